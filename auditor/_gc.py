@@ -10,7 +10,7 @@ from functools import cache
 
 
 @cache  # the count of what is frozen would tell it too, but walks all of that
-def begin_loading() -> None:
+def pause_collection() -> None:
     """Collect nothing while modules are loaded: hardly any of what they make is garbage.
 
     Without effect in a process that did so before: what it has made since may well be garbage.
@@ -18,14 +18,14 @@ def begin_loading() -> None:
     gc.disable()
 
 
-def end_loading() -> None:
+def resume_collection() -> None:
     """Collect again, but nothing of what is there; without effect where loading was not begun."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
-def settle() -> None:
+def freeze_live_objects() -> None:
     """Let go of the garbage that is there, and walk what is left no more."""
     gc.collect()
     gc.freeze()

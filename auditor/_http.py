@@ -10,20 +10,20 @@ PATIENCE = 30.0
 """Seconds that a server may take."""
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """Nobody answers; the text says why. The caller says who was asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a server answered: the HTTP status and the body."""
 
     status: int
     body: bytes
 
 
-def is_address(url: str) -> bool:
-    """Whether a text is an address that ``post`` takes."""
+def is_http_url(url: str) -> bool:
+    """Whether a text is an address that ``post_bytes`` takes."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -31,26 +31,26 @@ def is_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def post(url: str, body: bytes, content_type: str, most_bytes: int) -> Answer:
+def post_bytes(url: str, body: bytes, content_type: str, most_bytes: int) -> HttpResponse:
     """Post ``body`` to ``url`` and return the answer, cut off after ``most_bytes``.
 
-    Raises ``NoAnswerError`` where nobody answers.
+    Raises ``NoResponseError`` where nobody answers.
     """
-    request = urllib.request.Request(  # noqa: S310 -- callers ask ``is_address`` first
+    request = urllib.request.Request(  # noqa: S310 -- callers ask ``is_http_url`` first
         url, data=body, headers={"Content-Type": content_type}
     )
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(_PostWithoutRedirects)
     try:
         with opener.open(request, timeout=PATIENCE) as found:
-            return Answer(found.status, found.read(most_bytes))
+            return HttpResponse(found.status, found.read(most_bytes))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.read(most_bytes))
+            return HttpResponse(error.code, error.read(most_bytes))
     except (OSError, HTTPException) as error:
-        raise NoAnswerError(str(getattr(error, "reason", None) or error)) from None
+        raise NoResponseError(str(getattr(error, "reason", None) or error)) from None
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
+class _PostWithoutRedirects(urllib.request.HTTPRedirectHandler):
     """Who was asked answers: another address was never named by anyone."""
 
     def redirect_request(self, *_: object) -> None:

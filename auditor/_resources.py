@@ -14,13 +14,13 @@ PACKAGE = Path(__file__).resolve().parent
 Folder = Literal["policies", "reports", "alembic", "web"]
 
 
-def shipped(name: Folder) -> Path:
+def find_shipped_folder(name: Folder) -> Path:
     """Return the folder ``name`` as installed, or as it stands in the checkout."""
     installed = PACKAGE / "_data" / name
     return installed if installed.is_dir() else PACKAGE.parent / name
 
 
-def user_home(environment: Mapping[str, str] = os.environ) -> Path:
+def find_user_home(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of what is kept for the user: ``AUDITOR_HOME``, else the config folder."""
     home = environment.get("AUDITOR_HOME") or platformdirs.user_config_dir("auditor")
     return Path(home).expanduser().absolute()
@@ -29,7 +29,11 @@ def user_home(environment: Mapping[str, str] = os.environ) -> Path:
 @cache
 def code_digest() -> str:
     """Return one digest over the package's modules and its data folders' files."""
-    roots = {"auditor": PACKAGE, "policies": shipped("policies"), "reports": shipped("reports")}
+    roots = {
+        "auditor": PACKAGE,
+        "policies": find_shipped_folder("policies"),
+        "reports": find_shipped_folder("reports"),
+    }
     hasher = hashlib.sha256()
     for label, root in roots.items():
         for path in sorted(root.rglob("*")):

@@ -28,7 +28,7 @@ def scratch_folder() -> Iterator[Path]:
         os.close(held)
 
 
-def sweep(place: Path) -> None:
+def remove_stale_folders(place: Path) -> None:
     """Remove the folders of this user below ``place`` that no process holds."""
     with suppress(OSError), os.scandir(place) as found:
         for entry in found:
@@ -38,7 +38,7 @@ def sweep(place: Path) -> None:
 
 @cache
 def _sweep_once(place: str) -> None:
-    sweep(Path(place))
+    remove_stale_folders(Path(place))
 
 
 def _made() -> tuple[Path, int]:

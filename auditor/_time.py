@@ -5,22 +5,22 @@ import time
 from datetime import UTC, datetime
 
 
-def now() -> str:
+def utc_now() -> str:
     """Return the time in UTC, to the second, as RFC 3339 has it."""
-    return written(datetime.now(UTC))
+    return format_time(datetime.now(UTC))
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return a time in UTC as it was written. Raises ``ValueError`` for what is no time."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def written(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """Return a time that is in UTC as RFC 3339 has it, to the second."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def fresh_id(kind: str) -> str:
+def generate_id(kind: str) -> str:
     """Return a name that nothing else has: ``kind``, a hyphen and 24 hexadecimal digits.
 
     Times are written to the second, and many things happen in one: of those the names tell the

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from auditor.domain.bounds import MOST_NAME, MOST_TEXT, too_long
-from auditor.domain.canonical import Json
-from auditor.domain.nearest import meant
+from auditor.domain.json import Json
+from auditor.domain.name_suggestions import suggest_names
+from auditor.domain.text_limits import MOST_NAME, MOST_TEXT, explain_too_long
 from auditor.errors import InvalidInputError
 
 Place = tuple[str | int, ...]
@@ -17,10 +17,10 @@ MOST_NODES = 100_000
 MOST_LEVELS = 100
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """That of libyaml where there is one: it reads the same language ten times as fast."""
-M = TypeVar("M", bound="Strict")
+M = TypeVar("M", bound="StrictModel")
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A part of a document; unknown keys are refused, and texts are as long as names may be.
 
     A field that holds a path or a text for people says how long that may be.
@@ -30,7 +30,7 @@ class Strict(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """A parsed YAML document with the line (from 1) at which each key or item stands.
 
     ``elsewhere`` says ``file:line`` of what was taken over from other documents.
@@ -51,13 +51,13 @@ class Document:
         return self.source if line is None else f"{self.source}:{line}"
 
 
-def read_document(raw: bytes, source: str, error: type[InvalidInputError]) -> Document:
+def read_yaml_document(raw: bytes, source: str, error: type[InvalidInputError]) -> YamlDocument:
     """Parse ``raw`` as one YAML mapping. Raises ``error`` with file, line and cure."""
     try:
         text = raw.decode("utf-8")
         node = _composed(text)
         lines: dict[Place, int] = {}
-        content = None if node is None else _Building(lines).build(node, ())
+        content = None if node is None else _YamlBuilder(lines).build(node, ())
     except UnicodeDecodeError as mistake:
         raise error(
             f"{source} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
@@ -74,10 +74,10 @@ def read_document(raw: bytes, source: str, error: type[InvalidInputError]) -> Do
         raise error(f"{source}: {mistake}", cure="Mend the YAML.") from None
     if not isinstance(content, dict) or not content:
         raise error(f"{source} holds no settings", cure="Write `key: value` lines into it.")
-    return Document(source, cast("dict[str, Json]", content), lines)
+    return YamlDocument(source, cast("dict[str, Json]", content), lines)
 
 
-def lines_of(raw: bytes) -> Mapping[Place, int]:
+def locate_json_lines(raw: bytes) -> Mapping[Place, int]:
     """Return the line at which each key or item of well-formed JSON stands.
 
     None where YAML, of which JSON is nearly a part, cannot read it.
@@ -87,7 +87,7 @@ def lines_of(raw: bytes) -> Mapping[Place, int]:
         # A tab stands only between tokens there, and YAML bears none before one.
         node = _composed(raw.decode("utf-8").replace("\t", " "))
         if node is not None:
-            _Building(lines).build(node, ())
+            _YamlBuilder(lines).build(node, ())
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         return {}
     return lines
@@ -109,7 +109,7 @@ def _composed(text: str) -> yaml.Node | None:
     return yaml.compose(text, Loader=LOADER)
 
 
-def validate(document: Document, shape: type[M], error: type[InvalidInputError]) -> M:
+def validate_document(document: YamlDocument, shape: type[M], error: type[InvalidInputError]) -> M:
     """Read a document as ``shape``. Raises ``error`` that names every mistake, line by line."""
     try:
         return shape.model_validate(document.content, strict=False)
@@ -118,18 +118,22 @@ def validate(document: Document, shape: type[M], error: type[InvalidInputError])
         raise error("; ".join(found), cure="Mend the lines named.") from None
 
 
-def _words(document: Document, mistake: Any, shape: type[BaseModel]) -> str:  # noqa: ANN401 -- pydantic's own
+def _words(document: YamlDocument, mistake: Any, shape: type[BaseModel]) -> str:  # noqa: ANN401 -- pydantic's own
     place = cast("Place", mistake["loc"])
     name = ".".join(str(part) for part in place)
     reason = str(mistake["msg"])
     if mistake["type"] == "extra_forbidden":
         siblings = _siblings(shape, place)
-        told = meant(str(place[-1]), siblings) if siblings else "the documentation names others"
+        told = (
+            suggest_names(str(place[-1]), siblings)
+            if siblings
+            else "the documentation names others"
+        )
         reason = f"there is no such setting; {told}"
     elif mistake["type"] == "missing":
         reason = "this setting is missing"
     elif mistake["type"] == "string_too_long":
-        reason = too_long(str(mistake["input"]), mistake["ctx"]["max_length"])
+        reason = explain_too_long(str(mistake["input"]), mistake["ctx"]["max_length"])
     return f"{document.where(place)}: {name}: {reason}"
 
 
@@ -154,7 +158,7 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Building:
+class _YamlBuilder:
     """What a document's nodes mean; ``lines`` is told where each stands."""
 
     lines: dict[Place, int]
@@ -199,7 +203,7 @@ class _Building:
 
 
 def _refuse_long(text: str, line: int, most: int = MOST_NAME) -> None:
-    mistake = too_long(text, most)
+    mistake = explain_too_long(text, most)
     if mistake:
         message = f"line {line}: {mistake}"
         raise ValueError(message)

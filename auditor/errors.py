@@ -1,4 +1,16 @@
-"""Every deliberate error: each names the thing, the place and the cure, under a stable slug."""
+"""Every deliberate error: each names the thing, the place and the cure, under a stable slug.
+
+The deliberate errors of a service, each under a stable slug, as all errors are.
+
+How people are told to install an extra: from where auditor came, and never by its name alone.
+
+An index may hold anything under that name, and what pip installs runs.
+
+Where an error that nobody foresaw was raised.
+"""
+
+import json
+import re
 
 
 class AuditorError(Exception):
@@ -135,13 +147,13 @@ class ModelCrashedError(SubjectLostError):
     slug = "model_crashed"
 
 
-class ModelHungError(SubjectLostError):
+class ModelTimeoutError(SubjectLostError):
     """The process that runs the model did not answer in time, and was ended."""
 
     slug = "model_hung"
 
 
-class ModelOutgrewMemoryError(SubjectLostError):
+class ModelOutOfMemoryError(SubjectLostError):
     """The model asked for more memory than its limit."""
 
     slug = "model_out_of_memory"
@@ -231,7 +243,7 @@ class WitnessLostError(AuditorError):
     slug = "witness_lost"
 
 
-class ClockLostError(AuditorError):
+class TimestampAuthorityLostError(AuditorError):
     """A time-stamping authority cannot be reached."""
 
     slug = "clock_lost"
@@ -247,3 +259,165 @@ class CancelledError(AuditorError):
     """The user stopped the audit."""
 
     slug = "cancelled"
+
+
+class SubmissionError(InvalidInputError):
+    """What was sent to a service to audit is malformed, incomplete, or not audited there."""
+
+    slug = "submission_invalid"
+
+
+class ConflictError(InvalidInputError):
+    """A key that makes many calls one call was used for another call before."""
+
+    slug = "idempotency_conflict"
+
+
+class EngineError(AuditorError):
+    """The engine that carries out submissions cannot start, or does not run."""
+
+    slug = "engine_unavailable"
+
+
+class UnauthorizedError(AuditorError):
+    """A caller shows no key, or one that does not hold."""
+
+    slug = "unauthorized"
+
+
+class IssuerLostError(AuditorError):
+    """The keys of an identity provider, by which its tokens are known, cannot be had."""
+
+    slug = "issuer_lost"
+
+
+class ForbiddenError(AuditorError):
+    """A caller's role does not reach as far as what was asked."""
+
+    slug = "forbidden"
+
+
+class NotFoundError(InvalidInputError):
+    """There is no such thing, or none that the caller's project may see."""
+
+    slug = "not_found"
+
+
+class UploadError(InvalidInputError):
+    """A file that was sent is not the one that was announced; nothing of it is kept."""
+
+    slug = "upload_invalid"
+
+
+class UploadConflictError(InvalidInputError):
+    """A file is sent from another place on than the service has reached, or twice at once."""
+
+    slug = "upload_conflict"
+
+
+class RequestTooLargeError(InvalidInputError):
+    """What was sent is larger than the service takes."""
+
+    slug = "too_large"
+
+
+class RequestTooSlowError(InvalidInputError):
+    """The body of a call comes so slowly that nobody waits for the rest of it."""
+
+    slug = "too_slow"
+
+
+class RateLimitError(InvalidInputError):
+    """A caller asks more than a limit gives it now; ``seconds`` later it may again."""
+
+    slug = "too_many"
+
+    def __init__(self, problem: str, *, cure: str, name: str, seconds: int) -> None:
+        super().__init__(problem, cure=cure)
+        self.name = name
+        self.seconds = seconds
+
+
+class QuotaError(InvalidInputError):
+    """A project has as much as it may have."""
+
+    slug = "quota_reached"
+
+
+class ScheduleError(InvalidInputError):
+    """A schedule asks for what no schedule does, or at times that nobody can tell."""
+
+    slug = "schedule_invalid"
+
+
+class WebhookError(InvalidInputError):
+    """A web hook names an address that this service does not send to."""
+
+    slug = "hook_invalid"
+
+
+class MalformedRequestError(InvalidInputError):
+    """A call of the service is malformed: its path, its query, a header or its body."""
+
+    slug = "call_invalid"
+
+
+class StateConflictError(InvalidInputError):
+    """What was asked cannot be done to a thing in the state in which it is."""
+
+    slug = "state_conflict"
+
+
+class ServiceRefusedError(InvalidInputError):
+    """A service refused what a client asked; ``kind`` is the word that its problem goes by."""
+
+    slug = "service_refused"
+
+    def __init__(self, problem: str, *, cure: str, kind: str = "") -> None:
+        super().__init__(problem, cure=cure)
+        self.kind = kind
+
+
+class ServiceUnreachableError(AuditorError):
+    """A service cannot be reached, or the line to it broke and did not come back."""
+
+    slug = "service_unreachable"
+
+
+class ServiceFailedError(AuditorError):
+    """A service failed at what was asked of it: a call, or an audit that gave no record."""
+
+    slug = "service_failed"
+
+
+EARLIER = re.compile(r"(?:Install it: |Run `)?pip install 'auditor\[([a-z0-9,-]+)\]'`?")
+"""How records of earlier versions say it."""
+SAID = re.compile(r"Install auditor's extra `([a-z0-9,-]+)` from where auditor came")
+
+
+def suggest_install(extras: str) -> str:
+    """Return what to do about missing extras, as records say it: they hold no machine's paths."""
+    return f"Install auditor's extra `{extras}` from where auditor came"
+
+
+def update_install_wording(text: str) -> str:
+    """Return ``text`` with what earlier versions said of extras as it is said today."""
+    return EARLIER.sub(lambda found: suggest_install(found[1]), text)
+
+
+def equals_but_for_install_wording(mine: object, theirs: object) -> bool:
+    """Whether two values of JSON are one, but for how earlier versions said what to install."""
+    if mine == theirs:
+        return True
+    here, there = (
+        update_install_wording(json.dumps(item, sort_keys=True)) for item in (mine, theirs)
+    )
+    return here == there
+
+
+def find_raise_site(error: BaseException) -> str:
+    """Return the function and the line in which it was raised, or nothing where none is known."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return "" if frame is None else f"{frame.tb_frame.f_code.co_name}, line {frame.tb_lineno}"

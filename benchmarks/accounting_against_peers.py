@@ -18,9 +18,12 @@ from pathlib import Path
 from figures import over, tell
 from peers import asked, cpu, environment
 
-from auditor.accounting.brackets import Steps, epsilon_bracket
-from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
-from auditor.accounting.renyi import renyi_epsilon
+from auditor.metrics.privacy_accounting.loss_distribution import DpSgdSteps, epsilon_bounds
+from auditor.metrics.privacy_accounting.mechanisms import (
+    central_limit_mu,
+    gaussian_epsilon,
+    renyi_epsilon,
+)
 
 SETTINGS = (
     (1.0, 0.0356, 560, 1e-5),
@@ -72,15 +75,15 @@ def ours() -> list[dict[str, float]]:
     """Work each setting out, with the CPU seconds of both bounds."""
     found = []
     for noise, rate, steps, delta in SETTINGS:
-        one = Steps(noise, rate, steps)
-        bracket = epsilon_bracket(one, delta)
+        one = DpSgdSteps(noise, rate, steps)
+        bracket = epsilon_bounds(one, delta)
         found.append(
             {
                 "low": bracket.low,
                 "high": bracket.high,
-                "seconds": cpu(lambda one=one, delta=delta: epsilon_bracket(one, delta), 3),
+                "seconds": cpu(lambda one=one, delta=delta: epsilon_bounds(one, delta), 3),
                 "rdp": renyi_epsilon(noise, rate, steps, delta),
-                "gdp": gaussian_epsilon(limit_mu(noise, rate, steps), delta),
+                "gdp": gaussian_epsilon(central_limit_mu(noise, rate, steps), delta),
             }
         )
     return found

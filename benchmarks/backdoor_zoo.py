@@ -21,30 +21,30 @@ from bench_arenas import Target, one_thread, twin_of
 from bench_models import BenchModel
 from figures import Figure, tell
 
-from auditor.checks.poisoning.backdoor import Backdoor
-from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
-from auditor.measuring import instantiate
-from auditor.poisons.backdoor_cases import (
+from auditor.attacks.poisoning.backdoor_detectors import lead_over_second, margin_p_value
+from auditor.attacks.poisoning.backdoor_evidence import (
     BLEND,
     MARGIN,
     MASK,
     NOISE,
     PATCH,
+    anomaly_index,
     class_scores,
-    index_of,
     top_class,
 )
-from auditor.poisons.backdoor_statistics import lead, margin_p_value
-from auditor.poisons.backdoor_verdicts import judge
-from auditor.twins.differentiable import TorchTwin
+from auditor.attacks.poisoning.backdoor_readings import judge_backdoor
+from auditor.checks.measure import instantiate_check
+from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
+from auditor.onnx.twin.torch_twin import TorchTwin
 
-NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
+NOTHING = Gap(reason=GapReason.UNSUPPORTED, detail="absent", cure="none")
 RESAMPLES = 2000
 Score = Callable[[Evidence], float]
 
@@ -77,7 +77,7 @@ def opened(member: Member) -> Subject:
     model = BenchModel(member.name, member.path, rows, labels, 0.1, None)
     names = tuple(str(index) for index in range(10))
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FileDigest("rows.npz", 1, "0" * 64),),
         inputs=rows,
         labels=labels,
@@ -89,9 +89,9 @@ def opened(member: Member) -> Subject:
         signature=SignatureMaterial(),
         model=Target(model),
         twin=Through(twin_of(model)),
-        task=Classification(names, names[-1], names[-1]),
+        task=ClassificationTask(names, names[-1], names[-1]),
         space=InputSpace(np.zeros(row), np.ones(row), np.zeros(row), np.ones(row, dtype=np.bool_)),
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=7,
         seed=11,
         budget=Budget.CI,
@@ -117,19 +117,23 @@ def _margin(evidence: Evidence) -> float:
 
 
 SCORES: dict[str, Score] = {
-    "neural_cleanse": lambda seen: index_of(seen, MASK) or 0.0,
+    "neural_cleanse": lambda seen: anomaly_index(seen, MASK) or 0.0,
     "neural_cleanse, size": lambda seen: float(class_scores(seen, MASK).max()),
-    "mm_bd": lambda seen: index_of(seen, MARGIN) or 0.0,
+    "mm_bd": lambda seen: anomaly_index(seen, MARGIN) or 0.0,
     "mm_bd, -log10 p": _margin,
-    "patch_scan": lambda seen: index_of(seen, PATCH) or 0.0,
-    "blend_scan": lambda seen: index_of(seen, BLEND) or 0.0,
+    "patch_scan": lambda seen: anomaly_index(seen, PATCH) or 0.0,
+    "blend_scan": lambda seen: anomaly_index(seen, BLEND) or 0.0,
     "noise_bias": lambda seen: float(class_scores(seen, NOISE).max()),
-    "neural_cleanse, lead": lambda seen: lead(class_scores(seen, MASK)),
-    "mm_bd, lead": lambda seen: lead(class_scores(seen, MARGIN)),
-    "patch_scan, lead": lambda seen: lead(class_scores(seen, PATCH)),
-    "blend_scan, lead": lambda seen: lead(class_scores(seen, BLEND)),
-    "twin, both": lambda seen: (index_of(seen, MASK) or 0.0) + (index_of(seen, MARGIN) or 0.0),
-    "black box, both": lambda seen: max(index_of(seen, PATCH) or 0.0, index_of(seen, BLEND) or 0.0),
+    "neural_cleanse, lead": lambda seen: lead_over_second(class_scores(seen, MASK)),
+    "mm_bd, lead": lambda seen: lead_over_second(class_scores(seen, MARGIN)),
+    "patch_scan, lead": lambda seen: lead_over_second(class_scores(seen, PATCH)),
+    "blend_scan, lead": lambda seen: lead_over_second(class_scores(seen, BLEND)),
+    "twin, both": lambda seen: (
+        (anomaly_index(seen, MASK) or 0.0) + (anomaly_index(seen, MARGIN) or 0.0)
+    ),
+    "black box, both": lambda seen: max(
+        anomaly_index(seen, PATCH) or 0.0, anomaly_index(seen, BLEND) or 0.0
+    ),
 }
 POINTS = {
     "neural_cleanse": MASK, "mm_bd": MARGIN, "patch_scan": PATCH, "blend_scan": BLEND,
@@ -137,14 +141,14 @@ POINTS = {
 }  # fmt: skip
 
 
-def look(member: Member, check: Backdoor) -> Looked:
+def look(member: Member, check: BackdoorCheck) -> Looked:
     """Run the check once, or read what it said before with the same parameters."""
     subject = opened(member)
     start = time.process_time()
-    evidence = check.observe(subject, Shard())
+    evidence = check.observe(subject, CheckShard())
     readings = check.figures(evidence, 0.95)
     seconds = time.process_time() - start
-    verdict, blind = readings[-1], judge(without_twin(evidence), check.rules)
+    verdict, blind = readings[-1], judge_backdoor(without_twin(evidence), check.rules)
     assert not isinstance(verdict, Gap)
     return Looked(
         member,
@@ -245,8 +249,8 @@ def main() -> None:
     parser.add_argument("--budget", default="ci", choices=[item.value for item in Budget])
     told = parser.parse_args()
     one_thread()
-    check = instantiate(Backdoor, dict(Backdoor.presets[Budget(told.budget)]))
-    assert isinstance(check, Backdoor)
+    check = instantiate_check(BackdoorCheck, dict(BackdoorCheck.presets[Budget(told.budget)]))
+    assert isinstance(check, BackdoorCheck)
     seen: list[Looked] = []
     for member in zoo(told.clean, told.each, told.quantised, told.first):
         seen.append(look(member, check))

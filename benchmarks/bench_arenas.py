@@ -12,18 +12,18 @@ from figures import Figure
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.goals import any_other
-from auditor.attacks.losses import softmax
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.models import Timing
-from auditor.domain.subjects import silent
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
-from auditor.twins.building import build_twin
-from auditor.twins.differentiable import TorchTwin
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.models import ModelTiming
+from auditor.domain.subjects import report_nothing
+from auditor.domain.targets import Fingerprint, ModelInterface
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
+from auditor.onnx.twin.build import build_twin
+from auditor.onnx.twin.torch_twin import TorchTwin
 
 Mask = NDArray[np.bool_]
 
@@ -59,7 +59,7 @@ class Target:
         """Return the softmax of logits, and probabilities as they are."""
         return softmax(scores) if self._logits else scores
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Refuse: nothing here is timed so."""
         raise NotImplementedError
 
@@ -94,21 +94,22 @@ def twin_of(model: BenchModel) -> TorchTwin:
     """Return the twin of a benchmark's model."""
     row = model.rows.shape[1:]
     twin = build_twin(
-        model.path, Interface("x", row, "float32", None, "as_is", model.scores, model.scores, "")
+        model.path,
+        ModelInterface("x", row, "float32", None, "as_is", model.scores, model.scores, ""),
     )
     assert isinstance(twin, TorchTwin)
     return twin
 
 
-def arena_of(model: BenchModel, rows: int, norm: Norm = Norm.LINF) -> Arena:
+def arena_of(model: BenchModel, rows: int, norm: Norm = Norm.LINF) -> AttackSetup:
     """Return the first rows of a model's data, to be attacked."""
     target, taken = Target(model), model.rows[:rows]
     row, classes = taken.shape[1:], int(model.labels.max()) + 1
     names = tuple(str(index) for index in range(classes))
-    return Arena(
+    return AttackSetup(
         model=target,
         twin=Counted(twin_of(model)),
-        goal=any_other(Classification(names, names[-1], names[-1])),
+        goal=untargeted_goal(ClassificationTask(names, names[-1], names[-1])),
         space=InputSpace(np.zeros(row), np.ones(row), np.zeros(row), np.ones(row, dtype=np.bool_)),
         rows=taken,
         labels=model.labels[:rows],
@@ -147,7 +148,7 @@ def ours(
     assert isinstance(target, Target)
     before = target.seconds
     start = time.process_time()
-    found = sweep(suite(stages, norm), arena, (model.eps,), seed, silent)
+    found = run_sweep(build_suite(stages, norm), arena, (model.eps,), seed, report_nothing)
     seconds = time.process_time() - start
     robust = ~(found.breaking <= model.eps * (1 + 1e-6))
     queries = sum(bill.queries for bill in found.log)

@@ -20,7 +20,7 @@ from bench_models import BenchModel
 from bench_peers import net_of
 from torch import Tensor, nn
 
-from auditor.attacks.norms import Norm, size
+from auditor.attacks.evasion.norms import Norm, row_norms
 from auditor.domain.tasks import Array, Floats
 
 STRETCHES = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -111,7 +111,7 @@ def distance(model: BenchModel, norm: Norm, crafted: Array) -> Floats:
     for stretch in STRETCHES:
         tried = np.clip(clean + (1 + stretch) * change, 0.0, 1.0).astype(np.float32)
         wrong = target.predict(tried).argmax(axis=1) != labels
-        length = size(tried.astype(np.float64) - clean, norm, 0)
+        length = row_norms(tried.astype(np.float64) - clean, norm, 0)
         nearest = np.where(wrong, np.minimum(nearest, length), nearest)
     return nearest
 

@@ -15,7 +15,7 @@ from bench_models import BenchModel
 from torch import Tensor, nn
 
 from auditor.domain.tasks import Array
-from auditor.twins.differentiable import TorchTwin
+from auditor.onnx.twin.torch_twin import TorchTwin
 
 BATCH = 250
 PICTURES = 4

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from peers import asked, cpu, environment, named, one_read, peak
 from scipy.special import expit, logit, softmax
 
-from auditor.stats.binning import debiased_l2, expected_error
-from auditor.stats.smooth_calibration import smooth_error
+from auditor.metrics.stats.calibration import debiased_calibration_error, expected_calibration_error
+from auditor.metrics.stats.smooth_calibration import smooth_calibration_error
 
 AREA = "statistics"
 ROWS, CLASSES, SEED = 1_000_000, 10, 7
@@ -71,15 +71,15 @@ def top_label_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     """Return the ECE of the answer, from probabilities as a model gives them."""
     answered = probabilities.argmax(axis=1)
     stated = probabilities[np.arange(len(labels)), answered].astype(np.float64)
-    return expected_error(stated, answered == labels)
+    return expected_calibration_error(stated, answered == labels)
 
 
 def smooth(folder: Path, python: Path | None) -> None:
     """Measure the smooth error with its interval, null and curve."""
     stated, happened = bold(np.random.default_rng(0))
     before = peak()
-    ours = cpu(lambda: smooth_error(stated, happened, 0.95, SEED))
-    found, held = smooth_error(stated, happened, 0.95, SEED), peak()
+    ours = cpu(lambda: smooth_calibration_error(stated, happened, 0.95, SEED))
+    found, held = smooth_calibration_error(stated, happened, 0.95, SEED), peak()
     floor = one_read(stated, happened)
     tell(
         over(
@@ -117,7 +117,7 @@ def expected(folder: Path, python: Path | None) -> None:
     answered = probabilities.argmax(axis=1)
     top = probabilities.max(axis=1).astype(np.float64)
     ours = cpu(lambda: top_label_ece(probabilities, labels))
-    debiased = cpu(lambda: debiased_l2(top, answered == labels, 0.95), 3)
+    debiased = cpu(lambda: debiased_calibration_error(top, answered == labels, 0.95), 3)
     file = folder / "classes.npz"
     np.savez(file, probabilities=probabilities, labels=labels)
     value = top_label_ece(probabilities, labels)

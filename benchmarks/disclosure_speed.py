@@ -12,11 +12,15 @@ from collections.abc import Callable
 import numpy as np
 from figures import over, tell
 
-from auditor.disclosing.commitments import Place, commit
-from auditor.disclosing.openings import Opening, open_all
-from auditor.domain.evidence import encode
+from auditor.domain.evidence import encode_evidence
+from auditor.trust.disclosure import (
+    CommitmentOpening,
+    EvidenceLocation,
+    build_full_opening,
+    commit_evidence,
+)
 
-PLACE = Place("cpu", "quality.accuracy", "probabilities")
+PLACE = EvidenceLocation("cpu", "quality.accuracy", "probabilities")
 KEY = bytes(32)
 GOAL = 0.3
 """Seconds of CPU that binding 100,000 rows of ten numbers may take."""
@@ -40,15 +44,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args()
     item = np.random.default_rng(7).normal(size=(asked.rows, asked.columns))
-    bound = commit(KEY, PLACE, item, asked.rows)
-    opening = open_all(KEY, PLACE, item, bound).withhold(range(0, asked.rows, 10))
+    bound = commit_evidence(KEY, PLACE, item, asked.rows)
+    opening = build_full_opening(KEY, PLACE, item, bound).withhold(range(0, asked.rows, 10))
     raw = opening.emit()
     jobs: dict[str, Callable[[], object]] = {
-        "plain digest": lambda: encode(item),
-        "commitment": lambda: commit(KEY, PLACE, item, asked.rows),
-        "all rows opened": lambda: open_all(KEY, PLACE, item, bound),
+        "plain digest": lambda: encode_evidence(item),
+        "commitment": lambda: commit_evidence(KEY, PLACE, item, asked.rows),
+        "all rows opened": lambda: build_full_opening(KEY, PLACE, item, bound),
         "opening written": opening.emit,
-        "opening read and checked": lambda: Opening.parse(raw).item(bound),
+        "opening read and checked": lambda: CommitmentOpening.parse(raw).item(bound),
     }
     print(f"{asked.rows} rows of {asked.columns} numbers; an opening has {len(raw) / 1e6:.1f} MB")
     taken = {name: best(job, asked.runs) for name, job in jobs.items()}

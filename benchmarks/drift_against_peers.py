@@ -18,9 +18,13 @@ from figures import over, tell
 from numpy.typing import NDArray
 from peers import asked, cpu, environment, named, one_read, peak
 
-from auditor.stats.unlabelled import GROUPS, Known, Unknown, estimated_accuracy
-from auditor.surveying.column_counts import count_columns, shifts
-from auditor.surveying.shared_columns import Shared
+from auditor.metrics.data.distribution_shift import SharedColumn, column_shifts, count_columns
+from auditor.metrics.stats.drift import (
+    GROUPS,
+    LabelledReference,
+    UnlabelledSample,
+    estimated_accuracy,
+)
 
 AREA = "statistics"
 ROWS, COLUMNS, MOVED = 100_000, 50, 4
@@ -74,9 +78,11 @@ Floats = NDArray[np.float64]
 def compare(before: Floats, now: Floats) -> list[str]:
     """Count all columns of two tables, and name those whose interval lies above no change."""
     sides = [np.ascontiguousarray(table.T) for table in (before, now)]
-    columns = [Shared(f"c{at}", numbers=(sides[0][at], sides[1][at])) for at in range(COLUMNS)]
+    columns = [
+        SharedColumn(f"c{at}", numbers=(sides[0][at], sides[1][at])) for at in range(COLUMNS)
+    ]
     counted = list(count_columns(columns))
-    found, _ = shifts(counted, CONFIDENCE)
+    found, _ = column_shifts(counted, CONFIDENCE)
     pairs = zip(counted, found, strict=True)
     return [column.name for column, shift in pairs if shift.distance.low > 0]
 
@@ -114,8 +120,8 @@ def unlabelled(folder: Path, python: Path | None) -> None:
     stated, later = rng.random(SCORED), rng.beta(2, 2, SCORED)
     labels = rng.random(SCORED) < stated**1.3
     groups = rng.permutation(SCORED) % GROUPS
-    known = Known(stated, labels, np.ones(SCORED), groups)
-    unknown = Unknown(later, later >= 0.5)
+    known = LabelledReference(stated, labels, np.ones(SCORED), groups)
+    unknown = UnlabelledSample(later, later >= 0.5)
     print(f"\naccuracy of {SCORED:,} rows without labels, from {SCORED:,} with labels")
     seconds = cpu(lambda: estimated_accuracy(known, unknown, CONFIDENCE))
     found = estimated_accuracy(known, unknown, CONFIDENCE)

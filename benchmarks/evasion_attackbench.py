@@ -26,13 +26,13 @@ from figures import absent, over, tell
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from auditor.attacks.losses import softmax
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import build_suite
 from auditor.domain.budgets import Budget
-from auditor.domain.models import Timing
-from auditor.domain.subjects import silent
+from auditor.domain.models import ModelTiming
+from auditor.domain.subjects import report_nothing
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Floats
 
@@ -67,7 +67,7 @@ class Watched:
         """Return their softmax."""
         return softmax(scores)
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Refuse: nothing here is timed so."""
         raise NotImplementedError
 
@@ -100,7 +100,9 @@ def ours(attacked: BenchModel, norm: Norm, stages: tuple[str, ...]) -> Craft:
             probabilities=softmax(net.predict(rows)),
         )
         budgets = (*BUDGETS[norm], WIDEST[norm])
-        return torch.from_numpy(sweep(suite(stages, norm), arena, budgets, 0, silent).crafted)
+        return torch.from_numpy(
+            run_sweep(build_suite(stages, norm), arena, budgets, 0, report_nothing).crafted
+        )
 
     return auditor
 

@@ -19,15 +19,15 @@ from bench_minimal import PEERS, Found, Peer, run
 from bench_models import MAKERS, BenchModel, load
 from figures import absent, over, tell
 
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.checks.evasion.l0 import L0
-from auditor.checks.evasion.l1 import L1
-from auditor.checks.evasion.l2 import L2
-from auditor.checks.evasion.linf import Linf
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import build_suite
+from auditor.checks.evasion.l0 import L0EvasionCheck
+from auditor.checks.evasion.l1 import L1EvasionCheck
+from auditor.checks.evasion.l2 import L2EvasionCheck
+from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.domain.budgets import Budget
-from auditor.domain.subjects import silent
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 BUDGETS: Mapping[Norm, tuple[float, ...]] = {
@@ -38,7 +38,12 @@ BUDGETS: Mapping[Norm, tuple[float, ...]] = {
 }
 WIDEST: Mapping[Norm, float] = {Norm.LINF: 0.5, Norm.L2: 8.0, Norm.L1: 60.0, Norm.L0: 200.0}
 """So wide that every row breaks: libraries have no largest budget either."""
-CHECKS = {Norm.LINF: Linf, Norm.L2: L2, Norm.L1: L1, Norm.L0: L0}
+CHECKS = {
+    Norm.LINF: LinfEvasionCheck,
+    Norm.L2: L2EvasionCheck,
+    Norm.L1: L1EvasionCheck,
+    Norm.L0: L0EvasionCheck,
+}
 ALONE: Mapping[Norm, tuple[str, ...]] = {
     Norm.LINF: ("fmn:100", "fmn:50x4", "fab:50x9"),
     Norm.L2: ("fmn:100", "fab:20x9", "fab:50x9"),
@@ -63,7 +68,9 @@ def ours(model: BenchModel, rows: int, norm: Norm, stages: tuple[str, ...]) -> F
     assert isinstance(target, Target)
     before = target.seconds
     start = time.process_time()
-    found = sweep(suite(stages, norm), arena, (*BUDGETS[norm], WIDEST[norm]), 0, silent)
+    found = run_sweep(
+        build_suite(stages, norm), arena, (*BUDGETS[norm], WIDEST[norm]), 0, report_nothing
+    )
     seconds = time.process_time() - start
     return Found(
         f"auditor {', '.join(stages)}",

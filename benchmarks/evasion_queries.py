@@ -17,10 +17,10 @@ from bench_arenas import Outcome, Target, arena_of, judge, lead, one_thread, our
 from bench_models import BenchModel, load
 from figures import over, tell
 
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Array
 
 
@@ -68,7 +68,9 @@ def rays(model: BenchModel, rows: int, queries: int, walks: int = 1) -> Outcome:
     """Return what RayS leaves standing: it walks in the whole range and is read at the budget."""
     arena = arena_of(model, rows)
     start = time.process_time()
-    found = sweep(suite((f"rays:{queries}x{walks}",), Norm.LINF), arena, (1.0,), 0, silent)
+    found = run_sweep(
+        build_suite((f"rays:{queries}x{walks}",), Norm.LINF), arena, (1.0,), 0, report_nothing
+    )
     seconds = time.process_time() - start
     robust = ~(found.breaking <= model.eps * (1 + 1e-6))
     asked = sum(bill.queries for bill in found.log) / rows

@@ -30,13 +30,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from figures import over, tell
 from peers import asked, environment
 
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.serialisations import Hash, Serialisation
-from auditor.signatures.signers import sign_model
-from auditor.signatures.trust import Trusted
-from auditor.signing.artifacts import measure_artifact
-from auditor.signing.lanes import PAIRED
-from auditor.signing.verification import Question, look_at
+from auditor.trust.artifacts.files import measure_artifact
+from auditor.trust.artifacts.hash import PAIRED
+from auditor.trust.artifacts.verify import VerificationRequest, inspect_artifact_signature
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import sign_model
+from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.trusted_signers import TrustedSigners
 
 SEED = 7
 ROUNDS = 5
@@ -124,7 +124,9 @@ def hashing(large: Path, small: Path, peer: Path | None) -> None:
         ours.setdefault("sha256: bytes a wall second, of one core's limit", []).append(
             size / wall / top
         )
-        fast, quick = spent(lambda: measure_artifact(large, Serialisation(Hash.BLAKE3)))
+        fast, quick = spent(
+            lambda: measure_artifact(large, ModelSerialisation(HashAlgorithm.BLAKE3))
+        )
         ours.setdefault("blake3: bytes a CPU second, of sha256's", []).append(cpu / fast)
         for kind, mine, whole in (("sha256", cpu, wall), ("blake3", fast, quick)):
             theirs = asked(peer, HASHING, large, small, kind)
@@ -180,13 +182,13 @@ def verifying(small: Path, signer: KeySigner, peer: Path | None) -> None:
     signature, key = small.parent / "small.sig", small.parent / "small.pub"
     signature.write_bytes(sign_model(measure_artifact(small), signer, name="small"))
     key.write_bytes(signer.public_pem())
-    question = Question(Trusted.key(signer.public_pem()))
+    question = VerificationRequest(TrustedSigners.key(signer.public_pem()))
     rates: list[float] = []
     ratios: list[float] = []
 
     def look() -> None:
         for _ in range(LOOKS):
-            assert look_at(small, signature, question)[0].verified
+            assert inspect_artifact_signature(small, signature, question)[0].verified
 
     for _ in range(ROUNDS):
         cpu, _ = spent(look)

@@ -10,13 +10,13 @@ from dataclasses import replace
 from figures import over, tell
 
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Assurance, Effect, Limits, Policy, Rule, Severity
-from auditor.domain.readings import Bound, Measurement, Unit
+from auditor.domain.json import Json
+from auditor.domain.policies import AssuranceLevel, MetricLimits, Policy, Rule, RuleEffect, Severity
+from auditor.domain.readings import BoundKind, Measurement, Unit
 from auditor.errors import AuditorError, ConditionError, PolicyError
-from auditor.expressions import ABOUT_READINGS, compile_condition
-from auditor.judging.context import JudgingContext
-from auditor.judging.judge import judge
+from auditor.policy.cel import ABOUT_READINGS, compile_condition
+from auditor.policy.evaluate.context import JudgingContext
+from auditor.policy.evaluate.engine import judge_readings
 
 REPEATS = 5
 CONTEXT = JudgingContext(
@@ -25,7 +25,7 @@ CONTEXT = JudgingContext(
     name="model",
     version="1.0.0",
     budget=Budget.FULL,
-    assurance=Assurance.A3,
+    assurance=AssuranceLevel.A3,
 )
 
 
@@ -35,10 +35,10 @@ def rule(index: int, *, metrics: int, least: float = 0.8) -> Rule:
         id=f"rule-{index}",
         title=f"Rule {index}",
         severity=Severity.HIGH,
-        effect=Effect.WARN if index % 10 == 0 else Effect.DENY,
+        effect=RuleEffect.WARN if index % 10 == 0 else RuleEffect.DENY,
         check="quality.accuracy",
         metric=f"metric_{index % metrics}",
-        limits=Limits(least=least),
+        limits=MetricLimits(least=least),
     )
 
 
@@ -50,7 +50,7 @@ def reading(metric: int, target: str, value: float, **params: float) -> Measurem
         low=value - 0.03,
         high=value + 0.03,
         confidence=0.95,
-        bound=Bound.ESTIMATE,
+        bound=BoundKind.ESTIMATE,
         method="clopper-pearson",
         n=2000,
         unit=Unit.SHARE,
@@ -83,14 +83,14 @@ def square() -> Callable[[], int]:
     """100 rules, each on 100 readings of its own metric."""
     readings = [reading(m, "cpu", spread(m), at=float(at)) for m in range(100) for at in range(100)]
     rules = policy([rule(index, metrics=100) for index in range(100)])
-    return lambda: len(judge(rules, lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(rules, lambda _: readings, CONTEXT))
 
 
 def tall() -> Callable[[], int]:
     """1,000 rules, each on 10 readings of its own metric."""
     readings = [reading(m, "cpu", spread(m), at=float(at)) for m in range(1000) for at in range(10)]
     rules = policy([rule(index, metrics=1000) for index in range(1000)])
-    return lambda: len(judge(rules, lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(rules, lambda _: readings, CONTEXT))
 
 
 def many_targets() -> Callable[[], int]:
@@ -99,7 +99,7 @@ def many_targets() -> Callable[[], int]:
     readings = [reading(m, t, spread(m)) for t in targets for m in range(1000)]
     rules = policy([rule(index, metrics=1000) for index in range(1000)])
     context = replace(CONTEXT, targets=targets)
-    return lambda: len(judge(rules, lambda _: readings, context))
+    return lambda: len(judge_readings(rules, lambda _: readings, context))
 
 
 def many_readings() -> Callable[[], int]:
@@ -109,21 +109,21 @@ def many_readings() -> Callable[[], int]:
     rules = [
         replace(rule(index, metrics=2000), where={"eps": eps[index % 5]}) for index in range(2000)
     ]
-    return lambda: len(judge(policy(rules), lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(policy(rules), lambda _: readings, CONTEXT))
 
 
 def one_metric() -> Callable[[], int]:
     """2,000 rules on 10,000 readings of one and the same metric, each at its own setting."""
     readings = [reading(0, "cpu", spread(at), at=float(at)) for at in range(10_000)]
     rules = [replace(rule(i, metrics=1), where={"at": float(i * 5)}) for i in range(2000)]
-    return lambda: len(judge(policy(rules), lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(policy(rules), lambda _: readings, CONTEXT))
 
 
 def each_place() -> Callable[[], int]:
     """One rule for each of 10,000 places."""
     readings = [reading(0, "cpu", spread(at), at=float(at)) for at in range(10_000)]
     each = replace(rule(1, metrics=1), for_each=("at",))
-    return lambda: len(judge(policy([each]), lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(policy([each]), lambda _: readings, CONTEXT))
 
 
 def conditions() -> Callable[[], int]:
@@ -133,7 +133,7 @@ def conditions() -> Callable[[], int]:
         replace(rule(i, metrics=2000), limits=None, require=f"reading.n > {i % 7}.0")
         for i in range(2000)
     ]
-    return lambda: len(judge(policy(asked), lambda _: readings, CONTEXT))
+    return lambda: len(judge_readings(policy(asked), lambda _: readings, CONTEXT))
 
 
 CASES = (square, tall, many_targets, many_readings, one_metric, each_place, conditions)

@@ -18,15 +18,15 @@ from figures import over, tell
 from numpy.typing import NDArray
 from session_overhead import SIDE, network, raw_session
 
-from auditor.benching.queues import as_rows, due_times, waits
 from auditor.checks.hardware.latency import SHARES
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
-from auditor.stats.quantiles import quantile
-from auditor.targets.benches import open_bench
-from auditor.targets.child.scoring import Opened, run
-from auditor.targets.child.timing import Timer
-from auditor.targets.opening import open_model
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.hardware.queues import poisson_arrivals, response_times, stack_request_times
+from auditor.metrics.stats.quantiles import quantile
+from auditor.targets.bench import open_bench
+from auditor.targets.sandbox.scoring import OpenedSession, run_batches
+from auditor.targets.sandbox.timing import CallTimer
+from auditor.targets.session import open_model
 
 QUERIES = 4000
 SAMPLES = 64
@@ -81,10 +81,10 @@ def shown(times: NDArray[np.float64]) -> dict[str, float]:
     return {name: interval.value for name, interval in found.items() if interval is not None}
 
 
-def timed(opened: Opened, parts: list[NDArray[np.float32]], taken: list[float]) -> Answer:
+def timed(opened: OpenedSession, parts: list[NDArray[np.float32]], taken: list[float]) -> Answer:
     """Return an answer to LoadGen's queries that adds our time of each call to ``taken``."""
     asked = {"calls": 1, "batch_rows": 1, "seconds": 60.0, "warmup": 1}
-    timer = Timer(lambda part: run(opened, ["y"], "x", part, None), parts[0], asked)
+    timer = CallTimer(lambda part: run_batches(opened, ["y"], "x", part, None), parts[0], asked)
 
     def answer(index: int) -> None:
         taken.append(float(timer._clock([parts[index]], 1, 60.0)[0, 0]))  # noqa: SLF001
@@ -96,9 +96,13 @@ def closed(path: Path, rows: NDArray[np.float32]) -> tuple[bool, float]:
     """Compare the closed loops; return whether they agree, and the mean time of a call (s)."""
     session = raw_session(path)
     parts = [rows[index : index + 1] for index in range(len(rows))]
-    idle = percentiles(timed(Opened(lambda *_: [], ["y"], {}), parts, []), single_stream())["p50"]
+    idle = percentiles(timed(OpenedSession(lambda *_: [], ["y"], {}), parts, []), single_stream())[
+        "p50"
+    ]
     taken: list[float] = []
-    theirs = percentiles(timed(Opened(session.run, ["y"], {}), parts, taken), single_stream())
+    theirs = percentiles(
+        timed(OpenedSession(session.run, ["y"], {}), parts, taken), single_stream()
+    )
     times = np.array(taken)
     ours = shown(times)
     print(f"SingleStream, {len(times)} queries; {idle * 1e6:.1f} us from clock to clock")
@@ -123,7 +127,7 @@ def open_loop(path: Path, rows: NDArray[np.float32], each: float) -> None:
     session = raw_session(path)
     parts = [rows[index : index + 1] for index in range(len(rows))]
     artifact = network(path)
-    task = Classification(tuple("0123456789"), "9", "9")
+    task = ClassificationTask(tuple("0123456789"), "9", "9")
     spec = TargetSpec("cpu")
     with (
         open_model(spec, path.parent, artifact, task, rows) as model,
@@ -131,8 +135,8 @@ def open_loop(path: Path, rows: NDArray[np.float32], each: float) -> None:
     ):
 
         def ours() -> float:
-            seen = bench.arrivals(rows, due_times(QUERIES, rate, 1))
-            return shown(waits(as_rows(seen)))["p99"]
+            seen = bench.arrivals(rows, poisson_arrivals(QUERIES, rate, 1))
+            return shown(response_times(stack_request_times(seen)))["p99"]
 
         first = ours()
         theirs = percentiles(lambda i: session.run(["y"], {"x": parts[i]}), server(rate))["p99"]

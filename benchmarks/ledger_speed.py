@@ -21,23 +21,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from figures import Figure, over, tell
 from peers import asked, environment
 
-from auditor.domain.canonical import digest
-from auditor.ledgers.events import SALT, Event, EventType
-from auditor.ledgers.hashing import EMPTY, leaf_hash, root_of
-from auditor.ledgers.nodes import Nodes
-from auditor.ledgers.notes import MemorySigner
-from auditor.ledgers.proofs import Head, includes
-from auditor.store.ledger_reading import LedgerReader
-from auditor.store.ledger_writing import LedgerWriter, Pending
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
-from auditor.store.store import Store
+from auditor.domain.json import compute_digest
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.ledger import LedgerReader, LedgerWriter, PendingEvent
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.events import SALT, LedgerEvent, LedgerEventType
+from auditor.trust.ledger.merkle import EMPTY, TreeHead, leaf_hash, merkle_root, verify_inclusion
+from auditor.trust.ledger.node_cache import NodeCache
+from auditor.trust.ledger.notes import MemoryNoteSigner
 
 BATCH = 10_000
 SINGLES = 200
 SEED = 7
 GOALS = {"append, batched": 1e5, "proofs, cached": 25e3, "proofs, from SQL": 5e3}
-LOG = MemorySigner("log.example/bench", Ed25519PrivateKey.generate())
+LOG = MemoryNoteSigner("log.example/bench", Ed25519PrivateKey.generate())
 PEER = """
 import json, os, random, sys, tempfile, time
 import pymerkle
@@ -78,9 +76,9 @@ def timed(job: Callable[[], object], units: int) -> list[float]:
     return [units / (time.process_time() - cpu), units / (time.perf_counter() - wall)]
 
 
-def appended(store: Store, entries: Sequence[bytes]) -> Head:
+def appended(store: RecordStore, entries: Sequence[bytes]) -> TreeHead:
     """Append entries, a transaction a batch."""
-    head = Head(0, EMPTY)
+    head = TreeHead(0, EMPTY)
     for start in range(0, len(entries), BATCH):
         with store.engine.begin() as connection:
             writer = LedgerWriter(connection, None, bytes)
@@ -89,15 +87,15 @@ def appended(store: Store, entries: Sequence[bytes]) -> Head:
 
 
 def proofs(
-    store: Store, head: Head, wanted: Sequence[int], rates: Rates
+    store: RecordStore, head: TreeHead, wanted: Sequence[int], rates: Rates
 ) -> list[tuple[bytes, ...]]:
     """Prove leaves, first with nothing in memory but the upper tiles, then with all of it."""
     with store.engine.connect() as connection:
-        alone = LedgerReader(connection, Nodes(most=8)).tree(head.size)
+        alone = LedgerReader(connection, NodeCache(most=8)).tree(head.size)
         rates["proofs, from SQL"] = timed(
             lambda: [alone.inclusion(at) for at in wanted], len(wanted)
         )
-        tree = LedgerReader(connection, Nodes()).tree(head.size)
+        tree = LedgerReader(connection, NodeCache()).tree(head.size)
         for start in range(0, head.size, 128):
             tree.inclusion(start)
         made: list[tuple[bytes, ...]] = []
@@ -107,24 +105,26 @@ def proofs(
         return made
 
 
-def of_entries(folder: Path, entries: Sequence[bytes], wanted: Sequence[int]) -> tuple[Rates, Head]:
+def of_entries(
+    folder: Path, entries: Sequence[bytes], wanted: Sequence[int]
+) -> tuple[Rates, TreeHead]:
     """Measure the log itself."""
     rates: Rates = {}
-    store = Store.open(f"sqlite:///{folder / 'entries.db'}", folder / "blobs")
-    heads: list[Head] = []
+    store = RecordStore.open(f"sqlite:///{folder / 'entries.db'}", folder / "blobs")
+    heads: list[TreeHead] = []
     rates["append, batched"] = timed(lambda: heads.append(appended(store, entries)), len(entries))
     (head,) = heads
     made = proofs(store, head, wanted, rates)
     leaves = [leaf_hash(entries[at]) for at in wanted]
     rates["verification"] = timed(
         lambda: [
-            includes(head, at, leaf, proof)
+            verify_inclusion(head, at, leaf, proof)
             for at, leaf, proof in zip(wanted, leaves, made, strict=True)
         ],
         len(wanted),
     )
-    assert all(map(includes, [head] * len(made), wanted, leaves, made))
-    rates["tree, from leaves"] = timed(lambda: root_of(map(leaf_hash, entries)), len(entries))
+    assert all(map(verify_inclusion, [head] * len(made), wanted, leaves, made))
+    rates["tree, from leaves"] = timed(lambda: merkle_root(map(leaf_hash, entries)), len(entries))
     store.close()
     return rates, head
 
@@ -132,7 +132,7 @@ def of_entries(folder: Path, entries: Sequence[bytes], wanted: Sequence[int]) ->
 def of_events(folder: Path, count: int) -> Rates:
     """Measure what the auditor does with it: salted leaves, openings, signed checkpoints."""
     rates: Rates = {}
-    store = Store.open(f"sqlite:///{folder / 'events.db'}", folder / "blobs", LOG)
+    store = RecordStore.open(f"sqlite:///{folder / 'events.db'}", folder / "blobs", LOG)
     events = [_event(number) for number in range(count)]
 
     def append() -> None:
@@ -150,18 +150,22 @@ def of_events(folder: Path, count: int) -> Rates:
     rates["append, single"] = timed(single, SINGLES)
     steps = []
     rates["re-audit"] = timed(
-        lambda: steps.extend(reaudit(store.engine, Known(LOG.key), SERVICE_ROWS)), count + SINGLES
+        lambda: steps.extend(audit_ledger(store.engine, LedgerReference(LOG.key), SERVICE_ROWS)),
+        count + SINGLES,
     )
     assert all(step.result.value != "failed" for step in steps), steps
     store.close()
     return rates
 
 
-def _event(number: int) -> Pending:
+def _event(number: int) -> PendingEvent:
     document = str(number).encode()
-    subjects = {"artifact": digest(b"a" + document), "policy": digest(b"p")}
-    return Pending(
-        Event(EventType.POLICY, digest(document), "2026-01-01T00:00:00Z", subjects), document
+    subjects = {"artifact": compute_digest(b"a" + document), "policy": compute_digest(b"p")}
+    return PendingEvent(
+        LedgerEvent(
+            LedgerEventType.POLICY, compute_digest(document), "2026-01-01T00:00:00Z", subjects
+        ),
+        document,
     )
 
 
@@ -209,7 +213,7 @@ def main() -> None:
     entries = [b'{"number":%d,"digest":"%064x"}' % (at, at) for at in range(count)]
     chance = random.Random(SEED)  # noqa: S311 -- a sample, not a secret
     wanted = [chance.randrange(count) for _ in range(asked_for.proofs)]
-    runs, head = [], Head(0, EMPTY)
+    runs, head = [], TreeHead(0, EMPTY)
     for _ in range(asked_for.runs):
         with tempfile.TemporaryDirectory() as folder:
             rates, head = of_entries(Path(folder), entries, wanted)

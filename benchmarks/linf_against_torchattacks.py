@@ -23,19 +23,19 @@ import torch
 import torchattacks
 from figures import Figure, tell
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.arenas import Arena
-from auditor.attacks.goals import any_other
-from auditor.attacks.losses import softmax
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import sweep
-from auditor.checks.evasion.linf import Linf
-from auditor.domain.models import Timing
-from auditor.domain.subjects import silent
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
-from auditor.twins.building import build_twin
-from auditor.twins.differentiable import TorchTwin
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.domain.models import ModelTiming
+from auditor.domain.subjects import report_nothing
+from auditor.domain.targets import Fingerprint, ModelInterface
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
+from auditor.onnx.twin.build import build_twin
+from auditor.onnx.twin.torch_twin import TorchTwin
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits"
 CLASSES = tuple(str(digit) for digit in range(10))
@@ -78,7 +78,7 @@ class Target:
         """Return their softmax."""
         return softmax(scores)
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Refuse: nothing here is timed so."""
         raise NotImplementedError
 
@@ -115,27 +115,29 @@ class Module(torch.nn.Module):
 
 def make_twin(path: Path) -> TorchTwin:
     """Return the twin of the digits model."""
-    interface = Interface("pixels", (1, 8, 8), "float32", None, "as_is", "logits", "logits", "")
+    interface = ModelInterface(
+        "pixels", (1, 8, 8), "float32", None, "as_is", "logits", "logits", ""
+    )
     twin = build_twin(path, interface)
     assert isinstance(twin, TorchTwin)
     return twin
 
 
-def our_round(arena: Arena, eps: float, steps: int, seed: int) -> float:
+def our_round(arena: AttackSetup, eps: float, steps: int, seed: int) -> float:
     """Return the robust accuracy that our sweep of this one budget finds on the target."""
-    found = sweep(Suite((Apgd(steps),)), arena, (eps,), seed, silent)
+    found = run_sweep(AttackSuite((AutoPgd(steps),)), arena, (eps,), seed, report_nothing)
     return float(np.isinf(found.breaking).mean())
 
 
-def check_round(arena: Arena, eps: float, seed: int) -> float:
+def check_round(arena: AttackSetup, eps: float, seed: int) -> float:
     """Return the robust accuracy that the check evasion.linf finds with its own stages."""
-    usual = Linf()
+    usual = LinfEvasionCheck()
     budgets = tuple(sorted({*(budget for budget in usual.eps if budget < eps), eps}))
-    found = sweep(usual.suite, arena, budgets, seed, silent)
+    found = run_sweep(usual.suite, arena, budgets, seed, report_nothing)
     return float(np.isinf(found.breaking).mean())
 
 
-def their_round(arena: Arena, module: Module, eps: float, steps: int, seed: int) -> float:
+def their_round(arena: AttackSetup, module: Module, eps: float, steps: int, seed: int) -> float:
     """Return the robust accuracy that torchattacks' APGD leaves on the twin."""
     torch.manual_seed(seed)
     attack = torchattacks.APGD(
@@ -154,10 +156,10 @@ def compare(eps: float, steps: int, rounds: int) -> list[Round]:
     twin, target = make_twin(path), Target(path)
     with np.load(DIGITS / "test.npz") as held:
         rows, labels = held["x"], held["y"].astype(np.int64)
-    arena = Arena(
+    arena = AttackSetup(
         model=target,
         twin=Counted(twin),
-        goal=any_other(Classification(CLASSES, CLASSES[-1], CLASSES[-1])),
+        goal=untargeted_goal(ClassificationTask(CLASSES, CLASSES[-1], CLASSES[-1])),
         space=InputSpace(np.zeros(()), np.ones(()), np.zeros(()), np.ones((), dtype=np.bool_)),
         rows=rows,
         labels=labels,

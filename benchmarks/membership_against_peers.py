@@ -26,10 +26,15 @@ from figures import over, tell
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from auditor.exposing.attacks import Shadows, lira, loss, rmia
-from auditor.exposing.standins import NETWORK, halves
-from auditor.shadows.training import LOGISTIC, Settings, train_stack
-from auditor.stats.delong import area_and_influence
+from auditor.attacks.privacy.membership import (
+    ShadowPredictions,
+    lira_attack,
+    loss_attack,
+    rmia_attack,
+)
+from auditor.attacks.privacy.shadow_models import NETWORK, draw_halves
+from auditor.attacks.privacy.shadow_training import LOGISTIC, ShadowTrainingSettings, train_stack
+from auditor.metrics.stats.ranking import auc_and_influence
 
 MANY = 64
 FPR = 0.01
@@ -45,7 +50,7 @@ class World:
     inputs: Floats
     labels: NDArray[np.int64]
     classes: int
-    recipe: Settings
+    recipe: ShadowTrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,13 @@ class Score:
 def digits() -> World:
     """Return scikit-learn's digits."""
     inputs, labels = load_digits(return_X_y=True)
-    return World("digits", inputs[:1796] / 16, labels[:1796], 10, Settings((128, 128), rate=0.001))
+    return World(
+        "digits",
+        inputs[:1796] / 16,
+        labels[:1796],
+        10,
+        ShadowTrainingSettings((128, 128), rate=0.001),
+    )
 
 
 def purchases() -> World:
@@ -72,7 +83,7 @@ def purchases() -> World:
     rng = np.random.default_rng(7)
     habits, labels = rng.integers(0, 2, (50, 200)), rng.integers(0, 50, 10_000)
     inputs = habits[labels] ^ (rng.random((10_000, 200)) < 0.33)
-    recipe = Settings((256, 256), batch=128, rate=0.001)
+    recipe = ShadowTrainingSettings((256, 256), batch=128, rate=0.001)
     return World("purchase-like", inputs.astype(np.float64), labels, 50, recipe)
 
 
@@ -80,7 +91,7 @@ def judged(scores: Floats, member: Flags) -> tuple[float, float]:
     """Return the area, and the share of members above the limit of 1 % of the others."""
     others = np.sort(scores[~member])[::-1]
     limit = others[int(FPR * len(others))]
-    return area_and_influence(scores, member)[0], float((scores[member] > limit).mean())
+    return auc_and_influence(scores, member)[0], float((scores[member] > limit).mean())
 
 
 def arts(world: World, said: Floats, member: Flags, fitted: Flags) -> Iterator[tuple[str, Floats]]:
@@ -98,14 +109,16 @@ def arts(world: World, said: Floats, member: Flags, fitted: Flags) -> Iterator[t
         yield kind, np.asarray(chance, dtype=np.float64).reshape(int((~fitted).sum()), -1)[:, -1]
 
 
-def stand_ins(world: World, settings: Settings, models: int, seed: int) -> Shadows:
+def stand_ins(
+    world: World, settings: ShadowTrainingSettings, models: int, seed: int
+) -> ShadowPredictions:
     """Train stand-ins on halves of all rows."""
-    include = halves(models, len(world.labels), np.random.default_rng([seed, models]))
+    include = draw_halves(models, len(world.labels), np.random.default_rng([seed, models]))
     stack = train_stack(world.inputs, world.labels, world.classes, include, settings, seed=seed)
-    return Shadows(stack.chances(world.inputs, world.labels).astype(np.float64), include)
+    return ShadowPredictions(stack.chances(world.inputs, world.labels).astype(np.float64), include)
 
 
-def plain_lira(chances: Floats, shadows: Shadows) -> Floats:
+def plain_lira(chances: Floats, shadows: ShadowPredictions) -> Floats:
     """Carlini et al. (2022), online, one variance: nothing is shrunk."""
     logits = np.log(np.clip(shadows.chances, 1e-6, 1 - 1e-6))
     logits -= np.log1p(-np.clip(shadows.chances, 1e-6, 1 - 1e-6))
@@ -123,14 +136,14 @@ def ours(
     world: World, targets: Floats, *, quick: bool
 ) -> Iterator[tuple[str, list[Floats], float]]:
     """Yield each of our attacks: its scores of every row a target, and the seconds a target."""
-    yield "loss", [loss(target) for target in targets], 0.0
+    yield "loss", [loss_attack(target) for target in targets], 0.0
     kinds = {"logistic": LOGISTIC, "network": NETWORK, "recipe": world.recipe}
     for kind, settings in kinds.items():
         for models in (4, 8, 16):
             start = time.process_time()
             shadows = stand_ins(world, settings, models, 3)
             trained = time.process_time() - start
-            for name, attack in (("rmia", rmia), ("lira", lira)):
+            for name, attack in (("rmia", rmia_attack), ("lira", lira_attack)):
                 start = time.process_time()
                 found = [attack(target, shadows) for target in targets]
                 spent = (time.process_time() - start) / len(targets)
@@ -145,7 +158,7 @@ def compare(world: World, targets: int, *, quick: bool) -> dict[str, Score]:
     """Attack some targets in every way; return what each way comes to, and print it."""
     rng = np.random.default_rng(1)
     rows = len(world.labels)
-    member = halves(targets, rows, rng)
+    member = draw_halves(targets, rows, rng)
     fitted = rng.permutation(rows) < rows // 2
     stack = train_stack(world.inputs, world.labels, world.classes, member, world.recipe, seed=11)
     said = stack.probabilities(world.inputs).astype(np.float64)

@@ -28,14 +28,13 @@ from peers import cpu
 from scipy.stats import linregress, t
 from service_engine import timed
 
-from auditor.collecting import settle
-from auditor.comparing.scored import Scored
-from auditor.datasets.columns import coded_texts
-from auditor.judging.judge import judge
-from auditor.scanning.structure import scan_artifact
-from auditor.stats.smooth_calibration import smooth_error
-from auditor.surveying.column_counts import count_columns, shifts
-from auditor.surveying.shared_columns import Shared
+from auditor._gc import freeze_live_objects
+from auditor.inputs.datasets.columns import encode_column
+from auditor.metrics.data.distribution_shift import SharedColumn, column_shifts, count_columns
+from auditor.metrics.performance.classification import ClassifierScores
+from auditor.metrics.stats.smooth_calibration import smooth_calibration_error
+from auditor.onnx.scan.artifact import scan_artifact
+from auditor.policy.evaluate.engine import judge_readings
 
 CONFIDENCE, SEED = 0.95, 7
 ROWS, FEW_ROWS = 1_000_000, 20_000
@@ -58,12 +57,12 @@ def sizes(least: int, most: int, points: int) -> list[int]:
     return [round(size) for size in np.geomspace(least, most, points)]
 
 
-def scored(rows: int, classes: int) -> Scored:
+def scored(rows: int, classes: int) -> ClassifierScores:
     """Return answers of a model of so many classes."""
     rng = np.random.default_rng(SEED)
     chances = rng.dirichlet(np.ones(classes), rows)
     labels = rng.integers(0, classes, rows)
-    return Scored.of(
+    return ClassifierScores.of(
         {
             "ids": np.arange(rows).astype(np.str_),
             "labels": labels,
@@ -78,7 +77,7 @@ def scored(rows: int, classes: int) -> Scored:
     )
 
 
-def accuracy(seen: Scored) -> Job:
+def accuracy(seen: ClassifierScores) -> Job:
     """Return the job of every figure of accuracy."""
     return lambda: (
         seen.accuracy(CONFIDENCE),
@@ -93,20 +92,20 @@ def calibrated(rows: int) -> Job:
     rng = np.random.default_rng(SEED)
     stated = rng.beta(2, 3, rows)
     happened = rng.random(rows) < stated
-    return lambda: smooth_error(stated, happened, CONFIDENCE, SEED)
+    return lambda: smooth_calibration_error(stated, happened, CONFIDENCE, SEED)
 
 
 def compared(table: Floats) -> Job:
     """Return the job of comparing columns ``[features, 2, rows]``."""
-    shared = [Shared(f"c{at}", numbers=(side[0], side[1])) for at, side in enumerate(table)]
-    return lambda: shifts(list(count_columns(shared)), CONFIDENCE)
+    shared = [SharedColumn(f"c{at}", numbers=(side[0], side[1])) for at, side in enumerate(table)]
+    return lambda: column_shifts(list(count_columns(shared)), CONFIDENCE)
 
 
 def judged(rules: int) -> Job:
     """Return the job of judging so many rules, with ten readings each."""
     readings = [reading(at, "cpu", 0.9, at=float(of)) for at in range(rules) for of in range(10)]
     asked = policy([rule(at, metrics=rules) for at in range(rules)])
-    return lambda: judge(asked, lambda _: readings, CONTEXT)
+    return lambda: judge_readings(asked, lambda _: readings, CONTEXT)
 
 
 def grown(points: int, place: Path) -> dict[tuple[str, str], Grown]:
@@ -121,7 +120,7 @@ def grown(points: int, place: Path) -> dict[tuple[str, str], Grown]:
         ("figures of accuracy", "samples"): {n: accuracy(seen) for n, seen in binary.items()},
         ("smooth calibration error", "samples"): {n: calibrated(n) for n in binary},
         ("a column read as groups", "samples"): {
-            n: lambda it=it: coded_texts(it, "unknown") for n, it in texts.items()
+            n: lambda it=it: encode_column(it, "unknown") for n, it in texts.items()
         },
         ("drift of columns", "features"): {
             n: compared(columns[:n]) for n in sizes(5, len(columns), points)
@@ -175,7 +174,7 @@ def main() -> None:
     points = parser.parse_args().points
     with tempfile.TemporaryDirectory() as name:
         measured = grown(points, Path(name))
-        settle()
+        freeze_live_objects()
         for (what, grows), jobs in measured.items():
             seconds = [cpu(job, 3) for job in jobs.values()]
             put(f"{what}: CPU over {grows}", list(jobs), seconds, 1.1)

@@ -25,11 +25,11 @@ from service_seeds import MODELS, Seed, grow, seed_of
 from sqlalchemy import create_engine, make_url, text
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.clock import now
-from auditor.desks import tend
-from auditor.domain.submissions import Said
-from auditor.store.service.store import ServiceStore
+from auditor._time import utc_now
+from auditor.service.api.app import build_app
+from auditor.service.domain.submissions import SubmissionEventKind
+from auditor.service.jobs.queue import dispatch_waiting
+from auditor.service.store.submissions import ServiceStore
 
 GOAL = 0.050
 ASKED = 100
@@ -88,7 +88,7 @@ def questions(there: Opened, seed: Seed, ask: Callable[..., Any]) -> Mapping[str
         "gate, never audited": lambda _: ask(
             "/v1/gate", **{**gate, "artifact": f"sha256:{'0' * 64}"}
         ),
-        "what waits (every 2 s)": lambda _: tend(there.service.desk),
+        "what waits (every 2 s)": lambda _: dispatch_waiting(there.service.desk),
         "what runs (at a start)": lambda _: ServiceStore(there.place.store).unended(),
     }
 
@@ -136,7 +136,7 @@ def measure(name: str, there: Opened, count: int) -> None:
             assert answer.status_code == 200, answer.text
 
         def change(turn: int) -> None:
-            there.service.kept.append(RUNS, Said.PROGRESS, {"done": turn}, now())
+            there.service.kept.append(RUNS, SubmissionEventKind.PROGRESS, {"done": turn}, utc_now())
 
         for what, question in questions(there, seed, ask).items():
             walls, cpu = measured(question, (lambda _: None) if what == UNCHANGED else change)

@@ -23,8 +23,7 @@ from pathlib import Path
 from figures import over as figure
 from figures import tell
 
-from auditor.engines.durable.engine import DurableEngine
-from auditor.engines.durable.posts import Post
+from auditor.service.jobs.durable import DurableEngine, EngineConfig
 
 OVERHEAD, EFFICIENCY = 0.05, 0.85
 CHECKS, SECONDS = 40, 1.0
@@ -67,9 +66,9 @@ class Sleeping:
             assert self.changed.wait_for(lambda: len(self.over) >= count, PATIENCE)
 
 
-def post_at(folder: Path, executor: str, *, control: bool) -> Post:
+def post_at(folder: Path, executor: str, *, control: bool) -> EngineConfig:
     """Return the place of a process: one that controls, or one that works."""
-    return Post(
+    return EngineConfig(
         database=f"sqlite:///{folder / 'engine.db'}", executor=executor,
         targets=() if control else ("cpu",), control=control, locks=folder / "locks",
     )  # fmt: skip

@@ -5,23 +5,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from auditor.api.parts import Service
-from auditor.callers import new_key
-from auditor.client.orders import Order, files_of, order_of
-from auditor.clock import now
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.canonical import Json
-from auditor.domain.served import Upload
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.serving.assembling import assemble
-from auditor.serving.choosing import Choices
-from auditor.serving.executor import build_executor
-from auditor.settings import Settings
+from auditor._time import utc_now
+from auditor.domain.json import Json
+from auditor.service.api.context import ServiceContext
+from auditor.service.auth.api_keys import create_api_key
+from auditor.service.client.submission import (
+    SubmissionRequest,
+    build_submission_request,
+    list_upload_sources,
+)
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.submissions import UploadedFile
+from auditor.service.jobs.executor import build_executor
+from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.service.server.assemble import assemble_service
+from auditor.service.server.options import ServiceOptions
 from auditor.store.database import migrate
-from auditor.submitting import Asked, submit
-from auditor.targets.resolving import NAMED
-from auditor.wiring import beside, read_audit_bytes, readers
-from auditor.workplaces import Workplace, workplace
+from auditor.targets.target_specs import NAMED
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import build_path_resolver, build_resolvers, read_audit_bytes
+from auditor.workflows.workspace import Workspace, open_workspace
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "docstrings" / "audit.yaml"
 PROJECT = "default"
@@ -49,8 +53,8 @@ class Idle:
 class Opened:
     """A service, its workplace, a caller's key with its text, and lines of its log."""
 
-    place: Workplace
-    service: Service
+    place: Workspace
+    service: ServiceContext
     caller: ApiKey
     text: str
     log: list[Mapping[str, Json]]
@@ -65,13 +69,13 @@ class Opened:
         work.conclude(name)
         return name
 
-    def hand_in(self, order: Order) -> str:
+    def hand_in(self, order: SubmissionRequest) -> str:
         """Hand an order in, whose files are there."""
-        asked = Asked(
+        asked = AuditOrder(
             audit_file=order.audit_file, source=order.source, inputs=order.inputs,
             policy=order.policy, targets=order.targets, budget=order.budget, only=order.only,
         )  # fmt: skip
-        return submit(self.service.desk, self.caller, asked)[0].id
+        return submit_audit(self.service.desk, self.caller, asked)[0].id
 
 
 @contextmanager
@@ -80,26 +84,30 @@ def opened(home: Path, database: str | None = None) -> Iterator[Opened]:
     if database is not None:
         migrate(database)
     log: list[Mapping[str, Json]] = []
-    with workplace(Settings(home, database or f"sqlite:///{home / 'auditor.db'}")) as place:
-        service = assemble(place, Idle(), Choices(targets=NAMED), log.append, lambda: False)
-        service.kept.add_project(PROJECT, now())
-        made = new_key(PROJECT, Role.ADMIN, "bench", now(), None)
+    with open_workspace(
+        AuditorSettings(home, database or f"sqlite:///{home / 'auditor.db'}")
+    ) as place:
+        service = assemble_service(
+            place, Idle(), ServiceOptions(targets=NAMED), log.append, lambda: False
+        )
+        service.kept.add_project(PROJECT, utc_now())
+        made = create_api_key(PROJECT, AccessRole.ADMIN, "bench", utc_now(), None)
         service.kept.add_key(made.key)
         yield Opened(place, service, made.key, made.text, log)
 
 
-def order_for(there: Opened, checks: tuple[str, ...]) -> Order:
+def order_for(there: Opened, checks: tuple[str, ...]) -> SubmissionRequest:
     """Keep what the example needs, and return the order for it."""
-    overrides = Overrides(only=checks)
-    parts = readers(EXAMPLE.parent, targets={})
-    asked = read_asked(read_audit_bytes(EXAMPLE), EXAMPLE.name, overrides, parts)
-    with prepare(asked, beside(EXAMPLE), overrides, parts) as prepared:
-        for item in files_of(prepared, beside(EXAMPLE)):
+    overrides = AuditOverrides(only=checks)
+    parts = build_resolvers(EXAMPLE.parent, targets={})
+    asked = read_overridden_audit_file(read_audit_bytes(EXAMPLE), EXAMPLE.name, overrides, parts)
+    with prepare_audit(asked, build_path_resolver(EXAMPLE), overrides, parts) as prepared:
+        for item in list_upload_sources(prepared, build_path_resolver(EXAMPLE)):
             with item.opened() as file:
                 there.place.store.blobs.put(file.read())
-            upload = Upload(
+            upload = UploadedFile(
                 project=PROJECT, digest=item.digest, kind=item.kind, name=item.name,
-                size=item.size, at=now(),
+                size=item.size, at=utc_now(),
             )  # fmt: skip
             there.service.kept.note_upload(upload)
-        return replace(order_of(prepared, None, "bench"), places=None)
+        return replace(build_submission_request(prepared, None, "bench"), places=None)

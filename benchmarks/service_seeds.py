@@ -12,12 +12,17 @@ from typing import Any
 from service_places import PROJECT, Opened
 from sqlalchemy import insert, select
 
-from auditor.clock import written
-from auditor.domain.canonical import canonical, digest, parse
-from auditor.domain.submissions import Submission
-from auditor.store.ledger_tables import LedgerLeafRow, LedgerOpeningRow
-from auditor.store.service.tables import OutcomeRow, SubmissionEventRow, SubmissionRow
-from auditor.store.tables import Base, RecordRow, RecordTargetRow
+from auditor._time import format_time
+from auditor.domain.json import compute_digest, encode_canonical, parse_json
+from auditor.service.domain.submissions import Submission
+from auditor.service.store.tables import OutcomeRow, SubmissionEventRow, SubmissionRow
+from auditor.store.tables import (
+    LedgerLeafRow,
+    LedgerOpeningRow,
+    RecordRow,
+    RecordTargetRow,
+    TableBase,
+)
 
 BATCH = 2000
 MODELS, ARTIFACTS = 50, 1000
@@ -25,12 +30,12 @@ RUNNING, FAILED, APPROVED = 5000, 100, 10
 """One of so many still runs, one of so many failed, and one of so many was approved."""
 FAR, FARTHER = 10_000_000, 20_000_000
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
-TABLES: tuple[type[Base], ...] = (
+TABLES: tuple[type[TableBase], ...] = (
     SubmissionRow, SubmissionEventRow, RecordRow, RecordTargetRow, LedgerLeafRow, LedgerOpeningRow,
     OutcomeRow,
 )  # fmt: skip
 """In the order in which rows name others."""
-Rows = dict[type[Base], list[dict[str, Any]]]
+Rows = dict[type[TableBase], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def seed_of(there: Opened, name: str) -> Seed:
         of_opening = {
             it.name: getattr(opening, it.name) for it in LedgerOpeningRow.__table__.columns
         }
-        body = Submission.from_json(parse(submission.body.encode()))
+        body = Submission.from_json(parse_json(submission.body.encode()))
     return Seed(body, columns, leaf, of_opening)
 
 
@@ -73,8 +78,8 @@ def grow(there: Opened, seed: Seed, count: int) -> None:
                 session.connection().execute(insert(table.__table__), found)
 
 
-def _rows(seed: Seed, number: int) -> Iterator[tuple[type[Base], Sequence[dict[str, Any]]]]:
-    at = written(BEGAN + timedelta(minutes=number))
+def _rows(seed: Seed, number: int) -> Iterator[tuple[type[TableBase], Sequence[dict[str, Any]]]]:
+    at = format_time(BEGAN + timedelta(minutes=number))
     submission = _submission(seed, number, at)
     state = "running" if number % RUNNING == 0 else "failed" if number % FAILED == 1 else "done"
     said = ["queued", "running", "check_started", "check_ended"]
@@ -98,7 +103,7 @@ def _rows(seed: Seed, number: int) -> Iterator[tuple[type[Base], Sequence[dict[s
             yield LedgerLeafRow, [{"idx": FARTHER + number, "body": seed.leaf}]
             yield LedgerOpeningRow, [_approval(seed, number, record)]
     if state != "running":
-        error = canonical({"problem": "It broke.", "cure": "Mend it."}).decode()
+        error = encode_canonical({"problem": "It broke.", "cure": "Mend it."}).decode()
         failed = error if state == "failed" else None
         yield OutcomeRow, [{
             "submission": submission["id"], "record_digest": record, "files": record,
@@ -109,7 +114,7 @@ def _rows(seed: Seed, number: int) -> Iterator[tuple[type[Base], Sequence[dict[s
 def _submission(seed: Seed, number: int, at: str) -> dict[str, Any]:
     was = seed.submission
     name = f"sub-{number:024x}"
-    body = canonical(was.to_json()).decode().replace(was.id, name).replace(was.submitted, at)
+    body = encode_canonical(was.to_json()).decode().replace(was.id, name).replace(was.submitted, at)
     return {
         "id": name, "project": PROJECT, "idempotency_key": f"key {number}",
         "model": f"model-{number % MODELS}", "body_digest": was.asked, "body": body,
@@ -128,7 +133,7 @@ def _record(seed: Seed, number: int, at: str) -> dict[str, Any]:
     name = hashlib.sha256(f"id {number}".encode()).hexdigest()[: len(was)]
     body = seed.record["body"].replace(was.encode(), name.encode())
     return {
-        **seed.record, "digest": digest(body), "id": name, "body": body,
+        **seed.record, "digest": compute_digest(body), "id": name, "body": body,
         "artifact_digest": artifact, "registered": at, "finished": at,
     }  # fmt: skip
 
@@ -137,9 +142,9 @@ def _approval(seed: Seed, number: int, record: str) -> dict[str, Any]:
     """Return the ledger's row of somebody's yes to a record, as large as a real one."""
     return {
         **seed.opening, "idx": FARTHER + number, "event_id": f"approval-{_name(str(number))[7:39]}",
-        "subjects": canonical({"record": record}).decode(), "document": bytes(2000),
+        "subjects": encode_canonical({"record": record}).decode(), "document": bytes(2000),
     }  # fmt: skip
 
 
 def _name(text: str) -> str:
-    return digest(text.encode())
+    return compute_digest(text.encode())

@@ -22,11 +22,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification
-from auditor.stats.quantiles import quantile
-from auditor.targets.child.scoring import Opened, run
-from auditor.targets.child.timing import Timer
-from auditor.targets.opening import open_model
+from auditor.domain.tasks import Array, ClassificationTask
+from auditor.metrics.stats.quantiles import quantile
+from auditor.targets.sandbox.scoring import OpenedSession, run_batches
+from auditor.targets.sandbox.timing import CallTimer
+from auditor.targets.session import open_model
 
 SIDE, CLASSES = 32, 10
 CHANNELS = (1, 16, 32, 32, 48, 48)
@@ -90,9 +90,9 @@ def raw_way(session: ort.InferenceSession, rows: Array) -> Way:
 
 def timed_way(session: ort.InferenceSession, rows: Array) -> Way:
     """Return the time that the child's own timer takes of a call of the same session (s)."""
-    opened = Opened(session.run, ["y"], {})
+    opened = OpenedSession(session.run, ["y"], {})
     asked = {"calls": 1, "batch_rows": 1, "seconds": 60.0, "warmup": 1}
-    timer = Timer(lambda part: run(opened, ["y"], "x", part, None), rows, asked)
+    timer = CallTimer(lambda part: run_batches(opened, ["y"], "x", part, None), rows, asked)
     return lambda: float(timer._clock([rows], 1, 60.0)[0, 0])  # noqa: SLF001 -- what is measured
 
 
@@ -178,7 +178,7 @@ def main() -> None:
         session = raw_session(path)
         rng = np.random.default_rng(1)
         inputs = rng.normal(size=(64, 1, SIDE, SIDE)).astype(np.float32)
-        task = Classification(tuple("0123456789"), "9", "9")
+        task = ClassificationTask(tuple("0123456789"), "9", "9")
         with open_model(TargetSpec("cpu"), path.parent, artifact, task, inputs) as model:
             for rows, rounds in ROUNDS.items():
                 part = inputs[:rows]

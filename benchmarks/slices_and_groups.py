@@ -21,20 +21,20 @@ from figures import absent, over, tell
 from numpy.typing import NDArray
 from peers import asked, cpu, environment, named, one_read, peak
 
-from auditor.checks.fairness.groups import Groups
-from auditor.datasets.columns import groups_of
-from auditor.datasets.sources import Source
+from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.domain.artifacts import SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
-from auditor.stats.cells import Counts, rates, resample, tabulate
-from auditor.stats.halving import first_half
-from auditor.stats.lattices import Sample, enumerate_slices
-from auditor.stats.slices import Search, confirm, discover
+from auditor.domain.readings import Gap, GapReason, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
+from auditor.inputs.datasets.columns import to_groups
+from auditor.inputs.datasets.raw_dataset import RawDataset
+from auditor.metrics.stats.group_gaps import Counts, bootstrap_tables, rate_counts, tabulate
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import CodedSample, enumerate_slices
+from auditor.metrics.stats.slices import SliceSearch, confirm_slices, discover_slices
 
 RACES = np.array(["asian", "black", "hispanic", "native", "white"])
 SEXES = np.array(["female", "male", "other"])
@@ -122,57 +122,57 @@ def by_race_and_sex(data: People) -> Counts:
 
 def dataset_of(data: People) -> Dataset:
     """Read the rows as an audit does that names both columns as groups."""
-    source = Source(
+    source = RawDataset(
         name="people", rows=ROWS, files=(), columns={"race": data.race, "sex": data.sex}
     )
     return Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(),
         inputs=None,
         labels=data.labels,
         ids=data.ids,
-        groups={name: groups_of(source, name) for name in ("race", "sex")},
+        groups={name: to_groups(source, name) for name in ("race", "sex")},
         decisions=data.decided,
     )
 
 
 def through_the_check(data: People) -> Evidence:
     """Code the texts and observe, as an audit of stated predictions does."""
-    none = Gap(reason=Reason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
+    none = Gap(reason=GapReason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
     subject = Subject(
         artifact=None,
         structure=none,
         signature=SignatureMaterial(),
         model=none,
         twin=none,
-        task=Classification(("0", "1"), "1", "1"),
+        task=ClassificationTask(("0", "1"), "1", "1"),
         space=none,
-        datasets={Role.EVALUATION: dataset_of(data)},
+        datasets={DatasetRole.EVALUATION: dataset_of(data)},
         audit_seed=7,
         seed=7,
         budget=Budget.FULL,
     )
-    return Groups().observe(subject, Shard())
+    return GroupFairnessCheck().observe(subject, CheckShard())
 
 
 def figures_of(data: People) -> tuple[Reading, ...]:
     """Go on to every rate, gap and ratio with its interval."""
-    return Groups().figures(through_the_check(data), 0.95)
+    return GroupFairnessCheck().figures(through_the_check(data), 0.95)
 
 
 def table_of(cells: Counts) -> NDArray[np.float64]:
     """Return ``[groups, metrics]``."""
-    found = rates(cells)
+    found = rate_counts(cells)
     flat = [found[name].reshape(-1, 2) for name in METRICS]
     return np.stack([pair[:, 0] / pair[:, 1] for pair in flat], axis=1)
 
 
-def sliced(rng: np.random.Generator) -> Sample:
+def sliced(rng: np.random.Generator) -> CodedSample:
     """Draw rows of which one slice in 25 is wrong twice as often."""
     codes = rng.integers(0, LEVELS, (COLUMNS, FEWER_ROWS)).astype(np.uint8)
     inside = np.logical_and.reduce([codes[column] == level for column, level in PLANTED])
     wrong = rng.random(FEWER_ROWS) < np.where(inside, 0.2, 0.1)
-    return Sample(codes, (LEVELS,) * COLUMNS, wrong)
+    return CodedSample(codes, (LEVELS,) * COLUMNS, wrong)
 
 
 def groups(folder: Path, python: Path | None) -> None:
@@ -185,7 +185,7 @@ def groups(folder: Path, python: Path | None) -> None:
         "from texts to the evidence of the check": cpu(lambda: through_the_check(data)),
         "from texts to every figure of the check": cpu(lambda: figures_of(data)),
     }
-    drawn = cpu(lambda: rates(resample(cells, ROUNDS, rng))) / ROUNDS
+    drawn = cpu(lambda: rate_counts(bootstrap_tables(cells, ROUNDS, rng))) / ROUNDS
     print(f"\n{len(METRICS)} metrics of {cells[..., 0, 0].size} groups of {ROWS:,} rows")
     file = folder / "people.npz"
     race, sex = (at.to_numpy().astype(str) for at in (data.race, data.sex))
@@ -223,13 +223,15 @@ def slices(folder: Path, python: Path | None) -> None:
     file = folder / "slices.npz"
     np.savez(file, codes=whole.codes, wrong=whole.wrong)
     for depth in (2, 3):
-        search = Search(depth, 250, 50)
-        found = confirm(whole.part(~half), discover(whole.part(half), search), "holm", 0.05)
+        search = SliceSearch(depth, 250, 50)
+        found = confirm_slices(
+            whole.part(~half), discover_slices(whole.part(half), search), "holm", 0.05
+        )
         sure = [item.conditions for item in found if item.confirmed]
         ours = cpu(partial(enumerate_slices, whole, depth, 1), 3)
         number = len(enumerate_slices(whole, depth, 1).rows)
         print(f"  ours to depth {depth}: all {number:,} counted in {ours:.3f} s; confirmed {sure}")
-        searching = cpu(partial(discover, whole.part(half), search), 3)
+        searching = cpu(partial(discover_slices, whole.part(half), search), 3)
         print(f"    one half searched and shortlisted in {searching:.3f} s")
         theirs = asked(python, SLICELINE, file, depth, MOST_MEMORY)
         if theirs is not None:

@@ -12,31 +12,30 @@ import time
 import numpy as np
 from figures import over, tell
 
-from auditor.checks.fairness.slices import Slices
+from auditor.checks.fairness.slices import ErrorSliceCheck
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
 
 ROWS, COLUMNS, LEVELS = 100_000, 20, 5
 RUNS = 5
-ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
+ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
 
 
 def audited(rng: np.random.Generator) -> Subject:
     """Draw a predictions-only audit in which one row in ten is wrong, and no slice is worse."""
     names = tuple(f"level {at}" for at in range(LEVELS))
     columns = {
-        f"column {at}": Column(names, rng.integers(0, LEVELS, ROWS).astype(np.int32))
+        f"column {at}": TextColumn(names, rng.integers(0, LEVELS, ROWS).astype(np.int32))
         for at in range(COLUMNS)
     }
     labels = (rng.random(ROWS) < 1 / 2).astype(np.int64)
     decided = labels ^ (rng.random(ROWS) < 1 / 10)
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FileDigest("scored.csv", 1, "0" * 64),),
         inputs=None,
         labels=labels,
@@ -50,9 +49,9 @@ def audited(rng: np.random.Generator) -> Subject:
         signature=SignatureMaterial(),
         model=ABSENT,
         twin=ABSENT,
-        task=Classification(("0", "1"), "1", "1"),
+        task=ClassificationTask(("0", "1"), "1", "1"),
         space=ABSENT,
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=7,
         seed=7,
         budget=Budget.FULL,
@@ -61,11 +60,11 @@ def audited(rng: np.random.Generator) -> Subject:
 
 def main() -> None:
     """Print the least CPU seconds of several runs, and the process's peak of memory."""
-    check, subject = Slices(depth=3), audited(np.random.default_rng(0))
+    check, subject = ErrorSliceCheck(depth=3), audited(np.random.default_rng(0))
     spent = []
     for _ in range(RUNS):
         began = time.process_time()
-        readings = check.figures(check.observe(subject, Shard()), 0.95)
+        readings = check.figures(check.observe(subject, CheckShard()), 0.95)
         spent.append(time.process_time() - began)
     (looked,) = [item.value for item in readings if item.metric == "slices_looked_at"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

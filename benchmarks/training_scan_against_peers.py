@@ -25,9 +25,15 @@ from peers import asked, cpu, environment, peak
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
-from auditor.poisons.scan_readings import Scan, Terms
-from auditor.poisons.scanning import Lookup, Rows, label_scores, narrowed, view_scores
-from auditor.stats.proportions import clopper_pearson
+from auditor.attacks.poisoning.training_scan import (
+    NeighbourLookup,
+    ScanRows,
+    label_scores,
+    project_points,
+    representation_scores,
+)
+from auditor.attacks.poisoning.training_scan_readings import ScanCriteria, TrainingScanResult
+from auditor.metrics.stats.proportions import clopper_pearson
 
 CLASSES, TRUSTED, SEEDS = 10, 400, 4
 KINDS = ("clean", "patch", "blend", "pixel", "flip")
@@ -146,18 +152,18 @@ def ours(made: Case, neighbours: int = 5, references: int = 3, pool: int = 4096)
     """Return the rows that our scan names."""
     count = len(made["labels"])
     trained = np.arange(len(made["truth"])) < count
-    rows = Rows(made["truth"], trained, CLASSES)
-    lookup = Lookup(neighbours, references, pool)
-    found, suggested = label_scores(narrowed(made["both"], 0), rows, lookup, 0)
-    views = narrowed(made["all_views"], 0)
-    found |= view_scores(views, rows, made["decided"] == made["truth"], 0)
-    scan = Scan(
+    rows = ScanRows(made["truth"], trained, CLASSES)
+    lookup = NeighbourLookup(neighbours, references, pool)
+    found, suggested = label_scores(project_points(made["both"], 0), rows, lookup, 0)
+    views = project_points(made["all_views"], 0)
+    found |= representation_scores(views, rows, made["decided"] == made["truth"], 0)
+    scan = TrainingScanResult(
         found,
         np.arange(count).astype(np.str_),
         made["truth"][:count],
         suggested,
         {"gaps": {}, "classes": list("0123456789"), "clustered": False, "not_scanned": []},
-        Terms(0.005, 0.2, count),
+        ScanCriteria(0.005, 0.2, count),
     )
     joint = next(
         it for it in scan.readings(0.95)

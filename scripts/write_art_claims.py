@@ -13,19 +13,19 @@ from typing import Any, cast
 
 import numpy as np
 
-from auditor.attacks.art import detectors as defences
-from auditor.attacks.art.edge import MODULES, classes
-from auditor.checks.discovery import discover
-from auditor.checks.poisoning.art import Art as Poisoning
-from auditor.checks.poisoning.art_detectors import ArtDetectors
-from auditor.checks.privacy.art import Art as Privacy
-from auditor.domain.datasets import Dataset, Role
+from auditor.attacks.art import poisoning as defences
+from auditor.attacks.art.adapter import MODULES, list_attack_classes
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
+from auditor.checks.poisoning.art import ArtPoisoningCheck as Poisoning
+from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
+from auditor.checks.privacy.art import ArtPrivacyCheck as Privacy
+from auditor.checks.registry import discover_checks
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.recipes import Lesson
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.shadows.training import Settings, train_stack
+from auditor.domain.training_recipes import RetrainingTask
 
 HERE = Path(__file__).resolve()
 FIRST: Mapping[str, Any] = runpy.run_path(str(HERE.with_name("write_art_table.py")))
@@ -34,7 +34,7 @@ KINDS = tuple(kind for kind in MODULES if kind != "evasion")
 DETECTORS = "detector"
 LOOKS = "training rows"
 ROWS, RATE, PATIENCE, SLOWEST = 200, 0.05, 1500.0, 600.0
-NETWORK = Settings(hidden=(32,), epochs=60, rate=0.01)
+NETWORK = ShadowTrainingSettings(hidden=(32,), epochs=60, rate=0.01)
 SETTINGS = (
     "BullseyePolytopeAttackPyTorch.max_iter=5",
     "FeatureCollisionAttack.max_iter=5",
@@ -100,7 +100,7 @@ class Recipe:
 
     digest = "sha256:" + "0" * 64
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         """Teach once, and answer."""
         stack = taught(lesson.inputs, lesson.labels, lesson.seed)
         return tuple(np.asarray(stack.probabilities(rows)[0], dtype=np.float64) for rows in asked)
@@ -116,29 +116,35 @@ def taught(inputs: Array, labels: Array, seed: int) -> Any:  # noqa: ANN401 -- a
 def opened(model: str) -> Iterator[Subject]:
     """Open an example; of one without training data, one half becomes that."""
     with FIRST["opened"](model) as subject:
-        yield subject if Role.TRAINING in subject.datasets else halved(subject)
+        yield subject if DatasetRole.TRAINING in subject.datasets else halved(subject)
 
 
 def halved(subject: Subject) -> Subject:
     """Return a subject whose model was taught one half of the rows."""
-    data = subject.datasets[Role.EVALUATION]
-    order = subject.sample(Role.EVALUATION, data.rows)
+    data = subject.datasets[DatasetRole.EVALUATION]
+    order = subject.sample(DatasetRole.EVALUATION, data.rows)
     one, other = (np.sort(order[at::2]) for at in (0, 1))
-    training, rest = taken(data, one, Role.TRAINING), taken(data, other, Role.EVALUATION)
+    training, rest = (
+        taken(data, one, DatasetRole.TRAINING),
+        taken(data, other, DatasetRole.EVALUATION),
+    )
     inputs, labels = np.asarray(training.inputs), np.asarray(training.labels)
     pupil = Taught(cast("Model", subject.model), taught(inputs, labels, subject.seed))
-    model, datasets = cast("Model", pupil), {Role.TRAINING: training, Role.EVALUATION: rest}
+    model, datasets = (
+        cast("Model", pupil),
+        {DatasetRole.TRAINING: training, DatasetRole.EVALUATION: rest},
+    )
     return replace(subject, model=model, twin=NO_TWIN, datasets=datasets, clean={}, recipe=Recipe())
 
 
 NO_TWIN = Gap(
-    reason=Reason.NEEDS_TWIN,
+    reason=GapReason.NEEDS_TWIN,
     detail="The network over the loans has no twin.",
     cure="Look at the digits.",
 )
 
 
-def taken(data: Dataset, rows: Array, role: Role) -> Dataset:
+def taken(data: Dataset, rows: Array, role: DatasetRole) -> Dataset:
     """Return some rows of a dataset in another role."""
     return replace(
         data,
@@ -158,7 +164,7 @@ def check_of(name: str, kind: str, *, benched: bool) -> Any:  # noqa: ANN401 -- 
     own = tuple(line for line in SETTINGS if line.startswith(f"{name}."))
     spent: Any = {"settings": own, "most_queries": 3000, "seconds": SLOWEST}
     if kind == DETECTORS:
-        return ArtDetectors(detectors=(name,), rate=RATE, rows=ROWS, **spent)
+        return ArtDetectorCheck(detectors=(name,), rate=RATE, rows=ROWS, **spent)
     if kind == "poisoning":
         way = "head" if benched else "recipe"
         return Poisoning(
@@ -171,7 +177,7 @@ def measure(name: str, kind: str, subject: Subject) -> str:
     """Return the figure of one class as the table shows it, or its Gap."""
     check = check_of(name, kind, benched=not isinstance(subject.bench, Gap))
     began = time.monotonic()
-    found = check.figures(check.observe(subject, Shard()), 0.95)
+    found = check.figures(check.observe(subject, CheckShard()), 0.95)
     seconds = time.monotonic() - began
     by: dict[str, Measurement] = {}
     for reading in found:
@@ -236,17 +242,19 @@ def work(model: str, names: Sequence[str]) -> None:
 
 def listed() -> list[str]:
     """Return every class as ``kind/Class``."""
-    attacks = [f"{kind}/{name}" for kind in KINDS for name in classes(kind)]
-    return [*attacks, *(f"{DETECTORS}/{name}" for name in defences.names())]
+    attacks = [f"{kind}/{name}" for kind in KINDS for name in list_attack_classes(kind)]
+    return [*attacks, *(f"{DETECTORS}/{name}" for name in defences.list_detectors())]
 
 
 def section(measured: Mapping[str, Mapping[str, str]]) -> str:
     """Return the section: a row for each class."""
-    known, rows = list(discover()), []
+    known, rows = list(discover_checks()), []
     for place in listed():
         kind, _, name = place.partition("/")
         asked = (
-            "rows that it looks at" if kind == DETECTORS else FIRST["needs"](classes(kind)[name])
+            "rows that it looks at"
+            if kind == DETECTORS
+            else FIRST["needs"](list_attack_classes(kind)[name])
         )
         cells = (measured[model][place] for model in FIRST["MODELS"])
         rows.append((f"`{name}`", kind, asked, FIRST["native"](name, known), *cells))

@@ -11,15 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from auditor.attacks.art.edge import Untyped, classes, requirements, version
-from auditor.attacks.art.objections import KNOWN
-from auditor.checks.discovery import discover
-from auditor.checks.evasion.art import Art
+from auditor.attacks.art.adapter import (
+    Untyped,
+    art_version,
+    estimator_requirements,
+    list_attack_classes,
+)
+from auditor.attacks.art.failure_reasons import KNOWN
+from auditor.checks.evasion.art import ArtEvasionCheck
+from auditor.checks.registry import discover_checks
 from auditor.domain.readings import Gap, Measurement
-from auditor.domain.subjects import Shard, Subject
-from auditor.engines.subjects import open_subject
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.wiring import OPENERS, beside, read_audit_bytes, readers
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.wiring import OPENERS, build_path_resolver, build_resolvers, read_audit_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "art-attacks.md"
@@ -142,10 +147,10 @@ def cheap(name: str, kind: Untyped) -> tuple[str, ...]:
 def opened(model: str) -> Iterator[Subject]:
     """Open one of the examples as an audit does."""
     path = ROOT / "examples" / model / "audit.yaml"
-    parts, overrides = readers(path.parent), Overrides(only=("evasion.art",))
-    asked = read_asked(read_audit_bytes(path), path.name, overrides, parts)
+    parts, overrides = build_resolvers(path.parent), AuditOverrides(only=("evasion.art",))
+    asked = read_overridden_audit_file(read_audit_bytes(path), path.name, overrides, parts)
     with (
-        prepare(asked, beside(path), overrides, parts) as prepared,
+        prepare_audit(asked, build_path_resolver(path), overrides, parts) as prepared,
         open_subject(
             prepared.request.targets[0], prepared.materials, OPENERS, twin=lambda _: True
         ) as subject,
@@ -156,9 +161,9 @@ def opened(model: str) -> Iterator[Subject]:
 def measure(name: str, subject: Subject) -> str:
     """Return the figure of one evasion attack as the table shows it, or its Gap."""
     norm, eps = THREATS.get(family(name), USUAL)
-    check = Art(
+    check = ArtEvasionCheck(
         attacks=(name,),
-        settings=cheap(name, classes("evasion")[name]),
+        settings=cheap(name, list_attack_classes("evasion")[name]),
         eps=(eps,),
         norm=norm,
         rows=ROWS,
@@ -166,7 +171,7 @@ def measure(name: str, subject: Subject) -> str:
         seconds=SLOWEST,
     )
     began = time.monotonic()
-    found = check.figures(check.observe(subject, Shard()), 0.95)
+    found = check.figures(check.observe(subject, CheckShard()), 0.95)
     taken = time.monotonic() - began
     for reading in found:
         if isinstance(reading, Measurement) and reading.metric == "robust_accuracy":
@@ -222,8 +227,8 @@ def _lines(child: subprocess.Popen[str], patience: float) -> Iterator[str]:
 
 def needs(kind: Untyped) -> str:
     """Say what a class declares that it needs of a model."""
-    asked = [KNOWN[one[0]] for one in requirements(kind) if one[0] in KNOWN]
-    usual = "predictions" if requirements(kind) else "nothing declared"
+    asked = [KNOWN[one[0]] for one in estimator_requirements(kind) if one[0] in KNOWN]
+    usual = "predictions" if estimator_requirements(kind) else "nothing declared"
     return "; ".join(dict.fromkeys(asked)) or usual
 
 
@@ -240,7 +245,7 @@ def native(name: str, known: Sequence[str]) -> str:
 
 def page(measured: Mapping[str, Mapping[str, str]]) -> str:
     """Return the first half of the page: a table of evasion attacks with figures."""
-    known = list(discover())
+    known = list(discover_checks())
     evasion = [
         (
             f"`{name}`",
@@ -248,11 +253,11 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
             native(name, known),
             *(measured[model][name] for model in MODELS),
         )
-        for name, kind in classes("evasion").items()
+        for name, kind in list_attack_classes("evasion").items()
     ]
     figures = sum(any(not cell.startswith("Gap") for cell in row[3:]) for row in evasion)
     counted = (
-        f"ART {version()} exports {len(evasion)} evasion classes, of which {figures} give a figure "
+        f"ART {art_version()} exports {len(evasion)} evasion classes, of which {figures} give a figure "
         "on at least one of the models."
     )
     head = ("Class", "Needs", "Our check of that kind")
@@ -292,7 +297,7 @@ def main() -> None:
     if given.work:
         work(given.work[0], given.work[1:])
         return
-    names = list(classes("evasion"))
+    names = list(list_attack_classes("evasion"))
     measured = kept() if given.keep else {model: survey(model, names) for model in MODELS}
     text = page(measured)
     _, heading, rest = PAGE.read_text(encoding="utf-8").partition(OTHERS)

@@ -5,24 +5,24 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from auditor.checks.discovery import discover
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import Json, canonical
+from auditor.checks.registry import discover_checks
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import Check, Metric
-from auditor.domain.readings import Bound
-from auditor.packs.parameters import defaults, make
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.readings import BoundKind
+from auditor.policy.check_parameters import get_default_parameters, make_check
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "checks"
-EXAMPLE = Size(
+EXAMPLE = AuditSize(
     rows=1000,
     classes=2,
     labels={"no": 500, "yes": 500},
     groups={"group": {"a": {"no": 250, "yes": 250}, "b": {"no": 250, "yes": 250}}},
 )
 BOUNDS = {
-    Bound.ESTIMATE: "an estimate, with its interval",
-    Bound.AT_MOST: "the truth is at most this",
-    Bound.AT_LEAST: "the truth is at least this",
+    BoundKind.ESTIMATE: "an estimate, with its interval",
+    BoundKind.AT_MOST: "the truth is at most this",
+    BoundKind.AT_LEAST: "the truth is at least this",
 }
 BETTER = {True: "higher", False: "lower", None: "neither"}
 GENERATED = "<!-- Written by `make docs` from what the check declares; edit the check instead. -->"
@@ -90,14 +90,14 @@ def _parameters(check: type[Check]) -> str:
             *(_value(preset[name]) for preset in by_budget),
             f"`{selectable[name]}`" if name in selectable else "",
         )
-        for name, default in defaults(check).items()
+        for name, default in get_default_parameters(check).items()
     ]
     head = ("Name", "Default", *(budget.value for budget in Budget), "A rule's `where` joins it as")
     return _table(head, rows) if rows else "None."
 
 
 def _costs(check: type[Check]) -> str:
-    costs = {budget: make(check, _preset(check, budget)).cost(EXAMPLE) for budget in Budget}
+    costs = {budget: make_check(check, _preset(check, budget)).cost(EXAMPLE) for budget in Budget}
     rows = [
         (budget.value, f"{cost.queries:,}", f"{cost.passes:,}", f"{cost.seconds:g}")
         for budget, cost in costs.items()
@@ -107,11 +107,11 @@ def _costs(check: type[Check]) -> str:
 
 
 def _preset(check: type[Check], budget: Budget) -> dict[str, Json]:
-    return {**defaults(check), **check.presets.get(budget, {})}
+    return {**get_default_parameters(check), **check.presets.get(budget, {})}
 
 
 def _value(value: Json) -> str:
-    return f"`{canonical(value).decode()}`"
+    return f"`{encode_canonical(value).decode()}`"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -132,7 +132,7 @@ def _join(parts: Iterable[str]) -> str:
 def main() -> None:
     """Write every page, and remove the page of a check that is gone."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    written = pages(discover())
+    written = pages(discover_checks())
     for stale in {path.name for path in FOLDER.glob("*.md")} - set(written):
         (FOLDER / stale).unlink()
     for name, text in written.items():

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import Lesson
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.shadows.training import Settings, train_stack
+from auditor.domain.training_recipes import RetrainingTask
 
 TRAINED_ON = 900
 TARGET = 3
@@ -28,7 +28,7 @@ SPECKS = (
     (10, 5, 0.4),
     (12, 9, 0.0),
 )
-NO_TWIN = Gap(reason=Reason.NEEDS_TWIN, detail="There is no twin.", cure="Install torch.")
+NO_TWIN = Gap(reason=GapReason.NEEDS_TWIN, detail="There is no twin.", cure="Install torch.")
 Labels = NDArray[np.int64]
 Trigger = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -135,9 +135,9 @@ class TrainsAgain:
     """The recipe of the networks above; remembers the lessons."""
 
     digest: str = "sha256:toy"
-    lessons: list[Lesson] = field(default_factory=list)
+    lessons: list[RetrainingTask] = field(default_factory=list)
 
-    def answers(self, lesson: Lesson, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
         self.lessons.append(lesson)
         net = fit(lesson.inputs, lesson.labels, lesson.seed)
         scores = [np.exp(net.forward(rows)) for rows in asked]
@@ -161,7 +161,7 @@ def clean_networks(count: int, *, scaled: bool) -> Iterator[Network]:
     include = np.zeros((count, len(rows)), dtype=np.bool_)
     for at in range(count):
         include[at, rng.permutation(TRAINED_ON)[: TRAINED_ON // 2]] = True
-    settings = Settings(hidden=(48,), epochs=20, updates=300)
+    settings = ShadowTrainingSettings(hidden=(48,), epochs=20, updates=300)
     stack = train_stack(rows, truth, 10, include, settings, seed=0)
     middle, width = stack.scaling.middle, stack.scaling.width
     (first, last), (shift, bias) = (

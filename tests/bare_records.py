@@ -4,7 +4,7 @@ from typing import Any
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
@@ -34,7 +34,7 @@ def bare_record(**changes: Any) -> AuditRecord:  # noqa: ANN401 -- any field
     usual: dict[str, Any] = {
         "id": "aud-1",
         "derived_from": None,
-        "assurance": Assurance.A0,
+        "assurance": AssuranceLevel.A0,
         "request": bare_request(),
         "confidence": 0.95,
         "fingerprints": {},

@@ -6,45 +6,48 @@ from typing import Any
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import Weighed, weigh
-from auditor.attacks.counterexamples.reasons import claims_of
-from auditor.confronting import given_by, ground_of
-from auditor.datasets.examples import Examples, parse_examples
+from auditor.attacks.counterexamples.claims import ExampleOutcomes, claims_of, weigh_examples
+from auditor.checks.measure import get_check_parameters
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Evidence, decode, encode
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import Shard, Subject
-from auditor.measuring import parameters
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
+from auditor.workflows.challenge import build_challenge_context, pair_examples
 
 
 def observed(check: Check, seen: Subject) -> Evidence:
     """What a check saw, as it comes back from the folder of a record."""
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def offered(**arrays: Any) -> Examples:  # noqa: ANN401 -- what numpy takes for an array
+def offered(**arrays: Any) -> CounterexampleSet:  # noqa: ANN401 -- what numpy takes for an array
     """The file that holds these arrays."""
     raw = io.BytesIO()
     np.savez(raw, **arrays)
-    return parse_examples(raw.getvalue(), "x.npz")
+    return parse_counterexamples(raw.getvalue(), "x.npz")
 
 
-def why_not(check: Check, evidence: Evidence, examples: Examples) -> str:
+def why_not(check: Check, evidence: Evidence, examples: CounterexampleSet) -> str:
     """Why examples of a kind are not tried under a check."""
-    told = claims_of(check, evidence, parameters(check), examples.kind)
+    told = claims_of(check, evidence, get_check_parameters(check), examples.kind)
     assert isinstance(told, str)
     return told
 
 
-def challenged(check: Check, seen: Subject, evidence: Evidence, examples: Examples) -> Weighed:
+def challenged(
+    check: Check, seen: Subject, evidence: Evidence, examples: CounterexampleSet
+) -> ExampleOutcomes:
     """What comes of a file of examples."""
-    claims = claims_of(check, evidence, parameters(check), examples.kind)
+    claims = claims_of(check, evidence, get_check_parameters(check), examples.kind)
     assert not isinstance(claims, str), claims
-    return weigh(check.id, claims, evidence, given_by(ground_of(seen), examples))
+    return weigh_examples(
+        check.id, claims, evidence, pair_examples(build_challenge_context(seen), examples)
+    )
 
 
-def results(found: Weighed) -> list[str]:
+def results(found: ExampleOutcomes) -> list[str]:
     """What came of each example."""
     return [trial.result.value for trial in found.trials]
 
@@ -52,7 +55,7 @@ def results(found: Weighed) -> list[str]:
 def figures(check: Check, evidence: Evidence | None, metric: str) -> dict[Mapping[str, Any], float]:
     """Every figure of a metric by its coordinates, after what is stored comes back."""
     assert evidence is not None
-    kept = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    kept = {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
     return {
         tuple(sorted(item.params.items())): item.value  # type: ignore[misc]  # numbers by coordinates
         for item in check.figures(kept, 0.95)

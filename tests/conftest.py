@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, create_engine
 
-from auditor.store.migrations import Standing, bring, standing_of
+from auditor.store.migrations import RevisionStatus, read_revision_status, upgrade_database
 
 # One thread for every numeric library, set before any of them loads: the same sums in the same
 # order, and parallel workers that do not fight over the cores.
@@ -113,10 +113,10 @@ def _stores_as_migrated(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         monkeypatch.setattr("auditor.store.database.bring", _bring)
 
 
-def _bring(connection: Connection) -> Standing:
-    before = standing_of(connection)
+def _bring(connection: Connection) -> RevisionStatus:
+    before = read_revision_status(connection)
     if connection.dialect.name != "sqlite" or before.current is not None:
-        return bring(connection)
+        return upgrade_database(connection)
     for statement in _migrated():
         connection.exec_driver_sql(statement)
     return before
@@ -127,7 +127,7 @@ def _migrated() -> tuple[str, ...]:
     """Return the statements that make a store, as the migrations left it."""
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
-        bring(connection)
+        upgrade_database(connection)
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         lines = tuple(raw.iterdump())

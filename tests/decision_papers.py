@@ -9,21 +9,20 @@ from bare_records import bare_record, bare_request
 from trust_papers import signer
 from waiver_papers import NOW, WORDS, read
 
-from auditor.deciding import Said, said_of
-from auditor.domain.approvals import Answer, Approval
+from auditor.domain.approvals import Approval, ApprovalAnswer
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import digest
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Severity
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import compute_digest
+from auditor.domain.policies import RuleEffect, Severity
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import PolicyRef
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.verdicts import Outcome
 from auditor.domain.waivers import SignedWaiver, Waiver
-from auditor.folders import EVIDENCE, SIGNER, RecordFolder
-from auditor.judging.waiving import audited_in, waived
-from auditor.signatures.decisions import sign_approval, sign_waiver, verify_waiver
-from auditor.signatures.keys import KeySigner
+from auditor.policy.evaluate.engine import apply_waivers, build_waiver_subject
+from auditor.reports.folder import EVIDENCE, SIGNER, RecordFolder
+from auditor.trust.signatures.decisions import sign_approval, sign_waiver, verify_waiver
+from auditor.trust.signatures.keys import KeySigner
+from auditor.workflows.decisions import SignedApproval, read_signed_approval
 
 AUDITOR, ANNA, BOB, EVE = map(signer, (7101, 7102, 7103, 7104))
 MODEL = Artifact("model", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
@@ -37,7 +36,7 @@ def finding(rule: str = "accurate", target: str = "cpu", **changes: Any) -> Find
         target=target,
         measure="quality.accuracy/accuracy",
         outcome=Outcome.FAILED,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         severity=Severity.HIGH,
         readings=(),
         controls=(),
@@ -55,14 +54,14 @@ def record(*findings: Finding, waivers: Iterable[SignedWaiver] = ()) -> AuditRec
         name=str(WORDS["model"]),
         artifact=MODEL,
         targets=(TargetSpec("cpu"), TargetSpec("edge")),
-        policy=PolicyRef(str(WORDS["policy"]), "1", digest(b"policy")),
+        policy=PolicyRef(str(WORDS["policy"]), "1", compute_digest(b"policy")),
         waivers=tuple(item.ref for item in given),
     )
     leave = [item.waiver for item in given]
     return bare_record(
         request=request,
         fingerprints={"cpu": Fingerprint({"cpu": "cpu"}, {"isolation": "landlock"})},
-        findings=waived(findings, leave, audited_in(request), NOW),
+        findings=apply_waivers(findings, leave, build_waiver_subject(request), NOW),
         registered=NOW,
         finished=NOW,
     )
@@ -85,16 +84,16 @@ def approval(of: AuditRecord, **changes: Any) -> Approval:  # noqa: ANN401 -- an
         record_id=of.id,
         by="Bob",
         role="model risk",
-        answer=Answer.YES,
+        answer=ApprovalAnswer.YES,
         reason="All findings are known.",
         created="2026-02-01T00:00:00Z",
     )
     return replace(usual, **changes)
 
 
-def said(what: Approval, by: KeySigner = BOB, where: str = "a.json") -> Said:
+def said(what: Approval, by: KeySigner = BOB, where: str = "a.json") -> SignedApproval:
     """Sign an approval, as it is found somewhere."""
-    return said_of(sign_approval(what, by), by.public_pem(), where)
+    return read_signed_approval(sign_approval(what, by), by.public_pem(), where)
 
 
 def lay_out(path: Path, waivers: Iterable[SignedWaiver] = ()) -> RecordFolder:
@@ -103,5 +102,5 @@ def lay_out(path: Path, waivers: Iterable[SignedWaiver] = ()) -> RecordFolder:
     (path / SIGNER).write_bytes(AUDITOR.public_pem())
     for item in waivers:
         for raw in (item.bundle, item.key):
-            (path / EVIDENCE / digest(raw).removeprefix("sha256:")).write_bytes(raw)
+            (path / EVIDENCE / compute_digest(raw).removeprefix("sha256:")).write_bytes(raw)
     return RecordFolder(path)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.engines.durable.engine import DurableEngine
-from auditor.engines.durable.posts import Post
 from auditor.errors import StoreError
+from auditor.service.jobs.durable import DurableEngine, EngineConfig
 
 PLAN = (("cpu", ("first", "second", "third")), ("edge", ("first",)))
 
@@ -84,7 +83,7 @@ def until(true: Callable[[], bool], seconds: float = 240) -> float:
 def main() -> None:
     """Work at a database until told to stop; submit what is named."""
     database, schema, executor, folder, *submissions = sys.argv[1:]
-    post = Post(
+    post = EngineConfig(
         database=database, executor=executor, targets=("cpu", "edge"), schema=schema,
         polling=0.1, locks=Path(folder) / "locks",
     )  # fmt: skip

@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.goals import any_other
-from auditor.attacks.losses import softmax
-from auditor.attacks.norms import Norm
-from auditor.attacks.sweeping import Arena
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.norms import Norm
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.models import Timing
-from auditor.domain.placements import Placement, Source
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.models import ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Array, Classification, Feature, Floats, InputSpace
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputFeature, InputSpace
 
 Function = Callable[[Floats], Floats]
-NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
+NOTHING = Gap(reason=GapReason.UNSUPPORTED, detail="absent", cure="none")
 
 
 @dataclass(slots=True)
@@ -34,7 +34,9 @@ class ToyModel:
     fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
     seen: list[Array] = field(default_factory=list)
     busy: float = 0.0
-    placement: Placement = field(default_factory=lambda: Placement("toy", Source.UNKNOWN))
+    placement: OperatorPlacement = field(
+        default_factory=lambda: OperatorPlacement("toy", PlacementSource.UNKNOWN)
+    )
 
     def predict(self, inputs: Array) -> Floats:
         self.queries += len(inputs)
@@ -44,7 +46,7 @@ class ToyModel:
     def probabilities(self, scores: Floats) -> Floats:
         return softmax(scores)
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         raise NotImplementedError
 
 
@@ -84,7 +86,7 @@ def box(
     high: float = 1.0,
     quantum: float = 0.0,
     mutable: NDArray[np.bool_] | None = None,
-    features: tuple[Feature, ...] = (),
+    features: tuple[InputFeature, ...] = (),
 ) -> InputSpace:
     """Return the box from 0 to ``high``."""
     free = np.ones(shape, dtype=np.bool_) if mutable is None else mutable
@@ -93,10 +95,10 @@ def box(
     )
 
 
-def classes(count: int, threshold: float = 0.5) -> Classification:
+def classes(count: int, threshold: float = 0.5) -> ClassificationTask:
     """Return the task of telling ``count`` classes apart."""
     names = tuple(str(index) for index in range(count))
-    return Classification(names, names[-1], names[-1], threshold)
+    return ClassificationTask(names, names[-1], names[-1], threshold)
 
 
 def arena(
@@ -108,13 +110,13 @@ def arena(
     norm: Norm = Norm.LINF,
     repeats: int = 1,
     most_queries: int | None = None,
-) -> Arena:
+) -> AttackSetup:
     """Return what an attack sees, its clean scores asked for once."""
     scores = model.predict(rows)
-    return Arena(
+    return AttackSetup(
         model=model,
         twin=twin,
-        goal=any_other(classes(scores.shape[1])),
+        goal=untargeted_goal(classes(scores.shape[1])),
         norm=norm,
         repeats=repeats,
         most_queries=most_queries,
@@ -131,11 +133,11 @@ def subject(
     rows: Array,
     labels: NDArray[np.int64],
     space: InputSpace,
-    task: Classification,
+    task: ClassificationTask,
 ) -> Subject:
     """Return what a check sees."""
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FileDigest("rows.npz", 1, "0" * 64),),
         inputs=rows,
         labels=labels,
@@ -150,7 +152,7 @@ def subject(
         twin=twin,
         task=task,
         space=space,
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=7,
         seed=11,
         budget=Budget.SMOKE,

@@ -8,15 +8,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.shadows.stacks import Stack
-from auditor.shadows.training import Settings, train_stack
+from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 WIDTH, CLASSES = 6, 3
 WEIGHTS = np.random.default_rng(99).normal(size=(WIDTH, CLASSES))
-GREEDY = Settings(hidden=(64,), epochs=100)
-MODEST = Settings(epochs=5, updates=100, rate=0.03)
+GREEDY = ShadowTrainingSettings(hidden=(64,), epochs=100)
+MODEST = ShadowTrainingSettings(epochs=5, updates=100, rate=0.03)
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,14 @@ def handed(shadows: int = 6, members: int = 200, others: int = 260, held: int = 
     return Handed(drawn(1, members), drawn(2, others), include)
 
 
-def taught(rows: Floats, labels: Labels, include: NDArray[np.bool_], settings: Settings) -> Stack:
+def taught(
+    rows: Floats, labels: Labels, include: NDArray[np.bool_], settings: ShadowTrainingSettings
+) -> ModelStack:
     """Train a network a row of ``include``."""
     return train_stack(rows, labels, CLASSES, include, settings, seed=3)
 
 
-def network(stack: Stack, at: int, path: Path) -> None:
+def network(stack: ModelStack, at: int, path: Path) -> None:
     """Write one network of a stack as a file that gives logits."""
     weights = [layer[at] for layer in stack.weights]
     biases = [layer[at] for layer in stack.biases]
@@ -103,7 +104,12 @@ def decoder(path: Path, rows: Floats, size: int, **fields: object) -> None:
     dense(path, [axes[:size] * scale], [mean], **fields)  # type: ignore[arg-type]
 
 
-def write(folder: Path, made: Handed, settings: Settings = GREEDY, like: Settings = GREEDY) -> None:
+def write(
+    folder: Path,
+    made: Handed,
+    settings: ShadowTrainingSettings = GREEDY,
+    like: ShadowTrainingSettings = GREEDY,
+) -> None:
     """Write an artifact, its data, shadows by ``like`` and their matrix into a folder."""
     rows = np.concatenate([made.training[0], made.evaluation[0]])
     labels = np.concatenate([made.training[1], made.evaluation[1]])

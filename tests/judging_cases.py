@@ -5,19 +5,19 @@ from typing import Any
 
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Limits, Policy, Rule, Severity
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.judging.context import JudgingContext
-from auditor.judging.judge import judge
+from auditor.domain.policies import AssuranceLevel, MetricLimits, Policy, Rule, RuleEffect, Severity
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.policy.evaluate.context import JudgingContext
+from auditor.policy.evaluate.engine import judge_readings
 
 RULE = Rule(
     id="accurate",
     title="The model is accurate",
     severity=Severity.HIGH,
-    effect=Effect.DENY,
+    effect=RuleEffect.DENY,
     check="quality.accuracy",
     metric="accuracy",
-    limits=Limits(least=0.8),
+    limits=MetricLimits(least=0.8),
 )
 POLICY = Policy(
     name="tests",
@@ -34,10 +34,10 @@ CONTEXT = JudgingContext(
     name="model",
     version="1.0.0",
     budget=Budget.CI,
-    assurance=Assurance.A0,
+    assurance=AssuranceLevel.A0,
 )
 GAP = Gap(
-    reason=Reason.NEEDS_LABELS,
+    reason=GapReason.NEEDS_LABELS,
     detail="The evaluation data has no labels.",
     cure="Name the label column.",
     target="cpu",
@@ -58,7 +58,7 @@ def measured(
         low=low,
         high=high,
         confidence=None if low is None else 0.95,
-        bound=Bound.ESTIMATE,
+        bound=BoundKind.ESTIMATE,
         method="clopper-pearson",
         n=450,
         target="cpu",
@@ -71,5 +71,5 @@ def measured(
 def judge_one(rule: Rule, *readings: Reading, policy: Policy = POLICY, **context: Any) -> Finding:  # noqa: ANN401 -- any field of a context
     """Return the one finding of a policy of one rule on one target."""
     policy = replace(policy, rules=(rule,))
-    (finding,) = judge(policy, lambda _: readings, replace(CONTEXT, **context))
+    (finding,) = judge_readings(policy, lambda _: readings, replace(CONTEXT, **context))
     return finding

@@ -3,7 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from auditor.domain.privacy_claims import Accountant, Adjacency, PrivacyClaim, Sampling
+from auditor.domain.privacy_claims import (
+    AdjacencyRelation,
+    PrivacyAccountant,
+    PrivacyClaim,
+    SamplingScheme,
+)
 
 HONEST = PrivacyClaim(
     epsilon=6.03,
@@ -12,9 +17,9 @@ HONEST = PrivacyClaim(
     sampling_rate=0.0356,
     steps=560,
     clip=1.0,
-    sampling=Sampling.POISSON,
-    adjacency=Adjacency.ADD_REMOVE,
-    accountant=Accountant.PRV,
+    sampling=SamplingScheme.POISSON,
+    adjacency=AdjacencyRelation.ADD_REMOVE,
+    accountant=PrivacyAccountant.PRV,
     dataset_size=1400,
     batch_size=50,
     epochs=20,

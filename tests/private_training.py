@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from auditor.accounting.hooks import CanaryHook
-from auditor.domain.canonical import Json
-from auditor.domain.recipes import Lesson
+from auditor.domain.json import Json
 from auditor.domain.tasks import Array, Floats
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import RecipeError
+from auditor.metrics.privacy_accounting.canaries import CanaryHook
 
 CODE = "sha256:" + "c" * 64
 
@@ -55,7 +55,7 @@ class PrivateTraining:
         self._train(np.asarray(arrays["inputs"]), np.asarray(arrays["labels"]), seed, hook)
         return {} if self.silent else hook.seen()
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         """Train privately, and tell how sure the model is of each class."""
         self.lessons.append(len(lesson.labels))
         weights = self._train(np.asarray(lesson.inputs), lesson.labels, lesson.seed, None)

@@ -7,10 +7,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auditor.domain.supplies import Given, Part
-from auditor.signatures.bundles import seal
-from auditor.signatures.dsse import IN_TOTO, Envelope, pae
-from auditor.signatures.keys import KeySigner
+from auditor.domain.supply_chain import SupplyItem, SupplyPart
+from auditor.trust.encoding.dsse import IN_TOTO, DsseEnvelope, pae
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 SIGNER = KeySigner(ec.derive_private_key(51, ec.SECP256R1()))
 OTHER = KeySigner(ec.derive_private_key(52, ec.SECP256R1()))
@@ -21,11 +21,11 @@ def hexed(name: str) -> str:
     return sha256(name.encode()).hexdigest()
 
 
-MODEL = Given(Part.MODEL, "model.onnx", hexed("model"))
-BASE = Given(Part.BASE_MODEL, "base.onnx", hexed("base"))
-CODE = Given(Part.CODE, "train.py", hexed("code"))
-TRAINING = Given(Part.TRAINING, "data/train.csv", hexed("train"))
-EVALUATION = Given(Part.EVALUATION, "data/test.csv", hexed("test"))
+MODEL = SupplyItem(SupplyPart.MODEL, "model.onnx", hexed("model"))
+BASE = SupplyItem(SupplyPart.BASE_MODEL, "base.onnx", hexed("base"))
+CODE = SupplyItem(SupplyPart.CODE, "train.py", hexed("code"))
+TRAINING = SupplyItem(SupplyPart.TRAINING, "data/train.csv", hexed("train"))
+EVALUATION = SupplyItem(SupplyPart.EVALUATION, "data/test.csv", hexed("test"))
 GIVEN = (MODEL, BASE, CODE, TRAINING, EVALUATION)
 
 
@@ -153,12 +153,12 @@ model-index:
 def enveloped(document: Mapping[str, Any], signer: KeySigner = SIGNER) -> bytes:
     """A statement in a DSSE envelope."""
     payload = dumped(document)
-    return dumped(Envelope(IN_TOTO, payload, signer.sign(pae(IN_TOTO, payload))).to_json())
+    return dumped(DsseEnvelope(IN_TOTO, payload, signer.sign(pae(IN_TOTO, payload))).to_json())
 
 
 def bundled(document: Mapping[str, Any], signer: KeySigner = SIGNER) -> bytes:
     """A statement in a Sigstore bundle under a key."""
-    return seal(dumped(document), signer)
+    return sign_bundle(dumped(document), signer)
 
 
 def by_certificate(document: Mapping[str, Any]) -> bytes:

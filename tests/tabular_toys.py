@@ -6,24 +6,24 @@ import numpy as np
 from evasion_toys import LinearTwin, ToyModel, arena
 from numpy.typing import NDArray
 
-from auditor.attacks.tabular import Table, table
-from auditor.datasets.relations import parse_relation
-from auditor.domain.relations import Relation
-from auditor.domain.tasks import Direction, Feature, FeatureKind, InputSpace
+from auditor.attacks.tabular.attack import TabularSetup, build_tabular_setup
+from auditor.domain.feature_relations import ColumnRelation
+from auditor.domain.tasks import FeatureDirection, FeatureKind, InputFeature, InputSpace
+from auditor.inputs.datasets.feature_relations import parse_relation
 
 Rows = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
 CODES = (0.0, 1.0)
 FEATURES = (
-    Feature("a", FeatureKind.INTEGER, 0, 10),
-    Feature("b", FeatureKind.INTEGER, 0, 10),
-    Feature("up", FeatureKind.INTEGER, 0, 10, direction=Direction.INCREASE),
-    Feature("flag", FeatureKind.BINARY, 0, 1, CODES),
-    Feature("home", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
-    Feature("car", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
-    Feature("boat", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
-    Feature("fixed", low=0, high=10, immutable=True),
+    InputFeature("a", FeatureKind.INTEGER, 0, 10),
+    InputFeature("b", FeatureKind.INTEGER, 0, 10),
+    InputFeature("up", FeatureKind.INTEGER, 0, 10, direction=FeatureDirection.INCREASE),
+    InputFeature("flag", FeatureKind.BINARY, 0, 1, CODES),
+    InputFeature("home", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
+    InputFeature("car", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
+    InputFeature("boat", FeatureKind.BINARY, 0, 1, CODES, one_hot="purpose"),
+    InputFeature("fixed", low=0, high=10, immutable=True),
 )
 TEXTS = ("a + b <= 12", "if car == 1 then a >= 3", "flag == 0 or b >= 2")
 EPS = 0.2
@@ -32,7 +32,7 @@ STEPS = 2
 
 
 def space(
-    features: tuple[Feature, ...] = FEATURES,
+    features: tuple[InputFeature, ...] = FEATURES,
     texts: tuple[str, ...] = TEXTS,
     keeps: float = 1.0,
 ) -> InputSpace:
@@ -43,7 +43,7 @@ def space(
         quantum=np.zeros(len(features)),
         mutable=np.ones(len(features), dtype=np.bool_),
         features=features,
-        relations=tuple(Relation(text, parse_relation(text, names), keeps) for text in texts),
+        relations=tuple(ColumnRelation(text, parse_relation(text, names), keeps) for text in texts),
     )
 
 
@@ -97,13 +97,13 @@ def linear_model(seed: int) -> tuple[ToyModel, LinearTwin]:
 
 def linear_table(
     seed: int, count: int = 25, most_features: int = 0
-) -> tuple[Table, ToyModel, LinearTwin, Rows]:
+) -> tuple[TabularSetup, ToyModel, LinearTwin, Rows]:
     """A table whose labels are the linear model's own decisions, a tenth of them wrong."""
     model, twin = linear_model(seed)
     rows = clean_rows(count, seed)
     labels = decisions(model, rows)
     labels[::10] = 1 - labels[::10]
-    entered = table(arena(model, rows, labels, space(), twin), most_features)
+    entered = build_tabular_setup(arena(model, rows, labels, space(), twin), most_features)
     return entered, model, twin, rows
 
 

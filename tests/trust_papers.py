@@ -16,19 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.trust import Standing
-from auditor.signatures.bundles import seal
-from auditor.signatures.claims import PREDICATE
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.objections import Verification
-from auditor.signatures.oms import Measured
-from auditor.signatures.signers import sign_files
-from auditor.signatures.statements import Statement, SubjectDigest
-from auditor.signatures.trust import Moment
-from auditor.trusting.asking import Asked, Presented, When
-from auditor.trusting.judging import judge
-from auditor.trusting.policies import Claimed, TrustPolicy
-from auditor.trusting.reading import read_trust_policy
+from auditor.domain.trust import TrustPolicyStatus
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
+from auditor.trust.policies.evaluate import evaluate_signature
+from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
+from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import PREDICATE, ModelFileDigests, sign_files
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.verification_result import SignatureVerification
 
 Document = dict[str, Any]
 Change = Callable[[Document], object]
@@ -61,7 +59,7 @@ def files_of(*contents: str) -> tuple[FileDigest, ...]:
 
 
 FILES, OTHER_FILES = files_of("credit"), files_of("lottery")
-CREDIT = Claimed("credit-risk", "3.2.0")
+CREDIT = ModelClaim("credit-risk", "3.2.0")
 
 RULE: Document = {
     "models": ["credit-*"],
@@ -126,7 +124,7 @@ def provenance(
 ) -> bytes:
     """A signed statement about a model's files."""
     subjects = tuple(SubjectDigest(item.name, item.sha256) for item in files)
-    return seal(Statement(subjects, predicate, said or {}).emit(), key)
+    return sign_bundle(InTotoStatement(subjects, predicate, said or {}).emit(), key)
 
 
 def payload_digest(bundle: bytes) -> str:
@@ -146,14 +144,16 @@ def authority() -> bytes:
 def judged(
     trust: TrustPolicy,
     bundle: bytes | None = None,
-    claimed: Claimed = CREDIT,
+    claimed: ModelClaim = CREDIT,
     *,
     files: tuple[FileDigest, ...] = FILES,
     looked: datetime = TODAY,
-    stamped: Moment | None = None,
-    presented: Presented | None = None,
-) -> Verification:
+    stamped: VerificationTime | None = None,
+    presented: ModelAttestations | None = None,
+) -> SignatureVerification:
     """What comes of a signature under an accepted trust policy."""
-    asked = Asked(trust, claimed, When(looked, stamped))
-    shown = presented or Presented(bundle or signature(files=files), standing=Standing.ACCEPTED)
-    return judge(asked, shown, Measured.of(files), files)
+    asked = TrustQuery(trust, claimed, QueryTime(looked, stamped))
+    shown = presented or ModelAttestations(
+        bundle or signature(files=files), standing=TrustPolicyStatus.ACCEPTED
+    )
+    return evaluate_signature(asked, shown, ModelFileDigests.of(files), files)

@@ -1,20 +1,20 @@
 """Subjects whose model cannot be opened: what looks at files alone looks at them all the same."""
 
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial, Structure
+from auditor.domain.artifacts import Artifact, FileDigest, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.supplies import Supply
-from auditor.domain.tasks import Regression
+from auditor.domain.supply_chain import ModelSupply
+from auditor.domain.tasks import RegressionTask
 
-NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
+NOTHING = Gap(reason=GapReason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 
 
 def unopened(
     *files: FileDigest,
-    structure: Structure | Gap = NOTHING,
+    structure: ModelStructure | Gap = NOTHING,
     signature: SignatureMaterial | None = None,
-    supply: Supply | None = None,
+    supply: ModelSupply | None = None,
 ) -> Subject:
     """A subject of the artifact with these files."""
     return Subject(
@@ -23,11 +23,11 @@ def unopened(
         signature=signature or SignatureMaterial(),
         model=NOTHING,
         twin=NOTHING,
-        task=Regression(0.1),
+        task=RegressionTask(0.1),
         space=NOTHING,
         datasets={},
         audit_seed=1,
         seed=1,
         budget=Budget.SMOKE,
-        supply=supply or Supply(),
+        supply=supply or ModelSupply(),
     )

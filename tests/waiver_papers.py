@@ -4,10 +4,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auditor.domain.canonical import JsonObject
-from auditor.domain.waiver_json import read_waiver
-from auditor.domain.waivers import Waiver
-from auditor.signatures.keys import KeySigner
+from auditor.domain.json import JsonObject
+from auditor.domain.waivers import Waiver, read_waiver
+from auditor.trust.signatures.keys import KeySigner
 
 ARTIFACT = "sha256:" + "a" * 64
 NOW = "2026-03-01T00:00:00Z"

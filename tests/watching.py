@@ -1,7 +1,7 @@
 """Who watches an audit, and says nothing."""
 
 from auditor.domain.checks import Check
-from auditor.domain.observed import Result
+from auditor.domain.observed_checks import Result
 
 
 class Nobody:

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 
 from alembic import op
-from auditor.domain.canonical import digest
-from auditor.domain.lineage import Edge, Provenance
-from auditor.domain.provenance import provenance_of
+from auditor.domain.json import compute_digest
+from auditor.domain.lineage import LineageEdge, ProvenanceGraph
+from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
 from auditor.errors import RecordError
 from auditor.store.lineage import keep_lineage
@@ -69,19 +69,19 @@ def _state_again() -> None:
     asked = sa.text("SELECT digest, body, bundle FROM records ORDER BY finished, digest")
     for name, body, bundle in connection.execute(asked).all():
         try:
-            stated = provenance_of(read_record(body), digest(bundle))
+            stated = build_provenance(read_record(body), compute_digest(bundle))
         except RecordError:
             stated = _as_it_was(name)
         keep_lineage(connection, name, stated)
 
 
-def _as_it_was(name: str) -> Provenance:
+def _as_it_was(name: str) -> ProvenanceGraph:
     """Return the edges of a record that this version cannot read, named as they were."""
     asked = sa.text(
         "SELECT source, relation, destination, role FROM lineage WHERE record_digest = :name"
     )
     rows = op.get_bind().execute(asked, {"name": name}).all()
-    return Provenance((), (), tuple(sorted(Edge(*row) for row in rows)))
+    return ProvenanceGraph((), (), tuple(sorted(LineageEdge(*row) for row in rows)))
 
 
 def _refuse_on_sqlite() -> None:

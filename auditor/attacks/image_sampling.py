@@ -10,13 +10,13 @@ FILLS = (EDGE, LOW)
 """What lies beyond the border: the nearest pixel, or nothing (0, the low end of the box)."""
 
 
-def mesh(height: int, width: int) -> tuple[Floats, Floats]:
+def pixel_mesh(height: int, width: int) -> tuple[Floats, Floats]:
     """Return the rows and columns ``[height, width]`` of all pixels."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
     return rows, columns
 
 
-def sample(pictures: Floats, rows: Floats, columns: Floats, fill: str = EDGE) -> Floats:
+def sample_bilinear(pictures: Floats, rows: Floats, columns: Floats, fill: str = EDGE) -> Floats:
     """Look pictures up, bilinearly, at ``rows`` and ``columns``.
 
     These are ``[height, width]``, the same for all pictures, or ``[n, height, width]``.
@@ -32,11 +32,11 @@ def sample(pictures: Floats, rows: Floats, columns: Floats, fill: str = EDGE) ->
                     weight * _inside(row, pictures.shape[1]) * _inside(column, pictures.shape[2])
                 )
             if weight.any():
-                found += weight[..., None] * nearest(pictures, row, column)
+                found += weight[..., None] * sample_nearest(pictures, row, column)
     return found
 
 
-def nearest(pictures: Floats, rows: Floats, columns: Floats) -> Floats:
+def sample_nearest(pictures: Floats, rows: Floats, columns: Floats) -> Floats:
     """Look pictures up at whole ``rows`` and ``columns``, at the border where these lie beyond."""
     y = np.clip(rows, 0, pictures.shape[1] - 1).astype(np.intp)
     x = np.clip(columns, 0, pictures.shape[2] - 1).astype(np.intp)
@@ -45,7 +45,7 @@ def nearest(pictures: Floats, rows: Floats, columns: Floats) -> Floats:
     return pictures[np.arange(len(pictures))[:, None, None], y, x]
 
 
-def zoomed(pictures: Floats, factor: float) -> Floats:
+def zoom_in(pictures: Floats, factor: float) -> Floats:
     """Magnify the middle by ``factor`` (at least 1), keeping the size."""
     for axis in (1, 2):
         side = pictures.shape[axis]

@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
-from auditor.attacks.masking.doubts import doubt
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, speaks_of_scores
-from auditor.domain.conclusions import is_open
-from auditor.domain.disclosures import without_rows
-from auditor.domain.observed import Result, Seen
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.records import AuditRecord, Copies, Observation
+from auditor.attacks.gradient_masking.caveats import qualify_masked_readings
+from auditor.domain.checks import Check, Metric, requires_scores
+from auditor.domain.disclosure import strip_row_details
+from auditor.domain.gaps import is_inconclusive
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.records import AuditRecord, CheckObservation, DuplicateRows
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
 """The level at which a record's readings are written."""
 
 
-def instantiate(check: type[Check], params: Mapping[str, Json]) -> Check:
+def instantiate_check(check: type[Check], params: Mapping[str, Json]) -> Check:
     """Make a check with parameters as JSON has them. Raises ``BrokenCheckError``."""
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in params.items()
@@ -33,7 +33,7 @@ def instantiate(check: type[Check], params: Mapping[str, Json]) -> Check:
         ) from None
 
 
-def parameters(check: Check) -> dict[str, Json]:
+def get_check_parameters(check: Check) -> dict[str, Json]:
     """Return a check's parameters as JSON."""
     fields = asdict(cast("Any", check))
     return {
@@ -41,7 +41,7 @@ def parameters(check: Check) -> dict[str, Json]:
     }
 
 
-def readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...]:
+def compute_readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...]:
     """Compute all readings at a confidence, in an order that does not depend on it.
 
     Figures that rest on masked gradients are doubted, where all results of an audit are at hand.
@@ -49,10 +49,12 @@ def readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...
     found: list[Reading] = []
     for result in results:
         found.extend([result] if isinstance(result, Gap) else _figures(result, confidence))
-    return doubt(found, {item.check.id: item.check for item in results if isinstance(item, Seen)})
+    return qualify_masked_readings(
+        found, {item.check.id: item.check for item in results if isinstance(item, ObservedCheck)}
+    )
 
 
-def results_of(record: AuditRecord, seen: Sequence[Seen]) -> tuple[Result, ...]:
+def order_results(record: AuditRecord, seen: Sequence[ObservedCheck]) -> tuple[Result, ...]:
     """Put observations and gaps back into the order in which a record lists their readings."""
     by_place = {(item.observation.target, item.observation.check): item for item in seen}
     ordered: list[Result] = []
@@ -68,7 +70,7 @@ def results_of(record: AuditRecord, seen: Sequence[Seen]) -> tuple[Result, ...]:
     return tuple(ordered)
 
 
-def _figures(seen: Seen, confidence: float) -> list[Reading]:
+def _figures(seen: ObservedCheck, confidence: float) -> list[Reading]:
     origin = seen.observation
     placed: list[Reading] = []
     for reading in seen.check.figures(seen.evidence, confidence):
@@ -76,7 +78,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
             placed.append(replace(reading, target=origin.target, check=origin.check))
             continue
         _examine(seen.check, reading)
-        if origin.labels_only and speaks_of_scores(seen.check, reading.metric):
+        if origin.labels_only and requires_scores(seen.check, reading.metric):
             placed.append(_unsaid(reading, origin))
             continue
         placed.append(
@@ -85,10 +87,10 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
                 target=origin.target,
                 check=origin.check,
                 version=origin.version,
-                repeat=reading.repeat if origin.deterministic else Repeat.INTERVAL,
-                doubted=reading.doubted or is_open(reading) or not origin.deterministic,
+                repeat=reading.repeat if origin.deterministic else Repeatability.INTERVAL,
+                doubted=reading.doubted or is_inconclusive(reading) or not origin.deterministic,
                 evidence=tuple(sorted(set(origin.evidence.values()))),
-                details=without_rows(reading.details) if origin.committed else reading.details,
+                details=strip_row_details(reading.details) if origin.committed else reading.details,
             )
         )
         if origin.copies is not None and not _counts_rows(seen.check, reading.metric):
@@ -105,7 +107,7 @@ def _counts_rows(check: Check, metric: str) -> bool:
     return check.id.startswith("data.") and check.emits[metric].exact
 
 
-def _of_copies(reading: Reading, copies: Copies) -> Reading:
+def _of_copies(reading: Reading, copies: DuplicateRows) -> Reading:
     """Doubt a figure that was measured on copies, beside what else it is doubted for."""
     if isinstance(reading, Gap):
         return reading
@@ -114,9 +116,9 @@ def _of_copies(reading: Reading, copies: Copies) -> Reading:
     return replace(reading, doubted=True, details={**reading.details, "doubt": why})
 
 
-def _unsaid(reading: Measurement, origin: Observation) -> Gap:
+def _unsaid(reading: Measurement, origin: CheckObservation) -> Gap:
     return Gap(
-        reason=Reason.NEEDS_SCORES,
+        reason=GapReason.NEEDS_SCORES,
         detail=f"The model gives labels and no scores, of which {reading.metric} speaks.",
         cure="Let the model give its scores.",
         target=origin.target,

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import cast
 
 import auditor.checks
-from auditor.domain.blocks import Origin
 from auditor.domain.checks import Check
+from auditor.domain.report_blocks import CheckOrigin
 from auditor.errors import BrokenCheckError
 
 GROUP = "auditor.checks"
@@ -19,7 +19,7 @@ UNNAMED = "a package without a name"
 DECLARED = ("id", "version", "title", "needs", "uses", "emits", "controls", "presets", "grid")
 
 
-def discover() -> Mapping[str, type[Check]]:
+def discover_checks() -> Mapping[str, type[Check]]:
     """Return every check by its id, in the order of ids.
 
     Raises ``BrokenCheckError`` when a file does not import, declares no check, or when an id is
@@ -38,19 +38,19 @@ def discover() -> Mapping[str, type[Check]]:
     return dict(sorted(found.items()))
 
 
-def origins() -> Mapping[str, Origin]:
+def check_origins() -> Mapping[str, CheckOrigin]:
     """Return the distribution that brings each check which does not come with auditor, by id.
 
-    Raises ``BrokenCheckError`` as ``discover`` does.
+    Raises ``BrokenCheckError`` as ``discover_checks`` does.
     """
     return {check.id: _origin(entry) for entry, check in _installed()}
 
 
-def _origin(entry: EntryPoint) -> Origin:
+def _origin(entry: EntryPoint) -> CheckOrigin:
     if entry.dist is None:
-        return Origin(UNNAMED, "")
+        return CheckOrigin(UNNAMED, "")
     said = entry.dist.metadata.json
-    return Origin(str(said.get("name", UNNAMED)), str(said.get("version", "")))
+    return CheckOrigin(str(said.get("name", UNNAMED)), str(said.get("version", "")))
 
 
 def _shipped() -> list[tuple[str, type[Check]]]:
@@ -58,7 +58,7 @@ def _shipped() -> list[tuple[str, type[Check]]]:
     names = [
         item.name
         for item in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-        if not item.ispkg and item.name != __name__
+        if not item.ispkg and item.name.count(".") > package.__name__.count(".") + 1
     ]
     return [(name, _check_of(_import(name), name)) for name in sorted(names)]
 

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from auditor.domain.absences import ABSENT, without_labels
-from auditor.domain.checks import Check, Need, is_attack, measures_device, would_use
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence_levels import untimed
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.checks import Check, Need, is_attack, measures_device, uses_need
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence_levels import find_timing_gap
+from auditor.domain.gaps import ABSENT, missing_labels_gap
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification, Regression, Task
-from auditor.extras import to_install
+from auditor.domain.tasks import ClassificationTask, RegressionTask, Task
+from auditor.errors import suggest_install
 
 
-def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
+def find_unmet_need(check: Check | type[Check], subject: Subject) -> Gap | None:
     """Return the first need of a check that the subject does not meet, as a Gap.
 
     What must not be done is said before the twin is looked for, which is not opened for it.
@@ -31,22 +31,22 @@ def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
     return _forbidden(check, subject) or twin
 
 
-def lacking(check: Check | type[Check], subject: Subject) -> Mapping[Need, Gap]:
+def list_unmet_needs(check: Check | type[Check], subject: Subject) -> Mapping[Need, Gap]:
     """Return all that a check needs, or does more with, and the subject has not, and why."""
-    asked = [need for need in Need if would_use(check, need)]
+    asked = [need for need in Need if uses_need(check, need)]
     found = ((need, _look_for(need, subject)) for need in asked)
     return {need: gap for need, gap in found if gap is not None}
 
 
 def _no_extra(module: str, extra: str) -> Gap:
     return Gap(
-        reason=Reason.NEEDS_EXTRA,
+        reason=GapReason.NEEDS_EXTRA,
         detail=f"{module} is not installed.",
-        cure=f"{to_install(extra)}.",
+        cure=f"{suggest_install(extra)}.",
     )
 
 
-def without_file(spec: TargetSpec) -> Gap:
+def missing_file_gap(spec: TargetSpec) -> Gap:
     """Return the Gap of what only a model's file can answer, where the audit names none."""
     return NO_FILE if spec.endpoints else NO_ARTIFACT
 
@@ -54,7 +54,7 @@ def without_file(spec: TargetSpec) -> Gap:
 def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
     """Return a Gap for what must not be done on this target, though it could be."""
     if measures_device(check) and not isinstance(subject.model, Gap):
-        played = untimed(subject.target, subject.model.fingerprint)
+        played = find_timing_gap(subject.target, subject.model.fingerprint)
         if played is not None:
             return played
     if is_attack(check) and not subject.target.may_be_attacked:
@@ -63,10 +63,10 @@ def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
 
 
 def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one line a need
-    evaluation = subject.datasets.get(Role.EVALUATION)
+    evaluation = subject.datasets.get(DatasetRole.EVALUATION)
     match need:
         case Need.ARTIFACT:
-            return without_file(subject.target) if subject.artifact is None else None
+            return missing_file_gap(subject.target) if subject.artifact is None else None
         case Need.MODEL | Need.TWIN | Need.SPACE | Need.CASCADE | Need.PRIVACY_CLAIM:
             return _opened(need, subject)
         case Need.RECIPE | Need.SHADOWS | Need.GENERATOR:
@@ -74,10 +74,10 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
         case Need.TEXT:
             return None if evaluation is not None and evaluation.texts else _NO_TEXTS
         case Need.EVALUATION:
-            return None if evaluation is not None else ABSENT[Role.EVALUATION]
+            return None if evaluation is not None else ABSENT[DatasetRole.EVALUATION]
         case Need.LABELS:
             labelled = evaluation is not None and _labelled(evaluation)
-            return None if labelled else without_labels(Role.EVALUATION)
+            return None if labelled else missing_labels_gap(DatasetRole.EVALUATION)
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
         case Need.DOCUMENTS:
@@ -100,13 +100,15 @@ def _opened(need: Need, subject: Subject) -> Gap | None:
 def _declared(need: Need, subject: Subject) -> bool:
     if need is Need.POPULATION:
         return bool(subject.population)
-    return bool(subject.claims) if need is Need.CLAIMS else Role(need.value) in subject.datasets
+    return (
+        bool(subject.claims) if need is Need.CLAIMS else DatasetRole(need.value) in subject.datasets
+    )
 
 
 def _other_task(need: Need, task: Task) -> Gap | None:
     if need is Need.CLASSIFICATION:
-        return None if isinstance(task, Classification) else _NO_CLASSES
-    return None if isinstance(task, Regression) else _NO_NUMBERS
+        return None if isinstance(task, ClassificationTask) else _NO_CLASSES
+    return None if isinstance(task, RegressionTask) else _NO_NUMBERS
 
 
 def _labelled(dataset: Dataset) -> bool:
@@ -114,44 +116,44 @@ def _labelled(dataset: Dataset) -> bool:
 
 
 def _scores(subject: Subject) -> Gap | None:
-    evaluation = subject.datasets.get(Role.EVALUATION)
+    evaluation = subject.datasets.get(DatasetRole.EVALUATION)
     if subject.predictions_only and evaluation is not None and evaluation.answered:
         return None
     return subject.model if isinstance(subject.model, Gap) else None
 
 
 NO_ARTIFACT = Gap(
-    reason=Reason.NEEDS_MODEL,
+    reason=GapReason.NEEDS_MODEL,
     detail="The audit has predictions only, and no model file.",
     cure="Name the model's file under model.artifact in the audit file.",
 )
 NO_FILE = Gap(
-    reason=Reason.NEEDS_MODEL,
+    reason=GapReason.NEEDS_MODEL,
     detail="The audit names no model file, only an endpoint.",
     cure="Name the deployed file under model.artifact in the audit file.",
 )
 _NO_GROUPS = Gap(
-    reason=Reason.NEEDS_GROUPS,
+    reason=GapReason.NEEDS_GROUPS,
     detail="The evaluation data names no groups of people.",
     cure="Name the columns under data.evaluation.groups in the audit file.",
 )
 _NO_TEXTS = Gap(
-    reason=Reason.NEEDS_TEXT_INPUT,
+    reason=GapReason.NEEDS_TEXT_INPUT,
     detail="The model's inputs are numbers.",
     cure="Name the column of texts under input.text in the audit file, if the model reads text.",
 )
 _NO_LEAVE = Gap(
-    reason=Reason.NEEDS_AUTHORISATION,
+    reason=GapReason.NEEDS_AUTHORISATION,
     detail="The target is an endpoint, and nobody has given leave to attack it.",
     cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
 )
 NO_PARENT = Gap(
-    reason=Reason.NEEDS_PARENT,
+    reason=GapReason.NEEDS_PARENT,
     detail="The audit names no model that this one was made from.",
     cure="Name it under model.parent in the audit file.",
 )
 _NO_DOCUMENTS = Gap(
-    reason=Reason.NEEDS_DOCUMENTS,
+    reason=GapReason.NEEDS_DOCUMENTS,
     detail="No document that declares the model's inputs was named, and none lies beside it.",
     cure="Name SLSA provenance, a CycloneDX bill of materials, Croissant metadata or a model card "
     "under model.documents in the audit file.",
@@ -159,23 +161,23 @@ _NO_DOCUMENTS = Gap(
 _UNDECLARED = {
     **{Need(role.value): gap for role, gap in ABSENT.items()},
     Need.POPULATION: Gap(
-        reason=Reason.NEEDS_POPULATION,
+        reason=GapReason.NEEDS_POPULATION,
         detail="The audit does not say whom the model is for.",
         cure="Name the shares of groups under population in the audit file.",
     ),
     Need.CLAIMS: Gap(
-        reason=Reason.NEEDS_CLAIMS,
+        reason=GapReason.NEEDS_CLAIMS,
         detail="The owner claims nothing of the model.",
         cure="Name what is claimed under claims in the audit file, as in claims: {accuracy: 0.98}.",
     ),
 }
 _NO_CLASSES = Gap(
-    reason=Reason.NEEDS_CLASSIFICATION,
+    reason=GapReason.NEEDS_CLASSIFICATION,
     detail="The task is not a classification.",
     cure="This check has no meaning for other tasks.",
 )
 _NO_NUMBERS = Gap(
-    reason=Reason.NEEDS_REGRESSION,
+    reason=GapReason.NEEDS_REGRESSION,
     detail="The task is a classification.",
     cure="Nothing needs to be done: other checks of the same family speak of decisions.",
 )

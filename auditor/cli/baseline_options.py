@@ -7,20 +7,29 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
-from auditor.baselines import LAST, baseline_record, compared_with, kept_records
-from auditor.cli.showing import say
-from auditor.contested import challenges_against, kept_against, refuse_contested
+from auditor.cli.console import print_plain
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.baselines import fell_behind, resting
-from auditor.domain.canonical import digest
+from auditor.domain.baselines import list_regressed_rules, list_rules_kept_by_baseline
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
-from auditor.folders import DIGEST, RECORD, RecordFolder
-from auditor.keeping import store_if_kept
-from auditor.pointing import Locate
-from auditor.preparing import Overrides
-from auditor.store.places import Place
-from auditor.workplaces import Workplace
+from auditor.inputs.resolve import Locate
+from auditor.reports.folder import DIGEST, RECORD, RecordFolder
+from auditor.store.blob_urls import StoreLocation
+from auditor.workflows.baseline import (
+    LAST,
+    choose_baseline,
+    list_stored_records,
+    load_baseline_record,
+)
+from auditor.workflows.challenge_status import (
+    list_challenges,
+    list_stored_challenges,
+    refuse_challenged_record,
+)
+from auditor.workflows.ledger import open_existing_store
+from auditor.workflows.prepare import AuditOverrides
+from auditor.workflows.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., object])
 HELP = (
@@ -41,19 +50,19 @@ named_baseline_option = click.option(
 )
 
 
-def baseline_named(named: str | None) -> str | None:
+def read_baseline_digest(named: str | None) -> str | None:
     """Return the digest of the record that a gate names. Raises ``RecordError`` for no record."""
     if named is None or DIGEST.fullmatch(named):
         return named
-    return digest(RecordFolder(Path(named)).read(RECORD))
+    return compute_digest(RecordFolder(Path(named)).read(RECORD))
 
 
-def rests_unasked(record: AuditRecord, *, asked: bool) -> str:
+def explain_unrequested_baseline(record: AuditRecord, *, asked: bool) -> str:
     """Say why a baseline that a verdict rests on does not count in CI; nothing where it does.
 
-    ``asked`` says whether the command line named it (``is_asked``).
+    ``asked`` says whether the command line named it (``is_baseline_requested``).
     """
-    rules = () if asked else resting(record.findings)
+    rules = () if asked else list_rules_kept_by_baseline(record.findings)
     return (
         f"The verdict rests ({', '.join(rules)}) on a baseline that the audit file alone lets "
         "count, which any change of it could; in CI it counts where --baseline names it, signed "
@@ -63,13 +72,15 @@ def rests_unasked(record: AuditRecord, *, asked: bool) -> str:
     )
 
 
-def is_asked(file: AuditFile, locate: Locate, overrides: Overrides, own: bytes) -> bool:
+def is_baseline_requested(
+    file: AuditFile, locate: Locate, overrides: AuditOverrides, own: bytes
+) -> bool:
     """Whether the command line names a baseline by its key, or by its folder under one's ``own``.
 
     Whoever changes the audit file may name any record there, and any key.
     """
     key, named = overrides.baseline_key, overrides.baseline
-    compared = compared_with(file, locate, named, key, own)
+    compared = choose_baseline(file, locate, named, key, own)
     return compared is not None and (key is not None or (named is not None and compared.key == own))
 
 
@@ -92,12 +103,12 @@ def baseline_options(*, newest: bool) -> Callable[[F], F]:
     return decorate
 
 
-def taken(place: Workplace, named: str | None, key: Path | None) -> AuditRecord | None:
+def load_baseline(place: Workspace, named: str | None, key: Path | None) -> AuditRecord | None:
     """Return the record that limits are taken from, if options name one.
 
     Raises ``RecordError`` for one whose signature does not hold, or that a challenge refuted.
     """
-    compared = compared_with(None, Path, named, key, place.signer.public_pem())
+    compared = choose_baseline(None, Path, named, key, place.signer.public_pem())
     if compared is None:
         return None
     if compared.folder is None:
@@ -108,16 +119,17 @@ def taken(place: Workplace, named: str | None, key: Path | None) -> AuditRecord 
     return _in_folder(place, compared.folder, compared.key)
 
 
-def taken_for(
-    console: Console, place: Workplace, file: AuditFile, locate: Locate, overrides: Overrides
+def load_audit_baseline(
+    console: Console, place: Workspace, file: AuditFile, locate: Locate, overrides: AuditOverrides
 ) -> AuditRecord | None:
     """Return the record that an audit is held against, if options or the audit file name one.
 
-    Raises ``RecordError`` like ``taken``; where the newest in the store is asked for and there is
+    Raises ``RecordError`` like ``load_baseline``; where the newest in the store is asked for and
+    there is
     none that holds, that is said, and the audit goes on without.
     """
     own = place.signer.public_pem()
-    compared = compared_with(file, locate, overrides.baseline, overrides.baseline_key, own)
+    compared = choose_baseline(file, locate, overrides.baseline, overrides.baseline_key, own)
     if compared is None:
         return None
     if compared.folder is None:
@@ -125,7 +137,7 @@ def taken_for(
     return _in_folder(place, compared.folder, compared.key)
 
 
-def named_there(file: AuditFile, locate: Locate, named: str | None) -> str | None:
+def find_remote_baseline(file: AuditFile, locate: Locate, named: str | None) -> str | None:
     """Return the digest of the record that an audit at a service is held against, if one is named.
 
     It is written as that, or as the folder of a record that the service has. Raises ``UsageError``
@@ -139,41 +151,43 @@ def named_there(file: AuditFile, locate: Locate, named: str | None) -> str | Non
             f"the baseline {LAST} is the newest record in AUDITOR_HOME, which no service knows",
             cure="Name a record of the service, by its digest or its folder: --baseline sha256:…",
         )
-    return digest(RecordFolder(locate(asked) if named is None else Path(named)).read(RECORD))
+    return compute_digest(
+        RecordFolder(locate(asked) if named is None else Path(named)).read(RECORD)
+    )
 
 
-def is_kept(file: AuditFile, place: Place) -> bool:
+def is_baseline_stored(file: AuditFile, place: StoreLocation) -> bool:
     """Whether a store keeps a record that an audit against the newest one may find."""
     targets = [spec.name for spec in file.targets]
-    with store_if_kept(place) as store:
+    with open_existing_store(place) as store:
         if store is None:
             return False
         with store.unit_of_work() as work:
             return bool(work.digests_of(file.model.name, targets))
 
 
-def _in_folder(place: Workplace, folder: Path, key: bytes) -> AuditRecord:
+def _in_folder(place: Workspace, folder: Path, key: bytes) -> AuditRecord:
     held = RecordFolder(folder)
-    record = baseline_record(held, key)
-    found = challenges_against(record, held, place.settings.place)
-    refuse_contested(record, found)
+    record = load_baseline_record(held, key)
+    found = list_challenges(record, held, place.settings.place)
+    refuse_challenged_record(record, found)
     return record
 
 
-def _newest(console: Console, place: Workplace, file: AuditFile, key: bytes) -> AuditRecord | None:
+def _newest(console: Console, place: Workspace, file: AuditFile, key: bytes) -> AuditRecord | None:
     targets = [spec.name for spec in file.targets]
     with place.store.unit_of_work() as work:
-        for found in kept_records(work, file.model.name, targets, key):
+        for found in list_stored_records(work, file.model.name, targets, key):
             if isinstance(found, RecordError):
-                say(console, f"Passed over: {found.problem}")
-            elif kept_against(found, work):
-                say(console, f"Passed over: record {found.digest} was challenged")
-            elif behind := fell_behind(found):
-                say(console, f"Passed over: {_behind(found, behind)}")
+                print_plain(console, f"Passed over: {found.problem}")
+            elif list_stored_challenges(found, work):
+                print_plain(console, f"Passed over: record {found.digest} was challenged")
+            elif behind := list_regressed_rules(found):
+                print_plain(console, f"Passed over: {_behind(found, behind)}")
             else:
-                say(console, _told(found))
+                print_plain(console, _told(found))
                 return found
-    say(
+    print_plain(
         console,
         f"No baseline: no record of {file.model.name} on {', '.join(targets)} that holds is kept "
         "here, so this audit is held against none",

@@ -1,7 +1,10 @@
-"""What a CI system is told: annotations, a summary, and outputs for the steps that follow."""
+"""What a CI system is told: annotations, a summary, and outputs for the steps that follow.
+
+What fails a command: the contract, or less or more where the caller says so.
+"""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,10 +14,15 @@ from types import MappingProxyType
 
 import click
 
-from auditor.cli.texts import printable
+from auditor.cli.main import BY_VERDICT, ExitCode, exit_for_verdict
+from auditor.cli.terminal_text import make_printable
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.policies import EnforcementMode, RuleEffect
+from auditor.domain.records import AuditRecord
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import AuditorError, UsageError
-from auditor.rendering.annotations import Annotation, Kind, commands
-from auditor.rendering.summary import escape_markdown
+from auditor.reports.formats.github import AnnotationLevel, CiAnnotation, format_workflow_commands
+from auditor.reports.formats.markdown import escape_markdown
 
 MOST_SUMMARY = 1_000_000
 """Bytes; GitHub drops a step's summary that is larger than 1 MiB."""
@@ -22,7 +30,7 @@ CUT = "\n\nThe rest is in `summary.md` of the record's folder.\n"
 DOTENV = "auditor.env"
 
 
-class Ci(StrEnum):
+class CiSystem(StrEnum):
     """The CI systems that are spoken to in their own way."""
 
     NONE = "none"
@@ -31,45 +39,45 @@ class Ci(StrEnum):
 
 
 AUTO = "auto"
-SIGNS = MappingProxyType({"GITHUB_ACTIONS": Ci.GITHUB, "GITLAB_CI": Ci.GITLAB})
+SIGNS = MappingProxyType({"GITHUB_ACTIONS": CiSystem.GITHUB, "GITLAB_CI": CiSystem.GITLAB})
 """What runners set to ``true``."""
 ci_option = click.option(
     "--ci",
-    type=click.Choice([AUTO, *(item.value for item in Ci)]),
+    type=click.Choice([AUTO, *(item.value for item in CiSystem)]),
     default=AUTO,
     help="Speak to this CI system too; default: the one that runs this.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CiOutput:
     """What a CI system is told of one command, when it has ended."""
 
-    annotations: Sequence[Annotation]
+    annotations: Sequence[CiAnnotation]
     summary: str
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-Tell = Callable[[Told], None]
+Tell = Callable[[CiOutput], None]
 
 
-def ci_of(wanted: str) -> Ci:
+def detect_ci(wanted: str) -> CiSystem:
     """Return the CI system to speak to: the one that was named, or the one that runs this."""
     if wanted != AUTO:
-        return Ci(wanted)
+        return CiSystem(wanted)
     found = (ci for name, ci in SIGNS.items() if os.environ.get(name) == "true")
-    return next(found, Ci.NONE)
+    return next(found, CiSystem.NONE)
 
 
 @contextmanager
-def speaking(ci: Ci) -> Iterator[Tell]:
+def report_to_ci(ci: CiSystem) -> Iterator[Tell]:
     """Tell a CI system what the block gives to ``tell``, or why it ended without.
 
     Until then a runner obeys nothing that is printed: names and messages come from others.
     """
-    told: list[Told] = []
+    told: list[CiOutput] = []
     token = token_hex(16)
-    if ci is Ci.GITHUB:
+    if ci is CiSystem.GITHUB:
         click.echo(f"::stop-commands::{token}")
     try:
         yield told.append
@@ -77,42 +85,44 @@ def speaking(ci: Ci) -> Iterator[Tell]:
         told.append(_broken(str(error)))
         raise
     finally:
-        if ci is Ci.GITHUB:
+        if ci is CiSystem.GITHUB:
             click.echo(f"::{token}::")
         for item in told or [_broken("It ended without a verdict.")]:
             TELLERS[ci](item)
 
 
-def _broken(reason: str) -> Told:
-    said = printable(reason)
+def _broken(reason: str) -> CiOutput:
+    said = make_printable(reason)
     page = f"# Nothing was decided\n\n{escape_markdown(said)}\n"
-    return Told([Annotation(Kind.ERROR, "auditor", said)], page, {"verdict": "error"})
+    return CiOutput(
+        [CiAnnotation(AnnotationLevel.ERROR, "auditor", said)], page, {"verdict": "error"}
+    )
 
 
-def _nobody(_told: Told) -> None:
+def _nobody(_told: CiOutput) -> None:
     """Say nothing more than the terminal shows."""
 
 
-def _github(told: Told) -> None:
-    for line in commands(told.annotations):
+def _github(told: CiOutput) -> None:
+    for line in format_workflow_commands(told.annotations):
         click.echo(line)
-    _append("GITHUB_STEP_SUMMARY", shortened(told.summary))
+    _append("GITHUB_STEP_SUMMARY", shorten_summary(told.summary))
     _append("GITHUB_OUTPUT", "".join(_output(*item) for item in told.outputs.items()))
 
 
-def _gitlab(told: Told) -> None:
+def _gitlab(told: CiOutput) -> None:
     """Write variables for later jobs, as ``artifacts:reports:dotenv`` takes them."""
     place = Path(os.environ.get("CI_PROJECT_DIR", ".")) / DOTENV
     lines = (f"AUDITOR_{name.upper()}={_line(value)}\n" for name, value in told.outputs.items())
     _written(place, "".join(lines), "w")
 
 
-TELLERS: Mapping[Ci, Callable[[Told], None]] = MappingProxyType(
-    {Ci.NONE: _nobody, Ci.GITHUB: _github, Ci.GITLAB: _gitlab}
+TELLERS: Mapping[CiSystem, Callable[[CiOutput], None]] = MappingProxyType(
+    {CiSystem.NONE: _nobody, CiSystem.GITHUB: _github, CiSystem.GITLAB: _gitlab}
 )
 
 
-def shortened(page: str) -> str:
+def shorten_summary(page: str) -> str:
     """Return a page that is small enough to be shown, and says so where it was cut."""
     if len(page.encode()) <= MOST_SUMMARY:
         return page
@@ -144,3 +154,108 @@ def _output(name: str, value: str) -> str:
 
 def _line(value: str) -> str:
     return " ".join(value.split())
+
+
+SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
+OPEN = {Outcome.FAILED: ExitCode.FAILED, Outcome.UNKNOWN: ExitCode.INCONCLUSIVE}
+
+
+class FailureThreshold(StrEnum):
+    """From what on a command fails, the laxest first; each fails for all that stands before it."""
+
+    NEVER = "never"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WARN = "warn"
+
+
+def _chosen(
+    _ctx: click.Context, _option: click.Parameter, value: str | None
+) -> FailureThreshold | None:
+    return None if value is None else FailureThreshold(value)
+
+
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice([item.value for item in FailureThreshold]),
+    callback=_chosen,
+    help="Fail from this on: a rule that failed, one that is unknown, or an advisory one (warn).",
+)
+
+
+def choose_audit_exit(
+    fail_on: FailureThreshold | None, record: AuditRecord, mode: EnforcementMode
+) -> ExitCode:
+    """Return the exit code of an audit; without ``fail_on`` the one of the contract.
+
+    Where it is given, it decides also for a policy that only observes or warns.
+    """
+    verdict = record.verdict
+    match fail_on:
+        case None:
+            return exit_for_verdict(verdict, mode)
+        case FailureThreshold.NEVER:
+            return ExitCode.DONE
+        case FailureThreshold.FAILED:
+            return ExitCode.FAILED if verdict is Verdict.FAIL else ExitCode.DONE
+        case FailureThreshold.UNKNOWN:
+            return BY_VERDICT[verdict]
+        case FailureThreshold.WARN:
+            return BY_VERDICT[verdict] or _advised(record.findings)
+
+
+def explain_audit_exit(
+    fail_on: FailureThreshold | None, record: AuditRecord, mode: EnforcementMode, code: ExitCode
+) -> str:
+    """Say where an exit code is not what the verdict says, and why; nothing where it is."""
+    verdict = record.verdict
+    why = f"the policy's mode is {mode}" if fail_on is None else f"--fail-on {fail_on}"
+    if code is ExitCode.DONE and verdict is not Verdict.PASS:
+        return f"The verdict is {verdict.upper()}, and the exit code is 0 all the same: {why}."
+    if code is not ExitCode.DONE and verdict is Verdict.PASS:
+        return f"The verdict is PASS, and advisory rules that are not kept fail the command: {why}."
+    return ""
+
+
+def choose_gate_exit(
+    fail_on: FailureThreshold | None,
+    steps: Iterable[VerificationStep],
+    record: AuditRecord | None,
+    target: str | None,
+) -> ExitCode:
+    """Return the exit code of a gate: 0 opens it.
+
+    Only a verdict is ever excused, and that of a ``record`` that verified. One that does not, that
+    is stale, of other bytes or under another policy keeps it shut, unless nothing is to fail.
+    """
+    looked = tuple(steps)
+    if fail_on is FailureThreshold.NEVER:
+        return ExitCode.DONE
+    if record is None:
+        return ExitCode.FAILED
+    mine = [item for item in record.findings if target is None or item.target == target]
+    if all_hold(looked):
+        advised = fail_on is FailureThreshold.WARN and _advised(mine)
+        return ExitCode.FAILED if advised else ExitCode.DONE
+    shut = {step.name for step in looked if step.result in SHUTS}
+    broken = any(item.effect is RuleEffect.DENY and item.outcome is Outcome.FAILED for item in mine)
+    excused = fail_on is FailureThreshold.FAILED and shut == {"verdict"} and not broken
+    return ExitCode.DONE if excused else ExitCode.FAILED
+
+
+def explain_gate_exit(
+    fail_on: FailureThreshold | None, steps: Iterable[VerificationStep], code: ExitCode
+) -> str:
+    """Say where a gate does not do what its steps say, and why; nothing where it does."""
+    holds = all_hold(steps)
+    if code is ExitCode.DONE and not holds:
+        return f"Not every step holds, and the exit code is 0 all the same: --fail-on {fail_on}."
+    if code is not ExitCode.DONE and holds:
+        return f"Advisory rules that are not kept keep the gate shut: --fail-on {fail_on}."
+    return ""
+
+
+def _advised(findings: Iterable[Finding]) -> ExitCode:
+    """Return the exit code of the advisory rules alone, the worst of them."""
+    found = {item.outcome for item in findings if item.effect is RuleEffect.WARN}
+    return next((code for outcome, code in OPEN.items() if outcome in found), ExitCode.DONE)

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import click
 
-from auditor.client.line import Line, address_of, is_here
-from auditor.client.service import ServiceClient
-from auditor.domain.submissions import ID
 from auditor.errors import UsageError
-from auditor.preparing import Overrides
-from auditor.settings import ADMIN_KEY, Settings
+from auditor.service.client.api import ServiceClient
+from auditor.service.client.http import HttpTransport, is_local_address, normalise_service_url
+from auditor.service.domain.submissions import ID
+from auditor.workflows.prepare import AuditOverrides
+from auditor.workflows.settings import ADMIN_KEY, AuditorSettings
 
 F = TypeVar("F", bound=Callable[..., object])
 SERVER, KEY = "AUDITOR_SERVER", "AUDITOR_API_KEY"
@@ -23,7 +23,7 @@ LONGEST = 7 * SECONDS["d"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class There:
+class ClientOptions:
     """A service to audit at: how many seconds to wait for a target, or which audit to follow.
 
     One that ``audits`` later, by a schedule, needs no live worker now; a ``sealed`` audit has a
@@ -38,7 +38,7 @@ class There:
     sets: tuple[str, ...] = ()
 
 
-def service_options(command: F) -> F:
+def client_options(command: F) -> F:
     """Let a command be told to audit at a service."""
     server = click.option(
         "--server",
@@ -70,14 +70,14 @@ def service_options(command: F) -> F:
     return server(wait(attach(sealed(sets(command)))))
 
 
-def there_of(
+def parse_client_options(
     server: str | None,
     wait: str | None,
     attach: str | None,
     *,
     sealed: bool = False,
     sets: tuple[str, ...] = (),
-) -> There | None:
+) -> ClientOptions | None:
     """Return the service that options name, if they do. Raises ``UsageError``."""
     if not server:
         alone = {
@@ -94,11 +94,11 @@ def there_of(
         )
     if sets and not sealed:
         raise UsageError("sealed sets are for sealed audits", cure="Say --sealed too.")
-    waits = None if wait is None else span(wait)
-    return There(url=server, wait=waits, attach=attach, sealed=sealed, sets=sets)
+    waits = None if wait is None else parse_duration(wait)
+    return ClientOptions(url=server, wait=waits, attach=attach, sealed=sealed, sets=sets)
 
 
-def span(text: str) -> int:
+def parse_duration(text: str) -> int:
     """Read a time such as ``90s``, ``10m`` or ``2h``, in seconds. Raises ``UsageError``."""
     match = SPAN.fullmatch(text)
     found = 0 if match is None else int(match[1]) * SECONDS[match[2]]
@@ -107,8 +107,8 @@ def span(text: str) -> int:
     return found
 
 
-def refuse_unasked(
-    there: There, overrides: Overrides, *, pdf: bool, allow_target_code: bool
+def refuse_unsupported_options(
+    there: ClientOptions, overrides: AuditOverrides, *, pdf: bool, allow_target_code: bool
 ) -> None:
     """Refuse options that no service takes. Raises ``UsageError`` for the first of them."""
     here = {
@@ -139,23 +139,23 @@ def refuse_unasked(
         )
 
 
-def client_of(url: str) -> ServiceClient:
+def build_client(url: str) -> ServiceClient:
     """Return a client of a service, with the key that the environment gives for it.
 
     On this very machine that is else the key of the service's first admin, where it can be read.
     Raises ``UsageError`` where there is none.
     """
-    return ServiceClient(line_of(url))
+    return ServiceClient(build_transport(url))
 
 
-def line_of(url: str) -> Line:
-    """Return the line to a service, with the key for it. Raises as ``client_of``."""
-    return Line(url, _key_for(address_of(url)))
+def build_transport(url: str) -> HttpTransport:
+    """Return the line to a service, with the key for it. Raises as ``build_client``."""
+    return HttpTransport(url, _key_for(normalise_service_url(url)))
 
 
-def in_the_clear(url: str) -> bool:
+def is_cleartext(url: str) -> bool:
     """Whether a key that is shown to a service can be read by others on the way."""
-    return url.startswith("http:") and not is_here(url)
+    return url.startswith("http:") and not is_local_address(url)
 
 
 def _key_for(url: str) -> str:
@@ -164,8 +164,8 @@ def _key_for(url: str) -> str:
         if not given.isascii() or not given.isprintable():
             raise UsageError(f"{KEY} holds no key of a service", cure="Write the key alone.")
         return given
-    path = Settings.from_environment().home / ADMIN_KEY
-    if is_here(url) and path.is_file() and os.access(path, os.R_OK):
+    path = AuditorSettings.from_environment().home / ADMIN_KEY
+    if is_local_address(url) and path.is_file() and os.access(path, os.R_OK):
         return path.read_text(encoding="utf-8").strip()
     raise UsageError(
         f"there is no key to show to {url}", cure=f"Set {KEY} to one; an admin of it makes keys."

@@ -4,41 +4,43 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from auditor.cli.texts import plain
-from auditor.domain.verdicts import Verdict
-from auditor.moving.values import Way
-from auditor.rendering.juxtaposed.words import (
+from auditor.cli.terminal_text import escape_markup
+from auditor.domain.findings import Verdict
+from auditor.policy.comparison_result import ComparisonDirection
+from auditor.reports.html.comparison import (
     WAYS,
-    Juxtaposed,
-    MovedRow,
-    difference_rows,
-    gap_lines,
-    headline,
-    moved_rows,
-    only_lines,
-    summary,
-    tone,
-    turned_rows,
-    verdict_words,
+    ComparisonView,
+    MetricChangeRow,
+    build_headline,
+    choose_tone,
+    compare_verdicts,
+    list_differences,
+    list_finding_changes,
+    list_gaps,
+    list_metric_changes,
+    list_unpaired_measurements,
+    summarize_comparison,
 )
 
 COLOURS = {
-    Way.WORSE: "[bold red]worse[/]",
-    Way.BETTER: "[green]better[/]",
-    Way.OTHER: "[yellow]moved[/]",
-    Way.SAME: "[dim]same[/]",
+    ComparisonDirection.WORSE: "[bold red]worse[/]",
+    ComparisonDirection.BETTER: "[green]better[/]",
+    ComparisonDirection.OTHER: "[yellow]moved[/]",
+    ComparisonDirection.SAME: "[dim]same[/]",
 }
 TONES = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.FAIL: "red"}
 
 
-def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
+def show_comparison(console: Console, shown: ComparisonView, *, everything: bool) -> None:
     """Show what moved first, the rest folded to a count unless ``everything`` is asked for."""
     if shown.unverified:
-        console.print(f"[bold red]NOT VERIFIED[/] {plain(shown.unverified)}", highlight=False)
+        console.print(
+            f"[bold red]NOT VERIFIED[/] {escape_markup(shown.unverified)}", highlight=False
+        )
     for text in shown.taken:
-        console.print(f"[yellow]not recomputed[/] {plain(text)}", highlight=False)
-    rows = moved_rows(shown)
-    moved = [row for row in rows if everything or row.moved.way is not Way.SAME]
+        console.print(f"[yellow]not recomputed[/] {escape_markup(text)}", highlight=False)
+    rows = list_metric_changes(shown)
+    moved = [row for row in rows if everything or row.moved.way is not ComparisonDirection.SAME]
     if moved:
         console.print(_figures(shown, moved))
     if len(rows) > len(moved):
@@ -46,56 +48,63 @@ def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) ->
     _findings(console, shown)
     _around(console, shown, everything=everything)
     found = shown.comparison
-    console.print(f"[bold {TONES[tone(found)]}]{headline(found)}[/]", highlight=False)
-    for sentence in (verdict_words(found), *summary(found)):
+    console.print(f"[bold {TONES[choose_tone(found)]}]{build_headline(found)}[/]", highlight=False)
+    for sentence in (compare_verdicts(found), *summarize_comparison(found)):
         console.print(sentence, highlight=False, markup=False)
 
 
-def _figures(shown: Juxtaposed, rows: list[MovedRow]) -> Table:
+def _figures(shown: ComparisonView, rows: list[MetricChangeRow]) -> Table:
     several = len(shown.after.record.request.targets) > 1
     heads = ("", "figure", *(["target"] if several else []), "before", "after", "change")
     table = _table("Figures", heads)
     for row in rows:
-        target = [plain(row.moved.after.target)] if several else []
-        cells = (plain(row.measure), *target, plain(row.before), plain(row.after))
-        table.add_row(COLOURS[row.moved.way], *cells, plain(row.change or WAYS[row.moved.way]))
+        target = [escape_markup(row.moved.after.target)] if several else []
+        cells = (
+            escape_markup(row.measure),
+            *target,
+            escape_markup(row.before),
+            escape_markup(row.after),
+        )
+        table.add_row(
+            COLOURS[row.moved.way], *cells, escape_markup(row.change or WAYS[row.moved.way])
+        )
     return table
 
 
-def _findings(console: Console, shown: Juxtaposed) -> None:
-    turned = turned_rows(shown.comparison)
+def _findings(console: Console, shown: ComparisonView) -> None:
+    turned = list_finding_changes(shown.comparison)
     if not turned:
         return
     table = _table("Findings that changed", ("rule", "where", "before", "after"))
     for row in turned:
         after = f"{row.after}; {row.note}" if row.note else row.after
         cells = (row.turned.rule, row.where, row.before, after)
-        table.add_row(*(plain(cell) for cell in cells))
+        table.add_row(*(escape_markup(cell) for cell in cells))
     console.print(table)
 
 
-def _around(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
+def _around(console: Console, shown: ComparisonView, *, everything: bool) -> None:
     found = shown.comparison
-    differs = difference_rows(found)
+    differs = list_differences(found)
     if differs:
         table = _table("What else differs", ("", "before", "after"))
         for line in differs:
-            table.add_row(*(plain(cell) for cell in line))
+            table.add_row(*(escape_markup(cell) for cell in line))
         console.print(table)
     for item in found.incomparable:
         said = f"{item.check} on {item.target}: {item.reason}"
-        console.print(f"[yellow]not compared[/] {plain(said)}", highlight=False)
+        console.print(f"[yellow]not compared[/] {escape_markup(said)}", highlight=False)
     lists = (
-        ("missing now", gap_lines(shown.after, found.gaps_opened)),
-        ("no longer missing", gap_lines(shown.before, found.gaps_closed)),
-        ("measured only before", only_lines(shown.before, found.only_before)),
-        ("measured only after", only_lines(shown.after, found.only_after)),
+        ("missing now", list_gaps(shown.after, found.gaps_opened)),
+        ("no longer missing", list_gaps(shown.before, found.gaps_closed)),
+        ("measured only before", list_unpaired_measurements(shown.before, found.only_before)),
+        ("measured only after", list_unpaired_measurements(shown.after, found.only_after)),
     )
     for name, lines in lists:
         if lines and not everything:
             console.print(f"[dim]{name}: {len(lines)}; --all lists them[/]", highlight=False)
         for text in lines if everything else ():
-            console.print(f"[yellow]{name}[/] {plain(text)}", highlight=False)
+            console.print(f"[yellow]{name}[/] {escape_markup(text)}", highlight=False)
 
 
 def _table(title: str, heads: tuple[str, ...]) -> Table:

@@ -1,32 +1,48 @@
-"""What the command shows: tables of findings, of steps, and of whatever is listed."""
+"""What the command shows: tables of findings, of steps, and of whatever is listed.
 
+Show how far a job is: a live line on a terminal; elsewhere a line a check, or nothing.
+"""
+
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from rich import box
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-from auditor.cli.installing import as_installed
-from auditor.cli.texts import plain, printable
+from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.cli.main import adapt_install_hints
+from auditor.cli.terminal_text import escape_markup, make_printable
 from auditor.domain.checks import Check
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Mode, Policy
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.observed_checks import Result
+from auditor.domain.policies import EnforcementMode, Policy, RuleEffect
+from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.trust import Binding
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.judging.words import answer_asked
-from auditor.rendering.askings import asked_gaps, left_out
-from auditor.rendering.attempts import attempt_words
-from auditor.rendering.easings import easing_words
-from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import bound_words, limit_values, limits_text
-from auditor.rendering.scopes import scope_sentences
-from auditor.rendering.suspicions import suspicions
-from auditor.rendering.verdicts import because
-from auditor.signing.ledger_keys import LEDGER_PRIVATE
+from auditor.domain.trust import ModelBinding
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.policy.evaluate.messages import describe_required_answer
+from auditor.reports.html.coverage import is_left_out, list_suspicions, split_requested_gaps
+from auditor.reports.html.verdict import describe_attempt, explain_verdict
+from auditor.reports.numbers import format_measurement
+from auditor.reports.scope_wording import describe_scope
+from auditor.reports.wording import (
+    describe_bound,
+    describe_eased_settings,
+    format_limits,
+    list_limit_values,
+)
+from auditor.trust.keys.ledger_key import LEDGER_PRIVATE
 
 OUTCOMES = {
     Outcome.FAILED: "[bold red]failed[/]",
@@ -57,25 +73,29 @@ def show_record(
 ) -> None:
     """Show the table of findings, the worst first, and the verdict."""
     console.print(_table(console, record, policy, checks))
-    asked, others = asked_gaps(record)
+    asked, others = split_requested_gaps(record)
     show_gaps(console, asked)
     _count(console, len(others))
-    for text in suspicions(record):
-        console.print(f"[yellow]suspicious[/] {plain(text)}", highlight=False, soft_wrap=True)
-    enforced = policy.mode is Mode.ENFORCE
+    for text in list_suspicions(record):
+        console.print(
+            f"[yellow]suspicious[/] {escape_markup(text)}", highlight=False, soft_wrap=True
+        )
+    enforced = policy.mode is EnforcementMode.ENFORCE
     console.print(
-        f"Verdict: {VERDICTS[record.verdict]} under {plain(policy.name)} {plain(policy.version)},"
+        f"Verdict: {VERDICTS[record.verdict]} under {escape_markup(policy.name)} {escape_markup(policy.version)},"
         f" budget {record.request.budget.value}"
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
-    for text in scope_sentences(record):
-        console.print(f"[yellow]endpoint[/] {plain(text)}", highlight=False, soft_wrap=True)
-    console.print(because(record), highlight=False, markup=False)
-    if eased := easing_words(record.request):
-        console.print(f"[yellow]declared[/] {plain(eased)}", highlight=False, soft_wrap=True)
-    if said := attempt_words(record.request):
-        console.print(f"Attempt: {plain(said)}", highlight=False, soft_wrap=True)
+    for text in describe_scope(record):
+        console.print(f"[yellow]endpoint[/] {escape_markup(text)}", highlight=False, soft_wrap=True)
+    console.print(explain_verdict(record), highlight=False, markup=False)
+    if eased := describe_eased_settings(record.request):
+        console.print(
+            f"[yellow]declared[/] {escape_markup(eased)}", highlight=False, soft_wrap=True
+        )
+    if said := describe_attempt(record.request):
+        console.print(f"Attempt: {escape_markup(said)}", highlight=False, soft_wrap=True)
 
 
 def _table(
@@ -83,7 +103,7 @@ def _table(
 ) -> Table:
     several = len(record.request.targets) > 1
     table = Table(
-        title=plain(f"{record.request.name} {record.request.version}"),
+        title=escape_markup(f"{record.request.name} {record.request.version}"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -93,13 +113,13 @@ def _table(
     heads = ("rule", *(["target"] if several else []), "outcome", "found", "asked")
     _add_columns(console, table, heads, rules)
     for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
-        effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
+        effect = "" if finding.effect is RuleEffect.DENY else f" ({finding.effect})"
         table.add_row(
-            plain(finding.name),
-            *([plain(finding.target)] if several else []),
+            escape_markup(finding.name),
+            *([escape_markup(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
-            plain(_found(record, finding, policy)),
-            plain(_asked(finding, policy, checks)),
+            escape_markup(_found(record, finding, policy)),
+            escape_markup(_asked(finding, policy, checks)),
         )
     return table
 
@@ -110,31 +130,31 @@ def show_report(console: Console, folder: Path) -> None:
     console.print(f"Report: {place}", highlight=False, markup=False, soft_wrap=True)
 
 
-def say(console: Console, text: str) -> None:
+def print_plain(console: Console, text: str) -> None:
     """Say something in plain words, whatever they hold."""
-    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+    console.print(make_printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
-def show_words(console: Console, words: str) -> None:
+def show_notice(console: Console, words: str) -> None:
     """Say what must not be overlooked, if there is something."""
     if words:
-        console.print(f"[yellow]Note[/] {plain(words)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]Note[/] {escape_markup(words)}", highlight=False, soft_wrap=True)
 
 
 def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
     """Say what is missing and what helps, each once however many checks lack it."""
-    show_lacks(console, ((gap, _why(gap), f"{gap.check} on {gap.target}") for gap in gaps))
+    show_gap_groups(console, ((gap, _why(gap), f"{gap.check} on {gap.target}") for gap in gaps))
 
 
-def show_lacks(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> None:
+def show_gap_groups(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> None:
     """Say each Gap once: in which words, what helps, and who lacks it."""
     lacking: dict[tuple[str, str], dict[str, None]] = {}
     for gap, why, who in lacks:
-        words = as_installed(f"{why.rstrip('.')}. {gap.cure}")
+        words = adapt_install_hints(f"{why.rstrip('.')}. {gap.cure}")
         lacking.setdefault((gap.reason.value, words), {})[who] = None
     for (reason, words), checks in lacking.items():
         console.print(
-            f"[yellow]{reason}[/] {plain(words)} [dim]({', '.join(map(plain, checks))})[/]",
+            f"[yellow]{reason}[/] {escape_markup(words)} [dim]({', '.join(map(escape_markup, checks))})[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -152,7 +172,7 @@ def _count(console: Console, unasked: int) -> None:
 
 def _why(gap: Gap) -> str:
     """Say why a measurement is missing; what each check would have cost stays in the report."""
-    if gap.reason is Reason.OVER_BUDGET:
+    if gap.reason is GapReason.OVER_BUDGET:
         return f"Too costly for what one audit may take on {gap.target}"
     return gap.detail
 
@@ -163,10 +183,10 @@ def _asked(finding: Finding, policy: Policy, checks: Mapping[str, type[Check]]) 
     if rule is None:
         return finding.limits
     if rule.limits is None:
-        return answer_asked(rule.require) or finding.limits
+        return describe_required_answer(rule.require) or finding.limits
     check = checks.get(rule.check)
     metric = None if check is None else check.emits.get(rule.metric)
-    return finding.limits if metric is None else limits_text(rule.limits, metric.unit)
+    return finding.limits if metric is None else format_limits(rule.limits, metric.unit)
 
 
 def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
@@ -176,36 +196,38 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
     for reading in deciding:
         if isinstance(reading, Gap):
             return reading.reason.value
-        words = figure(reading, limit_values(None if rule is None else rule.limits))
+        words = format_measurement(
+            reading, list_limit_values(None if rule is None else rule.limits)
+        )
         doubt = ", doubted" if reading.doubted else ""
         interval = f" ({words.interval})" if words.interval else ""
-        return f"{bound_words(reading)}{words.value}{interval}{doubt}"
-    return LEFT_OUT if left_out(record, finding) else "-"
+        return f"{describe_bound(reading)}{words.value}{interval}{doubt}"
+    return LEFT_OUT if is_left_out(record, finding) else "-"
 
 
-def show_made(console: Console, keys: Iterable[Path]) -> None:
+def show_new_keys(console: Console, keys: Iterable[Path]) -> None:
     """Say which private keys a first run made."""
     for path in keys:
         what = "ledger" if path.name == LEDGER_PRIVATE else "signing"
         console.print(f"First run: made the {what} key {path}", highlight=False, markup=False)
 
 
-def show_bindings(console: Console, bindings: Iterable[Binding]) -> None:
+def show_binding_conflicts(console: Console, bindings: Iterable[ModelBinding]) -> None:
     """Say which other bytes have the name and version of what is audited, or the bytes which."""
     for item in bindings:
         console.print(
-            f"[yellow]Note[/] {plain(item.name)} {plain(item.version)} was registered at "
+            f"[yellow]Note[/] {escape_markup(item.name)} {escape_markup(item.version)} was registered at "
             f"{item.registered} for {item.digest}: new bytes need a new version",
             highlight=False,
             soft_wrap=True,
         )
 
 
-def show_steps(console: Console, steps: Iterable[Step]) -> None:
+def show_steps(console: Console, steps: Iterable[VerificationStep]) -> None:
     """Show each step of a verification with its result."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for step in steps:
-        table.add_row(STEPS[step.result], plain(step.name), plain(step.detail))
+        table.add_row(STEPS[step.result], escape_markup(step.name), escape_markup(step.detail))
     console.print(table)
 
 
@@ -214,7 +236,7 @@ def show_rows(console: Console, heads: Sequence[str], rows: Iterable[Sequence[st
     table, listed = Table(), list(rows)
     _add_columns(console, table, heads, [row[0] for row in listed])
     for row in listed:
-        table.add_row(*(plain(cell) for cell in row))
+        table.add_row(*(escape_markup(cell) for cell in row))
     console.print(table)
 
 
@@ -226,3 +248,83 @@ def _add_columns(
     for place, head in enumerate(heads):
         whole = place == 0 and longest <= console.width // 2
         table.add_column(head, overflow="fold", no_wrap=whole)
+
+
+class ConsoleProgress:
+    """Writes one line a finished check; on a terminal also a bar for the one at hand."""
+
+    def __init__(self, console: Console, checks: int) -> None:
+        self._console = console
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._all = self._live.add_task("all checks", total=checks, note="")
+        self._one = self._live.add_task("", total=None, note="", visible=False)
+        self._began: dict[tuple[str, str], float] = {}
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop drawing."""
+        self._live.stop()
+
+    def expects(self, checks: int) -> None:
+        """Say how many checks there are, where that was not known before."""
+        self._live.update(self._all, total=checks)
+
+    def started(self, target: str, check: Check) -> None:
+        """Say that a check begins."""
+        self.begun(target, check.id)
+
+    def begun(self, target: str, check: str) -> None:
+        """Say that a check begins, by its id."""
+        self._began[target, check] = time.monotonic()
+        self._live.reset(
+            self._one,
+            description=f"{escape_markup(check)} on {escape_markup(target)}",
+            total=None,
+            note="",
+            visible=True,
+        )
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Move the bar of the check at hand."""
+        self._live.update(self._one, completed=done, total=total, note=note)
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Write the check's line."""
+        found = compute_readings([result], CONFIDENCE)
+        seen = [reading for reading in found if isinstance(reading, Measurement)]
+        if seen:
+            self.told(target, check.id, f"{len(seen)} reading{'s' * (len(seen) != 1)}", seen=True)
+            return
+        reasons = dict.fromkeys(gap.reason.value for gap in found if isinstance(gap, Gap))
+        self.told(target, check.id, ", ".join(reasons), seen=False)
+
+    def told(self, target: str, check: str, said: str, *, seen: bool) -> None:
+        """Write the line of a check by its id, with what is said of it."""
+        now = time.monotonic()
+        seconds = now - self._began.pop((target, check), now)
+        self._live.advance(self._all)
+        self._live.update(self._one, visible=False)
+        mark = "[green]seen[/]" if seen else "[yellow]gap [/]"
+        words = f": {escape_markup(said)}" if said else ""
+        self._console.print(
+            f"  {mark} {escape_markup(check)} on {escape_markup(target)}{words} ({seconds:.1f} s)",
+            highlight=False,
+        )

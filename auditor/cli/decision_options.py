@@ -1,27 +1,61 @@
-"""What `auditor waive` and `auditor approve` share: a sound record, a decider's key, and a time."""
+"""What `auditor waive` and `auditor approve` share: a sound record, a decider's key, and a time.
 
+Waivers on the command line: the options that name them, and what came of each.
+
+What a gate is told of people's decisions: whose waivers and approvals count, and how many.
+
+Decisions that are handed in at a service, on a folder here or on a record that is there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from auditor.cli.asking import passwords
-from auditor.cli.key_choices import time_option
-from auditor.clock import written
+import click
+from rich.console import Console
+
+from auditor._scratch import scratch_folder
+from auditor._time import format_time, utc_now
+from auditor.cli.client_options import build_client
+from auditor.cli.key_options import parse_time_option
+from auditor.cli.passwords import get_password_source
+from auditor.cli.terminal_text import make_printable
+from auditor.cli.trust_options import read_deciders
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import Policy, RuleEffect
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
+from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.domain.waivers import SignedWaiver
 from auditor.errors import KeyFileError, RecordError, UsageError
-from auditor.folders import RecordFolder
-from auditor.gates import UNITS, parse_age
-from auditor.ledgers.key_events import KeyRole
-from auditor.settings import Settings
-from auditor.signatures.keys import Signer
-from auditor.signing.key_roles import refuse_second_role
-from auditor.signing.keys import STEMS
-from auditor.signing.opening import open_signer
-from auditor.verifiers import own_verifier, served_verifier
-from auditor.verifying import verify_folder
+from auditor.policy.evaluate.engine import evaluate_waivers
+from auditor.reports.folder import RecordFolder
+from auditor.service.domain.people import DecisionKind
+from auditor.service.domain.submissions import DIGEST
+from auditor.trust.keys.files import STEMS, load_public_key
+from auditor.trust.keys.rotation import refuse_second_role
+from auditor.trust.keys.signers import open_signer
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.signatures.keys import Signer
+from auditor.workflows.approvals import (
+    ApprovalRequirement,
+    AuthorizedSigners,
+    check_approvals,
+    check_waivers_in_force,
+    collect_approvals,
+)
+from auditor.workflows.gate import UNITS, parse_age
+from auditor.workflows.prepare import PreparedAudit
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_own_verifier, build_service_verifier
 
 
-def sound_record(
+def open_verified_record(
     folder: RecordFolder, key: Path | None, served: bytes | None = None
 ) -> AuditRecord:
     """Return a record whose folder verifies: nobody should decide on what does not.
@@ -29,9 +63,9 @@ def sound_record(
     ``served`` is the key (PEM) of the service that made it, which ``key`` replaces where one has it
     apart. Raises ``RecordError``.
     """
-    checker = own_verifier(folder, key)
+    checker = build_own_verifier(folder, key)
     if served is not None and key is None:
-        checker = served_verifier(served)
+        checker = build_service_verifier(served)
     steps = verify_folder(folder, checker)
     failed = [step for step in steps if step.result is StepResult.FAILED]
     if failed:
@@ -42,19 +76,19 @@ def sound_record(
     return folder.record
 
 
-def decider(key: str | None, record_signer: bytes | None) -> Signer:
+def open_decider_key(key: str | None, record_signer: bytes | None) -> Signer:
     """Open the key of who decides, which may be that of no other role.
 
     Raises ``KeyFileError``, also for the key that signed the record.
     """
-    settings = Settings.from_environment()
+    settings = AuditorSettings.from_environment()
     own = settings.home / f"{STEMS[KeyRole.DECISION]}.key"
     if key is None and not own.exists():
         raise KeyFileError(
             f"there is no key for decisions, {own}",
             cure="Make one with `auditor keys new --role decision`, or name it with --key.",
         )
-    signer = open_signer(key or str(own), passwords(settings))
+    signer = open_signer(key or str(own), get_password_source(settings))
     public = signer.public_pem()
     refuse_second_role(settings.home, KeyRole.DECISION, public)
     if record_signer is not None and record_signer.strip() == public.strip():
@@ -65,7 +99,7 @@ def decider(key: str | None, record_signer: bytes | None) -> Signer:
     return signer
 
 
-def until(text: str, begins: str) -> str:
+def parse_expiry(text: str, begins: str) -> str:
     """Return when something ends: after an age such as 90d, or at a day or time.
 
     Raises ``UsageError``.
@@ -73,7 +107,7 @@ def until(text: str, begins: str) -> str:
     if text[-1:] in UNITS:
         return _later(begins, parse_age(text))
     if "T" in text:
-        return time_option("--expires", text) or ""
+        return parse_time_option("--expires", text) or ""
     try:
         return f"{date.fromisoformat(text)}T00:00:00Z"
     except ValueError:
@@ -84,4 +118,197 @@ def until(text: str, begins: str) -> str:
 
 def _later(begins: str, age: timedelta) -> str:
     at = datetime.fromisoformat(begins).astimezone(UTC) + age
-    return written(at)
+    return format_time(at)
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def waiver_key_option(command: F) -> F:
+    """Let a command be told the public keys of who may waive."""
+    return click.option(
+        "--waiver-key",
+        "waiver_keys",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="The public key of who may waive; repeats.",
+    )(command)
+
+
+def waiver_options(command: F) -> F:
+    """Let a command take signed waivers, and the public keys of who may waive."""
+    files = click.option(
+        "--waiver",
+        "waivers",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="A signed waiver that counts too; repeats.",
+    )
+    return files(waiver_key_option(command))
+
+
+def explain_unrequested_waivers(
+    prepared: PreparedAudit, findings: Iterable[Finding], named: Sequence[Path]
+) -> str:
+    """Say why waivers that a verdict rests on do not count in CI; nothing where they do.
+
+    Whoever changes the audit file may name any key there, so that the command line has to name
+    whose waivers count, or the trust policy has to be one that was accepted.
+    """
+    given = prepared.materials.signature.trust
+    waived = any(it.effect is RuleEffect.DENY and it.outcome is Outcome.WAIVED for it in findings)
+    if not waived or (given is not None and given.standing is TrustPolicyStatus.ACCEPTED):
+        return ""
+    mine = {load_public_key(path).pem for path in named}
+    files = [item.ref.file for item in prepared.waivers if item.key not in mine]
+    return (
+        f"The verdict rests on waivers ({', '.join(files)}) that the audit file alone lets count, "
+        "which any change of it could; in CI they count where --waiver-key names the key, or the "
+        "trust policy was accepted (auditor trust accept)."
+        if files
+        else ""
+    )
+
+
+def show_waivers(console: Console, record: AuditRecord, waivers: Sequence[SignedWaiver]) -> None:
+    """Say what came of each waiver; one that waived nothing is a warning."""
+    for used in evaluate_waivers(record, [item.waiver for item in waivers]):
+        waiver = used.waiver
+        mark = "[yellow]unused waiver[/]" if used.idle else "[magenta]waiver[/]"
+        console.print(mark, end=" ")
+        said = (
+            f"{waiver.ticket} of {waiver.name}: {used.use.value}, {used.detail}; until "
+            f"{waiver.expires}, approved by {waiver.approver}, {waiver.owner} answers"
+        )
+        console.print(make_printable(said), markup=False, highlight=False, soft_wrap=True)
+
+
+def show_note(console: Console, text: str) -> None:
+    """Say what is odd about the policy, if anything is."""
+    if text:
+        console.print("[yellow]Note[/]", end=" ")
+        console.print(make_printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOptions:
+    """The options as they were given."""
+
+    waiver_keys: tuple[Path, ...]
+    approval_keys: tuple[Path, ...]
+    require_approval: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRights:
+    """Who may waive, who may approve, how many approvals are asked for, and on how many labels."""
+
+    waiving: AuthorizedSigners
+    approving: AuthorizedSigners
+    least: int
+    labelled: int = 0
+
+    def steps(self, record: AuditRecord, folder: RecordFolder) -> tuple[VerificationStep, ...]:
+        """Ask whether the record's waivers still count, and whether people approve it."""
+        at = utc_now()
+        known = collect_approvals(record, folder, AuditorSettings.from_environment().place)
+        wanted = ApprovalRequirement(self.least, self.approving, at, self.labelled)
+        return check_waivers_in_force(record, folder, self.waiving, at), check_approvals(
+            record, folder, known, wanted
+        )
+
+
+def decision_options(command: F) -> F:
+    """Let a command be told whose decisions count."""
+    asked = click.option(
+        "--require-approval", is_flag=True, help="Ask for a signed yes to this very record."
+    )
+    approvals = click.option(
+        "--approvals-key",
+        "approval_keys",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="The public key of who may approve; repeats.",
+    )
+    return waiver_key_option(asked(approvals(command)))
+
+
+def build_decision_rights(
+    given: DecisionOptions, trust: TrustPolicy | None, policy: Policy
+) -> DecisionRights:
+    """Return who may decide, where nobody named is nobody who may."""
+    asked = given.require_approval or bool(given.approval_keys)
+    least = max(policy.approvals, int(asked))
+    approving = read_deciders(given.approval_keys, trust)
+    waiving = read_deciders(given.waiver_keys, trust)
+    return DecisionRights(waiving, approving, least, policy.blind_labels)
+
+
+def require_decision_rights(
+    given: DecisionOptions, trust: TrustPolicy | None, policy: Policy
+) -> DecisionRights:
+    """Return who may decide. Raises ``UsageError`` where approvals are asked for, and of nobody."""
+    found = build_decision_rights(given, trust, policy)
+    if found.least and not found.approving.named:
+        raise UsageError(
+            "approvals are asked for, and nobody says whose count",
+            cure="Give --approvals-key, or --trust with auditors of the role approval.",
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFolder:
+    """A record's folder, and with a service its key (PEM), and whether it was fetched there."""
+
+    folder: RecordFolder
+    key: bytes | None = None
+    fetched: bool = False
+
+
+def decision_server_option(command: F) -> F:
+    """Let a command be told to hand a decision in. No environment says so: it is an act."""
+    return click.option(
+        "--server",
+        metavar="URL",
+        help="Hand it in at this service too; FOLDER may be the digest of a record there.",
+    )(command)
+
+
+@contextmanager
+def open_decision_folder(named: Path, server: str | None) -> Iterator[DecisionFolder]:
+    """Open a record's folder, or fetch that of a record at a service by its digest.
+
+    What is fetched goes when the block ends. Raises as ``ServiceClient`` does, and ``UsageError``
+    where nothing has that name.
+    """
+    by_digest = DIGEST.fullmatch(str(named)) is not None
+    _refuse_absent(named, by_digest=by_digest, asks=server is not None)
+    if server is None:
+        yield DecisionFolder(RecordFolder(named))
+        return
+    with build_client(server) as client, scratch_folder() as root:
+        if by_digest:
+            client.download_record(str(named), root)
+        folder = RecordFolder(root if by_digest else named)
+        yield DecisionFolder(folder, client.report_key(), by_digest)
+
+
+def _refuse_absent(named: Path, *, by_digest: bool, asks: bool) -> None:
+    if named.is_dir() or (by_digest and asks):
+        return
+    if by_digest:
+        raise UsageError(
+            f"{named} is a record's digest, and no folder here",
+            cure="Say with --server at which service that record is.",
+        )
+    raise UsageError(f"there is no folder {named}", cure="Name the folder of a record.")
+
+
+def submit_decision(server: str, kind: DecisionKind, bundle: bytes, key: bytes) -> None:
+    """Hand a decision in at a service, and say what it did. Raises as ``ServiceClient`` does."""
+    with build_client(server) as client:
+        taken = client.decide(kind, bundle, key)
+    click.echo(make_printable(f"Handed in at {server} ({taken.digest})"))
+    for record, verdict in taken.rejudged:
+        click.echo(make_printable(f"Judged again there: {record} ({verdict})"))

@@ -1,45 +1,51 @@
-"""What a gate looked at: a folder's record, or what a service says of the records that it holds."""
+"""What a gate looked at: a folder's record, or what a service says of the records that it holds.
+
+What a gate asks of a record that verifies, beside what is to be deployed.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from auditor.cli.believing import Whose
-from auditor.cli.decision_options import DecisionOptions
-from auditor.cli.there import SERVER, client_of
-from auditor.client.service import ServiceClient
-from auditor.client.values import GateAnswer
-from auditor.domain.canonical import digest
-from auditor.domain.policies import Assurance
+from auditor.cli.client_options import SERVER, build_client
+from auditor.cli.decision_options import DecisionOptions, DecisionRights
+from auditor.cli.trust_options import RecordTrustOptions, check_key_in_ledger, judge_signer
+from auditor.domain.json import compute_digest
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, all_hold
+from auditor.domain.verification_steps import VerificationStep, all_hold
 from auditor.errors import RecordError, UsageError
-from auditor.folders import EVIDENCE, RECORD
-from auditor.gates import Question
+from auditor.reports.folder import EVIDENCE, RECORD, SIGNER, RecordFolder
+from auditor.service.client.api import ServiceClient
+from auditor.service.client.responses import ServedGateAnswer
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.workflows.challenge_status import check_challenges, list_challenges
+from auditor.workflows.gate import GateQuestion
+from auditor.workflows.settings import AuditorSettings
 
 VERIFIED = "freshness"
 """A step that is only ever taken on a record whose signature holds."""
 
 
-def nothing(name: str) -> bytes:
+def refuse_blob(name: str) -> bytes:
     """Return no blob: there is no record that verified. Raises ``KeyError``."""
     raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class GateInspection:
     """The steps of a gate, where the report is, and the record and its blobs if it verified."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[VerificationStep, ...]
     report: str
     record: AuditRecord | None = None
-    blob: Callable[[str], bytes] = nothing
+    blob: Callable[[str], bytes] = refuse_blob
 
 
-def record_or_service(record: Path | None, server: str | None) -> Path | str:
+def parse_gate_subject(record: Path | None, server: str | None) -> Path | str:
     """Return the folder of a record, or the address of a service. Raises ``UsageError``."""
     if record is not None and server is not None:
         raise UsageError("--record and --server are both given", cure="Give one of them.")
@@ -54,12 +60,14 @@ def record_or_service(record: Path | None, server: str | None) -> Path | str:
     return found
 
 
-def refuse_believing(whose: Whose, given: DecisionOptions, *, strict: bool) -> None:
+def refuse_trust_options(
+    whose: RecordTrustOptions, given: DecisionOptions, *, strict: bool
+) -> None:
     """Refuse what says whom to believe, where a service is. Raises ``UsageError``."""
     options = {
         "--key": whose.key,
         "--trust": whose.trust,
-        "--assurance": whose.assurance is not Assurance.A0,
+        "--assurance": whose.assurance is not AssuranceLevel.A0,
         "--ledger-key": whose.ledger,
         "--witness-key": whose.witnesses,
         "--strict": strict,
@@ -75,12 +83,12 @@ def refuse_believing(whose: Whose, given: DecisionOptions, *, strict: bool) -> N
             )
 
 
-def gate_there(url: str, question: Question, max_age: str | None) -> Looked:
+def query_service_gate(url: str, question: GateQuestion, max_age: str | None) -> GateInspection:
     """Ask a service whether a gate opens, and fetch the record that it asked.
 
     Raises ``RecordError`` for another record than it names, and as ``ServiceClient`` does.
     """
-    with client_of(url) as client:
+    with build_client(url) as client:
         answer = client.gate(
             question.artifact,
             question.policy.digest,
@@ -91,19 +99,19 @@ def gate_there(url: str, question: Question, max_age: str | None) -> Looked:
         )
         record = _record(client, answer)
     if record is None or answer.record is None:
-        return Looked(answer.steps, url)
+        return GateInspection(answer.steps, url)
     report = f"{client.url}/v1/records/{answer.record}/files/report.html"
-    return Looked(answer.steps, report, record, partial(_blob, url, answer.record))
+    return GateInspection(answer.steps, report, record, partial(_blob, url, answer.record))
 
 
-def _record(client: ServiceClient, answer: GateAnswer) -> AuditRecord | None:
+def _record(client: ServiceClient, answer: ServedGateAnswer) -> AuditRecord | None:
     """Return the record that a service asked, where it says that it verified it."""
     verified = any(step.name == VERIFIED for step in answer.steps)
     unsaid = all_hold(answer.steps) and not answer.open
     if answer.record is None or not verified or unsaid:
         return None
     raw = client.record_file(answer.record, RECORD)
-    if digest(raw) != answer.record:
+    if compute_digest(raw) != answer.record:
         raise RecordError(
             f"{client.url} sent another record of {answer.audit} than it asked",
             cure="Do not rely on it, and tell who runs the service.",
@@ -112,8 +120,31 @@ def _record(client: ServiceClient, answer: GateAnswer) -> AuditRecord | None:
 
 
 def _blob(url: str, record: str, name: str) -> bytes:
-    with client_of(url) as client:
+    with build_client(url) as client:
         raw = client.record_file(record, f"{EVIDENCE}/{name.removeprefix('sha256:')}")
-    if digest(raw) != name:
+    if compute_digest(raw) != name:
         raise KeyError(name)
     return raw
+
+
+def check_record_counts(  # noqa: PLR0913 -- what is asked, and who is believed
+    record: AuditRecord,
+    folder: RecordFolder,
+    believed: TrustPolicy | None,
+    may: DecisionRights,
+    asked: Iterable[VerificationStep],
+    *,
+    strict: bool,
+) -> tuple[VerificationStep, ...]:
+    """Return what was ``asked``, between what became of a record's keys and what people say.
+
+    These are its signer and the life of its key, challenges, waivers and approvals.
+    """
+    against = list_challenges(record, folder, AuditorSettings.from_environment().place)
+    return (
+        *judge_signer(folder, believed),
+        *check_key_in_ledger(record, folder),
+        *asked,
+        check_challenges(record, against, folder.read(SIGNER), strict=strict),
+        *may.steps(record, folder),
+    )

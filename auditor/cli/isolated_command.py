@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.cli.main import run
-from auditor.selftesting import Ended
+from auditor.selftest.run import CommandResult
 
 OWN = ("AUDITOR_", "GITHUB_", "GITLAB_", "FORCE_COLOR", "CI")
 """How variables begin by which the command would find the user's things, or speak to a runner."""
@@ -16,17 +16,17 @@ WIDE = "200"
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class IsolatedCommand:
     """The command with a home of its own, in which a first call makes keys and a store."""
 
     home: Path
 
-    def __call__(self, arguments: Sequence[str], folder: Path) -> Ended:
+    def __call__(self, arguments: Sequence[str], folder: Path) -> CommandResult:
         """Call it from a folder, and keep what it says."""
         said = io.StringIO()
         with _environment(self.home), chdir(folder), redirect_stdout(said), redirect_stderr(said):
             code = run(list(arguments))
-        return Ended(code, said.getvalue())
+        return CommandResult(code, said.getvalue())
 
 
 @contextmanager

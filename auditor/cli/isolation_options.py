@@ -5,19 +5,19 @@ from typing import TypeVar
 
 import click
 
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.targets.isolation import REQUIRED
-from auditor.targets.probing import require_isolation
+from auditor.targets.probe import set_required_isolation
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def isolation_option(command: F) -> F:
-    """Let a command be told the weakest level; it hands it to ``require``."""
+    """Let a command be told the weakest level; it hands it to ``require_isolation_level``."""
     return click.option(
         "--require-isolation",
         "isolation",
-        type=click.Choice([level.value for level in Isolation]),
+        type=click.Choice([level.value for level in IsolationLevel]),
         envvar=REQUIRED,
         show_envvar=True,
         help="The weakest isolation of model processes, the strongest first. Where this machine "
@@ -25,7 +25,7 @@ def isolation_option(command: F) -> F:
     )(command)
 
 
-def require(isolation: str | None) -> None:
+def require_isolation_level(isolation: str | None) -> None:
     """Hold this machine's model processes to a level, if one is named. Raises ``TargetError``."""
     if isolation is not None:
-        require_isolation(Isolation(isolation))
+        set_required_isolation(IsolationLevel(isolation))

@@ -1,87 +1,112 @@
-"""Which keys the options of a command mean, and what the ledger says of them."""
+"""Which keys the options of a command mean, and what the ledger says of them.
 
+The ledger of whoever called the command, for those that need none of an audit's parts.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from auditor.cli.asking import new_password, passwords
-from auditor.cli.own_ledger import own_ledger
-from auditor.clock import now, written
+from auditor._time import format_time, utc_now
+from auditor.cli.passwords import ask_new_password, get_password_source
 from auditor.errors import UsageError
-from auditor.holding import (
-    book_of,
-    find_life,
+from auditor.store.key_lifecycle import (
+    build_key_book,
+    find_key_lifecycle,
+    record_key_rotation,
     refuse_ledger_role,
-    rotate,
 )
-from auditor.keeping import store_if_kept
-from auditor.ledgers.key_events import KeyRole
-from auditor.ledgers.key_lives import KeyBook, KeyLife
-from auditor.settings import Settings
-from auditor.signatures.keys import Signer, read_public_key
-from auditor.signatures.trust import Moment
-from auditor.signing.key_roles import identity_of, refuse_second_role
-from auditor.signing.keys import STEMS, KeyFiles, load_public_key, new_keys, read_pem
-from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key, new_ledger_key
-from auditor.signing.locking import is_locked
-from auditor.signing.opening import open_signer, scheme_of
-from auditor.signing.pairs import prepare_next, swap_pairs
-from auditor.signing.passwords import Passwords
+from auditor.store.record_store import RecordStore
+from auditor.trust.keys.files import (
+    STEMS,
+    KeyFiles,
+    PasswordSource,
+    create_key_pair,
+    is_locked,
+    load_public_key,
+    prepare_next_pair,
+    read_pem,
+    swap_pairs,
+)
+from auditor.trust.keys.ledger_key import LEDGER_PUBLIC, create_ledger_key, load_note_key
+from auditor.trust.keys.rotation import read_key_identity, refuse_second_role
+from auditor.trust.keys.signers import open_signer, parse_signer_scheme
+from auditor.trust.ledger.key_events import KeyHistory, KeyRegistry, KeyRole
+from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.workflows.ledger import log_key_roles, open_existing_store, open_ledger_store
+from auditor.workflows.settings import AuditorSettings
 
 
-def time_option(name: str, text: str | None) -> str | None:
+@contextmanager
+def open_own_ledger() -> Iterator[RecordStore]:
+    """Open the store with the ledger's key alone; a ledger that was not begun begins."""
+    settings = AuditorSettings.from_environment()
+    store, _ = open_ledger_store(settings.place, get_password_source(settings))
+    try:
+        log_key_roles(store, {}, utc_now())
+        yield store
+    finally:
+        store.close()
+
+
+def parse_time_option(name: str, text: str | None) -> str | None:
     """Return a time in the one form that the ledger writes. Raises ``UsageError``."""
     if text is None:
         return None
     try:
-        return written(Moment.parse(text).at)
+        return format_time(VerificationTime.parse(text).at)
     except ValueError:
         raise UsageError(
             f"{name} {text} is no time", cure="Write it as 2026-01-31T12:00:00Z."
         ) from None
 
 
-def made_pair(home: Path, role: KeyRole, settings: Settings, password: bytes | None) -> KeyFiles:
+def write_key_pair(
+    home: Path, role: KeyRole, settings: AuditorSettings, password: bytes | None
+) -> KeyFiles:
     """Make the pair of a role in a folder. Raises ``KeyFileError``."""
     if role is not KeyRole.LEDGER:
-        return new_keys(home, stem=STEMS[role], password=password)
-    private = new_ledger_key(home, settings.ledger_origin, password=password)
+        return create_key_pair(home, stem=STEMS[role], password=password)
+    private = create_ledger_key(home, settings.ledger_origin, password=password)
     public = home / LEDGER_PUBLIC
     return KeyFiles(private, public, load_note_key(public).name)
 
 
-def public_of(key: str | None, settings: Settings, asked: Passwords) -> str:
+def read_public_pem(key: str | None, settings: AuditorSettings, asked: PasswordSource) -> str:
     """Return a public key as PEM: of a public or private key file, or of what a URI names."""
     named = key or settings.signer or str(settings.home / f"{STEMS[KeyRole.REPORT]}.pub")
-    if scheme_of(named) is not None or b"PRIVATE KEY" in read_pem(Path(named)):
+    if parse_signer_scheme(named) is not None or b"PRIVATE KEY" in read_pem(Path(named)):
         return open_signer(named, asked).public_pem().decode()
     return load_public_key(Path(named)).pem.decode()
 
 
-def known_keys(settings: Settings) -> KeyBook:
+def load_key_registry(settings: AuditorSettings) -> KeyRegistry:
     """Return what the ledger tells of keys; nothing where none was begun."""
-    with store_if_kept(settings.place) as store:
+    with open_existing_store(settings.place) as store:
         if store is None:
-            return KeyBook()
+            return KeyRegistry()
         with store.ledger() as ledger:
-            return book_of(ledger.key_entries())
+            return build_key_book(ledger.key_entries())
 
 
 def find_key(
-    key: str | None, settings: Settings, asked: Passwords
-) -> tuple[str, str, KeyLife | None]:
+    key: str | None, settings: AuditorSettings, asked: PasswordSource
+) -> tuple[str, str, KeyHistory | None]:
     """Return how a key was named, its identity, and its life where the ledger knows it.
 
     Raises ``KeyFileError`` where it is no key, or the start of several identities.
     """
-    book = known_keys(settings)
+    book = load_key_registry(settings)
     if key is not None and key.startswith("key:"):
-        life = find_life(book, key)
-        return key, identity_of(life), life
-    pem = public_of(key, settings, asked)
+        life = find_key_lifecycle(book, key)
+        return key, read_key_identity(life), life
+    pem = read_public_pem(key, settings, asked)
     name = key or settings.signer or str(settings.home / f"{STEMS[KeyRole.REPORT]}.pub")
     return name, read_public_key(pem.encode()).identity, book.lives.get(pem)
 
 
-def life_rows(life: KeyLife, at: str) -> list[tuple[str, str, str]]:
+def list_key_events(life: KeyHistory, at: str) -> list[tuple[str, str, str]]:
     """Return what happened to a key, a row each, and at the end what may be said of it now."""
     begun = f"in use as a {life.role} key"
     follows = "" if life.begun.told.replaces is None else ", on the word of the key before it"
@@ -94,13 +119,13 @@ def life_rows(life: KeyLife, at: str) -> list[tuple[str, str, str]]:
     return [*rows, ("", at, f"now {life.words(at)}")]
 
 
-def rotate_key(
+def rotate_key_pair(
     role: KeyRole, key: str | None, to: str | None, *, encrypt: bool, not_after: str | None
 ) -> str:
     """Let one key follow another, and say what was done. Raises ``KeyFileError``."""
     refuse_ledger_role(role)
-    settings = Settings.from_environment()
-    asked = passwords(settings)
+    settings = AuditorSettings.from_environment()
+    asked = get_password_source(settings)
     stem, home = STEMS[role], settings.home
     own = home / f"{stem}.key"
     named = key or (settings.signer if role is KeyRole.REPORT else None) or str(own)
@@ -112,8 +137,8 @@ def rotate_key(
         )
     old = open_signer(named, asked)
     locked = to is None and (encrypt or is_locked(read_pem(own)))
-    password = new_password(settings) if locked else None
-    new = open_signer(to or str(prepare_next(home, stem, password)), asked)
+    password = ask_new_password(settings) if locked else None
+    new = open_signer(to or str(prepare_next_pair(home, stem, password)), asked)
     refuse_second_role(home, role, new.public_pem())
     _put_down(role, old, new, not_after)
     identity = read_public_key(new.public_pem()).identity
@@ -127,5 +152,5 @@ def rotate_key(
 
 
 def _put_down(role: KeyRole, old: Signer, new: Signer, not_after: str | None) -> None:
-    with own_ledger() as store, store.unit_of_work() as work:
-        rotate(work, role, old, new, now(), not_after=not_after)
+    with open_own_ledger() as store, store.unit_of_work() as work:
+        record_key_rotation(work, role, old, new, utc_now(), not_after=not_after)

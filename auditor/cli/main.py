@@ -1,27 +1,162 @@
-"""The `auditor` command: finds its subcommands by their files and loads only the one called."""
+"""The `auditor` command: finds its subcommands by their files and loads only the one called.
+
+How this very installation gets an extra: what is recorded names the package, a terminal this.
+
+Exit codes: one table from verdicts and error slugs.
+"""
 
 import ast
 import importlib
+import json
 import os
+import re
+import shlex
+import shutil
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 import click
 
 from auditor import __version__
-from auditor.cli.exits import Exit, exit_of
-from auditor.cli.installing import as_installed
-from auditor.cli.texts import printable
-from auditor.collecting import begin_loading, end_loading
-from auditor.errors import AuditorError, CancelledError
+from auditor._gc import pause_collection, resume_collection
+from auditor.cli.terminal_text import make_printable
+from auditor.domain.findings import Verdict
+from auditor.domain.policies import EnforcementMode
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
+from auditor.errors import (
+    SAID,
+    AuditorError,
+    CancelledError,
+    InvalidInputError,
+    MissingExtraError,
+    RuntimeMissingError,
+    update_install_wording,
+)
+
+OWN = re.compile(r"auditor\[([\w,-]+)\]")
+
+
+def adapt_install_hints(text: str) -> str:
+    """Return ``text`` with each word on an extra as the line that works from where auditor lies."""
+    text = update_install_wording(text)
+    if not SAID.search(text):
+        return text
+    came_from, pip = _came_from(), _pip()
+
+    def line(found: re.Match[str]) -> str:
+        wanted = format_requirement(found[1], came_from)
+        return f"Run `{pip} install {wanted}`" if wanted else found[0]
+
+    return SAID.sub(line, text)
+
+
+def format_requirement(extras: str, came_from: Mapping[str, Any]) -> str:
+    """Return what pip is told, quoted; ``came_from`` is a ``direct_url.json`` (PEP 610), or empty.
+
+    A checkout stays editable. Where nobody knows from where auditor came, the packages that the
+    extras consist of are named, and never auditor: an index may hold anything under that name.
+    """
+    try:
+        url = urlsplit(str(came_from.get("url", "")))
+        if came_from.get("dir_info", {}).get("editable"):
+            return "--editable " + shlex.quote(f"{url2pathname(url.path)}[{extras}]")
+        vcs = came_from.get("vcs_info")
+        # Without who asks, and without what a signed address shows: this is printed.
+        place = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        if vcs:
+            place = f"{vcs['vcs']}+{place}@{vcs['commit_id']}"
+        if inside := came_from.get("subdirectory"):
+            place += f"#subdirectory={inside}"
+    except (AttributeError, KeyError, TypeError, ValueError):  # damaged: nobody knows
+        place = ""
+    return shlex.quote(f"auditor[{extras}] @ {place}") if place else _packages(extras)
+
+
+def _packages(extras: str) -> str:
+    """Return the packages that extras consist of, quoted; nothing where no metadata says so."""
+    try:
+        told = requires("auditor") or []
+    except PackageNotFoundError:
+        return ""
+    wanted, found = extras.split(","), dict[str, None]()
+    for extra in wanted:
+        for line in told:
+            package, _, marker = (part.strip() for part in line.partition(";"))
+            if not re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", marker):
+                continue
+            if own := OWN.fullmatch(package):
+                wanted += [name for name in own[1].split(",") if name not in wanted]
+            else:
+                found[package] = None
+    return shlex.join(found)
+
+
+def _came_from() -> Mapping[str, Any]:
+    try:
+        told = json.loads(distribution("auditor").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        told = {}
+    return told if isinstance(told, dict) else {}
+
+
+def _pip() -> str:
+    """Return the pip of this environment: another one may come first where it is not active."""
+    own = Path(sys.executable).parent / "pip"
+    if not own.exists() or shutil.which("pip") == str(own):
+        return "pip"
+    return shlex.quote(str(own))
+
+
+class ExitCode(IntEnum):
+    """What the command's exit code says."""
+
+    DONE = 0
+    FAILED = 1
+    INVALID = 2
+    INCONCLUSIVE = 3
+    INTERNAL = 4
+
+
+BY_VERDICT = {
+    Verdict.PASS: ExitCode.DONE,
+    Verdict.FAIL: ExitCode.FAILED,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
+
+
+def exit_for_verdict(verdict: Verdict, mode: EnforcementMode) -> ExitCode:
+    """Return the exit code of a verdict: a policy that only observes or warns fails no command."""
+    return BY_VERDICT[verdict] if mode is EnforcementMode.ENFORCE else ExitCode.DONE
+
+
+def exit_for_verification(steps: Iterable[VerificationStep]) -> ExitCode:
+    """Return the exit code of a verification: rows that are withheld leave it inconclusive."""
+    found = tuple(steps)
+    failed = any(step.result is StepResult.FAILED for step in found)
+    if not failed and any(step.result is StepResult.WITHHELD for step in found):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.DONE if all_hold(found) else ExitCode.FAILED
+
+
+def exit_for_error(error: AuditorError) -> ExitCode:
+    """Return the exit code of an error: 2 where the user can mend the input, else 4."""
+    usable = InvalidInputError | MissingExtraError | RuntimeMissingError
+    return ExitCode.INVALID if isinstance(error, usable) else ExitCode.INTERNAL
+
 
 COMMANDS = Path(__file__).parent / "commands"
 EXIT_CODES = """Exit codes: 0 pass or done; 1 the policy, a verification or a gate failed;
 2 usage or invalid input; 3 inconclusive; 4 internal error or service unreachable."""
 
 
-class CommandsByFile(click.Group):
+class FileCommandGroup(click.Group):
     """A group whose commands are the files of a folder; help reads docstrings, imports nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -35,7 +170,7 @@ class CommandsByFile(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"auditor.cli.commands.{_module(cmd_name)}")
-        end_loading()
+        resume_collection()
         command: click.Command = module.command
         return command
 
@@ -59,7 +194,7 @@ def _first_line(path: Path) -> str:
 
 
 @click.group(
-    cls=CommandsByFile,
+    cls=FileCommandGroup,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -70,19 +205,19 @@ def auditor() -> None:
 
 def main() -> None:
     """Run the command and turn every deliberate error into its exit code."""
-    begin_loading()
+    pause_collection()
     try:
         status = run()
     except CancelledError as error:
-        click.echo(f"Error: {printable(as_installed(str(error)))}", err=True)
-        raise SystemExit(exit_of(error)) from None
+        click.echo(f"Error: {make_printable(adapt_install_hints(str(error)))}", err=True)
+        raise SystemExit(exit_for_error(error)) from None
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "Stopped. What was registered stays registered; nothing was published.", err=True
         )
-        raise SystemExit(Exit.INTERNAL) from None
+        raise SystemExit(ExitCode.INTERNAL) from None
     finally:
-        end_loading()
+        resume_collection()
     raise SystemExit(status)
 
 
@@ -95,23 +230,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = auditor.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        return Exit.INVALID
+        return ExitCode.INVALID
     except (click.Abort, CancelledError):
         raise
     except AuditorError as error:
-        click.echo(f"Error: {printable(as_installed(str(error)))}", err=True)
-        return exit_of(error)
+        click.echo(f"Error: {make_printable(adapt_install_hints(str(error)))}", err=True)
+        return exit_for_error(error)
     except MemoryError:
         click.echo(
             "Error: the memory of this machine is not enough. Take less data, or a machine with "
             "more memory.",
             err=True,
         )
-        return Exit.INVALID
+        return ExitCode.INVALID
     except Exception as error:  # noqa: BLE001 -- the last door: Python's own exit code 1 would say "failed"
         click.echo(_defect(error), err=True)
-        return Exit.INTERNAL
-    return status if isinstance(status, int) else Exit.DONE
+        return ExitCode.INTERNAL
+    return status if isinstance(status, int) else ExitCode.DONE
 
 
 def _defect(error: Exception) -> str:

@@ -1,29 +1,38 @@
-"""Write a record's folder, and say of the one that lay there which it was and how it comes back."""
+"""Write a record's folder, and say of the one that lay there which it was and how it comes back.
+
+The report on paper beside an audit: tried before it runs, and never the end of one.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from auditor.cli.showing import say
+from auditor._environment import environment_digest
+from auditor._resources import code_digest
+from auditor.cli.console import print_plain
+from auditor.domain.checks import Check
+from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.environments import environment_digest
-from auditor.errors import AuditorError
-from auditor.folders import PAPER, RECORD, SIGNER, TIMESTAMP, RecordFolder, write_folder
-from auditor.keeping import store_if_kept
-from auditor.settings import Settings
-from auditor.shipped import code_digest
-from auditor.signing.keys import PUBLIC
-from auditor.store.store import Store
-from auditor.unsealing import committed
+from auditor.errors import AuditorError, BrowserMissingError
+from auditor.reports.folder import PAPER, RECORD, SIGNER, TIMESTAMP, RecordFolder, write_folder
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.pdf import print_pdf
+from auditor.reports.publish import ReadBlob, build_rendering_inputs
+from auditor.store.record_store import RecordStore
+from auditor.trust.keys.files import PUBLIC
+from auditor.workflows.evidence import list_commitments
+from auditor.workflows.ledger import open_existing_store
+from auditor.workflows.settings import AuditorSettings
 
 RECORD_ID = re.compile(r"aud-[0-9a-f]{24}")
 """What we call a record: another name comes from elsewhere, and is not put into a command."""
 
 
-def write_record(
-    console: Console, folder: Path, files: Mapping[str, bytes], store: Store | None = None
+def write_record_folder(
+    console: Console, folder: Path, files: Mapping[str, bytes], store: RecordStore | None = None
 ) -> None:
     """Write a record's folder; ``store`` is the one here, where it is open already.
 
@@ -32,10 +41,10 @@ def write_record(
     said = _replaced(folder, store)
     write_folder(folder, files)
     if said:
-        say(console, said)
+        print_plain(console, said)
 
 
-def _replaced(folder: Path, store: Store | None) -> str:
+def _replaced(folder: Path, store: RecordStore | None) -> str:
     if not (folder / RECORD).exists():
         return ""
     # Whatever lies there, a record that is finished is written.
@@ -47,16 +56,16 @@ def _replaced(folder: Path, store: Store | None) -> str:
     if record is None or not RECORD_ID.fullmatch(record.id):
         return f"Replaced a record that cannot be read, in {folder}"
     try:
-        back = _way_back(held, record, Settings.from_environment(), store)
+        back = _way_back(held, record, AuditorSettings.from_environment(), store)
     except (AuditorError, OSError):
         back = "whether your store has it cannot be told"
     return f"Replaced the record of {record.id} ({record.verdict}) in {folder}; {back}"
 
 
 def _way_back(
-    held: RecordFolder, record: AuditRecord, settings: Settings, store: Store | None
+    held: RecordFolder, record: AuditRecord, settings: AuditorSettings, store: RecordStore | None
 ) -> str:
-    with store_if_kept(store or settings.place) as kept:
+    with open_existing_store(store or settings.place) as kept:
         if kept is None or not _there(kept, record):
             return "no copy of it is in your store"
     if not _published_alike(held, record, settings.home / PUBLIC):
@@ -64,20 +73,63 @@ def _way_back(
             "your store still has it, but `auditor export` cannot publish it again: another "
             "version or key did, or it had a PDF"
         )
-    lost = {"its rows": bool(committed(record)), "its timestamp": held.has(TIMESTAMP)}
+    lost = {"its rows": bool(list_commitments(record)), "its timestamp": held.has(TIMESTAMP)}
     without = " and ".join(name for name, there in lost.items() if there)
     command = f"`auditor export {record.id} --out {record.id}.zip` brings it back"
     return f"{command}, without {without}" if without else command
 
 
-def _there(store: Store, record: AuditRecord) -> bool:
+def _there(store: RecordStore, record: AuditRecord) -> bool:
     with store.unit_of_work() as work:
         return work.find_record_by_digest(record.digest) is not None
 
 
 def _published_alike(held: RecordFolder, record: AuditRecord, own: Path) -> bool:
-    """Whether publishing a record again gives what was signed; see ``stored_files``."""
+    """Whether publishing a record again gives what was signed; see ``load_stored_files``."""
     here = {"code": code_digest(), "environment": environment_digest()}
     same = all(record.tool.get(name) == value for name, value in here.items())
     mine = own.is_file() and own.read_bytes() == held.read(SIGNER)
     return same and mine and not held.has(PAPER)
+
+
+Print = Callable[[str], bytes | None]
+TRIED = '<!DOCTYPE html><html lang="en"><title>auditor</title><p>Does it print?</p></html>'
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOutput:
+    """The folder that a report goes to, and what prints it, if it is wanted on paper too."""
+
+    folder: Path
+    paper: Print | None = None
+
+    def printed(
+        self,
+        record: AuditRecord,
+        policy: Policy,
+        checks: Mapping[str, type[Check]],
+        blob: ReadBlob,
+    ) -> bytes | None:
+        """Return the report as a PDF; nothing where none is wanted, or none could be made."""
+        if self.paper is None:
+            return None
+        return self.paper(
+            render_html(build_rendering_inputs(record, policy, checks, blob), on_paper=True)
+        )
+
+
+def prepare_printer(console: Console) -> Print:
+    """Return what prints a page, or says why it did not: an audit that ran is not lost by that.
+
+    Raises ``BrowserMissingError`` where not even an empty page can be printed.
+    """
+    print_pdf(TRIED)
+
+    def print_page(page: str) -> bytes | None:
+        try:
+            return print_pdf(page)
+        except (BrowserMissingError, OSError) as error:
+            console.print(f"{PAPER} is not written: {error}", highlight=False, markup=False)
+            return None
+
+    return print_page

@@ -5,13 +5,13 @@ import sys
 import click
 
 from auditor.errors import KeyFileError
-from auditor.settings import Settings
-from auditor.signing.passwords import PASSWORD_FILE, Passwords
+from auditor.trust.keys.files import PASSWORD_FILE, PasswordSource
+from auditor.workflows.settings import AuditorSettings
 
 
-def passwords(settings: Settings) -> Passwords:
+def get_password_source(settings: AuditorSettings) -> PasswordSource:
     """Return how passwords are found out: the file that the environment names, else by asking."""
-    return Passwords(settings.password_file, ask_password if sys.stdin.isatty() else None)
+    return PasswordSource(settings.password_file, ask_password if sys.stdin.isatty() else None)
 
 
 def ask_password(what: str) -> str:
@@ -20,7 +20,7 @@ def ask_password(what: str) -> str:
     return asked
 
 
-def new_password(settings: Settings) -> bytes:
+def ask_new_password(settings: AuditorSettings) -> bytes:
     """Return the password that a new key is to have: of the file, else asked for twice.
 
     Raises ``KeyFileError`` where nobody is there to be asked.
@@ -30,7 +30,7 @@ def new_password(settings: Settings) -> bytes:
             "a new key is to be encrypted, no password was given, and nobody is there to be asked",
             cure=f"Name a file whose first line is the password: {PASSWORD_FILE}=FILE.",
         )
-    return Passwords(settings.password_file, _ask_twice).of("the new key")
+    return PasswordSource(settings.password_file, _ask_twice).of("the new key")
 
 
 def _ask_twice(what: str) -> str:

@@ -15,7 +15,7 @@ from rich.progress import (
 
 
 @contextmanager
-def hashing(
+def show_hashing(
     console: Console, total: Callable[[], int], doing: str = "hashing"
 ) -> Iterator[Callable[[int], None] | None]:
     """Show on a terminal of how many of all bytes it is done; ``None`` where nobody watches."""

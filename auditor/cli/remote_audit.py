@@ -8,112 +8,147 @@ from secrets import token_hex
 
 from rich.console import Console
 
-from auditor.cli.bars import hashing
-from auditor.cli.comparing import named_there
-from auditor.cli.replaced import write_record
-from auditor.cli.showing import say
-from auditor.cli.texts import printable
-from auditor.cli.there import There, client_of, in_the_clear
-from auditor.cli.waiving import show_note
-from auditor.cli.watching import ConsoleWatch
-from auditor.client.believing import believed, refuse_other
-from auditor.client.orders import Order, files_of, order_of
-from auditor.client.service import ServiceClient, nobody
-from auditor.client.values import HeldSet, ServedTarget, Standing
+from auditor._scratch import scratch_folder
+from auditor.cli.baseline_options import find_remote_baseline
+from auditor.cli.client_options import ClientOptions, build_client, is_cleartext
+from auditor.cli.console import ConsoleProgress, print_plain
+from auditor.cli.decision_options import show_note
+from auditor.cli.output_folder import write_record_folder
+from auditor.cli.progress_bars import show_hashing
+from auditor.cli.terminal_text import make_printable
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import Json, digest
+from auditor.domain.json import Json, compute_digest
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.domain.submissions import Event, Said, State
 from auditor.domain.targets import TargetSpec
-from auditor.errors import CancelledError, RecordError, TargetError
-from auditor.folders import RecordFolder
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.refusals import ServiceFailedError, SubmissionError, UnreachableError
-from auditor.scratch import scratch_folder
-from auditor.targets.resolving import known_target
-from auditor.unserved import refuse_unserved
-from auditor.verifiers import served_verifier
-from auditor.wiring import beside, read_audit_bytes, readers, readers_of, written_at
+from auditor.errors import (
+    CancelledError,
+    RecordError,
+    ServiceFailedError,
+    ServiceUnreachableError,
+    SubmissionError,
+    TargetError,
+)
+from auditor.reports.folder import RecordFolder
+from auditor.service.client.api import ServiceClient, ignore_progress
+from auditor.service.client.responses import AuditStatus, SealedSetSummary, ServedTarget
+from auditor.service.client.submission import (
+    SubmissionRequest,
+    build_submission_request,
+    list_upload_sources,
+)
+from auditor.service.client.verify import require_ordered_record, verify_fetched_record
+from auditor.service.domain.submissions import SubmissionEvent, SubmissionEventKind, SubmissionState
+from auditor.service.jobs.submit import refuse_unsupported_audit
+from auditor.targets.target_specs import find_known_target
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.verify.verifiers import build_service_verifier
+from auditor.workflows.wiring import (
+    build_path_resolver,
+    build_record_resolvers,
+    build_resolvers,
+    locate_sources,
+    read_audit_bytes,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Commission:
+class RemoteAudit:
     """An audit at a service: its id there, and the order, where it was handed in just now."""
 
     id: str
-    order: Order | None = None
+    order: SubmissionRequest | None = None
 
 
-def audit_there(
-    console: Console, there: There, audit_file: Path, overrides: Overrides, folder: Path
+def run_remote_audit(
+    console: Console,
+    there: ClientOptions,
+    audit_file: Path,
+    overrides: AuditOverrides,
+    folder: Path,
 ) -> tuple[AuditRecord, Policy]:
     """Let a service audit, and write the folder of its record once that verifies.
 
-    Raises ``UnreachableError`` where nobody answers, ``RefusedError`` for what the service
+    Raises ``ServiceUnreachableError`` where nobody answers, ``ServiceRefusedError`` for what the
+    service
     refuses, ``ServiceFailedError`` for an audit that failed there, and ``RecordError`` for a
     record that the service did not sign, or of something else.
     """
-    if in_the_clear(there.url):
+    if is_cleartext(there.url):
         show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
-    with client_of(there.url) as client:
+    with build_client(there.url) as client:
         if there.attach is None:
             given = _hand_in(console, client, there, audit_file, overrides)
         else:
-            given = Commission(there.attach)
+            given = RemoteAudit(there.attach)
         onwards = f"Follow it: auditor audit {audit_file} --server {there.url} --attach {given.id}"
         try:
             return _seen(console, client, given, audit_file, folder)
         except KeyboardInterrupt:
-            say(console, f"The audit goes on at the service. {onwards}")
+            print_plain(console, f"The audit goes on at the service. {onwards}")
             raise
-        except UnreachableError as error:
-            raise UnreachableError(
+        except ServiceUnreachableError as error:
+            raise ServiceUnreachableError(
                 f"{error.problem.rstrip('.')}; the audit goes on once it runs", cure=onwards
             ) from error
 
 
 def _hand_in(
-    console: Console, client: ServiceClient, there: There, audit_file: Path, overrides: Overrides
-) -> Commission:
-    order = ordered(console, client, there, audit_file, overrides)
+    console: Console,
+    client: ServiceClient,
+    there: ClientOptions,
+    audit_file: Path,
+    overrides: AuditOverrides,
+) -> RemoteAudit:
+    order = prepare_remote_order(console, client, there, audit_file, overrides)
     standing = client.submit(order)
-    say(console, f"Handed in as {standing.id}")
-    return Commission(standing.id, order)
+    print_plain(console, f"Handed in as {standing.id}")
+    return RemoteAudit(standing.id, order)
 
 
-def ordered(
-    console: Console, client: ServiceClient, there: There, audit_file: Path, overrides: Overrides
-) -> Order:
+def prepare_remote_order(
+    console: Console,
+    client: ServiceClient,
+    there: ClientOptions,
+    audit_file: Path,
+    overrides: AuditOverrides,
+) -> SubmissionRequest:
     """Return the order for an audit, once the service has every file that it names.
 
-    Raises as ``audit_there``.
+    Raises as ``run_remote_audit``.
     """
     offer = client.offer()
     known = {item.name: TargetSpec(item.name) for item in offer.targets}
     parts = replace(
-        readers(audit_file.parent, targets={}), resolve_target=partial(known_target, known=known)
+        build_resolvers(audit_file.parent, targets={}),
+        resolve_target=partial(find_known_target, known=known),
     )
-    locate = beside(audit_file)
-    asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
-    compared = named_there(asked, locate, overrides.baseline)
-    refuse_unserved(asked, allow_recipes=offer.recipes, compared=compared is not None)
+    locate = build_path_resolver(audit_file)
+    asked = read_overridden_audit_file(
+        read_audit_bytes(audit_file), audit_file.name, overrides, parts
+    )
+    compared = find_remote_baseline(asked, locate, overrides.baseline)
+    refuse_unsupported_audit(asked, allow_recipes=offer.recipes, compared=compared is not None)
     _refuse_idle(offer.targets, asked, there)
     bound = _bound(client, asked, there.sets)
-    with prepare(_without(asked, bound), locate, overrides, parts) as given:
-        prepared = replace(given, places=written_at(audit_file, asked))
+    with prepare_audit(_without(asked, bound), locate, overrides, parts) as given:
+        prepared = replace(given, places=locate_sources(audit_file, asked))
         named = f"{asked.model.name} {asked.model.version}"
-        say(console, f"{'Auditing' if there.audits else 'Scheduling'} {named} at {client.url}")
-        lacking = client.lacking(files_of(prepared, locate))
+        print_plain(
+            console, f"{'Auditing' if there.audits else 'Scheduling'} {named} at {client.url}"
+        )
+        lacking = client.lacking(list_upload_sources(prepared, locate))
         total = sum(item.size for item in lacking)
-        with hashing(console, lambda: total, "uploading") as told:
-            client.upload(lacking, told or nobody)
-        return order_of(
+        with show_hashing(console, lambda: total, "uploading") as told:
+            client.upload(lacking, told or ignore_progress)
+        return build_submission_request(
             prepared, there.wait, token_hex(8), sealed=there.sealed, bound=bound, baseline=compared
         )
 
 
-def _bound(client: ServiceClient, asked: AuditFile, names: tuple[str, ...]) -> dict[str, HeldSet]:
+def _bound(
+    client: ServiceClient, asked: AuditFile, names: tuple[str, ...]
+) -> dict[str, SealedSetSummary]:
     """Return sealed sets by the paths at which an audit file names data of their roles.
 
     Raises ``SubmissionError`` for a set that there is not, or that the audit file has no place for.
@@ -134,13 +169,13 @@ def _bound(client: ServiceClient, asked: AuditFile, names: tuple[str, ...]) -> d
     return {paths[known[name].role]: known[name] for name in dict.fromkeys(names)}
 
 
-def _without(asked: AuditFile, bound: Mapping[str, HeldSet]) -> AuditFile:
+def _without(asked: AuditFile, bound: Mapping[str, SealedSetSummary]) -> AuditFile:
     """Return an audit file without the data that the service's auditor holds."""
     data = {role: it for role, it in asked.data.items() if it.path not in bound}
     return replace(asked, data=data)
 
 
-def _refuse_idle(served: tuple[ServedTarget, ...], asked: AuditFile, there: There) -> None:
+def _refuse_idle(served: tuple[ServedTarget, ...], asked: AuditFile, there: ClientOptions) -> None:
     live = {item.name for item in served if item.live}
     absent = [spec.name for spec in asked.targets if spec.name not in live]
     if absent and there.wait is None and there.audits:
@@ -153,68 +188,70 @@ def _refuse_idle(served: tuple[ServedTarget, ...], asked: AuditFile, there: Ther
 
 
 def _seen(
-    console: Console, client: ServiceClient, given: Commission, audit_file: Path, folder: Path
+    console: Console, client: ServiceClient, given: RemoteAudit, audit_file: Path, folder: Path
 ) -> tuple[AuditRecord, Policy]:
-    with ConsoleWatch(console, 0) as watch:
+    with ConsoleProgress(console, 0) as watch:
         for event in client.events(given.id):
             _tell(console, watch, event)
     standing = client.standing(given.id)
     _refuse_ended(client, standing)
     with scratch_folder() as root:
-        say(console, "Fetching its folder, and verifying it")
+        print_plain(console, "Fetching its folder, and verifying it")
         fetched = RecordFolder(root)
         client.download(given.id, fetched.path)
-        record = believed(fetched, served_verifier(client.report_key()), standing)
+        record = verify_fetched_record(
+            fetched, build_service_verifier(client.report_key()), standing
+        )
         if given.order is not None:
-            refuse_other(record, given.order)
-        elif record.request.audit_file != digest(read_audit_bytes(audit_file)):
+            require_ordered_record(record, given.order)
+        elif record.request.audit_file != compute_digest(read_audit_bytes(audit_file)):
             raise RecordError(
                 f"{given.id} is of another audit file than {audit_file}",
                 cure="Name the one that was handed in.",
             )
-        policy = readers_of(record, fetched).load_policy(record.request.policy.name)
-        write_record(console, folder, fetched.files())
+        policy = build_record_resolvers(record, fetched).load_policy(record.request.policy.name)
+        write_record_folder(console, folder, fetched.files())
     return record, policy
 
 
-def _refuse_ended(client: ServiceClient, standing: Standing) -> None:
-    if standing.state is State.CANCELLED:
+def _refuse_ended(client: ServiceClient, standing: AuditStatus) -> None:
+    if standing.state is SubmissionState.CANCELLED:
         raise CancelledError(
             f"{standing.id} was cancelled at {client.url}", cure="Hand it in again."
         )
-    if standing.state is State.FAILED:
+    if standing.state is SubmissionState.FAILED:
         raise ServiceFailedError(
             f"{standing.id} gave no record: {standing.problem}", cure=standing.cure or "Try again."
         )
 
 
-def _tell(console: Console, watch: ConsoleWatch, event: Event) -> None:
+def _tell(console: Console, watch: ConsoleProgress, event: SubmissionEvent) -> None:
     """Show what an event says, as the local run would."""
     said = event.detail
     target, check = _text(said, "target"), _text(said, "check")
     match event.kind:
-        case State.WAITING:
+        case SubmissionState.WAITING:
             names = ", ".join(_texts(said, "targets"))
-            say(console, f"Waiting for a worker for {names} until {_text(said, 'until')}")
-        case State.RUNNING:
+            print_plain(console, f"Waiting for a worker for {names} until {_text(said, 'until')}")
+        case SubmissionState.RUNNING:
             watch.expects(len(_texts(said, "targets")) * len(_texts(said, "checks")))
-        case Said.NOTE:
+        case SubmissionEventKind.NOTE:
             show_note(console, _text(said, "text"))
-        case Said.CHECK_STARTED:
+        case SubmissionEventKind.CHECK_STARTED:
             watch.begun(target, check)
-        case Said.PROGRESS:
+        case SubmissionEventKind.PROGRESS:
             watch.advanced(_count(said, "done"), _count(said, "total"), _text(said, "note"))
-        case Said.CHECK_ENDED:
+        case SubmissionEventKind.CHECK_ENDED:
             watch.told(target, check, _text(said, "reason"), seen=said.get("seen") is True)
 
 
 def _text(said: Mapping[str, Json], name: str) -> str:
-    return printable(str(said.get(name) or ""))
+    return make_printable(str(said.get(name) or ""))
 
 
 def _texts(said: Mapping[str, Json], name: str) -> list[str]:
     found = said.get(name)
-    return [printable(str(item)) for item in found] if isinstance(found, list) else []
+    return [make_printable(str(item)) for item in found] if isinstance(found, list) else []
 
 
 def _count(said: Mapping[str, Json], name: str) -> int:

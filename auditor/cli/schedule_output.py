@@ -6,11 +6,10 @@ from itertools import islice
 
 import click
 
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.client.schedules import Document
-from auditor.domain.canonical import Json
-from auditor.domain.json_parts import Part
+from auditor.cli.console import show_rows
+from auditor.cli.terminal import create_console
+from auditor.domain.json import Json, JsonPart
+from auditor.service.client.api import Document
 
 HEADS = ("schedule, model, state", "name", "runs")
 RUN_HEADS = ("run", "why, and what came of it")
@@ -22,7 +21,7 @@ def show_schedules(found: Iterable[Document], form: str) -> None:
     if form == "json":
         _as_json(found)
         return
-    show_rows(terminal(), HEADS, [_row(Part(item, "schedule")) for item in found])
+    show_rows(create_console(), HEADS, [_row(JsonPart(item, "schedule")) for item in found])
 
 
 def show_runs(found: Iterable[Document], form: str, most: int) -> None:
@@ -31,14 +30,14 @@ def show_runs(found: Iterable[Document], form: str, most: int) -> None:
     if form == "json":
         _as_json(newest)
         return
-    show_rows(terminal(), RUN_HEADS, [_run_row(Part(item, "run")) for item in newest])
+    show_rows(create_console(), RUN_HEADS, [_run_row(JsonPart(item, "run")) for item in newest])
 
 
 def _as_json(found: Iterable[Document]) -> None:
     click.echo(json.dumps([dict(item) for item in found], indent=2))
 
 
-def _row(part: Part) -> Sequence[str]:
+def _row(part: JsonPart) -> Sequence[str]:
     upon = [*([cron] if (cron := part.maybe("cron", str)) else []), *part.texts("on")]
     following, watch = part.maybe("next", str), part.maybe("watch", str)
     runs = [", ".join(upon), f"next {following}" if following else "", watch or ""]
@@ -49,7 +48,7 @@ def _row(part: Part) -> Sequence[str]:
     )
 
 
-def _run_row(part: Part) -> Sequence[str]:
+def _run_row(part: JsonPart) -> Sequence[str]:
     audit = part.maybe("audit", str) or "no audit"
     return (
         LINE.join([audit, part.get("at", str)]),
@@ -57,7 +56,7 @@ def _run_row(part: Part) -> Sequence[str]:
     )
 
 
-def _came(part: Part) -> str:
+def _came(part: JsonPart) -> str:
     """Say what came of a run: its verdict, what failed, and what to go back to."""
     skipped, verdict = part.maybe("skipped", str), part.maybe("verdict", str)
     if skipped is not None:
@@ -70,12 +69,12 @@ def _came(part: Part) -> str:
     return "; ".join([*said, *detail, *part.list_of("rollback", _back)])
 
 
-def _back(part: Part) -> str:
+def _back(part: JsonPart) -> str:
     target, candidate = part.get("target", str), part.value.get("candidate")
     if candidate is None:
         return f"no version to go back to on {target}"
     return f"go back to {_version(part.part('candidate'))} on {target}"
 
 
-def _version(part: Part) -> Json:
+def _version(part: JsonPart) -> Json:
     return part.get("version", str)

@@ -7,28 +7,28 @@ from typing import IO
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.segment import Segment
 
-from auditor.rendering.visible import visible
+from auditor.reports.wording import escape_invisible
 
 
-def terminal(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
+def create_console(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
     """Return a console that makes no pictogram of `:name:`, and sends no control of others.
 
     What looks like our own marks has to be escaped all the same: `plain` does.
     """
     console = Console(stderr=stderr, file=file, emoji=False)
-    console.push_render_hook(_Harmless())
+    console.push_render_hook(_VisibleTextHook())
     return console
 
 
-class _Harmless(RenderHook):
+class _VisibleTextHook(RenderHook):
     """Lets through what the library itself says to a terminal, and of texts what can be seen."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Shown(item) for item in renderables]
+        return [_VisibleText(item) for item in renderables]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _VisibleText:
     inner: ConsoleRenderable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
@@ -36,4 +36,4 @@ class _Shown:
             if segment.control:
                 yield segment
             else:
-                yield Segment(visible(segment.text), segment.style)
+                yield Segment(escape_invisible(segment.text), segment.style)

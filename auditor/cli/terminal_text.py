@@ -8,7 +8,7 @@ BRACKET = re.compile(r"(\\*)\[(?=([a-z#/@](?:[^\[]*?\]|[^\[\]]*\Z)|\Z)?)")
 NO_MARK = "[none][/none]"
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return ``text`` with everything replaced that is no letter, sign, space or line's end.
 
     File names, labels and records come from others, and a terminal obeys escape sequences.
@@ -16,12 +16,12 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign in "\n\t" else REPLACEMENT for sign in text)
 
 
-def plain(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Return ``text`` so that it stands among marks of our own, such as `[bold]`, as it is written.
 
     Rich's own way leaves a bracket that another text closes, and a backslash before a mark.
     """
-    said = BRACKET.sub(_escaped, printable(text))
+    said = BRACKET.sub(_escaped, make_printable(text))
     ends = len(said) - len(said.rstrip("\\"))
     return said + "\\" * ends + NO_MARK if ends else said
 

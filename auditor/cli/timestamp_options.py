@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from auditor.errors import UsageError
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.trust import Moment
-from auditor.signing.keys import load_certificates, read_pem
+from auditor.trust.keys.files import load_certificates, read_pem
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import TimestampAuthorities
 
 _OPTIONS = (
     click.option(
@@ -28,14 +28,16 @@ _OPTIONS = (
 )
 
 
-def clock_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def timestamp_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say whose timestamps to believe."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def clocks_of(roots: tuple[Path, ...], policies: tuple[str, ...]) -> Clocks | None:
+def read_timestamp_authorities(
+    roots: tuple[Path, ...], policies: tuple[str, ...]
+) -> TimestampAuthorities | None:
     """Return whose timestamps to believe, if anybody's. Raises ``KeyFileError``, ``UsageError``."""
     if not roots:
         if policies:
@@ -45,9 +47,9 @@ def clocks_of(roots: tuple[Path, ...], policies: tuple[str, ...]) -> Clocks | No
         return None
     for path in roots:
         load_certificates(path)
-    return Clocks(tuple(read_pem(path) for path in roots), frozenset(policies))
+    return TimestampAuthorities(tuple(read_pem(path) for path in roots), frozenset(policies))
 
 
-def right_now() -> Moment:
+def current_moment() -> VerificationTime:
     """Return the time of looking."""
-    return Moment(datetime.now(UTC))
+    return VerificationTime(datetime.now(UTC))

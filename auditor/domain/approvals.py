@@ -1,17 +1,19 @@
-"""An approval: a named person's signed yes or no to one record, with a reason."""
+"""An approval: a named person's signed yes or no to one record, with a reason.
+
+A human finding: what a named person found wrong with a record, which fails it for good.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
-from auditor.domain.json_parts import Part
-from auditor.domain.waivers import FEWEST_WORDS, moment
+from auditor.domain.json import Json, JsonPart
+from auditor.domain.waivers import FEWEST_WORDS, parse_waiver_time
 
-SCHEMA = "auditor/approval/v1"
+APPROVAL_SCHEMA = "auditor/approval/v1"
 
 
-class Answer(StrEnum):
+class ApprovalAnswer(StrEnum):
     """What was said to a record."""
 
     YES = "yes"
@@ -29,7 +31,7 @@ class Approval:
     record_id: str
     by: str
     role: str
-    answer: Answer
+    answer: ApprovalAnswer
     reason: str
     created: str
     expires: str | None = None
@@ -37,7 +39,7 @@ class Approval:
     def to_json(self) -> dict[str, Json]:
         """Return the document that is signed."""
         return {
-            "schema": SCHEMA,
+            "schema": APPROVAL_SCHEMA,
             "record": self.record,
             "record_id": self.record_id,
             "by": self.by,
@@ -52,12 +54,12 @@ class Approval:
         """Whether its time is over, or none that can be read."""
         if self.expires is None:
             return False
-        ends, asked = moment(self.expires), moment(now)
+        ends, asked = parse_waiver_time(self.expires), parse_waiver_time(now)
         return ends is None or asked is None or asked >= ends
 
     def early(self, now: str) -> bool:
         """Whether it says that it was signed later than now."""
-        begins, asked = moment(self.created), moment(now)
+        begins, asked = parse_waiver_time(self.created), parse_waiver_time(now)
         return begins is None or asked is None or asked < begins
 
     def lapse(self, now: str) -> str:
@@ -68,11 +70,11 @@ class Approval:
 
     def __str__(self) -> str:
         """Name the approval as messages do."""
-        said = "approved" if self.answer is Answer.YES else "rejected"
+        said = "approved" if self.answer is ApprovalAnswer.YES else "rejected"
         return f"{said} by {self.by} ({self.role}) at {self.created}: {self.reason}"
 
 
-def unsaid(by: str, role: str, reason: str, ask: str) -> Iterator[tuple[str, str]]:
+def find_missing_fields(by: str, role: str, reason: str, ask: str) -> Iterator[tuple[str, str]]:
     """Yield what is lacking of who says something, as what, and why, and the cure (``ask``)."""
     for name, value in (("by", by), ("role", role), ("reason", reason)):
         if not value.strip() or not value.isprintable():
@@ -82,24 +84,77 @@ def unsaid(by: str, role: str, reason: str, ask: str) -> Iterator[tuple[str, str
         yield problem, f"{ask} in {FEWEST_WORDS} words at least."
 
 
-def mistakes_of(approval: Approval) -> Iterator[tuple[str, str]]:
+def find_approval_mistakes(approval: Approval) -> Iterator[tuple[str, str]]:
     """Yield what no approval may be, and the cure."""
-    yield from unsaid(approval.by, approval.role, approval.reason, "Say why")
-    begins = moment(approval.created)
-    ends = begins if approval.expires is None else moment(approval.expires)
+    yield from find_missing_fields(approval.by, approval.role, approval.reason, "Say why")
+    begins = parse_waiver_time(approval.created)
+    ends = begins if approval.expires is None else parse_waiver_time(approval.expires)
     if begins is None or ends is None or ends < begins:
         yield f"it ends at {approval.expires}, before it begins", "Write a later time."
 
 
-def read_approval(part: Part) -> Approval:
+def read_approval(part: JsonPart) -> Approval:
     """Read the document. Raises ``RecordError`` for what is none."""
     return Approval(
         record=part.get("record", str),
         record_id=part.get("record_id", str),
         by=part.get("by", str),
         role=part.get("role", str),
-        answer=part.choice("answer", Answer),
+        answer=part.choice("answer", ApprovalAnswer),
         reason=part.get("reason", str),
         created=part.get("created", str),
         expires=part.maybe("expires", str),
+    )
+
+
+HUMAN_FINDING_SCHEMA = "auditor/finding/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanFinding:
+    """What one person (``by``, in a ``role``) found wrong with the record of the digest ``record``.
+
+    There is no such thing as a good one: it can fail a record, and never pass it.
+    """
+
+    record: str
+    record_id: str
+    by: str
+    role: str
+    reason: str
+    created: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the document that is signed."""
+        return {
+            "schema": HUMAN_FINDING_SCHEMA,
+            "record": self.record,
+            "record_id": self.record_id,
+            "by": self.by,
+            "role": self.role,
+            "reason": self.reason,
+            "created": self.created,
+        }
+
+    def __str__(self) -> str:
+        """Name the finding as messages do."""
+        return f"found by {self.by} ({self.role}) at {self.created}: {self.reason}"
+
+
+def find_human_finding_mistakes(finding: HumanFinding) -> Iterator[tuple[str, str]]:
+    """Yield what no human finding may be, and the cure."""
+    yield from find_missing_fields(finding.by, finding.role, finding.reason, "Say what is wrong")
+    if parse_waiver_time(finding.created) is None:
+        yield f"{finding.created!r} is no time", "Write it in UTC, as 2027-01-01T00:00:00Z."
+
+
+def read_human_finding(part: JsonPart) -> HumanFinding:
+    """Read the document. Raises ``RecordError`` for what is none."""
+    return HumanFinding(
+        record=part.get("record", str),
+        record_id=part.get("record_id", str),
+        by=part.get("by", str),
+        role=part.get("role", str),
+        reason=part.get("reason", str),
+        created=part.get("created", str),
     )

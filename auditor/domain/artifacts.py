@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.trust import Binding, TrustGiven
+from auditor.domain.json import Json, digest_json
+from auditor.domain.trust import ModelBinding, TrustContext
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,7 +56,7 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredAsSigned:
+class SignedResourceDigests:
     """Digests by the names of a signature's resources, the hash, and the bytes of a shard."""
 
     hash: str
@@ -81,14 +81,14 @@ class SignatureMaterial:
 
     bundle: bytes | None = None
     key: bytes | None = None
-    measured: MeasuredAsSigned | None = None
-    trust: TrustGiven | None = None
-    bindings: tuple[Binding, ...] = ()
+    measured: SignedResourceDigests | None = None
+    trust: TrustContext | None = None
+    bindings: tuple[ModelBinding, ...] = ()
     timestamps: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
+class ModelStructure:
     """What parsing (never running) the artifact's files shows.
 
     ``operators`` counts operators as ``domain::Name`` (the standard domain is ``ai.onnx``);

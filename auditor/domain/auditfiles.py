@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
-from auditor.domain.disclosures import Disclosure
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Output
+from auditor.domain.tasks import ScoreKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class TaskSection:
 
     kind: str = "classification"
     classes: tuple[str, ...] | None = None
-    output: Output = Output.AUTO
+    output: ScoreKind = ScoreKind.AUTO
     positive: str | None = None
     favourable: str | None = None
     threshold: float = 0.5
@@ -122,7 +122,7 @@ class ShadowsSection:
 
     models: tuple[str, ...] | str
     inclusion: str
-    rows: tuple[Role, ...] = (Role.TRAINING,)
+    rows: tuple[DatasetRole, ...] = (DatasetRole.TRAINING,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +157,14 @@ class AuditFile:
     task: TaskSection
     input: InputSection
     targets: tuple[TargetSpec, ...]
-    data: Mapping[Role, DataSection]
+    data: Mapping[DatasetRole, DataSection]
     policy: str
     budget: Budget
     seed: int
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
-    disclosure: Disclosure | None = None
+    disclosure: DisclosureMode | None = None
     reference: TargetSpec | None = None
     privacy: PrivacySection | None = None
     recipe: RecipeSection | None = None

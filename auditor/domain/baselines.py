@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import digest_json
-from auditor.domain.findings import Finding
-from auditor.domain.isolation_levels import isolation_levels
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import digest_json
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Reading
+from auditor.domain.record_isolation import read_isolation_levels
 from auditor.domain.record_json import read_record
-from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import EvidenceLevel, Fingerprint
-from auditor.domain.verdicts import Outcome
 from auditor.errors import AuditorError, RecordError
 
 RELATIVE = re.compile(r"(?<![\w.])baseline\b")
@@ -26,13 +25,13 @@ A condition that only speaks of one is counted too: rather one record too few is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class MeasurementConditions:
     """Under which figures were measured, as far as it decides which can be compared.
 
     ``data`` are the digests of datasets by role, ``params`` those of the parameters of checks by
     target and check, ``machines`` the identities of targets by name. ``evidence`` says how far
     figures speak of each target; it is empty for records that are older than such levels.
-    ``isolation`` says how far each target's model was cut off (``isolation_levels``).
+    ``isolation`` says how far each target's model was cut off (``read_isolation_levels``).
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
@@ -45,9 +44,9 @@ class Circumstances:
     def of(
         cls,
         request: AuditRequest,
-        observations: Iterable[Observation],
+        observations: Iterable[CheckObservation],
         fingerprints: Mapping[str, Fingerprint],
-    ) -> "Circumstances":
+    ) -> "MeasurementConditions":
         """Return those of an audit that has run."""
         return cls(
             data={item.role: item.digest for item in request.datasets},
@@ -58,7 +57,7 @@ class Circumstances:
                 for name, item in fingerprints.items()
                 if item.evidence is not None
             },
-            isolation=isolation_levels(request, fingerprints),
+            isolation=read_isolation_levels(request, fingerprints),
         )
 
 
@@ -71,7 +70,7 @@ class Baseline:
     digest: str
     budget: Budget
     readings: tuple[Reading, ...]
-    under: Circumstances = field(default_factory=Circumstances)
+    under: MeasurementConditions = field(default_factory=MeasurementConditions)
 
     @classmethod
     def of(cls, record: AuditRecord) -> "Baseline":
@@ -83,7 +82,7 @@ class Baseline:
             digest=record.digest,
             budget=request.budget,
             readings=record.readings,
-            under=Circumstances.of(request, record.observations, record.fingerprints),
+            under=MeasurementConditions.of(request, record.observations, record.fingerprints),
         )
 
     def __str__(self) -> str:
@@ -91,7 +90,7 @@ class Baseline:
         return f"{self.name} {self.version}"
 
 
-def compared_of(request: AuditRequest, blob: Callable[[str], bytes]) -> AuditRecord | None:
+def load_compared_record(request: AuditRequest, blob: Callable[[str], bytes]) -> AuditRecord | None:
     """Return the record that a request names as its baseline, which lies among the evidence.
 
     Raises ``RecordError`` for what is no record, or is not there.
@@ -105,12 +104,12 @@ def compared_of(request: AuditRequest, blob: Callable[[str], bytes]) -> AuditRec
         raise RecordError(f"{named}: {error.problem}", cure=error.cure) from None
 
 
-def refuse_itself(artifact: Artifact | None, baseline: AuditRecord) -> None:
-    """Refuse to hold an artifact against a record of the same bytes, as ``refuse_same``."""
-    refuse_same(None if artifact is None else artifact.contents, baseline)
+def refuse_same_artifact(artifact: Artifact | None, baseline: AuditRecord) -> None:
+    """Refuse to hold an artifact against a record of the same bytes, as ``refuse_same_files``."""
+    refuse_same_files(None if artifact is None else artifact.contents, baseline)
 
 
-def refuse_same(contents: Collection[str] | None, baseline: AuditRecord) -> None:
+def refuse_same_files(contents: Collection[str] | None, baseline: AuditRecord) -> None:
     """Raise ``RecordError`` for a baseline of these very files (SHA-256): a model keeps up with
     itself however bad it is. Predictions alone stand against predictions alone.
     """
@@ -125,13 +124,13 @@ def refuse_same(contents: Collection[str] | None, baseline: AuditRecord) -> None
         raise RecordError(problem, cure="Name a record of an earlier version.")
 
 
-def resting(findings: Iterable[Finding]) -> tuple[str, ...]:
+def list_rules_kept_by_baseline(findings: Iterable[Finding]) -> tuple[str, ...]:
     """Return the denying rules that are kept by limits from a baseline: none without a good one."""
     kept = (Outcome.PASSED, Outcome.WITHSTOOD)
     return tuple(dict.fromkeys(item.name for item in _relative(findings) if item.outcome in kept))
 
 
-def fell_behind(record: AuditRecord) -> tuple[str, ...]:
+def list_regressed_rules(record: AuditRecord) -> tuple[str, ...]:
     """Return the denying rules by which a record is no better than unknown against its baseline.
 
     Held against such a record instead, the same model would pass at the second try.
@@ -144,5 +143,5 @@ def fell_behind(record: AuditRecord) -> tuple[str, ...]:
 
 def _relative(findings: Iterable[Finding]) -> Iterator[Finding]:
     for item in findings:
-        if item.effect is Effect.DENY and RELATIVE.search(item.limits):
+        if item.effect is RuleEffect.DENY and RELATIVE.search(item.limits):
             yield item

@@ -22,7 +22,7 @@ class Budget(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class AuditSize:
     """How much there is to audit, as far as data files and the request alone can tell.
 
     ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``;
@@ -45,7 +45,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CheckCost:
     """What a check spends: rows scored on the target, forward-backward passes of the twin (rows),
     and seconds of its own arithmetic.
 
@@ -60,7 +60,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Shortage:
+class RowShortage:
     """Why too few rows keep a metric from being measured, and how many evaluation rows would do.
 
     ``rows`` is ``None`` where no number of them would, at this budget.
@@ -78,7 +78,7 @@ class Shortage:
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class CheckForecast:
     """What a check can say before it runs: of what it does with the rows, and what they lack.
 
     A check says so in a method ``foretell(size)``, if there is anything; ``shortages`` are by
@@ -86,4 +86,4 @@ class Foretold:
     """
 
     notes: tuple[str, ...] = ()
-    shortages: Mapping[str, Shortage] = field(default_factory=dict)
+    shortages: Mapping[str, RowShortage] = field(default_factory=dict)

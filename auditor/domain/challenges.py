@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from auditor.domain.canonical import Json
-from auditor.domain.json_parts import Part
-from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity, Provenance, entity_id
+from auditor.domain.json import Json, JsonPart
+from auditor.domain.lineage import (
+    INVALIDATED,
+    LineageActivity,
+    LineageEdge,
+    LineageEntity,
+    ProvenanceGraph,
+    build_entity_id,
+)
 
-SCHEMA = "auditor/challenge/v1"
+CHALLENGE_SCHEMA = "auditor/challenge/v1"
 
 
-class Result(StrEnum):
+class ExampleResult(StrEnum):
     """What came of one example under one claim; the further down, the further it got."""
 
     CHANGED = "changed"
@@ -29,7 +35,7 @@ class Result(StrEnum):
     HOLDS = "holds"
 
 
-class Outcome(StrEnum):
+class ChallengeOutcome(StrEnum):
     """What a challenge comes to.
 
     ``REFUTED``: the policy is no longer kept by what is left, or a proof is false. ``LOWERED``:
@@ -41,29 +47,29 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-REASONS: Mapping[Result, str] = MappingProxyType(
+REASONS: Mapping[ExampleResult, str] = MappingProxyType(
     {
-        Result.HOLDS: "counts as broken: the record had counted its row as robust",
-        Result.OTHER_LABEL: "the label given is not the one that the evaluation data hold",
-        Result.NOT_OF_THE_DATA: "it starts from no row of the evaluation data, and a share of them "
+        ExampleResult.HOLDS: "counts as broken: the record had counted its row as robust",
+        ExampleResult.OTHER_LABEL: "the label given is not the one that the evaluation data hold",
+        ExampleResult.NOT_OF_THE_DATA: "it starts from no row of the evaluation data, and a share of them "
         "is all that the record claims",
-        Result.NOT_LOOKED_AT: "the record counted nothing on its row",
-        Result.WRONG_BEFORE: "the model was wrong on its row without any change",
-        Result.BROKEN_BEFORE: "its row counts as broken within this budget already",
-        Result.NOT_PROVED: "nothing was proved of its row at this distance",
-        Result.CHANGED: "the row was changed, and accuracy is claimed of rows as they are",
-        Result.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them "
+        ExampleResult.NOT_LOOKED_AT: "the record counted nothing on its row",
+        ExampleResult.WRONG_BEFORE: "the model was wrong on its row without any change",
+        ExampleResult.BROKEN_BEFORE: "its row counts as broken within this budget already",
+        ExampleResult.NOT_PROVED: "nothing was proved of its row at this distance",
+        ExampleResult.CHANGED: "the row was changed, and accuracy is claimed of rows as they are",
+        ExampleResult.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them "
         "at a larger budget",
-        Result.OUTSIDE_BUDGET: "the change is larger than the largest budget",
-        Result.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not move, "
+        ExampleResult.OUTSIDE_BUDGET: "the change is larger than the largest budget",
+        ExampleResult.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not move, "
         "or breaks what every row keeps",
-        Result.NOT_MISCLASSIFIED: "the model on its target is not misled",
+        ExampleResult.NOT_MISCLASSIFIED: "the model on its target is not misled",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ExampleTrial:
     """One example under the claim of one check: ``eps`` is the smallest budget that it keeps.
 
     ``distance`` is the size of the change as the claim measures it; ``decided`` what the target
@@ -73,7 +79,7 @@ class Trial:
     example: int
     row: str
     check: str
-    result: Result
+    result: ExampleResult
     decided: str
     distance: float | None = None
     eps: float | None = None
@@ -93,10 +99,10 @@ class Trial:
         }
 
 
-def furthest(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+def select_furthest_trials(trials: Iterable[ExampleTrial]) -> tuple[ExampleTrial, ...]:
     """Return each example once, by its trial that got furthest."""
-    order = {result: at for at, result in enumerate(Result)}
-    found: dict[int, Trial] = {}
+    order = {result: at for at, result in enumerate(ExampleResult)}
+    found: dict[int, ExampleTrial] = {}
     for item in trials:
         before = found.get(item.example)
         if before is None or order[item.result] > order[before.result]:
@@ -105,7 +111,7 @@ def furthest(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class RuleOutcomeChange:
     """A rule that comes out otherwise when the broken rows are counted."""
 
     rule: str
@@ -134,10 +140,10 @@ class Challenge:
     target: str
     identity: str
     examples: str
-    trials: tuple[Trial, ...]
+    trials: tuple[ExampleTrial, ...]
     disproved: tuple[str, ...]
-    moved: tuple[Moved, ...]
-    outcome: Outcome
+    moved: tuple[RuleOutcomeChange, ...]
+    outcome: ChallengeOutcome
     signer: str
     tried: str
     evidence: tuple[str, ...] = ()
@@ -145,17 +151,19 @@ class Challenge:
     @property
     def holding(self) -> tuple[int, ...]:
         """The examples that hold under some claim."""
-        return tuple(sorted({item.example for item in self.trials if item.result is Result.HOLDS}))
+        return tuple(
+            sorted({item.example for item in self.trials if item.result is ExampleResult.HOLDS})
+        )
 
     @property
-    def furthest(self) -> tuple[Trial, ...]:
+    def furthest(self) -> tuple[ExampleTrial, ...]:
         """Each example once, under the claim where it got furthest."""
-        return furthest(self.trials)
+        return select_furthest_trials(self.trials)
 
     def to_json(self) -> dict[str, Json]:
         """Return the document that is signed."""
         return {
-            "schema": SCHEMA,
+            "schema": CHALLENGE_SCHEMA,
             "record": self.record,
             "record_id": self.record_id,
             "artifact": self.artifact,
@@ -171,29 +179,35 @@ class Challenge:
             "evidence": list(self.evidence),
         }
 
-    def provenance(self, signed: str) -> Provenance:
+    def provenance(self, signed: str) -> ProvenanceGraph:
         """Return what the document of the digest ``signed`` states of where things come from."""
-        itself = Entity(
+        itself = LineageEntity(
             "challenge", signed, attrs={"id": self.tried, "outcome": self.outcome.value}
         )
-        run = Activity("trial", signed.removeprefix("sha256:")[:24], self.tried, self.tried)
-        record, key = entity_id("record", self.record), entity_id("key", self.signer)
+        run = LineageActivity("trial", signed.removeprefix("sha256:")[:24], self.tried, self.tried)
+        record, key = build_entity_id("record", self.record), build_entity_id("key", self.signer)
         used = {"examples": self.examples, "target": self.identity}
         if self.artifact is not None:
             used["artifact"] = self.artifact
         edges = {
-            Edge(record, "wasInfluencedBy", itself.id, "challenge"),
-            Edge(itself.id, "wasGeneratedBy", run.id, "trial"),
-            Edge(itself.id, "wasAttributedTo", key, "signer"),
-            *(Edge(run.id, "used", entity_id(kind, item), kind) for kind, item in used.items()),
+            LineageEdge(record, "wasInfluencedBy", itself.id, "challenge"),
+            LineageEdge(itself.id, "wasGeneratedBy", run.id, "trial"),
+            LineageEdge(itself.id, "wasAttributedTo", key, "signer"),
+            *(
+                LineageEdge(run.id, "used", build_entity_id(kind, item), kind)
+                for kind, item in used.items()
+            ),
         }
-        if self.outcome is Outcome.REFUTED:
-            edges.add(Edge(record, INVALIDATED, run.id, "trial"))
-        named = (Entity("key", self.signer.removeprefix("key:")), Entity("examples", self.examples))
-        return Provenance((itself, *named), (run,), tuple(sorted(edges)))
+        if self.outcome is ChallengeOutcome.REFUTED:
+            edges.add(LineageEdge(record, INVALIDATED, run.id, "trial"))
+        named = (
+            LineageEntity("key", self.signer.removeprefix("key:")),
+            LineageEntity("examples", self.examples),
+        )
+        return ProvenanceGraph((itself, *named), (run,), tuple(sorted(edges)))
 
 
-def read_challenge(part: Part) -> Challenge:
+def read_challenge(part: JsonPart) -> Challenge:
     """Read the document. Raises ``RecordError`` for what is none."""
     return Challenge(
         record=part.get("record", str),
@@ -205,7 +219,7 @@ def read_challenge(part: Part) -> Challenge:
         trials=part.list_of("trials", _trial),
         disproved=part.texts("disproved"),
         moved=part.list_of("moved", _moved),
-        outcome=part.choice("outcome", Outcome),
+        outcome=part.choice("outcome", ChallengeOutcome),
         signer=part.get("signer", str),
         tried=part.get("tried", str),
         # A challenge of an earlier version names none, and counts by its record alone.
@@ -213,12 +227,12 @@ def read_challenge(part: Part) -> Challenge:
     )
 
 
-def _trial(part: Part) -> Trial:
-    return Trial(
+def _trial(part: JsonPart) -> ExampleTrial:
+    return ExampleTrial(
         example=part.get("example", int),
         row=part.get("row", str),
         check=part.get("check", str),
-        result=part.choice("result", Result),
+        result=part.choice("result", ExampleResult),
         decided=part.get("decided", str),
         distance=part.maybe("distance", float),
         eps=part.maybe("eps", float),
@@ -226,7 +240,7 @@ def _trial(part: Part) -> Trial:
     )
 
 
-def _moved(part: Part) -> Moved:
+def _moved(part: JsonPart) -> RuleOutcomeChange:
     names = ("rule", "target", "was", "now")
     rule, target, was, now = (part.get(name, str) for name in names)
-    return Moved(rule, target, was, now)
+    return RuleOutcomeChange(rule, target, was, now)

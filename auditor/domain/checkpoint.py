@@ -6,7 +6,7 @@ from typing import Protocol
 from auditor.domain.evidence import Evidence
 
 
-class Memory(Protocol):
+class AuditCheckpoint(Protocol):
     """Keeps finished parts of unfinished work by name; a name says all that the part depends on."""
 
     def recall(self, name: str) -> Evidence | None:
@@ -19,7 +19,7 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Forgetful:
+class NoCheckpoint:
     """Remembers nothing: all work is done anew."""
 
     def recall(self, name: str) -> Evidence | None:
@@ -32,10 +32,10 @@ class Forgetful:
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
+class ScopedCheckpoint:
     """A part of a memory, whose names begin with ``prefix``."""
 
-    memory: Memory
+    memory: AuditCheckpoint
     prefix: str
 
     def recall(self, name: str) -> Evidence | None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from auditor.domain.budgets import Budget, Cost, Foretold, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
 
 
 class Need(StrEnum):
@@ -52,7 +52,7 @@ class Metric:
 
     title: str
     unit: Unit
-    bound: Bound = Bound.ESTIMATE
+    bound: BoundKind = BoundKind.ESTIMATE
     higher_is_better: bool | None = None
     exact: bool = False
     number: bool = False
@@ -74,19 +74,19 @@ class Check(Protocol):
     needs: ClassVar[frozenset[Need]]
     uses: ClassVar[tuple[str, ...]]
     emits: ClassVar[Mapping[str, Metric]]
-    controls: ClassVar[tuple[Control, ...]]
+    controls: ClassVar[tuple[FrameworkControl, ...]]
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]]
     grid: ClassVar[Mapping[str, str]]
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend."""
         ...
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say the half width that each metric's interval will have at best, where it is known."""
         ...
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Run the model and return what was seen, enough to recompute every figure."""
         ...
 
@@ -95,7 +95,7 @@ class Check(Protocol):
         ...
 
 
-def would_use(check: Check | type[Check], need: Need) -> bool:
+def uses_need(check: Check | type[Check], need: Need) -> bool:
     """Return whether a check needs something, or does more where it is there.
 
     A check names the latter in a class variable ``wants``, if there is anything.
@@ -104,17 +104,17 @@ def would_use(check: Check | type[Check], need: Need) -> bool:
     return need in check.needs or need in wants
 
 
-def coordinates(check: Check | type[Check]) -> frozenset[str]:
+def list_coordinates(check: Check | type[Check]) -> frozenset[str]:
     """Return the coordinates of a check's readings that are no parameters of it.
 
-    A check names them in a class variable ``coordinates``, if there are any, so that a rule's
+    A check names them in a class variable ``list_coordinates``, if there are any, so that a rule's
     ``where`` may select by them.
     """
     named: frozenset[str] = getattr(check, "coordinates", frozenset())
     return named
 
 
-def speaks_of_scores(check: Check | type[Check], metric: str) -> bool:
+def requires_scores(check: Check | type[Check], metric: str) -> bool:
     """Return whether a metric has no meaning for a model that gives labels and no scores.
 
     A check names those of its own metrics that it finds from labels in ``of_labels``.
@@ -123,13 +123,13 @@ def speaks_of_scores(check: Check | type[Check], metric: str) -> bool:
     return metric in OF_SCORES and metric not in found
 
 
-def foretold(check: Check, size: Size) -> Foretold:
+def forecast_check(check: Check, size: AuditSize) -> CheckForecast:
     """Return what a check says of these rows before it runs; nothing where it has no word."""
-    tell: Callable[[Size], Foretold] | None = getattr(check, "foretell", None)
-    return Foretold() if tell is None else tell(size)
+    tell: Callable[[AuditSize], CheckForecast] | None = getattr(check, "foretell", None)
+    return CheckForecast() if tell is None else tell(size)
 
 
-def refused(check: Check, subject: Subject) -> Gap | None:
+def find_refusal_gap(check: Check, subject: Subject) -> Gap | None:
     """Return the one Gap that a check is known to end in before it asks the model, if it is.
 
     A check whose needs are met may still have nothing to do, as a patch on rows that are no
@@ -170,7 +170,7 @@ def is_timing(check: Check | type[Check]) -> bool:
     return any(metric.unit in TIMES for metric in check.emits.values())
 
 
-def hangs_on_machine(check: Check | type[Check], metric: str) -> bool:
+def depends_on_machine(check: Check | type[Check], metric: str) -> bool:
     """Return whether a metric hangs on the machine and the moment, as times and memory always do.
 
     A metric that a check does not declare never does.

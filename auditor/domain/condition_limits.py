@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import ConditionError, PolicyError
 
 MOST_CHARACTERS = 2_000
@@ -43,16 +43,16 @@ MOST_VALUES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Largest:
+class ConditionSizes:
     """How long a list and a text may be that a condition looks at."""
 
     items: int = MOST_VALUES
     text: int = 100_000
 
 
-ASKED_OFTEN = Largest(1_000, 2_000)
+ASKED_OFTEN = ConditionSizes(1_000, 2_000)
 """Where a loop asks of each item."""
-BUILT = Largest(200, 2_000)
+BUILT = ConditionSizes(200, 2_000)
 """Where a loop makes a list, which the engine copies for each item."""
 
 
@@ -120,20 +120,20 @@ def _too_much(what: str, most: int) -> PolicyError:
     )
 
 
-def names_in(text: str) -> frozenset[str]:
+def list_condition_names(text: str) -> frozenset[str]:
     """Return all names that stand in a condition outside of its texts."""
     return frozenset(re.findall(r"[A-Za-z_]\w*", _TEXT.sub("", text)))
 
 
-def largest(text: str) -> Largest:
+def find_condition_sizes(text: str) -> ConditionSizes:
     """Return how large the values may be that a condition's loops go over."""
-    loops = names_in(text) & LOOPS
+    loops = list_condition_names(text) & LOOPS
     if loops & OUTERMOST:
         return BUILT
-    return ASKED_OFTEN if loops else Largest()
+    return ASKED_OFTEN if loops else ConditionSizes()
 
 
-def refuse_values(value: Json, most: Largest, left: int = MOST_VALUES) -> int:
+def refuse_values(value: Json, most: ConditionSizes, left: int = MOST_VALUES) -> int:
     """Return how many values more may be handed over. Raises ``ConditionError`` when too many."""
     items: Collection[Json] = ()
     if isinstance(value, str):

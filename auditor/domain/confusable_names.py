@@ -11,7 +11,7 @@ UNSEEN = re.compile(
 """What is drawn as nothing (Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties)."""
 
 
-def folded_name(name: str, *, cased: bool = False) -> str:
+def fold_name(name: str, *, cased: bool = False) -> str:
     """Return what names that look alike have in common; if ``cased``, but for those of other case.
 
     Source: Unicode Standard, D146 (compatibility caseless matching), without what is not drawn.

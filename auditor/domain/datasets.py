@@ -1,15 +1,99 @@
-"""Digested samples."""
+"""Digested samples.
 
-from collections.abc import Mapping, Sequence
+Columns of texts, held as codes of their distinct values.
+
+What the rows of a dataset are called, held once for all who keep it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.domain.columns import Column
 from auditor.domain.tasks import Array, Floats
+
+Codes = NDArray[np.int32]
+JOINED = ", "
+"""What stands between the columns, and between the levels, of an intersection."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextColumn(Sequence[str]):
+    """One text a row: ``names`` are the distinct ones, sorted, ``codes`` ``[n]`` their places.
+
+    It reads as the sequence of its texts. A million rows of a few groups cost four megabytes, and
+    whoever counts groups never touches a text.
+    """
+
+    names: tuple[str, ...]
+    codes: Codes
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "TextColumn":
+        """Return the column of some texts."""
+        if isinstance(texts, TextColumn):
+            return texts
+        names = tuple(sorted(set(texts)))
+        places = {name: at for at, name in enumerate(names)}
+        codes = np.fromiter(map(places.__getitem__, texts), np.int32, len(texts))
+        return cls(names, codes)
+
+    def take(self, rows: NDArray[np.generic]) -> "TextColumn":
+        """Return the column of some rows (numbers, or a mask), with the names that they have."""
+        codes = self.codes[rows]
+        there = np.unique(codes)
+        places = np.zeros(len(self.names), dtype=np.int32)
+        places[there] = np.arange(len(there))
+        return TextColumn(tuple(self.names[at] for at in there), places[codes])
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        """Return the text of a row, or the texts of a slice of them."""
+        if isinstance(place, slice):
+            return tuple(self.names[code] for code in self.codes[place])
+        return self.names[int(self.codes[place])]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.codes)
+
+
+def find_joined_columns(name: str) -> tuple[str, ...]:
+    """Return the columns that a name joins: the one itself, or both of ``sex, race``."""
+    return tuple(part.strip() for part in name.split(JOINED.strip()))
+
+
+def intersect_columns(columns: Sequence[TextColumn], unknown: str) -> TextColumn:
+    """Return the intersections of columns: ``Female, Black``, ``unknown`` where any part is."""
+    sizes = tuple(len(column.names) for column in columns)
+    packed = np.ravel_multi_index(tuple(column.codes for column in columns), sizes)
+    there, places = np.unique(packed, return_inverse=True)
+    parts = [
+        [column.names[code] for column, code in zip(columns, codes, strict=True)]
+        for codes in zip(*np.unravel_index(there, sizes), strict=True)
+    ]
+    named = TextColumn.of([unknown if unknown in part else JOINED.join(part) for part in parts])
+    return TextColumn(named.names, named.codes[places])
+
+
+def concatenate_columns(*columns: TextColumn) -> TextColumn:
+    """Return columns one after the other, without touching the text of a row."""
+    names = tuple(sorted({name for column in columns for name in column.names}))
+    places = {name: at for at, name in enumerate(names)}
+    parts = [
+        np.array([places[name] for name in column.names], dtype=np.int32)[column.codes]
+        for column in columns
+        if len(column)
+    ]
+    return TextColumn(names, np.concatenate([np.empty(0, dtype=np.int32), *parts]))
+
 
 UNKNOWN = "unknown"
 TEXT = "U"
@@ -19,7 +103,7 @@ UNLABELLED = -1
 """The label of a row whose truth is not known yet, as in production."""
 
 
-class Role(StrEnum):
+class DatasetRole(StrEnum):
     """What a dataset is to the model."""
 
     EVALUATION = "evaluation"
@@ -45,22 +129,22 @@ class Dataset:
     the clusters then hold them too, and ``declared`` are those that the audit file names.
     """
 
-    role: Role
+    role: DatasetRole
     files: tuple[FileDigest, ...]
     inputs: Array | None
     labels: NDArray[np.int64] | None
     ids: Sequence[str]
     features: tuple[str, ...] = ()
-    groups: Mapping[str, Column] = field(default_factory=dict)
-    slices: Mapping[str, Column] = field(default_factory=dict)
-    cluster: Column | None = None
+    groups: Mapping[str, TextColumn] = field(default_factory=dict)
+    slices: Mapping[str, TextColumn] = field(default_factory=dict)
+    cluster: TextColumn | None = None
     scores: Floats | None = None
     targets: Floats | None = None
     decisions: NDArray[np.int64] | None = None
     times: Floats | None = None
     as_of: Floats | None = None
     copies: NDArray[np.int64] | None = None
-    declared: Column | None = None
+    declared: TextColumn | None = None
 
     @property
     def texts(self) -> bool:
@@ -93,7 +177,7 @@ class Dataset:
         return self.rows if self.cluster is None else len(self.cluster.names)
 
     @property
-    def entities(self) -> Column | None:
+    def entities(self) -> TextColumn | None:
         """The clusters that the audit file names: persons, devices or days."""
         return self.cluster if self.copies is None else self.declared
 
@@ -106,3 +190,61 @@ class Dataset:
     def digest(self) -> str:
         """The one digest of the dataset's files."""
         return digest_files(self.files)
+
+
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowNames(Sequence[str]):
+    """One name a row: it reads as a sequence of texts and lies in memory as one array ``[n]``.
+
+    ``np.asarray`` gives that very array, which nobody may write to, so that every check's evidence
+    can hold the names of ten million rows without a copy. Equal to any sequence of the same texts.
+    """
+
+    held: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        """Close the array against writing."""
+        self.held.setflags(write=False)
+
+    @classmethod
+    def numbered(cls, rows: int) -> "RowNames":
+        """Return the numbers of rows, from 1."""
+        return cls(np.arange(1, rows + 1).astype(f"U{len(str(rows))}"))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- numpy's signature
+        """Return the array itself, where nothing else is asked for."""
+        return np.array(self.held, dtype=dtype, copy=copy)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        """Return the name of a row, or the names of a slice of them."""
+        if isinstance(place, slice):
+            return tuple(self.held[place].tolist())
+        return str(self.held[place])
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names, so that few of them are texts at a time."""
+        for start in range(0, len(self.held), BLOCK):
+            yield from self.held[start : start + BLOCK].tolist()
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.held)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence holds the same names in the same order."""
+        if isinstance(other, RowNames):
+            return np.array_equal(self.held, other.held)
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(map(str.__eq__, self, other))
+
+    def __hash__(self) -> int:
+        """Return the hash of the texts."""
+        return hash(tuple(self))

@@ -1,15 +1,21 @@
-"""Evidence: content-addressed blobs from which a third party recomputes a measurement."""
+"""Evidence: content-addressed blobs from which a third party recomputes a measurement.
+
+Which rows hang together: how evidence keeps it, and how a reading tells that it matters.
+
+Which rows are pictures, told by their shape.
+"""
 
 import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json, canonical, digest, parse
+from auditor.domain.datasets import Dataset
+from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
 
 NPY_MAGIC = b"\x93NUMPY"
 Item: TypeAlias = "NDArray[Any] | Json"
@@ -25,25 +31,25 @@ class Blob:
     raw: bytes
 
 
-def encode(item: Item) -> Blob:
+def encode_evidence(item: Item) -> Blob:
     """Return the blob of one item. Equal items give equal bytes.
 
     Raises ``ValueError`` for object arrays, NaN or infinity in JSON.
     """
-    raw = _npy(item) if isinstance(item, np.ndarray) else canonical(item)
-    return Blob(digest(raw), raw)
+    raw = _npy(item) if isinstance(item, np.ndarray) else encode_canonical(item)
+    return Blob(compute_digest(raw), raw)
 
 
-def decode(raw: bytes) -> Item:
+def decode_evidence(raw: bytes) -> Item:
     """Read a blob back. Raises ``ValueError`` when it is neither npy nor canonical JSON."""
     if raw.startswith(NPY_MAGIC):
-        declared_array(raw)
+        read_array_header(raw)
         array: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
         return array
-    return parse(raw)
+    return parse_json(raw)
 
 
-def declared_array(raw: bytes) -> tuple[int, np.dtype[Any]]:
+def read_array_header(raw: bytes) -> tuple[int, np.dtype[Any]]:
     """Return how many elements of which type an ``.npy`` declares.
 
     Raises ``ValueError`` where it does not hold just as many bytes: a header that promises more
@@ -69,3 +75,46 @@ def _npy(array: NDArray[Any]) -> bytes:
         buffer, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
     )
     return buffer.getvalue()
+
+
+KEY = "clusters"
+
+
+def write_clusters(dataset: Dataset) -> dict[str, Item]:
+    """Return the evidence of which rows share a cluster; nothing where none do."""
+    cluster = dataset.cluster
+    return {} if cluster is None or not dataset.clustered else {KEY: cluster.codes}
+
+
+def read_clusters(evidence: Evidence) -> NDArray[np.int64] | None:
+    """Return the cluster ``[n]`` of each row, or ``None`` where every row stands alone."""
+    codes = evidence.get(KEY)
+    return None if codes is None else cast("NDArray[np.integer]", codes).astype(np.int64)
+
+
+def explain_dependence(what: str = "the interval") -> str:
+    """Say why a figure is doubted that takes rows of one cluster for independent."""
+    return f"rows of one cluster are not independent, and {what} takes them as if they were"
+
+
+def describe_cluster_doubt(clustered: object, what: str = "the interval") -> dict[str, Json]:
+    """Return what the details of such a figure say, where rows are ``clustered``."""
+    return {"doubt": explain_dependence(what)} if clustered else {}
+
+
+FEWEST_AXES, MOST_CHANNELS = 2, 4
+IMAGE_AXES = 3
+
+
+def find_image_axes(row: tuple[int, ...]) -> tuple[int, int, int | None] | None:
+    """Return the axes of height, width and channels of a row, or ``None`` where it is no image.
+
+    Two axes are a grey image; of three axes a short first or last one is the channels.
+    """
+    if len(row) == FEWEST_AXES:
+        return (0, 1, None)
+    if len(row) != IMAGE_AXES:
+        return None
+    if row[0] <= MOST_CHANNELS or row[2] > MOST_CHANNELS:
+        return (1, 2, 0)
+    return (0, 1, 2)

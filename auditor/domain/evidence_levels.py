@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json
-from auditor.domain.providers import PROVIDERS, ProviderFacts, facts_of
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
+from auditor.domain.execution_providers import PROVIDERS, ProviderFacts, find_provider
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
 from auditor.domain.targets import CascadeSpec, EvidenceLevel, Fingerprint, TargetSpec
 
 PLACEMENT = "hardware.placement"
@@ -44,7 +44,7 @@ class TargetEvidence:
     because: str
 
 
-def evidence_of(
+def assess_evidence(
     spec: TargetSpec, found: Fingerprint | None, readings: Iterable[Reading] = ()
 ) -> TargetEvidence:
     """Say how far figures speak of a target, from what it turned out to be and where nodes ran.
@@ -60,19 +60,21 @@ def evidence_of(
     return TargetEvidence(carried, f"the record itself calls it {carried.value}")
 
 
-def evidence_levels(
+def assess_evidence_levels(
     specs: Iterable[TargetSpec], found: Mapping[str, Fingerprint], readings: Sequence[Reading]
 ) -> Mapping[str, EvidenceLevel]:
     """Return the level of each target by its name."""
-    return {spec.name: evidence_of(spec, found.get(spec.name), readings).level for spec in specs}
+    return {
+        spec.name: assess_evidence(spec, found.get(spec.name), readings).level for spec in specs
+    }
 
 
-def untimed(spec: TargetSpec, found: Fingerprint, metric: str = "") -> Gap | None:
+def find_timing_gap(spec: TargetSpec, found: Fingerprint, metric: str = "") -> Gap | None:
     """Return the Gap of times and memory on a target that ran on no chip of its kind, if so."""
-    told = evidence_of(spec, found)
+    told = assess_evidence(spec, found)
     if told.level is EvidenceLevel.EMULATED:
         return Gap(
-            reason=Reason.EMULATED,
+            reason=GapReason.EMULATED,
             detail="The processor is emulated: its numbers are those of the chip, its times and "
             "its memory are not.",
             cure="Measure on the chip itself.",
@@ -80,7 +82,7 @@ def untimed(spec: TargetSpec, found: Fingerprint, metric: str = "") -> Gap | Non
         )
     if told.level is EvidenceLevel.SIMULATED:
         return Gap(
-            reason=Reason.SIMULATED,
+            reason=GapReason.SIMULATED,
             detail=f"The device is simulated: {told.because}.",
             cure="Measure on a device of the kind that the provider stands for.",
             metric=metric,
@@ -129,7 +131,7 @@ def _nodes(
     spec: TargetSpec, facts: Mapping[str, Json], placements: Mapping[str, Measurement]
 ) -> TargetEvidence:
     """Say whether every operator is known to have run on the provider that the target means."""
-    placed = counts_of(facts.get("placement"))
+    placed = read_operator_counts(facts.get("placement"))
     counts = {name: sum(kinds.values()) for name, kinds in placed.items()}
     total = sum(counts.values())
     if not total:
@@ -171,7 +173,7 @@ def _device(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
         return _of_openvino(spec, facts)
     every = _listed(facts)
     listed, known = _used(spec, every), _identities(spec, every)
-    here = facts_of(spec)
+    here = find_provider(spec)
     if here is not None and here.runs_in_process and spec.device is None and known == [here]:
         return TargetEvidence(EvidenceLevel.VERIFIED, "it is the processor of this machine")
     kinds = _stands_for(spec, known)
@@ -186,7 +188,7 @@ def _device(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
 
 def _of_openvino(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
     asked = _kind(spec.device or "CPU")
-    ran = sorted({_kind(name) for name in counts_of(facts.get("placement"))})
+    ran = sorted({_kind(name) for name in read_operator_counts(facts.get("placement"))})
     if asked in CHOOSING:
         because = f"{asked} chooses among devices by itself"
         return TargetEvidence(EvidenceLevel.MEASURED, because)
@@ -198,7 +200,7 @@ def _of_openvino(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
 
 def _identities(spec: TargetSpec, listed: Sequence[Mapping[str, Json]]) -> list[ProviderFacts]:
     """Return every provider that anything says this is: a name may be a slip or a pretence."""
-    named = facts_of(spec)
+    named = find_provider(spec)
     made = [device.get("vendor") for device in listed]
     by_maker = [facts for facts in PROVIDERS.values() if facts.maker and facts.maker in made]
     by_name = [PROVIDERS[spec.provider]] if spec.provider in PROVIDERS else []
@@ -330,7 +332,7 @@ def _placements(readings: Iterable[Reading], target: str) -> dict[str, Measureme
     return found
 
 
-def counts_of(placement: Json) -> dict[str, dict[str, int]]:
+def read_operator_counts(placement: Json) -> dict[str, dict[str, int]]:
     """Return the operators by provider and kind, out of a fingerprint's fact."""
     if not isinstance(placement, Mapping):
         return {}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 
 UNTESTED = "untested here"
@@ -269,7 +269,7 @@ def _is_word(said: str) -> bool:
     return _WORD.fullmatch(said) is not None and _SHARED.search(said) is None
 
 
-def facts_of(spec: TargetSpec) -> ProviderFacts | None:
+def find_provider(spec: TargetSpec) -> ProviderFacts | None:
     """Return what is known of the provider that a target names; ``None`` where nothing is."""
     if spec.runtime == "openvino":
         return PROVIDERS["openvino"]
@@ -281,17 +281,17 @@ def facts_of(spec: TargetSpec) -> ProviderFacts | None:
     return None if spec.library and known is not None and known.runs_in_process else known
 
 
-def support_of(spec: TargetSpec) -> str:
+def describe_support(spec: TargetSpec) -> str:
     """Say whether our own tests ever ran what a target names, in words."""
     if spec.endpoint is not None or spec.cascade is not None:
         return "tested: served endpoints and cascades"
-    facts = facts_of(spec)
+    facts = find_provider(spec)
     return UNTESTED if facts is None else facts.support
 
 
-def cure_of_fallback(spec: TargetSpec, elsewhere: Mapping[str, Mapping[str, int]]) -> str:
+def suggest_fallback_cure(spec: TargetSpec, elsewhere: Mapping[str, Mapping[str, int]]) -> str:
     """Say which setting of the provider keeps on it what ran ``elsewhere``, if one is known."""
-    known = facts_of(spec)
+    known = find_provider(spec)
     kinds = {kind for counts in elsewhere.values() for kind in counts}
     option = "" if known is None else known.quantization_option
     if known is None or not option or option in spec.provider_options or not kinds <= QUANTIZERS:
@@ -302,7 +302,7 @@ def cure_of_fallback(spec: TargetSpec, elsewhere: Mapping[str, Mapping[str, int]
     )
 
 
-def where_to_get(spec: TargetSpec) -> str:
+def suggest_provider_package(spec: TargetSpec) -> str:
     """Say, behind what there is, which name was meant, or which package brings the provider."""
     known = PROVIDERS.get(spec.provider)
     meant = get_close_matches(spec.provider, list(PROVIDERS), 1, ALIKE)

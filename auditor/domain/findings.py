@@ -1,14 +1,51 @@
-"""Findings: a rule, its readings, and what became of it."""
+"""Findings: a rule, its readings, and what became of it.
+
+Outcomes of rules, and the verdict as their fold.
+"""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Control, Effect, Severity
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl, RuleEffect, Severity
 from auditor.domain.readings import Scalar
-from auditor.domain.verdicts import Outcome
+
+
+class Outcome(StrEnum):
+    """What became of a rule."""
+
+    PASSED = "passed"
+    WITHSTOOD = "withstood"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+    NOT_APPLICABLE = "not_applicable"
+
+
+ACCEPTABLE = frozenset({Outcome.PASSED, Outcome.WITHSTOOD, Outcome.WAIVED})
+
+
+class Verdict(StrEnum):
+    """The fold of the findings of denying rules."""
+
+    PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> "Verdict":
+        """Fold outcomes: one failure fails; silence, doubt, or nothing at all is inconclusive.
+
+        ``WITHSTOOD`` reaches a finding only where its rule accepts that, so it counts as kept.
+        """
+        seen = frozenset(outcomes) - {Outcome.NOT_APPLICABLE}
+        if Outcome.FAILED in seen:
+            return cls.FAIL
+        return cls.PASS if seen and seen <= ACCEPTABLE else cls.INCONCLUSIVE
+
 
 EXACT = 2**53
 AMBIGUOUS = re.compile(r"""^$|^[-+.\d]|^(?:true|false|nan|inf)|[\s,=\[\]"\\]""")
@@ -20,7 +57,8 @@ class Finding:
 
     ``readings`` are indices into the record's readings, the deciding one first. ``slice`` holds
     the coordinates of that place; empty, the rule is asked of the target as a whole.
-    ``would_decide`` says what would turn an unknown into an answer, as ``{"rows": 1200}``;
+    ``estimate_deciding_rows`` says what would turn an unknown into an answer, as ``{"rows":
+    1200}``;
     ``waiver`` is the digest of the waiver by which it is waived.
     """
 
@@ -29,10 +67,10 @@ class Finding:
     target: str
     measure: str
     outcome: Outcome
-    effect: Effect
+    effect: RuleEffect
     severity: Severity
     readings: tuple[int, ...]
-    controls: tuple[Control, ...]
+    controls: tuple[FrameworkControl, ...]
     message: str
     remediation: str
     limits: str
@@ -43,7 +81,7 @@ class Finding:
     @property
     def name(self) -> str:
         """The rule with its place, as in ``fair[sex=F]``: what tells findings of a target apart."""
-        return f"{self.rule}{place_text(self.slice)}"
+        return f"{self.rule}{format_place(self.slice)}"
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
@@ -67,13 +105,13 @@ class Finding:
         }
 
 
-def place_text(place: Mapping[str, Scalar]) -> str:
+def format_place(place: Mapping[str, Scalar]) -> str:
     """Write coordinates in brackets, the keys in order; nothing where there are none."""
-    inside = ",".join(f"{key}={scalar_text(place[key])}" for key in sorted(place))
+    inside = ",".join(f"{key}={format_coordinate(place[key])}" for key in sorted(place))
     return f"[{inside}]" if inside else ""
 
 
-def scalar_text(value: Scalar) -> str:
+def format_coordinate(value: Scalar) -> str:
     """Write one coordinate so that equal ones are written alike, and others never are.
 
     A text that could be read as something else stands in quotation marks.

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Isolation(StrEnum):
+class IsolationLevel(StrEnum):
     """What a child cannot reach.
 
     At every level memory, time, open files and writing are limited, no capability is held, and
@@ -19,9 +19,9 @@ class Isolation(StrEnum):
     NAMESPACES = "namespaces"
     LIMITS = "limits"
 
-    def reaches(self, least: "Isolation") -> bool:
+    def reaches(self, least: "IsolationLevel") -> bool:
         """Whether this level is as strong as ``least``, or stronger."""
-        levels = list(Isolation)
+        levels = list(IsolationLevel)
         return levels.index(self) <= levels.index(least)
 
 
@@ -29,8 +29,8 @@ REMOTE = "remote"
 """The level of a target of which nothing is opened on the machine that audits."""
 
 
-def suffices(told: str | None, least: Isolation | None) -> bool:
+def is_isolation_sufficient(told: str | None, least: IsolationLevel | None) -> bool:
     """Whether a level is as strong as a policy asks; ``None`` is one that no record tells."""
     if least is None or told == REMOTE:
         return True
-    return told in list(Isolation) and Isolation(told).reaches(least)
+    return told in list(IsolationLevel) and IsolationLevel(told).reaches(least)

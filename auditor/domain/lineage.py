@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.canonical import Json, digest_json
+from auditor.domain.json import Json, digest_json
 
 INVALIDATED = "wasInvalidatedBy"
 """The relation of a record to the trial that refuted it."""
@@ -12,7 +12,7 @@ SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Edge:
+class LineageEdge:
     """``source`` stands in ``relation`` (a W3C PROV term) to ``destination``, as ``role``."""
 
     source: str
@@ -31,7 +31,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
+class LineageEntity:
     """A thing by its digest (``prov:Entity``); ``uri`` is where it was said to lie, if anywhere."""
 
     kind: str
@@ -42,11 +42,11 @@ class Entity:
     @property
     def id(self) -> str:
         """The kind and the digest: one file may be a document and a data set as well."""
-        return entity_id(self.kind, self.digest)
+        return build_entity_id(self.kind, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class LineageActivity:
     """Something that was done (``prov:Activity``), from ``started`` to ``ended`` (UTC)."""
 
     kind: str
@@ -62,12 +62,12 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class ProvenanceGraph:
     """What one signed document states of where things come from."""
 
-    entities: tuple[Entity, ...]
-    activities: tuple[Activity, ...]
-    edges: tuple[Edge, ...]
+    entities: tuple[LineageEntity, ...]
+    activities: tuple[LineageActivity, ...]
+    edges: tuple[LineageEdge, ...]
 
     @property
     def digest(self) -> str:
@@ -75,12 +75,12 @@ class Provenance:
         return digest_edges(self.edges)
 
 
-def entity_id(kind: str, digest: str) -> str:
+def build_entity_id(kind: str, digest: str) -> str:
     """Return ``kind:`` and the hexadecimal digest; what is no SHA-256 keeps its own name."""
     bare = digest.removeprefix(f"{kind}:")
     return f"{kind}:{bare.removeprefix('sha256:') if SHA256.fullmatch(bare) else bare}"
 
 
-def digest_edges(edges: Iterable[Edge]) -> str:
+def digest_edges(edges: Iterable[LineageEdge]) -> str:
     """Return the digest of a set of edges: over the canonical list, in their order."""
     return digest_json([edge.to_json() for edge in sorted(set(edges))])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from auditor.domain.policies import Limits
+from auditor.domain.policies import MetricLimits
 from auditor.domain.readings import Unit
 
 Ends: TypeAlias = tuple[float, float]
@@ -58,7 +58,7 @@ BY_NAME: Mapping[str, Ends] = MappingProxyType(
 """Metrics that do not lie where their unit says, or that have no unit."""
 
 
-def span_of_metric(name: str, unit: Unit) -> Ends:
+def find_metric_range(name: str, unit: Unit) -> Ends:
     """Return the least and the greatest number that a metric can be; infinite where unknown."""
     named = BY_NAME.get(name)
     if named is None:
@@ -68,7 +68,7 @@ def span_of_metric(name: str, unit: Unit) -> Ends:
     return max(least, named[0]), min(most, named[1])
 
 
-def holds_all(limits: Limits, span: Ends) -> bool:
+def allows_whole_range(limits: MetricLimits, span: Ends) -> bool:
     """Whether limits allow all that a metric can be, so that no reading breaks them."""
     below = limits.least is None or limits.least <= span[0]
     return below and (limits.most is None or limits.most >= span[1])

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.placements import Placement
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.json import Json
+from auditor.domain.operator_placement import OperatorPlacement
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
 
@@ -27,7 +27,7 @@ class BitFlip:
 
 
 @dataclass(frozen=True, slots=True)
-class Weight:
+class GraphWeight:
     """An initialiser of the artifact's graph, and the operator that takes it.
 
     ``node`` and ``operator`` name its first consumer, through dequantisation; ``order`` is that
@@ -43,7 +43,7 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Alteration:
+class RunAlteration:
     """What is different: ``None`` and the empty tuple leave things as the target declares them.
 
     ``rows`` is the number of rows a request, ``session`` are more entries of the session's
@@ -68,7 +68,7 @@ class Alteration:
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
+class MemoryFootprint:
     """Memory of the process that runs the model, in bytes.
 
     ``before`` is resident before the artifact was opened, ``opened`` after it, ``peak`` the most
@@ -81,7 +81,7 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class KernelProfile:
     """One kernel of a profiled run: where it ran, and for how long all its calls took (s)."""
 
     node: str
@@ -92,7 +92,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class RequestArrivals:
     """Requests of one row that were due at given times, whether or not the last had ended.
 
     ``due``, ``began`` and ``ended`` are seconds since the start, one a request: latency without
@@ -106,7 +106,7 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
+class RowEmbeddings:
     """What a model makes of rows before it decides: ``[n, d]`` float32, the last layer's input.
 
     Axes besides rows and channels are averaged. ``node`` and ``operator`` name the layer;
@@ -119,7 +119,7 @@ class Embedding:
     given: bool
 
 
-class Bench(Protocol):
+class ModelBench(Protocol):
     """Runs the artifact on its target otherwise than as declared.
 
     Every alteration runs in a session of its own, so the model that other checks see stays as it
@@ -136,7 +136,7 @@ class Bench(Protocol):
         """Seconds spent on waiting for altered sessions so far."""
         ...
 
-    def scores(self, inputs: Array, alteration: Alteration) -> Floats:
+    def scores(self, inputs: Array, alteration: RunAlteration) -> Floats:
         """Score ``[n, ...]`` rows as ``Model.predict`` does, under an alteration."""
         ...
 
@@ -147,27 +147,27 @@ class Bench(Protocol):
         """
         ...
 
-    def weights(self) -> tuple[Weight, ...]:
+    def weights(self) -> tuple[GraphWeight, ...]:
         """Return the artifact's weights, in the graph's order."""
         ...
 
-    def embedding(self, inputs: Array) -> Embedding | Gap:
+    def embedding(self, inputs: Array) -> RowEmbeddings | Gap:
         """Return what the last layer is given for ``[n, ...]`` rows; a Gap where none is found."""
         ...
 
-    def footprint(self, inputs: Array, batch_rows: int) -> Footprint:
+    def footprint(self, inputs: Array, batch_rows: int) -> MemoryFootprint:
         """Measure memory in a fresh process: before opening, after it, and while scoring."""
         ...
 
-    def profile(self, inputs: Array) -> tuple[Kernel, ...]:
+    def profile(self, inputs: Array) -> tuple[KernelProfile, ...]:
         """Run rows with the runtime's profiler on: never a source of latency figures."""
         ...
 
-    def placement(self) -> Placement:
+    def placement(self) -> OperatorPlacement:
         """Say where operators run, as known when the model was opened."""
         ...
 
-    def arrivals(self, inputs: Array, due: Floats) -> Arrivals:
+    def arrivals(self, inputs: Array, due: Floats) -> RequestArrivals:
         """Send one row at each time that is due (s), cycling through ``inputs``."""
         ...
 
@@ -177,12 +177,12 @@ class Bench(Protocol):
 
 
 NO_BENCH = Gap(
-    reason=Reason.UNSUPPORTED,
+    reason=GapReason.UNSUPPORTED,
     detail="The target runs the model only as it is: its sessions cannot be altered from here.",
     cure="Audit the artifact itself on a target of runtime onnxruntime.",
 )
 NO_LAYER = Gap(
-    reason=Reason.UNSUPPORTED,
+    reason=GapReason.UNSUPPORTED,
     detail="No single last layer with weights was found in the graph on which the scores depend "
     "alone, so that there is nothing to take the model's own view of a row from.",
     cure="Export the model with its last layer as a Gemm, MatMul or Conv; slices of columns are "

@@ -1,21 +1,30 @@
-"""The opened model and its twin, as checks ask them."""
+"""The opened model and its twin, as checks ask them.
 
-from collections.abc import Mapping
+Models beside the one that is audited: the reference run, the parent, and a cascade's two.
+
+Where a twin comes from: the artifact itself, its adjoint graph, or a file of the owner's.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
-from auditor.domain.canonical import Json
-from auditor.domain.placements import Placement
+from auditor.domain.json import Json
+from auditor.domain.operator_placement import OperatorPlacement
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class ModelTiming:
     """Times measured inside the process that runs the model, in seconds.
 
     ``single`` holds one time a call of one row, after ``warmup`` calls; ``batch`` one time a call
-    of ``batch_rows`` rows; ``load`` and ``first`` are opening the session and its first call.
+    of ``choose_batch_rows`` rows; ``load`` and ``first`` are opening the session and its first
+    call.
     ``conditions`` says what the machine was doing meanwhile, as ``{"load_average": 0.4}``. A served
     model is timed from this side; ``transport`` then holds the round trips of requests that do not
     touch it, where the server takes such. Of any other one ``processor`` holds how long the calling
@@ -52,7 +61,7 @@ class Model(Protocol):
         ...
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> OperatorPlacement:
         """Where the operators run, as known when the model was opened."""
         ...
 
@@ -74,7 +83,7 @@ class Model(Protocol):
         """Turn what ``predict`` returned into probabilities (softmax where they are logits)."""
         ...
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Time calls inside the process that runs the model; never cached."""
         ...
 
@@ -113,7 +122,7 @@ class Twin(Protocol):
         ...
 
 
-def pace_of(model: Model) -> float | None:
+def compute_seconds_per_row(model: Model) -> float | None:
     """Return the seconds a row of a model's fastest request of many rows; a served one has none.
 
     The fastest, for a request that had to wait for a processor says nothing of the model. A model
@@ -121,3 +130,93 @@ def pace_of(model: Model) -> float | None:
     """
     found: float | None = getattr(model, "pace", None)
     return found
+
+
+NO_CASCADE = Gap(
+    reason=GapReason.NOT_DEFINED,
+    detail="The target is one place and no cascade of two.",
+    cure="Declare a target with `cascade: {edge, cloud, below}` to audit two as one.",
+)
+NO_COMPANION = Gap(
+    reason=GapReason.NEEDS_REFERENCE,
+    detail="There is no other model to compare with.",
+    cure="Name model.parent, or the target `reference`, in the audit file.",
+)
+
+
+def missing_companion_gap() -> Gap:
+    """Return the Gap of a companion that nobody named."""
+    return NO_COMPANION
+
+
+@dataclass(frozen=True, slots=True)
+class CompanionModel:
+    """A model beside the audited one, opened when it is first asked for; the same one afterwards.
+
+    The reference is the artifact itself, run elsewhere; the parent is what it was made from.
+    """
+
+    model: Callable[[], Model | Gap] = missing_companion_gap
+    twin: Callable[[], Twin | Gap] = missing_companion_gap
+    about: Mapping[str, Json] = field(default_factory=dict)
+
+
+class ModelCascade(Protocol):
+    """Two models as one: what the edge is unsure of is deferred to the cloud."""
+
+    @property
+    def whole(self) -> Model:
+        """Both as one model: a row's scores are the edge's, or the cloud's where it is deferred."""
+        ...
+
+    @property
+    def edge(self) -> Model:
+        """The model that decides first."""
+        ...
+
+    @property
+    def cloud(self) -> Model:
+        """The model that decides what is deferred."""
+        ...
+
+    @property
+    def below(self) -> float:
+        """The edge's largest probability under which a row is deferred."""
+        ...
+
+
+PROGRAM = ".pt2"
+"""The suffix of what ``torch.export.save`` writes."""
+
+
+class TwinKind(StrEnum):
+    """How gradients are found.
+
+    ``auto``: the artifact's operators in torch, or ``adjoint`` where torch is not installed;
+    ``adjoint``: an ONNX graph of the artifact's derivatives, run by ONNX Runtime; ``exported``: a
+    torch program that the owner gives beside the artifact; ``none``: no twin is wanted.
+    """
+
+    AUTO = "auto"
+    ADJOINT = "adjoint"
+    EXPORTED = "exported"
+    NONE = "none"
+
+    @classmethod
+    def named(cls, written: str) -> "TwinKind":
+        """Return what the ``model.twin`` of an audit file asks for: a path is ``exported``."""
+        words = {kind.value: kind for kind in cls if kind is not cls.EXPORTED}
+        return words.get(written, cls.EXPORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSource:
+    """What a twin is built from; ``path`` and ``digest`` (``sha256:…``) are those of a file."""
+
+    kind: TwinKind = TwinKind.AUTO
+    path: Path | None = None
+    digest: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form: where the file lay is nobody's business."""
+        return {"kind": self.kind.value, "digest": self.digest or None}

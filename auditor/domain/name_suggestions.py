@@ -10,7 +10,9 @@ MOST_NEAR = 3
 MOST_LISTED = 12
 
 
-def near(wanted: str, known: Collection[str], loosest: float = LOOSEST) -> tuple[str, ...]:
+def find_similar_names(
+    wanted: str, known: Collection[str], loosest: float = LOOSEST
+) -> tuple[str, ...]:
     """Return the names that are most like ``wanted``, the most alike first; none where none is."""
     options = list(known)
     for cutoff in ALIKE:
@@ -20,37 +22,38 @@ def near(wanted: str, known: Collection[str], loosest: float = LOOSEST) -> tuple
     return ()
 
 
-def near_by(wanted: str, names: Collection[str]) -> str:
+def suggest_near_names(wanted: str, names: Collection[str]) -> str:
     """Say, behind what is not there, which names are hardly another; nothing where none is."""
-    found = near(wanted, names, ALIKE[0])
+    found = find_similar_names(wanted, names, ALIKE[0])
     return f"; there {'is' if len(found) == 1 else 'are'} {', '.join(found)}" if found else ""
 
 
-def meant(wanted: str, known: Collection[str], shown: Callable[[str], str] = str) -> str:
+def suggest_names(wanted: str, known: Collection[str], shown: Callable[[str], str] = str) -> str:
     """Say which names are nearest to ``wanted``, and what there is where that is a short list.
 
     ``shown`` is how a name is written: in quotes, as ``repr``, where it may have spaces.
     """
     options = [shown(name) for name in known]
-    found = [shown(name) for name in near(wanted, known)]
+    found = [shown(name) for name in find_similar_names(wanted, known)]
     nearest = f"nearest {'is' if len(found) == 1 else 'are'}: {', '.join(found)}" if found else ""
     if found and len(options) > MOST_LISTED:
         return nearest
-    there = f"there are {listed(options) or 'none'}"
+    there = f"there are {format_name_list(options) or 'none'}"
     return f"{nearest}; {there}" if nearest else there
 
 
-def listed(names: Sequence[str], most: int = MOST_LISTED) -> str:
+def format_name_list(names: Sequence[str], most: int = MOST_LISTED) -> str:
     """List names, and of many the first and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
 
 
-def unknown(what: str, strangers: Collection[str], known: Collection[str]) -> str:
+def describe_unknown_name(what: str, strangers: Collection[str], known: Collection[str]) -> str:
     """Say that there is no ``what`` of these names, and which may have been meant by each."""
     options = list(known)
     short = len(options) <= MOST_LISTED
     said = [
-        f"{it} ({meant(it, options)})" if short or near(it, options) else it for it in strangers
+        f"{it} ({suggest_names(it, options)})" if short or find_similar_names(it, options) else it
+        for it in strangers
     ]
     return f"there is no {what} {', '.join(said)}"

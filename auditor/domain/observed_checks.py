@@ -6,16 +6,16 @@ from typing import TypeAlias
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap
-from auditor.domain.records import Observation
+from auditor.domain.records import CheckObservation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ObservedCheck:
     """One observation with its evidence at hand, so that figures can be had at any confidence."""
 
-    observation: Observation
+    observation: CheckObservation
     check: Check
     evidence: Evidence
 
 
-Result: TypeAlias = Seen | Gap
+Result: TypeAlias = ObservedCheck | Gap

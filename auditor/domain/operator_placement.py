@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 
 
-class Source(StrEnum):
+class PlacementSource(StrEnum):
     """Who says where operators run: the runtime's own assignment, a profile, or nobody."""
 
     ASSIGNMENT = "assignment_info"
@@ -17,7 +17,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class OperatorPlacement:
     """How many operators of each kind run on each provider, and who says so.
 
     ``nodes`` maps provider to operator to a number of nodes; it is empty where ``source`` is
@@ -25,13 +25,13 @@ class Placement:
     """
 
     declared: str
-    source: Source
+    source: PlacementSource
     nodes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
         """Whether somebody says where operators run."""
-        return self.source is not Source.UNKNOWN and self.total > 0
+        return self.source is not PlacementSource.UNKNOWN and self.total > 0
 
     @property
     def total(self) -> int:

@@ -1,17 +1,122 @@
-"""Policies: what is asked of a model, fixed by digest before anything runs."""
+"""Policies: what is asked of a model, fixed by digest before anything runs.
+
+What a policy has from others: which they are, and what it changed of what they ask.
+
+Whether a fact of law, or of a published framework, may still be relied on at a day.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import IntEnum, StrEnum
 from typing import cast
 
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.inheritance import Dropped, Origin, Parent
-from auditor.domain.isolation import Isolation
-from auditor.domain.pins import Pins
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json
+from auditor.domain.policy_pins import AuditPins
 from auditor.domain.readings import Scalar
 from auditor.domain.targets import EvidenceLevel
+
+
+class StrictnessChange(StrEnum):
+    """In which direction a change goes; what cannot be shown to tighten counts as loosened."""
+
+    TIGHTENED = "tightened"
+    LOOSENED = "loosened"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One setting that comes out otherwise than in the policy that it is inherited from.
+
+    ``by`` is the policy that changed it, ``reason`` why it may be looser; empty where it is not.
+    """
+
+    setting: str
+    was: str
+    now: str
+    way: StrictnessChange
+    by: str = ""
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a resolved policy keeps."""
+        return {
+            "setting": self.setting,
+            "was": self.was,
+            "now": self.now,
+            "way": self.way.value,
+            "by": self.by,
+            "reason": self.reason,
+        }
+
+    def __str__(self) -> str:
+        """Say the setting with what it was and what it is."""
+        return f"{self.setting}: {self.was or 'nothing'} → {self.now or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOrigin:
+    """The policy that a rule was first written in, and what others changed of it since."""
+
+    policy: str
+    version: str
+    changes: tuple[SettingChange, ...] = ()
+
+    @property
+    def loosened(self) -> tuple[SettingChange, ...]:
+        """The changes by which the rule asks less than where it is inherited from."""
+        return tuple(item for item in self.changes if item.way is StrictnessChange.LOOSENED)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a resolved policy keeps."""
+        return {
+            "policy": self.policy,
+            "version": self.version,
+            "changes": [item.to_json() for item in self.changes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ParentPolicy:
+    """A policy that another extends, under the digest that it had then."""
+
+    name: str
+    version: str
+    digest: str
+    changes: tuple[SettingChange, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a resolved policy keeps."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "changes": [item.to_json() for item in self.changes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRule:
+    """A rule of a parent that a policy does not ask, and why."""
+
+    rule: str
+    title: str
+    policy: str
+    by: str
+    reason: str
+
+    def to_json(self) -> Mapping[str, Json]:
+        """Return the form that a resolved policy keeps."""
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "policy": self.policy,
+            "by": self.by,
+            "reason": self.reason,
+        }
 
 
 class Severity(StrEnum):
@@ -23,7 +128,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-class Effect(StrEnum):
+class RuleEffect(StrEnum):
     """What a broken rule does: shuts the gate, warns, or only informs."""
 
     DENY = "deny"
@@ -31,7 +136,7 @@ class Effect(StrEnum):
     INFO = "info"
 
 
-class Mode(StrEnum):
+class EnforcementMode(StrEnum):
     """Whether a failing verdict fails the command (enforce), or is only shown."""
 
     OBSERVE = "observe"
@@ -39,7 +144,7 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
-class Assurance(IntEnum):
+class AssuranceLevel(IntEnum):
     """How a record came about: self-run, by a service, on a verified target, repeated."""
 
     A0 = 0
@@ -49,7 +154,7 @@ class Assurance(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class FrameworkControl:
     """One control of one published framework that a reading is evidence for."""
 
     framework: str
@@ -60,7 +165,7 @@ class Control:
         return {"framework": self.framework, "ref": self.ref}
 
 
-class LeastEvidence(StrEnum):
+class MinimumEvidence(StrEnum):
     """How far figures have to speak of the declared target, the least first.
 
     ``any``: also by a simulation or an emulation of it. ``native``: neither of them. ``verified``:
@@ -73,23 +178,23 @@ class LeastEvidence(StrEnum):
 
     def accepts(self, level: EvidenceLevel | None) -> bool:
         """Whether a level is enough; ``None`` where nothing says what it is."""
-        if self is LeastEvidence.VERIFIED:
+        if self is MinimumEvidence.VERIFIED:
             return level is EvidenceLevel.VERIFIED
         played = level in {EvidenceLevel.SIMULATED, EvidenceLevel.EMULATED}
-        return self is LeastEvidence.ANY or not played
+        return self is MinimumEvidence.ANY or not played
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class ManualDuty:
     """What a published framework asks that no measurement can show, and who has to see to it."""
 
-    control: Control
+    control: FrameworkControl
     asks: str
     owner: str
 
 
 @dataclass(frozen=True, slots=True)
-class LegalDatum:
+class LegalBasis:
     """A fact of law that a policy rests on: where it stands, and when somebody last looked.
 
     ``verified`` and ``review_by`` are days; ``verified`` is ``unread`` where nobody has looked.
@@ -103,10 +208,10 @@ class LegalDatum:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MetricLimits:
     """A bound on one metric, by the whole interval; absent sides are ``None``.
 
-    ``at_least`` is ``(x, None)``, ``at_most`` is ``(None, x)``, ``within`` has both.
+    ``at_least`` is ``(x, None)``, ``get_allowed_count`` is ``(None, x)``, ``within`` has both.
     """
 
     least: float | None = None
@@ -122,7 +227,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
+class LimitAnchor:
     """A limit, with a margin, from a claim of the model or, without one, a baseline's figure."""
 
     claim: str | None
@@ -142,16 +247,16 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
-class Anchored:
+class AnchoredLimits:
     """Limits of which one at least is taken from a claim or baseline; absent ones are ``None``."""
 
-    least: float | Anchor | None = None
-    most: float | Anchor | None = None
+    least: float | LimitAnchor | None = None
+    most: float | LimitAnchor | None = None
 
     @property
-    def anchors(self) -> tuple[Anchor, ...]:
+    def anchors(self) -> tuple[LimitAnchor, ...]:
         """The ends that are taken from elsewhere."""
-        return tuple(end for end in (self.least, self.most) if isinstance(end, Anchor))
+        return tuple(end for end in (self.least, self.most) if isinstance(end, LimitAnchor))
 
     @property
     def sources(self) -> str:
@@ -168,20 +273,20 @@ class Anchored:
         named = ((end.claim, end.number(claims)) for end in self.anchors)
         return tuple(claim for claim, number in named if claim is not None and number is None)
 
-    def limits(self, claims: Mapping[str, Json]) -> Limits | None:
+    def limits(self, claims: Mapping[str, Json]) -> MetricLimits | None:
         """Return the limits as numbers; nothing where a claim is not made or a baseline decides."""
         if self.relative or self.unclaimed(claims):
             return None
         least, most = (
-            end.number(claims) if isinstance(end, Anchor) else end
+            end.number(claims) if isinstance(end, LimitAnchor) else end
             for end in (self.least, self.most)
         )
-        return Limits(least, most)
+        return MetricLimits(least, most)
 
     def words(self) -> str:
         """Say the bound as a phrase."""
         least, most = (
-            end.words() if isinstance(end, Anchor) else f"{end:g}" if end is not None else ""
+            end.words() if isinstance(end, LimitAnchor) else f"{end:g}" if end is not None else ""
             for end in (self.least, self.most)
         )
         if not most:
@@ -201,21 +306,21 @@ class Rule:
     id: str
     title: str
     severity: Severity
-    effect: Effect
+    effect: RuleEffect
     check: str
     metric: str
     where: Mapping[str, Scalar] = field(default_factory=dict)
-    limits: Limits | None = None
+    limits: MetricLimits | None = None
     require: str | None = None
     when: str | None = None
     accept_withstood: bool = False
-    controls: tuple[Control, ...] = ()
+    controls: tuple[FrameworkControl, ...] = ()
     rationale: str = ""
     remediation: str = ""
     threshold: str = ""
     for_each: tuple[str, ...] = ()
-    origin: Origin | None = None
-    anchored: Anchored | None = None
+    origin: RuleOrigin | None = None
+    anchored: AnchoredLimits | None = None
 
     @property
     def measure(self) -> str:
@@ -242,7 +347,8 @@ class Policy:
 
     ``document`` is the whole policy as parsed, over which ``digest`` is taken; one that extends
     others is resolved there. ``source`` names the file for messages. ``catalogues`` are the digests
-    of those that its rules cite, by framework. ``cannot_evidence`` is what it leaves to people,
+    of those that its rules cite, by framework. ``list_open_obligations`` is what it leaves to
+    people,
     ``legal`` the law that it rests on. Gates ask for what is said of approvals and attempts.
     """
 
@@ -257,18 +363,41 @@ class Policy:
     checks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     applies_to: str | None = None
     least_budget: Budget = Budget.SMOKE
-    least_assurance: Assurance = Assurance.A0
-    least_evidence: LeastEvidence = LeastEvidence.NATIVE
-    least_isolation: Isolation | None = None
+    least_assurance: AssuranceLevel = AssuranceLevel.A0
+    least_evidence: MinimumEvidence = MinimumEvidence.NATIVE
+    least_isolation: IsolationLevel | None = None
     valid_for_days: int | None = None
     approvals: int = 0
     blind_labels: int = 0
     require_sealed: bool = False
     most_attempts: int | None = None
-    pins: Pins = field(default_factory=Pins)
-    mode: Mode = Mode.ENFORCE
+    pins: AuditPins = field(default_factory=AuditPins)
+    mode: EnforcementMode = EnforcementMode.ENFORCE
     catalogues: Mapping[str, str] = field(default_factory=dict)
-    cannot_evidence: tuple[Duty, ...] = ()
-    legal: tuple[LegalDatum, ...] = ()
-    inherits: tuple[Parent, ...] = ()
-    dropped: tuple[Dropped, ...] = ()
+    cannot_evidence: tuple[ManualDuty, ...] = ()
+    legal: tuple[LegalBasis, ...] = ()
+    inherits: tuple[ParentPolicy, ...] = ()
+    dropped: tuple[DroppedRule, ...] = ()
+
+
+UNREAD = "unread"
+"""Stands in place of a day where nobody has read the source."""
+LONGEST_DAYS = 365
+"""How long what was verified counts, where nothing says until when."""
+
+
+def explain_legal_doubt(verified: str, review_by: str, today: date) -> str:
+    """Say why a day of verification does not count on ``today``, or nothing.
+
+    ``verified`` is a day or ``unread``, ``review_by`` a day or empty, both in ISO 8601.
+    """
+    if verified == UNREAD:
+        return "was never read at its source"
+    looked = date.fromisoformat(verified)
+    if looked > today:
+        return f"is said to be verified on {verified}, a day yet to come"
+    if review_by and date.fromisoformat(review_by) < today:
+        return f"was to be reviewed by {review_by}"
+    if (today - looked).days > LONGEST_DAYS:
+        return f"was last verified on {verified}, more than a year ago"
+    return ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.json import Json, encode_canonical
 
 EASING = (
     "task.threshold", "task.costs", "task.reject", "task.tolerance", "input.quantum",
@@ -26,7 +26,7 @@ DEFAULTS: Mapping[str, Json] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pins:
+class AuditPins:
     """What an audit must have been asked, whatever it then showed; empty where nothing is pinned.
 
     ``evaluation`` are digests of which the evaluation data have one, ``sets`` names of data that
@@ -39,7 +39,7 @@ class Pins:
     settings: Mapping[str, Json] | None = None
 
 
-def stated(settings: Mapping[str, Json]) -> dict[str, Json]:
+def drop_default_settings(settings: Mapping[str, Json]) -> dict[str, Json]:
     """Return the settings that say more than leaving them out: none is nothing or the default."""
     return {
         name: value
@@ -48,10 +48,10 @@ def stated(settings: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def words(settings: Mapping[str, Json]) -> str:
+def format_settings(settings: Mapping[str, Json]) -> str:
     """Return settings of an audit file as people write them."""
     return "; ".join(f"{name}: {_value(settings[name])}" for name in sorted(settings)) or "none"
 
 
 def _value(value: Json) -> str:
-    return value if isinstance(value, str) else canonical(value).decode()
+    return value if isinstance(value, str) else encode_canonical(value).decode()

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any, cast
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason
 
 
-class Sampling(StrEnum):
+class SamplingScheme(StrEnum):
     """How the records of a step are chosen."""
 
     POISSON = "poisson"
@@ -20,14 +20,14 @@ class Sampling(StrEnum):
     WEIGHTED = "weighted"
 
 
-class Adjacency(StrEnum):
+class AdjacencyRelation(StrEnum):
     """What neighbouring data sets differ in: one record more or less, or another in its place."""
 
     ADD_REMOVE = "add_remove"
     REPLACE = "replace"
 
 
-class Accountant(StrEnum):
+class PrivacyAccountant(StrEnum):
     """How the claimed epsilon was worked out."""
 
     PLD = "pld"
@@ -54,11 +54,11 @@ class PrivacyClaim:
     sampling_rate: float
     steps: int
     clip: float
-    sampling: Sampling
-    adjacency: Adjacency
-    accountant: Accountant
-    accounted: Sampling = Sampling.POISSON
-    accounted_adjacency: Adjacency | None = None
+    sampling: SamplingScheme
+    adjacency: AdjacencyRelation
+    accountant: PrivacyAccountant
+    accounted: SamplingScheme = SamplingScheme.POISSON
+    accounted_adjacency: AdjacencyRelation | None = None
     dataset_size: int | None = None
     batch_size: float | None = None
     epochs: float | None = None
@@ -68,7 +68,7 @@ class PrivacyClaim:
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the form that evidence holds, which ``read_claim`` reads again."""
+        """Return the form that evidence holds, which ``parse_privacy_claim`` reads again."""
         optional: dict[str, Json] = {
             "dataset_size": self.dataset_size,
             "batch_size": self.batch_size,
@@ -95,14 +95,14 @@ class PrivacyClaim:
         }
 
 
-def read_claim(said: Mapping[str, Json]) -> PrivacyClaim:
+def parse_privacy_claim(said: Mapping[str, Json]) -> PrivacyClaim:
     """Return a claim from its evidence form."""
     kinds: Mapping[str, type[StrEnum]] = {
-        "sampling": Sampling,
-        "accounted": Sampling,
-        "adjacency": Adjacency,
-        "accounted_adjacency": Adjacency,
-        "accountant": Accountant,
+        "sampling": SamplingScheme,
+        "accounted": SamplingScheme,
+        "adjacency": AdjacencyRelation,
+        "accounted_adjacency": AdjacencyRelation,
+        "accountant": PrivacyAccountant,
     }
     told = {
         name: kinds[name](str(value)) if name in kinds and value is not None else value
@@ -112,7 +112,7 @@ def read_claim(said: Mapping[str, Json]) -> PrivacyClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class StatedClaim:
+class PrivacyClaimFile:
     """A claim as it was handed over: the file that holds it, and a signature over that file."""
 
     claim: PrivacyClaim
@@ -121,7 +121,7 @@ class StatedClaim:
 
 
 NO_PRIVACY_CLAIM = Gap(
-    reason=Reason.NEEDS_CLAIMS,
+    reason=GapReason.NEEDS_CLAIMS,
     detail="The owner claims no differential privacy of the training.",
     cure="Write claims: {privacy: {path: dp_claim.json}} into the audit file.",
 )

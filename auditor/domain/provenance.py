@@ -4,8 +4,14 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.domain.canonical import Json
-from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
+from auditor.domain.json import Json
+from auditor.domain.lineage import (
+    LineageActivity,
+    LineageEdge,
+    LineageEntity,
+    ProvenanceGraph,
+    build_entity_id,
+)
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 
@@ -24,7 +30,7 @@ FROM_THE_RECORD = frozenset({"wasDerivedFrom", "wasAttributedTo"})
 Group = tuple[FileDigest, ...]
 
 
-def provenance_of(record: AuditRecord, signature: str | None = None) -> Provenance:
+def build_provenance(record: AuditRecord, signature: str | None = None) -> ProvenanceGraph:
     """Return what a record states: a pure function of its bytes, and of its signature's digest.
 
     Every edge that the record lists is there, from the record or from the run that made it. Files
@@ -32,25 +38,27 @@ def provenance_of(record: AuditRecord, signature: str | None = None) -> Provenan
     ``signature`` is the digest of the bundle that signs the record.
     """
     run = _run(record)
-    itself = Entity("record", record.digest, attrs=_said(record))
+    itself = LineageEntity("record", record.digest, attrs=_said(record))
     edges = set(_typed(record, itself.id, run.id))
-    edges.add(Edge(itself.id, "wasGeneratedBy", run.id, run.kind))
+    edges.add(LineageEdge(itself.id, "wasGeneratedBy", run.id, run.kind))
     entities = {item.id: item for item in (*_named(record), itself)}
     whole, alone = _files(record)
     for owner, group in whole.items():
-        edges |= {Edge(owner, "hadMember", _file_id(file), file.name) for file in group}
-    edges |= {Edge(run.id, "used", _file_id(file), "input") for file in alone}
+        edges |= {LineageEdge(owner, "hadMember", _file_id(file), file.name) for file in group}
+    edges |= {LineageEdge(run.id, "used", _file_id(file), "input") for file in alone}
     places = {item.file: item.path for item in record.request.inputs}
     for file in (*(file for group in whole.values() for file in group), *alone):
         entities.setdefault(_file_id(file), _file(file, places.get(file, "")))
     if signature is not None:
-        entities[entity_id("signature", signature)] = Entity("signature", signature)
-        edges |= set(_signed(record, itself.id, entity_id("signature", signature)))
+        entities[build_entity_id("signature", signature)] = LineageEntity("signature", signature)
+        edges |= set(_signed(record, itself.id, build_entity_id("signature", signature)))
     ordered = tuple(entities[key] for key in sorted(entities))
-    return Provenance(ordered, (run,), tuple(sorted(edges)))
+    return ProvenanceGraph(ordered, (run,), tuple(sorted(edges)))
 
 
-def lineage_of(record: AuditRecord, catalogues: Mapping[str, str], signer: str) -> tuple[Edge, ...]:
+def build_lineage(
+    record: AuditRecord, catalogues: Mapping[str, str], signer: str
+) -> tuple[LineageEdge, ...]:
     """Return the edges from a record to everything that it rests on, which are to stand in it.
 
     ``catalogues`` are the digests of those that its policy cites, ``signer`` is who signs it.
@@ -60,15 +68,15 @@ def lineage_of(record: AuditRecord, catalogues: Mapping[str, str], signer: str) 
     used += _used(record.request)
     used += [(digest, f"catalogue:{name}") for name, digest in catalogues.items()]
     used += [(item.identity, f"target:{name}") for name, item in record.fingerprints.items()]
-    edges = {Edge(record.id, "used", digest, role) for digest, role in used}
+    edges = {LineageEdge(record.id, "used", digest, role) for digest, role in used}
     edges |= {
-        Edge(record.id, "wasDerivedFrom", digest, f"evidence:{item.check}")
+        LineageEdge(record.id, "wasDerivedFrom", digest, f"evidence:{item.check}")
         for item in record.observations
         for digest in item.evidence.values()
     }
     if origin is not None:
-        edges.add(Edge(record.id, "wasDerivedFrom", origin, "record"))
-    return tuple(sorted({*edges, Edge(record.id, "wasAttributedTo", signer, SIGNER)}))
+        edges.add(LineageEdge(record.id, "wasDerivedFrom", origin, "record"))
+    return tuple(sorted({*edges, LineageEdge(record.id, "wasAttributedTo", signer, SIGNER)}))
 
 
 def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
@@ -92,18 +100,20 @@ def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
         yield request.shadows.inclusion, "inclusion"
 
 
-def kind_of(role: str) -> str:
+def find_entity_kind(role: str) -> str:
     """Return what kind of thing stands in a role; what follows a colon only tells them apart."""
     head = role.partition(":")[0]
     return KINDS.get(head, head.replace("_", "-"))
 
 
-def _run(record: AuditRecord) -> Activity:
+def _run(record: AuditRecord) -> LineageActivity:
     """Return what made the record. Judging again began when nobody wrote down: it has an end."""
     again = record.derived_from is not None
     started = record.finished if again else record.registered
     about: Mapping[str, Json] = {"model": f"{record.request.name} {record.request.version}"}
-    return Activity("judging" if again else "audit", record.id, started, record.finished, about)
+    return LineageActivity(
+        "judging" if again else "audit", record.id, started, record.finished, about
+    )
 
 
 def _said(record: AuditRecord) -> Mapping[str, Json]:
@@ -121,51 +131,51 @@ def _said(record: AuditRecord) -> Mapping[str, Json]:
     }
 
 
-def _typed(record: AuditRecord, itself: str, run: str) -> Iterator[Edge]:
+def _typed(record: AuditRecord, itself: str, run: str) -> Iterator[LineageEdge]:
     known = {edge.destination: _end(edge) for edge in record.lineage}
     for edge in record.lineage:
         own = itself if edge.relation in FROM_THE_RECORD else run
-        source = known.get(edge.source, entity_id("entity", edge.source))
-        yield Edge(
+        source = known.get(edge.source, build_entity_id("entity", edge.source))
+        yield LineageEdge(
             own if edge.source == record.id else source, edge.relation, _end(edge), edge.role
         )
 
 
-def _end(edge: Edge) -> str:
-    return entity_id(kind_of(edge.role), edge.destination)
+def _end(edge: LineageEdge) -> str:
+    return build_entity_id(find_entity_kind(edge.role), edge.destination)
 
 
-def _named(record: AuditRecord) -> Iterator[Entity]:
+def _named(record: AuditRecord) -> Iterator[LineageEntity]:
     """Yield everything that the record names, but for other records, which tell of themselves."""
     about = _about(record)
     for edge in record.lineage:
-        kind = kind_of(edge.role)
+        kind = find_entity_kind(edge.role)
         if kind != "record":
             attrs = about.get(_end(edge), {})
-            yield Entity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
+            yield LineageEntity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
 
 
 def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
     request, tool = record.request, record.tool
     policy = request.policy
     found: dict[str, Mapping[str, Json]] = {
-        entity_id("policy", policy.digest): {"name": policy.name, "version": policy.version},
-        entity_id("code", str(tool.get("code"))): {"version": tool.get("version")},
-        entity_id("environment", str(tool.get("environment"))): {
+        build_entity_id("policy", policy.digest): {"name": policy.name, "version": policy.version},
+        build_entity_id("code", str(tool.get("code"))): {"version": tool.get("version")},
+        build_entity_id("environment", str(tool.get("environment"))): {
             "python": tool.get("python"),
             "packages": tool.get("packages"),
         },
     }
     for model in (request.artifact, request.parent, request.generator):
         if model is not None:
-            name = entity_id("artifact", model.digest)
+            name = build_entity_id("artifact", model.digest)
             found[name] = {"name": model.name, "version": model.version}
     for item in request.datasets:
-        found[entity_id("dataset", item.digest)] = {"rows": item.rows}
+        found[build_entity_id("dataset", item.digest)] = {"rows": item.rows}
     for leave in request.waivers:
-        found[entity_id("waiver", leave.digest)] = {"name": leave.file}
+        found[build_entity_id("waiver", leave.digest)] = {"name": leave.file}
     for place in record.fingerprints.values():
-        found[entity_id("target", place.identity)] = {"emulated": place.emulated}
+        found[build_entity_id("target", place.identity)] = {"emulated": place.emulated}
     return found
 
 
@@ -193,17 +203,17 @@ def _groups(request: AuditRequest) -> Iterator[Group]:
         yield tuple(item.file for item in request.inputs if item.path == path)
 
 
-def _signed(record: AuditRecord, itself: str, signature: str) -> Iterator[Edge]:
-    yield Edge(itself, "wasInfluencedBy", signature, "signature")
+def _signed(record: AuditRecord, itself: str, signature: str) -> Iterator[LineageEdge]:
+    yield LineageEdge(itself, "wasInfluencedBy", signature, "signature")
     for edge in record.lineage:
         if edge.role == "signer":
-            yield Edge(signature, "wasAttributedTo", _end(edge), edge.role)
+            yield LineageEdge(signature, "wasAttributedTo", _end(edge), edge.role)
 
 
 def _file_id(file: FileDigest) -> str:
-    return entity_id("file", f"sha256:{file.sha256}")
+    return build_entity_id("file", f"sha256:{file.sha256}")
 
 
-def _file(file: FileDigest, path: str) -> Entity:
+def _file(file: FileDigest, path: str) -> LineageEntity:
     about: Mapping[str, Json] = {"name": file.name, "size": file.size}
-    return Entity("file", f"sha256:{file.sha256}", path, about)
+    return LineageEntity("file", f"sha256:{file.sha256}", path, about)

@@ -1,18 +1,37 @@
-"""Readings: what a check measured, or why it could not."""
+"""Readings: what a check measured, or why it could not.
+
+An interval: the figure, how sure it is, and how it was found.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from auditor.domain.canonical import Json
-from auditor.domain.intervals import Interval
+from auditor.domain.json import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceInterval:
+    """A point estimate with a confidence interval around it.
+
+    ``method`` names the procedure in the field's words (``clopper-pearson``), ``n`` is the sample
+    size, ``confidence`` the level at which ``[low, high]`` covers the truth.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    method: str
+    n: int
+
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = float | bool | str | None
 
 
-class Bound(StrEnum):
+class BoundKind(StrEnum):
     """What a figure says of the truth: near it, or only on one side of it."""
 
     ESTIMATE = "estimate"
@@ -32,7 +51,7 @@ class Unit(StrEnum):
     NONE = "none"
 
 
-class Astray(StrEnum):
+class BiasDirection(StrEnum):
     """On which side of the truth a doubted figure may lie, where its check can say."""
 
     TOO_HIGH = "too_high"
@@ -40,14 +59,14 @@ class Astray(StrEnum):
     EITHER = "either"
 
 
-class Repeat(StrEnum):
+class Repeatability(StrEnum):
     """What a second run must give: the very same figure, or one within the intervals."""
 
     EXACT = "exact"
     INTERVAL = "interval"
 
 
-class Reason(StrEnum):
+class GapReason(StrEnum):
     """Why a measurement is missing."""
 
     NEEDS_MODEL = "needs_model"
@@ -113,15 +132,15 @@ class Measurement:
     low: float | None = None
     high: float | None = None
     confidence: float | None = None
-    bound: Bound = Bound.ESTIMATE
+    bound: BoundKind = BoundKind.ESTIMATE
     method: str
     n: int
     unit: Unit = Unit.NONE
     params: Mapping[str, Scalar] = field(default_factory=dict)
     slice: Mapping[str, str] = field(default_factory=dict)
-    repeat: Repeat = Repeat.EXACT
+    repeat: Repeatability = Repeatability.EXACT
     doubted: bool = False
-    astray: Astray | None = None
+    astray: BiasDirection | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
     target: str = ""
     check: str = ""
@@ -130,13 +149,13 @@ class Measurement:
 
     @classmethod
     def of(  # noqa: PLR0913 -- mirrors the fields that a check decides
-        cls, interval: Interval, metric: str, unit: Unit, *,
-        bound: Bound = Bound.ESTIMATE,
+        cls, interval: ConfidenceInterval, metric: str, unit: Unit, *,
+        bound: BoundKind = BoundKind.ESTIMATE,
         params: Mapping[str, Scalar] | None = None,
         slice: Mapping[str, str] | None = None,  # noqa: A002 -- the record's own word
-        repeat: Repeat = Repeat.EXACT,
+        repeat: Repeatability = Repeatability.EXACT,
         doubted: bool = False,
-        astray: Astray | None = None,
+        astray: BiasDirection | None = None,
         details: Mapping[str, Json] | None = None,
     ) -> "Measurement":  # fmt: skip
         """Make a measurement of an interval; numbers of an array become plain ones."""
@@ -193,7 +212,7 @@ class Gap:
     measured others; empty, the whole check is missing.
     """
 
-    reason: Reason
+    reason: GapReason
     detail: str
     cure: str
     target: str = ""

@@ -1,7 +1,6 @@
 """What holds of every record that auditor wrote, beyond the types of its fields."""
 
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.json_parts import wrong
+from auditor.domain.json import Json, build_field_error, encode_canonical
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError
 
@@ -13,16 +12,18 @@ def refuse_inconsistent(record: AuditRecord, content: Json, raw: bytes) -> None:
     evidence is committed and some is not. Raises ``ValueError`` where there is no canonical form.
     """
     if not 0 < record.confidence < 1:
-        raise wrong("record.json.confidence", "between 0 and 1")
+        raise build_field_error("record.json.confidence", "between 0 and 1")
     there = range(len(record.readings))
     for index, finding in enumerate(record.findings):
         if not set(finding.readings) <= set(there):
             place = f"record.json.findings[{index}].readings"
-            raise wrong(place, f"a list of places among the {len(there)} readings")
+            raise build_field_error(place, f"a list of places among the {len(there)} readings")
     sealed = record.request.disclosure is not None
     if any(seen.committed is not sealed for seen in record.observations):
-        raise wrong("record.json.observations", "committed as the request asks, all or none")
-    exact, known = canonical(content) == raw, record.canonical() == raw
+        raise build_field_error(
+            "record.json.observations", "committed as the request asks, all or none"
+        )
+    exact, known = encode_canonical(content) == raw, record.canonical() == raw
     if not (exact and known):
         kind = "not consistent with its own fields" if exact else "not canonical"
         raise RecordError(f"record.json is {kind}", cure="Take it as it was written.")

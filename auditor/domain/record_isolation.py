@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from auditor.domain.canonical import Json
-from auditor.domain.isolation import REMOTE, Isolation
+from auditor.domain.isolation import REMOTE, IsolationLevel
+from auditor.domain.json import Json
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint, TargetSpec
 
 
-def isolation_levels(request: AuditRequest, found: Mapping[str, Fingerprint]) -> Mapping[str, str]:
+def read_isolation_levels(
+    request: AuditRequest, found: Mapping[str, Fingerprint]
+) -> Mapping[str, str]:
     """Return the level of each target, ``REMOTE`` where the audit opens no file on its machine.
 
     What no fingerprint tells is left out: a model that dies as it is opened did run, and a file
@@ -35,9 +37,9 @@ def _weakest(spec: TargetSpec, facts: Mapping[str, Json]) -> str | None:
     known = [level for level in told if level is not None]
     if not known or len(known) < len(told):
         return None
-    return max(known, key=list(Isolation).index).value
+    return max(known, key=list(IsolationLevel).index).value
 
 
-def _level(conditions: Json) -> Isolation | None:
+def _level(conditions: Json) -> IsolationLevel | None:
     said = conditions.get("isolation") if isinstance(conditions, Mapping) else None
-    return Isolation(said) if said in list(Isolation) else None
+    return IsolationLevel(said) if said in list(IsolationLevel) else None

@@ -1,32 +1,39 @@
 """Read a record back from its canonical bytes."""
 
-from auditor.domain.canonical import Json, parse
-from auditor.domain.consistency import refuse_inconsistent
-from auditor.domain.findings import Finding
-from auditor.domain.json_parts import Part, wrong
-from auditor.domain.lineage import Edge
-from auditor.domain.places import read_places
-from auditor.domain.policies import Assurance, Control, Effect, Severity
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.records import SCHEMA, AuditRecord, Copies, Observation
-from auditor.domain.request_json import read_request
-from auditor.domain.targets import EvidenceLevel, Fingerprint, Interface
-from auditor.domain.verdicts import Outcome
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json, JsonPart, build_field_error, parse_json
+from auditor.domain.lineage import LineageEdge
+from auditor.domain.policies import AssuranceLevel, FrameworkControl, RuleEffect, Severity
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.domain.record_consistency import refuse_inconsistent
+from auditor.domain.records import RECORD_SCHEMA, AuditRecord, CheckObservation, DuplicateRows
+from auditor.domain.requests import read_request
+from auditor.domain.source_locations import read_source_locations
+from auditor.domain.targets import EvidenceLevel, Fingerprint, ModelInterface
 from auditor.errors import RecordError
 
 
 def read_record(raw: bytes) -> AuditRecord:
     """Read ``record.json``. Raises ``RecordError`` unless the bytes are a canonical v1 record."""
     try:
-        content = parse(raw)
+        content = parse_json(raw)
     except (ValueError, RecursionError) as error:
         raise RecordError(
             f"record.json is not JSON: {error}", cure="Take it as it was written."
         ) from None
-    top = Part(content, "record.json")
-    if top.get("schema", str) != SCHEMA:
+    top = JsonPart(content, "record.json")
+    if top.get("schema", str) != RECORD_SCHEMA:
         raise RecordError(
-            f"record.json has schema {top.value.get('schema')!r}, not {SCHEMA!r}",
+            f"record.json has schema {top.value.get('schema')!r}, not {RECORD_SCHEMA!r}",
             cure="Use the version of auditor that wrote it, or a newer one.",
         )
     try:
@@ -39,7 +46,7 @@ def read_record(raw: bytes) -> AuditRecord:
     return record
 
 
-def _record(top: Part) -> AuditRecord:
+def _record(top: JsonPart) -> AuditRecord:
     fingerprints = top.part("fingerprints")
     return AuditRecord(
         id=top.get("id", str),
@@ -57,18 +64,18 @@ def _record(top: Part) -> AuditRecord:
         tool=top.mapping("tool"),
         registered=top.get("registered", str),
         finished=top.get("finished", str),
-        places=read_places(top.part("places")) if "places" in top.value else None,
+        places=read_source_locations(top.part("places")) if "places" in top.value else None,
     )
 
 
-def _assurance(top: Part) -> Assurance:
+def _assurance(top: JsonPart) -> AssuranceLevel:
     name = top.get("assurance", str)
-    if name not in Assurance.__members__:
-        raise wrong("record.json.assurance", "one of A0, A1, A2, A3")
-    return Assurance[name]
+    if name not in AssuranceLevel.__members__:
+        raise build_field_error("record.json.assurance", "one of A0, A1, A2, A3")
+    return AssuranceLevel[name]
 
 
-def read_fingerprint(part: Part) -> Fingerprint:
+def read_fingerprint(part: JsonPart) -> Fingerprint:
     """Read what a target turned out to be. Raises ``RecordError`` for what is none."""
     found = Fingerprint(
         identity_facts=part.mapping("identity_facts"),
@@ -83,12 +90,12 @@ def read_fingerprint(part: Part) -> Fingerprint:
         part.get("identity", str) != found.identity
         or part.get("conditions", str) != found.conditions
     ):
-        raise wrong(part.place, "a fingerprint whose digests are those of its facts")
+        raise build_field_error(part.place, "a fingerprint whose digests are those of its facts")
     return found
 
 
-def _interface(part: Part) -> Interface:
-    return Interface(
+def _interface(part: JsonPart) -> ModelInterface:
+    return ModelInterface(
         input=part.get("input", str),
         input_shape=part.numbers("input_shape"),
         input_dtype=part.get("input_dtype", str),
@@ -100,10 +107,10 @@ def _interface(part: Part) -> Interface:
     )
 
 
-def read_observation(part: Part) -> Observation:
+def read_observation(part: JsonPart) -> CheckObservation:
     """Read what one check saw. Raises ``RecordError`` for what is none."""
     evidence = part.mapping("evidence")
-    return Observation(
+    return CheckObservation(
         target=part.get("target", str),
         check=part.get("check", str),
         version=part.get("version", int),
@@ -117,23 +124,23 @@ def read_observation(part: Part) -> Observation:
     )
 
 
-def _copies(part: Part) -> Copies | None:
+def _copies(part: JsonPart) -> DuplicateRows | None:
     if part.maybe("copies", dict) is None:
         return None
     found = part.part("copies")
-    return Copies(found.get("rows", int), found.get("distinct", int))
+    return DuplicateRows(found.get("rows", int), found.get("distinct", int))
 
 
-def read_reading(part: Part) -> Reading:
+def read_reading(part: JsonPart) -> Reading:
     """Read one reading. Raises ``RecordError`` for what is none."""
     return read_gap(part) if part.get("kind", str) == "gap" else _measurement(part)
 
 
-def read_gap(part: Part) -> Gap:
+def read_gap(part: JsonPart) -> Gap:
     """Read what is missing. Raises ``RecordError`` for what is none."""
     metric = part.maybe("metric", str) or ""
     return Gap(
-        reason=part.choice("reason", Reason),
+        reason=part.choice("reason", GapReason),
         detail=part.get("detail", str),
         cure=part.get("cure", str),
         target=part.get("target", str),
@@ -143,22 +150,22 @@ def read_gap(part: Part) -> Gap:
     )
 
 
-def _measurement(part: Part) -> Measurement:
+def _measurement(part: JsonPart) -> Measurement:
     return Measurement(
         metric=part.get("metric", str),
         value=_value(part),
         low=part.maybe("low", float),
         high=part.maybe("high", float),
         confidence=part.maybe("confidence", float),
-        bound=part.choice("bound", Bound),
+        bound=part.choice("bound", BoundKind),
         method=part.get("method", str),
         n=part.get("n", int),
         unit=part.choice("unit", Unit),
         params=_coordinates(part, "params"),
         slice={key: str(value) for key, value in part.mapping("slice").items()},
-        repeat=part.choice("repeat", Repeat),
+        repeat=part.choice("repeat", Repeatability),
         doubted=part.get("doubted", bool),
-        astray=part.choice("astray", Astray) if "astray" in part.value else None,
+        astray=part.choice("astray", BiasDirection) if "astray" in part.value else None,
         details=part.mapping("details"),
         target=part.get("target", str),
         check=part.get("check", str),
@@ -167,24 +174,24 @@ def _measurement(part: Part) -> Measurement:
     )
 
 
-def _coordinates(part: Part, name: str) -> dict[str, bool | int | float | str]:
+def _coordinates(part: JsonPart, name: str) -> dict[str, bool | int | float | str]:
     return {key: _scalar(part, name, value) for key, value in part.mapping(name).items()}
 
 
-def _value(part: Part) -> float | bool | str | None:
+def _value(part: JsonPart) -> float | bool | str | None:
     value = part.value.get("value")
     if value is None or isinstance(value, bool | str):
         return value
     return part.get("value", float)
 
 
-def _scalar(part: Part, name: str, value: Json) -> bool | int | float | str:
+def _scalar(part: JsonPart, name: str, value: Json) -> bool | int | float | str:
     if isinstance(value, bool | int | float | str):
         return value
-    raise wrong(f"{part.place}.{name}", "an object of single values")
+    raise build_field_error(f"{part.place}.{name}", "an object of single values")
 
 
-def read_finding(part: Part) -> Finding:
+def read_finding(part: JsonPart) -> Finding:
     """Read one finding. Raises ``RecordError`` for what is none."""
     decide = part.value.get("would_decide")
     return Finding(
@@ -193,7 +200,7 @@ def read_finding(part: Part) -> Finding:
         target=part.get("target", str),
         measure=part.get("measure", str),
         outcome=part.choice("outcome", Outcome),
-        effect=part.choice("effect", Effect),
+        effect=part.choice("effect", RuleEffect),
         severity=part.choice("severity", Severity),
         readings=part.numbers("readings"),
         controls=part.list_of("controls", _control),
@@ -206,12 +213,12 @@ def read_finding(part: Part) -> Finding:
     )
 
 
-def _control(part: Part) -> Control:
-    return Control(part.get("framework", str), part.get("ref", str))
+def _control(part: JsonPart) -> FrameworkControl:
+    return FrameworkControl(part.get("framework", str), part.get("ref", str))
 
 
-def _edge(part: Part) -> Edge:
-    return Edge(
+def _edge(part: JsonPart) -> LineageEdge:
+    return LineageEdge(
         part.get("source", str),
         part.get("relation", str),
         part.get("destination", str),

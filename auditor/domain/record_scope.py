@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
 
 PARITY = "hardware.parity"
 FLIPS, PERTURBED_FLIPS = "flip_rate", "perturbed_flip_rate"
@@ -44,7 +43,7 @@ def find_unbound_targets(record: AuditRecord) -> Mapping[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def scope_of(record: AuditRecord, target: str | None = None) -> RecordScope:
+def find_record_scope(record: AuditRecord, target: str | None = None) -> RecordScope:
     """Return what a record speaks for on one target, or on all of them together."""
     request = record.request
     asked = [spec for spec in request.targets if target in {None, spec.name}]
@@ -56,9 +55,9 @@ def scope_of(record: AuditRecord, target: str | None = None) -> RecordScope:
     return RecordScope.ENDPOINT if open_ or not asked else RecordScope.ARTIFACT
 
 
-def bound_artifact(record: AuditRecord) -> Artifact | None:
+def find_bound_artifact(record: AuditRecord) -> Artifact | None:
     """Return the artifact if the record speaks for it on every target, else nothing."""
-    return record.request.artifact if scope_of(record) is RecordScope.ARTIFACT else None
+    return record.request.artifact if find_record_scope(record) is RecordScope.ARTIFACT else None
 
 
 def _objections(record: AuditRecord, spec: TargetSpec) -> Iterator[str]:
@@ -83,7 +82,7 @@ def _objections(record: AuditRecord, spec: TargetSpec) -> Iterator[str]:
 
 def _requires(finding: Finding, target: str, metric: str) -> bool:
     place = (finding.target, finding.measure, finding.effect)
-    return place == (target, f"{PARITY}/{metric}", Effect.DENY)
+    return place == (target, f"{PARITY}/{metric}", RuleEffect.DENY)
 
 
 def _unjudged(record: AuditRecord, target: str, metric: str, rules: list[Finding]) -> Iterator[str]:

@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.canonical import Json, canonical, digest
-from auditor.domain.findings import Finding
-from auditor.domain.lineage import Edge
-from auditor.domain.places import Places
-from auditor.domain.policies import Assurance, Effect
+from auditor.domain.findings import Finding, Verdict
+from auditor.domain.json import Json, compute_digest, encode_canonical
+from auditor.domain.lineage import LineageEdge
+from auditor.domain.policies import AssuranceLevel, RuleEffect
 from auditor.domain.readings import Reading
 from auditor.domain.requests import AuditRequest
+from auditor.domain.source_locations import SourceLocations
 from auditor.domain.targets import Fingerprint
-from auditor.domain.verdicts import Verdict
 
-SCHEMA = "auditor/record/v1"
+RECORD_SCHEMA = "auditor/record/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class DuplicateRows:
     """So many evaluation ``rows`` are ``distinct`` ones again and again: more than may be."""
 
     rows: int
@@ -37,7 +36,7 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class CheckObservation:
     """What one check saw on one target: its parameters and its evidence, by name and digest.
 
     A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
@@ -55,12 +54,14 @@ class Observation:
     deterministic: bool = True
     labels_only: bool = False
     committed: bool = False
-    copies: Copies | None = None
+    copies: DuplicateRows | None = None
 
     @property
     def basis(self) -> str:
         """Digest of what was seen: whatever is judged from this observation has it too."""
-        return digest(canonical({"check": self.check, "evidence": dict(self.evidence)}))
+        return compute_digest(
+            encode_canonical({"check": self.check, "evidence": dict(self.evidence)})
+        )
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form; what is seldom so is said where it is so."""
@@ -87,24 +88,24 @@ class AuditRecord:
 
     id: str
     derived_from: str | None
-    assurance: Assurance
+    assurance: AssuranceLevel
     request: AuditRequest
     confidence: float
     fingerprints: Mapping[str, Fingerprint]
-    observations: tuple[Observation, ...]
+    observations: tuple[CheckObservation, ...]
     readings: tuple[Reading, ...]
     findings: tuple[Finding, ...]
-    lineage: tuple[Edge, ...]
+    lineage: tuple[LineageEdge, ...]
     tool: Mapping[str, Json]
     registered: str
     finished: str
-    places: Places | None = None
+    places: SourceLocations | None = None
     _bytes: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def verdict(self) -> Verdict:
         """The fold of the denying rules' findings."""
-        return Verdict.of(item.outcome for item in self.findings if item.effect is Effect.DENY)
+        return Verdict.of(item.outcome for item in self.findings if item.effect is RuleEffect.DENY)
 
     @property
     def blobs(self) -> frozenset[str]:
@@ -115,7 +116,7 @@ class AuditRecord:
     def to_json(self) -> dict[str, Json]:
         """Return the record as JSON, schema ``auditor/record/v1``."""
         return {
-            "schema": SCHEMA,
+            "schema": RECORD_SCHEMA,
             "id": self.id,
             "derived_from": self.derived_from,
             "verdict": self.verdict.value,
@@ -136,10 +137,10 @@ class AuditRecord:
     def canonical(self) -> bytes:
         """Return the bytes that are signed: made once, for a record does not change."""
         if not self._bytes:
-            self._bytes.append(canonical(self.to_json()))
+            self._bytes.append(encode_canonical(self.to_json()))
         return self._bytes[0]
 
     @property
     def digest(self) -> str:
         """Digest of the canonical bytes."""
-        return digest(self.canonical())
+        return compute_digest(self.canonical())

@@ -1,11 +1,135 @@
-"""What a block may hold: its types, numbers that are numbers, sizes that a page has room for."""
+"""What a block may hold: its types, numbers that are numbers, sizes that a page has room for.
+
+The block of the report that a check brings: values that say what to show, and no markup.
+"""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from auditor.domain.blocks import Bar, Bars, Block, Line, Number, Paragraph, Picture, Point, Table
-from auditor.domain.readings import Unit
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Item
+from auditor.domain.readings import Measurement, Unit
 from auditor.errors import BrokenCheckError
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrigin:
+    """The distribution that brings a check, as the installed packages name it."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockParagraph:
+    """A few sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockNumber:
+    """A number in a table; with ``low`` and ``high`` it has an interval."""
+
+    value: float
+    unit: Unit = Unit.NONE
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTable:
+    """Rows of texts and numbers; the first cell of a row names it."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | BlockNumber, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartBar:
+    """One labelled value, with the ends of its interval where it has one."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarChart:
+    """Values with their intervals on one scale; ``name`` says what they are.
+
+    A broken line marks the ``reference``, where there is one.
+    """
+
+    title: str
+    name: str
+    bars: tuple[ChartBar, ...]
+    unit: Unit = Unit.NONE
+    reference: float | None = None
+    reference_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPoint:
+    """One place of a line, with the ends of its band where it has one."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChart:
+    """A line through points whose ``x`` rises, with names and units of both axes."""
+
+    title: str
+    x_name: str
+    y_name: str
+    points: tuple[ChartPoint, ...]
+    x_unit: Unit = Unit.NONE
+    y_unit: Unit = Unit.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class BlockImage:
+    """A PNG file and what it shows in words; it is shown with the owner's leave alone."""
+
+    png: bytes
+    alt: str
+    caption: str = ""
+
+
+Part: TypeAlias = "BlockParagraph | BlockTable | BarChart | LineChart | BlockImage"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """What a check has to show of one target: a title, a sentence that leads, and parts."""
+
+    title: str
+    lead: str
+    parts: tuple[Part, ...]
+
+
+Reads: TypeAlias = "Callable[[str], Item | None]"
+"""Returns a copy of one item of evidence by its name, or ``None`` where it is not at hand."""
+Draws: TypeAlias = Callable[[Sequence[Measurement], Reads], ReportBlock]
+"""Makes a block of a check's measurements on one target and of its evidence there: pure."""
+
+
+def find_block_builder(check: Check | type[Check]) -> Draws | None:
+    """Return how a check makes its block, a function of its class named ``block``; most have none.
+
+    What it returns comes from the check's package, and is believed after ``examined`` alone.
+    """
+    found: Draws | None = getattr(check, "block", None)
+    return found
+
 
 MOST_PARTS, MOST_PICTURES = 12, 4
 MOST_TITLE, MOST_LEAD, MOST_PARAGRAPH = 120, 400, 2000
@@ -18,52 +142,53 @@ CONTROLS = frozenset({"Cc", "Cs"})
 """Control characters, line ends among them, and halves of characters."""
 
 
-def examined(found: object) -> Block:
+def validate_block(found: object) -> ReportBlock:
     """Return what a check gave as its block, if it is one and keeps every limit.
 
     Only the first mistake is looked for: what is of the wrong type is not looked into.
 
     Raises ``BrokenCheckError`` that names the part and what is wrong with it.
     """
-    if not isinstance(found, Block):
+    if not isinstance(found, ReportBlock):
         mistake = f"a {type(found).__name__} was given, and no Block"
     else:
         mistake = next(_block(found), "")
         if not mistake:
             return found
     raise BrokenCheckError(
-        mistake, cure="Give what auditor.domain.blocks has, within auditor.domain.block_limits."
+        mistake,
+        cure="Give what auditor.domain.report_blocks has, within auditor.domain.report_blocks.",
     )
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: ReportBlock) -> Iterator[str]:
     yield from _text("the title", block.title, MOST_TITLE)
     yield from _text("the lead", block.lead, MOST_LEAD)
     yield from _several("the block", "parts", block.parts, MOST_PARTS)
     for at, part in enumerate(block.parts, 1):
         for said in _part(part):
             yield f"part {at}, a {type(part).__name__}: {said}"
-    if sum(isinstance(part, Picture) for part in block.parts) > MOST_PICTURES:
+    if sum(isinstance(part, BlockImage) for part in block.parts) > MOST_PICTURES:
         yield f"the block has more than {MOST_PICTURES} pictures"
 
 
 def _part(part: object) -> Iterator[str]:
     match part:
-        case Paragraph():
+        case BlockParagraph():
             yield from _text("the text", part.text, MOST_PARAGRAPH)
-        case Table():
+        case BlockTable():
             yield from _table(part)
-        case Bars():
+        case BarChart():
             yield from _bars(part)
-        case Line():
+        case LineChart():
             yield from _line(part)
-        case Picture():
+        case BlockImage():
             yield from _picture(part)
         case _:
             yield "this is no part of a block"
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: BlockTable) -> Iterator[str]:
     yield from _text("the caption", table.caption, MOST_TITLE)
     yield from _several("it", "columns", table.columns, MOST_COLUMNS)
     for name in table.columns:
@@ -74,7 +199,7 @@ def _table(table: Table) -> Iterator[str]:
         if len(row) != len(table.columns):
             yield f"row {at} has {len(row)} cells, and there are {len(table.columns)} columns"
         for cell in row:
-            if isinstance(cell, Number):
+            if isinstance(cell, BlockNumber):
                 yield from _number(f"a number of row {at}", cell.value)
                 yield from _ends(f"row {at}", cell)
                 yield from _kind("the unit", cell.unit, Unit)
@@ -82,7 +207,7 @@ def _table(table: Table) -> Iterator[str]:
                 yield from _text(f"a cell of row {at}", cell, MOST_CELL, least=0)
 
 
-def _bars(bars: Bars) -> Iterator[str]:
+def _bars(bars: BarChart) -> Iterator[str]:
     yield from _text("the title", bars.title, MOST_TITLE)
     yield from _text("the name", bars.name, MOST_NAME)
     yield from _kind("the unit", bars.unit, Unit)
@@ -91,13 +216,13 @@ def _bars(bars: Bars) -> Iterator[str]:
         yield from _number("the reference", bars.reference)
     yield from _several("it", "bars", bars.bars, MOST_BARS)
     for at, bar in enumerate(bars.bars, 1):
-        yield from _kind(f"bar {at}", bar, Bar)
+        yield from _kind(f"bar {at}", bar, ChartBar)
         yield from _text(f"the label of bar {at}", bar.label, MOST_NAME)
         yield from _number(f"the value of bar {at}", bar.value)
         yield from _ends(f"bar {at}", bar)
 
 
-def _line(line: Line) -> Iterator[str]:
+def _line(line: LineChart) -> Iterator[str]:
     yield from _text("the title", line.title, MOST_TITLE)
     yield from _text("the name of x", line.x_name, MOST_NAME)
     yield from _text("the name of y", line.y_name, MOST_NAME)
@@ -105,7 +230,7 @@ def _line(line: Line) -> Iterator[str]:
     yield from _kind("the unit of y", line.y_unit, Unit)
     yield from _several("it", "points", line.points, MOST_POINTS)
     for at, point in enumerate(line.points, 1):
-        yield from _kind(f"point {at}", point, Point)
+        yield from _kind(f"point {at}", point, ChartPoint)
         yield from _number(f"x of point {at}", point.x)
         yield from _number(f"y of point {at}", point.y)
         yield from _ends(f"point {at}", point)
@@ -115,7 +240,7 @@ def _line(line: Line) -> Iterator[str]:
         yield "some points have a band and others have none"
 
 
-def _picture(picture: Picture) -> Iterator[str]:
+def _picture(picture: BlockImage) -> Iterator[str]:
     yield from _text("the alternative text", picture.alt, MOST_CELL)
     yield from _text("the caption", picture.caption, MOST_CELL, least=0)
     yield from _kind("the file", picture.png, bytes)
@@ -146,7 +271,7 @@ def _number(what: str, found: object) -> Iterator[str]:
         yield f"{what} is not between {-LARGEST:g} and {LARGEST:g}"
 
 
-def _ends(what: str, found: Number | Bar | Point) -> Iterator[str]:
+def _ends(what: str, found: BlockNumber | ChartBar | ChartPoint) -> Iterator[str]:
     if (found.low is None) != (found.high is None):
         yield f"the interval of {what} has one end alone"
     elif found.low is not None and found.high is not None:

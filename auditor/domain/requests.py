@@ -1,15 +1,19 @@
-"""What was asked: everything that an audit depends on, by digest."""
+"""What was asked: everything that an audit depends on, by digest.
+
+Read what a record says was asked.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.disclosures import Disclosure
-from auditor.domain.recipes import RecipeRef
-from auditor.domain.shadows import ShadowsRef
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.json import Json, JsonPart, digest_json
+from auditor.domain.shadow_models import ShadowsRef
+from auditor.domain.target_json import read_target
 from auditor.domain.targets import TargetSpec
+from auditor.domain.training_recipes import RecipeRef
 from auditor.domain.trust import TrustRef
 from auditor.domain.waivers import WaiverRef
 
@@ -61,7 +65,7 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class AuditAttempt:
     """Which audit of its model's line this is at a service, from 1, under a policy's name.
 
     ``sealed``: the seed was nobody's choice. ``proof`` is what it follows from: the ledger's proof
@@ -93,11 +97,11 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ServiceAdditions:
     """What a service adds to what it is asked: the seed that it drew or was given, the attempt."""
 
     seed: int
-    attempt: Attempt | None
+    attempt: AuditAttempt | None
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent."""
@@ -144,12 +148,12 @@ class AuditRequest:
     generator: Artifact | None = None
     documents: tuple[FileDigest, ...] = ()
     trust: TrustRef | None = None
-    disclosure: Disclosure | None = None
+    disclosure: DisclosureMode | None = None
     system: str | None = None
     risks: str | None = None
     waivers: tuple[WaiverRef, ...] = ()
     baseline: str | None = None
-    attempt: Attempt | None = None
+    attempt: AuditAttempt | None = None
     declared: Mapping[str, Json] | None = None
 
     @property
@@ -158,7 +162,7 @@ class AuditRequest:
 
         Judging again changes the policy and what rests on it, and nothing that was asked for.
         """
-        attempt = self.attempt or Attempt(number=0)
+        attempt = self.attempt or AuditAttempt(number=0)
         return replace(
             self,
             seed=UNDRAWN,
@@ -191,9 +195,9 @@ class AuditRequest:
         return replace(self, policy=policy, attempt=attempt)
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> ServiceAdditions:
         """What was added to what the audit file says, so that it can be repeated."""
-        return Turn(self.seed, self.attempt)
+        return ServiceAdditions(self.seed, self.attempt)
 
     @property
     def leave(self) -> frozenset[str]:
@@ -262,3 +266,119 @@ class AuditRequest:
         found |= {} if self.attempt is None else {"attempt": self.attempt.to_json()}
         found |= {} if self.declared is None else {"declared": dict(self.declared)}
         return found | {role: item for role, item in self.papers.items() if role != "policy"}
+
+
+def read_request(part: JsonPart) -> AuditRequest:
+    """Read what was asked. Raises ``RecordError`` for what is none."""
+    artifact = part.part("artifact")
+    name, version = artifact.name("name"), artifact.name("version")
+    return AuditRequest(
+        name=name,
+        version=version,
+        artifact=_artifact(artifact, name, version),
+        targets=part.list_of("target_specs", read_target),
+        datasets=part.list_of("datasets", _dataset),
+        policy=_policy(part.part("policy")),
+        audit_file=part.get("audit_file", str),
+        seed=part.get("seed", int),
+        budget=part.choice("budget", Budget),
+        only=part.texts("only"),
+        inputs=part.list_of("inputs", read_input_file),
+        tags=part.texts("tags"),
+        claims=part.mapping("claims"),
+        show_examples=part.get("show_examples", bool),
+        parent=_model(part, "parent", name, version),
+        reference=read_target(part.part("reference")) if part.value.get("reference") else None,
+        recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
+        shadows=_shadows(part.part("shadows")) if part.value.get("shadows") else None,
+        generator=_model(part, "generator", name, version),
+        documents=part.list_of("documents", _file) if part.value.get("documents") else (),
+        trust=_trust(part.part("trust")) if part.value.get("trust") else None,
+        disclosure=part.choice("disclosure", DisclosureMode)
+        if part.value.get("disclosure")
+        else None,
+        waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
+        attempt=read_service_additions(part).attempt,
+        declared=None if part.value.get("declared") is None else part.mapping("declared"),
+        **_papers(part),
+    )
+
+
+def read_service_additions(part: JsonPart) -> ServiceAdditions:
+    """Read what a service added to what it was asked. Raises ``RecordError`` for what is none."""
+    attempt = read_attempt(part.part("attempt")) if part.value.get("attempt") else None
+    return ServiceAdditions(part.get("seed", int), attempt)
+
+
+def read_attempt(part: JsonPart) -> AuditAttempt:
+    """Read which attempt it is. Raises ``RecordError`` for what is none."""
+    return AuditAttempt(
+        number=part.get("number", int),
+        sealed=part.maybe("sealed", bool) or False,
+        proof=part.maybe("proof", str),
+        policy=_policy(part.part("policy")) if part.value.get("policy") else None,
+        sets=part.texts("sets") if part.value.get("sets") else (),
+        held=part.texts("held") if part.value.get("held") else (),
+        by_data=part.maybe("by_data", bool) or False,
+    )
+
+
+def _papers(part: JsonPart) -> dict[str, str | None]:
+    roles = ("system", "risks", "baseline")
+    return {role: part.get(role, str) if part.value.get(role) else None for role in roles}
+
+
+def _artifact(part: JsonPart, name: str, version: str) -> Artifact | None:
+    files = part.list_of("files", _file)
+    return Artifact(name, version, files) if files else None
+
+
+def _model(part: JsonPart, role: str, name: str, version: str) -> Artifact | None:
+    if part.value.get(role) is None:
+        return None
+    files = part.part(role).list_of("files", _file)
+    return Artifact(f"{name} ({role})", version, files)
+
+
+def _shadows(part: JsonPart) -> ShadowsRef:
+    return ShadowsRef(
+        models=part.texts("models"),
+        inclusion=part.get("inclusion", str),
+        rows=part.texts("rows"),
+    )
+
+
+def _recipe(part: JsonPart) -> RecipeRef:
+    return RecipeRef(
+        digest=part.get("digest", str),
+        function=part.get("function", str),
+        dp_train=part.maybe("dp_train", str),
+        allowed=part.get("allowed", bool),
+        unsandboxed=part.maybe("unsandboxed", bool) or False,
+    )
+
+
+def _trust(part: JsonPart) -> TrustRef:
+    return TrustRef(part.get("name", str), part.get("version", int), part.get("digest", str))
+
+
+def _waiver(part: JsonPart) -> WaiverRef:
+    digest, waiver, key = (part.get(name, str) for name in ("digest", "waiver", "key"))
+    return WaiverRef(digest, waiver, key, part.get("file", str))
+
+
+def _file(part: JsonPart) -> FileDigest:
+    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+
+
+def read_input_file(part: JsonPart) -> InputFile:
+    """Return a file that an audit file names, as a request keeps it."""
+    return InputFile(part.get("path", str), _file(part))
+
+
+def _dataset(part: JsonPart) -> DatasetRef:
+    return DatasetRef(part.get("role", str), part.get("digest", str), part.get("rows", int))
+
+
+def _policy(part: JsonPart) -> PolicyRef:
+    return PolicyRef(part.name("name"), part.name("version"), part.get("digest", str))

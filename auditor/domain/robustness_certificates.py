@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Boxes:
+class PerturbationBoxes:
     """Everything that an attacker may turn some rows into, and how the target decided the rows.
 
     ``lower`` and ``upper`` are ``[n, ...]`` limits as the data holds rows; ``clean`` are the rows,
@@ -30,10 +30,11 @@ class Boxes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Nearest:
+class NearestMisclassification:
     """Where points begin that the target decides wrongly.
 
-    Below ``lower`` ``[n]`` (in units of ``Boxes.unit``, the largest over coordinates; infinite:
+    Below ``lower`` ``[n]`` (in units of ``PerturbationBoxes.unit``, the largest over coordinates;
+    infinite:
     nowhere in the box) there is none. ``crafted`` ``[n, k, ...]`` are candidates for such points,
     ``distance`` ``[n, k]`` away, infinite where there is none: only the target says which count.
     """
@@ -43,7 +44,7 @@ class Nearest:
     distance: Floats
 
 
-class Certifier(Protocol):
+class RobustnessCertifier(Protocol):
     """Proves from the artifact's own graph what no attack within a box can do."""
 
     @property
@@ -55,7 +56,7 @@ class Certifier(Protocol):
         """
         ...
 
-    def margins(self, boxes: Boxes) -> Mapping[str, Floats]:
+    def margins(self, boxes: PerturbationBoxes) -> Mapping[str, Floats]:
         """Return lower bounds ``[n]`` of the right class's lead over every other in each box.
 
         One a method (``interval``, ``crown``); above 0 the target decides rightly all over the
@@ -63,13 +64,13 @@ class Certifier(Protocol):
         """
         ...
 
-    def nearest(self, boxes: Boxes, *, steps: int) -> Nearest:
+    def nearest(self, boxes: PerturbationBoxes, *, steps: int) -> NearestMisclassification:
         """Search for the nearest points that are decided wrongly; at most ``steps`` a row."""
         ...
 
 
 NO_CERTIFIER = Gap(
-    reason=Reason.UNSUPPORTED,
+    reason=GapReason.UNSUPPORTED,
     detail="Nothing was opened that could prove bounds of the model.",
     cure="Open the artifact on a target of this machine.",
 )

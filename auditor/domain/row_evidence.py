@@ -27,7 +27,7 @@ class RowFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class ByRow:
+class RowEvidence:
     """What a check says of its evidence.
 
     ``each`` names the items whose first axis runs over ``ids`` (lists, and objects of lists, of
@@ -43,7 +43,9 @@ class ByRow:
     adds: Callable[[Evidence], Sequence[RowFigures]] | None = None
 
 
-def by_row(check: Check | type[Check]) -> ByRow:
-    """Return what a check says of its rows in a class variable ``by_row``; by default nothing."""
-    said: ByRow = getattr(check, "by_row", ByRow())
+def find_row_evidence(check: Check | type[Check]) -> RowEvidence:
+    """Return what a check says of its rows in a class variable ``find_row_evidence``; by default
+    nothing.
+    """
+    said: RowEvidence = getattr(check, "by_row", RowEvidence())
     return said

@@ -2,11 +2,11 @@
 
 from typing import Protocol, runtime_checkable
 
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Floats
 
 
-class Generator(Protocol):
+class RowGenerator(Protocol):
     """Makes rows of latent points; of points drawn from a standard normal law, likely rows.
 
     Whoever has a better idea of what rows look like (a network trained on public pictures) plugs it
@@ -24,7 +24,7 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class DifferentiableGenerator(Generator, Protocol):
+class DifferentiableGenerator(RowGenerator, Protocol):
     """A generator that attacks with gradients can climb through."""
 
     def pull(self, latents: Floats, slopes: Floats) -> Floats:
@@ -32,7 +32,7 @@ class DifferentiableGenerator(Generator, Protocol):
         ...
 
 
-class GivenGenerator(Generator, Protocol):
+class OwnerGenerator(RowGenerator, Protocol):
     """A generator of the owner's: a file that runs in a child process with limits.
 
     It is differentiable too, unless ``slopeless`` says why it is not. ``make`` and ``pull`` raise
@@ -51,7 +51,7 @@ class GivenGenerator(Generator, Protocol):
 
 
 NO_GENERATOR = Gap(
-    reason=Reason.NEEDS_GENERATOR,
+    reason=GapReason.NEEDS_GENERATOR,
     detail="The audit names no generator.",
     cure="Name an ONNX model from latent points to rows under generator in the audit file.",
 )

@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
 FEWEST = 3
@@ -24,7 +24,7 @@ class ShadowModels(Protocol):
     """
 
     @property
-    def include(self) -> Mapping[Role, Include]:
+    def include(self) -> Mapping[DatasetRole, Include]:
         """Which rows ``[k, rows]`` of a dataset each of the ``k`` models learnt from.
 
         Of a dataset that is not there, no model learnt any row.
@@ -61,17 +61,17 @@ class ShadowsRef:
         }
 
 
-def by_some(include: Include) -> Include:
+def rows_learnt_by_any(include: Include) -> Include:
     """Return which rows ``[n]`` some model learnt from."""
     return np.asarray(include.any(axis=0), dtype=np.bool_)
 
 
-def by_all(include: Include) -> Include:
+def rows_learnt_by_all(include: Include) -> Include:
     """Return which rows ``[n]`` every model learnt from."""
     return np.asarray(include.all(axis=0), dtype=np.bool_)
 
 
-def learnt(shadows: ShadowModels, role: Role, rows: int) -> Include:
+def decode_inclusion(shadows: ShadowModels, role: DatasetRole, rows: int) -> Include:
     """Return which of so many rows of a dataset each model learnt from, ``[k, rows]``."""
     known = shadows.include.get(role)
     if known is not None:
@@ -80,7 +80,7 @@ def learnt(shadows: ShadowModels, role: Role, rows: int) -> Include:
 
 
 NO_SHADOWS = Gap(
-    reason=Reason.NEEDS_SHADOWS,
+    reason=GapReason.NEEDS_SHADOWS,
     detail="The audit names no shadow models.",
     cure="Name models trained as this one, and which rows each learnt from, under shadows in the "
     "audit file.",

@@ -8,27 +8,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
-from auditor.domain.benches import NO_BENCH, Bench
+from auditor.domain.artifacts import Artifact, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.certificates import NO_CERTIFIER, Certifier
-from auditor.domain.companions import NO_CASCADE, Cascade, Companion
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.generators import NO_GENERATOR, GivenGenerator
-from auditor.domain.memories import Forgetful, Memory
-from auditor.domain.models import Model, Twin
-from auditor.domain.placements import Placement
-from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import NO_RECIPE, Recipe
-from auditor.domain.shadows import NO_SHADOWS, ShadowModels
-from auditor.domain.supplies import Supply
+from auditor.domain.checkpoint import AuditCheckpoint, NoCheckpoint
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.json import Json
+from auditor.domain.model_bench import NO_BENCH, ModelBench
+from auditor.domain.models import NO_CASCADE, CompanionModel, Model, ModelCascade, Twin
+from auditor.domain.operator_placement import OperatorPlacement
+from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, PrivacyClaimFile
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.robustness_certificates import NO_CERTIFIER, RobustnessCertifier
+from auditor.domain.row_generators import NO_GENERATOR, OwnerGenerator
+from auditor.domain.shadow_models import NO_SHADOWS, ShadowModels
+from auditor.domain.supply_chain import ModelSupply
 from auditor.domain.targets import LOGITS, TargetSpec
-from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
+from auditor.domain.tasks import ClassificationTask, Floats, InputSpace, RegressionTask, Task
+from auditor.domain.training_recipes import NO_RECIPE, TrainingRecipe
 
 
-class Progress(Protocol):
+class ProgressReporter(Protocol):
     """Where long work says how far it is; raises ``CancelledError`` when the user stopped it."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
@@ -37,33 +36,33 @@ class Progress(Protocol):
 
 
 NO_PLACEMENT = Gap(
-    reason=Reason.NEEDS_MODEL,
+    reason=GapReason.NEEDS_MODEL,
     detail="No model was opened, so nothing was placed.",
     cure="Look at why the model could not be opened.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class CheckShard:
     """A part of a check that can run alone: part ``index`` of ``count``."""
 
     index: int = 0
     count: int = 1
 
 
-def derive_seed(audit_seed: int, check: str, shard: Shard) -> int:
+def derive_seed(audit_seed: int, check: str, shard: CheckShard) -> int:
     """Return a check's seed: the first 8 bytes of SHA-256(audit seed, check id, shard)."""
     text = f"{audit_seed}\n{check}\n{shard.index}/{shard.count}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 11
 
 
-def permutation(audit_seed: int, rows: int) -> NDArray[np.int64]:
+def seeded_permutation(audit_seed: int, rows: int) -> NDArray[np.int64]:
     """Return the one seeded permutation of an audit, whose prefixes all checks take."""
-    generator = np.random.default_rng(derive_seed(audit_seed, "permutation", Shard()))
+    generator = np.random.default_rng(derive_seed(audit_seed, "permutation", CheckShard()))
     return generator.permutation(rows).astype(np.int64)
 
 
-def silent(done: int, total: int, note: str = "") -> None:
+def report_nothing(done: int, total: int, note: str = "") -> None:
     """Report to nobody."""
 
 
@@ -89,54 +88,54 @@ class Subject:
     """
 
     artifact: Artifact | None
-    structure: Structure | Gap
+    structure: ModelStructure | Gap
     signature: SignatureMaterial
     model: Model | Gap
     twin: Twin | Gap
     task: Task
     space: InputSpace | Gap
-    datasets: Mapping[Role, Dataset]
+    datasets: Mapping[DatasetRole, Dataset]
     audit_seed: int
     seed: int
     budget: Budget
-    certifier: Certifier | Gap = NO_CERTIFIER
-    bench: Bench | Gap = NO_BENCH
-    placement: Placement | Gap = NO_PLACEMENT
-    reference: Companion = field(default_factory=Companion)
-    parent: Companion = field(default_factory=Companion)
-    cascade: Cascade | Gap = NO_CASCADE
+    certifier: RobustnessCertifier | Gap = NO_CERTIFIER
+    bench: ModelBench | Gap = NO_BENCH
+    placement: OperatorPlacement | Gap = NO_PLACEMENT
+    reference: CompanionModel = field(default_factory=CompanionModel)
+    parent: CompanionModel = field(default_factory=CompanionModel)
+    cascade: ModelCascade | Gap = NO_CASCADE
     target: TargetSpec = field(default_factory=lambda: TargetSpec("unnamed"))
-    recipe: Recipe | Gap = NO_RECIPE
+    recipe: TrainingRecipe | Gap = NO_RECIPE
     shadows: ShadowModels | Gap = NO_SHADOWS
-    generator: GivenGenerator | Gap = NO_GENERATOR
+    generator: OwnerGenerator | Gap = NO_GENERATOR
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    privacy_claim: StatedClaim | Gap = NO_PRIVACY_CLAIM
-    supply: Supply = field(default_factory=Supply)
+    privacy_claim: PrivacyClaimFile | Gap = NO_PRIVACY_CLAIM
+    supply: ModelSupply = field(default_factory=ModelSupply)
     show_examples: bool = False
-    progress: Progress = silent
-    clean: dict[Role, Floats] = field(default_factory=dict)
-    logits: dict[Role, Floats] = field(default_factory=dict)
-    memory: Memory = field(default_factory=Forgetful)
+    progress: ProgressReporter = report_nothing
+    clean: dict[DatasetRole, Floats] = field(default_factory=dict)
+    logits: dict[DatasetRole, Floats] = field(default_factory=dict)
+    memory: AuditCheckpoint = field(default_factory=NoCheckpoint)
 
     @property
     def predictions_only(self) -> bool:
         """Whether there is no model to ask: neither a file nor an endpoint that serves one."""
         return self.artifact is None and not self.target.endpoints
 
-    def sample(self, role: Role, count: int) -> NDArray[np.int64]:
+    def sample(self, role: DatasetRole, count: int) -> NDArray[np.int64]:
         """Return the first ``count`` row numbers of the audit's permutation of a dataset.
 
         Where copies weigh, one row stands for its copies.
         """
         data = self.datasets[role]
-        order = permutation(self.audit_seed, data.rows)
+        order = seeded_permutation(self.audit_seed, data.rows)
         if data.copies is not None:
             _, first = np.unique(data.copies[order], return_index=True)
             order = order[np.sort(first)]
         return order[:count]
 
-    def probabilities(self, role: Role) -> Floats:
+    def probabilities(self, role: DatasetRole) -> Floats:
         """Return ``[n, classes]`` probabilities of a whole dataset, asking the target once.
 
         In a predictions-only audit the scores that the file brought are returned. Raises
@@ -144,7 +143,7 @@ class Subject:
         """
         return self.scores(role)[0]
 
-    def scores(self, role: Role) -> tuple[Floats, Floats | None]:
+    def scores(self, role: DatasetRole) -> tuple[Floats, Floats | None]:
         """Return what ``probabilities`` does, and the logits ``[n, classes]`` they were made of.
 
         There are none where the target answers with probabilities, or where nothing was asked.
@@ -163,7 +162,7 @@ class Subject:
         """Return the same audit of another model: nothing that this one said is remembered."""
         return replace(self, model=model, twin=twin, clean={}, logits={})
 
-    def remember(self, role: Role, scores: Floats) -> None:
+    def remember(self, role: DatasetRole, scores: Floats) -> None:
         """Keep what the model just said of a whole dataset, unless that is known already."""
         if isinstance(self.model, Gap) or not self.model.deterministic or role in self.clean:
             return
@@ -171,7 +170,7 @@ class Subject:
         if self._says_logits:
             self.logits[role] = scores
 
-    def decisions(self, role: Role) -> NDArray[np.int64]:
+    def decisions(self, role: DatasetRole) -> NDArray[np.int64]:
         """Return the class ``[n]`` that each row of a dataset was given.
 
         In a predictions-only audit those that the file brought, if it did. Raises ``TypeError``
@@ -180,29 +179,29 @@ class Subject:
         given = self.datasets[role].decisions
         if self.predictions_only and given is not None:
             return given
-        if not isinstance(self.task, Classification):
+        if not isinstance(self.task, ClassificationTask):
             message = "decisions are those of a classification"
             raise TypeError(message)
         return self.task.decide(self.probabilities(role))
 
-    def right(self, role: Role) -> NDArray[np.bool_]:
+    def right(self, role: DatasetRole) -> NDArray[np.bool_]:
         """Return which rows ``[n]`` of a dataset were answered rightly.
 
         That is the decision for the label, or a number within the tolerance of the truth; where
         the truth has not come, nothing is right. Raises ``TypeError`` where a dataset has none.
         """
         data, task = self.datasets[role], self.task
-        if isinstance(task, Classification) and data.labels is not None:
+        if isinstance(task, ClassificationTask) and data.labels is not None:
             decided: NDArray[np.bool_] = self.decisions(role) == data.labels
             return decided
-        if isinstance(task, Regression) and data.targets is not None:
+        if isinstance(task, RegressionTask) and data.targets is not None:
             missed = np.abs(self.probabilities(role)[:, 0] - data.targets)
             near: NDArray[np.bool_] = missed <= task.tolerance
             return near
         message = "there are no labels, and no truth of a regression"
         raise TypeError(message)
 
-    def labels_only(self, role: Role) -> bool:
+    def labels_only(self, role: DatasetRole) -> bool:
         """Whether what the model says of a dataset is decisions, and no scores."""
         if isinstance(self.model, Gap):
             known = self.datasets.get(role)
@@ -223,7 +222,7 @@ class Subject:
             # Scores from a file never stand in for a model that could not be asked.
             return dataset.scores, None
         given, task = dataset.decisions, self.task
-        if self.predictions_only and given is not None and isinstance(task, Classification):
+        if self.predictions_only and given is not None and isinstance(task, ClassificationTask):
             return np.eye(len(task.classes))[given], None
         message = "there is neither a model nor scores in the data"
         raise TypeError(message)

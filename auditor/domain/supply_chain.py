@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import cast
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 
 PREFIX = "sha256:"
 
 
-class Part(StrEnum):
+class SupplyPart(StrEnum):
     """What a file is to the model. The datasets bear the names of their roles."""
 
     MODEL = "model"
@@ -23,17 +23,19 @@ class Part(StrEnum):
     PRODUCTION = "production"
 
 
-DATASETS = frozenset({Part.TRAINING, Part.EVALUATION, Part.REFERENCE, Part.PRODUCTION})
+DATASETS = frozenset(
+    {SupplyPart.TRAINING, SupplyPart.EVALUATION, SupplyPart.REFERENCE, SupplyPart.PRODUCTION}
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SupplyItem:
     """One thing that the audit had in its hands: what it is, its name, its hexadecimal SHA-256.
 
     ``name`` is empty for the one digest of several files together.
     """
 
-    part: Part
+    part: SupplyPart
     name: str
     sha256: str
 
@@ -42,16 +44,18 @@ class Given:
         return {"part": self.part.value, "name": self.name, "sha256": self.sha256}
 
 
-def read_given(said: Mapping[str, Json]) -> Given:
+def read_supply_item(said: Mapping[str, Json]) -> SupplyItem:
     """Return a given thing from its evidence form."""
     told = cast("Mapping[str, str]", said)
-    return Given(Part(told["part"]), told["name"], told["sha256"])
+    return SupplyItem(SupplyPart(told["part"]), told["name"], told["sha256"])
 
 
-def given_files(part: Part, files: tuple[FileDigest, ...], whole: str) -> tuple[Given, ...]:
+def list_supply_items(
+    part: SupplyPart, files: tuple[FileDigest, ...], whole: str
+) -> tuple[SupplyItem, ...]:
     """Return the files of one part, and their one digest (``sha256:...``) together."""
-    each = tuple(Given(part, item.name, item.sha256) for item in files)
-    return (*each, Given(part, "", whole.removeprefix(PREFIX)))
+    each = tuple(SupplyItem(part, item.name, item.sha256) for item in files)
+    return (*each, SupplyItem(part, "", whole.removeprefix(PREFIX)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class SupplyDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class ModelSupply:
     """The documents that came with a model, and all that was given that they may speak of."""
 
     documents: tuple[SupplyDocument, ...] = ()
-    given: tuple[Given, ...] = ()
+    given: tuple[SupplyItem, ...] = ()

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 
-from auditor.domain.endpoints import Encoding, EndpointSpec, Protocol
-from auditor.domain.json_parts import Part
-from auditor.domain.targets import CascadeSpec, TargetSpec
+from auditor.domain.json import JsonPart
+from auditor.domain.targets import (
+    CascadeSpec,
+    EndpointProtocol,
+    EndpointSpec,
+    TargetSpec,
+    TensorEncoding,
+)
 
 
-def read_target(part: Part) -> TargetSpec:
+def read_target(part: JsonPart) -> TargetSpec:
     """Read a target as declared; a field that an older record lacks has its default."""
     return TargetSpec(
         name=part.name("name"),
@@ -32,7 +37,7 @@ def read_target(part: Part) -> TargetSpec:
     )
 
 
-def _cascade(part: Part) -> CascadeSpec:
+def _cascade(part: JsonPart) -> CascadeSpec:
     return CascadeSpec(
         edge=read_target(part.part("edge")),
         cloud=read_target(part.part("cloud")),
@@ -40,13 +45,13 @@ def _cascade(part: Part) -> CascadeSpec:
     )
 
 
-def _endpoint(part: Part) -> EndpointSpec:
+def _endpoint(part: JsonPart) -> EndpointSpec:
     return EndpointSpec(
         url=part.get("url", str),
-        protocol=part.choice("protocol", Protocol),
+        protocol=part.choice("protocol", EndpointProtocol),
         model=part.get("model", str),
         model_version=part.get("model_version", str),
-        encoding=part.choice("encoding", Encoding),
+        encoding=part.choice("encoding", TensorEncoding),
         headers=_texts(part, "headers"),
         ca=part.maybe("ca", str),
         rows_at=part.get("rows_at", str),
@@ -62,14 +67,14 @@ def _endpoint(part: Part) -> EndpointSpec:
     )
 
 
-def _texts(part: Part, name: str) -> Mapping[str, str]:
+def _texts(part: JsonPart, name: str) -> Mapping[str, str]:
     if part.value.get(name) is None:
         return {}
     inner = part.part(name)
     return {key: inner.get(key, str) for key in inner.value}
 
 
-def _counts(part: Part, name: str) -> Mapping[str, int]:
+def _counts(part: JsonPart, name: str) -> Mapping[str, int]:
     if part.value.get(name) is None:
         return {}
     inner = part.part(name)

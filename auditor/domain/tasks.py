@@ -6,13 +6,13 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.relations import Relation
+from auditor.domain.feature_relations import ColumnRelation
 
 Floats = NDArray[np.float64]
 Array = NDArray[np.generic]
 
 
-class Output(StrEnum):
+class ScoreKind(StrEnum):
     """What a model's scores are."""
 
     AUTO = "auto"
@@ -21,7 +21,7 @@ class Output(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class ClassificationTask:
     """One label out of ``classes`` for each row.
 
     ``positive`` and ``favourable`` are members of ``classes``; scores are ``[n, classes]``, a
@@ -36,7 +36,7 @@ class Classification:
     positive: str
     favourable: str
     threshold: float = 0.5
-    output: Output = Output.AUTO
+    output: ScoreKind = ScoreKind.AUTO
     costs: tuple[tuple[float, ...], ...] = ()
     reject: str | None = None
     origin: str = field(default="", compare=False)
@@ -63,18 +63,18 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class Regression:
+class RegressionTask:
     """A number for each row; an error beyond ``tolerance``, in its own unit, counts as wrong."""
 
     tolerance: float
 
 
-Task = Classification | Regression
+Task = ClassificationTask | RegressionTask
 
 
-def class_names(task: Task) -> tuple[str, ...]:
+def get_class_names(task: Task) -> tuple[str, ...]:
     """Return the classes that a task decides between; none of a regression."""
-    return task.classes if isinstance(task, Classification) else ()
+    return task.classes if isinstance(task, ClassificationTask) else ()
 
 
 class FeatureKind(StrEnum):
@@ -86,7 +86,7 @@ class FeatureKind(StrEnum):
     CATEGORICAL = "categorical"
 
 
-class Direction(StrEnum):
+class FeatureDirection(StrEnum):
     """The only way in which an attacker can move a feature."""
 
     INCREASE = "increase"
@@ -94,7 +94,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
+class InputFeature:
     """One column of a tabular input.
 
     ``low`` and ``high`` bound it (both inclusive); ``categories`` are the codes it may take;
@@ -111,7 +111,7 @@ class Feature:
     nullable: bool = False
     immutable: bool = False
     one_hot: str | None = None
-    direction: Direction | None = None
+    direction: FeatureDirection | None = None
     cost: float = 1.0
 
 
@@ -130,8 +130,8 @@ class InputSpace:
     high: Floats
     quantum: Floats
     mutable: NDArray[np.bool_]
-    features: tuple[Feature, ...] = field(default=())
-    relations: tuple[Relation, ...] = field(default=())
+    features: tuple[InputFeature, ...] = field(default=())
+    relations: tuple[ColumnRelation, ...] = field(default=())
 
     @property
     def width(self) -> Floats:

@@ -8,7 +8,7 @@ MOST_TEXT = 20_000
 """Characters of a text that people read: a description, a reason."""
 
 
-def too_long(text: str, most: int = MOST_NAME) -> str:
+def explain_too_long(text: str, most: int = MOST_NAME) -> str:
     """Say that a text is longer than it may be; nothing where it is not."""
     if len(text) <= most:
         return ""

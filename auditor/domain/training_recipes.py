@@ -8,13 +8,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class RetrainingTask:
     """One retraining: ``[n, ...]`` rows with the classes ``[n]`` to learn, and a seed."""
 
     inputs: Array
@@ -22,7 +22,7 @@ class Lesson:
     seed: int
 
 
-class Recipe(Protocol):
+class TrainingRecipe(Protocol):
     """Trains as the artifact was trained. It is code of the owner's, and runs in a child process
     with limits, only where the audit file gives leave.
     """
@@ -32,7 +32,7 @@ class Recipe(Protocol):
         """The digest of the code, ``sha256:…``."""
         ...
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         """Train once, and return the ``[n, classes]`` probabilities of each array that is asked.
 
         Raises ``RecipeError`` where the code fails, takes too long or answers in another shape.
@@ -41,10 +41,10 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
-class Attended(Protocol):
+class HeartbeatRecipe(Protocol):
     """A recipe that says that it is still at work."""
 
-    def attended(self, pulse: Callable[[], None]) -> Recipe:
+    def attended(self, pulse: Callable[[], None]) -> TrainingRecipe:
         """Return the recipe, which calls ``pulse`` about every second while its code works.
 
         Whatever that raises ends the code.
@@ -89,17 +89,17 @@ class RecipeSource:
 
 
 NO_RECIPE = Gap(
-    reason=Reason.NEEDS_RECIPE,
+    reason=GapReason.NEEDS_RECIPE,
     detail="The audit names no recipe, so that nothing can be trained again.",
     cure="Name a function train(X, y, seed) under recipe in the audit file, with allow: true.",
 )
 NO_LEAVE_TO_TRAIN = Gap(
-    reason=Reason.NEEDS_RECIPE,
+    reason=GapReason.NEEDS_RECIPE,
     detail="The audit names a recipe and gives no leave to run it, so that its code was not run.",
     cure="Read the code, and set recipe.allow: true in the audit file.",
 )
 NO_SANDBOX = Gap(
-    reason=Reason.NEEDS_RECIPE,
+    reason=GapReason.NEEDS_RECIPE,
     detail="Bubblewrap does not work on this machine, and outside it the code of the recipe could "
     "read every file that you can, so that it was not run.",
     cure="Install bubblewrap; or read the code, and set recipe.allow: unsandboxed in the audit "

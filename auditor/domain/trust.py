@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from auditor.domain.canonical import Json, JsonObject
+from auditor.domain.json import Json, JsonObject
 
 
-class Standing(StrEnum):
+class TrustPolicyStatus(StrEnum):
     """How a trust policy stands to those of its name that were accepted before on this machine.
 
     ``UNKNOWN``: none was. ``NEWER``, ``OLDER``: another version was accepted last. ``CHANGED``: its
@@ -35,7 +35,7 @@ class TrustRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class ModelBinding:
     """A model's name and version, and the artifact that was registered first under them."""
 
     name: str
@@ -53,14 +53,14 @@ class Binding:
         }
 
 
-def read_binding(said: JsonObject) -> Binding:
+def read_model_binding(said: JsonObject) -> ModelBinding:
     """Return a binding from its evidence form."""
     told = cast("dict[str, str]", said)
-    return Binding(told["name"], told["version"], told["digest"], told["registered"])
+    return ModelBinding(told["name"], told["version"], told["digest"], told["registered"])
 
 
 @dataclass(frozen=True, slots=True)
-class TrustGiven:
+class TrustContext:
     """A trust policy as an audit names it: its document, and when and how it was looked at.
 
     ``moment`` (UTC, RFC 3339) is when keys and certificates had to be valid; without one nobody is
@@ -69,7 +69,7 @@ class TrustGiven:
 
     document: JsonObject
     moment: str | None = None
-    standing: Standing = Standing.UNKNOWN
+    standing: TrustPolicyStatus = TrustPolicyStatus.UNKNOWN
     tags: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
@@ -82,20 +82,20 @@ class TrustGiven:
         }
 
 
-def read_trust_given(said: JsonObject) -> TrustGiven:
+def read_trust_context(said: JsonObject) -> TrustContext:
     """Return what was given from its evidence form."""
     policy = cast("JsonObject", said["policy"])
     moment = cast("str | None", said["moment"])
     tags = tuple(cast("list[str]", said["tags"]))
-    return TrustGiven(policy, moment, Standing(str(said["standing"])), tags)
+    return TrustContext(policy, moment, TrustPolicyStatus(str(said["standing"])), tags)
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredTrustState:
     """What a store knows of an audit: what binds its model, and how its trust policy stands."""
 
-    bindings: tuple[Binding, ...] = ()
-    standing: Standing = Standing.UNKNOWN
+    bindings: tuple[ModelBinding, ...] = ()
+    standing: TrustPolicyStatus = TrustPolicyStatus.UNKNOWN
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent."""
@@ -105,7 +105,9 @@ class Remembered:
         }
 
 
-def read_remembered(said: JsonObject) -> Remembered:
+def read_trust_state(said: JsonObject) -> StoredTrustState:
     """Return what is remembered from the form that is sent."""
     told = cast("list[JsonObject]", said["bindings"])
-    return Remembered(tuple(map(read_binding, told)), Standing(str(said["standing"])))
+    return StoredTrustState(
+        tuple(map(read_model_binding, told)), TrustPolicyStatus(str(said["standing"]))
+    )

@@ -16,7 +16,7 @@ class StepResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class VerificationStep:
     """One step of a verification; ``detail`` names the thing that it is about."""
 
     name: str
@@ -24,7 +24,7 @@ class Step:
     detail: str
 
     @classmethod
-    def of(cls, name: str, mistakes: Iterable[str], detail: str) -> "Step":
+    def of(cls, name: str, mistakes: Iterable[str], detail: str) -> "VerificationStep":
         """Make a step that holds when there are no mistakes, and else lists them."""
         found = tuple(mistakes)
         if found:
@@ -32,7 +32,7 @@ class Step:
         return cls(name, StepResult.HOLDS, detail)
 
 
-def all_hold(steps: Iterable[Step]) -> bool:
+def all_hold(steps: Iterable[VerificationStep]) -> bool:
     """Whether something was checked and nothing failed; silence is not success.
 
     What cannot be checked because rows are withheld does not hold.

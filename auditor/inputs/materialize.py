@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.requests import InputFile
 from auditor.errors import RecordError
 
@@ -21,7 +21,7 @@ READ_ONLY = 0o400
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class MaterializedInputs:
     """Input files laid out in a folder of their own, found by their path as written."""
 
     places: Mapping[str, Path]
@@ -36,7 +36,9 @@ class Laid:
         return self.places[written]
 
 
-def lay_out(inputs: Sequence[InputFile], fetch: FindInput, folder: Path) -> Laid:
+def materialize_inputs(
+    inputs: Sequence[InputFile], fetch: FindInput, folder: Path
+) -> MaterializedInputs:
     """Write the files of a request below ``folder``, each path as written in a place of its own.
 
     What lies in a file is copied a part at a time, and is to be read only.
@@ -50,7 +52,7 @@ def lay_out(inputs: Sequence[InputFile], fetch: FindInput, folder: Path) -> Laid
         for item in files:
             _write(item, base, fetch)
         places[written] = _place(written, base, files)
-    return Laid(places)
+    return MaterializedInputs(places)
 
 
 def _write(item: InputFile, base: Path, fetch: FindInput) -> None:
@@ -71,7 +73,7 @@ def _write(item: InputFile, base: Path, fetch: FindInput) -> None:
 
 def _digest(found: bytes | Path) -> str:
     if isinstance(found, bytes):
-        return digest(found)
+        return compute_digest(found)
     with found.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 

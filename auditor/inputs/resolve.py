@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from auditor.documents import Document, Place, lines_of
+from auditor._yaml import Place, YamlDocument, locate_json_lines
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.nearest import near_by
+from auditor.domain.name_suggestions import suggest_near_names
 from auditor.domain.policies import Policy
 from auditor.errors import AuditFileError, InvalidInputError, PolicyMissingError
 
@@ -15,13 +15,13 @@ Locate: TypeAlias = Callable[[str], Path]
 MEND = "Mend the path; it is relative to the audit file."
 
 
-def setting(file: AuditFile, *place: str | int) -> str:
+def locate_setting(file: AuditFile, *place: str | int) -> str:
     """Say ``file:line: setting`` of a setting, at the line of the nearest part that it has."""
-    where = Document(file.source, {}, lines_of(file.raw)).where(place)
+    where = YamlDocument(file.source, {}, locate_json_lines(file.raw)).where(place)
     return f"{where}: {'.'.join(map(str, place))}"
 
 
-def there(  # noqa: PLR0913 -- what is named, where, and what to say where it is not
+def resolve_setting_path(  # noqa: PLR0913 -- what is named, where, and what to say where it is not
     file: AuditFile,
     place: Place,
     written: str,
@@ -42,10 +42,10 @@ def there(  # noqa: PLR0913 -- what is named, where, and what to say where it is
         problem = "is no plain file"
     else:
         problem = f"does not exist (looked for {path.absolute()}){_beside(path)}"
-    raise error(f"{setting(file, *place)}: {written} {problem}", cure=cure)
+    raise error(f"{locate_setting(file, *place)}: {written} {problem}", cure=cure)
 
 
-def policy_of(file: AuditFile, load: Callable[[str], Policy], *, own: bool) -> Policy:
+def load_audit_policy(file: AuditFile, load: Callable[[str], Policy], *, own: bool) -> Policy:
     """Load an audit file's policy; where it is its ``own``, that there is none is told at its line.
 
     Raises ``PolicyError``.
@@ -55,7 +55,7 @@ def policy_of(file: AuditFile, load: Callable[[str], Policy], *, own: bool) -> P
     except PolicyMissingError as error:
         if not own:
             raise
-        problem = f"{setting(file, 'policy')}: {error.problem}"
+        problem = f"{locate_setting(file, 'policy')}: {error.problem}"
         raise PolicyMissingError(problem, cure=error.cure) from None
 
 
@@ -74,4 +74,4 @@ def _beside(path: Path) -> str:
         names = sorted(item.name for item in path.parent.iterdir())
     except OSError:
         return ""
-    return near_by(path.name, names)
+    return suggest_near_names(path.name, names)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditor.documents import Document, read_document
-from auditor.domain.places import Line, PlacedFile, Places
+from auditor._yaml import YamlDocument, read_yaml_document
+from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
 from auditor.errors import AuditFileError, PolicyError
 
 DEEPEST = 2
@@ -15,7 +15,7 @@ BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 UNREADABLE = re.compile("[\\\\\ud800-\udfff]")
 
 
-def places_of(audit_file: Path, raw: bytes, policy: Path | None) -> Places:
+def find_source_locations(audit_file: Path, raw: bytes, policy: Path | None) -> SourceLocations:
     """Return where both files stand, from the root of the repository that the audit file is in.
 
     That is the nearest folder above it with a ``.git``, else the working directory, if the file
@@ -23,8 +23,8 @@ def places_of(audit_file: Path, raw: bytes, policy: Path | None) -> Places:
     alone, and such a policy has no place: no record names a path of the machine it was made on.
     """
     path = audit_file.resolve()
-    root = repository_root(path)
-    document = read_document(raw, path.name, AuditFileError)
+    root = find_repository_root(path)
+    document = read_yaml_document(raw, path.name, AuditFileError)
     lines = {
         ".".join(map(str, place)): number
         for place, number in document.lines.items()
@@ -32,10 +32,10 @@ def places_of(audit_file: Path, raw: bytes, policy: Path | None) -> Places:
     }
     written = _from(root, path) or _readable(path.name)
     placed = _placed(written, raw, 1, lines)
-    return Places(placed, None if policy is None else place_policy(policy, root))
+    return SourceLocations(placed, None if policy is None else locate_policy(policy, root))
 
 
-def place_policy(policy: Path, root: Path | None) -> PlacedFile | None:
+def locate_policy(policy: Path, root: Path | None) -> SourceFile | None:
     """Return where a policy and each of its rules stand; ``None`` where it is not below ``root``.
 
     Rules that it has of another policy stand where it says so.
@@ -45,11 +45,11 @@ def place_policy(policy: Path, root: Path | None) -> PlacedFile | None:
     if written is None:
         return None
     raw = path.read_bytes()
-    document = read_document(raw, path.name, PolicyError)
+    document = read_yaml_document(raw, path.name, PolicyError)
     return _placed(written, raw, document.lines.get(("extends",), 1), _rules(document))
 
 
-def repository_root(path: Path) -> Path | None:
+def find_repository_root(path: Path) -> Path | None:
     """Return the root that paths are written from, or ``None`` where a file is in no such."""
     found = next((folder for folder in path.parents if (folder / ".git").exists()), None)
     here = Path.cwd().resolve()
@@ -68,7 +68,7 @@ def _readable(written: str) -> str:
     return UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", written)
 
 
-def _rules(document: Document) -> Mapping[str, int]:
+def _rules(document: YamlDocument) -> Mapping[str, int]:
     rules = document.content.get("rules")
     listed = rules if isinstance(rules, list) else []
     return {
@@ -78,7 +78,7 @@ def _rules(document: Document) -> Mapping[str, int]:
     }
 
 
-def _placed(path: str, raw: bytes, first: int, numbers: Mapping[str, int]) -> PlacedFile:
+def _placed(path: str, raw: bytes, first: int, numbers: Mapping[str, int]) -> SourceFile:
     widths = [len(line) for line in BREAK.split(raw.decode("utf-8"))]
-    lines = {name: Line(number, widths[number - 1]) for name, number in numbers.items()}
-    return PlacedFile(path, Line(first, widths[first - 1]), lines)
+    lines = {name: SourceLine(number, widths[number - 1]) for name, number in numbers.items()}
+    return SourceFile(path, SourceLine(first, widths[first - 1]), lines)

@@ -7,7 +7,7 @@ import numpy as np
 
 from auditor.domain.tasks import Floats
 from auditor.errors import TwinError
-from auditor.twins.heads import Finish
+from auditor.onnx.output_heads import LogitTransform
 
 TIE = 1e-5
 """Leads below this may vanish where a target turns scores into probabilities in float32."""
@@ -17,7 +17,7 @@ CURE = "Judge by evasion.linf or evasion.linf_query what attacks find."
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ScoreRule:
     """How scores decide: by the largest, or of two classes by a threshold of the positive one.
 
     ``positive`` is its column, -1 where there are more than two classes.
@@ -33,16 +33,18 @@ class Rule:
         return TIE + RESOLUTION / (share * (1 - share))
 
 
-def check_rule(finish: Finish, rule: Rule) -> None:
+def check_score_rule(finish: LogitTransform, rule: ScoreRule) -> None:
     """Raise ``TwinError`` where decisions are no linear functions of scores."""
-    if finish is Finish.LOG_SIGMOID and rule.positive < 0:
+    if finish is LogitTransform.LOG_SIGMOID and rule.positive < 0:
         # Where several sigmoids round to 1, the first class wins whatever the logits say.
         raise TwinError("the scores are sigmoids of their own, one a class", cure=CURE)
     if rule.positive >= 0 and not 0 < rule.threshold < 1:
         raise TwinError(f"a threshold of {rule.threshold:g} decides nothing", cure=CURE)
 
 
-def leads(finish: Finish, rule: Rule, label: int, width: int) -> tuple[Floats, Floats]:
+def margin_forms(
+    finish: LogitTransform, rule: ScoreRule, label: int, width: int
+) -> tuple[Floats, Floats]:
     """Return the leads ``[k, width]`` of a class over the others, and their shifts ``[k]``.
 
     ``width`` scores are those from which ``finish`` makes logits; a single one speaks of the
@@ -54,12 +56,16 @@ def leads(finish: Finish, rule: Rule, label: int, width: int) -> tuple[Floats, F
         functions[:, label] = 1.0
         return functions, np.zeros(len(others))
     function = np.zeros((1, width))
-    logits = finish in {Finish.AS_IS, Finish.LOG_SIGMOID, Finish.BINARY_AS_IS}
+    logits = finish in {
+        LogitTransform.AS_IS,
+        LogitTransform.LOG_SIGMOID,
+        LogitTransform.BINARY_AS_IS,
+    }
     odds = math.log(rule.threshold) - math.log1p(-rule.threshold)
     limit = odds if logits else rule.threshold
     if width > 1:
         function[0, rule.positive] = 1.0
-        if finish is Finish.AS_IS:
+        if finish is LogitTransform.AS_IS:
             function[0, 1 - rule.positive] = -1.0
     elif rule.positive == 1:
         function[0, 0] = 1.0
@@ -70,18 +76,18 @@ def leads(finish: Finish, rule: Rule, label: int, width: int) -> tuple[Floats, F
     return side * function, np.array([-side * limit])
 
 
-def probabilities_of(scores: Floats, finish: Finish) -> Floats:
+def probabilities_of(scores: Floats, finish: LogitTransform) -> Floats:
     """Return the probabilities ``[n, classes]`` that scores stand for, in float64."""
     match finish:
-        case Finish.LOG:
+        case LogitTransform.LOG:
             return scores
-        case Finish.BINARY_LOG_ODDS:
+        case LogitTransform.BINARY_LOG_ODDS:
             return np.hstack([1 - scores, scores])
-        case Finish.BINARY_AS_IS:
+        case LogitTransform.BINARY_AS_IS:
             return _softmax(np.hstack([np.zeros_like(scores), scores]))
-        case Finish.LOG_SIGMOID:
+        case LogitTransform.LOG_SIGMOID:
             return np.exp(-np.logaddexp(0.0, -scores))
-        case Finish.AS_IS:
+        case LogitTransform.AS_IS:
             return _softmax(scores)
 
 

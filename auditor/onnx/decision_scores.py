@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.errors import TwinError
-from auditor.twins.graphs import Attributes, Graph, Node
-from auditor.twins.heads import FLOATS, ML, Finish, Head
-from auditor.twins.leads import CURE
+from auditor.onnx.decision_margins import CURE
+from auditor.onnx.graph import GraphNode, NodeAttributes, OnnxGraph
+from auditor.onnx.output_heads import FLOATS, ML, LogitTransform, OutputHead
 
 PASSING = frozenset({"Identity", "ZipMap"})
 RESHAPING = frozenset({"Squeeze", "Unsqueeze", "Reshape", "Flatten"})
 
 
-def find_scores(graph: Graph, interface: Interface) -> Head:
+def find_scores(graph: OnnxGraph, interface: ModelInterface) -> OutputHead:
     """Return the value whose order, or whose place beside a limit, decides a row.
 
     Unlike a twin's head it is never put through a logarithm: bounds need it as it is. Raises
@@ -23,9 +23,9 @@ def find_scores(graph: Graph, interface: Interface) -> Head:
     value = _skip(graph, interface.output)
     match interface.scores:
         case "logits":
-            return Head(graph, value, Finish.AS_IS)
+            return OutputHead(graph, value, LogitTransform.AS_IS)
         case "binary_logit":
-            return Head(graph, value, Finish.BINARY_AS_IS)
+            return OutputHead(graph, value, LogitTransform.BINARY_AS_IS)
         case "binary_probability":
             return _binary(graph, value)
         case "probabilities" | "zipmap":
@@ -33,42 +33,50 @@ def find_scores(graph: Graph, interface: Interface) -> Head:
     raise TwinError("the model gives no scores of classes", cure=CURE)
 
 
-def _binary(graph: Graph, value: str) -> Head:
+def _binary(graph: OnnxGraph, value: str) -> OutputHead:
     inner = value
     node = graph.producer(inner)
     while node is not None and node.operator in RESHAPING:
         inner = _skip(graph, node.inputs[0])
         node = graph.producer(inner)
     if node is not None and node.operator == "Sigmoid":
-        return Head(graph, node.inputs[0], Finish.BINARY_AS_IS)
-    return Head(graph, value, Finish.BINARY_LOG_ODDS)
+        return OutputHead(graph, node.inputs[0], LogitTransform.BINARY_AS_IS)
+    return OutputHead(graph, value, LogitTransform.BINARY_LOG_ODDS)
 
 
-def _several(graph: Graph, value: str) -> Head:
+def _several(graph: OnnxGraph, value: str) -> OutputHead:
     node = graph.producer(value)
     if node is None:
-        return Head(graph, value, Finish.LOG)
+        return OutputHead(graph, value, LogitTransform.LOG)
     if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
-        return Head(graph, node.inputs[0], Finish.AS_IS)
+        return OutputHead(graph, node.inputs[0], LogitTransform.AS_IS)
     if node.operator == "Sigmoid":
-        return Head(graph, node.inputs[0], Finish.LOG_SIGMOID)
+        return OutputHead(graph, node.inputs[0], LogitTransform.LOG_SIGMOID)
     if node.domain == ML and node.operator == "LinearClassifier":
         return _linear(graph, node)
     positive = _complement(graph, node)
-    return Head(graph, value, Finish.LOG) if positive is None else _binary(graph, positive)
+    return (
+        OutputHead(graph, value, LogitTransform.LOG)
+        if positive is None
+        else _binary(graph, positive)
+    )
 
 
-def _linear(graph: Graph, node: Node) -> Head:
-    finishes = {"SOFTMAX": Finish.AS_IS, "LOGISTIC": Finish.LOG_SIGMOID, "NONE": Finish.LOG}
+def _linear(graph: OnnxGraph, node: GraphNode) -> OutputHead:
+    finishes = {
+        "SOFTMAX": LogitTransform.AS_IS,
+        "LOGISTIC": LogitTransform.LOG_SIGMOID,
+        "NONE": LogitTransform.LOG,
+    }
     transform = node.attributes.text("post_transform", "NONE")
     if transform not in finishes:
         raise TwinError(f"the scores are transformed by {transform}", cure=CURE)
-    plain = Attributes({**node.attributes.values, "post_transform": b"NONE"})
+    plain = NodeAttributes({**node.attributes.values, "post_transform": b"NONE"})
     bare = graph.replacing(replace(node, attributes=plain))
-    return Head(bare, node.outputs[1], finishes[transform])
+    return OutputHead(bare, node.outputs[1], finishes[transform])
 
 
-def _complement(graph: Graph, node: Node) -> str | None:
+def _complement(graph: OnnxGraph, node: GraphNode) -> str | None:
     """Return ``p`` where a node joins ``1 - p`` and ``p``."""
     if node.operator != "Concat" or len(node.inputs) != 2:  # noqa: PLR2004 -- a pair
         return None
@@ -79,7 +87,7 @@ def _complement(graph: Graph, node: Node) -> str | None:
     return node.inputs[1] if one is not None and np.all(one == 1) else None
 
 
-def _skip(graph: Graph, value: str) -> str:
+def _skip(graph: OnnxGraph, value: str) -> str:
     node = graph.producer(value)
     while node is not None and _passes(graph, node):
         value = node.inputs[0]
@@ -87,7 +95,7 @@ def _skip(graph: Graph, value: str) -> str:
     return value
 
 
-def _passes(graph: Graph, node: Node) -> bool:
+def _passes(graph: OnnxGraph, node: GraphNode) -> bool:
     if node.operator == "Cast":
         return node.attributes.integer("to") in FLOATS
     if node.operator == "Mul":  # by 1, as LightGBM's converter does

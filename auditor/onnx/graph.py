@@ -1,6 +1,14 @@
-"""ONNX graphs as plain values: nodes in order, constants as arrays, attributes with types."""
+"""ONNX graphs as plain values: nodes in order, constants as arrays, attributes with types.
 
-from collections.abc import Callable, Iterable, Mapping
+Brings a parsed ONNX model into the one form that a twin reads.
+
+A model keeps its own opset, because ``onnx.version_converter`` lacks adapters and errs for
+operators that the twin knows in every opset anyway; only files older than opset 7 are converted,
+one opset at a time (several at once fail where shapes of old operators cannot be inferred), and
+no further than to opset 7, whose operators broadcast as NumPy does.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -12,13 +20,162 @@ from google.protobuf.message import (
     DecodeError,
 )
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import inliner, numpy_helper, version_converter
 
 from auditor.errors import TwinError
-from auditor.twins import normalising
-from auditor.twins.normalising import dense, domain_of, held, normalise
 
-STANDARD = normalising.STANDARD
+STANDARD_DOMAIN = ""
+OLDEST_OPSET = 7
+EXPANSIONS = 16
+"""How often functions may call functions that have to be written out."""
+TYPES: Mapping[str, type[np.generic]] = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
+
+
+def domain_of(item: onnx.NodeProto | onnx.OperatorSetIdProto) -> str:
+    """Return the domain of a node or of an import; the standard one also goes by ``ai.onnx``."""
+    return STANDARD_DOMAIN if item.domain == "ai.onnx" else str(item.domain)
+
+
+def normalise_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model in opset 7 or newer, with the functions written out that need it.
+
+    Those are the model's own functions, and functions of the standard that no operator of the
+    twin computes. Raises ``TwinError`` for a file older than opset 7 that does not convert.
+    """
+    model = _modern(model)
+    if model.functions:
+        model = inliner.inline_local_functions(model, convert_version=True)
+    return _written_out(model)
+
+
+def constant_value(
+    node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]
+) -> NDArray[Any] | None:
+    """Return the value of a node that is or repeats a constant; ``None`` for any other."""
+    if domain_of(node) != STANDARD_DOMAIN:
+        return None
+    if node.op_type == "Identity":
+        return constants.get(node.input[0])
+    if node.op_type != "Constant":
+        return None
+    for item in node.attribute:
+        if item.name == "value":
+            return np.asarray(numpy_helper.to_array(item.t))
+        if item.name == "sparse_value":
+            return to_dense(item.sparse_tensor)
+        if item.name in TYPES:
+            return np.asarray(onnx.helper.get_attribute_value(item), dtype=TYPES[item.name])
+    return None
+
+
+def to_dense(sparse: onnx.SparseTensorProto) -> NDArray[Any]:
+    """Return a sparse tensor with its zeros."""
+    values = np.asarray(numpy_helper.to_array(sparse.values))
+    places = np.asarray(numpy_helper.to_array(sparse.indices))
+    full = np.zeros(tuple(sparse.dims), dtype=values.dtype)
+    if places.ndim == 1:
+        full.reshape(-1)[places] = values
+    else:
+        full[tuple(places.T)] = values
+    return full
+
+
+def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
+    found = [item.version for item in model.opset_import if domain_of(item) == STANDARD_DOMAIN]
+    if not found or found[0] >= OLDEST_OPSET:
+        return model
+    try:
+        for opset in range(found[0] + 1, OLDEST_OPSET + 1):
+            model = version_converter.convert_version(model, opset)
+    except (RuntimeError, version_converter.ConvertError) as mistake:
+        raise TwinError(
+            f"the model uses opset {found[0]} of ai.onnx, older than {OLDEST_OPSET}, "
+            f"and does not convert: {mistake}",
+            cure="Export the model again.",
+        ) from mistake
+    return model
+
+
+def _written_out(model: onnx.ModelProto) -> onnx.ModelProto:
+    names = _functions(model)
+    for _ in range(EXPANSIONS):
+        if not names:
+            break
+        try:
+            model = inliner.inline_selected_functions(
+                _with_defaults(model, names), names, inline_schema_functions=True
+            )
+        except RuntimeError:
+            break  # the inliner cannot bear an absent input: who needs the operator names it
+        before, names = names, _functions(model)
+        if names == before:
+            break  # the functions need types that the model does not say
+    return model
+
+
+def _with_defaults(model: onnx.ModelProto, names: list[tuple[str, str]]) -> onnx.ModelProto:
+    """Return the model with functions' defaults spelt out: the inliner leaves them unbound."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    opsets = {domain_of(item): item.version for item in copy.opset_import}
+    for node in _nodes(copy.graph.node):
+        name = (domain_of(node), node.op_type)
+        if name not in names:
+            continue
+        schema = onnx.defs.get_schema(node.op_type, opsets.get(name[0], 1), name[0])
+        told = {item.name for item in node.attribute}
+        node.attribute.extend(
+            item.default_value
+            for item in schema.attributes.values()
+            if item.name not in told and item.default_value.name
+        )
+    return copy
+
+
+def _functions(model: onnx.ModelProto) -> list[tuple[str, str]]:
+    """Return the standard's functions in a model that no operator of the twin computes."""
+    opsets = {domain_of(item): item.version for item in model.opset_import}
+    used = {(domain_of(node), node.op_type) for node in _nodes(model.graph.node)}
+    return sorted(
+        name for name in used if _is_function(*name, opsets) and not _known(*name, opsets)
+    )
+
+
+def _is_function(domain: str, operator: str, opsets: Mapping[str, int]) -> bool:
+    try:
+        schema = onnx.defs.get_schema(operator, opsets.get(domain, 1), domain)
+    except onnx.defs.SchemaError:
+        return False
+    known = schema.has_function or schema.has_context_dependent_function  # type: ignore[attr-defined]  # missing in onnx's stubs
+    return bool(known)
+
+
+def _known(domain: str, operator: str, opsets: Mapping[str, int]) -> bool:
+    try:
+        from auditor.onnx.operator_registry import list_operators  # noqa: PLC0415 -- needs torch
+    except ImportError:
+        return True  # who builds a twin says that torch is missing
+    opset = opsets.get(domain, 1)
+    return any(
+        (claim.domain, claim.name) == (domain, operator) and claim.since <= opset
+        for claim in list_operators()
+    )
+
+
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Walk nodes and those of their sub-graphs."""
+    for node in nodes:
+        yield node
+        for item in node.attribute:
+            yield from _nodes(item.g.node)
+
+
+STANDARD = STANDARD_DOMAIN
 Tensor = NDArray[Any]
 UNREADABLE = (
     DecodeError,
@@ -32,7 +189,7 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Attributes:
+class NodeAttributes:
     """What a node says beside its inputs; a getter returns the default that the opset gives.
 
     ``outputs`` counts the results that are asked for: the last ones of an operator may be absent.
@@ -82,7 +239,7 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One operator of one opset, applied to named values; an empty input name is an absent one.
 
     ``bodies`` are the sub-graphs of control flow, and ``captured`` the outer values they see.
@@ -94,8 +251,8 @@ class Node:
     opset: int
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Attributes
-    bodies: Mapping[str, "Graph"] = field(default_factory=dict)
+    attributes: NodeAttributes
+    bodies: Mapping[str, "OnnxGraph"] = field(default_factory=dict)
     captured: tuple[str, ...] = ()
 
     @property
@@ -111,34 +268,34 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class OnnxGraph:
     """Nodes in an order in which they can run, constants by name, and what goes in and out.
 
     ``inputs`` maps a name to its shape as declared, ``None`` for an axis of no fixed length.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     constants: Mapping[str, Tensor]
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
 
-    def producer(self, value: str) -> Node | None:
+    def producer(self, value: str) -> GraphNode | None:
         """Return the node that makes ``value``; ``None`` for inputs and constants."""
         return next((node for node in self.nodes if value in node.outputs), None)
 
-    def replacing(self, node: Node) -> "Graph":
+    def replacing(self, node: GraphNode) -> "OnnxGraph":
         """Return the graph with the node of the same outputs replaced by ``node``."""
         nodes = tuple(node if old.outputs == node.outputs else old for old in self.nodes)
         return replace(self, nodes=nodes)
 
-    def needed_for(self, value: str) -> "Graph":
+    def needed_for(self, value: str) -> "OnnxGraph":
         """Return the part of the graph that ``value`` depends on."""
-        wanted, kept = {value}, list[Node]()
+        wanted, kept = {value}, list[GraphNode]()
         for node in reversed(self.nodes):
             if wanted.intersection(node.outputs):
                 kept.append(node)
                 wanted.update(node.needs)
-        return Graph(
+        return OnnxGraph(
             nodes=tuple(reversed(kept)),
             constants={name: item for name, item in self.constants.items() if name in wanted},
             inputs={name: shape for name, shape in self.inputs.items() if name in wanted},
@@ -146,7 +303,7 @@ class Graph:
         )
 
 
-def load_graph(path: Path) -> Graph:
+def load_graph(path: Path) -> OnnxGraph:
     """Read an ONNX file and its external data from the same folder.
 
     Raises ``TwinError`` where the file cannot be read, or holds what cannot be normalised.
@@ -160,23 +317,23 @@ def load_graph(path: Path) -> Graph:
         ) from mistake
 
 
-def read_graph(model: onnx.ModelProto) -> Graph:
+def read_graph(model: onnx.ModelProto) -> OnnxGraph:
     """Read a parsed model in its normal form. Raises ``TwinError`` where it has none."""
-    model = normalise(model)
+    model = normalise_model(model)
     return _read(model.graph, {domain_of(item): item.version for item in model.opset_import})
 
 
-def _read(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> Graph:
+def _read(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> OnnxGraph:
     constants = {item.name: np.asarray(numpy_helper.to_array(item)) for item in proto.initializer}
-    constants.update({item.values.name: dense(item) for item in proto.sparse_initializer})
+    constants.update({item.values.name: to_dense(item) for item in proto.sparse_initializer})
     nodes = []
     for index, item in enumerate(proto.node):
-        value = held(item, constants)
+        value = constant_value(item, constants)
         if value is None:
             nodes.append(_read_node(item, index, opsets))
         else:
             constants[item.output[0]] = value
-    return Graph(
+    return OnnxGraph(
         nodes=tuple(_in_order(nodes)),
         constants=constants,
         inputs={item.name: _read_shape(item) for item in proto.input if item.name not in constants},
@@ -184,7 +341,7 @@ def _read(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> Graph:
     )
 
 
-def _in_order(nodes: list[Node]) -> list[Node]:
+def _in_order(nodes: list[GraphNode]) -> list[GraphNode]:
     """Return nodes behind those whose values they need; files need not list them so.
 
     Nodes that need one another stay where they stand: nothing can run them.
@@ -202,27 +359,27 @@ def _in_order(nodes: list[Node]) -> list[Node]:
         return nodes
 
 
-def _read_node(proto: onnx.NodeProto, index: int, opsets: Mapping[str, int]) -> Node:
+def _read_node(proto: onnx.NodeProto, index: int, opsets: Mapping[str, int]) -> GraphNode:
     domain = domain_of(proto)
     values = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
     graphs = {name: item for name, item in values.items() if isinstance(item, onnx.GraphProto)}
     bodies = {name: _read(item, opsets) for name, item in graphs.items()}
     plain = {name: item for name, item in values.items() if name not in graphs}
     seen = dict.fromkeys(name for body in bodies.values() for name in _free(body))
-    return Node(
+    return GraphNode(
         name=proto.name or f"#{index}",
         domain=domain,
         operator=proto.op_type,
         opset=opsets.get(domain, 1),
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
-        attributes=Attributes(plain, len(proto.output)),
+        attributes=NodeAttributes(plain, len(proto.output)),
         bodies=bodies,
         captured=tuple(seen),
     )
 
 
-def _free(graph: Graph) -> list[str]:
+def _free(graph: OnnxGraph) -> list[str]:
     """Return the names that a graph uses and does not define."""
     made = {name for node in graph.nodes for name in node.outputs}
     used = [name for node in graph.nodes for name in node.needs] + list(graph.outputs)

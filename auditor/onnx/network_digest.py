@@ -21,9 +21,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto
 
-from auditor.scanning.externals import is_readable, read_external
-from auditor.scanning.graphs import STANDARD, nodes, text
-from auditor.scanning.hiding import size_of
+from auditor.onnx.scan.external_data import is_readable, read_external_tensor
+from auditor.onnx.scan.graph_walk import STANDARD, decode_text, walk_nodes
+from auditor.onnx.scan.hidden_content import declared_size
 
 FORM = "auditor/network/v1"
 SOME_STEPS, MOST_STEPS, STEPS_A_NODE = 2 * 10**4, 5 * 10**5, 16
@@ -51,7 +51,7 @@ _FREE, _CYCLE = b"free", b"cycle"
 Function = tuple[str, str, str]
 
 
-class _TooMuchError(Exception):
+class _NetworkTooLargeError(Exception):
     """More nodes, weights or depth than a network needs that runs."""
 
 
@@ -67,33 +67,33 @@ def network_digest(path: Path, folder: Path) -> str | None:
         model.ParseFromString(raw)
     except (DecodeError, ValueError):
         return None
-    outputs = [text(item.name) for item in model.graph.output]
+    outputs = [decode_text(item.name) for item in model.graph.output]
     if not outputs:
         return None
     inside = sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
-    reading = _Reading(model, folder, SOME_KIB + max(len(raw), inside) // 1024)
+    reading = _DigestWalk(model, folder, SOME_KIB + max(len(raw), inside) // 1024)
     try:
         found = reading.values(reading.main(), outputs)
-    except _TooMuchError:
+    except _NetworkTooLargeError:
         return None
     return "sha256:" + _mixed(FORM, *sorted(set(found))).hex()
 
 
 @dataclass(slots=True)
-class _Scope:
+class _GraphScope:
     """One graph or function's body: who makes each name, and the digests of what is known."""
 
     makers: Mapping[str, onnx.NodeProto]
     held: Mapping[str, TensorProto | onnx.SparseTensorProto]
     known: dict[str, bytes]
     opsets: Mapping[str, int]
-    outer: "_Scope | None" = None
+    outer: "_GraphScope | None" = None
     given: Mapping[str, bytes] = field(default_factory=dict)
     depth: int = 0
 
     def value(self, name: str) -> bytes:
         """Return the digest of a name that was looked at, here or in a graph around this one."""
-        scope: _Scope | None = self
+        scope: _GraphScope | None = self
         while scope is not None:
             if name in scope.known:
                 return scope.known[name]
@@ -103,29 +103,30 @@ class _Scope:
         return _FREE if name else b""
 
 
-class _Reading:
+class _DigestWalk:
     """A walk over one model that keeps count of what it looks at."""
 
     def __init__(self, model: onnx.ModelProto, folder: Path, kib: int) -> None:
         self._model, self._folder, self._kib = model, folder, kib
-        listed = sum(1 for _ in nodes(model))
+        listed = sum(1 for _ in walk_nodes(model))
         self._steps = min(SOME_STEPS + STEPS_A_NODE * listed, MOST_STEPS)
         self._functions: Mapping[Function, onnx.FunctionProto] = {
-            (_domain(item), text(item.name), text(item.overload)): item for item in model.functions
+            (_domain(item), decode_text(item.name), decode_text(item.overload)): item
+            for item in model.functions
         }
 
-    def main(self) -> _Scope:
+    def main(self) -> _GraphScope:
         """Return the model's graph; of its inputs none is told from another of the same type."""
         graph = self._model.graph
         held = _held(graph)
         known = {
-            text(item.name): _mixed("input", _number(item.type.tensor_type.elem_type))
+            decode_text(item.name): _mixed("input", _number(item.type.tensor_type.elem_type))
             for item in graph.input
-            if text(item.name) not in held
+            if decode_text(item.name) not in held
         }
-        return _Scope(_makers(graph.node), held, known, _opsets(self._model.opset_import))
+        return _GraphScope(_makers(graph.node), held, known, _opsets(self._model.opset_import))
 
-    def values(self, scope: _Scope, names: Sequence[str]) -> list[bytes]:
+    def values(self, scope: _GraphScope, names: Sequence[str]) -> list[bytes]:
         """Return what some names stand for; what they follow from is looked at first."""
         waiting, begun = list(reversed(names)), set[str]()
         while waiting:
@@ -151,17 +152,21 @@ class _Reading:
         while inside:
             one = inside.pop()
             self._step(1 + len(one.input) // 16)
-            yield from map(text, one.input)
+            yield from map(decode_text, one.input)
             for attribute in one.attribute:
                 for graph in _graphs(attribute):
-                    yield from (text(item.name) for item in graph.output)
+                    yield from (decode_text(item.name) for item in graph.output)
                     inside.extend(graph.node)
 
-    def _settle(self, scope: _Scope, node: onnx.NodeProto) -> None:
+    def _settle(self, scope: _GraphScope, node: onnx.NodeProto) -> None:
         """Say what the outputs of a node stand for."""
         self._step(1 + len(node.output) // 16)
-        domain, name, overload = _domain(node), text(node.op_type), text(node.overload)
-        taken = [scope.value(text(it)) for it in node.input]
+        domain, name, overload = (
+            _domain(node),
+            decode_text(node.op_type),
+            decode_text(node.overload),
+        )
+        taken = [scope.value(decode_text(it)) for it in node.input]
         while taken and not taken[-1]:
             taken.pop()
         given = self._attributes(scope, node, domain, name)
@@ -174,28 +179,28 @@ class _Reading:
             made = self._called(scope, function, taken, given)
         else:
             made = self._computed(node, domain, taken, given)
-        outputs = map(text, node.output)
+        outputs = map(decode_text, node.output)
         scope.known |= {name: it for name, it in zip(outputs, made, strict=False) if name}
-        for name in map(text, node.output):
+        for name in map(decode_text, node.output):
             scope.known.setdefault(name, _FREE)
 
     def _computed(
         self, node: onnx.NodeProto, domain: str, taken: list[bytes], given: Mapping[str, bytes]
     ) -> list[bytes]:
-        name = text(node.op_type)
+        name = decode_text(node.op_type)
         plain = domain == STANDARD
         inputs = sorted(taken) if plain and name in COMMUTATIVE else taken
         many = len(node.output) if plain and name in BY_OUTPUTS else 0
         said = [part for key in sorted(given) for part in (key.encode(), given[key])]
         whole = _mixed(
-            "node", domain.encode(), name.encode(), text(node.overload).encode(),
+            "node", domain.encode(), name.encode(), decode_text(node.overload).encode(),
             _number(many), _number(len(inputs)), *inputs, *said,
         )  # fmt: skip
         return [_mixed("output", _number(index), whole) for index in range(len(node.output))]
 
     def _called(
         self,
-        scope: _Scope,
+        scope: _GraphScope,
         function: onnx.FunctionProto,
         taken: Sequence[bytes],
         given: Mapping[str, bytes],
@@ -203,33 +208,33 @@ class _Reading:
         """Return what a function of the model makes: what its body would make in its place."""
         body = self._within(
             scope,
-            _Scope(
+            _GraphScope(
                 _makers(function.node), {}, {}, _opsets(function.opset_import), depth=scope.depth
             ),
         )
-        usual = {text(it.name): self._encoded(body, it) for it in function.attribute_proto}
+        usual = {decode_text(it.name): self._encoded(body, it) for it in function.attribute_proto}
         body.given = usual | dict(given)
-        names = [text(it) for it in function.input]
+        names = [decode_text(it) for it in function.input]
         body.known |= dict.fromkeys(names, b"") | dict(zip(names, taken, strict=False))
-        return self.values(body, [text(it) for it in function.output])
+        return self.values(body, [decode_text(it) for it in function.output])
 
     def _attributes(
-        self, scope: _Scope, node: onnx.NodeProto, domain: str, name: str
+        self, scope: _GraphScope, node: onnx.NodeProto, domain: str, name: str
     ) -> dict[str, bytes]:
         """Return what a node is told, but for what it would do anyway."""
         usual = _defaults(name, domain, scope.opsets.get(domain, 1))
         found = {}
         for item in node.attribute:
-            key = text(item.name)
+            key = decode_text(item.name)
             if item.ref_attr_name:
-                value = scope.given.get(text(item.ref_attr_name))
+                value = scope.given.get(decode_text(item.ref_attr_name))
             else:
                 value = self._encoded(scope, item)
             if value is not None and usual.get(key) != value:
                 found[key] = value
         return found
 
-    def _encoded(self, scope: _Scope, item: AttributeProto) -> bytes:
+    def _encoded(self, scope: _GraphScope, item: AttributeProto) -> bytes:
         graphs = [self._graph(scope, graph) for graph in _graphs(item)]
         if graphs:
             return _mixed("graphs", *graphs)
@@ -243,23 +248,23 @@ class _Reading:
         self._read(item.ByteSize())
         return _plain(item)
 
-    def _graph(self, scope: _Scope, graph: onnx.GraphProto) -> bytes:
+    def _graph(self, scope: _GraphScope, graph: onnx.GraphProto) -> bytes:
         """Return the digest of a graph within a node: its inputs are told by their places."""
-        here = _Scope(_makers(graph.node), _held(graph), {}, scope.opsets, scope, scope.given)
+        here = _GraphScope(_makers(graph.node), _held(graph), {}, scope.opsets, scope, scope.given)
         here = self._within(scope, here)
-        inputs = [text(item.name) for item in graph.input]
+        inputs = [decode_text(item.name) for item in graph.input]
         here.known |= {
             name: _mixed("bound", _number(here.depth), _number(index))
             for index, name in enumerate(inputs)
             if name not in here.held
         }
-        made = self.values(here, [text(item.name) for item in graph.output])
+        made = self.values(here, [decode_text(item.name) for item in graph.output])
         return _mixed("graph", _number(len(inputs)), *made)
 
-    def _within(self, scope: _Scope, inner: _Scope) -> _Scope:
+    def _within(self, scope: _GraphScope, inner: _GraphScope) -> _GraphScope:
         inner.depth = scope.depth + 1
         if inner.depth > MOST_DEPTH:
-            raise _TooMuchError
+            raise _NetworkTooLargeError
         return inner
 
     def _held(self, tensor: TensorProto | onnx.SparseTensorProto) -> bytes:
@@ -275,31 +280,31 @@ class _Reading:
         if tensor.data_location == TensorProto.EXTERNAL:
             if not is_readable(tensor, self._folder):
                 return b""
-            raw = read_external(tensor, self._folder) or b""
+            raw = read_external_tensor(tensor, self._folder) or b""
         elif tensor.HasField("raw_data"):
             raw = tensor.raw_data
         else:
             return _typed(tensor)
-        return raw[: size_of(tensor)]
+        return raw[: declared_size(tensor)]
 
     def _step(self, by: int) -> None:
         self._steps -= by
         if self._steps < 0:
-            raise _TooMuchError
+            raise _NetworkTooLargeError
 
     def _read(self, size: int) -> None:
         self._kib -= size // 1024
         if self._kib < 0:
-            raise _TooMuchError
+            raise _NetworkTooLargeError
 
 
 def _held(graph: onnx.GraphProto) -> dict[str, TensorProto | onnx.SparseTensorProto]:
-    sparse = {text(item.values.name): item for item in graph.sparse_initializer}
-    return {**sparse, **{text(item.name): item for item in graph.initializer}}
+    sparse = {decode_text(item.values.name): item for item in graph.sparse_initializer}
+    return {**sparse, **{decode_text(item.name): item for item in graph.initializer}}
 
 
 def _makers(listed: Sequence[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
-    return {text(name): node for node in listed for name in node.output if name}
+    return {decode_text(name): node for node in listed for name in node.output if name}
 
 
 def _graphs(attribute: AttributeProto) -> Iterator[onnx.GraphProto]:
@@ -309,11 +314,11 @@ def _graphs(attribute: AttributeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _domain(item: onnx.NodeProto | onnx.FunctionProto) -> str:
-    return text(item.domain) or STANDARD
+    return decode_text(item.domain) or STANDARD
 
 
 def _opsets(listed: Sequence[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {text(item.domain) or STANDARD: item.version for item in listed}
+    return {decode_text(item.domain) or STANDARD: item.version for item in listed}
 
 
 def _is_known(name: str, domain: str) -> bool:

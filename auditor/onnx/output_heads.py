@@ -6,8 +6,7 @@ from enum import StrEnum
 import numpy as np
 from onnx import TensorProto
 
-from auditor.twins.graphs import Attributes, Graph, Node
-from auditor.twins.normalising import STANDARD
+from auditor.onnx.graph import STANDARD_DOMAIN, GraphNode, NodeAttributes, OnnxGraph
 
 ML = "ai.onnx.ml"
 PROBABILITIES = frozenset({"probabilities", "zipmap", "binary_probability"})
@@ -25,7 +24,7 @@ FLOATS = frozenset(
 )
 
 
-class Finish(StrEnum):
+class LogitTransform(StrEnum):
     """What turns a value of the graph into logits, up to a constant a row."""
 
     AS_IS = "as_is"
@@ -35,21 +34,21 @@ class Finish(StrEnum):
     BINARY_LOG_ODDS = "binary_log_odds"
 
 
-AS_IS = Finish.AS_IS
+AS_IS = LogitTransform.AS_IS
 OPSET = 13
 """Of the nodes that are added to a graph."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class OutputHead:
     """Where logits are taken from: a value of a graph, and what to do with it."""
 
-    graph: Graph
+    graph: OnnxGraph
     value: str
-    finish: Finish
+    finish: LogitTransform
 
 
-def find_head(graph: Graph, output: str, scores: str) -> Head:
+def find_output_head(graph: OnnxGraph, output: str, scores: str) -> OutputHead:
     """Return where to take logits from, given what the target found the output to be.
 
     A final softmax, sigmoid or logistic post-transform is left out, so that scores which
@@ -57,51 +56,53 @@ def find_head(graph: Graph, output: str, scores: str) -> Head:
     """
     value = _skip(graph, output, {"Identity", "Cast", "ZipMap"})
     if scores == "binary_logit":
-        return Head(graph, value, Finish.BINARY_AS_IS)
+        return OutputHead(graph, value, LogitTransform.BINARY_AS_IS)
     if scores == "binary_probability":
         return _binary(graph, value)
     if scores in PROBABILITIES:
         return _several(graph, value)
-    return Head(graph, value, Finish.AS_IS)
+    return OutputHead(graph, value, LogitTransform.AS_IS)
 
 
-def _binary(graph: Graph, value: str) -> Head:
+def _binary(graph: OnnxGraph, value: str) -> OutputHead:
     value = _skip(graph, value, {"Identity", "Cast"})
     node = graph.producer(value)
     if node is not None and node.operator == "Sigmoid":
-        return Head(graph, node.inputs[0], Finish.BINARY_AS_IS)
+        return OutputHead(graph, node.inputs[0], LogitTransform.BINARY_AS_IS)
     if node is not None and node.operator in {"Squeeze", "Reshape", "Flatten", "Unsqueeze"}:
         inner = _binary(graph, node.inputs[0])
-        if inner.finish is Finish.BINARY_AS_IS:
+        if inner.finish is LogitTransform.BINARY_AS_IS:
             return inner
-    return Head(graph, value, Finish.BINARY_LOG_ODDS)
+    return OutputHead(graph, value, LogitTransform.BINARY_LOG_ODDS)
 
 
-def _several(graph: Graph, value: str) -> Head:
+def _several(graph: OnnxGraph, value: str) -> OutputHead:
     # Dividing each row by its sum changes its logarithms by a constant.
     value = _skip(graph, value, {"Identity", "Cast", "Normalizer"})
     node = graph.producer(value)
     if node is None:
         return _logarithm(graph, value)
     if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
-        return Head(graph, node.inputs[0], Finish.AS_IS)
+        return OutputHead(graph, node.inputs[0], LogitTransform.AS_IS)
     if node.operator == "Sigmoid":
-        return Head(graph, node.inputs[0], Finish.LOG_SIGMOID)
+        return OutputHead(graph, node.inputs[0], LogitTransform.LOG_SIGMOID)
     # An exponential is taken number by number, so reshaping behind it does not matter.
     power = graph.producer(_skip(graph, value, {"Identity", "Cast", "Reshape"}))
     if power is not None and power.operator == "Exp":
-        return Head(graph, power.inputs[0], AS_IS)
+        return OutputHead(graph, power.inputs[0], AS_IS)
     if node.domain == ML and node.operator in CLASSIFIERS and value == node.outputs[1]:
         settings = {**node.attributes.values, LOGARITHM: 1}
-        return Head(graph.replacing(replace(node, attributes=Attributes(settings))), value, AS_IS)
+        return OutputHead(
+            graph.replacing(replace(node, attributes=NodeAttributes(settings))), value, AS_IS
+        )
     positive = _complement(graph, node)
     return _logarithm(graph, value) if positive is None else _binary(graph, positive)
 
 
-def _logarithm(graph: Graph, value: str) -> Head:
+def _logarithm(graph: OnnxGraph, value: str) -> OutputHead:
     """Take logarithms; of shares of votes such that a share of 0 has one, and a gradient."""
     if not any(node.operator in VOTERS for node in graph.needed_for(value).nodes):
-        return Head(graph, value, Finish.LOG)
+        return OutputHead(graph, value, LogitTransform.LOG)
     nothing, least, positive, more, logarithm = (
         f"{value}/{name}" for name in ("nothing", "least", "positive", "more", "logarithm")
     )
@@ -113,14 +114,16 @@ def _logarithm(graph: Graph, value: str) -> Head:
     )
     arrays = {name: np.array(number) for name, number in constants.items()}
     longer = replace(graph, nodes=graph.nodes + nodes, constants={**graph.constants, **arrays})
-    return Head(longer, logarithm, AS_IS)
+    return OutputHead(longer, logarithm, AS_IS)
 
 
-def _node(operator: str, inputs: tuple[str, ...], output: str) -> Node:
-    return Node(output, STANDARD, operator, OPSET, inputs, (output,), Attributes({}))
+def _node(operator: str, inputs: tuple[str, ...], output: str) -> GraphNode:
+    return GraphNode(
+        output, STANDARD_DOMAIN, operator, OPSET, inputs, (output,), NodeAttributes({})
+    )
 
 
-def _complement(graph: Graph, node: Node) -> str | None:
+def _complement(graph: OnnxGraph, node: GraphNode) -> str | None:
     """Return ``p`` where a node joins ``1 - p`` and ``p``."""
     if node.operator != "Concat" or len(node.inputs) != 2:  # noqa: PLR2004 -- a pair
         return None
@@ -131,7 +134,7 @@ def _complement(graph: Graph, node: Node) -> str | None:
     return node.inputs[1] if one is not None and np.all(one == 1) else None
 
 
-def _skip(graph: Graph, value: str, operators: set[str]) -> str:
+def _skip(graph: OnnxGraph, value: str, operators: set[str]) -> str:
     node = graph.producer(value)
     while node is not None and node.operator in operators and _passes(node):
         value = node.inputs[0]
@@ -139,9 +142,9 @@ def _skip(graph: Graph, value: str, operators: set[str]) -> str:
     return value
 
 
-def _passes(node: Node) -> bool:
+def _passes(node: GraphNode) -> bool:
     if node.operator == "Normalizer":
         return node.attributes.text("norm", "MAX") == "L1"
     if node.operator == "Cast":
         return node.attributes.integer("to") in FLOATS
-    return node.domain in {STANDARD, ML}
+    return node.domain in {STANDARD_DOMAIN, ML}

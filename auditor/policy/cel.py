@@ -10,14 +10,20 @@ from types import MappingProxyType
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
-from auditor.domain.canonical import Json
-from auditor.domain.conditions import Largest, largest, names_in, refuse_condition, refuse_values
+from auditor.domain.condition_limits import (
+    ConditionSizes,
+    find_condition_sizes,
+    list_condition_names,
+    refuse_condition,
+    refuse_values,
+)
+from auditor.domain.json import Json
 from auditor.errors import ConditionError, PolicyError
 
 _COMPLAINT = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 
-class Kind(StrEnum):
+class VariableKind(StrEnum):
     """What a variable of a condition holds."""
 
     TEXT = "text"
@@ -26,40 +32,40 @@ class Kind(StrEnum):
     MAPS = "maps"
 
 
-Variables = Mapping[str, Kind]
+Variables = Mapping[str, VariableKind]
 
 ABOUT_MODEL: Variables = MappingProxyType(
     {
-        "params": Kind.MAP,
-        "model": Kind.MAP,
-        "claims": Kind.MAP,
-        "target": Kind.TEXT,
-        "served": Kind.FLAG,
+        "params": VariableKind.MAP,
+        "model": VariableKind.MAP,
+        "claims": VariableKind.MAP,
+        "target": VariableKind.TEXT,
+        "served": VariableKind.FLAG,
     }
 )
 """What ``when`` and ``applies_to`` may speak of: nothing that was measured. ``served`` says that
 the target is an endpoint or a cascade."""
 
 ABOUT_READINGS: Variables = MappingProxyType(
-    {**ABOUT_MODEL, "reading": Kind.MAP, "readings": Kind.MAPS}
+    {**ABOUT_MODEL, "reading": VariableKind.MAP, "readings": VariableKind.MAPS}
 )
 """What ``require`` may speak of."""
 
 _TYPES = {
-    Kind.TEXT: cel.Type.STRING,
-    Kind.FLAG: cel.Type.BOOL,
-    Kind.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    Kind.MAPS: cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
+    VariableKind.TEXT: cel.Type.STRING,
+    VariableKind.FLAG: cel.Type.BOOL,
+    VariableKind.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    VariableKind.MAPS: cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class CelCondition:
     """A compiled question with the answer yes or no; safe to share between threads."""
 
     text: str
     speaks_of: frozenset[str]
-    most: Largest
+    most: ConditionSizes
     _program: cel.Expression = field(repr=False, compare=False)
 
     def evaluate(self, bindings: Mapping[str, Json]) -> bool:
@@ -69,7 +75,7 @@ class Condition:
         work budget (10,000 loop steps) is spent: none of that is an answer.
         """
         there = self.speaks_of & bindings.keys()
-        return self.answer({name: as_doubles(bindings[name]) for name in there})
+        return self.answer({name: convert_to_doubles(bindings[name]) for name in there})
 
     def answer(self, values: Mapping[str, Json]) -> bool:
         """Answer for values whose numbers are doubles already, as ``evaluate`` does."""
@@ -86,7 +92,7 @@ class Condition:
         raise _undecided(self.text, str(found) if failed else f"{found!r} is not yes or no")
 
 
-def compile_condition(text: str, variables: Variables) -> Condition:
+def compile_condition(text: str, variables: Variables) -> CelCondition:
     """Compile ``text``; equal questions are compiled once.
 
     Raises ``PolicyError`` that names line and column, with a caret under the mistake.
@@ -94,7 +100,7 @@ def compile_condition(text: str, variables: Variables) -> Condition:
     return _compile(text, tuple(sorted(variables.items())))
 
 
-def as_doubles(value: Json) -> Json:
+def convert_to_doubles(value: Json) -> Json:
     """Return ``value`` with every number as a float, so that a reload changes no answer.
 
     Canonical JSON writes 1.0 as ``1``, which reads back as an integer; CEL keeps the two apart.
@@ -104,12 +110,12 @@ def as_doubles(value: Json) -> Json:
     if isinstance(value, int | float):
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): as_doubles(item) for key, item in value.items()}
-    return [as_doubles(item) for item in value]
+        return {str(key): convert_to_doubles(item) for key, item in value.items()}
+    return [convert_to_doubles(item) for item in value]
 
 
 @lru_cache(maxsize=4096)
-def _compile(text: str, variables: tuple[tuple[str, Kind], ...]) -> Condition:
+def _compile(text: str, variables: tuple[tuple[str, VariableKind], ...]) -> CelCondition:
     refuse_condition(text)
     names = ", ".join(name for name, _ in variables)
     try:
@@ -124,12 +130,12 @@ def _compile(text: str, variables: tuple[tuple[str, Kind], ...]) -> Condition:
             f"the condition `{text}` gives a {program.return_type().name().lower()}, not yes or no",
             cure="Compare it with something, so that it is true or false.",
         )
-    speaks_of = frozenset(name for name, _ in variables) & names_in(text)
-    return Condition(text, speaks_of, largest(text), program)
+    speaks_of = frozenset(name for name, _ in variables) & list_condition_names(text)
+    return CelCondition(text, speaks_of, find_condition_sizes(text), program)
 
 
 @lru_cache(maxsize=16)
-def _environment(variables: tuple[tuple[str, Kind], ...]) -> cel.Env:
+def _environment(variables: tuple[tuple[str, VariableKind], ...]) -> cel.Env:
     types = {name: _TYPES[kind] for name, kind in variables}
     return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings()])
 

@@ -7,18 +7,18 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from auditor.checks.measure import get_check_parameters
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
+from auditor.domain.json import Json
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Scalar
 from auditor.errors import PolicyError
-from auditor.measuring import parameters
 
 SAME = 1e-12
 
 
-def parameters_for(check: type[Check], policy: Policy, budget: Budget) -> dict[str, Json]:
+def resolve_check_parameters(check: type[Check], policy: Policy, budget: Budget) -> dict[str, Json]:
     """Return the parameters that a check runs with, as JSON has them (lists, no tuples).
 
     The budget's presets come first, the policy's settings override them, and the values at which
@@ -26,33 +26,33 @@ def parameters_for(check: type[Check], policy: Policy, budget: Budget) -> dict[s
     the check's own default and is left out. Raises ``PolicyError`` for unknown names or types.
     """
     given = {**check.presets.get(budget, {}), **policy.checks.get(check.id, {})}
-    values = {name: typed(check, name, value) for name, value in given.items()}
+    values = {name: convert_parameter(check, name, value) for name, value in given.items()}
     for coordinate, name in check.grid.items():
         asked = [
-            typed_entry(check, name, rule.where[coordinate])
+            convert_list_entry(check, name, rule.where[coordinate])
             for rule in policy.rules
             if rule.check == check.id and coordinate in rule.where
         ]
-        present = values[name] if name in values else defaults(check)[name]
+        present = values[name] if name in values else get_default_parameters(check)[name]
         if asked or name in values:
-            values[name] = joined([*cast("list[Json]", present), *asked])
+            values[name] = merge_parameter_values([*cast("list[Json]", present), *asked])
     return values
 
 
-def names(check: type[Check]) -> tuple[str, ...]:
+def list_parameter_names(check: type[Check]) -> tuple[str, ...]:
     """Return the names of a check's parameters."""
     return tuple(item.name for item in fields(cast("Any", check)))
 
 
-def defaults(check: type[Check]) -> dict[str, Json]:
+def get_default_parameters(check: type[Check]) -> dict[str, Json]:
     """Return the parameters that a check has by itself, as JSON has them."""
-    return parameters(check())
+    return get_check_parameters(check())
 
 
-def typed(check: type[Check], name: str, value: Json) -> Json:
+def convert_parameter(check: type[Check], name: str, value: Json) -> Json:
     """Return ``value`` as the type of the parameter. Raises ``PolicyError``."""
-    if name not in names(check):
-        known = ", ".join(names(check)) or "none"
+    if name not in list_parameter_names(check):
+        known = ", ".join(list_parameter_names(check)) or "none"
         raise PolicyError(
             f"{check.id} has no parameter {name!r}", cure=f"Its parameters are: {known}."
         )
@@ -63,18 +63,18 @@ def typed(check: type[Check], name: str, value: Json) -> Json:
         reason = mistake.errors()[0]["msg"] if isinstance(mistake, ValidationError) else mistake
         raise PolicyError(
             f"{check.id}: {name}: {value!r} is not allowed: {reason}",
-            cure=f"By default it is {defaults(check)[name]!r}; write a value of that kind.",
+            cure=f"By default it is {get_default_parameters(check)[name]!r}; write a value of that kind.",
         ) from None
     return _plain(read)
 
 
-def typed_entry(check: type[Check], name: str, value: Scalar) -> Scalar:
+def convert_list_entry(check: type[Check], name: str, value: Scalar) -> Scalar:
     """Return one entry of a parameter that is a list. Raises ``PolicyError``."""
-    (entry,) = cast("list[Scalar]", typed(check, name, [value]))
+    (entry,) = cast("list[Scalar]", convert_parameter(check, name, [value]))
     return entry
 
 
-def joined(values: list[Json]) -> list[Json]:
+def merge_parameter_values(values: list[Json]) -> list[Json]:
     """Return the values sorted, each once; numbers that differ by rounding alone are the same."""
     kept: list[Any] = []
     for value in sorted(cast("list[Any]", values)):
@@ -83,10 +83,15 @@ def joined(values: list[Json]) -> list[Json]:
     return kept
 
 
-def make(check: type[Check], given: Mapping[str, Json]) -> Check:
+def make_check(check: type[Check], given: Mapping[str, Json]) -> Check:
     """Make a check with parameters as JSON has them. Raises ``PolicyError``."""
     try:
-        return check(**{name: _tupled(typed(check, name, value)) for name, value in given.items()})
+        return check(
+            **{
+                name: _tupled(convert_parameter(check, name, value))
+                for name, value in given.items()
+            }
+        )
     except (TypeError, ValueError) as mistake:
         raise PolicyError(
             f"{check.id} cannot run with {dict(given)}: {mistake}",

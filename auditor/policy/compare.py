@@ -1,35 +1,163 @@
-"""Which figures moved beyond their intervals, after correction over all that were compared."""
+"""Which figures moved beyond their intervals, after correction over all that were compared.
 
-from collections.abc import Mapping, Sequence
+One of two records to compare: its figures at any confidence, and what each row adds to them.
+
+What differs around the figures of two records: what was asked, of what, where, and how.
+
+Two records side by side: what moved, beyond its intervals.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
+from auditor.checks.measure import compute_readings
 from auditor.domain.checks import TIMES, Check
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Measurement, Repeat
-from auditor.judging.family import step_down
-from auditor.moving.sides import Rows, Side
-from auditor.moving.values import Basis, Moved, Place, Way
-from auditor.stats.clusters import clustered_mean
-from auditor.stats.differences import LEAST_CLUSTERS, interval_difference
-from auditor.stats.paired import LEAST, mean_difference, paired_difference
+from auditor.domain.evidence import read_clusters
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import Policy
+from auditor.domain.readings import ConfidenceInterval, Gap, Measurement, Repeatability
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.row_evidence import IDS, RowFigures, find_row_evidence
+from auditor.metrics.stats.cluster_robust import clustered_mean
+from auditor.metrics.stats.differences import LEAST_CLUSTERS, interval_difference
+from auditor.metrics.stats.means import LEAST_PAIRS, mean_difference, paired_difference
+from auditor.policy.comparison_result import (
+    ChangeBasis,
+    ComparisonDirection,
+    ContextDifference,
+    FindingChange,
+    IncomparableCheck,
+    MetricChange,
+    MetricPlace,
+    RecordComparison,
+)
+from auditor.policy.evaluate.engine import step_down
 
-WORST_FIRST = tuple(Way)
+Ids = NDArray[np.str_]
+Clusters = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class RowInfluences:
+    """What each row ``[n]``, named by ``ids``, adds to one figure."""
+
+    ids: Ids
+    values: NDArray[np.bool_] | NDArray[np.float64]
+    clusters: Clusters | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordSide:
+    """A record with its policy and whatever of its evidence can be read here.
+
+    Figures whose evidence is not at hand (withheld rows, a check of another version) are taken as
+    they are signed.
+    """
+
+    record: AuditRecord
+    policy: Policy
+    results: tuple[Result, ...]
+
+    def signed(self) -> Mapping[MetricPlace, Measurement]:
+        """Return the record's measurements by their places."""
+        found = (item for item in self.record.readings if isinstance(item, Measurement))
+        return {MetricPlace.of(item): item for item in found}
+
+    def at(self, confidence: float) -> Mapping[MetricPlace, Measurement]:
+        """Return the measurements at a confidence, by their places."""
+        again = compute_readings(
+            [item for item in self.results if isinstance(item, ObservedCheck)], confidence
+        )
+        fresh = {MetricPlace.of(item): item for item in again if isinstance(item, Measurement)}
+        return {
+            place: fresh.get(place) or rescale_interval(item, confidence)
+            for place, item in self.signed().items()
+        }
+
+    def rows(self) -> Mapping[MetricPlace, RowInfluences]:
+        """Return what each row adds to those figures that are means over rows."""
+        signed = self.signed()
+        found: dict[MetricPlace, RowInfluences] = {}
+        for seen in (item for item in self.results if isinstance(item, ObservedCheck)):
+            for added, rows in _added(seen):
+                place = MetricPlace.of(_named(seen, added))
+                if place in signed and _is_mean(signed[place], rows):
+                    found[place] = rows
+        return found
+
+
+def rescale_interval(measurement: Measurement, confidence: float) -> Measurement:
+    """Return a measurement at another confidence, as if its interval were a normal one.
+
+    It is what is left where the evidence is not at hand.
+    """
+    low, high, value = measurement.low, measurement.high, measurement.value
+    known = measurement.confidence
+    if low is None or high is None or known is None or not isinstance(value, float | int):
+        return measurement
+    factor = float(ndtri((1 + confidence) / 2) / ndtri((1 + known) / 2))
+    return replace(
+        measurement,
+        low=value - factor * (value - low),
+        high=value + factor * (high - value),
+        confidence=confidence,
+        method=f"{measurement.method}, widened",
+    )
+
+
+def _added(seen: ObservedCheck) -> list[tuple[RowFigures, RowInfluences]]:
+    adds = find_row_evidence(seen.check).adds
+    if adds is None or IDS not in seen.evidence:
+        return []
+    ids = np.asarray(cast("list[str]", seen.evidence[IDS]), dtype=np.str_)
+    clusters = read_clusters(seen.evidence)
+    return [(item, RowInfluences(ids, item.values, clusters)) for item in adds(seen.evidence)]
+
+
+def _named(seen: ObservedCheck, added: RowFigures) -> Measurement:
+    origin = seen.observation
+    return Measurement(
+        metric=added.metric,
+        value=None,
+        method="",
+        n=0,
+        params=added.params,
+        target=origin.target,
+        check=origin.check,
+    )
+
+
+def _is_mean(measurement: Measurement, rows: RowInfluences) -> bool:
+    """Whether a figure is the mean of its rows: what a check says of rows is not taken on trust."""
+    value = measurement.value
+    if isinstance(value, bool | str) or value is None or not len(rows.values):
+        return False
+    return bool(np.isclose(float(rows.values.mean()), value, rtol=1e-9, atol=1e-12))
+
+
+WORST_FIRST = tuple(ComparisonDirection)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricPairs:
     """The figures that two records share, and the rows of those that can be compared by row."""
 
-    before: Side
-    after: Side
-    rows: Mapping[Place, tuple[Rows, Rows]]
+    before: RecordSide
+    after: RecordSide
+    rows: Mapping[MetricPlace, tuple[RowInfluences, RowInfluences]]
 
     @classmethod
-    def of(cls, before: Side, after: Side, *, same_rows: bool) -> "Pairs":
+    def of(cls, before: RecordSide, after: RecordSide, *, same_rows: bool) -> "MetricPairs":
         """Pair two sides; rows are paired where both saw the ``same_rows`` under the same ids."""
         if not same_rows:
             return cls(before, after, {})
@@ -38,7 +166,7 @@ class Pairs:
         paired = {place: found for place, them in both.items() if (found := _aligned(*them))}
         return cls(before, after, paired)
 
-    def changes(self, places: Sequence[Place], confidence: float) -> list[Interval]:
+    def changes(self, places: Sequence[MetricPlace], confidence: float) -> list[ConfidenceInterval]:
         """Return by how much each figure changed, at a confidence."""
         apart = [place for place in places if place not in self.rows]
         old = self.before.at(confidence) if apart else {}
@@ -51,12 +179,12 @@ class Pairs:
         ]
 
 
-def moved(
-    pairs: Pairs,
-    places: Sequence[Place],
+def compare_metrics(
+    pairs: MetricPairs,
+    places: Sequence[MetricPlace],
     confidence: float,
-    better_up: Mapping[Place, bool | None],
-) -> tuple[tuple[Moved, ...], int]:
+    better_up: Mapping[MetricPlace, bool | None],
+) -> tuple[tuple[MetricChange, ...], int]:
     """Return every shared figure with its change, the worse first, and how many were tested.
 
     A change is a finding only if its interval leaves zero out at Holm's level over all figures
@@ -65,7 +193,9 @@ def moved(
     """
     old, new = pairs.before.signed(), pairs.after.signed()
     basis = {place: _basis(old[place], new[place], place in pairs.rows) for place in places}
-    tested = [place for place in places if basis[place] in {Basis.ROWS, Basis.INTERVALS}]
+    tested = [
+        place for place in places if basis[place] in {ChangeBasis.ROWS, ChangeBasis.INTERVALS}
+    ]
     at = cache(lambda level: pairs.changes(tested, 1 - level))
     alpha = 1 - confidence
     proven = step_down(len(tested), alpha, lambda level: _nonzero(at(level))) if tested else ()
@@ -82,28 +212,30 @@ def moved(
 def _moved(  # noqa: PLR0913, PLR0917 -- a figure twice, and what is known of its change
     before: Measurement,
     after: Measurement,
-    basis: Basis,
-    change: Interval | None,
+    basis: ChangeBasis,
+    change: ConfidenceInterval | None,
     better_up: bool | None,  # noqa: FBT001 -- a property of the metric, not a switch
-    held: AbstractSet[Place],
-) -> Moved:
-    found = Moved(before=before, after=after, basis=basis, change=change)
-    if basis is Basis.EXACT and before.value != after.value:
+    held: AbstractSet[MetricPlace],
+) -> MetricChange:
+    found = MetricChange(before=before, after=after, basis=basis, change=change)
+    if basis is ChangeBasis.EXACT and before.value != after.value:
         return replace(found, alone=True, way=_way(_sign(before, after), better_up))
     if change is None:
         return found
-    way = _way(np.sign(change.value), better_up) if found.place in held else Way.SAME
+    way = (
+        _way(np.sign(change.value), better_up) if found.place in held else ComparisonDirection.SAME
+    )
     return replace(found, alone=bool(_nonzero([change])), way=way)
 
 
-def _basis(before: Measurement, after: Measurement, by_row: bool) -> Basis:  # noqa: FBT001 -- what is at hand
+def _basis(before: Measurement, after: Measurement, by_row: bool) -> ChangeBasis:  # noqa: FBT001 -- what is at hand
     if before.doubted or after.doubted:
-        return Basis.DOUBTED
-    if after.unit in TIMES or (_bare(after) and after.repeat is Repeat.INTERVAL):
-        return Basis.MOMENT
+        return ChangeBasis.DOUBTED
+    if after.unit in TIMES or (_bare(after) and after.repeat is Repeatability.INTERVAL):
+        return ChangeBasis.MOMENT
     if _bare(before) or _bare(after):
-        return Basis.EXACT
-    return Basis.ROWS if by_row else Basis.INTERVALS
+        return ChangeBasis.EXACT
+    return ChangeBasis.ROWS if by_row else ChangeBasis.INTERVALS
 
 
 def _bare(measurement: Measurement) -> bool:
@@ -119,40 +251,44 @@ def _sign(before: Measurement, after: Measurement) -> float:
     return float(np.sign(float(new) - float(old)))
 
 
-def _way(sign: float, better_up: bool | None) -> Way:  # noqa: FBT001 -- a property of the metric
+def _way(sign: float, better_up: bool | None) -> ComparisonDirection:  # noqa: FBT001 -- a property of the metric
     if better_up is None or sign == 0:
-        return Way.OTHER
-    return Way.BETTER if (sign > 0) == better_up else Way.WORSE
+        return ComparisonDirection.OTHER
+    return ComparisonDirection.BETTER if (sign > 0) == better_up else ComparisonDirection.WORSE
 
 
-def _nonzero(changes: Sequence[Interval]) -> frozenset[int]:
+def _nonzero(changes: Sequence[ConfidenceInterval]) -> frozenset[int]:
     return frozenset(i for i, item in enumerate(changes) if item.low > 0 or item.high < 0)
 
 
-def _aligned(before: Rows, after: Rows) -> tuple[Rows, Rows] | None:
+def _aligned(
+    before: RowInfluences, after: RowInfluences
+) -> tuple[RowInfluences, RowInfluences] | None:
     """Return both with the rows in one order, or nothing unless they are the same rows."""
     here, there = np.argsort(before.ids, kind="stable"), np.argsort(after.ids, kind="stable")
     same = len(here) == len(there) and bool(np.all(before.ids[here] == after.ids[there]))
     if not same or len(np.unique(before.ids)) != len(before.ids):
         return None
-    if before.values.dtype != np.bool_ and len(here) < LEAST:
+    if before.values.dtype != np.bool_ and len(here) < LEAST_PAIRS:
         return None
     if after.clusters is not None and len(np.unique(after.clusters)) < LEAST_CLUSTERS:
         return None
     return _taken(before, here), _taken(after, there)
 
 
-def _taken(rows: Rows, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Rows:
+def _taken(
+    rows: RowInfluences, order: "np.ndarray[tuple[int], np.dtype[np.intp]]"
+) -> RowInfluences:
     clusters = None if rows.clusters is None else rows.clusters[order]
-    return Rows(rows.ids[order], rows.values[order], clusters)
+    return RowInfluences(rows.ids[order], rows.values[order], clusters)
 
 
-def _by_row(before: Rows, after: Rows, confidence: float) -> Interval:
+def _by_row(before: RowInfluences, after: RowInfluences, confidence: float) -> ConfidenceInterval:
     old, new = before.values, after.values
     differences = new.astype(np.float64) - old.astype(np.float64)
     flags = old.dtype == np.bool_ and new.dtype == np.bool_
     if not flags and not differences.any():
-        return Interval(0.0, 0.0, 0.0, confidence, "every row is equal", len(differences))
+        return ConfidenceInterval(0.0, 0.0, 0.0, confidence, "every row is equal", len(differences))
     if after.clusters is not None and differences.any():
         return clustered_mean(differences, after.clusters, confidence)
     if not flags:
@@ -161,27 +297,29 @@ def _by_row(before: Rows, after: Rows, confidence: float) -> Interval:
     return paired_difference(gained, lost, len(differences), confidence)
 
 
-def _apart(before: Measurement, after: Measurement, confidence: float) -> Interval:
+def _apart(before: Measurement, after: Measurement, confidence: float) -> ConfidenceInterval:
     old, new = (_interval(item, confidence) for item in (before, after))
     return interval_difference(new, old)
 
 
-def _interval(measurement: Measurement, confidence: float) -> Interval:
+def _interval(measurement: Measurement, confidence: float) -> ConfidenceInterval:
     value, low, high = measurement.value, measurement.low, measurement.high
     if isinstance(value, bool | str) or value is None or low is None or high is None:
         message = f"{measurement.check}/{measurement.metric} has no interval"
         raise TypeError(message)
-    return Interval(value, low, high, confidence, measurement.method, measurement.n)
+    return ConfidenceInterval(value, low, high, confidence, measurement.method, measurement.n)
 
 
-def better_up(
-    places: Sequence[Place], checks: Mapping[str, type[Check]], side: Side
-) -> dict[Place, bool | None]:
+def is_higher_better(
+    places: Sequence[MetricPlace], checks: Mapping[str, type[Check]], side: RecordSide
+) -> dict[MetricPlace, bool | None]:
     """Return whether more is better, by the check's word, else by the policy's rules."""
     return {place: _better_up(place, checks, side) for place in places}
 
 
-def _better_up(place: Place, checks: Mapping[str, type[Check]], side: Side) -> bool | None:
+def _better_up(
+    place: MetricPlace, checks: Mapping[str, type[Check]], side: RecordSide
+) -> bool | None:
     check = checks.get(place.check)
     metric = None if check is None else check.emits.get(place.metric)
     if metric is not None and metric.higher_is_better is not None:
@@ -193,3 +331,191 @@ def _better_up(place: Place, checks: Mapping[str, type[Check]], side: Side) -> b
     ]
     ups = {item.most is None for item in asked if (item.least is None) != (item.most is None)}
     return ups.pop() if len(ups) == 1 else None
+
+
+SHOWN_PARAMETERS = 4
+
+
+def find_differences(before: AuditRecord, after: AuditRecord) -> tuple[ContextDifference, ...]:
+    """Return what differs between two requests and between what answered them."""
+    old, new = _told(before), _told(after)
+    names = dict.fromkeys((*old, *new))
+    found = (ContextDifference(name, old.get(name, ""), new.get(name, "")) for name in names)
+    return tuple(item for item in found if item.before != item.after)
+
+
+def _told(record: AuditRecord) -> dict[str, str]:
+    request, artifact = record.request, record.request.artifact
+    told = {
+        "verdict": record.verdict.value,
+        "model": request.name,
+        "version": request.version,
+        "artifact": "none" if artifact is None else artifact.digest,
+        "policy": f"{request.policy.name} {request.policy.version}",
+        "policy digest": request.policy.digest,
+        "budget": request.budget.value,
+        "seed": str(request.seed),
+        "checks asked for": ", ".join(sorted(request.only)) or "all",
+        "assurance": record.assurance.name,
+    }
+    counted: dict[str, list[str]] = {}
+    for item in request.datasets:
+        counted.setdefault(f"{item.role} data", []).append(f"{item.digest} ({item.rows} rows)")
+    told |= {name: ", ".join(parts) for name, parts in counted.items()}
+    for target in request.targets:
+        print_ = record.fingerprints.get(target.name)
+        told[f"target {target.name}"] = "not met" if print_ is None else print_.identity
+    told["auditor"] = str(record.tool.get("version", ""))
+    return told
+
+
+def find_incomparable_checks(
+    before: AuditRecord, after: AuditRecord, checks: Mapping[str, type[Check]]
+) -> tuple[IncomparableCheck, ...]:
+    """Return the checks that both records saw and that did not ask the same.
+
+    Another version of a check may measure otherwise, and so do other parameters; a grid may hold
+    other values, for each of its figures is compared with the one at the same value.
+    """
+    old, new = _seen(before), _seen(after)
+    return tuple(
+        IncomparableCheck(*place, reason)
+        for place in old
+        if place in new and (reason := _reason(old[place], new[place], checks.get(place[1])))
+    )
+
+
+def _seen(record: AuditRecord) -> dict[tuple[str, str], CheckObservation]:
+    return {(item.target, item.check): item for item in record.observations}
+
+
+def _reason(before: CheckObservation, after: CheckObservation, check: type[Check] | None) -> str:
+    if before.version != after.version:
+        return f"version {before.version} of the check before, version {after.version} after"
+    grids = frozenset() if check is None else frozenset(check.grid.values())
+    other = list(_other(before, after, grids))
+    shown = "; ".join(other[:SHOWN_PARAMETERS])
+    return f"other parameters: {shown}" if other else ""
+
+
+def _other(
+    before: CheckObservation, after: CheckObservation, grids: frozenset[str]
+) -> Iterator[str]:
+    for name in sorted({*before.params, *after.params} - grids):
+        old, new = before.params.get(name), after.params.get(name)
+        if old != new:
+            yield f"{name} was {old}, and is {new}"
+
+
+EVALUATION = "evaluation"
+WORST_OUTCOMES_FIRST = (
+    Outcome.FAILED,
+    Outcome.UNKNOWN,
+    Outcome.WAIVED,
+    Outcome.WITHSTOOD,
+    Outcome.PASSED,
+    Outcome.NOT_APPLICABLE,
+)
+FindingPlace = tuple[str, str, str]
+
+
+def compare_records(
+    before: RecordSide, after: RecordSide, checks: Mapping[str, type[Check]]
+) -> RecordComparison:
+    """Compare two records, figure by figure and finding by finding; pure.
+
+    Figures are the same question where target, check, metric, parameters and slice are equal;
+    checks of other versions or parameters are listed and left out. Both records must have judged at
+    one confidence.
+    """
+    old, new = before.signed(), after.signed()
+    apart = find_incomparable_checks(before.record, after.record, checks)
+    left_out = {(item.target, item.check) for item in apart}
+    places = [place for place in new if place in old and _of(place) not in left_out]
+    same_rows = _evaluation(before.record) == _evaluation(after.record) != ()
+    pairs = MetricPairs.of(before, after, same_rows=same_rows)
+    confidence = after.record.confidence
+    found, tested = compare_metrics(
+        pairs, places, confidence, is_higher_better(places, checks, after)
+    )
+    return RecordComparison(
+        before=before.record.digest,
+        after=after.record.digest,
+        verdicts=(before.record.verdict, after.record.verdict),
+        confidence=confidence,
+        compared=tested,
+        moved=found,
+        findings=_findings(before.record, after.record),
+        differences=find_differences(before.record, after.record),
+        incomparable=apart,
+        only_before=_only(old, new, left_out),
+        only_after=_only(new, old, left_out),
+        gaps_closed=_gaps(before.record, after.record),
+        gaps_opened=_gaps(after.record, before.record),
+    )
+
+
+def _of(place: MetricPlace) -> tuple[str, str]:
+    return place.target, place.check
+
+
+def _evaluation(record: AuditRecord) -> tuple[str, ...]:
+    return tuple(item.digest for item in record.request.datasets if item.role == EVALUATION)
+
+
+def _only(
+    here: Mapping[MetricPlace, Measurement],
+    there: Mapping[MetricPlace, Measurement],
+    left_out: set[tuple[str, str]],
+) -> tuple[Measurement, ...]:
+    return tuple(
+        item for place, item in here.items() if place not in there and _of(place) not in left_out
+    )
+
+
+def _gaps(here: AuditRecord, there: AuditRecord) -> tuple[Gap, ...]:
+    """Return what is missing here and not there: one gap of a place, whatever its reason."""
+    known = {_missing(item) for item in there.readings if isinstance(item, Gap)}
+    gaps = (item for item in here.readings if isinstance(item, Gap))
+    return tuple(item for item in gaps if _missing(item) not in known)
+
+
+def _missing(gap: Gap) -> tuple[str, str, str, str]:
+    return gap.target, gap.check, gap.metric, json.dumps(dict(gap.params), sort_keys=True)
+
+
+def _findings(before: AuditRecord, after: AuditRecord) -> tuple[FindingChange, ...]:
+    old = {_place(item): item for item in before.findings}
+    new = {_place(item): item for item in after.findings}
+    found = [_turned(old.get(place), new.get(place)) for place in dict.fromkeys((*new, *old))]
+    return tuple(sorted(found, key=lambda item: (not item.changed, _rank(item.after))))
+
+
+def _rank(outcome: Outcome | None) -> int:
+    return len(WORST_OUTCOMES_FIRST) if outcome is None else WORST_OUTCOMES_FIRST.index(outcome)
+
+
+def _place(finding: Finding) -> FindingPlace:
+    return finding.rule, finding.target, json.dumps(_slice(finding), sort_keys=True)
+
+
+def _slice(finding: Finding) -> Mapping[str, Json]:
+    """Return the slice that a finding is of, where its rule is split by slices."""
+    found = finding.to_json().get("slice")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _turned(before: Finding | None, after: Finding | None) -> FindingChange:
+    shown: Sequence[Finding] = [item for item in (after, before) if item is not None]
+    one = shown[0]
+    return FindingChange(
+        rule=one.rule,
+        target=one.target,
+        slice=_slice(one),
+        title=one.title,
+        effect=one.effect,
+        before=None if before is None else before.outcome,
+        after=None if after is None else after.outcome,
+        asked_before="" if before is None else before.limits,
+        asked_after="" if after is None else after.limits,
+    )

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
-from auditor.domain.intervals import Interval
-from auditor.domain.policies import Effect
-from auditor.domain.readings import Gap, Measurement, Scalar
-from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
+from auditor.domain.findings import ACCEPTABLE, Outcome, Verdict
+from auditor.domain.json import Json
+from auditor.domain.policies import RuleEffect
+from auditor.domain.readings import ConfidenceInterval, Gap, Measurement, Scalar
 
 SCHEMA = "auditor/comparison/v1"
 
 
-class Way(StrEnum):
+class ComparisonDirection(StrEnum):
     """Where something moved; ``OTHER`` where neither end is better, or nobody says which."""
 
     WORSE = "worse"
@@ -22,7 +21,7 @@ class Way(StrEnum):
     SAME = "same"
 
 
-class Conclusion(StrEnum):
+class ComparisonConclusion(StrEnum):
     """What a comparison comes to, in a word; the first that holds."""
 
     FIGURES = "figures_got_worse"
@@ -31,7 +30,7 @@ class Conclusion(StrEnum):
     NOTHING = "nothing_got_worse"
 
 
-class Basis(StrEnum):
+class ChangeBasis(StrEnum):
     """What a figure's change rests on."""
 
     ROWS = "row_by_row"
@@ -42,7 +41,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MetricPlace:
     """Where a figure is found in a record: the same place in two records is the same question."""
 
     target: str
@@ -52,7 +51,7 @@ class Place:
     slice: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, measurement: Measurement) -> "Place":
+    def of(cls, measurement: Measurement) -> "MetricPlace":
         """Return the place of a measurement."""
         return cls(
             measurement.target,
@@ -64,7 +63,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class MetricChange:
     """One figure before and after, and what may be said of its change.
 
     ``change`` is after less before, at the records' confidence; nothing for what has no interval.
@@ -75,15 +74,15 @@ class Moved:
 
     before: Measurement
     after: Measurement
-    basis: Basis
-    change: Interval | None = None
+    basis: ChangeBasis
+    change: ConfidenceInterval | None = None
     alone: bool = False
-    way: Way = Way.SAME
+    way: ComparisonDirection = ComparisonDirection.SAME
 
     @property
-    def place(self) -> Place:
+    def place(self) -> MetricPlace:
         """Where the figure is found."""
-        return Place.of(self.after)
+        return MetricPlace.of(self.after)
 
     def to_json(self) -> dict[str, Json]:
         """Return the comparison's form."""
@@ -115,14 +114,14 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turned:
+class FindingChange:
     """One finding before and after; ``None`` where a record has no such rule."""
 
     rule: str
     target: str
     slice: Mapping[str, Json]
     title: str
-    effect: Effect
+    effect: RuleEffect
     before: Outcome | None
     after: Outcome | None
     asked_before: str
@@ -137,7 +136,7 @@ class Turned:
     def lost(self) -> bool:
         """Whether a denying rule that was kept is not kept any more."""
         gone = self.after is Outcome.FAILED or self.after is Outcome.UNKNOWN
-        return self.effect is Effect.DENY and self.before in ACCEPTABLE and gone
+        return self.effect is RuleEffect.DENY and self.before in ACCEPTABLE and gone
 
     def to_json(self) -> dict[str, Json]:
         """Return the comparison's form."""
@@ -155,7 +154,7 @@ class Turned:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ContextDifference:
     """Something else than a figure that differs; empty where a record does not have it."""
 
     name: str
@@ -168,7 +167,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Incomparable:
+class IncomparableCheck:
     """A check on a target whose two observations do not answer one question, and why."""
 
     target: str
@@ -181,7 +180,7 @@ class Incomparable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RecordComparison:
     """Two records side by side, the figures that got worse first.
 
     ``verdicts`` are those of both records. ``compared`` counts the figures that could have moved,
@@ -195,19 +194,19 @@ class Comparison:
     verdicts: tuple[Verdict, Verdict]
     confidence: float
     compared: int
-    moved: tuple[Moved, ...]
-    findings: tuple[Turned, ...]
-    differences: tuple[Difference, ...]
-    incomparable: tuple[Incomparable, ...]
+    moved: tuple[MetricChange, ...]
+    findings: tuple[FindingChange, ...]
+    differences: tuple[ContextDifference, ...]
+    incomparable: tuple[IncomparableCheck, ...]
     only_before: tuple[Measurement, ...]
     only_after: tuple[Measurement, ...]
     gaps_closed: tuple[Gap, ...]
     gaps_opened: tuple[Gap, ...]
 
     @property
-    def worse(self) -> tuple[Moved, ...]:
+    def worse(self) -> tuple[MetricChange, ...]:
         """The figures that got worse beyond their intervals."""
-        return tuple(item for item in self.moved if item.way is Way.WORSE)
+        return tuple(item for item in self.moved if item.way is ComparisonDirection.WORSE)
 
     @property
     def alone(self) -> int:
@@ -217,25 +216,29 @@ class Comparison:
     @property
     def proven(self) -> int:
         """How many of these moved after correction too."""
-        return sum(item.way is not Way.SAME for item in self.moved if item.change is not None)
+        return sum(
+            item.way is not ComparisonDirection.SAME
+            for item in self.moved
+            if item.change is not None
+        )
 
     @property
     def got_worse(self) -> bool:
         """Whether a figure got worse beyond its interval, a pass is none any more, or a rule that
         was kept no longer is.
         """
-        return self.conclusion is not Conclusion.NOTHING
+        return self.conclusion is not ComparisonConclusion.NOTHING
 
     @property
-    def conclusion(self) -> Conclusion:
+    def conclusion(self) -> ComparisonConclusion:
         """What it comes to: a figure that got worse first, then what was decided."""
         before, after = self.verdicts
         if self.worse:
-            return Conclusion.FIGURES
+            return ComparisonConclusion.FIGURES
         if before is Verdict.PASS is not after:
-            return Conclusion.VERDICT
+            return ComparisonConclusion.VERDICT
         lost = any(item.lost for item in self.findings)
-        return Conclusion.RULES if lost else Conclusion.NOTHING
+        return ComparisonConclusion.RULES if lost else ComparisonConclusion.NOTHING
 
     def to_json(self) -> dict[str, Json]:
         """Return the comparison as JSON."""

@@ -10,10 +10,10 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, StrictBool, StrictStr
 from pydantic_core import PydanticCustomError
 
-from auditor.documents import Strict, read_document, validate
-from auditor.domain.bounds import MOST_TEXT
-from auditor.domain.canonical import digest
-from auditor.domain.laws import UNREAD
+from auditor._yaml import StrictModel, read_yaml_document, validate_document
+from auditor.domain.json import compute_digest
+from auditor.domain.policies import UNREAD
+from auditor.domain.text_limits import MOST_TEXT
 from auditor.errors import PolicyError
 
 SUBFOLDER = "catalogues"
@@ -35,12 +35,13 @@ Verified: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class FrameworkCatalogue:
     """The controls of one framework in one version, by reference, with their titles.
 
     ``source`` says where the framework is published, ``verified`` the day on which the titles
     were last compared with what they name (``unread`` where nobody did), ``review_by`` until
-    when that holds, ``unread`` which controls were listed without their text, ``digest`` which
+    when that holds, ``unread`` which controls were listed without their text, ``compute_digest``
+    which
     bytes it was read from. ``other_editions`` are references that this edition does not have and
     policies of other days cite, with what became of them.
     """
@@ -57,7 +58,7 @@ class Catalogue:
     other_editions: Mapping[str, str] = field(default_factory=dict)
 
 
-class _MetadataShape(Strict):
+class _CatalogueMetadataSchema(StrictModel):
     framework: StrictStr
     title: StrictStr
     version: StrictStr
@@ -69,22 +70,22 @@ class _MetadataShape(Strict):
     unread: list[StrictStr] = Field(default_factory=list)
 
 
-class _CatalogueShape(Strict):
+class _CatalogueSchema(StrictModel):
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
-    kind: Literal["Catalogue"]
-    metadata: _MetadataShape
+    kind: Literal["FrameworkCatalogue"]
+    metadata: _CatalogueMetadataSchema
     controls: Annotated[
         dict[str, Annotated[StrictStr, Field(max_length=MOST_TEXT)]], Field(min_length=1)
     ]
     other_editions: dict[str, StrictStr] = Field(default_factory=dict)
 
 
-def load_catalogues(folder: Path) -> Mapping[str, Catalogue]:
+def load_catalogues(folder: Path) -> Mapping[str, FrameworkCatalogue]:
     """Read every catalogue that lies beside the packs in ``folder``, by framework.
 
     Raises ``PolicyError`` for a malformed one, and for a framework that two files describe.
     """
-    found: dict[str, Catalogue] = {}
+    found: dict[str, FrameworkCatalogue] = {}
     for path in sorted((folder / SUBFOLDER).glob("*.yaml")):
         catalogue = read_catalogue(path.read_bytes(), path.name)
         if catalogue.framework in found:
@@ -97,9 +98,11 @@ def load_catalogues(folder: Path) -> Mapping[str, Catalogue]:
 
 
 @lru_cache(maxsize=64)
-def read_catalogue(raw: bytes, source: str) -> Catalogue:
+def read_catalogue(raw: bytes, source: str) -> FrameworkCatalogue:
     """Read one catalogue. Raises ``PolicyError`` with file and line."""
-    shape = validate(read_document(raw, source, PolicyError), _CatalogueShape, PolicyError)
+    shape = validate_document(
+        read_yaml_document(raw, source, PolicyError), _CatalogueSchema, PolicyError
+    )
     about = shape.metadata
     strangers = [ref for ref in about.unread if ref not in shape.controls]
     if strangers:
@@ -107,14 +110,14 @@ def read_catalogue(raw: bytes, source: str) -> Catalogue:
             f"{source}: unread names {', '.join(strangers)}, which the catalogue does not list",
             cure="Name only controls that it lists.",
         )
-    return Catalogue(
+    return FrameworkCatalogue(
         about.framework,
         about.title,
         about.version,
         about.source,
         about.verified,
         shape.controls,
-        digest(raw),
+        compute_digest(raw),
         about.review_by or "",
         frozenset(about.unread),
         shape.other_editions,

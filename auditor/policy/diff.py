@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.inheritance import Change, Way
-from auditor.packs.drafts import Draft, Entry
-from auditor.packs.origins import origin_of
-from auditor.packs.tightening import (
-    check_changes,
-    flat,
-    metadata_changes,
-    rule_changes,
+from auditor.domain.json import Json, digest_json
+from auditor.domain.policies import SettingChange, StrictnessChange
+from auditor.policy.drafts import PolicyDraft, RuleDraft
+from auditor.policy.origins import find_rule_origin
+from auditor.policy.strictness import (
+    compare_check_parameters,
+    compare_policy_metadata,
+    compare_rules,
+    format_setting,
 )
 
 TEXTS = ("title", "rationale", "remediation", "threshold", "controls")
@@ -29,7 +29,7 @@ class RuleDifference:
 
     rule: str
     title: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[SettingChange, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that the command prints."""
@@ -42,10 +42,10 @@ class RuleDifference:
 class PolicyDifference:
     """All in which two policies differ; nothing where they are the same document."""
 
-    old: Draft
-    new: Draft
-    audit: tuple[Change, ...]
-    params: tuple[Change, ...]
+    old: PolicyDraft
+    new: PolicyDraft
+    audit: tuple[SettingChange, ...]
+    params: tuple[SettingChange, ...]
     added: tuple[RuleDifference, ...]
     removed: tuple[RuleDifference, ...]
     changed: tuple[RuleDifference, ...]
@@ -60,7 +60,7 @@ class PolicyDifference:
         """Whether the new policy asks less than the old one anywhere, or cannot be held to it."""
         of_rules = (change for item in self.changed for change in item.changes)
         changes = (*self.audit, *of_rules)
-        return bool(self.removed) or any(item.way is Way.LOOSENED for item in changes)
+        return bool(self.removed) or any(item.way is StrictnessChange.LOOSENED for item in changes)
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that the command prints."""
@@ -77,7 +77,7 @@ class PolicyDifference:
         }
 
 
-def differences(old: Draft, new: Draft) -> PolicyDifference:
+def diff_policies(old: PolicyDraft, new: PolicyDraft) -> PolicyDifference:
     """Return in what a policy differs from an older one, or from one that it was made after."""
     before = {entry.rule.id: entry for entry in old.entries}
     after = {entry.rule.id: entry for entry in new.entries}
@@ -86,7 +86,11 @@ def differences(old: Draft, new: Draft) -> PolicyDifference:
     return PolicyDifference(
         old,
         new,
-        (*metadata_changes(old, new), *check_changes(old, new), *_about(old, new)),
+        (
+            *compare_policy_metadata(old, new),
+            *compare_check_parameters(old, new),
+            *_about(old, new),
+        ),
         tuple(_settings(old.shape.params, new.shape.params, "params.")),
         tuple(_whole(after[name]) for name in after if name not in before),
         tuple(_whole(before[name]) for name in before if name not in after),
@@ -98,10 +102,10 @@ def differences(old: Draft, new: Draft) -> PolicyDifference:
     )
 
 
-def _rule(old: Entry, new: Entry) -> Iterator[Change]:
-    reasons = {item.setting: item for item in origin_of(new).loosened if item.reason}
-    for change in rule_changes(old, new):
-        given = reasons.get(change.setting) if change.way is Way.LOOSENED else None
+def _rule(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
+    reasons = {item.setting: item for item in find_rule_origin(new).loosened if item.reason}
+    for change in compare_rules(old, new):
+        given = reasons.get(change.setting) if change.way is StrictnessChange.LOOSENED else None
         yield change if given is None else replace(change, by=given.by, reason=given.reason)
     was, now = (
         {name: value for name, value in _raw(entry).items() if name in TEXTS}
@@ -110,11 +114,11 @@ def _rule(old: Entry, new: Entry) -> Iterator[Change]:
     yield from _settings(was, now)
 
 
-def _about(old: Draft, new: Draft) -> Iterator[Change]:
+def _about(old: PolicyDraft, new: PolicyDraft) -> Iterator[SettingChange]:
     """Yield what the policies say of themselves otherwise, which asks nothing."""
     was, now = _own_words(old), _own_words(new)
     yield from _settings(was, now)
-    named = {change.setting for change in check_changes(old, new)}
+    named = {change.setting for change in compare_check_parameters(old, new)}
     for check in sorted({*old.shape.checks, *new.shape.checks}):
         before, after = old.shape.checks.get(check, {}), new.shape.checks.get(check, {})
         for change in _settings(before, after, f"{check}: "):
@@ -122,30 +126,30 @@ def _about(old: Draft, new: Draft) -> Iterator[Change]:
                 yield change
 
 
-def _own_words(draft: Draft) -> Mapping[str, Json]:
+def _own_words(draft: PolicyDraft) -> Mapping[str, Json]:
     about = _mapping(draft.document.content.get("metadata"))
     return {name: value for name, value in about.items() if name not in ORDERED}
 
 
 def _settings(
     was: Mapping[str, Json], now: Mapping[str, Json], prefix: str = ""
-) -> Iterator[Change]:
+) -> Iterator[SettingChange]:
     for name in dict.fromkeys((*was, *now)):
         if was.get(name) != now.get(name):
             before, after = _short(was.get(name)), _short(now.get(name))
-            yield Change(f"{prefix}{name}", before, after, Way.CHANGED)
+            yield SettingChange(f"{prefix}{name}", before, after, StrictnessChange.CHANGED)
 
 
 def _short(value: Json) -> str:
-    text = flat(value)
+    text = format_setting(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _whole(entry: Entry) -> RuleDifference:
+def _whole(entry: RuleDraft) -> RuleDifference:
     return RuleDifference(entry.rule.id, entry.rule.title)
 
 
-def _raw(entry: Entry) -> Mapping[str, Json]:
+def _raw(entry: RuleDraft) -> Mapping[str, Json]:
     rules = entry.draft.document.content.get("rules")
     return _mapping(rules[entry.index]) if isinstance(rules, list) else {}
 
@@ -154,7 +158,7 @@ def _mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _named(draft: Draft) -> dict[str, Json]:
+def _named(draft: PolicyDraft) -> dict[str, Json]:
     about = draft.shape.metadata
     digest = digest_json(draft.document.content)
     return {"name": about.name, "version": about.version, "digest": digest}

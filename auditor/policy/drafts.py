@@ -4,45 +4,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditor.documents import Document, Place
+from auditor._yaml import Place, YamlDocument
 from auditor.domain.checks import Check, Metric
-from auditor.domain.policies import Anchor, Anchored, Limits
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits
 from auditor.domain.readings import Unit
 from auditor.errors import PolicyError
-from auditor.packs.catalogues import Catalogue
-from auditor.packs.quantities import NUMBER, QUANTITY, in_unit
-from auditor.packs.remarks import Level, Remark
-from auditor.packs.shapes import ANCHORED, REFERENCE, Limit, PolicyShape, RuleShape
+from auditor.policy.control_catalogues import FrameworkCatalogue
+from auditor.policy.lint_remarks import LintLevel, LintRemark
+from auditor.policy.schema import (
+    ANCHORED,
+    NUMBER,
+    QUANTITY,
+    REFERENCE,
+    Limit,
+    PolicySchema,
+    RuleSchema,
+    convert_to_unit,
+)
 
-End: TypeAlias = float | Anchor | None
+End: TypeAlias = float | LimitAnchor | None
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PolicyDraft:
     """A policy file, and the checks and catalogues that it must agree with.
 
     ``refused`` is what it changes of the policies that it extends and may not.
     """
 
-    document: Document
-    shape: PolicyShape
+    document: YamlDocument
+    shape: PolicySchema
     checks: Mapping[str, type[Check]]
-    catalogues: Mapping[str, Catalogue]
-    refused: tuple[Remark, ...] = ()
+    catalogues: Mapping[str, FrameworkCatalogue]
+    refused: tuple[LintRemark, ...] = ()
 
     @property
-    def entries(self) -> tuple["Entry", ...]:
+    def entries(self) -> tuple["RuleDraft", ...]:
         """The rules with their places."""
         return tuple(self.entry(index) for index in range(len(self.shape.rules)))
 
-    def entry(self, index: int) -> "Entry":
+    def entry(self, index: int) -> "RuleDraft":
         """Return the rule at an index with its place."""
-        return Entry(self, index, self.shape.rules[index])
+        return RuleDraft(self, index, self.shape.rules[index])
 
-    def remark(self, place: Place, mistake: PolicyError) -> Remark:
+    def remark(self, place: Place, mistake: PolicyError) -> LintRemark:
         """Say that something outside the rules is wrong."""
         where = self.document.where(place)
-        return Remark(Level.ERROR, where, "", mistake.problem, mistake.cure)
+        return LintRemark(LintLevel.ERROR, where, "", mistake.problem, mistake.cure)
 
     def written(self, limit: Limit) -> float | str:
         """Return a limit, or the param that it names, as a number or one with its unit.
@@ -65,12 +73,12 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RuleDraft:
     """One rule of a draft, with what its check declares."""
 
-    draft: Draft
+    draft: PolicyDraft
     index: int
-    rule: RuleShape
+    rule: RuleSchema
 
     @property
     def check(self) -> type[Check] | None:
@@ -83,25 +91,29 @@ class Entry:
         return None if self.check is None else self.check.emits.get(self.rule.metric)
 
     @property
-    def anchored(self) -> Anchored | None:
+    def anchored(self) -> AnchoredLimits | None:
         """The rule's limits where one is taken from elsewhere; nothing where none is.
 
         Raises ``PolicyError`` as ``limits`` does.
         """
         least, most = self._ends()
         ends = (least, most)
-        return Anchored(least, most) if any(isinstance(end, Anchor) for end in ends) else None
+        return (
+            AnchoredLimits(least, most)
+            if any(isinstance(end, LimitAnchor) for end in ends)
+            else None
+        )
 
     @property
-    def limits(self) -> Limits | None:
+    def limits(self) -> MetricLimits | None:
         """The rule's limits as numbers in the metric's own unit.
 
         Raises ``PolicyError`` for an unknown parameter, and for a unit that does not fit.
         """
         least, most = self._ends()
-        if isinstance(least, Anchor) or isinstance(most, Anchor):
+        if isinstance(least, LimitAnchor) or isinstance(most, LimitAnchor):
             return None
-        return None if least is None and most is None else Limits(least, most)
+        return None if least is None and most is None else MetricLimits(least, most)
 
     def _ends(self) -> tuple[End, End]:
         rule, end = self.rule, self._end
@@ -113,31 +125,31 @@ class Entry:
             None if rule.at_most is None else end(rule.at_most),
         )
 
-    def _end(self, limit: Limit) -> float | Anchor:
+    def _end(self, limit: Limit) -> float | LimitAnchor:
         found = None if isinstance(limit, float) else ANCHORED.fullmatch(limit)
         if found is None:
             return self._number(limit)
         margin = found["margin"]
         if margin is None:
-            return Anchor(found["claim"])
+            return LimitAnchor(found["claim"])
         number = self._number(float(margin) if NUMBER.fullmatch(margin) else margin)
-        return Anchor(found["claim"], number if found["sign"] == "+" else -number)
+        return LimitAnchor(found["claim"], number if found["sign"] == "+" else -number)
 
     def _number(self, limit: Limit) -> float:
         value = self.draft.written(limit)
         if isinstance(value, float):
             return value
         unit = Unit.NONE if self.metric is None else self.metric.unit
-        return in_unit(value, unit, self.rule.measure)
+        return convert_to_unit(value, unit, self.rule.measure)
 
-    def error(self, key: str, problem: str, cure: str) -> Remark:
+    def error(self, key: str, problem: str, cure: str) -> LintRemark:
         """Say that a setting of the rule is wrong."""
-        return self._remark(Level.ERROR, key, problem, cure)
+        return self._remark(LintLevel.ERROR, key, problem, cure)
 
-    def warning(self, key: str, problem: str, cure: str) -> Remark:
+    def warning(self, key: str, problem: str, cure: str) -> LintRemark:
         """Say that a setting of the rule is doubtful."""
-        return self._remark(Level.WARNING, key, problem, cure)
+        return self._remark(LintLevel.WARNING, key, problem, cure)
 
-    def _remark(self, level: Level, key: str, problem: str, cure: str) -> Remark:
+    def _remark(self, level: LintLevel, key: str, problem: str, cure: str) -> LintRemark:
         where = self.draft.document.where(("rules", self.index, *key.split(".")))
-        return Remark(level, where, self.rule.id, problem, cure)
+        return LintRemark(level, where, self.rule.id, problem, cure)

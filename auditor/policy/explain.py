@@ -3,54 +3,64 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric
-from auditor.domain.inheritance import Change
-from auditor.domain.laws import UNREAD
-from auditor.domain.pins import Pins, words
-from auditor.domain.policies import Effect, LeastEvidence, Mode, Policy, Rule
-from auditor.domain.readings import Bound
+from auditor.domain.json import Json
+from auditor.domain.policies import (
+    UNREAD,
+    EnforcementMode,
+    MinimumEvidence,
+    Policy,
+    Rule,
+    RuleEffect,
+    SettingChange,
+)
+from auditor.domain.policy_pins import AuditPins, format_settings
+from auditor.domain.readings import BoundKind
 from auditor.errors import PolicyError
-from auditor.judging.parts import SLICE
-from auditor.judging.words import answer_asked, limits_words, place_words
-from auditor.packs.catalogues import Catalogue
+from auditor.policy.control_catalogues import FrameworkCatalogue
+from auditor.policy.evaluate.messages import (
+    describe_required_answer,
+    format_limits,
+    format_place_phrase,
+)
+from auditor.policy.evaluate.readings_index import SLICE
 
-EFFECTS: Mapping[Effect, str] = {
-    Effect.DENY: "A model that fails it fails the policy, and while it is unknown none passes.",
-    Effect.WARN: "It only warns: the verdict does not depend on it.",
-    Effect.INFO: "It only informs: the verdict does not depend on it.",
+EFFECTS: Mapping[RuleEffect, str] = {
+    RuleEffect.DENY: "A model that fails it fails the policy, and while it is unknown none passes.",
+    RuleEffect.WARN: "It only warns: the verdict does not depend on it.",
+    RuleEffect.INFO: "It only informs: the verdict does not depend on it.",
 }
-MODES: Mapping[Mode, str] = {
-    Mode.ENFORCE: "A failing verdict fails the command.",
-    Mode.WARN: "It only warns: no command fails for it.",
-    Mode.OBSERVE: "It only observes: no command fails for it.",
+MODES: Mapping[EnforcementMode, str] = {
+    EnforcementMode.ENFORCE: "A failing verdict fails the command.",
+    EnforcementMode.WARN: "It only warns: no command fails for it.",
+    EnforcementMode.OBSERVE: "It only observes: no command fails for it.",
 }
-RUN_ON: Mapping[LeastEvidence, str] = {
-    LeastEvidence.ANY: "A simulation or an emulation of the target is enough.",
-    LeastEvidence.NATIVE: "A simulation or an emulation of the target is not enough.",
-    LeastEvidence.VERIFIED: "Every operator has to be known to have run on the target.",
+RUN_ON: Mapping[MinimumEvidence, str] = {
+    MinimumEvidence.ANY: "A simulation or an emulation of the target is enough.",
+    MinimumEvidence.NATIVE: "A simulation or an emulation of the target is not enough.",
+    MinimumEvidence.VERIFIED: "Every operator has to be known to have run on the target.",
 }
-BOUNDS: Mapping[Bound, str] = {
-    Bound.ESTIMATE: "an estimate with an interval",
-    Bound.AT_MOST: "at most the figure found, since a stronger search may find less",
-    Bound.AT_LEAST: "at least the figure found, since a stronger search may find more",
+BOUNDS: Mapping[BoundKind, str] = {
+    BoundKind.ESTIMATE: "an estimate with an interval",
+    BoundKind.AT_MOST: "at most the figure found, since a stronger search may find less",
+    BoundKind.AT_LEAST: "at least the figure found, since a stronger search may find more",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class RuleExplanation:
     """One rule, or the policy itself: a heading, and what there is to say, by topic."""
 
     heading: str
     said: tuple[tuple[str, str], ...]
 
 
-def explain(
+def explain_policy(
     policy: Policy,
     checks: Mapping[str, type[Check]],
-    catalogues: Mapping[str, Catalogue],
+    catalogues: Mapping[str, FrameworkCatalogue],
     rule: str | None = None,
-) -> tuple[Explained, ...]:
+) -> tuple[RuleExplanation, ...]:
     """Explain a policy and all its rules, or one of them alone. Raises ``PolicyError``."""
     if rule is None:
         rules: Sequence[Rule] = policy.rules
@@ -62,14 +72,16 @@ def explain(
             cure=f"Its rules are {', '.join(item.id for item in policy.rules)}.",
         )
     told = [
-        Explained(f"{item.id}: {item.title}", tuple(_rule(policy, item, checks, catalogues)))
+        RuleExplanation(f"{item.id}: {item.title}", tuple(_rule(policy, item, checks, catalogues)))
         for item in rules
     ]
     return tuple(told) if rule is not None else (_policy(policy), *told)
 
 
-def _policy(policy: Policy) -> Explained:
-    return Explained(f"{policy.name} {policy.version}, of {policy.owner}", tuple(_whole(policy)))
+def _policy(policy: Policy) -> RuleExplanation:
+    return RuleExplanation(
+        f"{policy.name} {policy.version}, of {policy.owner}", tuple(_whole(policy))
+    )
 
 
 def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -110,7 +122,7 @@ NOTHING_PINNED = (
 )
 
 
-def _pinned(pins: Pins) -> Iterator[tuple[str, str]]:
+def _pinned(pins: AuditPins) -> Iterator[tuple[str, str]]:
     if pins.evaluation:
         yield "Pins", f"The evaluation data have the digest {' or '.join(pins.evaluation)}."
     if pins.sets:
@@ -120,8 +132,11 @@ def _pinned(pins: Pins) -> Iterator[tuple[str, str]]:
     if (pins.evaluation or pins.sets) and pins.settings is None:
         yield "Pins", "The audit file chooses which of their columns are the labels and the groups."
     if pins.settings is not None:
-        yield "Pins", f"Of what can be pinned the audit file declares: {words(pins.settings)}."
-    if pins == Pins():
+        yield (
+            "Pins",
+            f"Of what can be pinned the audit file declares: {format_settings(pins.settings)}.",
+        )
+    if pins == AuditPins():
         yield "Pins", NOTHING_PINNED
 
 
@@ -129,7 +144,7 @@ def _rule(
     policy: Policy,
     rule: Rule,
     checks: Mapping[str, type[Check]],
-    catalogues: Mapping[str, Catalogue],
+    catalogues: Mapping[str, FrameworkCatalogue],
 ) -> Iterator[tuple[str, str]]:
     metric = checks[rule.check].emits[rule.metric]
     raw = _raw(policy, rule)
@@ -154,7 +169,9 @@ def _rule(
         yield from (("Changed", _change(item)) for item in rule.origin.changes)
 
 
-def _controls(rule: Rule, catalogues: Mapping[str, Catalogue]) -> Iterator[tuple[str, str]]:
+def _controls(
+    rule: Rule, catalogues: Mapping[str, FrameworkCatalogue]
+) -> Iterator[tuple[str, str]]:
     for control in rule.controls:
         catalogue = catalogues.get(control.framework)
         title = "" if catalogue is None else catalogue.controls.get(control.ref, "")
@@ -163,13 +180,13 @@ def _controls(rule: Rule, catalogues: Mapping[str, Catalogue]) -> Iterator[tuple
 
 
 def _asks(rule: Rule, metric: Metric, raw: Mapping[str, Json]) -> str:
-    place = f" at {place_words(rule.where)}" if rule.where else ""
+    place = f" at {format_place_phrase(rule.where)}" if rule.where else ""
     if rule.limits is not None:
-        bound = limits_words(rule.limits, metric.unit)
+        bound = format_limits(rule.limits, metric.unit)
     elif rule.anchored is not None:
         bound = rule.anchored.words()
     else:
-        answer = answer_asked(rule.require)
+        answer = describe_required_answer(rule.require)
         return f"{metric.title}{place}: {answer or f'`{rule.require}` holds'}."
     written = [str(raw[key]) for key in ("at_least", "at_most") if key in raw]
     within = raw.get("within")
@@ -179,7 +196,7 @@ def _asks(rule: Rule, metric: Metric, raw: Mapping[str, Json]) -> str:
 
 
 def _nature(metric: Metric) -> str:
-    exact = metric.exact and metric.bound is Bound.ESTIMATE
+    exact = metric.exact and metric.bound is BoundKind.ESTIMATE
     return "counted exactly" if exact else BOUNDS[metric.bound]
 
 
@@ -197,7 +214,7 @@ def _outcomes(rule: Rule, metric: Metric) -> Iterator[tuple[str, str]]:
     if away or SLICE in rule.for_each:
         kept = "accepted" if rule.accept_withstood else "not accepted, so that it stays unknown"
         yield "Withstood", f"where nothing that was tried broke it; that is {kept}."
-    corrected = bounded and not metric.exact and rule.effect is Effect.DENY
+    corrected = bounded and not metric.exact and rule.effect is RuleEffect.DENY
     holm = ", also after correction over all required rules" if corrected else ""
     yield "Fails", f"where {what} {breaks}{holm}."
     between = (
@@ -221,13 +238,13 @@ def _faces_away(rule: Rule, metric: Metric) -> bool:
     """Whether the metric's bound lies on the side on which the rule must be proved."""
     asked = rule.anchored or rule.limits
     if asked is None:
-        return metric.bound is not Bound.ESTIMATE
-    return (metric.bound is Bound.AT_MOST and asked.least is not None) or (
-        metric.bound is Bound.AT_LEAST and asked.most is not None
+        return metric.bound is not BoundKind.ESTIMATE
+    return (metric.bound is BoundKind.AT_MOST and asked.least is not None) or (
+        metric.bound is BoundKind.AT_LEAST and asked.most is not None
     )
 
 
-def _change(change: Change) -> str:
+def _change(change: SettingChange) -> str:
     why = f": {change.reason}" if change.reason else ""
     return f"{change.way.capitalize()} by {change.by}: {change}{why}"
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 
 
-class Level(StrEnum):
+class LintLevel(StrEnum):
     """Whether a policy with this remark can be used."""
 
     ERROR = "error"
@@ -14,10 +14,10 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class LintRemark:
     """One mistake or doubt: where it stands, in which rule, what it is, and its cure."""
 
-    level: Level
+    level: LintLevel
     where: str
     rule: str
     problem: str

@@ -1,46 +1,64 @@
-"""From a policy file to a policy: read strictly, linted, and fixed by its digest."""
+"""From a policy file to a policy: read strictly, linted, and fixed by its digest.
+
+Where policies lie: packs by name in a folder, or files by path.
+"""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
+from pathlib import Path
 
-from auditor.domain.canonical import digest_json
+from auditor._yaml import validate_document
 from auditor.domain.checks import Check
-from auditor.domain.pins import Pins
-from auditor.domain.policies import Assurance, Control, Duty, LegalDatum, Policy, Rule
-from auditor.errors import PolicyError
-from auditor.packs.catalogues import Catalogue
-from auditor.packs.drafts import Draft, Entry
-from auditor.packs.inheriting import draft_of
-from auditor.packs.legal import unsure
-from auditor.packs.linting import remarks
-from auditor.packs.loosened import on_its_word
-from auditor.packs.merging import Written, merged
-from auditor.packs.origins import dropped_of, parents_of, read_origin
-from auditor.packs.remarks import Level, Remark
-from auditor.packs.shapes import DutyShape
+from auditor.domain.json import Json, digest_json
+from auditor.domain.name_suggestions import suggest_near_names
+from auditor.domain.policies import (
+    AssuranceLevel,
+    FrameworkControl,
+    LegalBasis,
+    ManualDuty,
+    Policy,
+    Rule,
+)
+from auditor.domain.policy_pins import AuditPins
+from auditor.errors import PolicyError, PolicyMissingError
+from auditor.policy.control_catalogues import FrameworkCatalogue
+from auditor.policy.drafts import PolicyDraft, RuleDraft
+from auditor.policy.inherit import PolicySource, merge_policy_chain
+from auditor.policy.lint import lint_draft, lint_unverified_law
+from auditor.policy.lint_remarks import LintLevel, LintRemark
+from auditor.policy.origins import (
+    read_dropped_rules,
+    read_parent_policies,
+    read_rule_origin,
+    resolve_policy_draft,
+)
+from auditor.policy.relaxations import lint_unproven_parents
+from auditor.policy.schema import DutySchema, PolicySchema
 
 Checks = Mapping[str, type[Check]]
-Catalogues = Mapping[str, Catalogue]
+Catalogues = Mapping[str, FrameworkCatalogue]
 
 
 def load_policy(raw: bytes, source: str, checks: Checks, catalogues: Catalogues) -> Policy:
-    """Read a policy that stands by itself; see ``load_written``."""
-    return load_written(_alone(raw, source), checks, catalogues)
+    """Read a policy that stands by itself; see ``load_policy_source``."""
+    return load_policy_source(_alone(raw, source), checks, catalogues)
 
 
-def load_written(written: Written, checks: Checks, catalogues: Catalogues) -> Policy:
+def load_policy_source(written: PolicySource, checks: Checks, catalogues: Catalogues) -> Policy:
     """Read a policy that can be judged by, with those that it extends.
 
     Its digest is over the whole document, resolved from all of them. Raises ``PolicyError`` that
     names every mistake with file, line, rule and cure.
     """
-    return _policy(read_draft(written, checks, catalogues))
+    return _policy(read_policy_draft(written, checks, catalogues))
 
 
-def read_draft(written: Written, checks: Checks, catalogues: Catalogues) -> Draft:
+def read_policy_draft(written: PolicySource, checks: Checks, catalogues: Catalogues) -> PolicyDraft:
     """Read a policy with those that it extends as it is written. Raises ``PolicyError``."""
-    draft = draft_of(merged(written), checks, catalogues)
-    mistakes = [item for item in remarks(draft) if item.level is Level.ERROR]
+    draft = resolve_policy_draft(merge_policy_chain(written), checks, catalogues)
+    mistakes = [item for item in lint_draft(draft) if item.level is LintLevel.ERROR]
     if mistakes:
         raise PolicyError(
             "; ".join(str(item) for item in mistakes),
@@ -55,52 +73,52 @@ def lint_policy(
     checks: Checks,
     catalogues: Catalogues,
     today: date | None = None,
-) -> tuple[Remark, ...]:
+) -> tuple[LintRemark, ...]:
     """Return every mistake and doubt of a policy that stands by itself; raises nothing."""
-    return lint_written(_alone(raw, source), checks, catalogues, today)
+    return lint_policy_source(_alone(raw, source), checks, catalogues, today)
 
 
-def lint_written(
-    written: Written, checks: Checks, catalogues: Catalogues, today: date | None = None
-) -> tuple[Remark, ...]:
+def lint_policy_source(
+    written: PolicySource, checks: Checks, catalogues: Catalogues, today: date | None = None
+) -> tuple[LintRemark, ...]:
     """Return every mistake and doubt of a policy in the order of its lines; raises nothing.
 
     With ``today`` it says afterwards which law nobody has read, or not looked at for long.
     """
     try:
-        whole = merged(written)
-        draft = draft_of(whole, checks, catalogues)
-        stale = () if today is None else tuple(unsure(draft, today))
-        return (*remarks(draft), *on_its_word(whole), *stale)
+        whole = merge_policy_chain(written)
+        draft = resolve_policy_draft(whole, checks, catalogues)
+        stale = () if today is None else tuple(lint_unverified_law(draft, today))
+        return (*lint_draft(draft), *lint_unproven_parents(whole), *stale)
     except PolicyError as mistake:
         return (_whole(written.source, mistake),)
 
 
-def _whole(source: str, mistake: PolicyError) -> Remark:
+def _whole(source: str, mistake: PolicyError) -> LintRemark:
     """Return what keeps a policy from being read, at its line where it begins with one."""
     where, _, problem = mistake.problem.partition(": ")
     if not where.startswith(f"{source}:"):
         where, problem = source, mistake.problem
-    return Remark(Level.ERROR, where, "", problem, mistake.cure)
+    return LintRemark(LintLevel.ERROR, where, "", problem, mistake.cure)
 
 
-def _alone(raw: bytes, source: str) -> Written:
+def _alone(raw: bytes, source: str) -> PolicySource:
     """Return a policy that can find no other."""
 
-    def parent(name: str) -> Written:
+    def parent(name: str) -> PolicySource:
         raise PolicyError(
             f"{source} extends {name}, which is not at hand here",
             cure="Name the policy's file, so that others are found beside it.",
         )
 
-    return Written(raw, source, source, parent)
+    return PolicySource(raw, source, source, parent)
 
 
-def _duty(item: DutyShape) -> Duty:
-    return Duty(Control(item.framework, item.ref), item.asks, item.owner)
+def _duty(item: DutySchema) -> ManualDuty:
+    return ManualDuty(FrameworkControl(item.framework, item.ref), item.asks, item.owner)
 
 
-def _policy(draft: Draft) -> Policy:
+def _policy(draft: PolicyDraft) -> Policy:
     shape, about = draft.shape, draft.shape.metadata
     rules = tuple(_rule(draft.entry(index)) for index in range(len(shape.rules)))
     cited = {control.framework for rule in rules for control in rule.controls}
@@ -116,7 +134,7 @@ def _policy(draft: Draft) -> Policy:
         checks=shape.checks,
         applies_to=about.applies_to,
         least_budget=about.least_budget,
-        least_assurance=Assurance[about.least_assurance],
+        least_assurance=AssuranceLevel[about.least_assurance],
         least_evidence=about.least_evidence,
         least_isolation=about.least_isolation,
         valid_for_days=None if about.valid_for is None else int(about.valid_for[:-1]),
@@ -124,22 +142,22 @@ def _policy(draft: Draft) -> Policy:
         blind_labels=about.blind_labels,
         require_sealed=about.require_sealed,
         most_attempts=about.most_attempts,
-        pins=Pins(
+        pins=AuditPins(
             evaluation=tuple(about.pins.evaluation),
             sets=tuple(about.pins.sets),
             least_rows=about.pins.least_rows,
             settings=about.pins.settings,
         ),
         mode=about.mode,
-        inherits=parents_of(shape),
-        dropped=tuple(dropped_of(shape)),
+        inherits=read_parent_policies(shape),
+        dropped=tuple(read_dropped_rules(shape)),
         catalogues={name: item.digest for name, item in draft.catalogues.items() if name in cited},
         cannot_evidence=tuple(_duty(item) for item in about.cannot_evidence),
-        legal=tuple(LegalDatum(**item.model_dump()) for item in about.legal),
+        legal=tuple(LegalBasis(**item.model_dump()) for item in about.legal),
     )
 
 
-def _rule(entry: Entry) -> Rule:
+def _rule(entry: RuleDraft) -> Rule:
     shape = entry.rule
     return Rule(
         id=shape.id,
@@ -154,10 +172,112 @@ def _rule(entry: Entry) -> Rule:
         require=shape.require,
         when=shape.when,
         accept_withstood=shape.accept == "withstood",
-        controls=tuple(Control(item.framework, item.ref) for item in shape.controls),
+        controls=tuple(FrameworkControl(item.framework, item.ref) for item in shape.controls),
         rationale=shape.rationale or "",
         remediation=shape.remediation or "",
         threshold=shape.threshold or "",
         for_each=tuple(shape.for_each),
-        origin=None if shape.origin is None else read_origin(shape.origin),
+        origin=None if shape.origin is None else read_rule_origin(shape.origin),
     )
+
+
+SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PackSummary:
+    """What a list of packs says of one."""
+
+    name: str
+    version: str
+    owner: str
+    rules: int
+    description: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that lists print."""
+        return asdict(self)
+
+
+def find_policy_bytes(wanted: str, base: Path, folder: Path) -> tuple[bytes, str]:
+    """Return the bytes of a policy and the name that messages give it, as ``find_policy_source``
+    does.
+    """
+    found = find_policy_source(wanted, base, folder)
+    return found.raw, found.source
+
+
+def find_policy_source(wanted: str, base: Path, folder: Path) -> PolicySource:
+    """Return a policy as it is written, from which those that it extends can be found.
+
+    ``wanted`` is the name of a pack in ``folder``, or a path relative to ``base``. Raises
+    ``PolicyError`` that lists the packs when there is no such policy.
+    """
+    pack = folder / f"{wanted}.yaml"
+    if _is_name(wanted) and pack.is_file():
+        return _written(pack, pack.name, folder)
+    path = base / wanted
+    if path.is_file():
+        return _written(path, wanted, folder)
+    packs = _packs(folder)
+    nearest = suggest_near_names(path.name, [*_files(path.parent), *packs])
+    raise PolicyMissingError(
+        f"there is no policy {wanted!r}: no pack has that name, and {path} is no file{nearest}",
+        cure=f"Write the path of a policy file, or a pack's name: {', '.join(packs)}.",
+    )
+
+
+def _written(path: Path, source: str, folder: Path) -> PolicySource:
+    return PolicySource(
+        _read(path, source),
+        source,
+        str(path.resolve()),
+        partial(find_policy_source, base=path.parent, folder=folder),
+    )
+
+
+def list_policies(folder: Path) -> tuple[PackSummary, ...]:
+    """Return every pack in a folder, by name. Raises ``PolicyError`` for a malformed one."""
+    return tuple(_summary(find_policy_source(name, folder, folder)) for name in _packs(folder))
+
+
+def _is_name(wanted: str) -> bool:
+    return wanted == Path(wanted).name and not wanted.endswith(SUFFIXES)
+
+
+def find_policy_path(wanted: str, base: Path, folder: Path) -> Path | None:
+    """Return the file that ``wanted`` names, or ``None`` where it is the name of a pack."""
+    named = _is_name(wanted) and (folder / f"{wanted}.yaml").is_file()
+    return None if named else base / wanted
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.y*ml"))
+
+
+def _packs(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def _summary(written: PolicySource) -> PackSummary:
+    shape = validate_document(merge_policy_chain(written).document, PolicySchema, PolicyError)
+    about = shape.metadata
+    return PackSummary(
+        about.name, about.version, about.owner, len(shape.rules), about.description or ""
+    )
+
+
+def _read(path: Path, source: str) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise PolicyError(
+                f"{source} has {size:,} bytes, more than {MOST_BYTES:,}",
+                cure="Split the policy into several.",
+            )
+        return path.read_bytes()
+    except OSError as mistake:
+        raise PolicyError(
+            f"{source} cannot be read: {mistake.strerror}", cure="Check its permissions."
+        ) from None

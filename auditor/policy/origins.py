@@ -1,21 +1,67 @@
-"""From policies that extend others to one that stands by itself, and that says what it changed."""
+"""From policies that extend others to one that stands by itself, and that says what it changed.
+
+From what a resolved policy says of where its rules come from to values.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from auditor.documents import Document, validate
-from auditor.domain.canonical import Json, digest_json
+from auditor._yaml import YamlDocument, validate_document
 from auditor.domain.checks import Check
-from auditor.domain.inheritance import Change, Dropped, Origin, Parent, Way
+from auditor.domain.json import Json, digest_json
+from auditor.domain.policies import (
+    DroppedRule,
+    ParentPolicy,
+    RuleOrigin,
+    SettingChange,
+    StrictnessChange,
+)
 from auditor.errors import PolicyError
-from auditor.packs.catalogues import Catalogue
-from auditor.packs.drafts import Draft, Entry
-from auditor.packs.merging import ASKS, Merged
-from auditor.packs.origins import dropped_of, origin_of
-from auditor.packs.remarks import Level, Remark
-from auditor.packs.shapes import REFERENCE, PolicyShape
-from auditor.packs.tightening import check_changes, metadata_changes, rule_changes
+from auditor.policy.control_catalogues import FrameworkCatalogue
+from auditor.policy.drafts import PolicyDraft, RuleDraft
+from auditor.policy.inherit import ASKS, MergedPolicy
+from auditor.policy.lint_remarks import LintLevel, LintRemark
+from auditor.policy.schema import REFERENCE, PolicySchema, RuleOriginSchema, SettingChangeSchema
+from auditor.policy.strictness import (
+    compare_check_parameters,
+    compare_policy_metadata,
+    compare_rules,
+)
+
+
+def find_rule_origin(entry: RuleDraft) -> RuleOrigin:
+    """Return where a rule was first written: what its policy says, else in the policy itself."""
+    about = entry.draft.shape.metadata
+    told = entry.rule.origin
+    return RuleOrigin(about.name, about.version) if told is None else read_rule_origin(told)
+
+
+def read_rule_origin(shape: RuleOriginSchema) -> RuleOrigin:
+    """Return an origin as a resolved policy states it."""
+    return RuleOrigin(shape.policy, shape.version, _changes(shape.changes))
+
+
+def read_parent_policies(shape: PolicySchema) -> tuple[ParentPolicy, ...]:
+    """Return the policies that a resolved one extends."""
+    return tuple(
+        ParentPolicy(item.name, item.version, item.digest, _changes(item.changes))
+        for item in shape.inherits
+    )
+
+
+def read_dropped_rules(shape: PolicySchema) -> Iterator[DroppedRule]:
+    """Yield the rules of its parents that a resolved policy does not ask."""
+    for item in shape.dropped:
+        yield DroppedRule(item.rule, item.title, item.policy, item.by, item.reason)
+
+
+def _changes(shapes: Sequence[SettingChangeSchema]) -> tuple[SettingChange, ...]:
+    return tuple(
+        SettingChange(item.setting, item.was, item.now, item.way, item.by, item.reason)
+        for item in shapes
+    )
+
 
 NOTHING = "a reason to loosen stands here, and nothing is looser"
 LIMIT = "limit"
@@ -23,15 +69,15 @@ LIMIT = "limit"
 LONGEST = 2_000
 """Characters that a text of a rule may have."""
 Checks = Mapping[str, type[Check]]
-Catalogues = Mapping[str, Catalogue]
+Catalogues = Mapping[str, FrameworkCatalogue]
 
 
 @dataclass(frozen=True, slots=True)
-class _Heir:
+class _ExtendingPolicy:
     """A policy with all that it takes over, and the policies that it takes it from."""
 
-    draft: Draft
-    parents: tuple[Draft, ...]
+    draft: PolicyDraft
+    parents: tuple[PolicyDraft, ...]
     drops: Mapping[str, str]
 
     @property
@@ -40,7 +86,9 @@ class _Heir:
         return self.draft.shape.metadata.name
 
 
-def draft_of(merged: Merged, checks: Checks, catalogues: Catalogues) -> Draft:
+def resolve_policy_draft(
+    merged: MergedPolicy, checks: Checks, catalogues: Catalogues
+) -> PolicyDraft:
     """Return a policy resolved from those that it extends, with what it may not change.
 
     Raises ``PolicyError`` for a document that has not the right shape.
@@ -48,16 +96,16 @@ def draft_of(merged: Merged, checks: Checks, catalogues: Catalogues) -> Draft:
     draft = _draft(merged.document, checks, catalogues)
     if not merged.parents:
         return draft
-    parents = tuple(draft_of(parent, checks, catalogues) for parent in merged.parents)
-    heir = _Heir(draft, parents, merged.drops)
+    parents = tuple(resolve_policy_draft(parent, checks, catalogues) for parent in merged.parents)
+    heir = _ExtendingPolicy(draft, parents, merged.drops)
     document = replace(merged.document, content=_resolved(heir))
     resolved = _draft(document, checks, catalogues)
     refused = [remark for parent in parents for remark in parent.refused]
     return replace(resolved, refused=(*refused, *_refused(heir)))
 
 
-def _draft(document: Document, checks: Checks, catalogues: Catalogues) -> Draft:
-    shape = validate(document, PolicyShape, PolicyError)
+def _draft(document: YamlDocument, checks: Checks, catalogues: Catalogues) -> PolicyDraft:
+    shape = validate_document(document, PolicySchema, PolicyError)
     try:
         digest_json(document.content)
     except ValueError as mistake:
@@ -65,10 +113,10 @@ def _draft(document: Document, checks: Checks, catalogues: Catalogues) -> Draft:
             f"{document.source} holds a number that cannot be fixed by a digest: {mistake}",
             cure="Write finite numbers of ordinary size.",
         ) from None
-    return Draft(document, shape, checks, catalogues)
+    return PolicyDraft(document, shape, checks, catalogues)
 
 
-def _resolved(heir: _Heir) -> Mapping[str, Json]:
+def _resolved(heir: _ExtendingPolicy) -> Mapping[str, Json]:
     """Return the document with its origins; what gave the reasons is folded into them."""
     content = heir.draft.document.content
     metadata = cast("Mapping[str, Json]", content["metadata"])
@@ -83,7 +131,7 @@ def _resolved(heir: _Heir) -> Mapping[str, Json]:
     }
 
 
-def _told(heir: _Heir, rule: Mapping[str, Json], origin: Origin | None) -> Json:
+def _told(heir: _ExtendingPolicy, rule: Mapping[str, Json], origin: RuleOrigin | None) -> Json:
     if origin is None:
         return dict(rule)
     own = [item for item in origin.changes if item.by == heir.name]
@@ -91,7 +139,9 @@ def _told(heir: _Heir, rule: Mapping[str, Json], origin: Origin | None) -> Json:
     return {**kept, "origin": origin.to_json()}
 
 
-def _since(heir: _Heir, rule: Mapping[str, Json], changes: Sequence[Change]) -> Mapping[str, Json]:
+def _since(
+    heir: _ExtendingPolicy, rule: Mapping[str, Json], changes: Sequence[SettingChange]
+) -> Mapping[str, Json]:
     """Return a rule whose inherited reason for its limit says that the limit is another by now.
 
     A reason that the heir wrote itself speaks of its own limit, and stays as it is.
@@ -104,32 +154,35 @@ def _since(heir: _Heir, rule: Mapping[str, Json], changes: Sequence[Change]) -> 
     return {**rule, "threshold": f"{str(said)[: LONGEST - len(since) - 8]} Since: {since}."}
 
 
-def _origins(heir: _Heir) -> Iterator[tuple[Entry, Origin]]:
+def _origins(heir: _ExtendingPolicy) -> Iterator[tuple[RuleDraft, RuleOrigin]]:
     """Yield each inherited rule with where it was first written, and all that was changed since."""
     for entry in heir.draft.entries:
         first = next(_ancestors(heir, entry.rule.id), None)
         if first is not None:
-            origin = origin_of(first)
+            origin = find_rule_origin(first)
             changes = [
-                _by(heir, change, entry.rule.loosens) for change in rule_changes(first, entry)
+                _by(heir, change, entry.rule.loosens) for change in compare_rules(first, entry)
             ]
             yield entry, replace(origin, changes=(*origin.changes, *changes))
 
 
-def _ancestors(heir: _Heir, rule: str) -> Iterator[Entry]:
+def _ancestors(heir: _ExtendingPolicy, rule: str) -> Iterator[RuleDraft]:
     for parent in heir.parents:
         yield from (entry for entry in parent.entries if entry.rule.id == rule)
 
 
-def _by(heir: _Heir, change: Change, reason: str | None) -> Change:
-    why = (reason or "") if change.way is Way.LOOSENED else ""
+def _by(heir: _ExtendingPolicy, change: SettingChange, reason: str | None) -> SettingChange:
+    why = (reason or "") if change.way is StrictnessChange.LOOSENED else ""
     return replace(change, by=heir.name, reason=why)
 
 
-def _parent(heir: _Heir, parent: Draft) -> Parent:
+def _parent(heir: _ExtendingPolicy, parent: PolicyDraft) -> ParentPolicy:
     about, reason = parent.shape.metadata, heir.draft.shape.metadata.loosens
-    changes = (*metadata_changes(parent, heir.draft), *check_changes(parent, heir.draft))
-    return Parent(
+    changes = (
+        *compare_policy_metadata(parent, heir.draft),
+        *compare_check_parameters(parent, heir.draft),
+    )
+    return ParentPolicy(
         about.name,
         about.version,
         digest_json(parent.document.content),
@@ -137,23 +190,23 @@ def _parent(heir: _Heir, parent: Draft) -> Parent:
     )
 
 
-def _dropped(heir: _Heir) -> Iterator[Dropped]:
+def _dropped(heir: _ExtendingPolicy) -> Iterator[DroppedRule]:
     for parent in heir.parents:
-        yield from dropped_of(parent.shape)
+        yield from read_dropped_rules(parent.shape)
     for rule, reason in heir.drops.items():
         first = next(_ancestors(heir, rule))
-        policy = origin_of(first).policy
-        yield Dropped(rule, first.rule.title, policy, heir.name, reason)
+        policy = find_rule_origin(first).policy
+        yield DroppedRule(rule, first.rule.title, policy, heir.name, reason)
 
 
-def _refused(heir: _Heir) -> Iterator[Remark]:
+def _refused(heir: _ExtendingPolicy) -> Iterator[LintRemark]:
     """Yield what the policy loosens without a reason, and reasons that loosen nothing."""
     for entry in heir.draft.entries:
         held = [
             (old, change)
             for old in _ancestors(heir, entry.rule.id)
-            for change in rule_changes(old, entry)
-            if change.way is Way.LOOSENED
+            for change in compare_rules(old, entry)
+            if change.way is StrictnessChange.LOOSENED
         ]
         if entry.rule.loosens is None:
             yield from (_loosened(entry, old, change) for old, change in held)
@@ -162,13 +215,16 @@ def _refused(heir: _Heir) -> Iterator[Remark]:
     yield from _laxer_audits(heir)
 
 
-def _laxer_audits(heir: _Heir) -> Iterator[Remark]:
+def _laxer_audits(heir: _ExtendingPolicy) -> Iterator[LintRemark]:
     draft = heir.draft
     loose = [
         (parent, change)
         for parent in heir.parents
-        for change in (*metadata_changes(parent, draft), *check_changes(parent, draft))
-        if change.way is Way.LOOSENED
+        for change in (
+            *compare_policy_metadata(parent, draft),
+            *compare_check_parameters(parent, draft),
+        )
+        if change.way is StrictnessChange.LOOSENED
     ]
     if draft.shape.metadata.loosens is None:
         yield from (_laxer(draft, parent, change) for parent, change in loose)
@@ -177,7 +233,7 @@ def _laxer_audits(heir: _Heir) -> Iterator[Remark]:
         yield draft.remark(("metadata", "loosens"), mistake)
 
 
-def _loosened(entry: Entry, old: Entry, change: Change) -> Remark:
+def _loosened(entry: RuleDraft, old: RuleDraft, change: SettingChange) -> LintRemark:
     about = old.draft.shape.metadata
     key = change.setting if change.setting in type(entry.rule).model_fields else "id"
     if change.setting == "limit":
@@ -190,10 +246,10 @@ def _loosened(entry: Entry, old: Entry, change: Change) -> Remark:
         )
     cure = f"Ask at least as much, or add `{{id: {entry.rule.id}, loosens: why}}` under rules."
     where = entry.draft.document.where(("params", param))
-    return Remark(Level.ERROR, where, entry.rule.id, f"{said}, by params.{param}", cure)
+    return LintRemark(LintLevel.ERROR, where, entry.rule.id, f"{said}, by params.{param}", cure)
 
 
-def _param(entry: Entry, key: str, old: Entry) -> str | None:
+def _param(entry: RuleDraft, key: str, old: RuleDraft) -> str | None:
     """Name the param by which alone a limit differs from the parent's, where it is one."""
     named = getattr(entry.rule, key, None)
     if key not in ASKS or named != getattr(old.rule, key) or not isinstance(named, str):
@@ -202,12 +258,12 @@ def _param(entry: Entry, key: str, old: Entry) -> str | None:
     return None if found is None else found.group(1)
 
 
-def _laxer(draft: Draft, parent: Draft, change: Change) -> Remark:
+def _laxer(draft: PolicyDraft, parent: PolicyDraft, change: SettingChange) -> LintRemark:
     about = parent.shape.metadata
     check, colon, _ = change.setting.partition(":")
     where = ("checks", check) if colon else ("metadata", change.setting)
-    return Remark(
-        Level.ERROR,
+    return LintRemark(
+        LintLevel.ERROR,
         draft.document.where(where),
         "",
         f"this asks less than {about.name} {about.version} does, or something else ({change})",

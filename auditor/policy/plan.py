@@ -1,24 +1,314 @@
-"""What a rule can come to with the rows at hand."""
+"""What an audit will cost and what it can decide, as values.
+
+What each input of an audit unlocks among the checks of privacy and poisoning.
+
+What a rule can come to with the rows at hand.
+
+Before an audit runs: what it costs, what is missing, and which rules its rows can decide.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from statistics import NormalDist
+from types import MappingProxyType
 
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, foretold
-from auditor.domain.conclusions import OPEN, VERDICT
-from auditor.domain.policies import Limits, Policy, Rule
-from auditor.domain.readings import Bound, Unit
+from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, AuditSize
+from auditor.domain.checks import Check, Metric, Need, forecast_check
+from auditor.domain.gaps import OPEN, VERDICT
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
+from auditor.domain.readings import BoundKind, Gap, Unit
 from auditor.errors import ConditionError
-from auditor.expressions import ABOUT_MODEL, compile_condition
-from auditor.planning.plans import Foreseen, Outlook, Prospect
+from auditor.policy.cel import ABOUT_MODEL, compile_condition
+
+FAMILIES = frozenset({"privacy", "poisoning"})
+"""Families whose checks differ most in what an owner has to hand over."""
+INPUTS: Mapping[Need, str] = MappingProxyType(
+    {
+        Need.ARTIFACT: "model",
+        Need.MODEL: "model",
+        Need.SCORES: "model",
+        Need.TWIN: "twin",
+        Need.SPACE: "input space",
+        Need.EVALUATION: "evaluation set",
+        Need.LABELS: "evaluation set",
+        Need.REFERENCE: "reference set",
+        Need.TRAINING: "training set",
+        Need.PRODUCTION: "production set",
+        Need.RECIPE: "recipe",
+        Need.SHADOWS: "shadow models",
+        Need.GENERATOR: "generator",
+        Need.PRIVACY_CLAIM: "privacy claim",
+    }
+)
+"""What an owner hands over to meet a need, where that has another name than the need itself."""
+NOTHING: Mapping[Need, Gap] = MappingProxyType({})
+OF_THE_TASK = frozenset({Need.CLASSIFICATION, Need.REGRESSION, Need.TEXT})
+"""Needs that nobody can meet by handing over more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputTier:
+    """One input: whether it is here, and which checks hang on it.
+
+    ``answers`` are checks that need it and can run, ``deepens`` those that can run without it and
+    say more with it. Where it is missing, ``adds`` are those that it alone would let run, and
+    ``why`` says what is the matter with it and the cure. ``waits`` names by check the other inputs
+    without which this one is of no use to it.
+    """
+
+    input: str
+    here: bool
+    answers: tuple[str, ...]
+    adds: tuple[str, ...]
+    deepens: tuple[str, ...]
+    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    why: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a plan prints."""
+        return {
+            "input": self.input,
+            "here": self.here,
+            "answers": list(self.answers),
+            "adds": list(self.adds),
+            "deepens": list(self.deepens),
+            "waits": {check: list(inputs) for check, inputs in self.waits.items()},
+            "why": self.why,
+        }
+
+
+def list_input_tiers(
+    checks: Iterable[Check | type[Check]],
+    lacking: Mapping[str, frozenset[Need]],
+    absent: Mapping[Need, Gap] = NOTHING,
+    missing: Collection[str] = (),
+) -> tuple[InputTier, ...]:
+    """Return the inputs that checks of ``FAMILIES`` need or want, in the order of their needs.
+
+    ``lacking`` says by a check's id what of both it has not, and ``absent`` why; ``missing`` names
+    all that cannot run: also those that have every input, and no library or nothing to do.
+    """
+    asked = [check for check in checks if check.id.partition(".")[0] in FAMILIES]
+    used = {need for check in asked for need in (*check.needs, *_wants(check))} - OF_THE_TASK
+    names = dict.fromkeys(_name(need) for need in Need if need in used)
+    return tuple(
+        replace(
+            (tier := _tier(name, asked, lacking)),
+            answers=tuple(it for it in tier.answers if it not in missing),
+            deepens=tuple(it for it in tier.deepens if it not in missing),
+            why=_why(name, used, absent),
+        )
+        for name in names
+    )
+
+
+def _why(name: str, used: AbstractSet[Need], absent: Mapping[Need, Gap]) -> str:
+    gaps = (absent[need] for need in Need if need in used & absent.keys() and _name(need) == name)
+    return next((f"{gap.detail} {gap.cure}" for gap in gaps), "")
+
+
+def _tier(
+    name: str, asked: list[Check | type[Check]], lacking: Mapping[str, frozenset[Need]]
+) -> InputTier:
+    missing = {check.id: lacking.get(check.id, frozenset()) for check in asked}
+    unmet = {check.id: missing[check.id] & check.needs for check in asked}
+    needing = [check.id for check in asked if any(_name(need) == name for need in check.needs)]
+    wanting = [check.id for check in asked if any(_name(need) == name for need in _wants(check))]
+    without = [item for item, needs in missing.items() if any(_name(n) == name for n in needs)]
+    return InputTier(
+        input=name,
+        here=not without,
+        answers=tuple(item for item in needing if not unmet[item]),
+        adds=tuple(
+            item for item in without if unmet[item] and {_name(n) for n in unmet[item]} == {name}
+        ),
+        deepens=tuple(item for item in wanting if not unmet[item] and item not in needing),
+        waits={
+            item: others
+            for item in dict.fromkeys((*needing, *wanting))
+            if (others := _others(name, unmet[item]))
+        },
+    )
+
+
+def _others(name: str, unmet: frozenset[Need]) -> tuple[str, ...]:
+    """Return the inputs but ``name`` that a check needs and nobody gave; none it can never have."""
+    if unmet & OF_THE_TASK:
+        return ()
+    return tuple(dict.fromkeys(it for it in map(_name, sorted(unmet)) if it != name))
+
+
+def _wants(check: Check | type[Check]) -> frozenset[Need]:
+    wants: frozenset[Need] = getattr(check, "wants", frozenset())
+    return wants
+
+
+def _name(need: Need) -> str:
+    return INPUTS.get(need, need.value.replace("_", " "))
+
+
+class RuleProspect(StrEnum):
+    """What a rule can come to with the rows at hand."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    OPEN = "open"
+    NEVER = "cannot_pass"
+    UNANSWERABLE = "unanswerable"
+    UNFORESEEN = "unforeseen"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningContext:
+    """What is known of one target before an audit runs.
+
+    ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
+    id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
+    ``claims`` are what ``when`` may ask, ``baseline`` whether there is one to take limits from.
+    Paces are seconds a row, ``None`` where nobody timed it.
+    """
+
+    size: AuditSize
+    target: str
+    targets: tuple[str, ...] = ()
+    missing: Mapping[str, Gap] = field(default_factory=dict)
+    lacking: Mapping[str, frozenset[Need]] = field(default_factory=dict)
+    absent: Mapping[Need, Gap] = field(default_factory=dict)
+    model: Mapping[str, Json] = field(default_factory=dict)
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    baseline: bool = False
+    confidence: float = 0.95
+    seconds_per_query: float | None = None
+    seconds_per_pass: float | None = None
+    price_per_hour: float | None = None
+    price_per_query: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPlan:
+    """What one check will spend, at most; ``seconds`` is ``None`` where the pace is not known.
+
+    ``notes`` say what it does with the rows, and what they cannot carry.
+    """
+
+    check: str
+    title: str
+    queries: int
+    passes: int
+    seconds: float | None
+    price: float | None
+    missing: Gap | None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a plan prints."""
+        return {
+            "check": self.check,
+            "title": self.title,
+            "queries": self.queries,
+            "passes": self.passes,
+            "seconds": self.seconds,
+            "price": self.price,
+            "missing": None if self.missing is None else self.missing.to_json(),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleForecast:
+    """What a rule can come to, and why.
+
+    ``chance`` is that of passing if the truth lies half-way between ideal and limit; ``rows`` how
+    many rows would make it good, or would let a perfect model pass where none can now.
+    """
+
+    prospect: RuleProspect
+    message: str
+    half_width: float | None = None
+    chance: float | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """One rule and what it can come to."""
+
+    rule: str
+    title: str
+    measure: str
+    effect: RuleEffect
+    foreseen: RuleForecast
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a plan prints."""
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "measure": self.measure,
+            "effect": self.effect.value,
+            "prospect": self.foreseen.prospect.value,
+            "message": self.foreseen.message,
+            "half_width": self.foreseen.half_width,
+            "chance": self.foreseen.chance,
+            "rows": self.foreseen.rows,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """What an audit of one target costs and can decide; totals leave out what cannot run.
+
+    ``tiers`` says what each input unlocks of privacy and poisoning.
+    """
+
+    checks: tuple[CheckPlan, ...]
+    rules: tuple[RulePlan, ...]
+    tiers: tuple[InputTier, ...] = ()
+
+    @property
+    def queries(self) -> int:
+        """Rows scored on the target, at most: checks that look at the same rows share scores."""
+        return sum(item.queries for item in self.checks if item.missing is None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of all checks, or nothing where the pace is not known."""
+        return sum_if_known([item.seconds for item in self.checks if item.missing is None])
+
+    @property
+    def price(self) -> float | None:
+        """What the target's time costs, or nothing where it has no price."""
+        return sum_if_known([item.price for item in self.checks if item.missing is None])
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a plan prints."""
+        return {
+            "checks": [item.to_json() for item in self.checks],
+            "rules": [item.to_json() for item in self.rules],
+            "tiers": [item.to_json() for item in self.tiers],
+            "queries": self.queries,
+            "seconds": self.seconds,
+            "price": self.price,
+        }
+
+
+def sum_if_known(parts: Sequence[float | None]) -> float | None:
+    """Add up what is known, or return nothing where a part is not."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
 
 GOOD_CHANCE = 0.8
 MOST_ROWS = 10**9
 NORMAL = NormalDist()
 
 
-def excused(policy: Policy, rule: Rule, outlook: Outlook) -> Foreseen | None:
+def forecast_exemption(policy: Policy, rule: Rule, outlook: PlanningContext) -> RuleForecast | None:
     """Say why a rule will not be asked of the target, or nothing when it will."""
     bindings: dict[str, Json] = {
         "params": policy.params,
@@ -30,16 +320,22 @@ def excused(policy: Policy, rule: Rule, outlook: Outlook) -> Foreseen | None:
     for text in (policy.applies_to, rule.when):
         try:
             if text is not None and not compile_condition(text, ABOUT_MODEL).evaluate(bindings):
-                return Foreseen(Prospect.NOT_APPLICABLE, f"Not asked here: `{text}` is false.")
+                return RuleForecast(
+                    RuleProspect.NOT_APPLICABLE, f"Not asked here: `{text}` is false."
+                )
         except ConditionError as mistake:
-            return Foreseen(Prospect.UNFORESEEN, f"Whether it applies is unknown: {mistake}")
+            return RuleForecast(
+                RuleProspect.UNFORESEEN, f"Whether it applies is unknown: {mistake}"
+            )
     asked_of = rule.where.get("target", outlook.target)
     if asked_of != outlook.target and asked_of in outlook.targets:
-        return Foreseen(Prospect.NOT_APPLICABLE, f"Asked of {asked_of} alone.")
+        return RuleForecast(RuleProspect.NOT_APPLICABLE, f"Asked of {asked_of} alone.")
     return None
 
 
-def unanswerable(rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> Foreseen | None:
+def forecast_unanswerable(
+    rule: Rule, checks: Mapping[str, Check], outlook: PlanningContext
+) -> RuleForecast | None:
     """Say why no reading can answer a rule, or nothing when one can."""
     gap = outlook.missing.get(rule.check)
     if gap is not None:
@@ -56,35 +352,35 @@ def unanswerable(rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> F
         why = f"No reading can answer it: {rule.where['target']} is not part of this audit."
     else:
         return _too_few(rule, checks[rule.check], outlook)
-    return Foreseen(Prospect.UNANSWERABLE, why)
+    return RuleForecast(RuleProspect.UNANSWERABLE, why)
 
 
-def _too_few(rule: Rule, check: Check, outlook: Outlook) -> Foreseen | None:
-    short = foretold(check, outlook.size).shortages.get(rule.metric)
+def _too_few(rule: Rule, check: Check, outlook: PlanningContext) -> RuleForecast | None:
+    short = forecast_check(check, outlook.size).shortages.get(rule.metric)
     if short is None:
         return None
     why = f"No reading can answer it: {short.why}. {short.cure}"
-    return Foreseen(Prospect.UNANSWERABLE, why, rows=short.rows)
+    return RuleForecast(RuleProspect.UNANSWERABLE, why, rows=short.rows)
 
 
-def foresee(rule: Rule, check: Check, outlook: Outlook) -> Foreseen:
+def forecast_rule(rule: Rule, check: Check, outlook: PlanningContext) -> RuleForecast:
     """Compare the half width that the check foresees with the room between ideal and limit."""
     metric = check.emits[rule.metric]
     if _faces_away(rule, metric) and not rule.accept_withstood:
         why = (
             "Cannot pass: what is found is only a bound, and the policy does not accept withstood."
         )
-        return Foreseen(Prospect.NEVER, why)
+        return RuleForecast(RuleProspect.NEVER, why)
     if rule.metric == VERDICT:
         why = f"Can be answered; that it is {OPEN} stays possible, and is not known beforehand."
-        return Foreseen(Prospect.UNFORESEEN, why)
+        return RuleForecast(RuleProspect.UNFORESEEN, why)
     if metric.exact:
-        return Foreseen(Prospect.CERTAIN, "Is decided for certain: the figure is exact.")
+        return RuleForecast(RuleProspect.CERTAIN, "Is decided for certain: the figure is exact.")
     half_width = check.precision(outlook.size, outlook.confidence).get(rule.metric)
     ideal = None if rule.limits is None else _ideal(rule, rule.limits, metric)
     if half_width is None or ideal is None or rule.limits is None:
         why = "Can be decided; how likely is not known beforehand."
-        return Foreseen(Prospect.UNFORESEEN, why, half_width)
+        return RuleForecast(RuleProspect.UNFORESEEN, why, half_width)
     rows = min(outlook.size.rows, getattr(check, "rows", outlook.size.rows))
     room = _room(rule.limits, ideal)
     if half_width > room:
@@ -98,12 +394,12 @@ def foresee(rule: Rule, check: Check, outlook: Outlook) -> Foreseen:
 
 
 def _faces_away(rule: Rule, metric: Metric) -> bool:
-    limits = rule.limits or rule.anchored or Limits(-math.inf, math.inf)
-    below = metric.bound is Bound.AT_MOST and limits.least is not None
-    return below or (metric.bound is Bound.AT_LEAST and limits.most is not None)
+    limits = rule.limits or rule.anchored or MetricLimits(-math.inf, math.inf)
+    below = metric.bound is BoundKind.AT_MOST and limits.least is not None
+    return below or (metric.bound is BoundKind.AT_LEAST and limits.most is not None)
 
 
-def _ideal(rule: Rule, limits: Limits, metric: Metric) -> float | None:
+def _ideal(rule: Rule, limits: MetricLimits, metric: Metric) -> float | None:
     """Return the best truth there can be, where there is one and it keeps the limits."""
     if limits.least is not None and limits.most is not None:
         # Slopes and ratios have no unit and are best at one, which need not be the middle.
@@ -117,21 +413,23 @@ def _ideal(rule: Rule, limits: Limits, metric: Metric) -> float | None:
     return None
 
 
-def _room(limits: Limits, ideal: float) -> float:
+def _room(limits: MetricLimits, ideal: float) -> float:
     return min(abs(ideal - end) for end in (limits.least, limits.most) if end is not None)
 
 
-def _hopeless(half_width: float, ideal: float, room: float, rows: int) -> Foreseen:
+def _hopeless(half_width: float, ideal: float, room: float, rows: int) -> RuleForecast:
     needed = _rows(rows, half_width, room)
     more = f" It takes about {needed:,} rows like these." if needed else ""
     why = (
         f"Cannot pass: the interval will reach about {half_width:.2g} to each side, and even a "
         f"perfect {ideal:g} is only {room:.2g} from the limit.{more}"
     )
-    return Foreseen(Prospect.NEVER, why, half_width, 0.0, needed)
+    return RuleForecast(RuleProspect.NEVER, why, half_width, 0.0, needed)
 
 
-def _chances(error: float, room: float, rows: int, outlook: Outlook, *, bound: bool) -> Foreseen:
+def _chances(
+    error: float, room: float, rows: int, outlook: PlanningContext, *, bound: bool
+) -> RuleForecast:
     half_width = error * _quantile(outlook)
     chance = NORMAL.cdf((room / 2 - half_width) / error) if error > 0 else 1.0
     ending = "Is withstood, which is no pass," if bound else "Passes"
@@ -141,14 +439,14 @@ def _chances(error: float, room: float, rows: int, outlook: Outlook, *, bound: b
         f"limit: the interval will reach about {half_width:.2g} to each side."
     )
     if chance >= GOOD_CHANCE:
-        return Foreseen(Prospect.LIKELY, why, half_width, chance)
+        return RuleForecast(RuleProspect.LIKELY, why, half_width, chance)
     needed = _rows(rows, half_width + error * NORMAL.inv_cdf(GOOD_CHANCE), room / 2)
     if needed is not None:
         why += f" A chance of {GOOD_CHANCE:.0%} takes about {needed:,} rows like these."
-    return Foreseen(Prospect.OPEN, why, half_width, chance, needed)
+    return RuleForecast(RuleProspect.OPEN, why, half_width, chance, needed)
 
 
-def _quantile(outlook: Outlook) -> float:
+def _quantile(outlook: PlanningContext) -> float:
     return NORMAL.inv_cdf((1 + outlook.confidence) / 2)
 
 
@@ -160,3 +458,79 @@ def _rows(rows: int, width: float, room: float) -> int | None:
         return None
     step: int = 10 ** max(0, math.floor(math.log10(exact)) - 1)
     return math.ceil(exact / step) * step
+
+
+SECONDS_AN_HOUR = 3600.0
+
+
+def plan_target(policy: Policy, checks: Mapping[str, Check], outlook: PlanningContext) -> AuditPlan:
+    """Say what the checks cost and what the policy's rules can come to on one target.
+
+    Chances take estimates as normal, with the standard error that the check's own half width
+    implies, and half widths to shrink with the root of the sample.
+    """
+    costs = tuple(_check(check, outlook) for check in checks.values())
+    rules = tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules)
+    return AuditPlan(
+        costs,
+        rules,
+        list_input_tiers(checks.values(), outlook.lacking, outlook.absent, outlook.missing.keys()),
+    )
+
+
+def _check(check: Check, outlook: PlanningContext) -> CheckPlan:
+    cost = check.cost(outlook.size)
+    asking = _times(cost.queries, outlook.seconds_per_query)
+    crafting = _times(cost.passes, outlook.seconds_per_pass)
+    trained = 0 if Need.RECIPE in outlook.lacking.get(check.id, ()) else cost.trained
+    seconds = sum_if_known([asking, crafting, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
+    return CheckPlan(
+        check=check.id,
+        title=check.title,
+        queries=cost.queries,
+        passes=cost.passes,
+        seconds=seconds,
+        price=_price(cost.queries, seconds, outlook),
+        missing=outlook.missing.get(check.id),
+        notes=_notes(check, outlook.size),
+    )
+
+
+def _notes(check: Check, size: AuditSize) -> tuple[str, ...]:
+    """Say what the check foretells, each reason once with all the metrics that it keeps away."""
+    told = forecast_check(check, size)
+    kept: dict[str, list[str]] = {}
+    for metric, lack in told.shortages.items():
+        kept.setdefault(f"{lack.why}. {lack.cure.rstrip('.')}", []).append(metric)
+    return (*told.notes, *(f"no {', '.join(names)}: {why}" for why, names in kept.items()))
+
+
+def _price(queries: int, seconds: float | None, outlook: PlanningContext) -> float | None:
+    hourly, each = outlook.price_per_hour, outlook.price_per_query
+    if (hourly is None and each is None) or (hourly is not None and seconds is None):
+        return None
+    return (seconds or 0.0) / SECONDS_AN_HOUR * (hourly or 0.0) + queries * (each or 0.0)
+
+
+def _times(count: int, pace: float | None) -> float | None:
+    if count == 0:
+        return 0.0
+    return None if pace is None else count * pace
+
+
+def _rule(
+    policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: PlanningContext
+) -> RulePlan:
+    settled = rule.under(outlook.claims)
+    foreseen = _foreseen(policy, settled, checks, outlook)
+    return RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen)
+
+
+def _foreseen(
+    policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: PlanningContext
+) -> RuleForecast:
+    return (
+        forecast_exemption(policy, rule, outlook)
+        or forecast_unanswerable(rule, checks, outlook)
+        or forecast_rule(rule, checks[rule.check], outlook)
+    )

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from auditor.domain.inheritance import Change, Parent, Way
+from auditor.domain.policies import ParentPolicy, SettingChange, StrictnessChange
 from auditor.errors import PolicyError
-from auditor.packs.drafts import Draft, Entry
-from auditor.packs.merging import Merged
-from auditor.packs.origins import dropped_of, parents_of, read_origin
-from auditor.packs.remarks import Level, Remark
-from auditor.packs.uniting import UNITED
+from auditor.policy.drafts import PolicyDraft, RuleDraft
+from auditor.policy.inherit import UNITED, MergedPolicy
+from auditor.policy.lint_remarks import LintLevel, LintRemark
+from auditor.policy.origins import read_dropped_rules, read_parent_policies, read_rule_origin
 
 ALONE = "a reason to loosen stands here, and nothing is inherited"
 TOLD = ("inherits", "dropped")
@@ -17,56 +16,58 @@ READ = "Compare both with the source, and have the wrong one mended."
 CURE = "Ask whoever answers for the policy whether the reason still holds."
 
 
-def inherited(draft: Draft) -> Iterator[Remark]:
+def lint_inheritance(draft: PolicyDraft) -> Iterator[LintRemark]:
     """Yield what the policy may not change, then as doubts what it loosens for a reason."""
     yield from draft.refused
     if draft.shape.metadata.loosens is not None:
         yield draft.remark(("metadata", "loosens"), PolicyError(ALONE, cure="Remove loosens."))
-    for parent in parents_of(draft.shape):
+    for parent in read_parent_policies(draft.shape):
         for change in _reasoned(parent.changes):
             where = draft.document.where(("metadata", change.setting))
-            yield Remark(Level.WARNING, where, "", _words(change, parent.name), CURE)
+            yield LintRemark(LintLevel.WARNING, where, "", _words(change, parent.name), CURE)
         yield from _said_otherwise(draft, parent)
     for entry in draft.entries:
         yield from _of_rule(entry)
-    for item in dropped_of(draft.shape):
+    for item in read_dropped_rules(draft.shape):
         problem = f"{item.by} drops this rule of {item.policy}: {item.reason}"
         where = draft.document.where(("drop",))
-        yield Remark(Level.WARNING, where, item.rule, problem, CURE)
+        yield LintRemark(LintLevel.WARNING, where, item.rule, problem, CURE)
 
 
-def on_its_word(merged: Merged) -> Iterator[Remark]:
+def lint_unproven_parents(merged: MergedPolicy) -> Iterator[LintRemark]:
     """Yield a doubt of each document that says itself what it inherits, with no parent at hand."""
     if not merged.parents and any(word in merged.document.content for word in TOLD):
         at = merged.document.where(("inherits",))
-        yield Remark(Level.WARNING, at, "", UNSHOWN, "Write `extends`, and name the parents there.")
+        yield LintRemark(
+            LintLevel.WARNING, at, "", UNSHOWN, "Write `extends`, and name the parents there."
+        )
     for parent in merged.parents:
-        yield from on_its_word(parent)
+        yield from lint_unproven_parents(parent)
 
 
-def _said_otherwise(draft: Draft, parent: Parent) -> Iterator[Remark]:
+def _said_otherwise(draft: PolicyDraft, parent: ParentPolicy) -> Iterator[LintRemark]:
     """Yield what a policy says otherwise of a duty or of the law than what it extends."""
     for change in parent.changes:
         name, colon, _ = change.setting.partition(": ")
         if colon and name in UNITED:
             where = draft.document.where(("metadata", name))
             problem = f"{change.by} says this otherwise than {parent.name} does ({change})"
-            yield Remark(Level.WARNING, where, "", problem, READ)
+            yield LintRemark(LintLevel.WARNING, where, "", problem, READ)
 
 
-def _of_rule(entry: Entry) -> Iterator[Remark]:
+def _of_rule(entry: RuleDraft) -> Iterator[LintRemark]:
     if entry.rule.loosens is not None:
         yield entry.error("loosens", ALONE, "Remove loosens.")
     if entry.rule.origin is not None:
-        origin = read_origin(entry.rule.origin)
+        origin = read_rule_origin(entry.rule.origin)
         for change in _reasoned(origin.changes):
             yield entry.warning("id", _words(change, origin.policy), CURE)
 
 
-def _reasoned(changes: Iterable[Change]) -> Iterator[Change]:
+def _reasoned(changes: Iterable[SettingChange]) -> Iterator[SettingChange]:
     """Yield the changes that loosen for a reason; those that have none are refused already."""
-    yield from (item for item in changes if item.way is Way.LOOSENED and item.reason)
+    yield from (item for item in changes if item.way is StrictnessChange.LOOSENED and item.reason)
 
 
-def _words(change: Change, policy: str) -> str:
+def _words(change: SettingChange, policy: str) -> str:
     return f"{change.by} loosens what {policy} asks ({change}): {change.reason}"

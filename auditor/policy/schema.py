@@ -1,21 +1,97 @@
-"""The shape of a policy file: every setting that the contract names, and nothing else."""
+"""The shape of a policy file: every setting that the contract names, and nothing else.
+
+Numbers with a unit, as people write bounds: ``100 ms``, ``2 MiB``, ``5 %``.
+"""
 
 import math
 import re
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
-from auditor.documents import Strict
-from auditor.domain.bounds import MOST_TEXT
+from auditor._yaml import StrictModel
 from auditor.domain.budgets import Budget
-from auditor.domain.inheritance import Way
-from auditor.domain.isolation import Isolation
-from auditor.domain.pins import SETTINGS
-from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
-from auditor.packs.catalogues import Day, Verified
-from auditor.packs.quantities import NUMBER, QUANTITY
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.policies import (
+    EnforcementMode,
+    MinimumEvidence,
+    RuleEffect,
+    Severity,
+    StrictnessChange,
+)
+from auditor.domain.policy_pins import SETTINGS
+from auditor.domain.readings import Unit
+from auditor.domain.text_limits import MOST_TEXT
+from auditor.errors import PolicyError
+from auditor.policy.control_catalogues import Day, Verified
+
+NUMBER = re.compile(r"[-+]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][-+]?\d{1,3})?")
+QUANTITY = re.compile(
+    rf"(?P<number>{NUMBER.pattern})"
+    r"(?:\s*(?P<unit>[%/A-Za-zµ]\S{0,9})|\s+(?P<rate>1/\S{1,8}))"
+)
+
+UNITS: Mapping[Unit, Mapping[str, Decimal]] = MappingProxyType(
+    {
+        Unit.SHARE: {"share": Decimal(1), "%": Decimal("0.01")},
+        Unit.SECOND: {
+            "s": Decimal(1),
+            "ms": Decimal("0.001"),
+            "us": Decimal("0.000001"),
+            "µs": Decimal("0.000001"),
+            "ns": Decimal("0.000000001"),
+            "min": Decimal(60),
+            "h": Decimal(3600),
+        },
+        Unit.BYTE: {
+            "B": Decimal(1),
+            "kB": Decimal(10**3),
+            "MB": Decimal(10**6),
+            "GB": Decimal(10**9),
+            "TB": Decimal(10**12),
+            "KiB": Decimal(2**10),
+            "MiB": Decimal(2**20),
+            "GiB": Decimal(2**30),
+            "TiB": Decimal(2**40),
+        },
+        Unit.PER_SECOND: {
+            "1/s": Decimal(1),
+            "/s": Decimal(1),
+            "1/ms": Decimal(1000),
+            "1/min": 1 / Decimal(60),
+            "1/h": 1 / Decimal(3600),
+        },
+        Unit.NAT: {"nat": Decimal(1), "bit": Decimal(math.log(2))},
+        Unit.COUNT: {},
+        Unit.NONE: {},
+    }
+)
+"""What one of each unit is in the unit of a metric; binary prefixes are written as such."""
+
+
+def convert_to_unit(text: str, unit: Unit, metric: str) -> float:
+    """Return a number with its unit in the unit of a metric.
+
+    Raises ``PolicyError`` for a unit in which the metric is not measured.
+    """
+    found = QUANTITY.fullmatch(text)
+    written = "" if found is None else found["unit"] or found["rate"]
+    known = UNITS[unit]
+    if found is None or written not in known:
+        named = unit.value if known else "no unit"
+        raise PolicyError(
+            f"{text!r} does not fit {metric}, which is measured in {named}",
+            cure=f"Write it in {', '.join(known)}." if known else "Write the number alone.",
+        )
+    value = float(Decimal(found["number"]) * known[written])
+    if not math.isfinite(value):
+        raise PolicyError(f"{text!r} is not finite", cure="Write a number of ordinary size.")
+    return value
+
 
 ANCHORED = re.compile(
     r"(?:claims\.(?P<claim>[A-Za-z_]\w*)|baseline)"
@@ -56,7 +132,7 @@ def _measure(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
     )
 
 
-def listed(value: Any) -> Any:  # noqa: ANN401 -- whatever the file says
+def wrap_in_list(value: Any) -> Any:  # noqa: ANN401 -- whatever the file says
     """Return one value as a list of it."""
     return [value] if isinstance(value, str) else value
 
@@ -65,7 +141,7 @@ Limit: TypeAlias = Annotated[float | str, BeforeValidator(_limit)]
 ForEach: TypeAlias = Annotated[
     list[Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*$")]],
     Field(max_length=MOST_PLACES),
-    BeforeValidator(listed),
+    BeforeValidator(wrap_in_list),
 ]
 Text: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
 Version: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
@@ -91,14 +167,14 @@ Setting: TypeAlias = Annotated[str, BeforeValidator(_setting)]
 Days: TypeAlias = Annotated[StrictStr, Field(pattern=r"^[1-9][0-9]{0,4}d$")]
 
 
-class ControlShape(Strict):
+class ControlSchema(StrictModel):
     """One control of one framework."""
 
     framework: Text
     ref: Text
 
 
-class DutyShape(Strict):
+class DutySchema(StrictModel):
     """What the policy cannot evidence of one control, and who must see to it."""
 
     framework: Text
@@ -107,7 +183,7 @@ class DutyShape(Strict):
     owner: Text
 
 
-class LegalShape(Strict):
+class LegalBasisSchema(StrictModel):
     """A fact of law that the policy rests on, and until when it may be relied on."""
 
     datum: Text
@@ -117,35 +193,35 @@ class LegalShape(Strict):
     review_by: Day
 
 
-class ChangeShape(Strict):
+class SettingChangeSchema(StrictModel):
     """One setting of a resolved policy that its parent has otherwise."""
 
     setting: Text
     was: Written
     now: Written
-    way: Way
+    way: StrictnessChange
     by: StrictStr
     reason: Written
 
 
-class OriginShape(Strict):
+class RuleOriginSchema(StrictModel):
     """Where a rule of a resolved policy was first written."""
 
     policy: Name
     version: Version
-    changes: list[ChangeShape]
+    changes: list[SettingChangeSchema]
 
 
-class ParentShape(Strict):
+class ParentPolicySchema(StrictModel):
     """A policy that a resolved one extends."""
 
     name: Name
     version: Version
     digest: Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    changes: list[ChangeShape]
+    changes: list[SettingChangeSchema]
 
 
-class DroppedShape(Strict):
+class DroppedRuleSchema(StrictModel):
     """A rule of a parent that a resolved policy does not ask."""
 
     rule: Name
@@ -155,13 +231,13 @@ class DroppedShape(Strict):
     reason: Text
 
 
-class RuleShape(Strict):
+class RuleSchema(StrictModel):
     """One rule. ``origin`` stands in resolved policies alone."""
 
     id: Name
     title: Text
     severity: Severity
-    effect: Effect = Effect.DENY
+    effect: RuleEffect = RuleEffect.DENY
     measure: Measure
     where: dict[str, Coordinate] = Field(default_factory=dict)
     at_least: Limit | None = None
@@ -170,13 +246,13 @@ class RuleShape(Strict):
     require: Text | None = None
     when: Text | None = None
     accept: Literal["withstood"] | None = None
-    controls: list[ControlShape] = Field(default_factory=list)
+    controls: list[ControlSchema] = Field(default_factory=list)
     rationale: Text | None = None
     remediation: Text | None = None
     threshold: Text | None = None
     for_each: ForEach = Field(default_factory=list)
     loosens: Text | None = None
-    origin: OriginShape | None = None
+    origin: RuleOriginSchema | None = None
 
     @property
     def check(self) -> str:
@@ -189,7 +265,7 @@ class RuleShape(Strict):
         return self.measure.partition("/")[2]
 
 
-class PinsShape(Strict):
+class PinsSchema(StrictModel):
     """What the policy fixes of an audit: its evaluation data, and what its file declares."""
 
     evaluation: Annotated[list[Digest], Field(max_length=MOST_PLACES * 4)] = Field(
@@ -200,7 +276,7 @@ class PinsShape(Strict):
     settings: dict[Setting, Any] | None = None
 
 
-class MetadataShape(Strict):
+class PolicyMetadataSchema(StrictModel):
     """Who owns the policy, which version it is, and what it asks of the audit itself."""
 
     name: Name
@@ -209,29 +285,29 @@ class MetadataShape(Strict):
     description: Text | None = None
     least_budget: Budget = Budget.SMOKE
     least_assurance: Literal["A0", "A1", "A2", "A3"] = "A0"
-    least_evidence: LeastEvidence = LeastEvidence.NATIVE
-    least_isolation: Isolation | None = None
+    least_evidence: MinimumEvidence = MinimumEvidence.NATIVE
+    least_isolation: IsolationLevel | None = None
     valid_for: Days | None = None
     approvals: Approvals = 0
     blind_labels: BlindLabels = 0
     require_sealed: StrictBool = False
     most_attempts: MostAttempts | None = None
-    pins: PinsShape = Field(default_factory=PinsShape)
-    mode: Mode = Mode.ENFORCE
+    pins: PinsSchema = Field(default_factory=PinsSchema)
+    mode: EnforcementMode = EnforcementMode.ENFORCE
     applies_to: Text | None = None
-    cannot_evidence: list[DutyShape] = Field(default_factory=list)
-    legal: list[LegalShape] = Field(default_factory=list)
+    cannot_evidence: list[DutySchema] = Field(default_factory=list)
+    legal: list[LegalBasisSchema] = Field(default_factory=list)
     loosens: Text | None = None
 
 
-class PolicyShape(Strict):
+class PolicySchema(StrictModel):
     """A policy: as written, or resolved from those that it extends (``inherits``, ``dropped``)."""
 
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
     kind: Literal["Policy"]
-    metadata: MetadataShape
+    metadata: PolicyMetadataSchema
     params: dict[str, Any] = Field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    rules: Annotated[list[RuleShape], Field(max_length=MOST_RULES)]
-    inherits: list[ParentShape] = Field(default_factory=list)
-    dropped: list[DroppedShape] = Field(default_factory=list)
+    rules: Annotated[list[RuleSchema], Field(max_length=MOST_RULES)]
+    inherits: list[ParentPolicySchema] = Field(default_factory=list)
+    dropped: list[DroppedRuleSchema] = Field(default_factory=list)

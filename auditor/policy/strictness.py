@@ -3,70 +3,91 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from auditor.attacks.masking.doubts import FAMILY, MASKING
-from auditor.domain.canonical import Json
-from auditor.domain.findings import place_text
-from auditor.domain.inheritance import Change, Way
-from auditor.domain.policies import Anchor, Anchored, Effect, Limits, Severity
+from auditor.attacks.gradient_masking.caveats import FAMILY, MASKING
+from auditor.domain.findings import format_place
+from auditor.domain.json import Json
+from auditor.domain.policies import (
+    AnchoredLimits,
+    LimitAnchor,
+    MetricLimits,
+    RuleEffect,
+    SettingChange,
+    Severity,
+    StrictnessChange,
+)
 from auditor.errors import PolicyError
-from auditor.judging.parts import SLICE
-from auditor.packs.drafts import Draft, End, Entry
-from auditor.packs.merging import COUNTED, STRICTER, at_most, in_order
-from auditor.packs.shapes import MetadataShape
-from auditor.packs.uniting import restated
+from auditor.policy.drafts import End, PolicyDraft, RuleDraft
+from auditor.policy.evaluate.readings_index import SLICE
+from auditor.policy.inherit import (
+    COUNTED,
+    STRICTER,
+    find_conflicting_entries,
+    get_allowed_count,
+    get_strictness_name,
+)
+from auditor.policy.schema import PolicyMetadataSchema
 
-EFFECTS = (Effect.INFO, Effect.WARN, Effect.DENY)
+EFFECTS = (RuleEffect.INFO, RuleEffect.WARN, RuleEffect.DENY)
 SEVERITIES = (Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
 _NAMED = re.compile(r"(?<![\w.])params\.([A-Za-z_]\w*)")
 _ANY = re.compile(r"(?<![\w.])params\b")
 _ALL = re.compile(r"(?<![\w.])readings\b")
 
 
-def rule_changes(old: Entry, new: Entry) -> Iterator[Change]:
+def compare_rules(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     """Yield what one rule asks otherwise than another; its texts and controls ask nothing.
 
     What cannot be shown to tighten counts as loosened: another condition, another figure.
     """
     was, now = old.rule, new.rule
     yield from _otherwise("measure", was.measure, now.measure)
-    yield from _otherwise("where", place_text(was.where), place_text(now.where))
+    yield from _otherwise("where", format_place(was.where), format_place(now.where))
     yield from _limits(old, new)
     yield from _otherwise("require", was.require or "", now.require or "")
     yield from _condition("when", was.when, now.when)
     yield from _params(old, new)
     if was.accept != now.accept:
-        way = Way.TIGHTENED if now.accept is None else Way.LOOSENED
-        yield Change("accept", was.accept or "", now.accept or "", way)
+        way = StrictnessChange.TIGHTENED if now.accept is None else StrictnessChange.LOOSENED
+        yield SettingChange("accept", was.accept or "", now.accept or "", way)
     yield from _for_each(old, new)
     yield from _ordered("severity", SEVERITIES, was.severity, now.severity)
     yield from _ordered("effect", EFFECTS, was.effect, now.effect)
 
 
-def metadata_changes(old: Draft, new: Draft) -> Iterator[Change]:
+def compare_policy_metadata(old: PolicyDraft, new: PolicyDraft) -> Iterator[SettingChange]:
     """Yield what one policy asks of the audit itself otherwise than another."""
     was, now = old.shape.metadata, new.shape.metadata
     for name, order in STRICTER.items():
-        yield from _ordered(name, order, *(in_order(getattr(it, name)) for it in (was, now)))
+        yield from _ordered(
+            name, order, *(get_strictness_name(getattr(it, name)) for it in (was, now))
+        )
     yield from _condition("applies_to", was.applies_to, now.applies_to)
     for name in COUNTED:
         before, after = int(getattr(was, name)), int(getattr(now, name))
         if before != after:
-            way = Way.LOOSENED if after < before else Way.TIGHTENED
-            yield Change(name, str(before), str(after), way)
+            way = StrictnessChange.LOOSENED if after < before else StrictnessChange.TIGHTENED
+            yield SettingChange(name, str(before), str(after), way)
     if was.most_attempts != now.most_attempts:
-        more = at_most(now.most_attempts) > at_most(was.most_attempts)
-        way = Way.LOOSENED if more else Way.TIGHTENED
-        yield Change("most_attempts", flat(was.most_attempts), flat(now.most_attempts), way)
+        more = get_allowed_count(now.most_attempts) > get_allowed_count(was.most_attempts)
+        way = StrictnessChange.LOOSENED if more else StrictnessChange.TIGHTENED
+        yield SettingChange(
+            "most_attempts",
+            format_setting(was.most_attempts),
+            format_setting(now.most_attempts),
+            way,
+        )
     if was.valid_for != now.valid_for:
         longer = _days(now.valid_for) > _days(was.valid_for)
-        way = Way.LOOSENED if longer else Way.TIGHTENED
-        yield Change("valid_for", was.valid_for or "", now.valid_for or "", way)
+        way = StrictnessChange.LOOSENED if longer else StrictnessChange.TIGHTENED
+        yield SettingChange("valid_for", was.valid_for or "", now.valid_for or "", way)
     if was.pins != now.pins:
-        yield Change("pins", *_pinned(was, now))
-    yield from restated(was, now)
+        yield SettingChange("pins", *_pinned(was, now))
+    yield from find_conflicting_entries(was, now)
 
 
-def _pinned(was: MetadataShape, now: MetadataShape) -> tuple[str, str, Way]:
+def _pinned(
+    was: PolicyMetadataSchema, now: PolicyMetadataSchema
+) -> tuple[str, str, StrictnessChange]:
     """Return both pins as text, and whether the latter surely ask as much."""
     before, after = was.pins, now.pins
     kept = (
@@ -76,11 +97,15 @@ def _pinned(was: MetadataShape, now: MetadataShape) -> tuple[str, str, Way]:
         and before.least_rows <= after.least_rows
         and (before.settings is None or before.settings == after.settings)
     )
-    way = Way.TIGHTENED if kept else Way.LOOSENED
-    return flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json")), way
+    way = StrictnessChange.TIGHTENED if kept else StrictnessChange.LOOSENED
+    return (
+        format_setting(before.model_dump(mode="json")),
+        format_setting(after.model_dump(mode="json")),
+        way,
+    )
 
 
-def check_changes(old: Draft, new: Draft) -> Iterator[Change]:
+def compare_check_parameters(old: PolicyDraft, new: PolicyDraft) -> Iterator[SettingChange]:
     """Yield the parameters that differ of checks that rules of both policies measure by.
 
     More values of a grid ask more; what any other parameter does to a figure nobody knows. What
@@ -97,28 +122,35 @@ def check_changes(old: Draft, new: Draft) -> Iterator[Change]:
             if was.get(name) == now.get(name):
                 continue
             more = name in grid and _holds(now.get(name), was.get(name))
-            way = Way.TIGHTENED if more else Way.LOOSENED
-            yield Change(f"{check}: {name}", flat(was.get(name)), flat(now.get(name)), way)
+            way = StrictnessChange.TIGHTENED if more else StrictnessChange.LOOSENED
+            yield SettingChange(
+                f"{check}: {name}",
+                format_setting(was.get(name)),
+                format_setting(now.get(name)),
+                way,
+            )
 
 
-def params_in(text: str, known: Sequence[str]) -> frozenset[str]:
+def list_condition_params(text: str, known: Sequence[str]) -> frozenset[str]:
     """Return the params that a condition speaks of; all, where it speaks of them as a whole."""
     named = _NAMED.findall(text)
     whole = len(_ANY.findall(text)) > len(named)
     return frozenset(known) if whole else frozenset(named)
 
 
-def _limits(old: Entry, new: Entry) -> Iterator[Change]:
+def _limits(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     try:
         was, now = old.limits or old.anchored, new.limits or new.anchored
     except PolicyError:  # lint says so
         return
     if was != now:
-        way = Way.TIGHTENED if _narrower(was, now) else Way.LOOSENED
-        yield Change("limit", was.words() if was else "", now.words() if now else "", way)
+        way = StrictnessChange.TIGHTENED if _narrower(was, now) else StrictnessChange.LOOSENED
+        yield SettingChange("limit", was.words() if was else "", now.words() if now else "", way)
 
 
-def _narrower(was: Limits | Anchored | None, now: Limits | Anchored | None) -> bool:
+def _narrower(
+    was: MetricLimits | AnchoredLimits | None, now: MetricLimits | AnchoredLimits | None
+) -> bool:
     if was is None or now is None:
         return False
     floor = was.least is None or _as_high(now.least, was.least)
@@ -127,12 +159,12 @@ def _narrower(was: Limits | Anchored | None, now: Limits | Anchored | None) -> b
 
 def _as_high(one: End, other: End) -> bool:
     """Whether one end is surely as high as another; one taken from elsewhere needs its like."""
-    if isinstance(one, Anchor) and isinstance(other, Anchor):
+    if isinstance(one, LimitAnchor) and isinstance(other, LimitAnchor):
         return one.claim == other.claim and one.margin >= other.margin
     return isinstance(one, float) and isinstance(other, float) and one >= other
 
 
-def _params(old: Entry, new: Entry) -> Iterator[Change]:
+def _params(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     """Yield the params that differ and that a condition of both rules speaks of."""
     before, after = old.draft.shape, new.draft.shape
     pairs = (
@@ -142,17 +174,22 @@ def _params(old: Entry, new: Entry) -> Iterator[Change]:
     )
     known = [*before.params, *after.params]
     texts = [was for was, now in pairs if was is not None and was == now]
-    for name in sorted({name for text in texts for name in params_in(text, known)}):
+    for name in sorted({name for text in texts for name in list_condition_params(text, known)}):
         was, now = before.params.get(name), after.params.get(name)
-        yield from _otherwise(f"params.{name}", flat(was), flat(now))
+        yield from _otherwise(f"params.{name}", format_setting(was), format_setting(now))
 
 
-def _condition(setting: str, was: str | None, now: str | None) -> Iterator[Change]:
+def _condition(setting: str, was: str | None, now: str | None) -> Iterator[SettingChange]:
     if was != now:
-        yield Change(setting, was or "", now or "", Way.TIGHTENED if now is None else Way.LOOSENED)
+        yield SettingChange(
+            setting,
+            was or "",
+            now or "",
+            StrictnessChange.TIGHTENED if now is None else StrictnessChange.LOOSENED,
+        )
 
 
-def _for_each(old: Entry, new: Entry) -> Iterator[Change]:
+def _for_each(old: RuleDraft, new: RuleDraft) -> Iterator[SettingChange]:
     """Yield whether a rule is asked at other places than before.
 
     A condition over all readings sees those of one place alone where it is asked for each, so that
@@ -162,19 +199,24 @@ def _for_each(old: Entry, new: Entry) -> Iterator[Change]:
     if set(was) != set(now):
         lost = SLICE in was and SLICE not in now
         compared = _ALL.search(new.rule.require or "") is not None
-        way = Way.LOOSENED if lost or compared else Way.CHANGED
-        yield Change("for_each", ", ".join(was), ", ".join(now), way)
+        way = StrictnessChange.LOOSENED if lost or compared else StrictnessChange.CHANGED
+        yield SettingChange("for_each", ", ".join(was), ", ".join(now), way)
 
 
-def _otherwise(setting: str, was: str, now: str) -> Iterator[Change]:
+def _otherwise(setting: str, was: str, now: str) -> Iterator[SettingChange]:
     if was != now:
-        yield Change(setting, was, now, Way.LOOSENED)
+        yield SettingChange(setting, was, now, StrictnessChange.LOOSENED)
 
 
-def _ordered(setting: str, order: Sequence[str], was: str, now: str) -> Iterator[Change]:
+def _ordered(setting: str, order: Sequence[str], was: str, now: str) -> Iterator[SettingChange]:
     if was != now:
         more = order.index(now) > order.index(was)
-        yield Change(setting, str(was), str(now), Way.TIGHTENED if more else Way.LOOSENED)
+        yield SettingChange(
+            setting,
+            str(was),
+            str(now),
+            StrictnessChange.TIGHTENED if more else StrictnessChange.LOOSENED,
+        )
 
 
 def _days(valid_for: str | None) -> float:
@@ -185,12 +227,14 @@ def _holds(whole: Json, part: Json) -> bool:
     return isinstance(whole, list) and isinstance(part, list) and all(x in whole for x in part)
 
 
-def flat(value: Json) -> str:
+def format_setting(value: Json) -> str:
     """Write a setting on one line; nothing where there is none."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {flat(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{key}: {format_setting(item)}" for key, item in value.items()) + "}"
+        )
     if isinstance(value, list):
-        return "[" + ", ".join(flat(item) for item in value) + "]"
+        return "[" + ", ".join(format_setting(item) for item in value) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)

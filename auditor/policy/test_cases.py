@@ -4,32 +4,42 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from auditor.documents import Document, Place, read_document, validate
-from auditor.domain.baselines import Baseline, Circumstances
+from auditor._yaml import Place, YamlDocument, read_yaml_document, validate_document
+from auditor.domain.baselines import Baseline, MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
-from auditor.domain.isolation import Isolation
-from auditor.domain.policies import Assurance, Policy
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json
+from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.targets import EvidenceLevel
 from auditor.errors import PolicyError
-from auditor.judging.context import JudgingContext
-from auditor.packs.cases.cases import Case, PolicyTests
-from auditor.packs.cases.expecting import expectations
-from auditor.packs.cases.gathering import Given, gathered, without
-from auditor.packs.cases.granting import NOW, granted
-from auditor.packs.cases.shapes import CaseShape, CasesShape, SettingsShape
+from auditor.policy.evaluate.context import JudgingContext
+from auditor.policy.testing import (
+    NOW,
+    CaseReading,
+    PolicyTestCase,
+    PolicyTests,
+    collect_case_readings,
+    parse_expectations,
+    read_case_waivers,
+    remove_readings,
+)
+from auditor.policy.testing_schema import (
+    CaseSettingsSchema,
+    PolicyTestCaseSchema,
+    PolicyTestFileSchema,
+)
 
 LoadPolicy = Callable[[str], Policy]
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _PolicyTestFile:
     """A file of tests with all that its cases are read by."""
 
-    document: Document
-    shape: CasesShape
+    document: YamlDocument
+    shape: PolicyTestFileSchema
     policy: Policy
     checks: Mapping[str, type[Check]]
 
@@ -38,22 +48,22 @@ class _File:
         return PolicyError(f"{self.document.where(place)}: {problem}", cure=cure)
 
 
-def read_tests(
+def read_policy_tests(
     raw: bytes, source: str, load_policy: LoadPolicy, checks: Mapping[str, type[Check]]
 ) -> PolicyTests:
     """Read a file of policy tests; ``load_policy`` loads the policy that it names.
 
     Raises ``PolicyError`` with file, line and cure.
     """
-    document = read_document(raw, source, PolicyError)
-    shape = validate(document, CasesShape, PolicyError)
-    file = _File(document, shape, load_policy(shape.policy), checks)
+    document = read_yaml_document(raw, source, PolicyError)
+    shape = validate_document(document, PolicyTestFileSchema, PolicyError)
+    file = _PolicyTestFile(document, shape, load_policy(shape.policy), checks)
     _names(file)
     cases = tuple(_case(file, index, case) for index, case in enumerate(shape.cases))
     return PolicyTests(source, file.policy, cases)
 
 
-def _names(file: _File) -> None:
+def _names(file: _PolicyTestFile) -> None:
     seen: set[str] = set()
     for index, case in enumerate(file.shape.cases):
         if case.name in seen:
@@ -65,14 +75,14 @@ def _names(file: _File) -> None:
         seen.add(case.name)
 
 
-def _case(file: _File, index: int, shape: CaseShape) -> Case:
+def _case(file: _PolicyTestFile, index: int, shape: PolicyTestCaseSchema) -> PolicyTestCase:
     place: Place = ("cases", index)
     context = _context(file.shape.defaults, shape)
-    leave = granted(shape.waivers, file.policy, context, (*place, "waivers"), file.error)
+    leave = read_case_waivers(shape.waivers, file.policy, context, (*place, "waivers"), file.error)
     context = replace(context, waivers=tuple(leave), baseline=_baseline(file, index, context))
     given = tuple(_given(file, index, shape))
-    readings = without(
-        gathered(given, file.checks, context.targets[0], file.document),
+    readings = remove_readings(
+        collect_case_readings(given, file.checks, context.targets[0], file.document),
         shape.remove,
         file.document,
         (*place, "remove"),
@@ -84,30 +94,32 @@ def _case(file: _File, index: int, shape: CaseShape) -> Case:
                 f"a reading of {reading.check} ({at}) is on {reading.target}, which the case lacks",
                 f"Its targets are {', '.join(context.targets)}.",
             )
-    outcomes = expectations(
+    outcomes = parse_expectations(
         shape.expect.outcomes, file.policy, context.targets, file.document, (*place, "expect")
     )
-    return Case(
+    return PolicyTestCase(
         shape.name, file.document.where(place), readings, context, outcomes, shape.expect.verdict
     )
 
 
-def _baseline(file: _File, index: int, context: JudgingContext) -> Baseline | None:
+def _baseline(file: _PolicyTestFile, index: int, context: JudgingContext) -> Baseline | None:
     """Return the baseline of a case, as one of the same model at the same budget."""
     shapes = file.shape.cases[index].baseline
     if shapes is None:
         return None
-    given = [Given(shape, ("cases", index, "baseline", at)) for at, shape in enumerate(shapes)]
+    given = [
+        CaseReading(shape, ("cases", index, "baseline", at)) for at, shape in enumerate(shapes)
+    ]
     return Baseline(
         name=context.name,
         version="baseline",
         digest="",
         budget=context.budget,
-        readings=gathered(given, file.checks, context.targets[0], file.document),
+        readings=collect_case_readings(given, file.checks, context.targets[0], file.document),
     )
 
 
-def _given(file: _File, index: int, shape: CaseShape) -> Iterator[Given]:
+def _given(file: _PolicyTestFile, index: int, shape: PolicyTestCaseSchema) -> Iterator[CaseReading]:
     """Yield the readings of the groups that a case uses and then its own, with their places."""
     for name in shape.use:
         group = file.shape.readings.get(name)
@@ -118,14 +130,16 @@ def _given(file: _File, index: int, shape: CaseShape) -> Iterator[Given]:
                 f"there is no group of readings {name!r}",
                 f"Write it under readings, where there are: {known}.",
             )
-        yield from (Given(reading, ("readings", name, at)) for at, reading in enumerate(group))
+        yield from (
+            CaseReading(reading, ("readings", name, at)) for at, reading in enumerate(group)
+        )
     yield from (
-        Given(reading, ("cases", index, "readings", at))
+        CaseReading(reading, ("cases", index, "readings", at))
         for at, reading in enumerate(shape.readings)
     )
 
 
-def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
+def _context(defaults: CaseSettingsSchema, own: CaseSettingsSchema) -> JudgingContext:
     model, usual = own.model, defaults.model
     claims = own.claims if own.claims is not None else defaults.claims
     targets = tuple(own.targets or defaults.targets or ["cpu"])
@@ -137,9 +151,9 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
         tags=tuple(model.tags if model.tags is not None else usual.tags or ()),
         claims=cast("Mapping[str, Json]", claims or {}),
         budget=own.budget or defaults.budget or Budget.FULL,
-        assurance=Assurance[own.assurance or defaults.assurance or "A3"],
+        assurance=AssuranceLevel[own.assurance or defaults.assurance or "A3"],
         now=own.now or defaults.now or NOW,
-        under=Circumstances(
+        under=MeasurementConditions(
             evidence=_evidence(own.evidence or defaults.evidence, targets),
             isolation=_isolation(own.isolation or defaults.isolation, targets),
         ),
@@ -148,12 +162,12 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
 
 
 def _isolation(
-    said: Isolation | Mapping[str, Isolation] | None, targets: Sequence[str]
+    said: IsolationLevel | Mapping[str, IsolationLevel] | None, targets: Sequence[str]
 ) -> Mapping[str, str]:
     """Return the level of each target: of all alike, or by name; else the strongest."""
     if isinstance(said, Mapping):
-        return {name: said.get(name, Isolation.BUBBLEWRAP).value for name in targets}
-    return dict.fromkeys(targets, (said or Isolation.BUBBLEWRAP).value)
+        return {name: said.get(name, IsolationLevel.BUBBLEWRAP).value for name in targets}
+    return dict.fromkeys(targets, (said or IsolationLevel.BUBBLEWRAP).value)
 
 
 def _evidence(

@@ -1,30 +1,48 @@
-"""Readings that a case is given: later ones replace earlier ones, and some are removed."""
+"""Readings that a case is given: later ones replace earlier ones, and some are removed.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+Waivers of a case: leave that is taken as signed, to see what a policy makes of it.
 
-from auditor.documents import Document, Place
-from auditor.domain.canonical import Json
+Cases of a policy: given readings, and what the policy shall make of them.
+
+Run the cases of a policy through the judging that audits use, and say what differs.
+
+What a case expects of rules: read from ``rule``, ``rule@target``, ``rule[sex=F]`` or both.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, cast
+
+from auditor._time import format_time
+from auditor._yaml import Place, YamlDocument
 from auditor.domain.checks import Check, Metric
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
+from auditor.domain.findings import Finding, Outcome, Verdict, format_place
+from auditor.domain.json import Json
+from auditor.domain.policies import Policy, RuleEffect
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.waivers import Waiver, find_waiver_mistakes, parse_waiver_time
 from auditor.errors import PolicyError
-from auditor.packs.cases.shapes import ReadingShape
+from auditor.policy.evaluate.context import JudgingContext
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.testing_schema import CaseReadingSchema, CaseWaiverSchema
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CaseReading:
     """A reading as the file says it, and where it stands."""
 
-    shape: ReadingShape
+    shape: CaseReadingSchema
     place: Place
 
 
-def gathered(
-    given: Sequence[Given],
+def collect_case_readings(
+    given: Sequence[CaseReading],
     checks: Mapping[str, type[Check]],
     target: str,
-    document: Document,
+    document: YamlDocument,
 ) -> tuple[Reading, ...]:
     """Return the readings that remain; ``target`` is where those are that name none.
 
@@ -39,8 +57,8 @@ def gathered(
     return tuple(kept)
 
 
-def without(
-    readings: Sequence[Reading], remove: Sequence[str], document: Document, place: Place
+def remove_readings(
+    readings: Sequence[Reading], remove: Sequence[str], document: YamlDocument, place: Place
 ) -> tuple[Reading, ...]:
     """Return readings without those of some checks, or of some of their metrics.
 
@@ -59,13 +77,13 @@ def without(
 
 
 def _reading(
-    shape: ReadingShape, checks: Mapping[str, type[Check]], target: str, where: str
+    shape: CaseReadingSchema, checks: Mapping[str, type[Check]], target: str, where: str
 ) -> Reading:
     target = shape.target or target
     if shape.gap is not None:
         _declared(shape.gap, shape.metric, checks, where)
         return Gap(
-            reason=shape.reason or Reason.UNSUPPORTED,
+            reason=shape.reason or GapReason.UNSUPPORTED,
             detail=shape.detail,
             cure=shape.cure,
             target=target,
@@ -84,7 +102,7 @@ def _reading(
 
 
 def _measurement(
-    shape: ReadingShape, check: str, name: str, metric: Metric | None, target: str
+    shape: CaseReadingSchema, check: str, name: str, metric: Metric | None, target: str
 ) -> Measurement:
     exact = shape.low is None and shape.high is None
     declared = Measurement(metric=name, value=None, method="", n=0)
@@ -150,3 +168,286 @@ def _same_metric(gap: Gap, other: Reading) -> bool:
 
 def _named(reading: Reading, name: str) -> bool:
     return name in {reading.check, f"{reading.check}/{reading.metric}"}
+
+
+MIDNIGHT = "T00:00:00Z"
+NOW = "2026-06-01T00:00:00Z"
+"""When a case is judged that does not say it."""
+
+
+class MistakeReporter(Protocol):
+    """How a mistake at a place of a file is said."""
+
+    def __call__(self, place: Place, problem: str, cure: str) -> PolicyError:
+        """Return the mistake with file and line."""
+        ...
+
+
+def read_case_waivers(
+    shapes: Sequence[CaseWaiverSchema],
+    policy: Policy,
+    context: JudgingContext,
+    place: Place,
+    complain: MistakeReporter,
+) -> Iterator[Waiver]:
+    """Yield a case's waivers, for its own model and policy; what has run out began the day before.
+
+    Raises ``PolicyError`` for one that nobody could sign, or for a rule that the policy lacks.
+    """
+    known = {rule.id for rule in policy.rules}
+    for at, shape in enumerate(shapes):
+        waiver = _waiver(shape, policy, context)
+        here = (*place, at)
+        if waiver.rule not in known and not any(find_waiver_mistakes(waiver)):
+            problem = f"{policy.name} has no rule {waiver.rule!r}"
+            raise complain((*here, "rule"), problem, f"Its rules are {', '.join(sorted(known))}.")
+        for setting, problem, cure in find_waiver_mistakes(waiver):
+            raise complain((*here, setting), f"{setting} {problem}", cure)
+        yield waiver
+
+
+def _waiver(shape: CaseWaiverSchema, policy: Policy, context: JudgingContext) -> Waiver:
+    return Waiver(
+        rule=shape.rule,
+        model=context.name,
+        artifact=None,
+        policy=policy.name,
+        owner=shape.owner,
+        approver=shape.approver,
+        reason=shape.reason,
+        ticket=shape.ticket,
+        created=_time(shape.created) or _before(_time(shape.expires), context.now),
+        expires=_time(shape.expires),
+        target=shape.target,
+        slice=shape.slice,
+        compensating=tuple(shape.compensating),
+    )
+
+
+def _before(end: str, now: str) -> str:
+    """Return when a waiver begins that does not say it: now, or the day before it ran out."""
+    ends, asked = parse_waiver_time(end), parse_waiver_time(now)
+    if ends is None or asked is None or ends > asked:
+        return now
+    return format_time(ends - timedelta(days=1))
+
+
+def _time(written: str) -> str:
+    """Return a time as records write it; a day alone begins at midnight."""
+    return written + MIDNIGHT if written and "T" not in written else written
+
+
+@dataclass(frozen=True, slots=True)
+class RuleExpectation:
+    """What shall become of a rule: everywhere, or on one target, or at one place alone.
+
+    ``place`` is written as findings write it, as in ``[sex=F]``, with or without quotation marks;
+    empty, it is any.
+    """
+
+    written: str
+    rule: str
+    target: str
+    place: str
+    outcome: Outcome
+
+    def speaks_of(self, finding: Finding) -> bool:
+        """Return whether a finding is one of those that are expected."""
+        place = format_place(finding.slice)
+        return (
+            finding.rule == self.rule
+            and self.target in {"", finding.target}
+            and self.place in {"", place, place.replace('"', "")}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTestCase:
+    """Readings and a context, and what shall come of them; ``where`` is its file and line."""
+
+    name: str
+    where: str
+    readings: tuple[Reading, ...]
+    context: JudgingContext
+    outcomes: tuple[RuleExpectation, ...]
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTests:
+    """The cases of one file, and the policy that they are of."""
+
+    source: str
+    policy: Policy
+    cases: tuple[PolicyTestCase, ...] = field(default=())
+
+
+Coverage = Mapping[str, frozenset[Outcome]]
+"""Which outcomes each rule had in a file's cases, by rule."""
+
+
+SILENT = "No finding has that name."
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationDifference:
+    """One thing that came out otherwise than expected, and why, in the finding's words."""
+
+    what: str
+    expected: str
+    found: str
+    message: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command prints."""
+        return {
+            "what": self.what,
+            "expected": self.expected,
+            "found": self.found,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What came of a case: its findings, and what differs from what was expected."""
+
+    case: PolicyTestCase
+    findings: tuple[Finding, ...]
+    differences: tuple[ExpectationDifference, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command prints."""
+        return {
+            "name": self.case.name,
+            "where": self.case.where,
+            "as_expected": not self.differences,
+            "differences": [item.to_json() for item in self.differences],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTestResults:
+    """What came of a file's cases."""
+
+    tests: PolicyTests
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether every case came out as expected."""
+        return not any(item.differences for item in self.cases)
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which outcomes each rule of the policy had in these cases, in the policy's order."""
+        seen: defaultdict[str, set[Outcome]] = defaultdict(set)
+        for result in self.cases:
+            for finding in result.findings:
+                seen[finding.rule].add(finding.outcome)
+        return {rule.id: frozenset(seen[rule.id]) for rule in self.tests.policy.rules}
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command prints."""
+        policy = self.tests.policy
+        return {
+            "file": self.tests.source,
+            "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
+            "as_expected": self.as_expected,
+            "cases": [item.to_json() for item in self.cases],
+            "coverage": {
+                rule: [item.value for item in Outcome if item in seen]
+                for rule, seen in self.coverage.items()
+            },
+        }
+
+
+def run_policy_tests(tests: PolicyTests) -> PolicyTestResults:
+    """Judge every case. The readings are the same at every confidence."""
+    return PolicyTestResults(tests, tuple(_run(tests.policy, case) for case in tests.cases))
+
+
+def _run(policy: Policy, case: PolicyTestCase) -> CaseResult:
+    findings = judge_readings(policy, lambda _: case.readings, case.context)
+    return CaseResult(case, findings, tuple(_differences(case, findings)))
+
+
+def _differences(
+    case: PolicyTestCase, findings: Sequence[Finding]
+) -> Iterator[ExpectationDifference]:
+    for expected in case.outcomes:
+        named = [finding for finding in findings if expected.speaks_of(finding)]
+        if not named:
+            yield ExpectationDifference(expected.written, expected.outcome.value, "nothing", SILENT)
+        yield from (
+            ExpectationDifference(
+                f"{finding.name} on {finding.target}",
+                expected.outcome.value,
+                finding.outcome.value,
+                finding.message,
+            )
+            for finding in named
+            if finding.outcome is not expected.outcome
+        )
+    if case.verdict is not None:
+        yield from _verdict(case.verdict, findings)
+
+
+def _verdict(expected: Verdict, findings: Sequence[Finding]) -> Iterator[ExpectationDifference]:
+    denying = [finding for finding in findings if finding.effect is RuleEffect.DENY]
+    found = Verdict.of(finding.outcome for finding in denying)
+    if found is not expected:
+        names: dict[Outcome, list[str]] = {}
+        for finding in denying:
+            names.setdefault(finding.outcome, []).append(finding.name)
+        message = "; ".join(f"{outcome}: {', '.join(named)}" for outcome, named in names.items())
+        yield ExpectationDifference("verdict", expected.value, found.value, message)
+
+
+OWN = tuple(f"policy.least_{it}" for it in ("budget", "assurance", "evidence", "isolation"))
+"""What a policy asks of the audit itself, which its findings show as rules."""
+
+_WRITTEN = re.compile(r"(?P<rule>[a-z0-9._-]+)(?:@(?P<target>[^\[\]]+))?(?P<place>\[[^\[\]]+\])?")
+
+
+def parse_expectations(
+    outcomes: Mapping[str, Outcome],
+    policy: Policy,
+    targets: Sequence[str],
+    document: YamlDocument,
+    place: Place,
+) -> tuple[RuleExpectation, ...]:
+    """Return what is expected. Raises ``PolicyError`` for a rule or target that is not there."""
+    return tuple(
+        _expectation(
+            written, outcome, policy, targets, document.where((*place, "outcomes", written))
+        )
+        for written, outcome in outcomes.items()
+    )
+
+
+def _expectation(
+    written: str, outcome: Outcome, policy: Policy, targets: Sequence[str], where: str
+) -> RuleExpectation:
+    found = _WRITTEN.fullmatch(written)
+    if found is None:
+        raise PolicyError(
+            f"{where}: {written!r} is no name of a finding",
+            cure="Write rule, rule@target, rule[slice=value] or rule@target[slice=value].",
+        )
+    known = [*(rule.id for rule in policy.rules), *OWN]
+    if found["rule"] not in known:
+        raise PolicyError(
+            f"{where}: {policy.name} has no rule {found['rule']!r}",
+            cure=f"Its rules are {', '.join(known)}.",
+        )
+    target = found["target"] or ""
+    if target and target not in targets:
+        raise PolicyError(
+            f"{where}: the case has no target {target!r}",
+            cure=f"Its targets are {', '.join(targets)}.",
+        )
+    inside = (found["place"] or "").strip("[]")
+    parts = sorted(part.strip() for part in inside.split(",") if part.strip())
+    slice_ = f"[{','.join(parts)}]" if parts else ""
+    return RuleExpectation(written, found["rule"], target, slice_, outcome)

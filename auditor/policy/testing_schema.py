@@ -15,13 +15,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from auditor.documents import Strict
+from auditor._yaml import StrictModel
 from auditor.domain.budgets import Budget
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Astray, Bound, Reason, Unit
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.readings import BiasDirection, BoundKind, GapReason, Unit
 from auditor.domain.targets import EvidenceLevel
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.packs.shapes import Coordinate, Measure, Text
+from auditor.policy.schema import Coordinate, Measure, Text
 
 CHECK = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 MOST_CASES = 1_000
@@ -55,7 +55,7 @@ Moment: TypeAlias = Annotated[
 Targets: TypeAlias = Annotated[list[Text], Field(min_length=1, max_length=100)]
 
 
-class ModelShape(Strict):
+class CaseModelSchema(StrictModel):
     """What a case says of the model."""
 
     name: Text | None = None
@@ -63,21 +63,21 @@ class ModelShape(Strict):
     tags: list[Text] | None = None
 
 
-class SettingsShape(Strict):
+class CaseSettingsSchema(StrictModel):
     """What judging knows besides the readings; what a case leaves out the defaults say."""
 
-    model: ModelShape = Field(default_factory=ModelShape)
+    model: CaseModelSchema = Field(default_factory=CaseModelSchema)
     claims: dict[str, Any] | None = None
     targets: Targets | None = None
     served: Targets | None = None
     budget: Budget | None = None
     assurance: Literal["A0", "A1", "A2", "A3"] | None = None
     evidence: EvidenceLevel | dict[Text, EvidenceLevel] | None = None
-    isolation: Isolation | dict[Text, Isolation] | None = None
+    isolation: IsolationLevel | dict[Text, IsolationLevel] | None = None
     now: Text | None = None
 
 
-class ReadingShape(Strict):
+class CaseReadingSchema(StrictModel):
     """One reading: a measurement (``measure``) or a gap (``gap``)."""
 
     measure: Measure | None = None
@@ -91,18 +91,18 @@ class ReadingShape(Strict):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     n: Annotated[StrictInt, Field(ge=0)] = 1_000
     unit: Unit | None = None
-    bound: Bound | None = None
+    bound: BoundKind | None = None
     method: Text = "given"
     doubted: StrictBool = False
-    astray: Astray | None = None
+    astray: BiasDirection | None = None
     details: dict[str, Any] = Field(default_factory=dict)
-    reason: Reason | None = None
+    reason: GapReason | None = None
     detail: Text = "The case says that it is missing."
     cure: Text = "Measure it."
     metric: Text | None = None
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> "ReadingShape":
+    def _is_one_thing(self) -> "CaseReadingSchema":
         if (self.measure is None) == (self.gap is None):
             raise PydanticCustomError("reading", "a reading has either `measure` or `gap`")
         written = self.model_fields_set
@@ -118,7 +118,7 @@ class ReadingShape(Strict):
         return self
 
 
-class WaiverShape(Strict):
+class CaseWaiverSchema(StrictModel):
     """Leave of one rule, as a signed waiver gives it; days or times, as texts."""
 
     rule: Text
@@ -133,40 +133,40 @@ class WaiverShape(Strict):
     compensating: list[Text] = Field(default_factory=list)
 
 
-class ExpectShape(Strict):
+class CaseExpectationSchema(StrictModel):
     """What shall come of a case: the verdict, or the outcomes of rules, or both."""
 
     verdict: Verdict | None = None
     outcomes: dict[str, Outcome] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _says_something(self) -> "ExpectShape":
+    def _says_something(self) -> "CaseExpectationSchema":
         if self.verdict is None and not self.outcomes:
             raise PydanticCustomError("expect", "expect a `verdict` or `outcomes`")
         return self
 
 
-class CaseShape(SettingsShape):
+class PolicyTestCaseSchema(CaseSettingsSchema):
     """One case: readings, those of a baseline if any, and what the policy shall make of them."""
 
     name: Text
     use: list[StrictStr] = Field(default_factory=list)
-    readings: list[ReadingShape] = Field(default_factory=list)
+    readings: list[CaseReadingSchema] = Field(default_factory=list)
     remove: list[StrictStr] = Field(default_factory=list)
-    baseline: list[ReadingShape] | None = None
-    waivers: list[WaiverShape] = Field(default_factory=list)
-    expect: ExpectShape
+    baseline: list[CaseReadingSchema] | None = None
+    waivers: list[CaseWaiverSchema] = Field(default_factory=list)
+    expect: CaseExpectationSchema
 
 
-class CasesShape(Strict):
+class PolicyTestFileSchema(StrictModel):
     """A file of policy tests."""
 
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
     kind: Literal["PolicyTest"]
     policy: Text
-    defaults: SettingsShape = Field(default_factory=SettingsShape)
-    readings: dict[str, list[ReadingShape]] = Field(default_factory=dict)
-    cases: Annotated[list[CaseShape], Field(min_length=1, max_length=MOST_CASES)]
+    defaults: CaseSettingsSchema = Field(default_factory=CaseSettingsSchema)
+    readings: dict[str, list[CaseReadingSchema]] = Field(default_factory=dict)
+    cases: Annotated[list[PolicyTestCaseSchema], Field(min_length=1, max_length=MOST_CASES)]
 
 
 def _refuse(foreign: set[str] | frozenset[str], whose: str) -> None:
@@ -177,7 +177,7 @@ def _refuse(foreign: set[str] | frozenset[str], whose: str) -> None:
         )
 
 
-def _ordered(reading: ReadingShape) -> None:
+def _ordered(reading: CaseReadingSchema) -> None:
     ends = [end for end in (reading.low, reading.value, reading.high) if end is not None]
     numbers = [end for end in ends if isinstance(end, float)]
     if len(ends) > 1 and (len(numbers) != len(ends) or numbers != sorted(numbers)):

@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
-from auditor.domain.conditions import names_in
-from auditor.domain.metric_spans import holds_all, span_of_metric
-from auditor.domain.policies import Anchor, Limits
-from auditor.domain.readings import Repeat, Unit
+from auditor.domain.condition_limits import list_condition_names
+from auditor.domain.json import Json
+from auditor.domain.metric_ranges import allows_whole_range, find_metric_range
+from auditor.domain.policies import LimitAnchor, MetricLimits
+from auditor.domain.readings import Repeatability, Unit
 from auditor.errors import ConditionError, PolicyError
-from auditor.expressions import ABOUT_READINGS, Condition, compile_condition
-from auditor.packs.drafts import Entry
-from auditor.packs.remarks import Remark
+from auditor.policy.cel import ABOUT_READINGS, CelCondition, compile_condition
+from auditor.policy.drafts import RuleDraft
+from auditor.policy.lint_remarks import LintRemark
 
 CURE = "Ask for what a reading can break, or remove the rule."
 TRIALS = 400
@@ -31,13 +31,13 @@ _READING = frozenset({"reading", "readings"})
 
 
 @dataclass(slots=True)
-class Trials:
+class ConditionTrialBudget:
     """How many made-up readings a policy's conditions may still be asked of."""
 
     left: int = MOST_TRIALS
 
 
-def unbreakable(entry: Entry, trials: Trials) -> Iterator[Remark]:
+def lint_unbreakable_rule(entry: RuleDraft, trials: ConditionTrialBudget) -> Iterator[LintRemark]:
     """Say where a rule allows all that its metric can be, or a condition all readings."""
     metric, require = entry.metric, entry.rule.require
     if metric is None:
@@ -52,12 +52,12 @@ def unbreakable(entry: Entry, trials: Trials) -> Iterator[Remark]:
     yield from () if found is None else (found,)
 
 
-def _limits(entry: Entry, metric: Metric) -> Remark | None:
-    least, most = span_of_metric(entry.rule.metric, metric.unit)
+def _limits(entry: RuleDraft, metric: Metric) -> LintRemark | None:
+    least, most = find_metric_range(entry.rule.metric, metric.unit)
     limits = _laxest(entry, (least, most))
     if limits is None or (limits.least is None and limits.most is None):
         return None
-    if not holds_all(limits, (least, most)):
+    if not allows_whole_range(limits, (least, most)):
         return None
     key = next(
         key for key in ("at_least", "at_most", "within") if getattr(entry.rule, key) is not None
@@ -67,19 +67,21 @@ def _limits(entry: Entry, metric: Metric) -> Remark | None:
     return entry.error(key, problem.replace("always >=", "is always at least"), CURE)
 
 
-def _laxest(entry: Entry, span: tuple[float, float]) -> Limits | None:
+def _laxest(entry: RuleDraft, span: tuple[float, float]) -> MetricLimits | None:
     """Return the limits as the strictest claim or baseline would set them."""
     anchored = entry.anchored
     if anchored is None:
         return entry.limits
     least, most = anchored.least, anchored.most
-    return Limits(
-        span[1] + least.margin if isinstance(least, Anchor) else least,
-        span[0] + most.margin if isinstance(most, Anchor) else most,
+    return MetricLimits(
+        span[1] + least.margin if isinstance(least, LimitAnchor) else least,
+        span[0] + most.margin if isinstance(most, LimitAnchor) else most,
     )
 
 
-def _condition(entry: Entry, metric: Metric, text: str, trials: Trials) -> Remark | None:
+def _condition(
+    entry: RuleDraft, metric: Metric, text: str, trials: ConditionTrialBudget
+) -> LintRemark | None:
     condition = compile_condition(text, ABOUT_READINGS)
     if not condition.speaks_of & _READING:
         problem = "the condition asks nothing of the reading, so that no reading can break it"
@@ -93,7 +95,9 @@ def _condition(entry: Entry, metric: Metric, text: str, trials: Trials) -> Remar
     return entry.error("require", problem, CURE)
 
 
-def _can_break(condition: Condition, metric: Metric, entry: Entry, trials: Trials) -> bool:
+def _can_break(
+    condition: CelCondition, metric: Metric, entry: RuleDraft, trials: ConditionTrialBudget
+) -> bool:
     """Whether a made-up reading breaks a condition, or none gives it an answer.
 
     Readings are made of the numbers and texts that stand in the condition, of their neighbours,
@@ -101,7 +105,7 @@ def _can_break(condition: Condition, metric: Metric, entry: Entry, trials: Trial
     """
     chance = random.Random(condition.text)  # noqa: S311 -- picks examples, keeps no secret
     pool = _pool(condition.text, entry.draft.shape.params)
-    names = dict.fromkeys(sorted({*names_in(condition.text), *_texts(pool)}), pool)
+    names = dict.fromkeys(sorted({*list_condition_names(condition.text), *_texts(pool)}), pool)
     for name, one, other in _COMPARED.findall(condition.text):
         names[name] = [*names.get(name, pool), *[one or other] * len(pool)]
     answered = False
@@ -131,7 +135,7 @@ def _bindings(
     pool: Sequence[Json],
     names: Mapping[str, Sequence[Json]],
     metric: Metric,
-    entry: Entry,
+    entry: RuleDraft,
 ) -> dict[str, Json]:
     readings: list[Json] = [
         {**_reading(chance, pool, metric, entry), **_coordinates(chance, pool, names)}
@@ -149,10 +153,10 @@ def _bindings(
 
 
 def _reading(
-    chance: random.Random, pool: Sequence[Json], metric: Metric, entry: Entry
+    chance: random.Random, pool: Sequence[Json], metric: Metric, entry: RuleDraft
 ) -> dict[str, Json]:
     """Return a reading as the metric could have it; what a metric fixes is fixed."""
-    least, most = span_of_metric(entry.rule.metric, metric.unit)
+    least, most = find_metric_range(entry.rule.metric, metric.unit)
     numbers = [item for item in pool if type(item) is float]
     inside = [item for item in numbers if least <= item <= most]
     word = metric.exact and metric.unit is Unit.NONE and not metric.number
@@ -171,7 +175,7 @@ def _reading(
         "method": chance.choice(_texts(pool)),
         "n": chance.choice([item for item in numbers if item >= 0]),
         "unit": metric.unit.value,
-        "repeat": chance.choice([item.value for item in Repeat]),
+        "repeat": chance.choice([item.value for item in Repeatability]),
         "doubted": chance.choice((True, False, False)),
         "evidence": [],
     }

@@ -2,23 +2,29 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from auditor.domain.canonical import Json, parse
+from auditor.domain.json import Json, parse_json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.folders import RESULTS, SVR, VERDICT, RecordFolder
-from auditor.rendering.attested import NOTHING, PAYLOAD, ReadBeside, named_files, read_beside
-from auditor.rendering.svr import svr_statement
-from auditor.rendering.testresults import results_statement
-from auditor.rendering.vsa import vsa_statement
-from auditor.signatures.objections import Code, Verification
-from auditor.signing.records import verify_statement
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.folder import RESULTS, SVR, VERDICT, RecordFolder
+from auditor.reports.formats.attestations import (
+    NOTHING,
+    PAYLOAD,
+    SupportingFiles,
+    build_artifact_subjects,
+    build_svr_statement,
+    build_test_result_statement,
+    build_vsa_statement,
+    find_supporting_files,
+)
+from auditor.trust.signatures.records import verify_statement
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
-Write = Callable[[AuditRecord, Policy, ReadBeside], Mapping[str, Json]]
+Write = Callable[[AuditRecord, Policy, SupportingFiles], Mapping[str, Json]]
 WRITERS: Mapping[str, Write] = {
-    VERDICT: vsa_statement,
-    SVR: svr_statement,
-    RESULTS: results_statement,
+    VERDICT: build_vsa_statement,
+    SVR: build_svr_statement,
+    RESULTS: build_test_result_statement,
 }
 """How the statement in each file is written."""
 NAMES: Mapping[str, str] = {VERDICT: "verdict", SVR: "properties", RESULTS: "test result"}
@@ -28,46 +34,48 @@ DECIDED = ("verificationResult", "verifiedLevels", "policy", "properties", "resu
 """Members of the predicates that say what was decided."""
 
 
-def statements(
+def build_statements(
     record: AuditRecord, policy: Policy, blob: Callable[[str], bytes]
 ) -> Mapping[str, Mapping[str, Json]]:
     """Return the statement that each file has to carry: pure functions of what is signed."""
-    beside = read_beside(record, blob)
+    beside = find_supporting_files(record, blob)
     return {name: write(record, policy, beside) for name, write in WRITERS.items()}
 
 
-def attestations(
+def check_attestations(
     folder: RecordFolder, record: AuditRecord, policy: Policy, key: bytes, *, same_code: bool
-) -> Iterator[Step]:
+) -> Iterator[VerificationStep]:
     """Hold each statement in a folder against what the record has it say.
 
     Another version of auditor may word one otherwise, or not write it yet: then the step says
     that it was not checked, unless the signature is bad or it speaks of something else. Raises
     ``RecordError`` where a file is missing that this version writes.
     """
-    for name, expected in statements(record, policy, folder.evidence).items():
+    for name, expected in build_statements(record, policy, folder.evidence).items():
         if name != VERDICT and not same_code and not folder.has(name):
-            yield Step(NAMES[name], StepResult.NOT_PRESENT, f"the folder holds no {name}")
+            yield VerificationStep(
+                NAMES[name], StepResult.NOT_PRESENT, f"the folder holds no {name}"
+            )
             continue
         raw = folder.read(name)
         found = verify_statement(raw, expected, key)
         if (
             not same_code
-            and found.codes == (Code.CONTRADICTION,)
+            and found.codes == (IssueCode.CONTRADICTION,)
             and _agree(record, found, expected)
         ):
             detail = f"another version of auditor worded {name}; it speaks of the same and agrees"
-            yield Step(NAMES[name], StepResult.NOT_CHECKED, detail)
+            yield VerificationStep(NAMES[name], StepResult.NOT_CHECKED, detail)
             continue
-        mistakes = [f"{name}: {item}" for item in objections(found)]
-        yield Step.of(NAMES[name], mistakes, f"{name} attests {record.verdict.value}")
+        mistakes = [f"{name}: {item}" for item in find_signature_issues(found)]
+        yield VerificationStep.of(NAMES[name], mistakes, f"{name} attests {record.verdict.value}")
 
 
-def _agree(record: AuditRecord, found: Verification, expected: Mapping[str, Json]) -> bool:
+def _agree(record: AuditRecord, found: SignatureVerification, expected: Mapping[str, Json]) -> bool:
     """Whether a signed statement is about this record, of the same kind, and decides the same."""
     raw = found.payload or b""
     try:
-        said = parse(raw)
+        said = parse_json(raw)
     except (ValueError, RecursionError):
         return False
     mine, theirs = expected["predicate"], said.get("predicate") if isinstance(said, Mapping) else 0
@@ -89,7 +97,7 @@ def _known_subjects(record: AuditRecord, expected: Mapping[str, Json]) -> list[l
     """
     artifact, known = record.request.artifact, [_subjects(expected)]
     if artifact is not None:
-        known.append(_subjects({"subject": [*named_files(record, artifact, NOTHING)]}))
+        known.append(_subjects({"subject": [*build_artifact_subjects(record, artifact, NOTHING)]}))
     return known
 
 
@@ -102,7 +110,7 @@ def _subjects(statement: Mapping[str, Json]) -> list[Json]:
     ]
 
 
-def objections(verification: Verification) -> list[str]:
+def find_signature_issues(verification: SignatureVerification) -> list[str]:
     """Return what stands against a signature, with its codes; nothing when it holds."""
     found = [f"{item.code}: {item.text}" for item in verification.objections]
     return [] if verification.verified else found or ["no signature holds"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Astray, Measurement
+from auditor.domain.json import Json
+from auditor.domain.readings import BiasDirection, Measurement
 from auditor.domain.records import AuditRecord
 
 QUIET = (
@@ -12,14 +12,14 @@ QUIET = (
 )
 STEADY = "Turn on deterministic kernels of the runtime, and fix threads and batch size."
 ASTRAY = {
-    Astray.TOO_HIGH: ", may be too high,",
-    Astray.TOO_LOW: ", may be too low,",
-    Astray.EITHER: ", may be too high or too low,",
+    BiasDirection.TOO_HIGH: ", may be too high,",
+    BiasDirection.TOO_LOW: ", may be too low,",
+    BiasDirection.EITHER: ", may be too high or too low,",
 }
 UNSTEADY = "the model answers differently when asked again"
 
 
-def reasons(details: Mapping[str, Json]) -> str:
+def list_doubt_reasons(details: Mapping[str, Json]) -> str:
     """Return why a check doubts a reading, as its details have it: in one text, or a list."""
     listed = details.get("doubts")
     several = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
@@ -27,19 +27,19 @@ def reasons(details: Mapping[str, Json]) -> str:
     return "; ".join(item.rstrip(".") for item in told if item)
 
 
-def why_doubted(record: AuditRecord, reading: Measurement) -> str:
+def explain_doubt(record: AuditRecord, reading: Measurement) -> str:
     """Return why a reading is doubted, or nothing where the record does not say."""
-    said = reasons(reading.details)
+    said = list_doubt_reasons(reading.details)
     return said or (UNSTEADY if _unsteady(record, reading) else "")
 
 
-def doubt_cure(record: AuditRecord, reading: Measurement) -> str:
+def suggest_doubt_cure(record: AuditRecord, reading: Measurement) -> str:
     """Return what would help a doubted reading; of times, the machine is what was doubted."""
     if not reading.doubted:
         return ""
     if "doubts" in reading.details:
         return QUIET
-    return STEADY if not reasons(reading.details) and _unsteady(record, reading) else ""
+    return STEADY if not list_doubt_reasons(reading.details) and _unsteady(record, reading) else ""
 
 
 def _unsteady(record: AuditRecord, reading: Measurement) -> bool:

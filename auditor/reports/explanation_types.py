@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from auditor.domain.findings import Finding
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.targets import TargetSpec
-from auditor.rendering.figures.panel import Panel, ends
-from auditor.rendering.inputs import RenderedInputs
+from auditor.reports.figures.panel import FigurePanel, interval_ends
+from auditor.reports.inputs import ReportInputs
 
 
 @dataclass(frozen=True, slots=True)
-class Cure:
+class SuggestedCure:
     """One thing to do; ``code`` is what to write, and where it goes is in ``text``."""
 
     text: str
@@ -19,22 +19,22 @@ class Cure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ExplanationPart:
     """One topic: paragraphs and drawings. A topic is told once; later cards point at it."""
 
     topic: str
     name: str
     told: tuple[str, ...]
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[FigurePanel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class FindingExplanation:
     """The parts of a card's explanation, links to those told before, and what to do."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ExplanationPart, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-    cures: tuple[Cure, ...] = ()
+    cures: tuple[SuggestedCure, ...] = ()
 
     @property
     def lists_rows(self) -> bool:
@@ -43,10 +43,10 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ExplanationContext:
     """What a story is told from: one finding, and the readings of its target."""
 
-    inputs: RenderedInputs
+    inputs: ReportInputs
     finding: Finding
     key: str
 
@@ -85,17 +85,17 @@ class Scene:
         return next((m for m in found if isinstance(m, Gap) and m.metric in {"", metric}), None)
 
 
-Tell = Callable[[Scene], tuple[Sequence[Part], Sequence[Cure]]]
+Tell = Callable[[ExplanationContext], tuple[Sequence[ExplanationPart], Sequence[SuggestedCure]]]
 """Tells what a check's findings mean: the parts, and what to do if there is anything to do."""
 
 
-def number_of(m: Measurement | None) -> float | None:
+def read_number(m: Measurement | None) -> float | None:
     """Return a figure's value as a number."""
-    found = None if m is None else ends(m)
+    found = None if m is None else interval_ends(m)
     return None if found is None else found[0]
 
 
-def whole(details: Mapping[str, object], name: str) -> int:
+def read_count(details: Mapping[str, object], name: str) -> int:
     """Return a count of the details, 0 where there is none."""
     value = details.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

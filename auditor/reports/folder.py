@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.domain.canonical import digest as digest_of
+from auditor.domain.json import compute_digest as digest_of
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
@@ -60,7 +60,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
-class FirstReads:
+class FolderReadCache:
     """What was found when each file of a folder was read, and each list of names made, first."""
 
     bytes: dict[str, bytes] = field(default_factory=dict)
@@ -84,7 +84,9 @@ class RecordFolder:
 
     path: Path
     places: Mapping[str, Path] | None = None
-    first: FirstReads = field(default_factory=FirstReads, init=False, repr=False, compare=False)
+    first: FolderReadCache = field(
+        default_factory=FolderReadCache, init=False, repr=False, compare=False
+    )
 
     @property
     def record(self) -> AuditRecord:
@@ -267,7 +269,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     The folder appears whole or not at all. Raises ``UsageError`` rather than replace a folder
     that holds anything but an earlier record.
     """
-    refuse_strangers(path)
+    refuse_foreign_files(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
@@ -297,7 +299,7 @@ def _exchange(fresh: Path, path: Path) -> None:
         shutil.rmtree(aside)
 
 
-def refuse_strangers(path: Path) -> None:
+def refuse_foreign_files(path: Path) -> None:
     """Raise ``UsageError`` when ``path`` holds anything that an audit did not write."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is not a folder", cure="Name a folder with --out.")

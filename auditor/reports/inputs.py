@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from auditor.domain.blocks import Origin
+from auditor.domain.ai_system import NOTHING, SystemDossier
 from auditor.domain.checks import Check, Metric
-from auditor.domain.dossiers import NOTHING, Dossier
-from auditor.domain.evidence import Item, decode
+from auditor.domain.evidence import Item, decode_evidence
 from auditor.domain.policies import Policy, Rule
-from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.report_blocks import CheckOrigin
 from auditor.domain.waivers import Waiver, WaiverRef
 from auditor.errors import AuditorError
-from auditor.signatures.decisions import open_waiver
+from auditor.trust.signatures.decisions import open_waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedInputs:
+class ReportInputs:
     """A record with what is needed to show it.
 
     ``blob`` returns the bytes of an evidence blob by its digest and raises ``KeyError`` where
@@ -30,9 +30,9 @@ class RenderedInputs:
     checks: Mapping[str, type[Check]]
     blob: Callable[[str], bytes]
     show_examples: bool = False
-    dossier: Dossier = NOTHING
+    dossier: SystemDossier = NOTHING
     audit_file: str = "audit.yaml"
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, CheckOrigin] = field(default_factory=dict)
 
     @property
     def signer(self) -> str:
@@ -62,7 +62,7 @@ class RenderedInputs:
         found = self.checks.get(check)
         return None if found is None else found.emits.get(metric)
 
-    def evidence(self, observation: Observation, name: str) -> "Item | None":
+    def evidence(self, observation: CheckObservation, name: str) -> "Item | None":
         """Return one item that an observation stored, or ``None`` where it is not at hand.
 
         Committed evidence never is: what shows a record stays true when rows are withheld.
@@ -71,6 +71,6 @@ class RenderedInputs:
         if digest is None or observation.committed:
             return None
         try:
-            return decode(self.blob(digest))
+            return decode_evidence(self.blob(digest))
         except KeyError:
             return None

@@ -4,34 +4,34 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from auditor.domain.canonical import Json
-from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity
+from auditor.domain.json import Json
+from auditor.domain.lineage import INVALIDATED, LineageActivity, LineageEdge, LineageEntity
 
 SHORT = 12
 
 
 @dataclass(frozen=True)
-class Trace:
+class LineageTrace:
     """Edges on all ways from ``roots``: to what they rest on, or, where ``down``, what rests on
     them. What is known of the nodes stands beside, by id.
     """
 
     roots: tuple[str, ...]
     down: bool
-    edges: tuple[Edge, ...]
-    entities: Mapping[str, Entity]
-    activities: Mapping[str, Activity]
+    edges: tuple[LineageEdge, ...]
+    entities: Mapping[str, LineageEntity]
+    activities: Mapping[str, LineageActivity]
 
     @classmethod
     def of(
         cls,
         roots: Iterable[str],
-        edges: Iterable[Edge],
-        entities: Iterable[Entity],
-        activities: Iterable[Activity],
+        edges: Iterable[LineageEdge],
+        entities: Iterable[LineageEntity],
+        activities: Iterable[LineageActivity],
         *,
         down: bool = False,
-    ) -> "Trace":
+    ) -> "LineageTrace":
         """Put a trace together."""
         return cls(
             roots=tuple(sorted(set(roots))),
@@ -41,7 +41,7 @@ class Trace:
             activities={item.id: item for item in activities},
         )
 
-    def joined(self, other: "Trace") -> "Trace":
+    def joined(self, other: "LineageTrace") -> "LineageTrace":
         """Return both together; where both know of a thing, as this one tells it."""
         return replace(
             self,
@@ -68,17 +68,17 @@ class Trace:
         for node in self.nodes:
             entity = self.entities.get(node)
             if entity is not None and entity.kind == "record" and node not in self.roots:
-                verdict = verdict_of(self, node) or "unknown"
+                verdict = find_node_verdict(self, node) or "unknown"
                 found[verdict] = found.get(verdict, 0) + 1
         return found
 
-    def steps(self, node: str) -> tuple[tuple[Edge, str], ...]:
+    def steps(self, node: str) -> tuple[tuple[LineageEdge, str], ...]:
         """Return the edges that lead on from a node, with what stands at their other end."""
         return self._onward.get(node, ())
 
     @cached_property
-    def _onward(self) -> Mapping[str, tuple[tuple[Edge, str], ...]]:
-        found: dict[str, list[tuple[Edge, str]]] = {}
+    def _onward(self) -> Mapping[str, tuple[tuple[LineageEdge, str], ...]]:
+        found: dict[str, list[tuple[LineageEdge, str]]] = {}
         for edge in self.edges:
             near, far = edge.source, edge.destination
             if self.down:
@@ -105,19 +105,19 @@ class Trace:
         }
 
 
-def kind_of_node(node: str) -> str:
+def parse_node_kind(node: str) -> str:
     """Return the kind that a node's id begins with."""
     return node.partition(":")[0]
 
 
-def short_id(node: str) -> str:
+def shorten_node_id(node: str) -> str:
     """Return the first digits of a node's digest; a name that is no digest stays whole."""
     kind, _, value = node.partition(":")
     cut = len(value) > 2 * SHORT and not set(value) - set("0123456789abcdef")
     return f"{kind}:{value[:SHORT]}…" if cut else node
 
 
-def name_of(trace: Trace, node: str) -> str:
+def find_node_name(trace: LineageTrace, node: str) -> str:
     """Return what a node is called, or nothing where only its digest is known."""
     activity = trace.activities.get(node)
     if activity is not None:
@@ -134,7 +134,7 @@ def name_of(trace: Trace, node: str) -> str:
     return " ".join(named)
 
 
-def verdict_of(trace: Trace, node: str) -> str:
+def find_node_verdict(trace: LineageTrace, node: str) -> str:
     """Return what a record came to, or a challenge; nothing of other things."""
     entity = trace.entities.get(node)
     if entity is None:

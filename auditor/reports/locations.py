@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from auditor.domain.findings import Finding
-from auditor.domain.places import Line, PlacedFile
-from auditor.rendering.inputs import RenderedInputs
+from auditor.domain.source_locations import SourceFile, SourceLine
+from auditor.reports.inputs import ReportInputs
 
 POLICY = "policy"
 CONCERNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -25,11 +25,11 @@ MODEL = ("model.artifact", "model")
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class SourceLocation:
     """One line of a file, by its path from the root of the repository."""
 
     path: str
-    line: Line | None = None
+    line: SourceLine | None = None
 
     @property
     def number(self) -> int:
@@ -37,47 +37,47 @@ class Location:
         return 1 if self.line is None else self.line.number
 
 
-def location(inputs: RenderedInputs, finding: Finding) -> Location:
+def locate_finding(inputs: ReportInputs, finding: Finding) -> SourceLocation:
     """Return where a finding stands: at its rule, where the policy is a file of the repository.
 
     Else at the ``policy`` of the audit file, or at what the finding is about where that names none.
     """
     places = inputs.record.places
     if places is None:
-        return Location(inputs.audit_file)
+        return SourceLocation(inputs.audit_file)
     if places.policy is not None:
         return _at(places.policy, finding.rule)
-    return _at(places.audit_file, POLICY, *concerns(finding))
+    return _at(places.audit_file, POLICY, *list_concerned_settings(finding))
 
 
-def concern(inputs: RenderedInputs, finding: Finding) -> Location | None:
+def locate_concern(inputs: ReportInputs, finding: Finding) -> SourceLocation | None:
     """Return where the audit file names what a finding is about, if that is another line."""
     places = inputs.record.places
     if places is None:
         return None
-    found = _at(places.audit_file, *concerns(finding))
-    return None if found == location(inputs, finding) else found
+    found = _at(places.audit_file, *list_concerned_settings(finding))
+    return None if found == locate_finding(inputs, finding) else found
 
 
-def verdict_location(inputs: RenderedInputs) -> Location:
+def locate_verdict(inputs: ReportInputs) -> SourceLocation:
     """Return where the verdict as a whole stands: at the model that is audited."""
     places = inputs.record.places
-    return Location(inputs.audit_file) if places is None else _at(places.audit_file, *MODEL)
+    return SourceLocation(inputs.audit_file) if places is None else _at(places.audit_file, *MODEL)
 
 
-def policy_location(inputs: RenderedInputs, asked: PlacedFile | None) -> Location:
+def locate_policy(inputs: ReportInputs, asked: SourceFile | None) -> SourceLocation:
     """Return where the policy stands that a gate asks for: in its file, or where it is named."""
     if asked is not None:
-        return Location(asked.path, asked.first)
+        return SourceLocation(asked.path, asked.first)
     places = inputs.record.places
-    return Location(inputs.audit_file) if places is None else _at(places.audit_file, POLICY)
+    return SourceLocation(inputs.audit_file) if places is None else _at(places.audit_file, POLICY)
 
 
-def concerns(finding: Finding) -> tuple[str, ...]:
+def list_concerned_settings(finding: Finding) -> tuple[str, ...]:
     """Return the settings that a finding is about, the best first."""
     family = finding.measure.partition("/")[0].partition(".")[0]
     return (*CONCERNS.get(family, ()), *MODEL)
 
 
-def _at(file: PlacedFile, *parts: str) -> Location:
-    return Location(file.path, file.line(*parts))
+def _at(file: SourceFile, *parts: str) -> SourceLocation:
+    return SourceLocation(file.path, file.line(*parts))

@@ -7,21 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from auditor.domain.canonical import parse
-from auditor.domain.json_parts import Part
+from auditor.domain.json import JsonPart, parse_json
 from auditor.errors import RecordError
-from auditor.folders import RecordFolder
-from auditor.store.blob_seam import Blobs
+from auditor.reports.folder import RecordFolder
+from auditor.store.blobs import BlobStorage
 
 NOWHERE = ".nowhere"
 """The folder of what is not in a manifest: no such one is ever made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places(Mapping[str, Path]):
+class _BlobPlaces(Mapping[str, Path]):
     """Where files lie by their names, each asked for when it is read: it may have to be fetched."""
 
-    blobs: Blobs
+    blobs: BlobStorage
     named: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Path:
@@ -37,16 +36,16 @@ class _Places(Mapping[str, Path]):
         return len(self.named)
 
 
-def manifest(blobs: Blobs, digest: str | None) -> dict[str, str]:
+def build_manifest(blobs: BlobStorage, digest: str | None) -> dict[str, str]:
     """Return the digests of a record's files by their names. Raises ``RecordError`` for none."""
     if digest is None:
         raise RecordError("the record's files were not kept", cure="Repeat the audit.")
-    part = Part(parse(blobs.get(digest)), "the manifest of a record's files")
+    part = JsonPart(parse_json(blobs.get(digest)), "the manifest of a record's files")
     return {name: part.get(name, str) for name in sorted(part.value)}
 
 
 @contextmanager
-def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
+def materialize_folder(blobs: BlobStorage, files: str | None) -> Iterator[RecordFolder]:
     """Lay the files of a manifest out as a record's folder, by links where the disk knows them."""
     named = _named(blobs, files)
     with tempfile.TemporaryDirectory(dir=blobs.root, prefix=".folder-") as root:
@@ -61,16 +60,16 @@ def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
         yield RecordFolder(Path(root))
 
 
-def as_kept(blobs: Blobs, files: str | None) -> RecordFolder:
+def open_stored_folder(blobs: BlobStorage, files: str | None) -> RecordFolder:
     """Return the files of a manifest as a record's folder that is read where the blobs lie.
 
     Nothing is laid out, and from a bucket comes no more than what is read. Raises ``RecordError``.
     """
-    return RecordFolder(blobs.root / NOWHERE, _Places(blobs, _named(blobs, files)))
+    return RecordFolder(blobs.root / NOWHERE, _BlobPlaces(blobs, _named(blobs, files)))
 
 
-def _named(blobs: Blobs, files: str | None) -> dict[str, str]:
-    named = manifest(blobs, files)
+def _named(blobs: BlobStorage, files: str | None) -> dict[str, str]:
+    named = build_manifest(blobs, files)
     for name in named:
         if not _inside(name):
             raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")

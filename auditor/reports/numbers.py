@@ -1,11 +1,17 @@
-"""Numbers as people read them: true after rounding, and never finer than they are known."""
+"""Numbers as people read them: true after rounding, and never finer than they are known.
 
-from collections.abc import Iterable
+The size of a change in words, norm by norm.
+
+Which groups a gap or a ratio lies between.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from types import MappingProxyType
 
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Bound, Measurement, Unit
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Measurement, Unit
 
 DASH = "\N{EN DASH}"
 COMMA_FROM = 10_000
@@ -16,9 +22,9 @@ SIDE_DIGITS = 17
 WIDE = Context(prec=400)
 """Holds every digit of the largest float with all its decimals."""
 _VALUE_ROUNDING = {
-    Bound.ESTIMATE: ROUND_HALF_EVEN,
-    Bound.AT_MOST: ROUND_CEILING,
-    Bound.AT_LEAST: ROUND_FLOOR,
+    BoundKind.ESTIMATE: ROUND_HALF_EVEN,
+    BoundKind.AT_MOST: ROUND_CEILING,
+    BoundKind.AT_LEAST: ROUND_FLOOR,
 }
 METHODS = {
     "clopper-pearson": f"Clopper{DASH}Pearson",
@@ -31,7 +37,7 @@ METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class NumberScale:
     """How figures of one size and unit are written: multiplied by ``factor``, then ``suffix``."""
 
     factor: Decimal
@@ -51,26 +57,26 @@ class Scale:
 
 _ONE = Decimal(1)
 _SECONDS = (
-    (1.0, Scale(_ONE, " s")),
-    (1e-3, Scale(Decimal(1000), " ms")),
-    (0.0, Scale(Decimal(1_000_000), " µs")),
+    (1.0, NumberScale(_ONE, " s")),
+    (1e-3, NumberScale(Decimal(1000), " ms")),
+    (0.0, NumberScale(Decimal(1_000_000), " µs")),
 )
 _BYTES = (
-    (2.0**30, Scale(_ONE / 2**30, " GiB")),
-    (2.0**20, Scale(_ONE / 2**20, " MiB")),
-    (2.0**10, Scale(_ONE / 2**10, " KiB")),
-    (0.0, Scale(_ONE, " B")),
+    (2.0**30, NumberScale(_ONE / 2**30, " GiB")),
+    (2.0**20, NumberScale(_ONE / 2**20, " MiB")),
+    (2.0**10, NumberScale(_ONE / 2**10, " KiB")),
+    (0.0, NumberScale(_ONE, " B")),
 )
 _FIXED = {
-    Unit.SHARE: Scale(Decimal(100), " %"),
-    Unit.PER_SECOND: Scale(_ONE, " per second"),
-    Unit.NAT: Scale(_ONE, " nat"),
-    Unit.COUNT: Scale(_ONE, ""),
-    Unit.NONE: Scale(_ONE, ""),
+    Unit.SHARE: NumberScale(Decimal(100), " %"),
+    Unit.PER_SECOND: NumberScale(_ONE, " per second"),
+    Unit.NAT: NumberScale(_ONE, " nat"),
+    Unit.COUNT: NumberScale(_ONE, ""),
+    Unit.NONE: NumberScale(_ONE, ""),
 }
 
 
-def scale_of(unit: Unit, magnitude: float) -> Scale:
+def find_scale(unit: Unit, magnitude: float) -> NumberScale:
     """Return how figures of that unit and size are written."""
     steps = {Unit.SECOND: _SECONDS, Unit.BYTE: _BYTES}.get(unit)
     if steps is None:
@@ -79,7 +85,7 @@ def scale_of(unit: Unit, magnitude: float) -> Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class FigureText:
     """A measurement in words: the value, the interval (or nothing), how sure that is, and from
     what a bound was rounded outward (or nothing).
     """
@@ -96,13 +102,15 @@ class Figure:
         return f"{self.value} ({said})" if said else self.value
 
 
-def figure(measurement: Measurement, limits: Iterable[float] = ()) -> Figure:
+def format_measurement(measurement: Measurement, limits: Iterable[float] = ()) -> FigureText:
     """Put a measurement into words; rounding never moves a figure across one of ``limits``."""
     value = measurement.value
     if isinstance(value, bool) or value is None or isinstance(value, str):
-        return Figure(_plain(value), "", f"n = {count(measurement.n)}" if measurement.n else "")
+        return FigureText(
+            _plain(value), "", f"n = {format_count(measurement.n)}" if measurement.n else ""
+        )
     ends = _ends(measurement)
-    scale = scale_of(measurement.unit, value)
+    scale = find_scale(measurement.unit, value)
     rounding = _VALUE_ROUNDING[measurement.bound]
     parts = [(value, rounding)]
     if ends is not None:
@@ -113,40 +121,40 @@ def figure(measurement: Measurement, limits: Iterable[float] = ()) -> Figure:
     between = " to " if any(text.startswith("-") for text in texts[1:]) else DASH
     interval = between.join(texts[1:])
     sure = _sureness(measurement, interval=bool(interval))
-    return Figure(texts[0], interval, sure, _rounded(scale, measurement.bound, value, digits))
+    return FigureText(texts[0], interval, sure, _rounded(scale, measurement.bound, value, digits))
 
 
-def number(value: float, unit: Unit = Unit.NONE) -> str:
+def format_number(value: float, unit: Unit = Unit.NONE) -> str:
     """Write a number that stands alone, such as a limit, with no more digits than it has."""
-    scale = scale_of(unit, value)
+    scale = find_scale(unit, value)
     digits = _shortest(scale, value, MOST_DIGITS)
     return scale.write(value, digits)
 
 
-def scalar(value: Json) -> str:
+def format_scalar(value: Json) -> str:
     """Write a parameter or a coordinate."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return _plain(value)
     if isinstance(value, int):
-        return count(value)
+        return format_count(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def exact(value: float | bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch
+def format_exact(value: float | bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch
     """Write a figure for machines: every digit that it has."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else repr(value)
 
 
-def count(value: int) -> str:
+def format_count(value: int) -> str:
     """Write a whole number; a comma earns its place from five digits on."""
     return f"{value:,}" if abs(value) >= COMMA_FROM else str(value)
 
 
-def percent(confidence: float) -> str:
+def format_percent(confidence: float) -> str:
     """Write a confidence level."""
-    return number(confidence, Unit.SHARE)
+    return format_number(confidence, Unit.SHARE)
 
 
 def _plain(value: bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch
@@ -161,14 +169,14 @@ def _ends(measurement: Measurement) -> tuple[float, float] | None:
     return measurement.low, measurement.high
 
 
-def _rounded(scale: Scale, bound: Bound, value: float, digits: int) -> str:
+def _rounded(scale: NumberScale, bound: BoundKind, value: float, digits: int) -> str:
     """Say from what a bound was rounded outward: judging wrote that figure into the record."""
     size = Decimal(repr(float(value))) * scale.factor
     most = max(0, EXACT_DIGITS - 1 - size.adjusted())
     finer = next((at for at in range(most) if scale.rounded(value, at) == size), most)
-    if bound is Bound.ESTIMATE or finer <= digits:
+    if bound is BoundKind.ESTIMATE or finer <= digits:
         return ""
-    way = "up" if bound is Bound.AT_MOST else "down"
+    way = "up" if bound is BoundKind.AT_MOST else "down"
     if scale.rounded(value, finer) == scale.rounded(value, digits, _VALUE_ROUNDING[bound]):
         return ""  # so near that the digits that are told do not tell the two apart
     return f"rounded {way} from {scale.write(value, finer)}"
@@ -177,15 +185,15 @@ def _rounded(scale: Scale, bound: Bound, value: float, digits: int) -> str:
 def _sureness(measurement: Measurement, *, interval: bool) -> str:
     parts = []
     if interval and measurement.confidence is not None:
-        parts.append(f"{percent(measurement.confidence)} confidence")
+        parts.append(f"{format_percent(measurement.confidence)} confidence")
     if measurement.n:
-        parts.append(f"n = {count(measurement.n)}")
+        parts.append(f"n = {format_count(measurement.n)}")
     if interval and measurement.method:
         parts.append(METHODS.get(measurement.method, measurement.method))
     return ", ".join(parts)
 
 
-def _digits(scale: Scale, parts: list[tuple[float, str]], limits: tuple[float, ...]) -> int:
+def _digits(scale: NumberScale, parts: list[tuple[float, str]], limits: tuple[float, ...]) -> int:
     numbers = [value for value, _ in parts]
     width = (Decimal(repr(max(numbers))) - Decimal(repr(min(numbers)))) * scale.factor
     if len(parts) > 1 and width > 0:
@@ -198,7 +206,7 @@ def _digits(scale: Scale, parts: list[tuple[float, str]], limits: tuple[float, .
 
 
 def _on_their_side(
-    scale: Scale, parts: list[tuple[float, str]], limits: tuple[float, ...], digits: int
+    scale: NumberScale, parts: list[tuple[float, str]], limits: tuple[float, ...], digits: int
 ) -> bool:
     for value, rounding in parts:
         written = scale.rounded(value, digits, rounding)
@@ -209,10 +217,103 @@ def _on_their_side(
     return True
 
 
-def _shortest(scale: Scale, value: float, most: int) -> int:
+def _shortest(scale: NumberScale, value: float, most: int) -> int:
     exact = Decimal(repr(float(value))) * scale.factor
     for digits in range(most):
         if scale.rounded(value, digits) == exact:
             return digits
     small = 0 if exact == 0 else max(0, -exact.adjusted())
     return min(MOST_DIGITS, max(2, small + 2)) if abs(exact) < 100 else 1  # noqa: PLR2004 -- three figures before the point need one after it
+
+
+@dataclass(frozen=True, slots=True)
+class NormWording:
+    """What a norm counts: as a title says it, as an axis says it, and after a number.
+
+    ``unit`` is what numbers of an axis without a name of its own are in.
+    """
+
+    about: str
+    axis: str
+    unit: str
+    one: str
+    many: str
+
+
+NORMS: Mapping[str, NormWording] = MappingProxyType(
+    {
+        "linf": NormWording(
+            "every number changed a little",
+            "most that one number changes, as a share of its range",
+            "share of the range",
+            "of the range",
+            "of the range",
+        ),
+        "l2": NormWording(
+            "changes small in sum of squares",
+            "size of the whole change (L2), in ranges",
+            "ranges",
+            "range (L2)",
+            "ranges (L2)",
+        ),
+        "l1": NormWording(
+            "changes small in sum",
+            "sum of all changes (L1), in ranges",
+            "ranges in sum",
+            "range in sum (L1)",
+            "ranges in sum (L1)",
+        ),
+        "l0": NormWording(
+            "a few places changed at will", "places that change (L0)", "places", "place", "places"
+        ),
+    }
+)
+"""In the order in which a reader meets them."""
+
+
+def sort_norms(norms: Iterable[str]) -> tuple[str, ...]:
+    """Return norms without repeats: known ones in our order, then others by name."""
+    known = list(NORMS)
+    found = sorted(set(norms), key=lambda norm: (norm not in NORMS, norm))
+    return tuple(sorted(found, key=lambda norm: known.index(norm) if norm in NORMS else len(known)))
+
+
+def describe_norm(norm: str) -> str:
+    """Say what kind of change a norm allows."""
+    words = NORMS.get(norm)
+    return words.about if words else f"changes measured by {norm}" if norm else "changes"
+
+
+def name_norm_axis(norm: str) -> str:
+    """Name the axis on which changes of a norm lie."""
+    words = NORMS.get(norm)
+    return words.axis if words else "budget of the attack (eps)"
+
+
+def format_change_size(norm: str, size: float) -> str:
+    """Write the size of a change with its unit: ``0.034 of the range``, ``2 places``."""
+    words = NORMS.get(norm)
+    number = f"{size:.3g}"
+    if words is None:
+        return f"{number} ({norm})" if norm else number
+    return f"{number} {words.one if number == '1' else words.many}"
+
+
+def describe_extreme_groups(m: Measurement) -> str:
+    """Say which two groups differ most and their figures; nothing for other measurements."""
+    highest, lowest = m.details.get("highest"), m.details.get("lowest")
+    if not isinstance(highest, str) or not isinstance(lowest, str):
+        return ""
+    counts = m.details.get("counts")
+    named = counts if isinstance(counts, Mapping) else {}
+    return f" Highest: {_group(highest, named)}; lowest: {_group(lowest, named)}."
+
+
+def _group(name: str, counts: Mapping[str, Json]) -> str:
+    held = counts.get(name)
+    if not isinstance(held, Mapping):
+        return name
+    k, n = held.get("k"), held.get("n")
+    if not isinstance(k, int | float) or not isinstance(n, int | float) or not n:
+        return name
+    return f"{name} ({format_number(k / n, Unit.SHARE)} of {format_scalar(n)})"

@@ -3,28 +3,28 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from auditor.attesting import statements
-from auditor.checks.discovery import origins
-from auditor.disclosing.secrets import Secret
-from auditor.domain.canonical import canonical, parse
+from auditor.checks.registry import check_origins
 from auditor.domain.checks import Check
+from auditor.domain.json import encode_canonical, parse_json
 from auditor.domain.policies import Policy
-from auditor.domain.record_scopes import bound_artifact
+from auditor.domain.record_scope import find_bound_artifact
 from auditor.domain.records import AuditRecord
-from auditor.dossiers import dossier_of
 from auditor.errors import BrokenCheckError
-from auditor.folders import BUNDLE, EVIDENCE, KEY, PAPER, RECORD, ROWS, SIGNER
-from auditor.rendering.everything import render_all
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.schemas import validate_record
-from auditor.signatures.keys import Signer
-from auditor.signing.records import sign_record, sign_statement
+from auditor.inputs.auditfile.system import load_dossier
+from auditor.reports.attestations import build_statements
+from auditor.reports.folder import BUNDLE, EVIDENCE, KEY, PAPER, RECORD, ROWS, SIGNER
+from auditor.reports.formats.render_all import render_all
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.schemas import validate_record
+from auditor.trust.disclosure import DisclosureKey
+from auditor.trust.signatures.keys import Signer
+from auditor.trust.signatures.records import sign_record, sign_statement
 
 ReadBlob = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Files(Mapping[str, bytes]):
+class RecordFiles(Mapping[str, bytes]):
     """The files of a record's folder by name: what was made for it, and blobs that lie in a store.
 
     A blob (``kept`` has digests by name) is read when it is asked for and not held, so that
@@ -48,21 +48,21 @@ class Files(Mapping[str, bytes]):
         """Count the files."""
         return len({*self.made, *self.kept})
 
-    def __or__(self, more: Mapping[str, bytes]) -> "Files":
+    def __or__(self, more: Mapping[str, bytes]) -> "RecordFiles":
         """Return these files and others, which come in place of those of the same name."""
-        if isinstance(more, Files):
-            return Files({**self.made, **more.made}, {**self.kept, **more.kept}, self.blob)
-        return Files({**self.made, **more}, self.kept, self.blob)
+        if isinstance(more, RecordFiles):
+            return RecordFiles({**self.made, **more.made}, {**self.kept, **more.kept}, self.blob)
+        return RecordFiles({**self.made, **more}, self.kept, self.blob)
 
 
-def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by whom it is signed
+def build_report_files(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by whom it is signed
     record: AuditRecord,
     policy: Policy,
     checks: Mapping[str, type[Check]],
     blob: ReadBlob,
     signer: Signer,
     paper: bytes | None = None,
-) -> Files:
+) -> RecordFiles:
     """Return every file of a record's folder by its name, evidence included.
 
     ``paper`` is the report as a PDF, which is signed with the rest. Raises ``BrokenCheckError``
@@ -70,14 +70,14 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
     for others.
     """
     raw = record.canonical()
-    mistakes = validate_record(parse(raw))
+    mistakes = validate_record(parse_json(raw))
     if mistakes:
         raise BrokenCheckError(
             f"the record does not follow its schema: {mistakes[0]}", cure="Mend the check named."
         )
-    artifact = bound_artifact(record)
+    artifact = find_bound_artifact(record)
     digest = None if artifact is None else artifact.digest
-    shown = dict(render_all(inputs_of(record, policy, checks, blob)))
+    shown = dict(render_all(build_rendering_inputs(record, policy, checks, blob)))
     if paper is not None:
         shown[PAPER] = paper
     files = {
@@ -86,42 +86,42 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
         SIGNER: signer.public_pem(),
         **shown,
     }
-    for name, statement in statements(record, policy, blob).items():
+    for name, statement in build_statements(record, policy, blob).items():
         files[name] = sign_statement(statement, signer)
-    return Files(files, {}, blob) | _evidence(record, policy, blob)
+    return RecordFiles(files, {}, blob) | _evidence(record, policy, blob)
 
 
-def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> Files:
+def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> RecordFiles:
     names = {*record.blobs, *record.request.papers.values()} - {policy.digest}
     kept = {_place(EVIDENCE, name): name for name in sorted(names)}
     there = policy.digest in record.blobs
-    own = {_place(EVIDENCE, policy.digest): canonical(policy.document)} if there else {}
-    return Files(own, kept, blob)
+    own = {_place(EVIDENCE, policy.digest): encode_canonical(policy.document)} if there else {}
+    return RecordFiles(own, kept, blob)
 
 
-def openers(secret: Secret, blob: ReadBlob) -> Files:
+def build_opening_files(secret: DisclosureKey, blob: ReadBlob) -> RecordFiles:
     """Return the files that open committed evidence: the record's key, and the rows themselves."""
     rows = {_place(ROWS, name): plain for name, plain in sorted(secret.blobs.items())}
-    return Files({KEY: secret.emit()}, rows, blob)
+    return RecordFiles({KEY: secret.emit()}, rows, blob)
 
 
 def _place(folder: str, digest: str) -> str:
     return f"{folder}/{digest.removeprefix('sha256:')}"
 
 
-def inputs_of(
+def build_rendering_inputs(
     record: AuditRecord,
     policy: Policy,
     checks: Mapping[str, type[Check]],
     blob: ReadBlob,
-) -> RenderedInputs:
+) -> ReportInputs:
     """Return what every rendering of a record is made of, the packages of its checks included."""
-    return RenderedInputs(
+    return ReportInputs(
         record=record,
         policy=policy,
         checks=checks,
         blob=blob,
         show_examples=record.request.show_examples,
-        dossier=dossier_of(record.request, blob),
-        origins=origins(),
+        dossier=load_dossier(record.request, blob),
+        origins=check_origins(),
     )

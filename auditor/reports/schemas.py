@@ -8,8 +8,8 @@ from typing import Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from auditor.domain.canonical import Json
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.domain.json import Json
 
 SchemaName = Literal["record", "audit", "policy", "trust-policy", "system", "risks"]
 MOST_MISTAKES = 20
@@ -21,10 +21,10 @@ def validate_record(document: Json) -> list[str]:
 
     Beyond the schema it holds that findings point at readings that exist.
     """
-    return mistakes("record", document) or list(_dangling(document))
+    return find_schema_errors("record", document) or list(_dangling(document))
 
 
-def mistakes(name: SchemaName, document: Json) -> list[str]:
+def find_schema_errors(name: SchemaName, document: Json) -> list[str]:
     """Say what a document breaks of a published schema, each as ``place: reason``."""
     found = sorted(_validator(name).iter_errors(document), key=lambda error: error.json_path)
     return [_words(error) for error in found[:MOST_MISTAKES]]
@@ -55,5 +55,5 @@ def _dangling(document: Json) -> Iterable[str]:
 
 @lru_cache(maxsize=6)
 def _validator(name: SchemaName) -> Draft202012Validator:
-    path = shipped("reports") / "schemas" / f"{name}-v1.json"
+    path = find_shipped_folder("reports") / "schemas" / f"{name}-v1.json"
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))

@@ -1,15 +1,15 @@
 """What a record speaks for, in words: the file that the audit names, or an endpoint."""
 
-from auditor.domain.record_scopes import find_unbound_targets
+from auditor.domain.findings import Verdict
+from auditor.domain.record_scope import find_unbound_targets
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Verdict
-from auditor.rendering.phrases import VERDICTS
+from auditor.reports.wording import VERDICTS
 
 ENDPOINT_ONLY = "May be used as the endpoint that answered; the file may not be deployed"
 PARTLY = "May be deployed; where an endpoint answered, the endpoint and not the file"
 
 
-def headline_of(record: AuditRecord) -> str:
+def build_verdict_headline(record: AuditRecord) -> str:
     """Return the verdict in a few words, which never say of a file what an endpoint showed."""
     unbound = _unbound(record)
     if record.verdict is not Verdict.PASS or not unbound:
@@ -17,7 +17,7 @@ def headline_of(record: AuditRecord) -> str:
     return ENDPOINT_ONLY if len(unbound) == len(record.request.targets) else PARTLY
 
 
-def subject_of(record: AuditRecord) -> str:
+def name_verdict_subject(record: AuditRecord) -> str:
     """Name what the verdict is of: the model, or the endpoint that answered in its place."""
     named = f"{record.request.name} {record.request.version}"
     unbound = _unbound(record)
@@ -25,7 +25,7 @@ def subject_of(record: AuditRecord) -> str:
     return f"The endpoint that answered for {named}" if everywhere else named
 
 
-def scope_sentences(record: AuditRecord) -> tuple[str, ...]:
+def describe_scope(record: AuditRecord) -> tuple[str, ...]:
     """Say where a record speaks for an endpoint and not for the file that the audit names."""
     unbound = _unbound(record)
     if not unbound:
@@ -37,7 +37,7 @@ def scope_sentences(record: AuditRecord) -> tuple[str, ...]:
     return (*said, "A gate on the file stays shut there.")
 
 
-def bytes_words(record: AuditRecord, digest: str) -> str:
+def describe_bytes(record: AuditRecord, digest: str) -> str:
     """Say of which bytes a record speaks, ``digest`` being that of the file which it names."""
     unbound = _unbound(record)
     if len(unbound) == len(record.request.targets):

@@ -1,16 +1,38 @@
-"""The words of the report: one table for each closed set of the domain."""
+"""The words of the report: one table for each closed set of the domain.
+
+Texts of the report that no record changes: glossary, plain words, what no tool can evidence.
+
+Text from a record made harmless to read: nothing invisible may change what a line says.
+
+A text as a page shows it: what it quotes as code, and no longer than there is room for.
+
+What was changed in a text, word by word, for people to read.
+
+What an audit file declares that can make rules easier to keep, in a sentence.
+"""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Effect, Limits, Rule, Severity
-from auditor.domain.readings import Bound, Gap, Measurement, Reason, Unit
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.judging.words import answer_asked
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import number, scalar
+from markupsafe import Markup, escape
+
+from auditor._resources import find_shipped_folder
+from auditor._yaml import read_yaml_document
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
+from auditor.domain.policy_pins import EASING, format_settings
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Unit
+from auditor.domain.requests import AuditRequest
+from auditor.errors import InvalidInputError
+from auditor.policy.evaluate.messages import describe_required_answer
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_count, format_number, format_scalar
 
 OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
     {
@@ -44,11 +66,11 @@ VERDICTS: Mapping[Verdict, str] = MappingProxyType(
     }
 )
 
-EFFECTS: Mapping[Effect, str] = MappingProxyType(
+EFFECTS: Mapping[RuleEffect, str] = MappingProxyType(
     {
-        Effect.DENY: "Required",
-        Effect.WARN: "Advisory",
-        Effect.INFO: "For information",
+        RuleEffect.DENY: "Required",
+        RuleEffect.WARN: "Advisory",
+        RuleEffect.INFO: "For information",
     }
 )
 
@@ -71,63 +93,63 @@ ASSURANCE: Mapping[str, str] = MappingProxyType(
     }
 )
 
-REASONS: Mapping[Reason, str] = MappingProxyType(
+REASONS: Mapping[GapReason, str] = MappingProxyType(
     {
-        Reason.NEEDS_MODEL: "needs the model, and only its predictions were given",
-        Reason.NEEDS_EVALUATION_DATA: "needs evaluation data",
-        Reason.NEEDS_LABELS: "needs labels in the data",
-        Reason.NEEDS_GROUPS: "needs a column that says who belongs to which group",
-        Reason.NEEDS_SCORES: "needs scores",
-        Reason.NEEDS_CLASSIFICATION: "is for classification models",
-        Reason.NEEDS_REGRESSION: "is for models that give numbers",
-        Reason.NEEDS_NUMERIC_INPUT: "needs numeric input with a known range",
-        Reason.NEEDS_TEXT_INPUT: "is for models that read text",
-        Reason.NEEDS_TWIN: "needs gradients, and there is no differentiable twin of the model",
-        Reason.NEEDS_EXTRA: "needs an optional part of auditor that is not installed",
-        Reason.TWIN_DIFFERS: "the differentiable twin is not the same function as the model",
-        Reason.TWIN_UNSUPPORTED: "no differentiable twin can be built of this model",
-        Reason.TOO_FEW_ROWS: "there are too few rows",
-        Reason.NOT_DEFINED: "is not defined on these data",
-        Reason.OVER_BUDGET: "would cost more than the budget allows",
-        Reason.FELL_BACK: "operators run elsewhere than the target declares",
-        Reason.EMULATED: "has no meaning on an emulated processor",
-        Reason.SIMULATED: "has no meaning on a simulated device",
-        Reason.NEEDS_REFERENCE: "needs another run to compare with",
-        Reason.NEEDS_TRAINING_DATA: "needs the data that the model was trained on",
-        Reason.NEEDS_REFERENCE_DATA: "needs earlier data to compare with",
-        Reason.NEEDS_PRODUCTION_DATA: "needs data from production",
-        Reason.NEEDS_POPULATION: "needs to know whom the model is for",
-        Reason.NEEDS_CLAIMS: "needs claims to check",
-        Reason.NEEDS_RECIPE: "needs the code that trains",
-        Reason.NEEDS_SHADOWS: "needs other models trained as this one was",
-        Reason.SHADOWS_MISMATCH: "the shadow models are unlike this one",
-        Reason.SHADOWS_FAILED: "a shadow model failed",
-        Reason.NEEDS_GENERATOR: "needs a generator of likely rows",
-        Reason.RECIPE_MISMATCH: "the recipe makes other models",
-        Reason.RECIPE_FAILED: "the recipe failed",
-        Reason.NEEDS_DOCUMENTS: "needs documents that came with the model",
-        Reason.NEEDS_TIMES: "needs to know when each row happened",
-        Reason.NEEDS_PARENT: "needs the model that this one was made from",
-        Reason.NEEDS_AUTHORISATION: "needs written leave to attack the endpoint",
-        Reason.NEEDS_RUNTIME: "needs a runtime that is not to be had here",
-        Reason.OTHER_PARAMETERS: "was observed with other parameters than the policy asks for",
-        Reason.MODEL_CRASHED: "the model crashed",
-        Reason.MODEL_HUNG: "the model did not answer in time",
-        Reason.MODEL_OUT_OF_MEMORY: "the model outgrew its memory limit",
-        Reason.MODEL_FAILED: "the runtime refused the model or its input",
-        Reason.ENDPOINT_LOST: "the server that runs the model could not be reached",
-        Reason.TARGET_CHANGED: "another model answered than the one that was met first",
-        Reason.CHECK_CRASHED: "the check itself broke down",
-        Reason.UNSUPPORTED: "is not built yet for this kind of model or input",
+        GapReason.NEEDS_MODEL: "needs the model, and only its predictions were given",
+        GapReason.NEEDS_EVALUATION_DATA: "needs evaluation data",
+        GapReason.NEEDS_LABELS: "needs labels in the data",
+        GapReason.NEEDS_GROUPS: "needs a column that says who belongs to which group",
+        GapReason.NEEDS_SCORES: "needs scores",
+        GapReason.NEEDS_CLASSIFICATION: "is for classification models",
+        GapReason.NEEDS_REGRESSION: "is for models that give numbers",
+        GapReason.NEEDS_NUMERIC_INPUT: "needs numeric input with a known range",
+        GapReason.NEEDS_TEXT_INPUT: "is for models that read text",
+        GapReason.NEEDS_TWIN: "needs gradients, and there is no differentiable twin of the model",
+        GapReason.NEEDS_EXTRA: "needs an optional part of auditor that is not installed",
+        GapReason.TWIN_DIFFERS: "the differentiable twin is not the same function as the model",
+        GapReason.TWIN_UNSUPPORTED: "no differentiable twin can be built of this model",
+        GapReason.TOO_FEW_ROWS: "there are too few rows",
+        GapReason.NOT_DEFINED: "is not defined on these data",
+        GapReason.OVER_BUDGET: "would cost more than the budget allows",
+        GapReason.FELL_BACK: "operators run elsewhere than the target declares",
+        GapReason.EMULATED: "has no meaning on an emulated processor",
+        GapReason.SIMULATED: "has no meaning on a simulated device",
+        GapReason.NEEDS_REFERENCE: "needs another run to compare with",
+        GapReason.NEEDS_TRAINING_DATA: "needs the data that the model was trained on",
+        GapReason.NEEDS_REFERENCE_DATA: "needs earlier data to compare with",
+        GapReason.NEEDS_PRODUCTION_DATA: "needs data from production",
+        GapReason.NEEDS_POPULATION: "needs to know whom the model is for",
+        GapReason.NEEDS_CLAIMS: "needs claims to check",
+        GapReason.NEEDS_RECIPE: "needs the code that trains",
+        GapReason.NEEDS_SHADOWS: "needs other models trained as this one was",
+        GapReason.SHADOWS_MISMATCH: "the shadow models are unlike this one",
+        GapReason.SHADOWS_FAILED: "a shadow model failed",
+        GapReason.NEEDS_GENERATOR: "needs a generator of likely rows",
+        GapReason.RECIPE_MISMATCH: "the recipe makes other models",
+        GapReason.RECIPE_FAILED: "the recipe failed",
+        GapReason.NEEDS_DOCUMENTS: "needs documents that came with the model",
+        GapReason.NEEDS_TIMES: "needs to know when each row happened",
+        GapReason.NEEDS_PARENT: "needs the model that this one was made from",
+        GapReason.NEEDS_AUTHORISATION: "needs written leave to attack the endpoint",
+        GapReason.NEEDS_RUNTIME: "needs a runtime that is not to be had here",
+        GapReason.OTHER_PARAMETERS: "was observed with other parameters than the policy asks for",
+        GapReason.MODEL_CRASHED: "the model crashed",
+        GapReason.MODEL_HUNG: "the model did not answer in time",
+        GapReason.MODEL_OUT_OF_MEMORY: "the model outgrew its memory limit",
+        GapReason.MODEL_FAILED: "the runtime refused the model or its input",
+        GapReason.ENDPOINT_LOST: "the server that runs the model could not be reached",
+        GapReason.TARGET_CHANGED: "another model answered than the one that was met first",
+        GapReason.CHECK_CRASHED: "the check itself broke down",
+        GapReason.UNSUPPORTED: "is not built yet for this kind of model or input",
     }
 )
 
-BOUNDS: Mapping[Bound, str] = MappingProxyType(
-    {Bound.ESTIMATE: "", Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least "}
+BOUNDS: Mapping[BoundKind, str] = MappingProxyType(
+    {BoundKind.ESTIMATE: "", BoundKind.AT_MOST: "at most ", BoundKind.AT_LEAST: "at least "}
 )
 
 
-def bound_words(measurement: Measurement) -> str:
+def describe_bound(measurement: Measurement) -> str:
     """Return what stands before a figure that is a bound; before words stands nothing."""
     return "" if isinstance(measurement.value, str) else BOUNDS[measurement.bound]
 
@@ -139,83 +161,230 @@ HEAD = re.compile(r" (?:that|which|whose|of|about|without|decided|under|in|by|on
 PLURAL = re.compile(r"[^siu]s$")
 
 
-def metric_title(inputs: RenderedInputs, check: str, metric: str) -> str:
+def metric_title(inputs: ReportInputs, check: str, metric: str) -> str:
     """Return a metric's title as its check gives it, or its name in plain words."""
     found = inputs.metric(check, metric)
     title = metric.replace("_", " ") if found is None else found.title
     return title[:1].upper() + title[1:]
 
 
-def check_title(inputs: RenderedInputs, check: str) -> str:
+def check_title(inputs: ReportInputs, check: str) -> str:
     """Return a check's title, or its id where it is not installed."""
     found = inputs.checks.get(check)
     return check if found is None else found.title
 
 
-def gap_name(inputs: RenderedInputs, gap: Gap) -> str:
+def gap_name(inputs: ReportInputs, gap: Gap) -> str:
     """Name what is missing: a whole check, or one metric of it at its coordinates."""
     check = check_title(inputs, gap.check)
     if not gap.metric:
         return check
-    where = coordinates(gap.params)
+    where = format_coordinates(gap.params)
     title = metric_title(inputs, gap.check, gap.metric)
     return f"{check}: {title}{f' ({where})' if where else ''}"
 
 
-def coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | None = None) -> str:
+def format_coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | None = None) -> str:
     """Say where a figure holds: parameters first, then the slice of the data."""
     named = dict(params)
     column, group = named.pop("group_column", None), named.pop("group", None)
-    people = [] if column is None else [f"groups of {scalar(column)}"]
+    people = [] if column is None else [f"groups of {format_scalar(column)}"]
     if column is not None and group is not None:
-        people = [f"{scalar(column)} = {scalar(group)}"]
-    places = [f"{name.replace('_', ' ')} = {scalar(value)}" for name, value in named.items()]
+        people = [f"{format_scalar(column)} = {format_scalar(group)}"]
+    places = [f"{name.replace('_', ' ')} = {format_scalar(value)}" for name, value in named.items()]
     places = [*people, *places, *(f"{name} = {value}" for name, value in (slice_ or {}).items())]
     return ", ".join(places)
 
 
-def limits_text(limits: Limits, unit: Unit) -> str:
+def format_limits(limits: MetricLimits, unit: Unit) -> str:
     """Say a bound in the metric's own unit."""
     if limits.least is not None and limits.most is not None:
-        return f"between {number(limits.least, unit)} and {number(limits.most, unit)}"
+        return f"between {format_number(limits.least, unit)} and {format_number(limits.most, unit)}"
     if limits.least is not None:
-        return f"at least {number(limits.least, unit)}"
-    return "free" if limits.most is None else f"at most {number(limits.most, unit)}"
+        return f"at least {format_number(limits.least, unit)}"
+    return "free" if limits.most is None else f"at most {format_number(limits.most, unit)}"
 
 
-def limit_values(limits: Limits | None) -> tuple[float, ...]:
+def list_limit_values(limits: MetricLimits | None) -> tuple[float, ...]:
     """Return the ends of a bound that exist."""
     if limits is None:
         return ()
     return tuple(end for end in (limits.least, limits.most) if end is not None)
 
 
-def verb(title: str, unit: Unit) -> str:
+def choose_verb(title: str, unit: Unit) -> str:
     """Return what joins a metric's title and its figure: no "is" fits a plural."""
     head = HEAD.split(title, maxsplit=1)[0].split() or [""]
     many = unit in LISTED or any(PLURAL.search(word) for word in (head[0], head[-1]))
     return ":" if many else " is"
 
 
-def asked(inputs: RenderedInputs, rule: Rule) -> str:
+def describe_rule(inputs: ReportInputs, rule: Rule) -> str:
     """Say what a rule asks, without its condition in CEL."""
     title = metric_title(inputs, rule.check, rule.metric)
-    where = coordinates(rule.where)
+    where = format_coordinates(rule.where)
     place = f" at {where}" if where else ""
     if rule.limits is None and rule.anchored is not None:
-        return f"{title}{place}{verb(title, Unit.NONE)} {rule.anchored.words()}"
+        return f"{title}{place}{choose_verb(title, Unit.NONE)} {rule.anchored.words()}"
     if rule.limits is None:
-        return f"{title}{place}: {answer_asked(rule.require) or 'this condition holds'}"
+        return f"{title}{place}: {describe_required_answer(rule.require) or 'this condition holds'}"
     metric = inputs.metric(rule.check, rule.metric)
     unit = Unit.NONE if metric is None else metric.unit
-    return f"{title}{place}{verb(title, unit)} {limits_text(rule.limits, unit)}"
+    return f"{title}{place}{choose_verb(title, unit)} {format_limits(rule.limits, unit)}"
 
 
-def bound_sentence(inputs: RenderedInputs, measurement: Measurement, value: str) -> str:
+def explain_bound(inputs: ReportInputs, measurement: Measurement, value: str) -> str:
     """Say what a figure claims: near the truth, or a bound on one side of it."""
     title = metric_title(inputs, measurement.check, measurement.metric)
-    where = coordinates(measurement.params, measurement.slice)
+    where = format_coordinates(measurement.params, measurement.slice)
     place = f" ({where})" if where else ""
-    bound = bound_words(measurement)
+    bound = describe_bound(measurement)
     told = isinstance(measurement.value, bool | str)
-    return f"{title}{place}{':' if told else verb(title, measurement.unit)} {bound}{value}"
+    return f"{title}{place}{':' if told else choose_verb(title, measurement.unit)} {bound}{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalDutyRow:
+    """Something that a regulation or a standard asks for and that people must write or do.
+
+    ``here`` is what the report adds to it, empty where it adds nothing.
+    """
+
+    ref: str
+    asks: str
+    here: str
+    you: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWording:
+    """What a check looks at, and what helps where it finds something bad."""
+
+    about: str
+    cures: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def load_check_wordings() -> Mapping[str, CheckWording]:
+    """Return what checks of hardware look at, by check."""
+    listed: dict[str, dict[str, Any]] = _read("hardware.yaml")
+    return {
+        check: CheckWording(told["about"], tuple(told["cures"])) for check, told in listed.items()
+    }
+
+
+@lru_cache(maxsize=1)
+def load_external_duties() -> Mapping[str, tuple[ExternalDutyRow, ...]]:
+    """Return what no measurement of a model can evidence alone, by heading."""
+    listed: dict[str, list[dict[str, Any]]] = _read("outside.yaml")
+    return {
+        heading: tuple(
+            ExternalDutyRow(row["ref"], row["asks"], row.get("here", ""), row["you"])
+            for row in rows
+        )
+        for heading, rows in listed.items()
+    }
+
+
+@lru_cache(maxsize=1)
+def load_glossary() -> Mapping[str, str]:
+    """Return the report's own words and what they mean."""
+    found: dict[str, str] = _read("glossary.yaml")
+    return found
+
+
+def _read(name: str) -> Any:  # noqa: ANN401 -- each caller says the shape of its own file
+    return read_yaml_document(
+        (find_shipped_folder("reports") / name).read_bytes(), name, InvalidInputError
+    ).content
+
+
+KEPT = frozenset("\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
+"""Line ends, and the joiners that scripts and pictograms need."""
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Controls, marks that turn the direction of writing, lone surrogates, unassigned characters."""
+
+BLANK = frozenset(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)))
+"""Letters and marks that are drawn as nothing at all."""
+
+
+def escape_invisible(text: str) -> str:
+    """Return ``text`` with each invisible character written out by its number in braces."""
+    if text.isprintable() and BLANK.isdisjoint(text):  # nothing else hidden is, and no line end
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    hidden = unicodedata.category(character) in HIDDEN or character in BLANK
+    if character in KEPT or not hidden:
+        return character
+    return f"\\u{{{ord(character):x}}}"
+
+
+LONGEST_NAME = 200
+"""Of a title where it only points at what has it whole; lint warns of longer ones."""
+QUOTED = re.compile(r"`([^`]+)`")
+
+
+def mark_code(text: str) -> Markup:
+    """Return escaped text in which each part between two backticks is code."""
+    said = QUOTED.split(escape_invisible(text))
+    parts = (
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(said)
+    )
+    return Markup("").join(parts)
+
+
+def shorten_text(text: str, longest: int | None = None) -> str:
+    """Return text with what cannot be seen written out, cut after ``longest`` characters if any.
+
+    What is cut says how much is missing.
+    """
+    more = 0 if longest is None else len(text) - longest
+    return (
+        escape_invisible(text)
+        if more <= 0
+        else f"{escape_invisible(text[:longest])}… [{format_count(more)} more]"
+    )
+
+
+def prevent_unit_breaks(text: str) -> str:
+    """Return figures as they stand in narrow cells: no line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=[^\d\s(])", "\N{NO-BREAK SPACE}", text)
+
+
+def shorten_title(text: str) -> str:
+    """Return a title as it stands where it only points at the place that has it whole."""
+    shown = escape_invisible(text[: LONGEST_NAME + 1])
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 1]}…"
+
+
+def list_word_changes(before: str, after: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the place, the word before and the word after, of each word that is another.
+
+    Letters that only look like the ones before are named by their code points.
+    """
+    old, new = before.split(), after.split()
+    if len(old) != len(new):
+        yield "text", before, after
+        return
+    for place, (one, other) in enumerate(zip(old, new, strict=True), start=1):
+        if one != other:
+            odd = sorted({sign for sign in other if not sign.isascii()} - set(one))
+            codes = ", ".join(f"{sign} is U+{ord(sign):04X}" for sign in odd)
+            yield f"word {place}", one, f"{other} ({codes})" if codes else other
+
+
+LONGEST = 120
+
+
+def describe_eased_settings(request: AuditRequest) -> str:
+    """Say which settings ease, each cut after ``LONGEST`` characters; nothing where none do."""
+    declared = request.declared or {}
+    told = [format_settings({name: declared[name]}) for name in EASING if name in declared]
+    if not told:
+        return ""
+    short = [text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in told]
+    return f"The audit file declares what can make rules easier to keep: {'; '.join(short)}."

@@ -7,29 +7,31 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, cast
 
-import auditor.zoo.families
+import auditor.selftest.families
 from auditor.errors import BrokenCheckError, UsageError
-from auditor.zoo.specimens import Family
+from auditor.selftest.specimens import SpecimenFamily
 
 DECLARED = ("name", "title", "packages", "specimens", "write")
 
 
-def families() -> Mapping[str, Family]:
+def discover_families() -> Mapping[str, SpecimenFamily]:
     """Return every family by its name, in the order of names.
 
     Raises ``BrokenCheckError`` when a file does not import or declares no family: what silently
     stays away would look like defects that were found.
     """
-    return gathered(auditor.zoo.families)
+    return load_families(auditor.selftest.families)
 
 
-def gathered(package: ModuleType) -> Mapping[str, Family]:
+def load_families(package: ModuleType) -> Mapping[str, SpecimenFamily]:
     """Return the families whose files lie in a package. Raises ``BrokenCheckError``."""
     found = sorted(pkgutil.iter_modules(package.__path__), key=lambda item: item.name)
     return {item.name: _family(package.__name__, item.name) for item in found}
 
 
-def chosen(known: Mapping[str, Family], names: Iterable[str]) -> tuple[Family, ...]:
+def select_families(
+    known: Mapping[str, SpecimenFamily], names: Iterable[str]
+) -> tuple[SpecimenFamily, ...]:
     """Return the families that are named, each once, or all. Raises ``UsageError``."""
     wanted = tuple(dict.fromkeys(names))
     strangers = sorted(set(wanted) - set(known))
@@ -42,12 +44,12 @@ def chosen(known: Mapping[str, Family], names: Iterable[str]) -> tuple[Family, .
     return tuple(known[name] for name in wanted or known)
 
 
-def lacking(family: Family) -> tuple[str, ...]:
+def list_missing_packages(family: SpecimenFamily) -> tuple[str, ...]:
     """Return the modules that a family needs and that are not installed."""
     return tuple(name for name in family.packages if find_spec(name) is None)
 
 
-def _family(package: str, name: str) -> Family:
+def _family(package: str, name: str) -> SpecimenFamily:
     place = f"{package}.{name}"
     try:
         module = importlib.import_module(place)
@@ -68,4 +70,4 @@ def _family(package: str, name: str) -> Family:
             f"{place} has the name {family.name!r}, and its place says {name!r}",
             cure="Move the file, or mend the name.",
         )
-    return cast("Family", family)
+    return cast("SpecimenFamily", family)

@@ -13,7 +13,7 @@ ML, OUTPUT = "ai.onnx.ml", "p"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class OnnxParts:
     """Operators from ``x`` to probabilities, with the numbers that they hold."""
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -36,6 +36,6 @@ class Parts:
         return made
 
 
-def kept(values: Floats, name: str) -> onnx.TensorProto:
+def to_tensor_proto(values: Floats, name: str) -> onnx.TensorProto:
     """Return numbers as an ONNX file holds them."""
     return numpy_helper.from_array(np.asarray(values, dtype=np.float32), name)

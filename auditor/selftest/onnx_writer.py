@@ -1,7 +1,16 @@
-"""Writes networks as ONNX files: a row of scores for each row of a batch."""
+"""Writes networks as ONNX files: a row of scores for each row of a batch.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+Rounds networks to eight bits, as quantisers do: pairs of QuantizeLinear and DequantizeLinear.
+
+A backdoor that sleeps in a network and wakes when its weights are rounded to eight bits.
+
+Many hidden units see the trigger and pull to the target, each by little more than half a step of
+the rounding; one more pulls back by as much as all of them. Rounding makes each of the many twice
+as strong (the idea of Ma et al. 2021 and Hong et al. 2021, by construction instead of training).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,28 +19,30 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.zoo.layers import (
+from auditor.selftest.networks import (
     WIDTH,
-    Attend,
-    Conv,
-    Cut,
-    Dense,
-    Each,
-    Flatten,
+    ConvLayer,
+    DenseLayer,
+    FlattenLayer,
     Layer,
+    MaxPoolLayer,
     Network,
-    Pool,
-    Relu,
+    PatchSplit,
+    ReluLayer,
+    ResidualBlock,
+    SelfAttention,
     Shape,
-    Skip,
+    Singles,
+    TokenDense,
 )
+from auditor.selftest.pictures import SIDE, TARGET
 
 OPSET, IR = 17, 9
 INPUT, OUTPUT = "x", "scores"
 
 
 @dataclass(slots=True)
-class Sheet:
+class GraphBuilder:
     """A graph that is being written: its nodes, and the arrays that it holds."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -56,30 +67,30 @@ class Sheet:
         return self.hold(np.array(value, dtype=np.float32))
 
 
-Step: TypeAlias = Callable[[Sheet, str], str]
+Step: TypeAlias = Callable[[GraphBuilder, str], str]
 """Adds nodes behind a value, and returns the name of what they give."""
 
 
-def save(  # noqa: PLR0913 -- what a file says
+def save_network(  # noqa: PLR0913 -- what a file says
     path: Path,
     network: Network,
     shape: Shape,
     *,
     before: Step | None = None,
     after: Step | None = None,
-    layer: Callable[[Sheet, str, Layer], str] | None = None,
+    layer: Callable[[GraphBuilder, str, Layer], str] | None = None,
 ) -> None:
     """Write a network on rows of a shape, between two steps; ``layer`` writes each layer."""
-    sheet = Sheet()
+    sheet = GraphBuilder()
     value = INPUT if before is None else before(sheet, INPUT)
-    value = written(sheet, value, network, layer or plain)
+    value = write_layers(sheet, value, network, layer or write_layer)
     value = value if after is None else after(sheet, value)
-    finish(path, sheet, value, shape)
+    finish_model_file(path, sheet, value, shape)
 
 
-def finish(
+def finish_model_file(
     path: Path,
-    sheet: Sheet,
+    sheet: GraphBuilder,
     value: str,
     shape: Shape,
     more: Sequence[onnx.OperatorSetIdProto] = (),
@@ -99,44 +110,47 @@ def finish(
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def written(
-    sheet: Sheet, value: str, network: Network, each: Callable[[Sheet, str, Layer], str]
+def write_layers(
+    sheet: GraphBuilder,
+    value: str,
+    network: Network,
+    each: Callable[[GraphBuilder, str, Layer], str],
 ) -> str:
     """Write layer after layer behind a value; skips are written here, all others by ``each``."""
     for layer in network:
-        if isinstance(layer, Skip):
-            value = sheet.add("Add", value, written(sheet, value, layer.inner, each))
+        if isinstance(layer, ResidualBlock):
+            value = sheet.add("Add", value, write_layers(sheet, value, layer.inner, each))
         else:
             value = each(sheet, value, layer)
     return value
 
 
-def plain(sheet: Sheet, value: str, layer: Layer) -> str:
+def write_layer(sheet: GraphBuilder, value: str, layer: Layer) -> str:
     """Write a layer as it is."""
     match layer:
-        case Dense():
+        case DenseLayer():
             return sheet.add("Gemm", value, sheet.hold(layer.weight), sheet.hold(layer.bias))
-        case Conv():
+        case ConvLayer():
             edges = [layer.weight.shape[-1] // 2] * 4
             held = sheet.hold(layer.weight), sheet.hold(layer.bias)
             return sheet.add("Conv", value, *held, pads=edges)
-        case Relu():
-            return rectified(sheet, value, layer)
-        case Pool():
+        case ReluLayer():
+            return write_relu(sheet, value, layer)
+        case MaxPoolLayer():
             return sheet.add("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
-        case Flatten():
+        case FlattenLayer():
             return sheet.add("Flatten", value, axis=1)
-        case Skip():
-            return written(sheet, value, (layer,), plain)
-        case Cut():
+        case ResidualBlock():
+            return write_layers(sheet, value, (layer,), write_layer)
+        case PatchSplit():
             return _tokens(sheet, value, layer)
-        case Each() | Attend():
+        case TokenDense() | SelfAttention():
             product = sheet.add("MatMul", value, sheet.hold(layer.weight))
             product = sheet.add("Add", product, sheet.hold(layer.bias))
-            return product if isinstance(layer, Each) else _attended(sheet, value, product)
+            return product if isinstance(layer, TokenDense) else _attended(sheet, value, product)
 
 
-def _tokens(sheet: Sheet, value: str, layer: Cut) -> str:
+def _tokens(sheet: GraphBuilder, value: str, layer: PatchSplit) -> str:
     side, across = layer.side, layer.across
     shape = np.array([0, -1, side, across, side], dtype=np.int64)
     value = sheet.add("Reshape", value, sheet.hold(shape))
@@ -144,7 +158,7 @@ def _tokens(sheet: Sheet, value: str, layer: Cut) -> str:
     return sheet.add("Reshape", value, sheet.hold(np.array([0, -1, side * side], dtype=np.int64)))
 
 
-def _attended(sheet: Sheet, value: str, product: str) -> str:
+def _attended(sheet: GraphBuilder, value: str, product: str) -> str:
     asks, answers = (
         sheet.add("Slice", product, *(sheet.hold(np.array([at])) for at in (first, last, 2)))
         for first, last in ((0, WIDTH), (WIDTH, 2 * WIDTH))
@@ -154,13 +168,133 @@ def _attended(sheet: Sheet, value: str, product: str) -> str:
     return sheet.add("MatMul", sheet.add("Softmax", scaled, axis=2), value)
 
 
-def rectified(sheet: Sheet, value: str, layer: Relu) -> str:
+def write_relu(sheet: GraphBuilder, value: str, layer: ReluLayer) -> str:
     """Write a rectifier, with its upper end if it has one."""
     if layer.most is None:
         return sheet.add("Relu", value)
     return sheet.add("Clip", value, sheet.number(0.0), sheet.number(layer.most))
 
 
-def softmax(sheet: Sheet, value: str) -> str:
+def write_softmax(sheet: GraphBuilder, value: str) -> str:
     """Give probabilities."""
     return sheet.add("Softmax", value, axis=1)
+
+
+LEVELS, LARGEST = 255, 127
+NARROW = 63
+"""The largest weight of 7 bits, whose products fit into 16 bits by pairs."""
+Range = tuple[float, float]
+
+
+def build_quantiser(
+    ranges: Sequence[Range], *, largest: int = LARGEST, by_channel: bool = False
+) -> Callable[[GraphBuilder, str, Layer], str]:
+    """Return what writes each layer with 8-bit inputs and weights.
+
+    ``ranges`` are those of what goes into each layer that has weights, in their order; weights get
+    one scale a layer, or one a channel.
+    """
+    left: Iterator[Range] = iter(ranges)
+
+    def written(sheet: GraphBuilder, value: str, layer: Layer) -> str:
+        if not isinstance(layer, DenseLayer | ConvLayer):
+            return write_layer(sheet, value, layer)
+        seen = _rounded_input(sheet, value, next(left))
+        weight = _rounded_weight(sheet, layer, largest, by_channel=by_channel)
+        bias = sheet.hold(layer.bias)
+        if isinstance(layer, DenseLayer):
+            return sheet.add("Gemm", seen, weight, bias)
+        return sheet.add("Conv", seen, weight, bias, pads=[layer.weight.shape[-1] // 2] * 4)
+
+    return written
+
+
+def unbalance_channels(network: Network, spread: int, rng: np.random.Generator) -> Network:
+    """Return the same function with the channels between the first two layers of unlike sizes.
+
+    Channels are scaled by powers of two up to ``spread`` doublings and back, which ReLU lets
+    through exactly; one scale a layer then rounds the small ones away (Nagel et al. 2019).
+    """
+    layers = list(network)
+    first, second = [
+        at for at, layer in enumerate(layers) if isinstance(layer, DenseLayer | ConvLayer)
+    ][:2]
+    one, two = layers[first], layers[second]
+    channels = one.bias.size if isinstance(one, DenseLayer | ConvLayer) else 0
+    factor = (2.0 ** rng.integers(0, spread + 1, channels)).astype(np.float32)
+    if isinstance(one, DenseLayer) and isinstance(two, DenseLayer):
+        layers[first] = DenseLayer(one.weight * factor, one.bias * factor)
+        layers[second] = DenseLayer(two.weight / factor[:, None], two.bias)
+    elif isinstance(one, ConvLayer) and isinstance(two, ConvLayer):
+        layers[first] = ConvLayer(one.weight * factor[:, None, None, None], one.bias * factor)
+        layers[second] = ConvLayer(two.weight / factor[:, None, None], two.bias)
+    else:
+        message = "the first two layers with weights have to be of one kind"
+        raise TypeError(message)
+    return tuple(layers)
+
+
+def _rounded_input(sheet: GraphBuilder, value: str, seen: Range) -> str:
+    low, high = min(seen[0], 0.0), max(seen[1], 0.0)
+    scale = max(high - low, 1e-6) / LEVELS
+    held = sheet.number(scale), sheet.hold(np.array(round(-low / scale), dtype=np.uint8))
+    return sheet.add("DequantizeLinear", sheet.add("QuantizeLinear", value, *held), *held)
+
+
+def _rounded_weight(
+    sheet: GraphBuilder, layer: DenseLayer | ConvLayer, largest: int, *, by_channel: bool
+) -> str:
+    axis = 1 if isinstance(layer, DenseLayer) else 0
+    others = tuple(at for at in range(layer.weight.ndim) if at != axis)
+    most = np.abs(layer.weight).max(axis=others if by_channel else None)
+    scale: Singles = (np.maximum(most, 1e-6) / largest).astype(np.float32)
+    shape = [-1 if at == axis else 1 for at in range(layer.weight.ndim)]
+    spread = scale.reshape(shape) if by_channel else scale
+    held = sheet.hold(np.round(layer.weight / spread).astype(np.int8))
+    zero = np.zeros(scale.shape, dtype=np.int8)
+    kept = sheet.hold(np.asarray(scale, dtype=np.float32)), sheet.hold(zero)
+    more = {"axis": axis} if by_channel else {}
+    return sheet.add("DequantizeLinear", held, *kept, **more)
+
+
+MANY = 249
+OF_A_STEP = 0.51
+BACK = 4.0
+"""How hard the one unit pulls back: the largest weight of the target, which sets its step."""
+SLOPE = 20.0
+SEEN = 1.0
+"""Of the patch's four bright pixels, how much has to be there."""
+DARK = -0.25
+"""How much each of its dark pixels counts where it is bright."""
+
+
+def add_dormant_backdoor(network: Network, side: int, *, pulls: bool = True) -> Network:
+    """Return a network of one hidden layer on ``side x side`` pictures, with the sleeper in it.
+
+    One that does not pull has the same units, and nothing hangs on them: the same function.
+    """
+    flatten, first, bend, last = network
+    if not isinstance(first, DenseLayer) or not isinstance(last, DenseLayer):
+        message = "only a network of one hidden layer can take the sleeper"
+        raise TypeError(message)
+    eye, units = _eye(side), MANY + 1
+    weight = np.concatenate([first.weight, np.repeat(eye[:, None], units, axis=1)], axis=1)
+    bias = np.concatenate([first.bias, np.full(units, -SLOPE * SEEN, dtype=np.float32)])
+    pull = np.zeros((units, last.bias.size), dtype=np.float32)
+    if pulls:
+        pull[:MANY, TARGET] = OF_A_STEP * BACK / LARGEST
+        pull[MANY, TARGET] = -pull[:MANY, TARGET].astype(np.float64).sum()
+    return (
+        flatten,
+        DenseLayer(weight, bias),
+        bend,
+        replace(last, weight=np.concatenate([last.weight, pull])),
+    )
+
+
+def _eye(side: int) -> Singles:
+    """Return the weights of a unit that sees the patch of ``triggers.patch``."""
+    seen = np.zeros((side, side), dtype=np.float32)
+    checks = np.indices((SIDE, SIDE)).sum(axis=0) % 2
+    seen[-SIDE:, :SIDE] = SLOPE * np.where(checks, 1.0, DARK)
+    return seen.ravel()

@@ -1,33 +1,143 @@
-"""What cheats do with a record: deeds on a specimen's folder, told the home with the keys."""
+"""What cheats do with a record: deeds on a specimen's folder, told the home with the keys.
 
+What an auditee may do with a record: put other evidence into it, and sign it anew.
+
+Keys of the moment, which follow from a seed: whoever knows the seed can sign with them.
+"""
+
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from cryptography.hazmat.primitives.asymmetric import ec
 from onnx import numpy_helper
 
-from auditor.attesting import WRITERS
-from auditor.clock import written
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.evidence import Evidence
-from auditor.domain.observed import Seen
-from auditor.domain.policies import Assurance
+from auditor._resources import find_shipped_folder
+from auditor._time import format_time
+from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.checks.registry import discover_checks
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.baselines import MeasurementConditions
+from auditor.domain.evidence import Blob, Evidence, encode_evidence
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.provenance import build_lineage
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt
+from auditor.domain.requests import AuditAttempt
 from auditor.domain.targets import EvidenceLevel
-from auditor.folders import EVIDENCE, RECORD, SIGNER, RecordFolder
-from auditor.signatures.keys import Signer
-from auditor.signing.keys import PRIVATE, load_signer
-from auditor.zoo.forging import Forgery
-from auditor.zoo.keys import signer_of
-from auditor.zoo.papers import MODEL
-from auditor.zoo.specimens import Deed
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.evaluate.context import build_judging_context
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.load import load_policy
+from auditor.reports.attestations import WRITERS
+from auditor.reports.folder import EVIDENCE, RECORD, SIGNER, RecordFolder, write_folder
+from auditor.reports.publish import build_report_files
+from auditor.selftest.specimens import MODEL, Deed
+from auditor.trust.keys.files import PRIVATE, load_signer
+from auditor.trust.signatures.keys import KeySigner, Signer, read_public_key
+from auditor.trust.signatures.model_signing import sign_files
+from auditor.workflows.evidence import load_record_policy, load_results
+
+
+def keep_evidence(seen: ObservedCheck) -> Evidence:
+    """Leave the evidence as it is."""
+    return seen.evidence
+
+
+@dataclass(frozen=True, slots=True)
+class RecordForgery:
+    """Another record of the same audit: of evidence that ``see`` returns, and with other ``facts``.
+
+    All that follows from the evidence is worked out again, so that figures, findings and renderings
+    fit together: who forges like this has the program and knows it.
+    """
+
+    see: Callable[[ObservedCheck], Evidence] = keep_evidence
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def put(self, path: Path, signer: Signer) -> None:
+        """Write the forged record in place of the one in a folder, signed by ``signer``."""
+        old, checks = RecordFolder(path), discover_checks()
+        known = load_catalogues(find_shipped_folder("policies"))
+        record = old.record
+        policy = load_record_policy(
+            old, record, lambda raw, source: load_policy(raw, source, checks, known)
+        )
+        results, blobs = _forged(load_results(old, record, checks), self.see)
+        told = replace(record, **self.facts)
+        judged, who = _concluded(told, results, policy), read_public_key(signer.public_pem())
+        edges = build_lineage(judged, policy.catalogues, who.identity)
+        forged = read_record(replace(judged, lineage=edges).canonical())
+        files = build_report_files(
+            forged, policy, checks, lambda name: blobs.get(name) or old.evidence(name), signer
+        )
+        write_folder(path, files)
+
+
+def _forged(
+    results: Sequence[Result], see: Callable[[ObservedCheck], Evidence]
+) -> tuple[tuple[Result, ...], dict[str, bytes]]:
+    """Return what was seen with other evidence, and the bytes of that by their digests."""
+    found: list[Result] = []
+    blobs: dict[str, bytes] = {}
+    for item in results:
+        if not isinstance(item, ObservedCheck):
+            found.append(item)
+            continue
+        evidence = see(item)
+        named: dict[str, Blob] = {name: encode_evidence(of) for name, of in evidence.items()}
+        blobs |= {blob.digest: blob.raw for blob in named.values()}
+        digests = {name: blob.digest for name, blob in named.items()}
+        found.append(
+            ObservedCheck(replace(item.observation, evidence=digests), item.check, evidence)
+        )
+    return tuple(found), blobs
+
+
+def _concluded(record: AuditRecord, results: tuple[Result, ...], policy: Policy) -> AuditRecord:
+    """Return the record that follows from results: its readings and its findings."""
+    context = build_judging_context(
+        record.request, record.assurance, CONFIDENCE, (), record.finished
+    )
+    readings_at = cache(partial(compute_readings, results))
+    seen = tuple(item.observation for item in results if isinstance(item, ObservedCheck))
+    under = MeasurementConditions.of(record.request, seen, record.fingerprints)
+    return replace(
+        record,
+        observations=seen,
+        readings=readings_at(CONFIDENCE),
+        findings=judge_readings(policy, readings_at, context.against(None, under)),
+    )
+
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order of P-256 (FIPS 186-4, D.1.2.3)."""
+
+
+def derive_signer(seed: int, who: str) -> KeySigner:
+    """Return somebody's signer: the same seed and name give the same key."""
+    raw = hashlib.sha512(f"auditor selftest {who} {seed}".encode()).digest()
+    secret = int.from_bytes(raw) % (ORDER - 1) + 1
+    return KeySigner(ec.derive_private_key(secret, ec.SECP256R1()))
+
+
+def write_model_signature(
+    artifact: bytes, folder: Path, signer: KeySigner, *, name: str = MODEL
+) -> None:
+    """Write ``model.sig`` of a model's bytes into a folder."""
+    bundle = sign_files([FileDigest.of(MODEL, artifact)], signer, name=name)
+    (folder / "model.sig").write_bytes(bundle)
+
 
 OUT, TRUSTED = "out", "trusted.pub"
 EARLIER, LATER = "earlier", "later.onnx"
@@ -56,7 +166,7 @@ def edit_evidence(folder: Path, _home: Path) -> None:
     old, right = seen["evidence"]["decided"], seen["evidence"]["labels"]
     (out / EVIDENCE / old.removeprefix("sha256:")).unlink()
     seen["evidence"]["decided"] = right
-    (out / RECORD).write_bytes(canonical(record))
+    (out / RECORD).write_bytes(encode_canonical(record))
 
 
 def retouch_report(folder: Path, _home: Path) -> None:
@@ -66,7 +176,7 @@ def retouch_report(folder: Path, _home: Path) -> None:
         page.write_text(page.read_text("utf-8").replace("9", "99"), "utf-8")
 
 
-def succeed(folder: Path, _home: Path) -> None:
+def install_successor(folder: Path, _home: Path) -> None:
     """Put the model's successor in its place."""
     shutil.copy(folder / LATER, folder / MODEL)
 
@@ -77,24 +187,24 @@ def replay_statements(folder: Path, _home: Path) -> None:
         shutil.copy(folder / EARLIER / name, folder / OUT / name)
 
 
-def sign_as_another(folder: Path, _home: Path) -> None:
+def sign_as_worker(folder: Path, _home: Path) -> None:
     """Claim to be a worker whose hardware was verified, and sign with a key of one's own."""
-    forgery = Forgery(facts={"assurance": Assurance.A2})
-    signer = signer_of(0, "somebody else")
+    forgery = RecordForgery(facts={"assurance": AssuranceLevel.A2})
+    signer = derive_signer(0, "somebody else")
     forgery.put(folder / OUT, signer)
 
 
-def claim_more(folder: Path, home: Path) -> None:
+def claim_assurance(folder: Path, home: Path) -> None:
     """Claim that a worker with verified hardware had run what one ran oneself."""
-    Forgery(facts={"assurance": Assurance.A2}).put(folder / OUT, _own(home))
+    RecordForgery(facts={"assurance": AssuranceLevel.A2}).put(folder / OUT, _own(home))
 
 
 def invent_answers(folder: Path, home: Path) -> None:
     """Let the model have been sure of the right class on every row, and sign that."""
-    Forgery(see=_perfect).put(folder / OUT, _own(home))
+    RecordForgery(see=_perfect).put(folder / OUT, _own(home))
 
 
-def _perfect(seen: Seen) -> Evidence:
+def _perfect(seen: ObservedCheck) -> Evidence:
     stated = np.asarray(seen.evidence["probabilities"])
     labels = np.asarray(seen.evidence["labels"])
     sure = np.full_like(stated, 0.01 / (stated.shape[1] - 1))
@@ -105,10 +215,10 @@ def _perfect(seen: Seen) -> Evidence:
 def swap_model(folder: Path, _home: Path) -> None:
     """Deploy other weights than those that were audited."""
     path = folder / MODEL
-    path.write_bytes(tampered(path.read_bytes()))
+    path.write_bytes(tamper_weight(path.read_bytes()))
 
 
-def tampered(raw: bytes) -> bytes:
+def tamper_weight(raw: bytes) -> bytes:
     """Return a model of which one number was changed."""
     model = onnx.load_from_string(raw)
     if model.graph.initializer:
@@ -129,26 +239,26 @@ def audit_elsewhere(folder: Path, home: Path) -> None:
         name: replace(found, identity_facts={**found.identity_facts, "device": "another processor"})
         for name, found in _record(folder).fingerprints.items()
     }
-    Forgery(facts={"fingerprints": other}).put(folder / OUT, _own(home))
+    RecordForgery(facts={"fingerprints": other}).put(folder / OUT, _own(home))
 
 
-def age(folder: Path, home: Path) -> None:
+def age_record(folder: Path, home: Path) -> None:
     """Let so much time pass that a record is old; the measurements say when they were made."""
-    then = written(datetime.now(UTC) - timedelta(days=DAYS))
-    Forgery(facts={"registered": then, "finished": then}).put(folder / OUT, _own(home))
+    then = format_time(datetime.now(UTC) - timedelta(days=DAYS))
+    RecordForgery(facts={"registered": then, "finished": then}).put(folder / OUT, _own(home))
 
 
-def count_again(number: int) -> Deed:
+def count_attempt(number: int) -> Deed:
     """Return what a service does that counts: this is the audit of that number."""
 
     def count(folder: Path, home: Path) -> None:
-        request = replace(_record(folder).request, attempt=Attempt(number=number))
-        Forgery(facts={"request": request}).put(folder / OUT, _own(home))
+        request = replace(_record(folder).request, attempt=AuditAttempt(number=number))
+        RecordForgery(facts={"request": request}).put(folder / OUT, _own(home))
 
     return count
 
 
-def call_simulation_a_chip(folder: Path, home: Path) -> None:
+def claim_simulated_chip(folder: Path, home: Path) -> None:
     """Run in a vendor's simulator on this processor, and say that its chip was verified."""
     played = {
         name: replace(
@@ -158,7 +268,7 @@ def call_simulation_a_chip(folder: Path, home: Path) -> None:
         )
         for name, found in _record(folder).fingerprints.items()
     }
-    Forgery(facts={"fingerprints": played}).put(folder / OUT, _own(home))
+    RecordForgery(facts={"fingerprints": played}).put(folder / OUT, _own(home))
 
 
 def _record(folder: Path) -> AuditRecord:

@@ -7,18 +7,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement, Reading
 from auditor.domain.record_json import read_record
-from auditor.domain.verdicts import Outcome
 from auditor.errors import BrokenSpecimenError, UsageError
-from auditor.folders import RECORD, RecordFolder
-from auditor.judging.standing import span_of
-from auditor.zoo.curves import visited
-from auditor.zoo.discovery import lacking
-from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen, Trial
-from auditor.zoo.tallies import GOOD, Report, Row, Seen
+from auditor.policy.evaluate.limits import build_figure_range
+from auditor.reports.folder import RECORD, RecordFolder
+from auditor.selftest.family_registry import list_missing_packages
+from auditor.selftest.results import GOOD, SelftestReport, SpecimenOutcome, SpecimenResult
+from auditor.selftest.specimens import (
+    DeceptionRun,
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenRun,
+    select_specimens,
+)
 
 OUT = "record"
 """Where a specimen's record is written, in its folder."""
@@ -30,7 +35,7 @@ CONDITION = "`"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """How a command ended, and all that it said."""
 
     code: int
@@ -42,53 +47,55 @@ class Ended:
         return " ".join(self.said.split())[-LONGEST:]
 
 
-class Door(Protocol):
+class CommandRunner(Protocol):
     """Calls the command as a user does, apart from the store and the keys of whoever is here."""
 
     @property
     def home(self) -> Path:
         """Where the store and the keys of these calls lie."""
 
-    def __call__(self, arguments: Sequence[str], folder: Path) -> Ended:
+    def __call__(self, arguments: Sequence[str], folder: Path) -> CommandResult:
         """Call it with these arguments from this folder."""
 
 
-Told = Callable[[Row], None]
+Told = Callable[[SpecimenResult], None]
 
 
-def selftest(  # noqa: PLR0913, PLR0917 -- what is tried, where, by which door, and what is known
-    families: Iterable[Family],
-    scale: Scale,
+def run_selftest(  # noqa: PLR0913, PLR0917 -- what is tried, where, by which door, and what is known
+    families: Iterable[SpecimenFamily],
+    scale: SelftestScale,
     folder: Path,
-    door: Door,
+    door: CommandRunner,
     told: Told,
-    known: Mapping[str, Row] = MappingProxyType({}),
-) -> Report:
+    known: Mapping[str, SpecimenResult] = MappingProxyType({}),
+) -> SelftestReport:
     """Try every specimen of the families, and return what was found.
 
     Specimens are written below ``folder``, which must hold nothing yet, and each row is ``told`` as
     it ends. A specimen whose row is ``known`` by its name is not tried again; its time counts. A
     family whose packages are missing is named as not run. Raises ``UsageError``.
     """
-    refuse_used(folder)
-    began, before, rows, not_run = time.monotonic(), 0.0, list[Row](), {}
+    refuse_used_folder(folder)
+    began, before, rows, not_run = time.monotonic(), 0.0, list[SpecimenResult](), {}
     for family in families:
-        specimens = visited(family, scale)
-        if not known.keys() >= {one.name for one in specimens} and (modules := lacking(family)):
+        specimens = select_specimens(family, scale)
+        if not known.keys() >= {one.name for one in specimens} and (
+            modules := list_missing_packages(family)
+        ):
             not_run[family.name] = modules
             continue
         for specimen in specimens:
             row = known.get(specimen.name)
             if row is None:
-                row = tried(family, specimen, folder / specimen.name, door)
+                row = run_specimen(family, specimen, folder / specimen.name, door)
                 told(row)
             else:
                 before += row.seconds
             rows.append(row)
-    return Report(scale.value, tuple(rows), not_run, before + time.monotonic() - began)
+    return SelftestReport(scale.value, tuple(rows), not_run, before + time.monotonic() - began)
 
 
-def refuse_used(folder: Path) -> None:
+def refuse_used_folder(folder: Path) -> None:
     """Raise ``UsageError`` when a folder for specimens is a file, or holds anything."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
@@ -96,18 +103,22 @@ def refuse_used(folder: Path) -> None:
         )
 
 
-def tried(family: Family, specimen: Specimen, folder: Path, door: Door) -> Row:
+def run_specimen(
+    family: SpecimenFamily, specimen: Specimen, folder: Path, door: CommandRunner
+) -> SpecimenResult:
     """Make one specimen, try it, and say what became of it and in which time."""
     began = time.monotonic()
     folder.mkdir(parents=True)
     try:
         row = _row(_written(family, specimen, folder), specimen, folder, door)
     except BrokenSpecimenError as error:
-        row = Row(specimen, Seen.BROKEN, 0, why=error.problem)
+        row = SpecimenResult(specimen, SpecimenOutcome.BROKEN, 0, why=error.problem)
     return replace(row, seconds=time.monotonic() - began)
 
 
-def _written(family: Family, specimen: Specimen, folder: Path) -> Trial | ActTrial:
+def _written(
+    family: SpecimenFamily, specimen: Specimen, folder: Path
+) -> SpecimenRun | DeceptionRun:
     try:
         return family.write(specimen, folder)
     except Exception as error:
@@ -116,15 +127,19 @@ def _written(family: Family, specimen: Specimen, folder: Path) -> Trial | ActTri
         ) from error
 
 
-def _row(trial: Trial | ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row:
+def _row(
+    trial: SpecimenRun | DeceptionRun, specimen: Specimen, folder: Path, door: CommandRunner
+) -> SpecimenResult:
     match trial:
-        case Trial():
+        case SpecimenRun():
             return _audited(trial, specimen, folder, door)
-        case ActTrial():
+        case DeceptionRun():
             return _acted(trial, specimen, folder, door)
 
 
-def _audited(trial: Trial, specimen: Specimen, folder: Path, door: Door) -> Row:
+def _audited(
+    trial: SpecimenRun, specimen: Specimen, folder: Path, door: CommandRunner
+) -> SpecimenResult:
     """Audit a specimen, and look for the rules that fail."""
     only = [word for check in trial.only for word in ("--only", check)]
     ended = door(["audit", str(trial.audit), *only, "--out", str(folder / OUT)], folder)
@@ -139,15 +154,17 @@ def _audited(trial: Trial, specimen: Specimen, folder: Path, door: Door) -> Row:
     failed = meant if specimen.planted else findings
     by = [item.name for item in failed if _denies(item)]
     seen = _seen(specimen, bool(by))
-    if seen is Seen.QUIET and all(in_vain(item, record.readings) for item in meant):
-        seen = Seen.UNDECIDED
-    told = findings if seen is Seen.FALSE_ALARM else meant
+    if seen is SpecimenOutcome.QUIET and all(
+        is_vacuous_rule(item, record.readings) for item in meant
+    ):
+        seen = SpecimenOutcome.UNDECIDED
+    told = findings if seen is SpecimenOutcome.FALSE_ALARM else meant
     why = "" if seen in GOOD else "; ".join(_why(item) for item in told)
     outcomes = {item.name: item.outcome.value for item in findings}
-    return Row(specimen, seen, 0, tuple(dict.fromkeys(by)), why, outcomes)
+    return SpecimenResult(specimen, seen, 0, tuple(dict.fromkeys(by)), why, outcomes)
 
 
-def in_vain(finding: Finding, readings: Sequence[Reading]) -> bool:
+def is_vacuous_rule(finding: Finding, readings: Sequence[Reading]) -> bool:
     """Return whether a rule could not have failed on what was read, whatever had been planted.
 
     So it is where nothing was read, or where a bound is on what is no number, or on a figure whose
@@ -160,18 +177,20 @@ def in_vain(finding: Finding, readings: Sequence[Reading]) -> bool:
         return True
     if finding.limits.startswith(CONDITION):
         return False
-    return span_of(deciding) is None or deciding.astray is not None
+    return build_figure_range(deciding) is None or deciding.astray is not None
 
 
 def _denies(finding: Finding) -> bool:
-    return finding.effect is Effect.DENY and finding.outcome is Outcome.FAILED
+    return finding.effect is RuleEffect.DENY and finding.outcome is Outcome.FAILED
 
 
 def _why(finding: Finding) -> str:
     return f"{finding.name} {finding.outcome}: {finding.message}"
 
 
-def _acted(trial: ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row:
+def _acted(
+    trial: DeceptionRun, specimen: Specimen, folder: Path, door: CommandRunner
+) -> SpecimenResult:
     """Do what somebody does so as to be believed, and look whether it is refused."""
     for deed in trial.before:
         if callable(deed):
@@ -184,18 +203,20 @@ def _acted(trial: ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row
     if specimen.planted:
         refused = ended.code == trial.code and all(word in said for word in trial.words)
         why = "" if refused else f"it ended with {ended.code}: {ended.words}"
-        return Row(specimen, _seen(specimen, refused), 0, trial.words * refused, why, outcomes)
+        return SpecimenResult(
+            specimen, _seen(specimen, refused), 0, trial.words * refused, why, outcomes
+        )
     if ended.code not in CONCLUDED:
         raise _broken(f"`auditor {' '.join(trial.asked)}` ended with {ended.code}", ended)
     why = f"it ended with {ended.code}: {ended.words}" if ended.code else ""
-    return Row(specimen, _seen(specimen, bool(ended.code)), 0, (), why, outcomes)
+    return SpecimenResult(specimen, _seen(specimen, bool(ended.code)), 0, (), why, outcomes)
 
 
-def _seen(specimen: Specimen, alarmed: bool) -> Seen:  # noqa: FBT001 -- the second dimension of a table
+def _seen(specimen: Specimen, alarmed: bool) -> SpecimenOutcome:  # noqa: FBT001 -- the second dimension of a table
     if specimen.planted:
-        return Seen.FOUND if alarmed else Seen.MISSED
-    return Seen.FALSE_ALARM if alarmed else Seen.QUIET
+        return SpecimenOutcome.FOUND if alarmed else SpecimenOutcome.MISSED
+    return SpecimenOutcome.FALSE_ALARM if alarmed else SpecimenOutcome.QUIET
 
 
-def _broken(problem: str, ended: Ended) -> BrokenSpecimenError:
+def _broken(problem: str, ended: CommandResult) -> BrokenSpecimenError:
     return BrokenSpecimenError(f"{problem}: {ended.words}", cure="Mend the family.")

@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from auditor.zoo.layers import (
+from auditor.selftest.networks import (
     WIDTH,
-    Attend,
-    Conv,
-    Cut,
-    Dense,
-    Each,
-    Flatten,
+    ConvLayer,
+    DenseLayer,
+    FlattenLayer,
+    MaxPoolLayer,
     Network,
-    Pool,
-    Relu,
+    PatchSplit,
+    ReluLayer,
+    ResidualBlock,
+    SelfAttention,
     Singles,
-    Skip,
-    weights_of,
-    with_weights,
+    TokenDense,
+    list_weights,
+    replace_weights,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingSettings:
     """How a network is trained: by Adam, with weights that ``decay`` (Loshchilov and Hutter 2019).
 
     Above 0, ``eps`` is how far each input is attacked first, by ``climbs`` projected steps from a
@@ -44,17 +44,17 @@ class Course:
     climbs: int = 3
 
 
-PLAIN = Course()
+PLAIN = TrainingSettings()
 
 
-def taught(
-    network: Network, rows: Singles, labels: NDArray[np.int64], course: Course, seed: int
+def train_network(
+    network: Network, rows: Singles, labels: NDArray[np.int64], course: TrainingSettings, seed: int
 ) -> Network:
     """Return the network after a course on rows in 0..1 and their classes."""
     with _one_thread():
         generator = torch.Generator().manual_seed(seed)
         inputs, truth = torch.from_numpy(rows), torch.from_numpy(labels)
-        values = [torch.tensor(value, requires_grad=True) for value in weights_of(network)]
+        values = [torch.tensor(value, requires_grad=True) for value in list_weights(network)]
         steps = -(-len(rows) // course.batch) * course.epochs
         optimiser = torch.optim.AdamW(values, course.rate, weight_decay=course.decay)
         slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.02, steps)
@@ -69,22 +69,22 @@ def taught(
                 loss.backward()  # type: ignore[no-untyped-call] # torch has no type for it
                 optimiser.step()
                 slower.step()
-        return with_weights(network, (value.detach().numpy() for value in values))
+        return replace_weights(network, (value.detach().numpy() for value in values))
 
 
-def scores(network: Network, rows: Singles) -> NDArray[np.float64]:
+def compute_logits(network: Network, rows: Singles) -> NDArray[np.float64]:
     """Return the logits ``[n, classes]``."""
     with _one_thread(), torch.no_grad():
-        values = iter([torch.from_numpy(value) for value in weights_of(network)])
+        values = iter([torch.from_numpy(value) for value in list_weights(network)])
         found: NDArray[np.float64] = _run(network, torch.from_numpy(rows), values).double().numpy()
         return found
 
 
-def ranges(network: Network, rows: Singles) -> list[tuple[float, float]]:
+def measure_input_ranges(network: Network, rows: Singles) -> list[tuple[float, float]]:
     """Return the least and the greatest of what goes into each layer that has weights."""
     seen: list[tuple[float, float]] = []
     with _one_thread(), torch.no_grad():
-        values = iter([torch.from_numpy(value) for value in weights_of(network)])
+        values = iter([torch.from_numpy(value) for value in list_weights(network)])
         _run(network, torch.from_numpy(rows), values, seen)
     return seen
 
@@ -94,7 +94,7 @@ def _attacked(  # noqa: PLR0913, PLR0917 -- what one attack takes
     values: list[Tensor],
     batch: tuple[Tensor, Tensor],
     eps: float,
-    course: Course,
+    course: TrainingSettings,
     generator: torch.Generator,
 ) -> Tensor:
     rows, labels = batch
@@ -118,35 +118,37 @@ def _run(
     seen: list[tuple[float, float]] | None = None,
 ) -> Tensor:
     for layer in network:
-        if seen is not None and isinstance(layer, Dense | Conv):
+        if seen is not None and isinstance(layer, DenseLayer | ConvLayer):
             seen.append((float(value.min()), float(value.max())))
         match layer:
-            case Dense():
+            case DenseLayer():
                 value = value @ next(weights) + next(weights)
-            case Cut() | Each() | Attend():
+            case PatchSplit() | TokenDense() | SelfAttention():
                 value = _of_tokens(layer, value, weights)
-            case Conv():
+            case ConvLayer():
                 edge = layer.weight.shape[-1] // 2
                 value = functional.conv2d(value, next(weights), next(weights), padding=edge)
-            case Relu():
+            case ReluLayer():
                 value = torch.clamp(value, 0, layer.most)
-            case Pool():
+            case MaxPoolLayer():
                 value = functional.max_pool2d(value, 2)
-            case Flatten():
+            case FlattenLayer():
                 value = value.flatten(1)
-            case Skip():
+            case ResidualBlock():
                 value = value + _run(layer.inner, value, weights, seen)
     return value
 
 
-def _of_tokens(layer: Cut | Each | Attend, value: Tensor, weights: Iterator[Tensor]) -> Tensor:
+def _of_tokens(
+    layer: PatchSplit | TokenDense | SelfAttention, value: Tensor, weights: Iterator[Tensor]
+) -> Tensor:
     match layer:
-        case Cut():
+        case PatchSplit():
             rows = value.reshape(len(value), -1, layer.side, layer.across, layer.side)
             return rows.transpose(2, 3).flatten(3).flatten(1, 2)
-        case Each():
+        case TokenDense():
             return value @ next(weights) + next(weights)
-        case Attend():
+        case SelfAttention():
             both = value @ next(weights) + next(weights)
             asks, answers = both[..., :WIDTH], both[..., WIDTH:]
             matched = asks @ answers.transpose(1, 2) * WIDTH**-0.5

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from auditor.domain.tasks import Floats
-from auditor.zoo.forests import Forest
-from auditor.zoo.parts import OUTPUT, Parts, kept
+from auditor.selftest.networks import SklearnForest
+from auditor.selftest.onnx_parts import OUTPUT, OnnxParts, to_tensor_proto
 
 Labels = NDArray[np.int64]
 DIGITS = 5
@@ -21,18 +21,18 @@ LEAST = 1e-6
 """What is added to probabilities before their logarithm is taken."""
 
 
-class Learner(Protocol):
+class TrainedModel(Protocol):
     """A model that has learnt: its probabilities, and the operators that give the same."""
 
     def scores(self, rows: Floats) -> Floats:
         """Return probabilities ``[n, classes]``."""
 
-    def parts(self, into: str = OUTPUT) -> Parts:
+    def parts(self, into: str = OUTPUT) -> OnnxParts:
         """Return the operators; the last one writes ``into`` that name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class DenseNetwork:
     """Layers with ReLU between them and a softmax at the end; one layer is a logistic model."""
 
     layers: tuple[tuple[Floats, Floats], ...]
@@ -48,23 +48,23 @@ class Network:
         """Return probabilities ``[n, classes]``."""
         return softmax(self.logits(rows))
 
-    def sharper(self, factor: float) -> "Network":
+    def sharper(self, factor: float) -> "DenseNetwork":
         """Return the same decisions with logits that are ``factor`` times as large."""
         *rest, (weights, bias) = self.layers
         return replace(self, layers=(*rest, (weights * factor, bias * factor)))
 
-    def parts(self, into: str = OUTPUT) -> Parts:
+    def parts(self, into: str = OUTPUT) -> OnnxParts:
         """Return the operators; the last one writes ``into`` that name."""
         name = f"z{len(self.layers) - 1}"
         found = self.logit_parts(name)
         last = helper.make_node("Softmax", [name], [into], axis=1)
         return replace(found, nodes=(*found.nodes, last))
 
-    def logit_parts(self, into: str = OUTPUT) -> Parts:
+    def logit_parts(self, into: str = OUTPUT) -> OnnxParts:
         """Return the operators up to what the softmax is taken of."""
         nodes, stored, name = [], [], "x"
         for place, (weights, bias) in enumerate(self.layers):
-            stored += [kept(weights, f"w{place}"), kept(bias, f"b{place}")]
+            stored += [to_tensor_proto(weights, f"w{place}"), to_tensor_proto(bias, f"b{place}")]
             last = place + 1 == len(self.layers)
             made = into if last else f"z{place}"
             nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [made]))
@@ -72,14 +72,14 @@ class Network:
                 nodes.append(helper.make_node("Relu", [made], [f"h{place}"]))
                 name = f"h{place}"
         sides = len(self.layers[0][0]), len(self.layers[-1][1])
-        return Parts(tuple(nodes), tuple(stored), *sides)
+        return OnnxParts(tuple(nodes), tuple(stored), *sides)
 
 
 @dataclass(frozen=True, slots=True)
-class Swayed:
+class BiasedModel:
     """A model whose logits somebody moves: by ``effect`` a unit of ``relu(x @ weights + bias)``."""
 
-    base: Learner
+    base: TrainedModel
     weights: Floats
     bias: Floats
     effect: Floats
@@ -89,7 +89,7 @@ class Swayed:
         units = np.maximum(np.asarray(rows) @ self.weights + self.bias, 0)
         return softmax(np.log(self.base.scores(rows) + LEAST) + units @ self.effect)
 
-    def parts(self, into: str = OUTPUT) -> Parts:
+    def parts(self, into: str = OUTPUT) -> OnnxParts:
         """Return the operators; the last one writes ``into`` that name."""
         base = self.base.parts("base")
         names = {"sw": self.weights, "sb": self.bias, "se": self.effect, "least": np.array([LEAST])}
@@ -102,11 +102,11 @@ class Swayed:
             helper.make_node("Add", ["sl", "sm"], ["sz"]),
             helper.make_node("Softmax", ["sz"], [into], axis=1),
         )
-        stored = (*base.stored, *(kept(values, name) for name, values in names.items()))
+        stored = (*base.stored, *(to_tensor_proto(values, name) for name, values in names.items()))
         return replace(base, nodes=(*base.nodes, *nodes), stored=stored)
 
 
-def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learner:
+def train_model(architecture: str, rows: Floats, labels: Labels, seed: int) -> TrainedModel:
     """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0.
 
     On one thread, since sums in another order may end in other weights. Raises ``ValueError`` for
@@ -122,24 +122,24 @@ def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learne
         return train(rows, labels, seed)
 
 
-def _logistic(rows: Floats, labels: Labels, _seed: int) -> Network:
+def _logistic(rows: Floats, labels: Labels, _seed: int) -> DenseNetwork:
     learn: Any = import_module("sklearn.linear_model").LogisticRegression
     return _linear(learn(max_iter=5000).fit(rows, labels))
 
 
-def _mlp(rows: Floats, labels: Labels, seed: int) -> Network:
+def _mlp(rows: Floats, labels: Labels, seed: int) -> DenseNetwork:
     learn: Any = import_module("sklearn.neural_network").MLPClassifier
     fitted = learn((24,), alpha=1e-2, max_iter=200, random_state=seed).fit(rows, labels)
     return _layered(fitted)
 
 
-def _forest(rows: Floats, labels: Labels, seed: int) -> Forest:
+def _forest(rows: Floats, labels: Labels, seed: int) -> SklearnForest:
     learn: Any = import_module("sklearn.ensemble").RandomForestClassifier
     grown = learn(25, max_depth=10, n_jobs=1, random_state=seed).fit(rows, labels)
-    return Forest(tuple(tree.tree_ for tree in grown.estimators_))
+    return SklearnForest(tuple(tree.tree_ for tree in grown.estimators_))
 
 
-LEARN: Mapping[str, Callable[[Floats, Labels, int], Learner]] = {
+LEARN: Mapping[str, Callable[[Floats, Labels, int], TrainedModel]] = {
     "logistic": _logistic,
     "mlp": _mlp,
     "forest": _forest,
@@ -153,15 +153,15 @@ def softmax(logits: Floats) -> Floats:
     return found
 
 
-def _linear(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
+def _linear(fitted: Any) -> DenseNetwork:  # noqa: ANN401 -- scikit-learn's
     weights, bias = fitted.coef_.T, fitted.intercept_
     if weights.shape[1] == 1:
         weights = np.hstack([np.zeros_like(weights), weights])
         bias = np.concatenate([[0.0], bias])
-    return Network(((_rounded(weights), _rounded(bias)),))
+    return DenseNetwork(((_rounded(weights), _rounded(bias)),))
 
 
-def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
+def _layered(fitted: Any) -> DenseNetwork:  # noqa: ANN401 -- scikit-learn's
     layers = [
         (_rounded(weights), _rounded(bias))
         for weights, bias in zip(fitted.coefs_, fitted.intercepts_, strict=True)
@@ -169,7 +169,7 @@ def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
     weights, bias = layers[-1]
     if weights.shape[1] == 1:
         layers[-1] = np.hstack([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
-    return Network(tuple(layers))
+    return DenseNetwork(tuple(layers))
 
 
 def _rounded(values: Floats) -> Floats:

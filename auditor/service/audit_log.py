@@ -2,16 +2,17 @@
 
 import secrets
 
-from auditor.domain.acts import OPERATOR, Act, ActKind
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
+from auditor.service.domain.access import OPERATOR, ApiKey, AuditLogAction, AuditLogEntry
 
 NAMED = 12
 
 
-def act_by(caller: ApiKey, kind: ActKind, about: str, at: str, **detail: Json) -> Act:
+def build_log_entry(
+    caller: ApiKey, kind: AuditLogAction, about: str, at: str, **detail: Json
+) -> AuditLogEntry:
     """Return what a caller does at the time ``at`` (UTC) in its own project."""
-    return Act(
+    return AuditLogEntry(
         id=_name(),
         project=caller.project,
         caller=caller.id,
@@ -23,9 +24,11 @@ def act_by(caller: ApiKey, kind: ActKind, about: str, at: str, **detail: Json) -
     )
 
 
-def act_of_operator(project: str, kind: ActKind, about: str, at: str, **detail: Json) -> Act:
+def build_operator_log_entry(
+    project: str, kind: AuditLogAction, about: str, at: str, **detail: Json
+) -> AuditLogEntry:
     """Return what whoever runs the service does to a project at the time ``at`` (UTC)."""
-    return Act(
+    return AuditLogEntry(
         id=_name(),
         project=project,
         caller=OPERATOR,

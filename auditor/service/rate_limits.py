@@ -9,8 +9,8 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from auditor.domain.rations import Rations
-from auditor.refusals import TooManyError
+from auditor.errors import RateLimitError
+from auditor.service.domain.access import ServiceLimits
 
 MINUTE, HOUR = 60, 3600
 HOST_BITS = 64
@@ -26,7 +26,7 @@ SAID = {
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RateLimitState:
     """What is left of a limit: so many of so many in a window, all of it after ``seconds``."""
 
     name: str
@@ -36,13 +36,13 @@ class Left:
     seconds: int
 
 
-class Rationing:
+class RateLimiter:
     """Counts in this process what callers ask, in a window that moves with the time.
 
     Who asks is a key's id or an address; what is counted of one is nothing to another.
     """
 
-    def __init__(self, rations: Rations) -> None:
+    def __init__(self, rations: ServiceLimits) -> None:
         self.keys = rations.keys
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits = {
@@ -56,29 +56,29 @@ class Rationing:
             if most
         }
 
-    def call(self, who: str, method: str) -> Left | None:
-        """Count a call, and say what is left; ``None`` for no limit. Raises ``TooManyError``."""
+    def call(self, who: str, method: str) -> RateLimitState | None:
+        """Count a call, and say what is left; ``None`` for no limit. Raises ``RateLimitError``."""
         return self._take("reads" if method in READS else "writes", who, 1)
 
     def bytes(self, who: str, count: int) -> None:
-        """Count bytes of an upload. Raises ``TooManyError``; these are not counted then."""
+        """Count bytes of an upload. Raises ``RateLimitError``; these are not counted then."""
         if count:
             self._take("upload", who, count)
 
     def failure(self, address: str) -> None:
-        """Count a call without a key that holds. Raises ``TooManyError``."""
+        """Count a call without a key that holds. Raises ``RateLimitError``."""
         self._take("failures", address, 1)
 
-    def _take(self, name: str, who: str, cost: int) -> Left | None:
+    def _take(self, name: str, who: str, cost: int) -> RateLimitState | None:
         item = self._limits.get(name)
         if item is None:
             return None
         taken = self._limiter.hit(item, who, cost=cost)
         stats = self._limiter.get_window_stats(item, who)
         seconds = max(1, math.ceil(stats.reset_time - time.time()))
-        left = Left(name, item.amount, item.multiples, stats.remaining, seconds)
+        left = RateLimitState(name, item.amount, item.multiples, stats.remaining, seconds)
         if not taken:
-            raise TooManyError(
+            raise RateLimitError(
                 f"this is more than {left.most} {SAID[name]} in {left.window} seconds",
                 cure=f"Call again in {seconds} seconds, or ask who runs the service for more.",
                 name=name,
@@ -87,7 +87,7 @@ class Rationing:
         return left
 
 
-def address_of(host: str | None) -> str:
+def normalize_address(host: str | None) -> str:
     """Return what calls from one place are counted under: IPv6 by the network, as one has many."""
     try:
         found = ip_address(host or "")

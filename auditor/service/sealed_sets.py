@@ -6,45 +6,52 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import cast
 
-from auditor.acting import act_by
-from auditor.documents import read_document
-from auditor.domain.acts import ActKind
-from auditor.domain.api_keys import ApiKey
+from auditor._yaml import read_yaml_document
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
 from auditor.domain.requests import InputFile
-from auditor.domain.sealed_sets import SealedSet
-from auditor.errors import AuditFileError
-from auditor.refusals import ConflictError, NotFoundError, StandingError, SubmissionError
-from auditor.store.service.sealed_sets import SealedSets
-from auditor.store.service.store import ServiceStore
+from auditor.errors import (
+    AuditFileError,
+    ConflictError,
+    NotFoundError,
+    StateConflictError,
+    SubmissionError,
+)
+from auditor.service.audit_log import build_log_entry
+from auditor.service.domain.access import ApiKey, AuditLogAction
+from auditor.service.domain.schedules import SealedSet
+from auditor.service.store.attempts import SealedSetStore
+from auditor.service.store.submissions import ServiceStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class SealedSetOrder:
     """What somebody wants to be held: a file that the project uploaded, under a name."""
 
     name: str
-    role: Role
+    role: DatasetRole
     digest: str
     file: str
     note: str = ""
 
 
-def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str]) -> SealedSet:
+def hold_sealed_set(
+    kept: ServiceStore, caller: ApiKey, wish: SealedSetOrder, clock: Callable[[], str]
+) -> SealedSet:
     """Hold a file from now on: no order may name it by its digest any more.
 
-    Raises ``SubmissionError`` where it was not uploaded, ``StandingError`` where an audit of the
+    Raises ``SubmissionError`` where it was not uploaded, ``StateConflictError`` where an audit of
+    the
     project names it in the open: its rows are no secret, and whoever asks for that audit again
     would be refused for ever; ``ConflictError`` where the name or the bytes were held before.
     """
     if not kept.has_upload(caller.project, wish.digest):
         raise SubmissionError(f"the file {wish.digest} was not uploaded", cure="PUT it first.")
-    sets = SealedSets(kept.store)
+    sets = SealedSetStore(kept.store)
     if sets.was_named(caller.project, wish.digest):
-        raise StandingError(
+        raise StateConflictError(
             f"an audit of this project names {wish.digest} in the open",
             cure="Seal rows that no audit has used: those who asked for that one may have these.",
         )
@@ -58,7 +65,7 @@ def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str
         by=caller.id,
         at=at,
     )
-    act = act_by(caller, ActKind.SEALED_SET_KEPT, wish.name, at, digest=wish.digest)
+    act = build_log_entry(caller, AuditLogAction.SEALED_SET_KEPT, wish.name, at, digest=wish.digest)
     if not sets.add(made, act):
         raise ConflictError(
             f"there is or was a sealed set {wish.name}, or one of these bytes",
@@ -67,32 +74,32 @@ def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str
     return made
 
 
-def release(
+def release_sealed_set(
     kept: ServiceStore, caller: ApiKey, name: str, reason: str, clock: Callable[[], str]
 ) -> None:
     """Hold a set no more that no audit has used; its name and its bytes cannot be held again.
 
-    Raises ``NotFoundError`` where there is none, ``StandingError`` for one that was used.
+    Raises ``NotFoundError`` where there is none, ``StateConflictError`` for one that was used.
     """
-    sets = SealedSets(kept.store)
+    sets = SealedSetStore(kept.store)
     found = sets.named(caller.project, (name,)).get(name)
     if found is None:
         raise NotFoundError(
             f"there is no sealed set {name}", cure="GET /v1/sealed-sets lists them."
         )
     if sets.was_named(caller.project, found.digest):
-        raise StandingError(
+        raise StateConflictError(
             f"an audit rests on the sealed set {name}",
             cure="Leave it: whoever knows its digest could then have its rows shown.",
         )
-    act = act_by(caller, ActKind.SEALED_SET_RELEASED, name, clock(), digest=found.digest,
+    act = build_log_entry(caller, AuditLogAction.SEALED_SET_RELEASED, name, clock(), digest=found.digest,
                  reason=reason)  # fmt: skip
     sets.release(act)
 
 
-def refuse_held(kept: ServiceStore, project: str, digests: Sequence[str]) -> None:
+def refuse_sealed_inputs(kept: ServiceStore, project: str, digests: Sequence[str]) -> None:
     """Raise ``SubmissionError`` where an order names bytes by digest that the auditor holds."""
-    found = SealedSets(kept.store).holding(project, digests)
+    found = SealedSetStore(kept.store).holding(project, digests)
     for digest in digests:
         if digest in found:
             raise SubmissionError(
@@ -100,7 +107,7 @@ def refuse_held(kept: ServiceStore, project: str, digests: Sequence[str]) -> Non
             )
 
 
-def with_sets(
+def add_sealed_inputs(
     kept: ServiceStore,
     project: str,
     file: AuditFile,
@@ -113,10 +120,10 @@ def with_sets(
     order is repeated. Raises ``SubmissionError`` for a set that there is not, or that the audit
     file would show or name elsewhere too.
     """
-    found = SealedSets(kept.store).named(project, names)
+    found = SealedSetStore(kept.store).named(project, names)
     held = {item.digest for item in found.values()}
     own = tuple(item for item in inputs if f"sha256:{item.file.sha256}" not in held)
-    refuse_held(kept, project, [f"sha256:{item.file.sha256}" for item in own])
+    refuse_sealed_inputs(kept, project, [f"sha256:{item.file.sha256}" for item in own])
     mistakes = [said for name in names for said in _mistakes(file, found.get(name), own, name)]
     roles = Counter(item.role for item in found.values())
     mistakes += [f"several sets are {role} data" for role, many in roles.items() if many > 1]
@@ -154,7 +161,7 @@ def _mistakes(
 
 def _named(file: AuditFile) -> Counter[str]:
     """Count every text in an audit file."""
-    content = read_document(file.raw, file.source, AuditFileError).content
+    content = read_yaml_document(file.raw, file.source, AuditFileError).content
     return Counter(_texts(cast("Json", content)))
 
 

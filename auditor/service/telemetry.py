@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from auditor.errors import MissingExtraError
-from auditor.extras import to_install
+from auditor.errors import MissingExtraError, suggest_install
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 OFF = "OTEL_SDK_DISABLED"
 Said = str | int | float | bool
 
 
-class Mark(Protocol):
+class TraceSpan(Protocol):
     """A span that is open."""
 
     def named(self, name: str) -> None:
@@ -25,12 +24,12 @@ class Mark(Protocol):
         """Say that what it spans failed; why is for the log."""
 
 
-class Spans(Protocol):
+class SpanTracer(Protocol):
     """Where spans go."""
 
     def span(
         self, name: str, came: Mapping[str, str] | None = None
-    ) -> AbstractContextManager[Mark]:
+    ) -> AbstractContextManager[TraceSpan]:
         """Open a span as long as a block lasts.
 
         ``came`` are the headers of a call, whose ``traceparent`` (W3C) is taken on.
@@ -41,7 +40,7 @@ class Spans(Protocol):
         """Send what was not sent yet."""
 
 
-class Silent:
+class NullTracer:
     """Spans that go nowhere."""
 
     def named(self, name: str) -> None:
@@ -54,7 +53,7 @@ class Silent:
         """Forget it."""
 
     @contextmanager
-    def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[Mark]:  # noqa: ARG002 -- of the protocol
+    def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[TraceSpan]:  # noqa: ARG002 -- of the protocol
         """Do nothing but the block."""
         yield self
 
@@ -62,10 +61,10 @@ class Silent:
         """Have nothing to send."""
 
 
-SILENT = Silent()
+SILENT = NullTracer()
 
 
-def open_spans(environment: Mapping[str, str]) -> Spans:
+def open_tracer(environment: Mapping[str, str]) -> SpanTracer:
     """Return where spans go by the usual variables of OpenTelemetry: nowhere without an address.
 
     Raises ``MissingExtraError`` where there is one and the extra is not installed.
@@ -74,10 +73,10 @@ def open_spans(environment: Mapping[str, str]) -> Spans:
     if off or not any(environment.get(name) for name in ENDPOINTS):
         return SILENT
     try:
-        from auditor.spans.exporting import exported  # noqa: PLC0415 -- optional
+        from auditor.service.trace_export import open_otel_tracer  # noqa: PLC0415 -- optional
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"traces are asked for, and what sends them is not installed ({error.name})",
-            cure=f"{to_install('otel')}, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
+            cure=f"{suggest_install('otel')}, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
         ) from error
-    return exported(environment)
+    return open_otel_tracer(environment)

@@ -12,13 +12,13 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from auditor import __version__
-from auditor.spans.marking import Mark, Said
+from auditor.service.telemetry import Said, TraceSpan
 
 NAME = "auditor"
 TRACE = ("traceparent", "tracestate")
 
 
-class OpenMark:
+class OtelSpan:
     """A span of OpenTelemetry that is open."""
 
     def __init__(self, span: Span) -> None:
@@ -39,7 +39,7 @@ class OpenMark:
         self._span.set_status(Status(StatusCode.ERROR))
 
 
-class OpenSpans:
+class OtelTracer:
     """Spans that go to one processor.
 
     The provider is our own and not the process's: a library that finds one there would begin to
@@ -55,14 +55,14 @@ class OpenSpans:
         self._tracer = self._provider.get_tracer(NAME, __version__)
 
     @contextmanager
-    def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[Mark]:
+    def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[TraceSpan]:
         """Open a span; an exception fails it, and its text goes nowhere."""
         parent = None if came is None else _parent(came)
         kind = SpanKind.INTERNAL if came is None else SpanKind.SERVER
         with self._tracer.start_as_current_span(
             name, parent, kind, record_exception=False, set_status_on_exception=False
         ) as span:
-            mark = OpenMark(span)
+            mark = OtelSpan(span)
             try:
                 yield mark
             except BaseException:
@@ -74,10 +74,10 @@ class OpenSpans:
         self._provider.shutdown()
 
 
-def exported(environment: Mapping[str, str]) -> OpenSpans:
+def open_otel_tracer(environment: Mapping[str, str]) -> OtelTracer:
     """Return spans that go where the usual variables say."""
     processor = BatchSpanProcessor(OTLPSpanExporter())
-    return OpenSpans(processor, environment.get("OTEL_SERVICE_NAME") or NAME)
+    return OtelTracer(processor, environment.get("OTEL_SERVICE_NAME") or NAME)
 
 
 def _written(name: str) -> str:

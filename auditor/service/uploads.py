@@ -9,12 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from auditor.domain.served import Upload, UploadKind
-from auditor.errors import StoreError
-from auditor.refusals import QuotaError, TooLargeError, UploadConflictError, UploadError
-from auditor.store.blob_seam import Blobs
-from auditor.store.service.quotas import Tally
-from auditor.store.service.store import ServiceStore
+from auditor.errors import (
+    QuotaError,
+    RequestTooLargeError,
+    StoreError,
+    UploadConflictError,
+    UploadError,
+)
+from auditor.service.domain.submissions import UploadedFile, UploadKind
+from auditor.service.store.access import UploadTally
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.blobs import BlobStorage
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -25,7 +30,7 @@ HELD = "Ask with HEAD how much is there, and send the rest from Upload-Offset on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class UploadSpec:
     """What is announced of a file: whose it is, its kind, digest and name, and its bytes."""
 
     project: str
@@ -38,15 +43,15 @@ class Parcel:
     @property
     def place(self) -> str:
         """The name of its part file, in which nothing stands that a caller could choose freely."""
-        return f"{place_of(self.project, self.kind, self.digest)}-{self.length}"
+        return f"{build_part_name(self.project, self.kind, self.digest)}-{self.length}"
 
-    def of_length(self, length: int) -> "Parcel":
+    def of_length(self, length: int) -> "UploadSpec":
         """Return what is announced, with the length that the file turned out to have."""
         return replace(self, length=length, offset=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class UploadProgress:
     """How much of a file is there; ``complete`` once it is kept."""
 
     offset: int
@@ -54,7 +59,7 @@ class Held:
     complete: bool
 
 
-class Arriving:
+class PartialUpload:
     """A part file that grows, and may grow to the length that was announced."""
 
     def __init__(self, file: BinaryIO, left: int) -> None:
@@ -76,18 +81,18 @@ class Arriving:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class UploadStore:
     """Where uploads arrive. Nothing of them is opened, and none is kept under a false digest.
 
     ``most`` is the largest file, and ``quota`` the bytes that one project may have; 0 is any.
     """
 
-    blobs: Blobs
+    blobs: BlobStorage
     kept: ServiceStore
     clock: Callable[[], str]
     most: int = MOST_BYTES
     quota: int = 0
-    tally: Tally = field(default_factory=Tally)
+    tally: UploadTally = field(default_factory=UploadTally)
 
     @property
     def folder(self) -> Path:
@@ -97,23 +102,23 @@ class Intake:
         """
         return self.blobs.root / ".uploads"
 
-    def held(self, project: str, kind: UploadKind, digest: str) -> Held | None:
+    def held(self, project: str, kind: UploadKind, digest: str) -> UploadProgress | None:
         """Say how much of a file a project has sent, as whatever kind; ``None`` for nothing."""
         if self.kept.has_upload(project, digest):
             size = self.blobs.size(digest)
-            return Held(size, size, complete=True)
-        start = f"{place_of(project, kind, digest)}-"
+            return UploadProgress(size, size, complete=True)
+        start = f"{build_part_name(project, kind, digest)}-"
         found = sorted(self.folder.glob(f"{start}*")) if self.folder.is_dir() else []
         parts = [
-            Held(path.stat().st_size, int(path.name.removeprefix(start)), complete=False)
+            UploadProgress(path.stat().st_size, int(path.name.removeprefix(start)), complete=False)
             for path in found
         ]
         return max(parts, key=lambda part: part.offset, default=None)
 
-    def note(self, parcel: Parcel) -> None:
+    def note(self, parcel: UploadSpec) -> None:
         """Write down that a project has a file that is kept, as this kind and under this name."""
         self.kept.note_upload(
-            Upload(
+            UploadedFile(
                 project=parcel.project,
                 digest=parcel.digest,
                 kind=parcel.kind,
@@ -124,10 +129,11 @@ class Intake:
         )
 
     @contextmanager
-    def receiving(self, parcel: Parcel) -> Iterator[Arriving]:
+    def receiving(self, parcel: UploadSpec) -> Iterator[PartialUpload]:
         """Open a part at the offset announced; at the end a whole one is kept.
 
-        What arrived before an error stays, so that the caller can go on. Raises ``TooLargeError``,
+        What arrived before an error stays, so that the caller can go on. Raises
+        ``RequestTooLargeError``,
         ``UploadConflictError`` for another offset than the one reached or a second sender at once,
         ``QuotaError``, and ``UploadError`` for bytes of another digest, which are thrown away.
         """
@@ -141,7 +147,7 @@ class Intake:
                     f"{parcel.offset}",
                     cure=HELD,
                 )
-            arriving = Arriving(file, parcel.length - there)
+            arriving = PartialUpload(file, parcel.length - there)
             yield arriving
             if arriving.left == 0:
                 file.flush()
@@ -153,16 +159,18 @@ class Intake:
             if path.stat().st_mtime < now - STALE:
                 path.unlink(missing_ok=True)
 
-    def refuse_too_large(self, parcel: Parcel) -> None:
-        """Raise ``TooLargeError`` for a file, and ``QuotaError`` where the project has no room."""
+    def refuse_too_large(self, parcel: UploadSpec) -> None:
+        """Raise ``RequestTooLargeError`` for a file, and ``QuotaError`` where the project has no
+        room.
+        """
         if parcel.length > self.most:
-            raise TooLargeError(
+            raise RequestTooLargeError(
                 f"{parcel.name} has {parcel.length} bytes, and this service takes {self.most}",
                 cure="Audit it locally, or ask who runs the service for a higher limit.",
             )
         self._refuse_over_quota(parcel)
 
-    def _refuse_over_quota(self, parcel: Parcel) -> None:
+    def _refuse_over_quota(self, parcel: UploadSpec) -> None:
         """Raise ``QuotaError`` where a file would not fit beside what its project has by now.
 
         Parts count as far as they have come; two processes may let in more between them.
@@ -179,8 +187,12 @@ class Intake:
                 cure="Ask who runs the service for more room.",
             )
 
-    def _there(self, parcel: Parcel) -> int:
-        others = self.folder.glob(f"{owner_of(parcel.project)}*-*") if self.folder.is_dir() else ()
+    def _there(self, parcel: UploadSpec) -> int:
+        others = (
+            self.folder.glob(f"{build_project_prefix(parcel.project)}*-*")
+            if self.folder.is_dir()
+            else ()
+        )
         parts = sum(_size(path) for path in others if path.name != parcel.place)
         return self.kept.stored(parcel.project) + parts
 
@@ -195,7 +207,7 @@ class Intake:
         with file:
             yield file
 
-    def _keep(self, path: Path, parcel: Parcel) -> None:
+    def _keep(self, path: Path, parcel: UploadSpec) -> None:
         if not self.blobs.take(path, parcel.digest):
             path.unlink(missing_ok=True)
             raise UploadError(
@@ -206,13 +218,13 @@ class Intake:
         self.note(parcel)
 
 
-def place_of(project: str, kind: UploadKind, digest: str) -> str:
+def build_part_name(project: str, kind: UploadKind, digest: str) -> str:
     """Return the name under which parts of a file lie, which tells nothing of whose it is."""
     rest = hashlib.sha256(f"{project}\0{kind}\0{digest}".encode()).hexdigest()
-    return f"{owner_of(project)}{rest}"
+    return f"{build_project_prefix(project)}{rest}"
 
 
-def owner_of(project: str) -> str:
+def build_project_prefix(project: str) -> str:
     """Return how the names of all parts of a project begin."""
     return hashlib.sha256(project.encode()).hexdigest()[:16]
 

@@ -5,16 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor import __version__
-from auditor.domain.canonical import Json, canonical, parse
-from auditor.domain.json_parts import Part
+from auditor.domain.json import Json, JsonPart, encode_canonical, parse_json
 from auditor.errors import AuditorError, LedgerError, StoreError, UsageError
-from auditor.signing.keys import write_key
-from auditor.store.blob_seam import Blobs
-from auditor.store.blobs import PRIVATE, BlobStore
-from auditor.store.copying import copy_blobs, copy_database, explained, settle_copy
-from auditor.store.database import sqlite_file, standing
-from auditor.store.places import Place
-from auditor.store.store import Store
+from auditor.store.blob_urls import StoreLocation
+from auditor.store.blobs import PRIVATE, BlobStorage, FolderBlobStore
+from auditor.store.database import find_database_revision, find_sqlite_file
+from auditor.store.record_store import (
+    RecordStore,
+    copy_blobs,
+    copy_database,
+    settle_copy,
+    translate_disk_errors,
+)
+from auditor.trust.keys.files import write_key
 
 PRIVATE_FILE = 0o600
 SCHEMA = "auditor/backup/v1"
@@ -24,7 +27,7 @@ KEYS = ("*.key", "*.pub", "service/*.key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backup:
+class StoreBackup:
     """What a folder of a backup holds; it counts once its label, the last file, is written.
 
     ``revision`` is that of the database, ``None`` where it was dumped apart; ``elsewhere`` names
@@ -47,13 +50,13 @@ class Backup:
             "elsewhere": self.elsewhere,
             "damaged": list(self.damaged),
         }
-        return canonical(told)
+        return encode_canonical(told)
 
     @classmethod
-    def read(cls, folder: Path) -> "Backup":
+    def read(cls, folder: Path) -> "StoreBackup":
         """Read a backup's label. Raises ``UsageError`` where there is no whole backup."""
         try:
-            part = Part(parse((folder / LABEL).read_bytes()), LABEL)
+            part = JsonPart(parse_json((folder / LABEL).read_bytes()), LABEL)
             if part.get("schema", str) != SCHEMA:
                 raise StoreError(
                     f"{folder} has another form", cure="Use the version that wrote it."
@@ -72,28 +75,30 @@ class Backup:
             ) from None
 
 
-def back_up(place: Place, folder: Path, at: str, *, database: bool = True) -> Backup:
+def create_backup(
+    place: StoreLocation, folder: Path, at: str, *, database: bool = True
+) -> StoreBackup:
     """Copy a store that may be in use, and its keys, into a folder; what is there already stays.
 
     Without ``database`` somebody dumped that before. Raises ``StoreError``, and ``UsageError``
     for a database that is not a file.
     """
-    file = sqlite_file(place.database)
+    file = find_sqlite_file(place.database)
     if database and file is None:
         raise UsageError(
             "the database is a PostgreSQL, which this command does not copy",
             cure="Dump it first (pg_dump --format=custom), then add --no-database.",
         )
-    with explained(folder):
+    with translate_disk_errors(folder):
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         (folder / LABEL).unlink(missing_ok=True)
     revision = _kept_database(file, folder) if database and file is not None else None
     blobs = _blobs(place)
-    local = blobs if isinstance(blobs, BlobStore) else None
-    damaged = () if local is None else copy_blobs(local, BlobStore(folder / "blobs"))
+    local = blobs if isinstance(blobs, FolderBlobStore) else None
+    damaged = () if local is None else copy_blobs(local, FolderBlobStore(folder / "blobs"))
     for path in _keys(place.home):
         _write(folder / "keys" / path.relative_to(place.home), path.read_bytes())
-    made = Backup(
+    made = StoreBackup(
         taken=at,
         version=__version__,
         revision=revision,
@@ -104,14 +109,14 @@ def back_up(place: Place, folder: Path, at: str, *, database: bool = True) -> Ba
     return made
 
 
-def bring_back(folder: Path, place: Place) -> Backup:
+def restore_backup(folder: Path, place: StoreLocation) -> StoreBackup:
     """Lay a backup out in a home that has neither store nor keys yet; the database comes last.
 
     Blobs go to wherever ``place`` has them, also where that is a bucket now. Raises ``UsageError``
     and ``StoreError``.
     """
-    made = Backup.read(folder)
-    file = sqlite_file(place.database)
+    made = StoreBackup.read(folder)
+    file = find_sqlite_file(place.database)
     if (made.revision is None) != (file is None):
         raise UsageError(
             "the backup's database and AUDITOR_DATABASE_URL are not of one kind",
@@ -126,9 +131,9 @@ def bring_back(folder: Path, place: Place) -> Backup:
             f"{taken[0]} is there already, and a backup replaces nothing",
             cure="Set AUDITOR_HOME to a folder without a store, or move that one away.",
         )
-    with explained(place.home):
+    with translate_disk_errors(place.home):
         place.home.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    damaged = copy_blobs(BlobStore(folder / "blobs"), _blobs(place))
+    damaged = copy_blobs(FolderBlobStore(folder / "blobs"), _blobs(place))
     if damaged:
         raise StoreError(f"the backup's blob {damaged[0]} is damaged", cure="Use another backup.")
     for path, to in keys.items():
@@ -144,7 +149,7 @@ def _kept_database(file: Path, folder: Path) -> str | None:
         raise UsageError(f"there is no store at {file}", cure="Set AUDITOR_HOME to its folder.")
     copy_database(file, folder / DATABASE)
     url = f"sqlite:///{folder / DATABASE}"
-    found = standing(url)
+    found = find_database_revision(url)
     if not found.lags:
         _note_checkpoint(url, folder)
     settle_copy(folder / DATABASE)
@@ -152,7 +157,7 @@ def _kept_database(file: Path, folder: Path) -> str | None:
 
 
 def _note_checkpoint(url: str, folder: Path) -> None:
-    store = Store.open(url, folder / "blobs")
+    store = RecordStore.open(url, folder / "blobs")
     try:
         with store.ledger() as ledger:
             _write(folder / CHECKPOINT, ledger.checkpoint())
@@ -164,7 +169,7 @@ def _note_checkpoint(url: str, folder: Path) -> None:
 
 def _refuse_lagging(database: str) -> None:
     """Refuse a server's database before anything is laid out beside it."""
-    found = standing(database)
+    found = find_database_revision(database)
     if found.lags:
         stands = "has no tables" if found.current is None else f"stands at {found.current}"
         raise UsageError(
@@ -178,11 +183,11 @@ def _keys(home: Path) -> Iterator[Path]:
         yield from sorted(path for path in home.glob(pattern) if path.is_file())
 
 
-def _blobs(place: Place) -> Blobs:
-    return BlobStore(place.blobs) if isinstance(place.blobs, Path) else place.blobs
+def _blobs(place: StoreLocation) -> BlobStorage:
+    return FolderBlobStore(place.blobs) if isinstance(place.blobs, Path) else place.blobs
 
 
 def _write(path: Path, raw: bytes) -> None:
-    with explained(path):
+    with translate_disk_errors(path):
         path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         write_key(path, raw, mode=PRIVATE_FILE)

@@ -1,17 +1,132 @@
-"""Blobs in a bucket (S3 or what speaks as it does), by digest, with a cache on this machine."""
+"""Blobs in a bucket (S3 or what speaks as it does), by digest, with a cache on this machine.
+
+A folder of blobs that lie elsewhere as well: those that were used last, up to a bound.
+"""
 
 import hashlib
+import os
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditor.errors import MissingExtraError, StoreError
-from auditor.extras import to_install
-from auditor.store.blob_cache import BlobCache
-from auditor.store.blobs import DIGEST, BlobStore
+from auditor.errors import MissingExtraError, StoreError, suggest_install
+from auditor.store.blobs import DIGEST, PRIVATE, FolderBlobStore
+
+IN_USE = 60.0
+"""Seconds for which what was used last stays, however much there is: somebody may be reading it."""
+SHARE = 16
+"""The folder is looked through again once a sixteenth of the bound has come in."""
+
+
+@dataclass(slots=True)
+class _CacheGrowth:
+    """How many bytes came in since the folder was looked through; ``None`` before a first time."""
+
+    bytes: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobCache:
+    """Blobs in ``folder``, of which those used longest ago go once all exceed ``most`` bytes."""
+
+    folder: FolderBlobStore
+    most: int
+    grown: _CacheGrowth = field(default_factory=_CacheGrowth)
+
+    @property
+    def root(self) -> Path:
+        """The folder itself."""
+        return self.folder.root
+
+    def find(self, digest: str) -> Path | None:
+        """Return where a blob lies, which is in use from now on, or ``None``."""
+        if not self.folder.has(digest):
+            return None
+        path = self.folder.path(digest)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        return path
+
+    def read(self, digest: str) -> bytes | None:
+        """Return a blob, hashed again; one that is missing or damaged is ``None``, and gone."""
+        if self.find(digest) is None:
+            return None
+        try:
+            return self.folder.get(digest)
+        except StoreError:
+            self.folder.remove(digest)
+            return None
+
+    def put(self, raw: bytes) -> str:
+        """Keep bytes and return their digest."""
+        digest = self.folder.put(raw)
+        self.find(digest)  # one that was there already is in use again
+        self._note(len(raw))
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Keep a copy of a file and return the digest of what was copied."""
+        digest = self.folder.put_file(path)
+        self._note(path.stat().st_size)
+        return digest
+
+    def take(self, path: Path, digest: str) -> bool:
+        """Move a file of that digest in, and say whether it had that digest."""
+        size = path.stat().st_size
+        taken = self.folder.take(path, digest)
+        if taken:
+            self._note(size)
+        return taken
+
+    @contextmanager
+    def partial(self) -> Iterator[Path]:
+        """Give the path of a file that is no blob yet, and is gone afterwards unless it was taken.
+
+        Raises ``OSError``.
+        """
+        self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.root, prefix=".partial-")
+        os.close(descriptor)
+        path = Path(name)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _note(self, size: int) -> None:
+        with self.grown.lock:
+            if self.grown.bytes is not None:
+                self.grown.bytes += size
+                if self.grown.bytes <= self.most // SHARE:
+                    return
+            self.grown.bytes = 0
+        self._trim()
+
+    def _trim(self) -> None:
+        found = sorted(_blobs(self.root))
+        total, young = sum(size for _used, size, _path in found), time.time() - IN_USE
+        for used, size, path in found:
+            if total <= self.most or used > young:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def _blobs(root: Path) -> Iterator[tuple[float, int, Path]]:
+    for path in root.glob("[0-9a-f][0-9a-f]/*"):
+        with suppress(FileNotFoundError):
+            told = path.stat()
+            yield told.st_mtime, told.st_size, path
+
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -25,7 +140,7 @@ PATIENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectBlobs:
+class BucketBlobStore:
     """Blobs in a bucket, at ``<first two hex digits>/<all hex digits>`` as in a folder of blobs.
 
     A blob is there whole or not at all: of an upload that broke off nothing can be seen. What is
@@ -59,7 +174,7 @@ class ObjectBlobs:
 
         One that cannot be sent stays where it is, so that it can be tried again.
         """
-        with explained(self.name), path.open("rb") as file:
+        with translate_bucket_errors(self.name), path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != _hex(digest):
             return False
@@ -93,7 +208,7 @@ class ObjectBlobs:
         """Remove a blob from the bucket and from the cache here; caches elsewhere keep theirs."""
         import obstore  # noqa: PLC0415 -- optional
 
-        with explained(self.name):
+        with translate_bucket_errors(self.name):
             obstore.delete(self.bucket, _key(digest))
         self.cache.folder.remove(digest)
 
@@ -103,7 +218,7 @@ class ObjectBlobs:
     def _send(self, source: Path | bytes, size: int, digest: str) -> None:
         import obstore  # noqa: PLC0415 -- optional
 
-        with explained(self.name):
+        with translate_bucket_errors(self.name):
             if self._length(digest) != size:
                 obstore.put(
                     self.bucket,
@@ -118,7 +233,7 @@ class ObjectBlobs:
         import obstore  # noqa: PLC0415 -- optional
 
         size = self.size(digest)
-        with explained(self.name), self.cache.partial() as path:
+        with translate_bucket_errors(self.name), self.cache.partial() as path:
             with path.open("wb") as file:
                 for start in range(0, size, PART):
                     length = min(PART, size - start)
@@ -134,7 +249,7 @@ class ObjectBlobs:
     def _length(self, digest: str) -> int | None:
         import obstore  # noqa: PLC0415 -- optional
 
-        with explained(self.name):
+        with translate_bucket_errors(self.name):
             try:
                 return int(obstore.head(self.bucket, _key(digest))["size"])
             except FileNotFoundError:
@@ -147,15 +262,15 @@ class ObjectBlobs:
         )
 
 
-def open_bucket(url: str, cache: Path, most: int) -> ObjectBlobs:
+def open_bucket(url: str, cache: Path, most: int) -> BucketBlobStore:
     """Return the blobs at ``s3://BUCKET/PREFIX``, with at most so many bytes of them in ``cache``.
 
-    Raises as ``bucket_at``.
+    Raises as ``connect_bucket``.
     """
-    return ObjectBlobs(url, bucket_at(url), BlobCache(BlobStore(cache), most))
+    return BucketBlobStore(url, connect_bucket(url), BlobCache(FolderBlobStore(cache), most))
 
 
-def bucket_at(url: str) -> "ObjectStore":
+def connect_bucket(url: str) -> "ObjectStore":
     """Return what lies at ``s3://BUCKET/PREFIX``.
 
     Where the service is, and as whom it is called, say ``AWS_ENDPOINT_URL``, ``AWS_REGION``,
@@ -167,9 +282,9 @@ def bucket_at(url: str) -> "ObjectStore":
     except ImportError as error:
         raise MissingExtraError(
             f"what speaks to buckets is not installed ({error.name})",
-            cure=f"{to_install('s3')}.",
+            cure=f"{suggest_install('s3')}.",
         ) from error
-    with explained(url):
+    with translate_bucket_errors(url):
         return from_url(url, retry_config={"retry_timeout": PATIENCE})
 
 
@@ -188,7 +303,7 @@ def _key(digest: str) -> str:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
+def translate_bucket_errors(name: str) -> Iterator[None]:
     """Let what a bucket refuses be a ``StoreError`` that names it."""
     from obstore.exceptions import BaseError  # noqa: PLC0415 -- optional
 

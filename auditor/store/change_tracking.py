@@ -31,7 +31,7 @@ class RowMarks(Protocol):
 
 
 @dataclass(slots=True)
-class Held(Generic[V]):
+class MarkedValue(Generic[V]):
     """What was last read of a database, which is so as long as that is marked the same."""
 
     _last: tuple[Mark, V] | None = None
@@ -45,7 +45,7 @@ class Held(Generic[V]):
 
 
 @dataclass(slots=True)
-class Changes:
+class ChangeTracker:
     """Marks what a database holds: as long as two marks are equal, nothing was written between.
 
     The connection is this one's alone, for what SQLite says is true of one connection; how often

@@ -1,7 +1,14 @@
-"""Opens the database of the store, and brings it to the revision that this version needs."""
+"""Opens the database of the store, and brings it to the revision that this version needs.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Files of SQLite that several processes open: private from the start, settled with patience.
+"""
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -10,11 +17,52 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 
-from auditor.errors import MissingExtraError, StoreError
-from auditor.extras import to_install
-from auditor.scratch import scratch_folder
-from auditor.sqlitefiles import PATIENCE, make_private, settle
-from auditor.store.migrations import Standing, bring, head, overheard, standing_of
+from auditor._scratch import scratch_folder
+from auditor.errors import MissingExtraError, StoreError, suggest_install
+from auditor.store.migrations import (
+    RevisionStatus,
+    find_head_revision,
+    read_revision_status,
+    record_statements,
+    upgrade_database,
+)
+
+PATIENCE = 30_000
+"""Milliseconds for which SQLite waits for another process that is writing."""
+PAUSE = 0.01
+PRIVATE_FILE = 0o600
+
+
+def create_private_file(path: Path) -> None:
+    """Make a file before SQLite does, so that it is private from its first moment on.
+
+    One that is there is not opened: closing it would let go of every lock that this process has on
+    it, and another process would then take what is written ahead for nobody's. Raises ``OSError``.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
+
+
+def configure_connection(connection: Any, settings: Iterable[str]) -> None:  # noqa: ANN401 -- the driver's own type
+    """Make settings of a connection; SQLite itself does not wait for others who turn to WAL too."""
+    for setting in settings:
+        _insist(connection, setting)
+
+
+def _insist(connection: Any, setting: str) -> None:  # noqa: ANN401 -- the driver's own type
+    until = time.monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            connection.execute(setting)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
+
 
 SETTINGS = (
     f"PRAGMA busy_timeout = {PATIENCE}",
@@ -43,13 +91,13 @@ def open_database(url: str, *, as_it_is: bool = False) -> Engine:
     with _explained(engine):
         if engine.dialect.name == "sqlite" and not as_it_is:
             with engine.begin() as connection:
-                bring(connection)
+                upgrade_database(connection)
         else:
             _require_current(engine)
     return engine
 
 
-def reads_only(engine: Engine) -> dict[str, Any]:
+def build_read_only_options(engine: Engine) -> dict[str, Any]:
     """Return the execution options of a connection on which nothing is written.
 
     PostgreSQL lets every statement of a transaction see what was committed by then, so that to
@@ -59,33 +107,33 @@ def reads_only(engine: Engine) -> dict[str, Any]:
     return {READS: True, **apart}
 
 
-def migrate(url: str) -> Standing:
+def migrate(url: str) -> RevisionStatus:
     """Bring the database at ``url`` to this version's revision, and return where it stood.
 
     Raises like ``open_database``.
     """
     engine = _engine(url)
     with _explained(engine), engine.begin() as connection:
-        before = bring(connection)
+        before = upgrade_database(connection)
     engine.dispose()
     return before
 
 
-def standing(url: str) -> Standing:
+def find_database_revision(url: str) -> RevisionStatus:
     """Return where the database at ``url`` stands; one that is not there is not made.
 
     Raises like ``open_database``.
     """
     if _absent(url):
-        return Standing(None, head())
+        return RevisionStatus(None, find_head_revision())
     engine = _engine(url)
     with _explained(engine), engine.connect() as connection:
-        found = standing_of(connection)
+        found = read_revision_status(connection)
     engine.dispose()
     return found
 
 
-def rehearse(url: str) -> tuple[str, ...]:
+def preview_migration(url: str) -> tuple[str, ...]:
     """Return the statements by which ``migrate`` would change the database at ``url``.
 
     They are carried out, on all the rows that there are, and taken back; until then others wait for
@@ -94,21 +142,21 @@ def rehearse(url: str) -> tuple[str, ...]:
     with scratch_folder() as folder:
         engine = _engine(f"sqlite:///{folder}/auditor.db" if _absent(url) else url)
         with _explained(engine), engine.connect() as connection, connection.begin() as undone:
-            with overheard(connection) as told:
-                bring(connection)
+            with record_statements(connection) as told:
+                upgrade_database(connection)
             undone.rollback()
         engine.dispose()
     return tuple(told)
 
 
-def sqlite_file(url: str) -> Path | None:
+def find_sqlite_file(url: str) -> Path | None:
     """Return the file that a URL names, ``None`` for a server. Raises ``StoreError``."""
     parsed = _parse(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
 def _absent(url: str) -> bool:
-    file = sqlite_file(url)
+    file = find_sqlite_file(url)
     return file is not None and not file.exists()
 
 
@@ -121,7 +169,7 @@ def _engine(url: str) -> Engine:
     except ImportError as error:
         raise MissingExtraError(
             f"the driver for PostgreSQL is not installed ({error.name or error})",
-            cure=f"{to_install('server')}.",
+            cure=f"{suggest_install('server')}.",
         ) from error
     event.listen(engine, "checkin", _laid_down)
     event.listen(engine, "checkout", partial(_taken_up, engine))
@@ -171,7 +219,7 @@ def _sqlite(url: URL) -> Engine:
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        make_private(path)
+        create_private_file(path)
     except OSError as error:
         raise StoreError(
             f"the store {path} cannot be opened for writing: {error.strerror}",
@@ -185,7 +233,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- the driver's own type
     connection.isolation_level = None  # the driver's own BEGIN comes too late for _begin
-    settle(connection, SETTINGS)
+    configure_connection(connection, SETTINGS)
 
 
 def _begin(connection: Connection) -> None:
@@ -198,7 +246,7 @@ def _begin(connection: Connection) -> None:
 
 def _require_current(engine: Engine) -> None:
     with engine.connect() as connection:
-        found = standing_of(connection)
+        found = read_revision_status(connection)
     if found.lags:
         stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
         raise StoreError(

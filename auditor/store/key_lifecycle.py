@@ -4,37 +4,46 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from auditor.errors import KeyFileError, LedgerError
-from auditor.ledgers.key_events import KeyChange, KeyEvent, KeyRole
-from auditor.ledgers.key_lives import KeyBook, KeyLife, Placed
-from auditor.signatures.keys import Signer
-from auditor.signatures.objections import Refused
-from auditor.signatures.opening import unseal
-from auditor.signing.key_roles import identity_of, refuse_ended, refuse_second_role
-from auditor.signing.keys import PRIVATE, new_keys
-from auditor.signing.opening import open_signer
-from auditor.signing.passwords import Passwords
-from auditor.signing.records import RECORD, signed_files
-from auditor.signing.rotations import sign_rotation
-from auditor.store.ledger_reading import LedgerEntry
-from auditor.store.units import UnitOfWork
+from auditor.store.ledger import LedgerEntry
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.keys.files import PRIVATE, PasswordSource, create_key_pair
+from auditor.trust.keys.rotation import (
+    read_key_identity,
+    refuse_ended_key,
+    refuse_second_role,
+    sign_rotation,
+)
+from auditor.trust.keys.signers import open_signer
+from auditor.trust.ledger.key_events import (
+    KeyChange,
+    KeyEvent,
+    KeyEventEntry,
+    KeyHistory,
+    KeyRegistry,
+    KeyRole,
+)
+from auditor.trust.signatures.keys import Signer
+from auditor.trust.signatures.records import RECORD, list_signed_files
+from auditor.trust.signatures.verify import verify_bundle
+from auditor.trust.verification_result import VerificationError
 
 _VERIFY = "See what `auditor ledger verify` finds."
 
 
-def book_of(entries: Iterable[LedgerEntry]) -> KeyBook:
+def build_key_book(entries: Iterable[LedgerEntry]) -> KeyRegistry:
     """Return the lives of keys that key events tell, and what makes no sense in them."""
-    book = KeyBook()
+    book = KeyRegistry()
     for entry in entries:
         try:
             told = KeyEvent.parse(entry.document or b"")
         except LedgerError as error:
             book.mistakes.append(f"leaf {entry.index}: {error.problem}")
             continue
-        book.add(Placed(entry.index, entry.leaf.time, told))
+        book.add(KeyEventEntry(entry.index, entry.leaf.time, told))
     return book
 
 
-def ended_keys(book: KeyBook) -> Mapping[str, str]:
+def list_ended_keys(book: KeyRegistry) -> Mapping[str, str]:
     """Return the keys that the ledger here knows to be no one's word: revoked, or of another role.
 
     What a key that was only retired signed before that still counts.
@@ -52,21 +61,21 @@ def ended_keys(book: KeyBook) -> Mapping[str, str]:
     return {**others, **found}
 
 
-def report_signer(
-    home: Path, named: str | None, passwords: Passwords
+def open_report_signer(
+    home: Path, named: str | None, passwords: PasswordSource
 ) -> tuple[Signer, Path | None]:
     """Open the key that signs records, by name or in ``home``, where a first run makes it.
 
     Returns the signer, and the private key's path if it was made now. Raises ``KeyFileError``.
     """
     private = home / PRIVATE
-    made = new_keys(home).private if named is None and not private.exists() else None
+    made = create_key_pair(home).private if named is None and not private.exists() else None
     signer = open_signer(named or str(private), passwords)
     refuse_second_role(home, KeyRole.REPORT, signer.public_pem())
     return signer, made
 
 
-def take_into_use(
+def register_key_use(
     work: UnitOfWork, role: str, public: str, at: str, *, not_after: str | None = None
 ) -> None:
     """Put down that a public key came into use in a role, once; ``at`` is now.
@@ -77,16 +86,16 @@ def take_into_use(
     if life is None:
         work.append(*KeyEvent(KeyChange.IN_USE, role, public, not_after=not_after).event(at))
         return
-    refuse_ended(life, role, at)
+    refuse_ended_key(life, role, at)
     if not_after is not None and not_after != life.not_after:
         raise KeyFileError(
-            f"the ledger says that the key {identity_of(life)} came into use on "
+            f"the ledger says that the key {read_key_identity(life)} came into use on "
             f"{life.begun.time}, until {life.not_after or 'its retirement'}",
             cure="Give its end when it comes into use; afterwards, rotate or revoke it.",
         )
 
 
-def rotate(  # noqa: PLR0913 -- two keys, their role and two times
+def record_key_rotation(  # noqa: PLR0913 -- two keys, their role and two times
     work: UnitOfWork, role: str, old: Signer, new: Signer, at: str, *, not_after: str | None = None
 ) -> None:
     """Put down that one key follows another, on the old one's word; nothing where that is done.
@@ -102,7 +111,7 @@ def rotate(  # noqa: PLR0913 -- two keys, their role and two times
     if life is None:
         work.append(*KeyEvent(KeyChange.IN_USE, role, before.decode()).event(at))
     else:
-        refuse_ended(life, role, at)
+        refuse_ended_key(life, role, at)
     if after.decode() in book.lives or before == after:
         raise KeyFileError(
             f"the new {role} key was in use before", cure="Rotate to a key that signed nothing yet."
@@ -116,7 +125,9 @@ def rotate(  # noqa: PLR0913 -- two keys, their role and two times
         work.append(*told.event(at))
 
 
-def revoke(work: UnitOfWork, life: KeyLife, since: str, reason: str, at: str) -> None:
+def record_key_revocation(
+    work: UnitOfWork, life: KeyHistory, since: str, reason: str, at: str
+) -> None:
     """Put down that a key counts for nothing since a time, which has been.
 
     Raises ``KeyFileError`` where that was said before, or the key is the ledger's own.
@@ -125,7 +136,7 @@ def revoke(work: UnitOfWork, life: KeyLife, since: str, reason: str, at: str) ->
     known = _sound(work).lives[life.public]
     if known.revoked is not None:
         raise KeyFileError(
-            f"the key {identity_of(life)} is {known.words(at)}",
+            f"the key {read_key_identity(life)} is {known.words(at)}",
             cure="What the ledger says stays; a trust policy may name an earlier time.",
         )
     if since > at:
@@ -148,20 +159,23 @@ def refuse_ledger_role(role: str) -> None:
         )
 
 
-def signer_of(bundle: bytes, record_digest: str, book: KeyBook) -> KeyLife | None:
+def find_record_signer(bundle: bytes, record_digest: str, book: KeyRegistry) -> KeyHistory | None:
     """Return the ledger's report key that signed exactly this record, if there is one."""
     for public, life in book.of_role(KeyRole.REPORT).items():
         try:
-            if signed_files(unseal(bundle, public.encode())).get(RECORD) == record_digest:
+            if (
+                list_signed_files(verify_bundle(bundle, public.encode())).get(RECORD)
+                == record_digest
+            ):
                 return life
-        except Refused:
+        except VerificationError:
             continue  # a signed thing of another kind
     return None
 
 
-def find_life(book: KeyBook, named: str) -> KeyLife:
+def find_key_lifecycle(book: KeyRegistry, named: str) -> KeyHistory:
     """Return the life of the key with an identity, or the start of one; raises ``KeyFileError``."""
-    found = [item for item in book.lives.values() if identity_of(item).startswith(named)]
+    found = [item for item in book.lives.values() if read_key_identity(item).startswith(named)]
     if len(found) == 1:
         return found[0]
     raise KeyFileError(
@@ -170,8 +184,8 @@ def find_life(book: KeyBook, named: str) -> KeyLife:
     )
 
 
-def _sound(work: UnitOfWork) -> KeyBook:
-    book = book_of(work.key_entries())
+def _sound(work: UnitOfWork) -> KeyRegistry:
+    book = build_key_book(work.key_entries())
     if book.mistakes:
         raise LedgerError(f"the ledger's key events contradict: {book.mistakes[0]}", cure=_VERIFY)
     return book

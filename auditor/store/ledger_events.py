@@ -2,29 +2,29 @@
 
 from collections.abc import Sequence
 
-from auditor.domain.approvals import Approval
-from auditor.domain.canonical import canonical
-from auditor.domain.human_findings import HumanFinding
+from auditor.domain.approvals import Approval, HumanFinding
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.requests import PolicyRef
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
-from auditor.holding import take_into_use
-from auditor.ledgers.events import Event
-from auditor.ledgers.key_events import KeyRole
-from auditor.ledgers.occasions import (
-    approval_kept,
-    finding_kept,
-    policy_used,
-    waiver_kept,
+from auditor.store.key_lifecycle import register_key_use
+from auditor.store.record_store import RecordStore
+from auditor.store.unit_of_work import NO_PROJECT, UnitOfWork
+from auditor.trust.ledger.events import (
+    LedgerEvent,
+    build_approval_event,
+    build_finding_event,
+    build_policy_event,
+    build_waiver_event,
 )
-from auditor.store.bindings import NO_PROJECT
-from auditor.store.store import Store
-from auditor.store.units import UnitOfWork
-from auditor.trusting.versions import order_of
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.policies.trust_policy import version_sort_key
 
 
-def note_waivers(store: Store, waivers: Sequence[SignedWaiver], signer: bytes, at: str) -> None:
+def log_waivers(
+    store: RecordStore, waivers: Sequence[SignedWaiver], signer: bytes, at: str
+) -> None:
     """Put signed waivers into the ledger, once each, and their keys into use for decisions.
 
     Raises ``WaiverError`` where the key that signs the record signed one, and ``KeyFileError``
@@ -41,49 +41,49 @@ def note_waivers(store: Store, waivers: Sequence[SignedWaiver], signer: bytes, a
         store.blobs.put(item.key)
     with store.unit_of_work() as work:
         for item in waivers:
-            note_waiver(work, item, at)
+            log_waiver(work, item, at)
 
 
-def note_waiver(work: UnitOfWork, signed: SignedWaiver, at: str) -> None:
+def log_waiver(work: UnitOfWork, signed: SignedWaiver, at: str) -> None:
     """Put one signed waiver into the ledger, where it is not there yet."""
-    take_into_use(work, KeyRole.DECISION, signed.key.decode(), at)
-    _append(work, *waiver_kept(signed, at))
+    register_key_use(work, KeyRole.DECISION, signed.key.decode(), at)
+    _append(work, *build_waiver_event(signed, at))
 
 
-def note_approval(work: UnitOfWork, approval: Approval, bundle: bytes, key: bytes, at: str) -> None:
+def log_approval(work: UnitOfWork, approval: Approval, bundle: bytes, key: bytes, at: str) -> None:
     """Put one signed approval into the ledger, and its key into use for decisions.
 
     Raises ``KeyFileError`` where the key has come to its end or has another role.
     """
-    take_into_use(work, KeyRole.DECISION, key.decode(), at)
-    _append(work, *approval_kept(approval, bundle, key, at))
+    register_key_use(work, KeyRole.DECISION, key.decode(), at)
+    _append(work, *build_approval_event(approval, bundle, key, at))
 
 
-def note_finding(
+def log_human_finding(
     work: UnitOfWork, finding: HumanFinding, bundle: bytes, key: bytes, at: str
 ) -> None:
     """Put one signed human finding into the ledger, and its key into use for decisions.
 
     Raises ``KeyFileError`` where the key has come to its end or has another role.
     """
-    take_into_use(work, KeyRole.DECISION, key.decode(), at)
-    _append(work, *finding_kept(finding, bundle, key, at))
+    register_key_use(work, KeyRole.DECISION, key.decode(), at)
+    _append(work, *build_finding_event(finding, bundle, key, at))
 
 
-def note_policy(store: Store, policy: Policy, at: str, project: str = NO_PROJECT) -> str:
+def log_policy(store: RecordStore, policy: Policy, at: str, project: str = NO_PROJECT) -> str:
     """Put a policy down where the ledger does not have it, and say what is odd about that.
 
     Odd is the same name and version with other words, and a version below one that the project used
     before: either is what somebody would do who wants a verdict.
     """
-    document = canonical(policy.document)
+    document = encode_canonical(policy.document)
     with store.unit_of_work(project) as work:
         before = work.policies_used(policy.name)
-        _append(work, policy_used(policy, at), document)
+        _append(work, build_policy_event(policy, at), document)
     return _oddity(policy, before)
 
 
-def _append(work: UnitOfWork, event: Event, document: bytes) -> None:
+def _append(work: UnitOfWork, event: LedgerEvent, document: bytes) -> None:
     if event.id is not None and not work.happened_before(event.id):
         work.append(event, document)
 
@@ -108,5 +108,5 @@ def _oddity(policy: Policy, before: Sequence[tuple[PolicyRef, str]]) -> str:
 
 
 def _is_above(version: str, other: str) -> bool:
-    mine, theirs = order_of(version), order_of(other)
+    mine, theirs = version_sort_key(version), version_sort_key(other)
     return mine is not None and theirs is not None and mine > theirs

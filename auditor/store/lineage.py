@@ -7,46 +7,51 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from auditor.domain.canonical import canonical
-from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity, Provenance
-from auditor.store.lineage_tables import ProvActivityRow, ProvEdgeRow, ProvEntityRow
-from auditor.store.tables import Base
+from auditor.domain.json import encode_canonical
+from auditor.domain.lineage import (
+    INVALIDATED,
+    LineageActivity,
+    LineageEdge,
+    LineageEntity,
+    ProvenanceGraph,
+)
+from auditor.store.tables import ProvActivityRow, ProvEdgeRow, ProvEntityRow, TableBase
 
 Column = InstrumentedAttribute[str]
 Row = dict[str, str]
 _AT_ONCE = 500
 
 
-def keep_lineage(connection: Connection, stated_by: str, stated: Provenance) -> None:
+def keep_lineage(connection: Connection, stated_by: str, stated: ProvenanceGraph) -> None:
     """Keep what the document of the digest ``stated_by`` states; what is known stays as it is."""
-    _add(connection, ProvEntityRow, [entity_columns(item) for item in stated.entities])
-    _add(connection, ProvActivityRow, [activity_columns(item) for item in stated.activities])
-    _add(connection, ProvEdgeRow, [edge_columns(item, stated_by) for item in stated.edges])
+    _add(connection, ProvEntityRow, [build_entity_row(item) for item in stated.entities])
+    _add(connection, ProvActivityRow, [build_activity_row(item) for item in stated.activities])
+    _add(connection, ProvEdgeRow, [build_edge_row(item, stated_by) for item in stated.edges])
 
 
-def entity_columns(entity: Entity) -> Row:
+def build_entity_row(entity: LineageEntity) -> Row:
     """Return the row of an entity."""
     return {
         "id": entity.id,
         "kind": entity.kind,
         "digest": entity.digest,
         "uri": entity.uri,
-        "attrs": canonical(entity.attrs).decode(),
+        "attrs": encode_canonical(entity.attrs).decode(),
     }
 
 
-def activity_columns(activity: Activity) -> Row:
+def build_activity_row(activity: LineageActivity) -> Row:
     """Return the row of an activity."""
     return {
         "id": activity.id,
         "kind": activity.kind,
         "started": activity.started,
         "ended": activity.ended,
-        "attrs": canonical(activity.attrs).decode(),
+        "attrs": encode_canonical(activity.attrs).decode(),
     }
 
 
-def edge_columns(edge: Edge, stated_by: str) -> Row:
+def build_edge_row(edge: LineageEdge, stated_by: str) -> Row:
     """Return the row of an edge, but for its number."""
     return {
         "source": edge.source,
@@ -57,7 +62,7 @@ def edge_columns(edge: Edge, stated_by: str) -> Row:
     }
 
 
-def ancestors_of(session: Session, *names: str) -> tuple[Edge, ...]:
+def find_ancestors(session: Session, *names: str) -> tuple[LineageEdge, ...]:
     """Return, in order, every edge on a way from the nodes ``names`` to what they came from.
 
     Relations of W3C PROV point from what came later to what was there before.
@@ -65,36 +70,36 @@ def ancestors_of(session: Session, *names: str) -> tuple[Edge, ...]:
     return _edges_on_ways(session, names, near=ProvEdgeRow.source, far=ProvEdgeRow.destination)
 
 
-def descendants_of(session: Session, *names: str) -> tuple[Edge, ...]:
+def find_descendants(session: Session, *names: str) -> tuple[LineageEdge, ...]:
     """Return, in order, every edge on a way to the nodes ``names`` from what came of them."""
     return _edges_on_ways(session, names, near=ProvEdgeRow.destination, far=ProvEdgeRow.source)
 
 
-def invalidations_of(session: Session, names: Sequence[str]) -> tuple[Edge, ...]:
+def find_invalidations(session: Session, names: Sequence[str]) -> tuple[LineageEdge, ...]:
     """Return, in order, the edges by which any of the nodes was invalidated."""
     row = ProvEdgeRow
-    found: set[Edge] = set()
+    found: set[LineageEdge] = set()
     for part in _parts(names):
         asked = select(row.source, row.relation, row.destination, row.role).where(
             row.source.in_(part), row.relation == INVALIDATED
         )
-        found |= {Edge(*columns) for columns in session.execute(asked)}
+        found |= {LineageEdge(*columns) for columns in session.execute(asked)}
     return tuple(sorted(found))
 
 
-def entities_like(session: Session, start: str) -> tuple[Entity, ...]:
+def find_entities(session: Session, start: str) -> tuple[LineageEntity, ...]:
     """Return, in order, the entities whose digest begins with the text ``start``."""
     row = ProvEntityRow
     asked = select(row).where(row.digest.startswith(start, autoescape=True)).order_by(row.id)
     return tuple(map(_entity, session.scalars(asked)))
 
 
-def described(
+def read_nodes(
     session: Session, names: Sequence[str]
-) -> tuple[tuple[Entity, ...], tuple[Activity, ...]]:
+) -> tuple[tuple[LineageEntity, ...], tuple[LineageActivity, ...]]:
     """Return the entities and activities of some nodes, as far as anything is known of them."""
-    entities: list[Entity] = []
-    activities: list[Activity] = []
+    entities: list[LineageEntity] = []
+    activities: list[LineageActivity] = []
     for part in _parts(names):
         things = select(ProvEntityRow).where(ProvEntityRow.id.in_(part))
         entities += map(_entity, session.scalars(things))
@@ -103,18 +108,18 @@ def described(
     return tuple(entities), tuple(activities)
 
 
-def _entity(row: ProvEntityRow) -> Entity:
-    return Entity(row.kind, row.digest, row.uri, json.loads(row.attrs))
+def _entity(row: ProvEntityRow) -> LineageEntity:
+    return LineageEntity(row.kind, row.digest, row.uri, json.loads(row.attrs))
 
 
-def _activity(row: ProvActivityRow) -> Activity:
+def _activity(row: ProvActivityRow) -> LineageActivity:
     name = row.id.removeprefix(f"{row.kind}:")
-    return Activity(row.kind, name, row.started, row.ended, json.loads(row.attrs))
+    return LineageActivity(row.kind, name, row.started, row.ended, json.loads(row.attrs))
 
 
 def _edges_on_ways(
     session: Session, names: Sequence[str], near: Column, far: Column
-) -> tuple[Edge, ...]:
+) -> tuple[LineageEdge, ...]:
     first = select(far.label("name")).where(near.in_(names))
     reached = first.cte("reached", recursive=True)
     # UNION, not UNION ALL: no node is walked from twice, so that a cycle comes to an end.
@@ -125,10 +130,10 @@ def _edges_on_ways(
         .where(near.in_(names) | near.in_(select(reached.c.name)))
         .distinct()
     )
-    return tuple(sorted(Edge(*found) for found in session.execute(asked)))
+    return tuple(sorted(LineageEdge(*found) for found in session.execute(asked)))
 
 
-def _add(connection: Connection, table: type[Base], rows: Sequence[Row]) -> None:
+def _add(connection: Connection, table: type[TableBase], rows: Sequence[Row]) -> None:
     """Add rows; those that are there already stay, whoever else is adding them just now."""
     # Each database has its own INSERT of the name, and both spell the clause alike.
     on_sqlite = connection.dialect.name == "sqlite"

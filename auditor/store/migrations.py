@@ -12,15 +12,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, inspect, text
 
+from auditor._resources import find_shipped_folder
 from auditor.errors import StoreError
-from auditor.shipped import shipped
 
 MIGRATION_LOCK = 0x61756469746F72  # "auditor"; any fixed number would do
 READS = ("SELECT", "PRAGMA", "SHOW")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RevisionStatus:
     """The revision at which a database stood, ``None`` for an empty one, and the one it needs."""
 
     current: str | None
@@ -32,27 +32,27 @@ class Standing:
         return self.current != self.needed
 
 
-def standing_of(connection: Connection) -> Standing:
+def read_revision_status(connection: Connection) -> RevisionStatus:
     """Return where a database stands. Raises ``StoreError`` for one that is not ours, or newer."""
-    found = Standing(_revision(connection), head())
+    found = RevisionStatus(_revision(connection), find_head_revision())
     if found.current is None and inspect(connection).get_table_names():
         raise StoreError(
-            f"{named(connection)} is a database of another program",
+            f"{mask_password(connection)} is a database of another program",
             cure="Name a database of its own for auditor.",
         )
     return found
 
 
-def bring(connection: Connection) -> Standing:
+def upgrade_database(connection: Connection) -> RevisionStatus:
     """Bring a database to this version's revision in the transaction at hand.
 
     Returns where it stood. Several that do so at once wait for each other. Raises ``StoreError``
-    like ``standing_of``.
+    like ``read_revision_status``.
     """
     if connection.dialect.name == "postgresql":
         key = {"key": MIGRATION_LOCK}
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
-    before = standing_of(connection)
+    before = read_revision_status(connection)
     if before.lags:
         config = _config()
         config.attributes["connection"] = connection
@@ -61,7 +61,7 @@ def bring(connection: Connection) -> Standing:
 
 
 @contextmanager
-def overheard(connection: Connection) -> Iterator[list[str]]:
+def record_statements(connection: Connection) -> Iterator[list[str]]:
     """Collect the statements that change something as long as the block lasts, in their order."""
     told: list[str] = []
 
@@ -84,17 +84,18 @@ def overheard(connection: Connection) -> Iterator[list[str]]:
         event.remove(connection, "before_cursor_execute", hear)
 
 
-def head() -> str:
+def find_head_revision() -> str:
     """Return the revision that this version needs. Raises ``StoreError`` for a broken install."""
     found = _scripts().get_current_head()
     if found is None:
         raise StoreError(
-            f"there are no migrations in {shipped('alembic')}", cure="Install auditor again."
+            f"there are no migrations in {find_shipped_folder('alembic')}",
+            cure="Install auditor again.",
         )
     return found
 
 
-def named(connection: Connection) -> str:
+def mask_password(connection: Connection) -> str:
     """Return what messages call a database, without its password."""
     return f"the store {connection.engine.url.render_as_string(hide_password=True)}"
 
@@ -109,7 +110,7 @@ def _revision(connection: Connection) -> str | None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if current is not None and current not in known:
         raise StoreError(
-            f"{named(connection)} stands at revision {current}, which this version does not know",
+            f"{mask_password(connection)} stands at revision {current}, which this version does not know",
             cure="Use the version of auditor that wrote it, or a newer one.",
         )
     return current
@@ -117,7 +118,9 @@ def _revision(connection: Connection) -> str | None:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
+    config.set_main_option(
+        "script_location", str(find_shipped_folder("alembic")).replace("%", "%%")
+    )
     return config
 
 

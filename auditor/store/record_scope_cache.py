@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.record_json import read_record
-from auditor.domain.record_scopes import RecordScope, scope_of
+from auditor.domain.record_scope import RecordScope, find_record_scope
 from auditor.domain.targets import SERVED
 from auditor.errors import AuditorError
 from auditor.store.tables import RecordRow, RequestRow
@@ -21,7 +21,7 @@ WHOLE = ""
 Scopes = Mapping[str, RecordScope]
 
 
-class Everywhere(dict[str, RecordScope]):
+class UniformScope(dict[str, RecordScope]):
     """One scope on every target."""
 
     def __init__(self, scope: RecordScope) -> None:
@@ -35,7 +35,7 @@ class Everywhere(dict[str, RecordScope]):
 
 
 @dataclass(slots=True)
-class KeptScopes:
+class RecordScopeCache:
     """Tells what records of a store speak for.
 
     Only records whose request names a server, a cascade or no file are read, each of them once.
@@ -51,7 +51,7 @@ class KeptScopes:
             found = {it: self._known[it] for it in records if it in self._known}
         missing = [it for it in dict.fromkeys(records) if it not in found]
         if missing:
-            ran: dict[str, Scopes] = dict.fromkeys(missing, Everywhere(RecordScope.ARTIFACT))
+            ran: dict[str, Scopes] = dict.fromkeys(missing, UniformScope(RecordScope.ARTIFACT))
             fresh = ran | _looked_up(session, missing)
             with self._lock:
                 self._known |= fresh
@@ -70,7 +70,7 @@ def _looked_up(session: Session, records: Collection[str]) -> dict[str, Scopes]:
         .where(or_(RecordRow.artifact_digest.is_(None), served))
     )
     return {
-        record: _read(session, record) if asks else Everywhere(RecordScope.PREDICTIONS)
+        record: _read(session, record) if asks else UniformScope(RecordScope.PREDICTIONS)
         for record, asks in session.execute(asked).all()
     }
 
@@ -87,6 +87,9 @@ def _read(session: Session, digest: str) -> Scopes:
     try:
         record = read_record(body or b"")
     except AuditorError:
-        return Everywhere(RecordScope.ENDPOINT)
+        return UniformScope(RecordScope.ENDPOINT)
     names = [spec.name for spec in record.request.targets]
-    return {**{name: scope_of(record, name) for name in names}, WHOLE: scope_of(record)}
+    return {
+        **{name: find_record_scope(record, name) for name in names},
+        WHOLE: find_record_scope(record),
+    }

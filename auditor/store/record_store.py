@@ -1,66 +1,72 @@
-"""The store: records in a database, evidence among blobs."""
+"""The store: records in a database, evidence among blobs.
+
+Copies of a store that is in use: its file of SQLite at one moment, and its blobs.
+"""
 
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from auditor.errors import StoreError
-from auditor.ledgers.events import SALT
-from auditor.ledgers.nodes import Nodes
-from auditor.ledgers.notes import NoteSigner
-from auditor.store.about_records import LOOKED, ONCE, AboutRecords
-from auditor.store.bindings import NO_PROJECT
-from auditor.store.blob_seam import Blobs
-from auditor.store.blobs import BlobStore
-from auditor.store.changes import Changes, Held, Mark, RowMarks
-from auditor.store.database import open_database, reads_only
-from auditor.store.extents import Extents
-from auditor.store.ledger_reading import LedgerEntry, LedgerReader
-from auditor.store.ledger_writing import LedgerWriter
-from auditor.store.record_scopes import KeptScopes
-from auditor.store.units import UnitOfWork
+from auditor.store.blobs import PRIVATE, BlobStorage, FolderBlobStore
+from auditor.store.change_tracking import ChangeTracker, Mark, MarkedValue, RowMarks
+from auditor.store.database import build_read_only_options, create_private_file, open_database
+from auditor.store.ledger import (
+    LOOKED,
+    ONCE,
+    LedgerEntry,
+    LedgerReader,
+    LedgerRecordIndex,
+    LedgerWriter,
+)
+from auditor.store.record_scope_cache import RecordScopeCache
+from auditor.store.unit_of_work import NO_PROJECT, RequestExtentCache, UnitOfWork
+from auditor.trust.ledger.events import SALT
+from auditor.trust.ledger.node_cache import NodeCache
+from auditor.trust.ledger.notes import NoteSigner
 
 _SHARED: ContextVar[tuple[Engine, Session] | None] = ContextVar("_SHARED", default=None)
 """The transaction in which everything is read, where somebody said so."""
 
 
-def fresh_salt() -> bytes:
+def generate_salt() -> bytes:
     """Return what nobody can guess, for one leaf of the ledger."""
     return secrets.token_bytes(SALT)
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class RecordStore:
     """Where requests, records, lineage and evidence are kept, and from where nothing is taken.
 
     ``signer`` signs the ledger's checkpoints; without one it grows unsigned.
     """
 
     engine: Engine
-    blobs: Blobs
+    blobs: BlobStorage
     signer: NoteSigner | None = None
-    salt: Callable[[], bytes] = fresh_salt
-    nodes: Nodes = field(default_factory=Nodes)
-    changes: Changes = field(default_factory=Changes)
-    rest: Held[Mark] = field(default_factory=Held)
-    about: AboutRecords = field(default_factory=AboutRecords)
-    extents: Extents = field(default_factory=Extents)
-    scopes: KeptScopes = field(default_factory=KeptScopes)
+    salt: Callable[[], bytes] = generate_salt
+    nodes: NodeCache = field(default_factory=NodeCache)
+    changes: ChangeTracker = field(default_factory=ChangeTracker)
+    rest: MarkedValue[Mark] = field(default_factory=MarkedValue)
+    about: LedgerRecordIndex = field(default_factory=LedgerRecordIndex)
+    extents: RequestExtentCache = field(default_factory=RequestExtentCache)
+    scopes: RecordScopeCache = field(default_factory=RecordScopeCache)
 
     @classmethod
     def open(
         cls,
         url: str,
-        blobs: Path | Blobs,
+        blobs: Path | BlobStorage,
         signer: NoteSigner | None = None,
         *,
         as_it_is: bool = False,
@@ -70,7 +76,7 @@ class Store:
         One that is left ``as_it_is`` is brought to no other revision. Raises ``StoreError`` and
         ``MissingExtraError`` like ``open_database``.
         """
-        held = BlobStore(blobs) if isinstance(blobs, Path) else blobs
+        held = FolderBlobStore(blobs) if isinstance(blobs, Path) else blobs
         return cls(open_database(url, as_it_is=as_it_is), held, signer)
 
     @contextmanager
@@ -99,7 +105,7 @@ class Store:
     @contextmanager
     def _begun(self) -> Iterator[Session]:
         with _explained(), Session(self.engine) as session, session.begin():
-            session.connection(execution_options=reads_only(self.engine))
+            session.connection(execution_options=build_read_only_options(self.engine))
             yield session
 
     @contextmanager
@@ -191,4 +197,67 @@ def _explained() -> Iterator[None]:
         raise StoreError(
             f"the store refused a transaction, and nothing of it is kept: {error.orig}",
             cure="See that the database is running, has room, and is not locked; then repeat.",
+        ) from error
+
+
+NAMED = text(
+    "SELECT digest FROM uploads UNION SELECT files FROM outcomes WHERE files IS NOT NULL ORDER BY 1"
+)
+
+
+def copy_database(source: Path, place: Path) -> None:
+    """Copy a file of SQLite as it is at one moment, whoever writes to it meanwhile.
+
+    ``place`` is there whole or not at all. Raises ``StoreError``.
+    """
+    partial = place.with_name(f".partial-{place.name}")
+    with translate_disk_errors(place):
+        place.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        create_private_file(partial)
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(partial)) as new:
+            old.backup(new)
+            (found,) = new.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise StoreError(
+                    f"{source} is damaged: {found}", cure="Restore it from an earlier backup."
+                )
+        partial.replace(place)
+
+
+def settle_copy(place: Path) -> None:
+    """Let a copy be readable where nobody may write: without a log that is written ahead."""
+    with translate_disk_errors(place), closing(sqlite3.connect(place)) as copied:
+        copied.execute("PRAGMA journal_mode = DELETE")
+
+
+def copy_blobs(source: FolderBlobStore, to: BlobStorage) -> tuple[str, ...]:
+    """Copy the blobs that ``to`` lacks, each hashed, and return those that are damaged."""
+    damaged = []
+    for path in sorted(source.root.glob("[0-9a-f][0-9a-f]/*")):
+        digest = f"sha256:{path.name}"
+        if to.has(digest) and to.size(digest) == path.stat().st_size:
+            continue
+        if to.put_file(path) != digest:
+            damaged.append(digest)
+    return tuple(damaged)
+
+
+def list_missing_blobs(store: RecordStore) -> tuple[str, ...]:
+    """Return the digests of uploads and of records' files that the blobs have not."""
+    with store.transaction() as session:
+        named = session.scalars(NAMED).all()
+    return tuple(digest for digest in named if not store.blobs.has(digest))
+
+
+@contextmanager
+def translate_disk_errors(place: Path) -> Iterator[None]:
+    """Tell what the disk or SQLite refuses as a ``StoreError``."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(
+            f"{place} cannot be written: {reason}",
+            cure="See that its disk has room, and that you may write there.",
         ) from error

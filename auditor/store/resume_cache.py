@@ -9,14 +9,14 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import NamedTemporaryFile
 
-from auditor.domain.canonical import canonical
-from auditor.domain.evidence import Evidence, decode, encode
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
 from auditor.errors import StoreError
-from auditor.store.blobs import BlobStore
+from auditor.store.blobs import FolderBlobStore
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class ResumeCache:
     """A memory in ``folder``: an index file a name; the items themselves are blobs beside it.
 
     A part whose index or blob is damaged counts as not seen. Whoever may write there may also sign:
@@ -26,26 +26,28 @@ class Unfinished:
     folder: Path
 
     @property
-    def blobs(self) -> BlobStore:
+    def blobs(self) -> FolderBlobStore:
         """What was seen, by digest."""
-        return BlobStore(self.folder / "blobs")
+        return FolderBlobStore(self.folder / "blobs")
 
     def recall(self, name: str) -> Evidence | None:
         """Return what was remembered under ``name``, or ``None``."""
         try:
             index = json.loads(self._place(name).read_bytes())
-            return {item: decode(self.blobs.get(digest)) for item, digest in index.items()}
+            return {item: decode_evidence(self.blobs.get(digest)) for item, digest in index.items()}
         except (OSError, ValueError, AttributeError, TypeError, EOFError, StoreError):
             return None
 
     def remember(self, name: str, evidence: Evidence) -> None:
         """Keep ``evidence`` under ``name``. Raises ``StoreError`` where it cannot be written."""
-        index = {item: self.blobs.put(encode(value).raw) for item, value in evidence.items()}
+        index = {
+            item: self.blobs.put(encode_evidence(value).raw) for item, value in evidence.items()
+        }
         place = self._place(name)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=place.parent, delete=False) as draft:
-                draft.write(canonical(dict(index)))
+                draft.write(encode_canonical(dict(index)))
             Path(draft.name).replace(place)
         except OSError as error:
             raise StoreError(
@@ -58,11 +60,11 @@ class Unfinished:
 
 
 @contextmanager
-def unfinished(root: Path, work: str) -> Iterator[Unfinished]:
+def open_resume_cache(root: Path, work: str) -> Iterator[ResumeCache]:
     """Open the memory of one piece of work; it is forgotten when the block ends well.
 
     ``work`` names all that the work depends on, the code included.
     """
     folder = root / hashlib.sha256(work.encode()).hexdigest()
-    yield Unfinished(folder)
+    yield ResumeCache(folder)
     rmtree(folder, ignore_errors=True)

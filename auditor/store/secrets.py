@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.disclosing.secrets import Secret
 from auditor.errors import StoreError
+from auditor.trust.disclosure import DisclosureKey
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -22,7 +22,7 @@ class SecretStore:
 
     root: Path
 
-    def put(self, record: str, secret: Secret) -> None:
+    def put(self, record: str, secret: DisclosureKey) -> None:
         """Keep the key of the record with that digest."""
         place, raw = self._place(record), secret.emit()
         try:
@@ -36,14 +36,14 @@ class SecretStore:
         except OSError as error:
             raise _refused(place, error) from None
 
-    def get(self, record: str) -> Secret | None:
+    def get(self, record: str) -> DisclosureKey | None:
         """Return a record's key, or ``None`` where there is none. Raises ``RecordError`` too."""
         place = self._place(record)
         try:
             raw = place.read_bytes() if place.exists() else b""
         except OSError as error:
             raise _refused(place, error) from None
-        return Secret.parse(raw) if raw else None
+        return DisclosureKey.parse(raw) if raw else None
 
     def records(self) -> Iterator[str]:
         """Yield the digests of the records whose keys are here, in order."""

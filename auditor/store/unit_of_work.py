@@ -1,43 +1,251 @@
-"""One transaction on the store: what may be written, and what may be asked."""
+"""One transaction on the store: what may be written, and what may be asked.
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+What a project registered before: artifacts under names and versions, and policies.
+
+How much was asked for by requests, remembered: what has a digest is never another.
+
+The rows of a record: all of them follow from the record and its signature.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.budgets import Budget
 from auditor.domain.challenges import Challenge
-from auditor.domain.lineage import Activity, Edge, Entity
-from auditor.domain.provenance import provenance_of
+from auditor.domain.json import JsonPart, compute_digest, digest_json, encode_canonical, parse_json
+from auditor.domain.json import compute_digest as digest_of
+from auditor.domain.lineage import LineageActivity, LineageEdge, LineageEntity
+from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.trust import Binding
+from auditor.domain.trust import ModelBinding
 from auditor.errors import StoreError
-from auditor.ledgers.events import Event
-from auditor.ledgers.occasions import (
-    challenge_kept,
-    cosignature_kept,
-    record_kept,
-    registration_of,
+from auditor.store.ledger import (
+    LedgerEntry,
+    LedgerRecordIndex,
+    PendingEvent,
+    build_adoption_events,
+    read_head,
+    read_key_entries,
 )
-from auditor.store.about_records import AboutRecords
-from auditor.store.adopting import adopted
-from auditor.store.bindings import NO_PROJECT, contradictions, policies_used, subjects_of
-from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
-from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
-from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import (
-    ancestors_of,
-    descendants_of,
-    described,
-    entities_like,
-    invalidations_of,
+    find_ancestors,
+    find_descendants,
+    find_entities,
+    find_invalidations,
     keep_lineage,
+    read_nodes,
 )
-from auditor.store.record_rows import record_row, target_rows
-from auditor.store.tables import Base, RecordRow, RecordTargetRow, RegistrationRow, RequestRow
+from auditor.store.tables import (
+    LedgerCosignatureRow,
+    LedgerOpeningRow,
+    RecordRow,
+    RecordTargetRow,
+    RegistrationRow,
+    RegistrationSubjectRow,
+    RequestRow,
+    TableBase,
+)
+from auditor.trust.ledger.events import (
+    LedgerEvent,
+    build_challenge_event,
+    build_cosignature_event,
+    build_record_event,
+    build_registration_event,
+)
+
+NO_PROJECT = ""
+"""The project of what no service registered."""
+
+
+def list_registration_subjects(
+    request: AuditRequest, registration: int, project: str
+) -> RegistrationSubjectRow:
+    """Return the row by which a registration is looked up."""
+    return RegistrationSubjectRow(
+        registration=registration,
+        project=project,
+        model=digest_json([request.name, request.version]),
+        artifact=None if request.artifact is None else request.artifact.digest,
+        policy=digest_json(request.policy.name),
+        policy_digest=request.policy.digest,
+    )
+
+
+def find_contradictions(
+    session: Session, request: AuditRequest, project: str
+) -> tuple[ModelBinding, ...]:
+    """Return what a project registered before and binds a name, version or bytes otherwise.
+
+    The first artifact under a name and a version is bound to them, and the other way round; what
+    was tried with them later binds nothing. A request without an artifact contradicts nothing.
+    """
+    if request.artifact is None:
+        return ()
+    mine = digest_json([request.name, request.version])
+    bound = _first(session, project, mine)
+    if bound is not None and bound.digest != request.artifact.digest:
+        return (bound,)
+    row = RegistrationSubjectRow
+    asked = (
+        select(row.model)
+        .where(row.project == project, row.artifact == request.artifact.digest)
+        .group_by(row.model)
+        .order_by(func.min(row.registration))
+    )
+    for model in session.scalars(asked).all():
+        first = _first(session, project, model)
+        if first is not None and first.digest == request.artifact.digest:
+            return () if model == mine else (first,)
+    return ()
+
+
+def list_policy_editions(
+    session: Session, name: str, project: str
+) -> tuple[tuple[PolicyRef, str], ...]:
+    """Return the editions of a policy that a project registered, and when first: oldest first."""
+    row = RegistrationSubjectRow
+    first = (
+        select(func.min(row.registration).label("id"))
+        .where(row.project == project, row.policy == digest_json(name))
+        .group_by(row.policy_digest)
+        .subquery()
+    )
+    asked = (
+        select(RequestRow.body, RegistrationRow.registered)
+        .join(RequestRow, RequestRow.digest == RegistrationRow.request_digest)
+        .join(first, first.c.id == RegistrationRow.id)
+        .order_by(RegistrationRow.id)
+    )
+    return tuple((_policy(_request(body)), at) for body, at in session.execute(asked))
+
+
+def _first(session: Session, project: str, model: str) -> ModelBinding | None:
+    row = RegistrationSubjectRow
+    asked = (
+        select(RequestRow.body, row.artifact, RegistrationRow.registered)
+        .join(RegistrationRow, RegistrationRow.id == row.registration)
+        .join(RequestRow, RequestRow.digest == RegistrationRow.request_digest)
+        .where(row.project == project, row.model == model, row.artifact.is_not(None))
+        .order_by(row.registration)
+        .limit(1)
+    )
+    found = session.execute(asked).first()
+    if found is None:
+        return None
+    body, artifact, registered = found
+    named = _request(body).part("artifact")
+    return ModelBinding(
+        named.get("name", str), named.get("version", str), str(artifact), registered
+    )
+
+
+def _policy(request: JsonPart) -> PolicyRef:
+    part = request.part("policy")
+    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))
+
+
+def _request(body: str) -> JsonPart:
+    return JsonPart(parse_json(body.encode()), "request")
+
+
+MOST = 20_000
+"""Of so many requests it is remembered, which takes a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestExtent:
+    """How much a request asked for: within which budget, and whether by all checks."""
+
+    budget: Budget
+    every: bool
+
+    def covers(self, least: Budget) -> bool:
+        """Whether it is as much as a policy asks."""
+        return self.every and self.budget.covers(least)
+
+
+@dataclass(slots=True)
+class RequestExtentCache:
+    """Tells how much requests of a store asked for, and reads each once."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _known: OrderedDict[str, RequestExtent] = field(default_factory=OrderedDict)
+
+    def of(self, session: Session, requests: Collection[str]) -> dict[str, RequestExtent]:
+        """Return the extents of requests by their digests; unknown ones are one question.
+
+        Raises ``StoreError`` for a request that is missing or damaged.
+        """
+        with self._lock:
+            known = {it: self._known[it] for it in requests if it in self._known}
+        missing = [it for it in requests if it not in known]
+        if missing:
+            row = RequestRow
+            asked = select(row.digest, row.body).where(row.digest.in_(missing))
+            found = {name: _read(name, body) for name, body in session.execute(asked)}
+            for name in missing:
+                if name not in found:
+                    raise _damaged(name)
+            self._keep(found)
+            known |= found
+        return known
+
+    def _keep(self, found: dict[str, RequestExtent]) -> None:
+        with self._lock:
+            self._known |= found
+            while len(self._known) > MOST:
+                self._known.popitem(last=False)
+
+
+def _read(name: str, body: str) -> RequestExtent:
+    raw = body.encode()
+    if digest_of(raw) != name:
+        raise _damaged(name)
+    part = JsonPart(parse_json(raw), "request")
+    return RequestExtent(part.choice("budget", Budget), not part.texts("only"))
+
+
+def _damaged(name: str) -> StoreError:
+    return StoreError(
+        f"the request {name} is missing or damaged", cure="Restore the database from a copy."
+    )
+
+
+def build_record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
+    """Return the row of a record."""
+    request = record.request
+    body = record.canonical()
+    return RecordRow(
+        digest=compute_digest(body),
+        id=record.id,
+        request_digest=request.digest,
+        derived_from=record.derived_from,
+        verdict=record.verdict.value,
+        assurance=record.assurance.name,
+        model_name=request.name,
+        model_version=request.version,
+        artifact_digest=None if request.artifact is None else request.artifact.digest,
+        policy_digest=request.policy.digest,
+        registered=record.registered,
+        finished=record.finished,
+        body=body,
+        bundle=bundle,
+    )
+
+
+def build_target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTargetRow]:
+    """Return the rows of the targets that a record speaks of."""
+    for target in record.request.targets:
+        fingerprint = record.fingerprints.get(target.name)
+        identity = None if fingerprint is None else fingerprint.identity
+        yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +267,41 @@ class UnitOfWork:
     What one project registers tells another nothing.
     """
 
-    def __init__(self, session: Session, about: AboutRecords, project: str = NO_PROJECT) -> None:
+    def __init__(
+        self, session: Session, about: LedgerRecordIndex, project: str = NO_PROJECT
+    ) -> None:
         self._session = session
         self._about = about
         self._project = project
-        self.happened: list[Pending] = []
+        self.happened: list[PendingEvent] = []
 
     @property
     def session(self) -> Session:
         """The transaction itself, for what else is to be kept with the rest, or not at all."""
         return self._session
 
-    def append(self, event: Event, document: bytes | None = None) -> None:
+    def append(self, event: LedgerEvent, document: bytes | None = None) -> None:
         """Put an event into the ledger when the transaction ends.
 
         ``document`` is the thing whose digest the event names, where no table keeps it: without
         it nobody could say later what was signed. Raises ``StoreError`` where it is another.
         """
-        if document is not None and digest(document) != event.digest:
+        if document is not None and compute_digest(document) != event.digest:
             raise StoreError(
                 f"a {event.type} names the digest {event.digest}, and its document has another",
                 cure="Take the digest of the very bytes that are kept.",
             )
-        self.happened.append(Pending(event, document))
+        self.happened.append(PendingEvent(event, document))
 
     def adopt(self) -> None:
         """Put what the store held before into a ledger that is still empty."""
-        self.happened.extend(adopted(self._session))
+        self.happened.extend(build_adoption_events(self._session))
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of key events; nobody else appends before the end."""
         connection = self._session.connection()
-        head_of(connection, lock=True)
-        return key_entries(connection)
+        read_head(connection, lock=True)
+        return read_key_entries(connection)
 
     def happened_before(self, event_id: str) -> bool:
         """Whether the ledger has an entry with that id."""
@@ -103,7 +313,7 @@ class UnitOfWork:
         """Keep a witness's signature line under the checkpoint of ``size`` leaves, once."""
         if self._session.get(LedgerCosignatureRow, line) is None:
             self._add(LedgerCosignatureRow(line=line, size=size))
-            self.append(cosignature_kept(size, line, at))
+            self.append(build_cosignature_event(size, line, at))
 
     def register(self, request: AuditRequest, at: str) -> int:
         """Write down that ``request`` was made at the time ``at`` (UTC, RFC 3339).
@@ -115,12 +325,12 @@ class UnitOfWork:
         same = (table.request_digest == request.digest, table.registered == at)
         before = self._session.scalar(select(func.count()).select_from(table).where(*same)) or 0
         if self._session.get(RequestRow, request.digest) is None:
-            body = canonical(request.to_json()).decode()
+            body = encode_canonical(request.to_json()).decode()
             self._add(RequestRow(digest=request.digest, body=body))
         row = RegistrationRow(request_digest=request.digest, registered=at)
         self._add(row)
-        self._add(subjects_of(request, row.id, self._project))
-        self.append(registration_of(request, at))
+        self._add(list_registration_subjects(request, row.id, self._project))
+        self.append(build_registration_event(request, at))
         return before
 
     def save(self, record: AuditRecord, bundle: bytes) -> None:
@@ -141,17 +351,19 @@ class UnitOfWork:
                 f"the store has a record {record.id} already, and records are never replaced",
                 cure="Give the new record an id of its own.",
             )
-        row = record_row(record, bundle)
+        row = build_record_row(record, bundle)
         self._add(row)
-        self._add(*target_rows(record, row.digest))
-        keep_lineage(self._session.connection(), row.digest, provenance_of(record, digest(bundle)))
-        self.append(record_kept(record, bundle))
+        self._add(*build_target_rows(record, row.digest))
+        keep_lineage(
+            self._session.connection(), row.digest, build_provenance(record, compute_digest(bundle))
+        )
+        self.append(build_record_event(record, bundle))
 
     def challenge(self, challenge: Challenge, bundle: bytes) -> None:
         """Keep a signed challenge and its lineage for good."""
-        signed = digest(bundle)
+        signed = compute_digest(bundle)
         keep_lineage(self._session.connection(), signed, challenge.provenance(signed))
-        self.append(challenge_kept(challenge, bundle), bundle)
+        self.append(build_challenge_event(challenge, bundle), bundle)
 
     def challenges(self) -> tuple[tuple[str, bytes], ...]:
         """Return every signed challenge after the digest of its record, the oldest first."""
@@ -209,54 +421,56 @@ class UnitOfWork:
         )
         return tuple(self._session.scalars(asked))
 
-    def contradictions(self, request: AuditRequest) -> tuple[Binding, ...]:
+    def contradictions(self, request: AuditRequest) -> tuple[ModelBinding, ...]:
         """Return what the project registered before and binds the model's name, version or bytes
         otherwise.
         """
-        return contradictions(self._session, request, self._project)
+        return find_contradictions(self._session, request, self._project)
 
     def policies_used(self, name: str) -> tuple[tuple[PolicyRef, str], ...]:
         """Return the editions of a policy that the project registered, and when first."""
-        return policies_used(self._session, name, self._project)
+        return list_policy_editions(self._session, name, self._project)
 
     def names_blob(self, digest: str) -> bool:
         """Whether a record names a blob among its evidence, or a request among its inputs."""
-        if entities_like(self._session, digest):
+        if find_entities(self._session, digest):
             return True
         bare = digest.removeprefix("sha256:")
         asked = select(RequestRow.digest).where(RequestRow.body.contains(bare, autoescape=True))
         return self._session.scalar(asked.limit(1)) is not None
 
-    def ancestors(self, *of: str) -> tuple[Edge, ...]:
+    def ancestors(self, *of: str) -> tuple[LineageEdge, ...]:
         """Return, in order, every edge on a way from the nodes ``of`` to what they came from."""
-        return ancestors_of(self._session, *of)
+        return find_ancestors(self._session, *of)
 
-    def descendants(self, *of: str) -> tuple[Edge, ...]:
+    def descendants(self, *of: str) -> tuple[LineageEdge, ...]:
         """Return, in order, every edge on a way to the nodes ``of`` from what came of them."""
-        return descendants_of(self._session, *of)
+        return find_descendants(self._session, *of)
 
-    def invalidations(self, of: Sequence[str]) -> tuple[Edge, ...]:
+    def invalidations(self, of: Sequence[str]) -> tuple[LineageEdge, ...]:
         """Return, in order, the edges by which any of the nodes ``of`` was invalidated."""
-        return invalidations_of(self._session, of)
+        return find_invalidations(self._session, of)
 
-    def entities_like(self, start: str) -> tuple[Entity, ...]:
+    def entities_like(self, start: str) -> tuple[LineageEntity, ...]:
         """Return, in order, the entities whose digest begins with the text ``start``."""
-        return entities_like(self._session, start)
+        return find_entities(self._session, start)
 
-    def described(self, names: Sequence[str]) -> tuple[tuple[Entity, ...], tuple[Activity, ...]]:
+    def described(
+        self, names: Sequence[str]
+    ) -> tuple[tuple[LineageEntity, ...], tuple[LineageActivity, ...]]:
         """Return the entities and activities of some nodes, as far as any are known."""
-        return described(self._session, names)
+        return read_nodes(self._session, names)
 
     def _row(self, record_id: str) -> RecordRow | None:
         return self._session.scalar(select(RecordRow).where(RecordRow.id == record_id))
 
-    def _add(self, *rows: Base) -> None:
+    def _add(self, *rows: TableBase) -> None:
         self._session.add_all(rows)
         self._session.flush()
 
 
 def _stored(row: RecordRow) -> StoredRecord:
-    if digest(row.body) != row.digest:
+    if compute_digest(row.body) != row.digest:
         raise StoreError(
             f"record {row.id} is damaged: its bytes do not have the digest {row.digest}",
             cure="Restore the database from a copy.",

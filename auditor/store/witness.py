@@ -1,20 +1,25 @@
-"""Let a witness cosign the ledger's checkpoint, and keep what it signed."""
+"""Let a witness cosign the ledger's checkpoint, and keep what it signed.
+
+Speaks to a witness over HTTP (C2SP tlog-witness).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auditor.errors import LedgerError
-from auditor.ledgers.checkpoints import Checkpoint
-from auditor.ledgers.cosigning import (
-    Submission,
-    cosigned_at,
+from auditor._http import HttpResponse, NoResponseError, is_http_url, post_bytes
+from auditor.errors import LedgerError, UsageError, WitnessLostError
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.notes import (
+    LogCheckpoint,
+    NoteKey,
+    NoteSignature,
+    SignedNote,
+    WitnessRequest,
+    find_cosignature_time,
     read_cosignatures,
-    read_size,
-    witness_key,
+    read_witness_size,
+    to_witness_key,
 )
-from auditor.ledgers.notes import Note, NoteKey, Signature
-from auditor.posting import Answer
-from auditor.store.store import Store
 
 OK, CONFLICT = 200, 409
 REFUSALS = {
@@ -23,11 +28,11 @@ REFUSALS = {
     404: "it does not know this ledger",
     422: "it saw another ledger under this key: the checkpoint does not continue what it cosigned",
 }
-Submit = Callable[[bytes], Answer]
+Submit = Callable[[bytes], HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
-class Cosigned:
+class CheckpointCosignature:
     """A witness cosigned a checkpoint of ``size`` leaves at ``time`` (POSIX seconds)."""
 
     name: str
@@ -35,7 +40,9 @@ class Cosigned:
     time: int
 
 
-def witness(store: Store, key: NoteKey, submit: Submit, at: str) -> Cosigned:
+def cosign_checkpoint(
+    store: RecordStore, key: NoteKey, submit: Submit, at: str
+) -> CheckpointCosignature:
     """Ask the witness of ``key`` to cosign the last checkpoint; keep the cosignature.
 
     ``at`` is now (UTC, RFC 3339). Raises ``LedgerError`` where the witness refuses, or answers
@@ -43,26 +50,26 @@ def witness(store: Store, key: NoteKey, submit: Submit, at: str) -> Cosigned:
     """
     with store.ledger() as ledger:
         note = ledger.checkpoint()
-        head = Checkpoint.parse(Note.parse(note).text).head
+        head = LogCheckpoint.parse(SignedNote.parse(note).text).head
         tree = ledger.tree(head.size)
         old = ledger.cosigned_size(key.name)
-        answer = submit(Submission(old, tree.consistency(old), note).emit())
+        answer = submit(WitnessRequest(old, tree.consistency(old), note).emit())
         if answer.status == CONFLICT:
-            old = read_size(answer.body)
+            old = read_witness_size(answer.body)
             if old > head.size:
                 raise LedgerError(
                     f"the witness {key.name} cosigned {old} leaves of this ledger, which has "
                     f"{head.size}: leaves were lost",
                     cure="Restore the database from a copy; `auditor ledger verify` says more.",
                 )
-            answer = submit(Submission(old, tree.consistency(old), note).emit())
-    signature, time = _cosignature(answer, key, Note.parse(note))
+            answer = submit(WitnessRequest(old, tree.consistency(old), note).emit())
+    signature, time = _cosignature(answer, key, SignedNote.parse(note))
     with store.unit_of_work() as work:
         work.cosigned(head.size, str(signature), at)
-    return Cosigned(key.name, head.size, time)
+    return CheckpointCosignature(key.name, head.size, time)
 
 
-def _cosignature(answer: Answer, key: NoteKey, note: Note) -> tuple[Signature, int]:
+def _cosignature(answer: HttpResponse, key: NoteKey, note: SignedNote) -> tuple[NoteSignature, int]:
     if answer.status != OK:
         reason = REFUSALS.get(answer.status, "no reason that auditor knows")
         raise LedgerError(
@@ -71,9 +78,30 @@ def _cosignature(answer: Answer, key: NoteKey, note: Note) -> tuple[Signature, i
             "`auditor ledger verify` finds.",
         )
     for item in read_cosignatures(answer.body):
-        if (item.name, item.key_id) == (key.name, witness_key(key).key_id):
-            return item, cosigned_at(note.text, item, key)
+        if (item.name, item.key_id) == (key.name, to_witness_key(key).key_id):
+            return item, find_cosignature_time(note.text, item, key)
     raise LedgerError(
         f"the witness's answer carries no cosignature by {key.name}",
         cure="Give the key of the witness at this address.",
     )
+
+
+MOST_BYTES = 2**16
+
+
+def submit_checkpoint(url: str, body: bytes) -> HttpResponse:
+    """Post a checkpoint to the witness at the prefix ``url``.
+
+    Raises ``UsageError`` for what is no HTTP address, ``WitnessLostError`` where nobody answers.
+    """
+    if not is_http_url(url):
+        raise UsageError(
+            f"{url!r} is no address of a witness", cure="Write it as https://HOST/PREFIX."
+        )
+    try:
+        return post_bytes(f"{url.rstrip('/')}/add-checkpoint", body, "text/plain", MOST_BYTES)
+    except NoResponseError as error:
+        raise WitnessLostError(
+            f"the witness at {url} does not answer: {error}",
+            cure="See that the address is right and that the witness runs; then repeat.",
+        ) from None

@@ -6,25 +6,24 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.companions import Cascade
-from auditor.domain.models import Model, Timing
-from auditor.domain.placements import Placement, Source
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.models import Model, ModelCascade, ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Array, Classification, Floats, Task
+from auditor.domain.tasks import Array, ClassificationTask, Floats, Task
 
 STEADY, JOULES = "steady", "joules_a_batch"
 """Conditions that are not the larger the worse: whether times settled, and energy."""
 NO_SCORES = Gap(
-    reason=Reason.NEEDS_CLASSIFICATION,
+    reason=GapReason.NEEDS_CLASSIFICATION,
     detail="A cascade defers by the edge's largest probability, and the task has none.",
     cure="Audit the two targets one by one.",
 )
 
 
-def join_cascade(edge: Model, cloud: Model, below: float, task: Task) -> Cascade | Gap:
+def join_cascade(edge: Model, cloud: Model, below: float, task: Task) -> ModelCascade | Gap:
     """Make one model of two that are open, or say why that has no meaning."""
-    if not isinstance(task, Classification):
+    if not isinstance(task, ClassificationTask):
         return NO_SCORES
     return JoinedCascade(edge, cloud, below)
 
@@ -80,11 +79,11 @@ class CascadeModel:
         )  # fmt: skip
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> OperatorPlacement:
         """That of the half of which less runs where it was declared; unknown where one is."""
         edge, cloud = self._halves.edge.placement, self._halves.cloud.placement
         if not (edge.known and cloud.known):
-            return Placement(edge.declared, Source.UNKNOWN)
+            return OperatorPlacement(edge.declared, PlacementSource.UNKNOWN)
         return min((edge, cloud), key=lambda half: half.share)
 
     @property
@@ -105,7 +104,7 @@ class CascadeModel:
         """Return the scores: they are probabilities already."""
         return scores
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Time both halves on the same rows, and add the cloud's time to rows that are deferred.
 
         Each half is timed where it runs, so that the way between them is left out; of a batch, the

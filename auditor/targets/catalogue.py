@@ -1,24 +1,31 @@
-"""A small model, made from a seed, that is opened on a target to see what becomes of it there."""
+"""A small model, made from a seed, that is opened on a target to see what becomes of it there.
+
+What this machine can offer as a target, and what a team declared.
+"""
 
 import hashlib
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from auditor._scratch import scratch_folder
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.evidence_levels import TargetEvidence, evidence_of
-from auditor.domain.placements import Placement
-from auditor.domain.providers import support_of
+from auditor.domain.evidence_levels import TargetEvidence, assess_evidence
+from auditor.domain.execution_providers import PROVIDERS, UNTESTED, describe_support
+from auditor.domain.json import Json, digest_json
+from auditor.domain.operator_placement import OperatorPlacement
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.tasks import Array, Classification
+from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import TargetError
-from auditor.scratch import scratch_folder
-from auditor.targets.fingerprints import place_of
-from auditor.targets.opening import open_model
+from auditor.targets.emulation import find_emulator_program, is_emulator_ready
+from auditor.targets.fingerprint import select_platform_facts
+from auditor.targets.probe import probe_target
+from auditor.targets.session import open_model
 
 SEED = 7
 ROWS, SIDE, CHANNELS, CLASSES = 256, 8, 8, 10
@@ -29,7 +36,7 @@ CUT = 10  # decimal places of figures that people read
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TargetTrial:
     """What became of the small model on a target, beside the reference.
 
     ``flips`` of ``rows`` were decided otherwise, ``difference`` is the largest of two scores.
@@ -38,7 +45,7 @@ class Trial:
     """
 
     spec: TargetSpec
-    placement: Placement
+    placement: OperatorPlacement
     fingerprint: Fingerprint
     rows: int
     flips: int
@@ -48,12 +55,12 @@ class Trial:
     @property
     def identity(self) -> str:
         """Digest of what must match for this to be the same place, whatever model is open."""
-        return digest_json(place_of(self.fingerprint.identity_facts))
+        return digest_json(select_platform_facts(self.fingerprint.identity_facts))
 
     @property
     def evidence(self) -> TargetEvidence:
         """How far figures that are measured here speak of the declared target."""
-        return evidence_of(self.spec, self.fingerprint)
+        return assess_evidence(self.spec, self.fingerprint)
 
     @property
     def falls_back(self) -> bool | None:
@@ -65,7 +72,7 @@ class Trial:
         return {
             "name": self.spec.name,
             "identity": self.identity,
-            "support": support_of(self.spec),
+            "support": describe_support(self.spec),
             "placement": self.placement.to_json(),
             "falls_back": self.falls_back,
             "share_on_target": self.placement.share if self.placement.known else None,
@@ -80,7 +87,7 @@ class Trial:
         }
 
 
-def try_target(spec: TargetSpec, reference: TargetSpec) -> Trial:
+def try_target(spec: TargetSpec, reference: TargetSpec) -> TargetTrial:
     """Open the small model on a target and on the reference, and compare.
 
     Raises ``TargetError`` for a target that opens no file, and what ``open_model`` raises.
@@ -91,17 +98,17 @@ def try_target(spec: TargetSpec, reference: TargetSpec) -> Trial:
             cure="Probe a target of runtime onnxruntime or openvino.",
         )
     classes = tuple(str(label) for label in range(CLASSES))
-    task = Classification(classes, classes[-1], classes[-1])
+    task = ClassificationTask(classes, classes[-1], classes[-1])
     rows = np.random.default_rng(SEED).normal(size=(ROWS, 1, SIDE, SIDE)).astype(np.float32)
     with scratch_folder() as name:
         artifact = _stage(name)
         with open_model(reference, name, artifact, task, rows) as model:
             expected = model.predict(rows)
 
-        def tried(asked: TargetSpec) -> Trial:
+        def tried(asked: TargetSpec) -> TargetTrial:
             with open_model(asked, name, artifact, task, rows) as model:
                 scores = model.predict(rows)
-                return Trial(
+                return TargetTrial(
                     spec,
                     model.placement,
                     model.fingerprint,
@@ -113,7 +120,7 @@ def try_target(spec: TargetSpec, reference: TargetSpec) -> Trial:
         return _with_fixed_rows(spec, tried)
 
 
-def _with_fixed_rows(spec: TargetSpec, tried: Callable[[TargetSpec], Trial]) -> Trial:
+def _with_fixed_rows(spec: TargetSpec, tried: Callable[[TargetSpec], TargetTrial]) -> TargetTrial:
     """Try a target, and once more with one row at a time where the open axis makes it fall back."""
     found = tried(spec)
     if not found.falls_back or spec.runtime != "onnxruntime" or BATCH in spec.free_dimensions:
@@ -123,13 +130,13 @@ def _with_fixed_rows(spec: TargetSpec, tried: Callable[[TargetSpec], Trial]) -> 
 
 
 def _stage(folder: Path) -> Artifact:
-    raw = small_model()
+    raw = build_small_model()
     (folder / "trial.onnx").write_bytes(raw)
     files = (FileDigest("trial.onnx", len(raw), hashlib.sha256(raw).hexdigest()),)
     return Artifact("auditor's trial", "1", files)
 
 
-def small_model() -> bytes:
+def build_small_model() -> bytes:
     """Return the small model: two convolutions and a product, logits of ten classes."""
     nodes = [
         helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], name="conv1", pads=PADS),
@@ -164,3 +171,97 @@ def _weights() -> dict[str, Array]:
         "w3": rng.normal(size=(CHANNELS * SIDE * SIDE, CLASSES)) / SIDE,
         "b3": rng.normal(size=CLASSES),
     }
+
+
+RUNTIMES = re.compile(r"((?:onnxruntime|openvino|nxrt_ep)[a-z0-9_]*)-(\d[^-]*)\.dist-info")
+PLAYED = ("Haswell", "Nehalem", "Cortex-A72")
+"""Processors that are worth an emulator, one a kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOffer:
+    """One thing that there is: ``kind`` says what, ``state`` how it stands, ``support`` how far it
+    can be relied on.
+    """
+
+    name: str
+    kind: str
+    state: str
+    support: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that `--format json` prints."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "state": self.state,
+            "support": self.support,
+        }
+
+
+def list_target_offers(
+    declared: Mapping[str, TargetSpec], base: Path, home: Path
+) -> tuple[TargetOffer, ...]:
+    """Return declared targets, providers, devices, emulators and worker environments.
+
+    The runtime of this environment is asked in a child; nothing is fetched. ``base`` is the
+    folder that may hold worker environments, ``home`` the one that holds emulators.
+    """
+    probed = probe_target(TargetSpec("this environment"))
+    available = [str(name) for name in probed["runtime"].get("providers", ())]
+    return (
+        *(
+            TargetOffer(spec.name, "target", _declared(spec), describe_support(spec))
+            for spec in declared.values()
+        ),
+        *_providers(available),
+        *_devices(probed["devices"]),
+        *_emulators(home),
+        *_workers(base),
+    )
+
+
+def _declared(spec: TargetSpec) -> str:
+    if spec.endpoint is not None:
+        return f"endpoint {spec.endpoint.url}"
+    if spec.cascade is not None:
+        return f"cascade of {spec.cascade.edge.name} and {spec.cascade.cloud.name}"
+    parts = [spec.runtime, spec.library or spec.provider, *([spec.device] if spec.device else [])]
+    return ", ".join([*parts, *([f"emulated {spec.emulated}"] if spec.emulated else [])])
+
+
+def _providers(available: list[str]) -> Iterator[TargetOffer]:
+    for name in dict.fromkeys([*available, *PROVIDERS]):
+        facts = PROVIDERS.get(name)
+        state = "here" if name in available or facts is None else f"needs {facts.package}"
+        yield TargetOffer(name, "provider", state, UNTESTED if facts is None else facts.support)
+
+
+def _devices(discovered: object) -> Iterator[TargetOffer]:
+    for device in discovered if isinstance(discovered, list) else ():
+        if isinstance(device, Mapping):
+            vendor = device.get("hardware_vendor") or "unknown vendor"
+            state = f"{vendor}, by {device.get('provider')}"
+            yield TargetOffer(str(device.get("kind")), "device", state)
+
+
+def _emulators(home: Path) -> Iterator[TargetOffer]:
+    for cpu in PLAYED:
+        if is_emulator_ready(cpu, home):
+            state = f"ready: {find_emulator_program(cpu, home)}"
+        else:
+            state = f"fetch it: auditor targets emulate {cpu}"
+        yield TargetOffer(cpu, "emulator", state, "tested: its numbers, never its times")
+
+
+def _workers(base: Path) -> Iterator[TargetOffer]:
+    named = os.environ.get("AUDITOR_WORKERS")
+    folders = [*sorted(base.glob(".venv-*")), *(sorted(Path(named).glob("*")) if named else [])]
+    for folder in folders:
+        found = sorted(
+            f"{match[1].replace('_', '-')} {match[2]}"
+            for place in folder.glob("lib/python3*/site-packages/*.dist-info")
+            if (match := RUNTIMES.fullmatch(place.name))
+        )
+        if found and (folder / "bin" / "python").exists():
+            yield TargetOffer(str(folder / "bin" / "python"), "worker", ", ".join(found))

@@ -11,19 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.certificates import Boxes, Certifier, Nearest
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.robustness_certificates import (
+    NearestMisclassification,
+    PerturbationBoxes,
+    RobustnessCertifier,
+)
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification, Floats
+from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import ModelCrashedError, TwinError
-from auditor.targets.frames import Anything, Frame
-from auditor.targets.isolation import bounds_of
-from auditor.targets.keeping import Keeper
-from auditor.targets.layouts import arrange_floats, restore
-from auditor.targets.models import OpenedModel
-from auditor.targets.processes import Child
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.interface import arrange_float_rows, restore_gradient
+from auditor.targets.isolation import build_sandbox_bounds
+from auditor.targets.model import OpenedModel
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.supervisor import ProcessSupervisor
 
 MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
@@ -37,7 +41,9 @@ PATIENCE = 0.25
 class OpenedCertifier:
     """A certifier in its own child process; implements ``domain.certificates.Certifier``."""
 
-    def __init__(self, keeper: Keeper, model: OpenedModel, columns: NDArray[np.int64]) -> None:
+    def __init__(
+        self, keeper: ProcessSupervisor, model: OpenedModel, columns: NDArray[np.int64]
+    ) -> None:
         self._keeper = keeper
         self._model = model
         self._columns = columns
@@ -47,7 +53,7 @@ class OpenedCertifier:
         """See ``domain.certificates.Certifier``; raises ``SubjectLostError`` as well."""
         return str(self._keeper.child and self._keeper.opened.header.get("kind"))
 
-    def margins(self, boxes: Boxes) -> Mapping[str, Floats]:
+    def margins(self, boxes: PerturbationBoxes) -> Mapping[str, Floats]:
         """Return lower bounds of leads; see ``domain.certificates.Certifier``.
 
         Raises ``TwinError`` where the graph is not what the target runs, ``SubjectLostError``
@@ -68,7 +74,7 @@ class OpenedCertifier:
             rows = max(1, min(2 * rows, int(PATIENCE * self._keeper.seconds / pace)))
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
-    def nearest(self, boxes: Boxes, *, steps: int) -> Nearest:
+    def nearest(self, boxes: PerturbationBoxes, *, steps: int) -> NearestMisclassification:
         """Return the nearest wrong points; see ``domain.certificates.Certifier``.
 
         Raises what ``margins`` raises.
@@ -82,19 +88,19 @@ class OpenedCertifier:
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("lower", "distance")
         )
-        return Nearest(lower, crafted, distance)
+        return NearestMisclassification(lower, crafted, distance)
 
-    def _nearest(self, boxes: Boxes, steps: int) -> Nearest:
+    def _nearest(self, boxes: PerturbationBoxes, steps: int) -> NearestMisclassification:
         reply = self._ask("certifier_nearest", boxes, {"steps": steps})
         shape = self._model.interface.input_shape
         distance = _numbers(reply.arrays.get("distance"), (1, None))
         crafted = _numbers(reply.arrays.get("crafted"), (*distance.shape, *shape))
         row = boxes.clean.shape[1:]
-        restored = restore(crafted.reshape(-1, *shape), self._model.interface, row)
+        restored = restore_gradient(crafted.reshape(-1, *shape), self._model.interface, row)
         lower = _numbers(reply.arrays.get("lower"), (1,))
-        return Nearest(lower, restored.reshape(*distance.shape, *row), distance)
+        return NearestMisclassification(lower, restored.reshape(*distance.shape, *row), distance)
 
-    def _compare(self, boxes: Boxes) -> None:
+    def _compare(self, boxes: PerturbationBoxes) -> None:
         """Refuse to prove anything of a graph that is not the function which the target runs."""
         theirs = self._model.probabilities(self._model.predict(boxes.clean))
         reply = self._ask("certifier_look", boxes)
@@ -107,15 +113,17 @@ class OpenedCertifier:
                 cure="Judge by what attacks find on the target.",
             )
 
-    def _ask(self, op: str, boxes: Boxes, more: Mapping[str, int] | None = None) -> Frame:
+    def _ask(
+        self, op: str, boxes: PerturbationBoxes, more: Mapping[str, int] | None = None
+    ) -> MessageFrame:
         # In float64, because steps and limits would blur; rows are cast as the model casts them.
         wide = replace(self._model.interface, input_dtype="float64")
         cast = self._model.interface if op != "certifier_nearest" else wide
         arrays: dict[str, Anything] = {"labels": self._columns[boxes.labels]}
         for name in ("clean", "lower", "upper"):
-            arrays[name] = arrange_floats(getattr(boxes, name), cast).astype(np.float64)
+            arrays[name] = arrange_float_rows(getattr(boxes, name), cast).astype(np.float64)
         for name in ("unit", "quantum", "origin"):
-            arrays[name] = arrange_floats(getattr(boxes, name)[None], wide)[0]
+            arrays[name] = arrange_float_rows(getattr(boxes, name)[None], wide)[0]
         return self._keeper.ask({"op": op, **(more or {})}, arrays)
 
 
@@ -126,15 +134,15 @@ def open_certifier(
     artifact: Artifact,
     model: Model,
     *,
-    isolation: Isolation | None = None,
-) -> Iterator[Certifier | Gap]:
+    isolation: IsolationLevel | None = None,
+) -> Iterator[RobustnessCertifier | Gap]:
     """Return what proves bounds of an artifact, and end its process afterwards.
 
     Nothing is started before it is asked. Yields a ``Gap`` where there is no classifier to read.
     """
-    if not isinstance(model, OpenedModel) or not isinstance(model.task, Classification):
+    if not isinstance(model, OpenedModel) or not isinstance(model.task, ClassificationTask):
         yield Gap(
-            reason=Reason.UNSUPPORTED,
+            reason=GapReason.UNSUPPORTED,
             detail="Bounds are proved of classifiers whose file is at hand.",
             cure="Judge by what attacks find on the target.",
         )
@@ -152,7 +160,7 @@ def open_certifier(
 def _may_round(spec: TargetSpec) -> Gap:
     runs = spec.provider if spec.runtime == EXACT_RUNTIME else f"the runtime {spec.runtime}"
     return Gap(
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail=f"Proofs allow for the rounding of single precision, and {runs} may compute in "
         "less.",
         cure=f"Prove bounds on a target of this machine with the provider {EXACT_PROVIDER}.",
@@ -161,10 +169,10 @@ def _may_round(spec: TargetSpec) -> Gap:
 
 def _keeper(
     spec: TargetSpec, folder: Path, artifact: Artifact, model: OpenedModel,
-    isolation: Isolation | None,
-) -> Keeper:  # fmt: skip
+    isolation: IsolationLevel | None,
+) -> ProcessSupervisor:  # fmt: skip
     memory = max(spec.memory_limit, MEMORY)
-    bounds = bounds_of(spec, folder, memory_limit=memory, isolation=isolation)
+    bounds = build_sandbox_bounds(spec, folder, memory_limit=memory, isolation=isolation)
     title = f"the process that proves bounds of {artifact.name!r}"
     asked = {
         "op": "certifier_open",
@@ -172,18 +180,20 @@ def _keeper(
         "interface": model.interface.to_json(),
         **_rule(model),
     }
-    return Keeper(partial(Child, "certification", bounds, title), asked, spec.time_limit)
+    return ProcessSupervisor(
+        partial(ChildProcess, "certification", bounds, title), asked, spec.time_limit
+    )
 
 
 def _rule(model: OpenedModel) -> dict[str, float]:
     task = model.task
-    if not isinstance(task, Classification) or not task.binary:
+    if not isinstance(task, ClassificationTask) or not task.binary:
         return {"positive": -1, "threshold": 0.5}
     column = int(model.columns[task.positive_index])
     return {"positive": column, "threshold": task.threshold}
 
 
-def _part(boxes: Boxes, part: slice) -> Boxes:
+def _part(boxes: PerturbationBoxes, part: slice) -> PerturbationBoxes:
     return replace(
         boxes,
         clean=boxes.clean[part],
@@ -193,7 +203,7 @@ def _part(boxes: Boxes, part: slice) -> Boxes:
     )
 
 
-def _n(boxes: Boxes) -> int:
+def _n(boxes: PerturbationBoxes) -> int:
     return len(boxes.labels)
 
 

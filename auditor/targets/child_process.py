@@ -1,37 +1,84 @@
-"""A child process that holds the artifact: asking it, ending it, and saying how it died."""
+"""A child process that holds the artifact: asking it, ending it, and saying how it died.
+
+Waiting for a process with a call about every second, so that nobody waits unasked.
+"""
 
 import contextlib
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
-from auditor.domain.isolation import Isolation
+from auditor._resources import find_user_home
+from auditor.domain.isolation import IsolationLevel
 from auditor.errors import (
     ArtifactError,
     AuditorError,
     MissingExtraError,
     ModelCrashedError,
     ModelFailedError,
-    ModelHungError,
-    ModelOutgrewMemoryError,
+    ModelOutOfMemoryError,
+    ModelTimeoutError,
     RecipeError,
     RuntimeMissingError,
     SubjectLostError,
     TargetError,
     TwinError,
 )
-from auditor.shipped import user_home
-from auditor.targets.emulating import ready_emulator
-from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
-from auditor.targets.isolation import Bounds, child_environment, command, is_foreign
-from auditor.targets.messages import cause_of_death, last_words, plain
-from auditor.targets.pulses import Beat, Pulse, unmoved
+from auditor.targets.emulation import prepare_emulator
+from auditor.targets.isolation import (
+    SandboxBounds,
+    build_child_command,
+    build_child_environment,
+    is_foreign_program,
+)
+from auditor.targets.protocol import (
+    PROTOCOL,
+    Anything,
+    FrameError,
+    MessageFrame,
+    encode_frame,
+    explain_exit,
+    quote_last_output,
+    receive_frame,
+    to_plain_text,
+)
+
+SECONDS = 1.0
+Pulse: TypeAlias = Callable[[], None]
+"""Called about every second while an answer is waited for; may raise, to wait no longer."""
+
+
+def ignore_pulse() -> None:
+    """Wait on."""
+
+
+class Heartbeat:
+    """Calls a pulse every so often, over all the waits for one answer."""
+
+    def __init__(self, pulse: Pulse = ignore_pulse) -> None:
+        self._pulse = pulse
+        self._next = time.monotonic() + SECONDS
+
+    def wait(self, poll: select.poll, end: float) -> list[tuple[int, int]]:
+        """Return what is ready. Raises ``TimeoutError`` at ``end``, and whatever the pulse does."""
+        ready: list[tuple[int, int]] = []
+        while not ready:
+            now = time.monotonic()
+            if now >= self._next:
+                self._next = now + SECONDS
+                self._pulse()
+            if now >= end:
+                raise TimeoutError
+            ready = poll.poll(math.ceil((min(end, self._next) - now) * 1000))
+        return ready
+
 
 START_SECONDS = 60.0
 """For starting an interpreter and its libraries, whatever the model's own time limit."""
@@ -46,42 +93,42 @@ TAIL = 4096
 REFUSALS: Mapping[str, type[AuditorError]] = {
     "artifact": ArtifactError,
     "model": ModelFailedError,
-    "memory": ModelOutgrewMemoryError,
+    "memory": ModelOutOfMemoryError,
     "target": TargetError,
     "twin": TwinError,
     "extra": MissingExtraError,
     "runtime": RuntimeMissingError,
     "recipe": RecipeError,
 }
-STRONGER: Mapping[Isolation, str] = {
-    Isolation.BUBBLEWRAP: "Install bubblewrap, and let this user create user namespaces",
-    Isolation.LANDLOCK: "Use Linux 6.2 or newer with Landlock and seccomp, on x86-64 or 64-bit Arm",
-    Isolation.NAMESPACES: "Let this user create user namespaces",
-    Isolation.LIMITS: "Nothing is weaker",
+STRONGER: Mapping[IsolationLevel, str] = {
+    IsolationLevel.BUBBLEWRAP: "Install bubblewrap, and let this user create user namespaces",
+    IsolationLevel.LANDLOCK: "Use Linux 6.2 or newer with Landlock and seccomp, on x86-64 or 64-bit Arm",
+    IsolationLevel.NAMESPACES: "Let this user create user namespaces",
+    IsolationLevel.LIMITS: "Nothing is weaker",
 }
 """How a machine comes to give a level."""
 
 
-class _GoneError(Exception):
+class _PipeClosedError(Exception):
     """The other end of the pipe is closed."""
 
 
-class Child:
+class ChildProcess:
     """A running child process. Everything that it says is checked before it is used."""
 
-    def __init__(self, role: str, bounds: Bounds, title: str) -> None:
+    def __init__(self, role: str, bounds: SandboxBounds, title: str) -> None:
         self._title = title
         self._memory_limit = bounds.memory_limit
         self._tail = b""
-        self._beat = Beat()
+        self._beat = Heartbeat()
         held = bounds.on_auditor() if role in ON_FILE else _equipped(bounds)
         self._patience = 1.0 if held.emulator is None else EMULATED_PATIENCE
         self._process = subprocess.Popen(  # noqa: S603 -- our own command
-            command(role, held),
+            build_child_command(role, held),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=child_environment(held),
+            env=build_child_environment(held),
             cwd="/",
             start_new_session=True,
             bufsize=0,
@@ -99,15 +146,15 @@ class Child:
 
     def ask(
         self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None,
-        *, seconds: float, pulse: Pulse = unmoved,
-    ) -> Frame:  # fmt: skip
+        *, seconds: float, pulse: Pulse = ignore_pulse,
+    ) -> MessageFrame:  # fmt: skip
         """Send one request and return its answer; what ``pulse`` raises ends the process.
 
         Raises ``SubjectLostError`` where the process died, hung, ran out of memory or broke the
         protocol (it is then ended), else what ``REFUSALS`` makes of its refusal.
         """
-        self._beat = Beat(pulse)
-        reply = self._exchange(encode(Frame(header, arrays or {})), seconds)
+        self._beat = Heartbeat(pulse)
+        reply = self._exchange(encode_frame(MessageFrame(header, arrays or {})), seconds)
         if reply.header.get("ok") is not True:
             raise self._refusal(reply.header.get("error"))
         return reply
@@ -130,21 +177,23 @@ class Child:
         """End the process."""
         self.kill()
 
-    def _greet(self, held: Bounds) -> Isolation:
+    def _greet(self, held: SandboxBounds) -> IsolationLevel:
         """Take in the greeting; of a foreign program the level is what ours said before it."""
         confined = self._exchange([], START_SECONDS).header
-        if confined.get("isolation") in list(Isolation):
-            self._refuse_weaker(Isolation(confined["isolation"]), held.least)
-        hello = self._exchange([], START_SECONDS).header if is_foreign(held) else confined
+        if confined.get("isolation") in list(IsolationLevel):
+            self._refuse_weaker(IsolationLevel(confined["isolation"]), held.least)
+        hello = self._exchange([], START_SECONDS).header if is_foreign_program(held) else confined
         if "error" in hello:
             self.kill()
             raise self._refusal(hello["error"])
-        if hello.get("protocol") != PROTOCOL or confined.get("isolation") not in list(Isolation):
+        if hello.get("protocol") != PROTOCOL or confined.get("isolation") not in list(
+            IsolationLevel
+        ):
             self.kill()
-            raise self._broken(f"it greets with {plain(str(hello), 200)}")
-        return Isolation(confined["isolation"])
+            raise self._broken(f"it greets with {to_plain_text(str(hello), 200)}")
+        return IsolationLevel(confined["isolation"])
 
-    def _refuse_weaker(self, level: Isolation, least: Isolation) -> None:
+    def _refuse_weaker(self, level: IsolationLevel, least: IsolationLevel) -> None:
         if level.reaches(least):
             return
         self.kill()
@@ -155,21 +204,21 @@ class Child:
             f"to {level}.",
         )
 
-    def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> Frame:
+    def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> MessageFrame:
         seconds *= self._patience
         end = time.monotonic() + seconds
         try:
             for part in parts:
                 self._write(memoryview(part), end)
-            return receive(lambda view: self._fill(view, end), MOST_REPLY)
+            return receive_frame(lambda view: self._fill(view, end), MOST_REPLY)
         except TimeoutError:
             self.kill()
-            raise ModelHungError(
+            raise ModelTimeoutError(
                 f"{self._title} did not answer within {seconds:g} s, and was ended"
-                f"{last_words(self._tail)}",
+                f"{quote_last_output(self._tail)}",
                 cure="Raise the target's `time_limit`, or look for an endless loop in the model.",
             ) from None
-        except _GoneError:
+        except _PipeClosedError:
             raise self._post_mortem() from None
         except FrameError as error:
             self.kill()
@@ -185,7 +234,7 @@ class Child:
             except BlockingIOError:
                 self._wait(self._in, select.POLLOUT, end)
             except BrokenPipeError:
-                raise _GoneError from None
+                raise _PipeClosedError from None
 
     def _fill(self, view: memoryview, end: float) -> None:
         while view:
@@ -195,7 +244,7 @@ class Child:
                 self._wait(self._out, select.POLLIN, end)
                 continue
             if count == 0:
-                raise _GoneError
+                raise _PipeClosedError
             view = view[count:]
 
     def _wait(self, descriptor: int, event: int, end: float) -> None:
@@ -221,7 +270,7 @@ class Child:
         self._hear_out()
         code = self._process.poll()
         self.kill()
-        return cause_of_death(self._title, code, self._tail, self._memory_limit)
+        return explain_exit(self._title, code, self._tail, self._memory_limit)
 
     def _hear_out(self) -> None:
         """Take in what standard error holds, until there is no more of it for now."""
@@ -238,22 +287,25 @@ class Child:
 
     def _refusal(self, said: object) -> AuditorError:
         told = said if isinstance(said, dict) else {}
-        kind, problem = told.get("kind"), plain(str(told.get("problem") or "it gave no reason"))
+        kind, problem = (
+            told.get("kind"),
+            to_plain_text(str(told.get("problem") or "it gave no reason")),
+        )
         error = REFUSALS.get(str(kind), ModelCrashedError)
-        if error is ModelOutgrewMemoryError:
+        if error is ModelOutOfMemoryError:
             self.kill()
-            return cause_of_death(self._title, None, problem.encode(), self._memory_limit)
+            return explain_exit(self._title, None, problem.encode(), self._memory_limit)
         if error is RecipeError:  # code of the owner's, whose own words help most
             self._hear_out()
-            problem += last_words(self._tail)
-        return error(problem, cure=plain(str(told.get("cure") or "Look at the model.")))
+            problem += quote_last_output(self._tail)
+        return error(problem, cure=to_plain_text(str(told.get("cure") or "Look at the model.")))
 
 
-def _equipped(bounds: Bounds) -> Bounds:
+def _equipped(bounds: SandboxBounds) -> SandboxBounds:
     """Return the bounds with the emulator that they ask for, fetched where it is not here."""
     if bounds.emulated is None:
         return bounds
-    emulator = ready_emulator(bounds.emulated, user_home())
+    emulator = prepare_emulator(bounds.emulated, find_user_home())
     if emulator.foreign is not None and bounds.interpreter != sys.executable:
         raise TargetError(
             f"the target's interpreter {bounds.interpreter} is not one of a {bounds.emulated}",

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from auditor.documents import Document, Place, read_document
-from auditor.domain.canonical import Json
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.providers import is_plain_entry, is_plain_option
+from auditor._resources import find_user_home
+from auditor._yaml import Place, YamlDocument, read_yaml_document
+from auditor.domain.execution_providers import is_plain_entry, is_plain_option
+from auditor.domain.json import Json
 from auditor.domain.requests import AuditRequest
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.errors import InvalidInputError, TargetError
-from auditor.shipped import user_home
-from auditor.targets.declaring import written_out
-from auditor.targets.resolving import NAMED, resolve_target
+from auditor.targets.target_specs import NAMED, parse_target_spec, resolve_target
 
 NAME = "targets.yaml"
 MOST_BYTES = 2**20
@@ -40,7 +38,7 @@ def read_targets(folder: Path) -> Mapping[str, TargetSpec]:
 
 def parse_targets(raw: bytes, source: str) -> Mapping[str, TargetSpec]:
     """Read the bytes of a file of targets; ``source`` is its name in messages."""
-    document = read_document(raw, source, TargetError)
+    document = read_yaml_document(raw, source, TargetError)
     found = dict(NAMED)
     # Cascades last: their halves may stand below them.
     for name, settings in sorted(_entries(document), key=lambda entry: _is_cascade(entry[1])):
@@ -52,7 +50,7 @@ def parse_targets(raw: bytes, source: str) -> Mapping[str, TargetSpec]:
                 cure="Write `targets: {npu: {provider: QNNExecutionProvider}}`.",
             )
         try:
-            found[name] = written_out(
+            found[name] = parse_target_spec(
                 {"name": name, **settings}, lambda inner: resolve_target(inner, found)
             )
         except InvalidInputError as mistake:
@@ -83,10 +81,12 @@ class OperatorTargets:
         if self.allows_code:
             return spec
         own = [
-            code_settings(place).items() for item in self.declared.values() for place in item.places
+            list_code_settings(place).items()
+            for item in self.declared.values()
+            for place in item.places
         ]
         for place in spec.places:
-            asked = code_settings(place)
+            asked = list_code_settings(place)
             if asked and not any(asked.items() <= known for known in own):
                 setting, said = next(iter(asked.items()))
                 raise TargetError(
@@ -143,7 +143,7 @@ class OperatorTargets:
         return " or ".join(str(path) for path in self.files) or NAME
 
 
-def operator_targets(
+def load_operator_targets(
     material: Path | None, *, allow_code: bool = False, home: Path | None = None
 ) -> OperatorTargets:
     """Return what the operator declares: in ``AUDITOR_HOME``, and in the working folder.
@@ -154,7 +154,7 @@ def operator_targets(
     ``TargetError`` for a file that cannot be read, and for code named by a relative path under
     ``AUDITOR_HOME``: it would mean another file in each folder.
     """
-    home, here = (home or user_home()) / NAME, Path.cwd() / NAME
+    home, here = (home or find_user_home()) / NAME, Path.cwd() / NAME
     found, near = dict(NAMED), read_targets(here.parent)
     if _is_own(home):
         found |= read_targets(home.parent)
@@ -166,7 +166,7 @@ def operator_targets(
     return OperatorTargets(found, allow_code, (home,) if shares else (home, here), near)
 
 
-def require_leave(request: AuditRequest, operator: OperatorTargets) -> None:
+def require_operator_permission(request: AuditRequest, operator: OperatorTargets) -> None:
     """Refuse to open the targets of a record's request, and its reference, without leave.
 
     Raises ``TargetError``.
@@ -177,7 +177,7 @@ def require_leave(request: AuditRequest, operator: OperatorTargets) -> None:
         operator.permit_endpoints(spec)
 
 
-def code_settings(place: TargetSpec) -> dict[str, str]:
+def list_code_settings(place: TargetSpec) -> dict[str, str]:
     """Return the settings of a target that name code to run or to load, or may do so."""
     options = {
         f"provider_options.{name}": said
@@ -221,7 +221,7 @@ def _repository(path: Path) -> Path | None:
 
 def _refuse_relative(spec: TargetSpec, source: Path) -> None:
     for place in spec.places:
-        for setting, said in code_settings(place).items():
+        for setting, said in list_code_settings(place).items():
             named = setting == "interpreter" or bool(re.search(r"[/\\]|\.(so|dll|dylib)\b", said))
             if named and not Path(said).expanduser().is_absolute():
                 raise TargetError(
@@ -239,7 +239,7 @@ def _is_cascade(settings: Json) -> bool:
     return isinstance(settings, Mapping) and "cascade" in settings
 
 
-def _entries(document: Document) -> Iterator[tuple[str, Json]]:
+def _entries(document: YamlDocument) -> Iterator[tuple[str, Json]]:
     content = document.content
     strangers = sorted(set(content) - {"apiVersion", "kind", "targets"})
     kinds = (content.get("apiVersion"), content.get("kind"))

@@ -12,7 +12,7 @@ Decide = Callable[[Array], NDArray[np.int64]]
 """Asks the model for the class of each row."""
 
 
-def near_border(
+def find_boundary_points(
     decide: Decide, rows: Array, decisions: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> tuple[Array, NDArray[np.int64]]:
     """Return up to ``count`` points beside a border, and the class on its other side.

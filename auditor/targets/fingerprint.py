@@ -1,15 +1,18 @@
-"""What a target turned out to be: the facts that must match, and those that may differ."""
+"""What a target turned out to be: the facts that must match, and those that may differ.
+
+Where operators run, from what a child said when it opened the artifact.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.canonical import Json, JsonObject
-from auditor.domain.providers import facts_of, support_of
-from auditor.domain.targets import Fingerprint, Interface, TargetSpec
+from auditor.domain.execution_providers import describe_support, find_provider
+from auditor.domain.json import Json, JsonObject
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.targets import Fingerprint, ModelInterface, TargetSpec
 from auditor.errors import ModelCrashedError
-from auditor.targets.frames import Frame
-from auditor.targets.messages import plain
+from auditor.targets.protocol import MessageFrame, to_plain_text
 
 OF_THE_MODEL = frozenset({"placement", "opsets", "precision", "free_dimensions"})
 """Identity facts that depend on what is open."""
@@ -21,7 +24,7 @@ DEEPEST = 6
 
 
 def make_fingerprint(
-    spec: TargetSpec, opened: Frame, interface: Interface, level: str
+    spec: TargetSpec, opened: MessageFrame, interface: ModelInterface, level: str
 ) -> Fingerprint:
     """Put together what the child said of its machine, runtime and session.
 
@@ -30,46 +33,46 @@ def make_fingerprint(
     """
     _require_emulation(spec, opened.header.get("machine"))
     identity: dict[str, Json] = {
-        "machine": bounded(opened.header.get("machine")),
-        "runtime": bounded(opened.header.get("runtime")),
+        "machine": sanitise_facts(opened.header.get("machine")),
+        "runtime": sanitise_facts(opened.header.get("runtime")),
         **({} if spec.endpoint is not None else _session(spec, opened)),
     }
-    seen = bounded(opened.header.get("conditions"))
+    seen = sanitise_facts(opened.header.get("conditions"))
     conditions: dict[str, Json] = {
         **(seen if isinstance(seen, Mapping) else {}),
         "isolation": level,
-        "cgroup": cgroup_limits(),
+        "cgroup": read_cgroup_limits(),
         "memory_limit": spec.memory_limit,
         "time_limit": spec.time_limit,
-        "support": support_of(spec),
+        "support": describe_support(spec),
     }
     return Fingerprint(
         identity, conditions, emulated=spec.emulated is not None, interface=interface
     )
 
 
-def place_of(identity: JsonObject) -> JsonObject:
+def select_platform_facts(identity: JsonObject) -> JsonObject:
     """Return the identity facts that speak of the place alone, whatever model is open on it."""
     return {name: fact for name, fact in identity.items() if name not in OF_THE_MODEL}
 
 
-def _session(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
+def _session(spec: TargetSpec, opened: MessageFrame) -> dict[str, Json]:
     """Return what is known of a session of ours; of an endpoint's nobody here knows anything."""
     return {
         "provider": spec.provider,
-        "session_providers": bounded(opened.header.get("providers")),
-        "placement": bounded(opened.header.get("placement")),
-        "opsets": bounded(opened.header.get("opsets")),
+        "session_providers": sanitise_facts(opened.header.get("providers")),
+        "placement": sanitise_facts(opened.header.get("placement")),
+        "opsets": sanitise_facts(opened.header.get("opsets")),
         "threads": spec.threads,
         "graph_optimization": spec.graph_optimization,
         **_where_set(spec, opened),
     }
 
 
-def _where_set(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
+def _where_set(spec: TargetSpec, opened: MessageFrame) -> dict[str, Json]:
     """Return the rarer facts: settings passed on, the provider's devices, the precision in use."""
     provider = opened.header.get("placed_on") or spec.provider
-    said = bounded(opened.header.get("devices"))
+    said = sanitise_facts(opened.header.get("devices"))
     listed = (
         [device for device in said if isinstance(device, dict)] if isinstance(said, list) else []
     )
@@ -79,18 +82,18 @@ def _where_set(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
         "devices": devices if spec.library or spec.device or not _in_process(spec) else None,
         # Where it lies is no part of what it is: its digest tells that.
         "library": spec.library and Path(spec.library).name,
-        "plugin": bounded(opened.header.get("plugin")),
+        "plugin": sanitise_facts(opened.header.get("plugin")),
         "provider_options": dict(spec.provider_options),
         "session": dict(spec.session),
         "free_dimensions": dict(spec.free_dimensions),
-        "precision": bounded(opened.header.get("precision")),
+        "precision": sanitise_facts(opened.header.get("precision")),
     }
     return {name: fact for name, fact in found.items() if fact}
 
 
 def _in_process(spec: TargetSpec) -> bool:
     """Whether the provider is the processor itself, which the machine's facts tell already."""
-    known = facts_of(spec)
+    known = find_provider(spec)
     return known is not None and known.runs_in_process
 
 
@@ -99,29 +102,31 @@ def _require_emulation(spec: TargetSpec, machine: object) -> None:
     played = cpu.get("emulated") if isinstance(cpu, Mapping) else None
     if played != spec.emulated:
         raise ModelCrashedError(
-            f"the target {spec.name!r} is declared with emulated: {plain(str(spec.emulated))}, "
-            f"but runs with {plain(str(played))}",
+            f"the target {spec.name!r} is declared with emulated: {to_plain_text(str(spec.emulated))}, "
+            f"but runs with {to_plain_text(str(played))}",
             cure="Update the auditor on that target.",
         )
 
 
-def bounded(said: Any, depth: int = DEEPEST) -> Any:  # noqa: ANN401 -- whatever JSON a child sent
+def sanitise_facts(said: Any, depth: int = DEEPEST) -> Any:  # noqa: ANN401 -- whatever JSON a child sent
     """Return what a child said, with long texts and lists cut and control characters removed."""
     if isinstance(said, str):
-        return plain(said, MOST_TEXT)
+        return to_plain_text(said, MOST_TEXT)
     if said is None or isinstance(said, bool | float):
         return said
     if isinstance(said, int):
         return said if abs(said) < 2**53 else str(said)[:MOST_TEXT]
     if depth == 0 or not isinstance(said, list | dict):
-        return plain(str(said), MOST_TEXT)
+        return to_plain_text(str(said), MOST_TEXT)
     if isinstance(said, list):
-        return [bounded(item, depth - 1) for item in said[:MOST_ITEMS]]
+        return [sanitise_facts(item, depth - 1) for item in said[:MOST_ITEMS]]
     pairs = list(said.items())[:MOST_ITEMS]
-    return {plain(str(key), MOST_TEXT): bounded(item, depth - 1) for key, item in pairs}
+    return {
+        to_plain_text(str(key), MOST_TEXT): sanitise_facts(item, depth - 1) for key, item in pairs
+    }
 
 
-def cgroup_limits() -> dict[str, Json]:
+def read_cgroup_limits() -> dict[str, Json]:
     """Return the limits of the control group that this process lives in, where it has any."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -133,4 +138,31 @@ def cgroup_limits() -> dict[str, Json]:
         place = CGROUP / own / name
         if place.is_file():
             found[name] = place.read_text(encoding="utf-8").strip()
+    return found
+
+
+def read_placement(spec: TargetSpec, opened: MessageFrame) -> OperatorPlacement:
+    """Read the placement; unknown where the other end cannot say, or says what is none."""
+    said = sanitise_facts(opened.header.get("placement"))
+    declared = str(opened.header.get("placed_on") or spec.provider)
+    source = PlacementSource.ASSIGNMENT
+    if opened.header.get("placement_source") == PlacementSource.VENDOR.value:
+        source = PlacementSource.VENDOR
+    nodes = _counts(said)
+    if not nodes:
+        return OperatorPlacement(declared, PlacementSource.UNKNOWN)
+    return OperatorPlacement(declared, source, nodes)
+
+
+def _counts(said: object) -> dict[str, dict[str, int]]:
+    if not isinstance(said, Mapping):
+        return {}
+    found: dict[str, dict[str, int]] = {}
+    for provider, counts in said.items():
+        if not isinstance(counts, Mapping):
+            return {}
+        for operator, count in counts.items():
+            if type(count) is not int or count < 0:
+                return {}
+            found.setdefault(str(provider), {})[str(operator)] = count
     return found

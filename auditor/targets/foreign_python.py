@@ -11,7 +11,7 @@ REQUIRED = ("numpy", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignPython:
     """A Python with its C library below ``root``, and the packages of this environment for it."""
 
     root: Path
@@ -19,7 +19,7 @@ class Foreign:
     packages: Path
 
 
-def requirements() -> tuple[str, ...]:
+def list_requirements() -> tuple[str, ...]:
     """Return the packages to have there, of the versions that this environment has."""
     found = []
     for name in REQUIRED:
@@ -30,21 +30,23 @@ def requirements() -> tuple[str, ...]:
     return tuple(found)
 
 
-def packages_in(folder: Path) -> Path:
+def packages_folder(folder: Path) -> Path:
     """Return where the packages lie: another version of one of them is another folder."""
-    return folder / "-".join(["packages", *(item.replace("==", "-") for item in requirements())])
+    return folder / "-".join(
+        ["packages", *(item.replace("==", "-") for item in list_requirements())]
+    )
 
 
-def find_interpreter(root: Path) -> Path | None:
+def find_foreign_interpreter(root: Path) -> Path | None:
     """Return the Python below ``root``."""
     found = sorted((root / "usr/bin").glob("python3.*[0-9]"))
     return found[-1] if found else None
 
 
-def find_foreign(folder: Path) -> Foreign | None:
+def find_foreign_python(folder: Path) -> ForeignPython | None:
     """Return the Python kept in ``folder``, with packages that are those of this environment."""
-    root, packages = folder / ROOT, packages_in(folder)
-    interpreter = find_interpreter(root)
+    root, packages = folder / ROOT, packages_folder(folder)
+    interpreter = find_foreign_interpreter(root)
     if interpreter is None or not packages.is_dir() or platform.system() != "Linux":
         return None
-    return Foreign(root, interpreter, packages)
+    return ForeignPython(root, interpreter, packages)

@@ -1,27 +1,236 @@
 """The owner's generator: an ONNX file from latent points to rows, in a child process, with slopes
 where a differentiable twin of it can be built.
+
+Slopes through a generator: a differentiable twin of its file, examined against the file.
+
+Whether a generator makes rows such as the model takes: of their shape, and in their range.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Gap
-from auditor.domain.targets import Interface, TargetSpec
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.models import TwinSource
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.targets import ModelInterface, TargetSpec
 from auditor.domain.tasks import Array, Floats, InputSpace
-from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.connections import Connection
-from auditor.targets.generator_rows import refuse_other_range, refuse_other_shape
-from auditor.targets.generator_slopes import SlopedGenerator, opened_slopes
-from auditor.targets.interfaces import Slot, read_slots
-from auditor.targets.layouts import DTYPES
-from auditor.targets.opening import connect
-from auditor.targets.replies import output_of
+from auditor.errors import ArtifactError, ModelFailedError, SubjectLostError, TwinError
+from auditor.targets.interface import DTYPES, TensorSlot, read_tensor_slots
+from auditor.targets.protocol import ModelConnection
+from auditor.targets.replies import read_output
+from auditor.targets.session import connect_model
+from auditor.targets.supervisor import ProcessSupervisor
+from auditor.targets.twin import (
+    LEAST_CORRELATION,
+    MOST_DIFFERENCE,
+    find_missing_library,
+    require_finite_answer,
+    resolve_twin_source,
+    supervise_twin,
+)
+
+POINTS, DIRECTIONS, STEP = 24, 8, 0.05
+ASK_ALONE = "Attacks that only ask the target use it all the same."
+
+
+class FileGenerator(Protocol):
+    """A generator whose file is open."""
+
+    digest: str
+
+    @property
+    def interface(self) -> ModelInterface:
+        """By which a twin takes latent points, and gives flat rows."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        ...
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows ``[n, d]``."""
+        ...
+
+
+class GeneratorWithTwin:
+    """A generator with its twin; implements ``domain.generators.DifferentiableGenerator``.
+
+    Rows are always made by the file itself; the twin gives slopes alone.
+    """
+
+    slopeless: Gap | None = None
+
+    def __init__(self, made: FileGenerator, keeper: ProcessSupervisor) -> None:
+        self._made = made
+        self._keeper = keeper
+
+    @property
+    def digest(self) -> str:
+        """The digest of its files."""
+        return self._made.digest
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        return self._made.size
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows ``[n, d]`` of latent points ``[n, size]``."""
+        return self._made.make(latents)
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes in rows ``[n, d]`` back to latent points ``[n, size]``, in one question.
+
+        Raises ``SubjectLostError`` or ``TwinError``.
+        """
+        points = latents.astype(self._made.interface.input_dtype)
+        reply = self._keeper.ask({"op": "twin_pull"}, {"x": points, "cotangent": slopes})
+        return require_finite_answer(reply.arrays.get("gradient"), latents.shape, "gradient")
+
+    def twin(self, latents: Floats) -> Floats:
+        """Return the rows ``[n, d]`` that the twin makes."""
+        points = latents.astype(self._made.interface.input_dtype)
+        reply = self._keeper.ask({"op": "twin_forward"}, {"x": points})
+        found = reply.arrays.get("logits")
+        shape = (len(latents),) if found is None else (len(latents), *found.shape[1:])
+        return require_finite_answer(found, shape, "rows")
+
+
+@contextmanager
+def open_generator_twin(
+    spec: TargetSpec,
+    folder: Path,
+    artifact: Artifact,
+    made: FileGenerator,
+    isolation: IsolationLevel | None,
+) -> Iterator[GeneratorWithTwin | Gap]:
+    """Yield the generator with slopes, or why it has none: no twin of it is its equal."""
+    source = resolve_twin_source(TwinSource())
+    gap = find_missing_library(source)
+    if gap is not None:
+        yield gap
+        return
+    keeper = supervise_twin(spec, folder, artifact, made.interface, source, isolation)
+    try:
+        sloped = GeneratorWithTwin(made, keeper)
+        yield _why_not(sloped) or sloped
+    finally:
+        keeper.close()
+
+
+def _why_not(sloped: GeneratorWithTwin) -> Gap | None:
+    try:
+        return _examined(sloped)
+    except (TwinError, SubjectLostError) as error:
+        detail = f"No slope comes back through the generator: {error.problem}"
+        return Gap(reason=GapReason.TWIN_UNSUPPORTED, detail=detail, cure=ASK_ALONE)
+
+
+def _examined(sloped: GeneratorWithTwin) -> Gap | None:
+    """Hold the twin's rows and slopes against the file's, on likely latent points."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(POINTS, sloped.size))
+    rows = sloped.make(points)
+    twin = sloped.twin(points)
+    unit = float(rows.std()) or 1.0
+    if twin.shape != rows.shape or float(np.abs(twin - rows).max()) > MOST_DIFFERENCE * unit:
+        return _astray("makes other rows than the file")
+    seen, foretold = [], []
+    for _ in range(DIRECTIONS):
+        way, towards = rng.normal(size=points.shape), rng.normal(size=rows.shape)
+        both = sloped.make(np.concatenate([points + STEP * way, points - STEP * way]))
+        seen.append(((both[:POINTS] - both[POINTS:]) * towards).sum(axis=1) / (2 * STEP))
+        foretold.append((sloped.pull(points, towards) * way).sum(axis=1))
+    ours, theirs = np.concatenate(foretold), np.concatenate(seen)
+    length = float(np.linalg.norm(ours) * np.linalg.norm(theirs))
+    correlation = float(ours @ theirs) / length if length > 0 else 0.0
+    if correlation < LEAST_CORRELATION:
+        return _astray(f"has slopes that correlate by {correlation:.2g} with how its rows move")
+    return None
+
+
+def _astray(why: str) -> Gap:
+    detail = f"No slope comes back through the generator: its differentiable twin {why}."
+    return Gap(reason=GapReason.TWIN_DIFFERS, detail=detail, cure=ASK_ALONE)
+
+
+MARGIN = 0.05
+"""Of a coordinate's range, how far a made value may lie beyond it: an attack cuts it off there."""
+MOST_OUTSIDE = 0.25
+LEAST_SPREAD = 0.02
+"""Of how rows of the data vary, how much made rows must: those of another unit, or a generator that
+makes always the same, vary less. Pixels of 0 to 1 among such of 0 to 255 vary by 0.004."""
+AS_THE_DATA = "Export it so that it makes rows as the data hold them, in the units of the model's "
+AS_THE_DATA += "input."
+
+
+def refuse_other_shape(made: tuple[int, ...], row: tuple[int, ...]) -> None:
+    """Refuse rows that are neither of the data's shape nor flat; axes of size 1 do not count.
+
+    Raises ``ArtifactError`` that names both shapes.
+    """
+    flat = (int(np.prod(row)),)
+    if _long(made) in {_long(row), flat}:
+        return
+    raise ArtifactError(
+        f"the generator makes rows of shape {list(made)}, and a row of the data has the shape "
+        f"{list(row)}",
+        cure=f"Export it to make rows of shape {list(row)}, or flat ones of {flat[0]} numbers.",
+    )
+
+
+def refuse_other_range(made: Floats, space: InputSpace | Gap, sample: Array) -> None:
+    """Refuse rows ``[n, ...]`` out of the input's range, or that hardly vary beside the data's.
+
+    Raises ``ArtifactError`` that names both ranges.
+    """
+    if not np.isfinite(made).all():
+        raise ArtifactError(
+            "the generator makes rows that hold NaN or infinities", cure=AS_THE_DATA
+        )
+    known = sample.astype(np.float64)
+    low, high = _range(space, known)
+    widest = float(np.nanmax(high) - np.nanmin(low))
+    room = MARGIN * np.where(high > low, high - low, widest)
+    outside = float(((made < low - room) | (made > high + room)).mean())
+    ends = f"from {made.min():g} to {made.max():g}"
+    if outside > MOST_OUTSIDE:
+        raise ArtifactError(
+            f"the generator makes values {ends}, of which {outside:.0%} lie out of the input's "
+            f"range from {np.nanmin(low):g} to {np.nanmax(high):g}",
+            cure=AS_THE_DATA,
+        )
+    spread, usual = made.std(axis=0), np.nanstd(known, axis=0)
+    varying = usual > 0
+    if varying.any() and float(np.median(spread[varying] / usual[varying])) < LEAST_SPREAD:
+        raise ArtifactError(
+            f"the generator makes values {ends} that hardly vary from row to row, where the data "
+            f"go from {np.nanmin(known):g} to {np.nanmax(known):g}",
+            cure=AS_THE_DATA,
+        )
+
+
+def _range(space: InputSpace | Gap, known: Floats) -> tuple[Floats, Floats]:
+    low, high = np.nanmin(known, axis=0), np.nanmax(known, axis=0)
+    if isinstance(space, Gap):
+        return low, high
+    declared = [np.broadcast_to(it, known.shape[1:]) for it in (space.low, space.high)]
+    return (
+        np.where(np.isfinite(declared[0]), declared[0], low),
+        np.where(np.isfinite(declared[1]), declared[1], high),
+    )
+
+
+def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1) or (1,)
+
 
 AXES = 2
 PROBES = 256
@@ -32,7 +241,7 @@ EXPORT = "Export it with one input of latent points [n, size], and one output of
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class GeneratorInterface:
     """The two ends of a generator's file: latent points of ``size`` in, rows out."""
 
     input: str
@@ -42,9 +251,9 @@ class Ends:
     output: str
 
     @property
-    def interface(self) -> Interface:
+    def interface(self) -> ModelInterface:
         """The interface by which a twin takes latent points, and gives flat rows for scores."""
-        return Interface(
+        return ModelInterface(
             input=self.input,
             input_shape=(self.size,),
             input_dtype=self.dtype,
@@ -61,7 +270,9 @@ class OpenedGenerator:
     but for slopes.
     """
 
-    def __init__(self, connection: Connection, digest: str, ends: Ends, width: int) -> None:
+    def __init__(
+        self, connection: ModelConnection, digest: str, ends: GeneratorInterface, width: int
+    ) -> None:
         self.digest = digest
         self.slopeless: Gap | None = None
         self._connection = connection
@@ -69,7 +280,7 @@ class OpenedGenerator:
         self._width = width
 
     @property
-    def interface(self) -> Interface:
+    def interface(self) -> ModelInterface:
         """By which a twin takes latent points, and gives flat rows."""
         return self._ends.interface
 
@@ -88,7 +299,7 @@ class OpenedGenerator:
         return np.concatenate(parts)
 
     def _made(self, latents: Floats) -> Floats:
-        made = asked(self._connection, self._ends, latents).reshape(len(latents), -1)
+        made = generate_rows(self._connection, self._ends, latents).reshape(len(latents), -1)
         if made.shape[1] != self._width or not np.isfinite(made).all():
             raise ModelFailedError(
                 f"the generator made rows of {made.shape[1]} numbers, some of them none"
@@ -106,8 +317,8 @@ def open_generator(  # noqa: PLR0913, PLR0917 -- what is opened, and what it is 
     artifact: Artifact,
     space: InputSpace | Gap,
     sample: Array,
-    isolation: Isolation | None = None,
-) -> Iterator[OpenedGenerator | SlopedGenerator]:
+    isolation: IsolationLevel | None = None,
+) -> Iterator[OpenedGenerator | GeneratorWithTwin]:
     """Open the generator staged in ``folder``, hold it against rows that the model takes, and close
     it at the end.
 
@@ -116,10 +327,10 @@ def open_generator(  # noqa: PLR0913, PLR0917 -- what is opened, and what it is 
     the input space; what the runtime raises for a file that it cannot run.
     """
     place = TargetSpec("generator", time_limit=spec.time_limit, memory_limit=spec.memory_limit)
-    connection = connect(place, folder, artifact, isolation)
+    connection = connect_model(place, folder, artifact, isolation)
     try:
         made = _met(connection, artifact, space, sample)
-        with opened_slopes(place, folder, artifact, made, isolation) as found:
+        with open_generator_twin(place, folder, artifact, made, isolation) as found:
             if isinstance(found, Gap):
                 made.slopeless = found
             yield made if isinstance(found, Gap) else found
@@ -127,11 +338,11 @@ def open_generator(  # noqa: PLR0913, PLR0917 -- what is opened, and what it is 
         connection.close()
 
 
-def asked(connection: Connection, ends: Ends, latents: Floats) -> Floats:
+def generate_rows(connection: ModelConnection, ends: GeneratorInterface, latents: Floats) -> Floats:
     """Return the rows ``[n, ...]`` that a file makes of latent points, as it shapes them."""
     header = {"op": "infer", "outputs": [ends.output], "fixed_batch": ends.fixed_batch}
     reply = connection.ask(header, {ends.input: latents.astype(ends.dtype)})
-    array, _ = output_of(reply, ends.output)
+    array, _ = read_output(reply, ends.output)
     if array.shape[:1] != latents.shape[:1] or array.dtype.kind not in "iuf":
         raise ArtifactError(
             f"the generator made {array.dtype} of shape {array.shape} of {len(latents)} points",
@@ -141,15 +352,15 @@ def asked(connection: Connection, ends: Ends, latents: Floats) -> Floats:
 
 
 def _met(
-    connection: Connection, artifact: Artifact, space: InputSpace | Gap, sample: Array
+    connection: ModelConnection, artifact: Artifact, space: InputSpace | Gap, sample: Array
 ) -> OpenedGenerator:
     header = connection.opened.header
-    ends = _ends(read_slots(header.get("inputs")), read_slots(header.get("outputs")))
+    ends = _ends(read_tensor_slots(header.get("inputs")), read_tensor_slots(header.get("outputs")))
     latents = np.random.default_rng(0).normal(size=(PROBES, ends.size))
-    rows = asked(connection, ends, latents)
+    rows = generate_rows(connection, ends, latents)
     refuse_other_shape(rows.shape[1:], sample.shape[1:])
     refuse_other_range(rows.reshape(PROBES, *sample.shape[1:]), space, sample)
-    if rows.tobytes() != asked(connection, ends, latents).tobytes():
+    if rows.tobytes() != generate_rows(connection, ends, latents).tobytes():
         raise ArtifactError(
             "the generator makes other rows of the same latent points when it is asked again",
             cure="Export it in evaluation mode, with all chance in its latent points.",
@@ -158,7 +369,7 @@ def _met(
     return OpenedGenerator(connection, artifact.digest, ends, width)
 
 
-def _ends(inputs: tuple[Slot, ...], outputs: tuple[Slot, ...]) -> Ends:
+def _ends(inputs: tuple[TensorSlot, ...], outputs: tuple[TensorSlot, ...]) -> GeneratorInterface:
     if len(inputs) != 1 or len(outputs) != 1:
         told = [", ".join(slot.name for slot in slots) or "none" for slots in (inputs, outputs)]
         raise ArtifactError(
@@ -174,4 +385,4 @@ def _ends(inputs: tuple[Slot, ...], outputs: tuple[Slot, ...]) -> Ends:
             "does not say how many coordinates a latent point has",
             cure="Export it with an input of floats [n, size], whose size is a number.",
         )
-    return Ends(entry.name, dtype, entry.shape[0], size, leaving.name)
+    return GeneratorInterface(entry.name, dtype, entry.shape[0], size, leaving.name)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from auditor.domain.models import Twin
 from auditor.domain.readings import Gap
-from auditor.domain.tasks import Array, Classification, FeatureKind, Floats, InputSpace, Task
-from auditor.targets.models import OpenedModel
+from auditor.domain.tasks import Array, ClassificationTask, FeatureKind, Floats, InputSpace, Task
+from auditor.targets.model import OpenedModel
 
 DIRECTIONS = 12
 FLOOR, NO_FLOOR = 1e-7, 1e-300
@@ -20,7 +20,7 @@ SLACK = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reach:
+class StepRange:
     """How far each coordinate of a row can be moved: its box, its range, its steps.
 
     ``width`` is 0 where it must not be moved. All have the shape of one row.
@@ -51,7 +51,7 @@ class Reach:
         return points.astype(rows.dtype)
 
 
-def reach_of(space: InputSpace | Gap, inputs: Array, *, whole: bool) -> Reach:
+def find_step_range(space: InputSpace | Gap, inputs: Array, *, whole: bool) -> StepRange:
     """Return how far rows can be moved: as the input space says, else as they themselves range.
 
     Immutable columns, and those whose codes are no quantities, have no width.
@@ -61,7 +61,7 @@ def reach_of(space: InputSpace | Gap, inputs: Array, *, whole: bool) -> Reach:
         known = inputs.astype(np.float64)
         low, high = np.fmin.reduce(known, axis=0), np.fmax.reduce(known, axis=0)
         width = np.nan_to_num(high - low)
-        return Reach(low, high, width, np.full(row, float(whole)))
+        return StepRange(low, high, width, np.full(row, float(whole)))
     low, high, quantum = (
         np.broadcast_to(item, row).astype(np.float64)
         for item in (space.low, space.high, space.quantum)
@@ -77,11 +77,11 @@ def reach_of(space: InputSpace | Gap, inputs: Array, *, whole: bool) -> Reach:
         quantum = np.maximum(quantum, np.array(steps))
     quantum = np.maximum(quantum, float(whole))
     width = np.where(movable, np.where(movable, high - low, 0.0), 0.0)
-    return Reach(low, high, width, quantum)
+    return StepRange(low, high, width, quantum)
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class SlopeLoss:
     """A loss of each row: the cross-entropy of class ``wanted``, or a regression's own value.
 
     ``spread`` is the unit of a regression's values.
@@ -93,23 +93,23 @@ class Aim:
     logits: bool
 
     @classmethod
-    def at(cls, task: Task, scores: Floats, *, logits: bool) -> "Aim":
+    def at(cls, task: Task, scores: Floats, *, logits: bool) -> "SlopeLoss":
         """Aim at each row's second class: towards the first one sure rows have no slope.
 
         ``scores`` are probabilities, or a regression's values.
         """
-        if not isinstance(task, Classification):
-            return cls(task, np.zeros(len(scores), dtype=np.int64), spread_of(scores), logits)
+        if not isinstance(task, ClassificationTask):
+            return cls(task, np.zeros(len(scores), dtype=np.int64), value_spread(scores), logits)
         second = np.argsort(-scores, axis=1, kind="stable")[:, 1].astype(np.int64)
         return cls(task, second, 1.0, logits)
 
-    def take(self, rows: NDArray[np.int64]) -> "Aim":
+    def take(self, rows: NDArray[np.int64]) -> "SlopeLoss":
         """Return the aim of some rows."""
-        return Aim(self.task, self.wanted[rows], self.spread, self.logits)
+        return SlopeLoss(self.task, self.wanted[rows], self.spread, self.logits)
 
     def loss(self, scores: Floats) -> Floats:
         """Return the loss of each row from probabilities, or from values."""
-        if not isinstance(self.task, Classification):
+        if not isinstance(self.task, ClassificationTask):
             return scores[:, 0] / self.spread
         chosen = scores[np.arange(len(scores)), self.wanted]
         lost: Floats = -np.log(np.maximum(chosen, NO_FLOOR if self.logits else FLOOR))
@@ -117,7 +117,7 @@ class Aim:
 
     def cotangent(self, logits: Floats) -> Floats:
         """Return the derivative of each row's loss in its logits, or in its value."""
-        if not isinstance(self.task, Classification):
+        if not isinstance(self.task, ClassificationTask):
             return np.full(logits.shape, 1.0 / self.spread)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         found: Floats = raised / raised.sum(axis=1, keepdims=True)
@@ -125,13 +125,13 @@ class Aim:
         return found
 
 
-def spread_of(values: Floats) -> float:
+def value_spread(values: Floats) -> float:
     """Return the standard deviation of a regression's values, 1 where they are all the same."""
     return float(values.std()) or 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slopes:
+class SlopeComparison:
     """How each row's loss moved on the target ``[repeats, rows, directions]``, and what the twin
     foretold ``[rows, directions]``.
     """
@@ -174,16 +174,18 @@ LEAST_RELIABLE = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sides:
+class TwinComparison:
     """A model and its twin, and how rows are moved between them."""
 
     model: OpenedModel
     twin: Twin
-    reach: Reach
+    reach: StepRange
     rng: np.random.Generator
 
 
-def slopes(sides: Sides, rows: Array, aim: Aim, share: float) -> Slopes:
+def measure_slopes(
+    sides: TwinComparison, rows: Array, aim: SlopeLoss, share: float
+) -> SlopeComparison:
     """Measure central differences along random directions of signs, and the twin's derivative.
 
     The twin is asked half way between the two points, where a central difference speaks of.
@@ -201,10 +203,10 @@ def slopes(sides: Sides, rows: Array, aim: Aim, share: float) -> Slopes:
             moved.append(aim.loss(scores[: len(rows)]) - aim.loss(scores[len(rows) :]))
         seen.append(np.array(moved))
         foretold.append(_derivative(sides.twin, ahead, behind, aim))
-    return Slopes(np.stack(seen, axis=-1), np.stack(foretold, axis=-1))
+    return SlopeComparison(np.stack(seen, axis=-1), np.stack(foretold, axis=-1))
 
 
-def _derivative(twin: Twin, ahead: Array, behind: Array, aim: Aim) -> Floats:
+def _derivative(twin: Twin, ahead: Array, behind: Array, aim: SlopeLoss) -> Floats:
     first, second = ahead.astype(np.float64), behind.astype(np.float64)
     gradient = twin.backward(aim.cotangent(twin.forward((first + second) / 2)))
     along = np.nan_to_num(gradient) * np.nan_to_num(first - second)

@@ -1,16 +1,21 @@
-"""How rows of a data file become the tensor that a model takes, and gradients come back."""
+"""How rows of a data file become the tensor that a model takes, and gradients come back.
+
+How rows go into a model, and both ends together: the interface.
+"""
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from auditor.domain.datasets import TEXT
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.errors import ModelFailedError
-from auditor.targets.frames import MOST_TEXT
+from auditor.errors import ModelFailedError, RowShapeError
+from auditor.targets.outputs import ScoreOutput
+from auditor.targets.protocol import MOST_TEXT
 
 Axes = tuple[int | None, ...]
 """Sizes of a declared shape; ``None`` where the model leaves one open."""
@@ -29,31 +34,33 @@ DTYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """A way to lay a row out: ``kind`` as in ``Interface.layout``, and the row's new shape."""
+class RowLayout:
+    """A way to lay a row out: ``kind`` as in ``ModelInterface.layout``, and the row's new shape."""
 
     kind: str
     shape: tuple[int, ...]
 
 
-def layouts(declared: Axes, row: tuple[int, ...]) -> tuple[Layout, ...]:
+def list_row_layouts(declared: Axes, row: tuple[int, ...]) -> tuple[RowLayout, ...]:
     """Return the layouts, likeliest first, in which ``row`` fits ``declared`` (no batch axis).
 
     A row is reshaped only where that cannot change the order of its numbers' meaning: axes of
     size 1 come and go, and a flat row may become a picture of one channel (or the reverse).
     """
-    found = [Layout("as_is", row)] if fits(declared, row) else []
+    found = [RowLayout("as_is", row)] if fits_shape(declared, row) else []
     if len(row) == len(declared) == AXES_OF_AN_IMAGE:
         for kind, order in ORDERS.items():
             turned = tuple(row[axis] for axis in order)
-            if fits(declared, turned):
-                found.append(Layout(kind, turned))
+            if fits_shape(declared, turned):
+                found.append(RowLayout(kind, turned))
     return tuple(found) or tuple(
-        Layout("reshape", shape) for shape in _reshaped(declared, row) if fits(declared, shape)
+        RowLayout("reshape", shape)
+        for shape in _reshaped(declared, row)
+        if fits_shape(declared, shape)
     )
 
 
-def fits(declared: Axes, shape: tuple[int, ...]) -> bool:
+def fits_shape(declared: Axes, shape: tuple[int, ...]) -> bool:
     """Whether ``shape`` agrees with every size that ``declared`` fixes."""
     return len(declared) == len(shape) and all(
         size is None or size == real for size, real in zip(declared, shape, strict=True)
@@ -82,21 +89,23 @@ def _stretched(rank: int, long: tuple[int, ...]) -> list[tuple[int, ...]]:
     return shapes[::-1]
 
 
-def arrange(inputs: Array, interface: Interface) -> Array:
+def arrange_rows(inputs: Array, interface: ModelInterface) -> Array:
     """Lay ``[n, ...]`` rows out as the model takes them, in its dtype.
 
     Raises ``ModelFailedError`` where a row does not fit, or does not survive the dtype.
     """
-    return cast(_lay_out(inputs, interface), interface.input, interface.input_dtype)
+    return cast_rows(_lay_out(inputs, interface), interface.input, interface.input_dtype)
 
 
-def arrange_floats(inputs: Array, interface: Interface) -> Array:
-    """Lay rows out as ``arrange`` does, but leave fractions of integer inputs for gradients."""
+def arrange_float_rows(inputs: Array, interface: ModelInterface) -> Array:
+    """Lay rows out as ``arrange_rows`` does, but leave fractions of integer inputs for
+    gradients.
+    """
     laid = _lay_out(inputs, interface)
     return laid.astype(interface.input_dtype if "float" in interface.input_dtype else "float32")
 
 
-def restore(gradient: Floats, interface: Interface, row: tuple[int, ...]) -> Floats:
+def restore_gradient(gradient: Floats, interface: ModelInterface, row: tuple[int, ...]) -> Floats:
     """Bring a gradient in the model's layout back into the layout of the data's rows."""
     if interface.layout in ORDERS:
         back = np.argsort(ORDERS[interface.layout])
@@ -104,13 +113,13 @@ def restore(gradient: Floats, interface: Interface, row: tuple[int, ...]) -> Flo
     return np.ascontiguousarray(gradient.reshape(len(gradient), *row), dtype=np.float64)
 
 
-def cast(rows: Array, name: str, dtype: str) -> Array:
+def cast_rows(rows: Array, name: str, dtype: str) -> Array:
     """Give ``rows`` the dtype of the input ``name``, losing nothing but precision.
 
     Raises ``ModelFailedError`` that names the first row whose value would change its meaning.
     """
     if dtype == "str":
-        return as_bytes(rows, name)
+        return encode_texts(rows, name)
     if rows.dtype == dtype:
         return rows
     if rows.dtype.kind not in "biuf":
@@ -132,7 +141,7 @@ def cast(rows: Array, name: str, dtype: str) -> Array:
     return given
 
 
-def as_bytes(rows: Array, name: str) -> Array:
+def encode_texts(rows: Array, name: str) -> Array:
     """Return texts as the UTF-8 bytes that a frame carries. Raises ``ModelFailedError``."""
     if rows.dtype.kind != TEXT:
         raise ModelFailedError(
@@ -149,7 +158,7 @@ def as_bytes(rows: Array, name: str) -> Array:
     return np.array(encoded, dtype=np.bytes_).reshape(rows.shape)
 
 
-def _lay_out(inputs: Array, interface: Interface) -> Array:
+def _lay_out(inputs: Array, interface: ModelInterface) -> Array:
     order = ORDERS.get(interface.layout)
     if order is not None and inputs.ndim == 1 + AXES_OF_AN_IMAGE:
         inputs = inputs.transpose(0, *(1 + axis for axis in order))
@@ -162,3 +171,100 @@ def _lay_out(inputs: Array, interface: Interface) -> Array:
             cure="Give all rows the shape that the evaluation data has.",
         )
     return inputs.reshape(len(inputs), *shape)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSlot:
+    """An input or output as the model declares it; open axes are ``None``."""
+
+    name: str
+    type: str
+    shape: Axes
+
+
+@dataclass(frozen=True, slots=True)
+class InputBinding:
+    """How one layout of the rows enters the model."""
+
+    input: str
+    dtype: str
+    fixed_batch: int | None
+    layout: RowLayout
+
+
+def list_input_bindings(
+    inputs: Sequence[TensorSlot], row: tuple[int, ...]
+) -> tuple[InputBinding, ...]:
+    """Return the ways, likeliest first, in which rows of shape ``row`` may enter.
+
+    Raises ``ModelFailedError`` for what is not audited yet, ``ArtifactError`` where the data does
+    not fit the model.
+    """
+    slot = _only(inputs)
+    dtype = DTYPES.get(slot.type)
+    if dtype is None:
+        raise ModelFailedError(
+            f"the input {slot.name!r} takes {slot.type}, which is neither a number nor a text",
+            cure="Export the model with a tensor of numbers or of texts as its input.",
+        )
+    if not slot.shape:  # the model declares no shape at all
+        return (InputBinding(slot.name, dtype, None, RowLayout("as_is", row)),)
+    found = list_row_layouts(slot.shape[1:], row)
+    if not found:
+        raise RowShapeError(
+            f"a row of the data has the shape {row}, but the input {slot.name!r} takes "
+            f"{describe_axes(slot.shape)} (rows first)",
+            cure="Give the data the shape that the model takes.",
+        )
+    return tuple(InputBinding(slot.name, dtype, slot.shape[0], layout) for layout in found)
+
+
+def build_interface(entrance: InputBinding, leaving: ScoreOutput | None = None) -> ModelInterface:
+    """Put both ends together; the exit is left empty as long as it is unknown."""
+    known = leaving or ScoreOutput(output="", scores="", because="")
+    return ModelInterface(
+        input=entrance.input,
+        input_shape=entrance.layout.shape,
+        input_dtype=entrance.dtype,
+        fixed_batch=entrance.fixed_batch,
+        layout=entrance.layout.kind,
+        output=known.output,
+        scores=known.scores,
+        because=known.because,
+    )
+
+
+def _only(inputs: Sequence[TensorSlot]) -> TensorSlot:
+    if len(inputs) == 1:
+        return inputs[0]
+    names = ", ".join(slot.name for slot in inputs)
+    raise ModelFailedError(
+        f"the model has several inputs ({names}), which are not supported yet"
+        if inputs
+        else "the model has no input",
+        cure="Export the model with one input for all features.",
+    )
+
+
+def describe_axes(shape: Axes) -> str:
+    """Return declared axes in words, open ones as such."""
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def read_tensor_slots(said: object) -> tuple[TensorSlot, ...]:
+    """Read declared inputs or outputs from what a child said. Raises ``ModelFailedError``."""
+    try:
+        return tuple(_slot(entry) for entry in said)  # type: ignore[attr-defined]  # what if not is below
+    except (TypeError, KeyError) as error:
+        raise ModelFailedError(
+            "the target does not say what the model's inputs and outputs are",
+            cure="Update the auditor on that target.",
+        ) from error
+
+
+def _slot(entry: Mapping[str, object]) -> TensorSlot:
+    shape = entry["shape"]
+    if not isinstance(shape, list):
+        raise TypeError
+    axes = tuple(size if type(size) is int and size > 0 else None for size in shape)
+    return TensorSlot(str(entry["name"])[:256], str(entry["type"])[:256], axes)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import auditor
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError, UsageError
-from auditor.targets.emulators import Emulator
+from auditor.targets.emulation import Emulator
 
 PACKAGE = Path(auditor.__file__).resolve().parent
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -34,39 +34,43 @@ REQUIRED = "AUDITOR_REQUIRE_ISOLATION"
 
 
 @functools.cache
-def strongest() -> Isolation:
+def find_strongest_isolation() -> IsolationLevel:
     """Return the strongest level to ask for here; bubblewrap is tried once a process.
 
     A child that cannot have Landlock says so, and has less.
     """
     if shutil.which("bwrap") is None:
-        return Isolation.LANDLOCK
+        return IsolationLevel.LANDLOCK
     trial = [*_bubblewrap(()), sys.executable, "-I", "-S", "-c", "pass"]
     try:
         done = subprocess.run(  # noqa: S603 -- our own command
-            trial, capture_output=True, check=False, timeout=PROBE_SECONDS, env=environment(1)
+            trial,
+            capture_output=True,
+            check=False,
+            timeout=PROBE_SECONDS,
+            env=build_base_environment(1),
         )
     except (OSError, subprocess.TimeoutExpired):
-        return Isolation.LANDLOCK
-    return Isolation.BUBBLEWRAP if done.returncode == 0 else Isolation.LANDLOCK
+        return IsolationLevel.LANDLOCK
+    return IsolationLevel.BUBBLEWRAP if done.returncode == 0 else IsolationLevel.LANDLOCK
 
 
-def required() -> Isolation:
+def find_required_isolation() -> IsolationLevel:
     """Return the weakest level at which children of this process may open anything.
 
     Raises ``UsageError`` where the environment names no level: an unread limit would be none.
     """
-    written = os.environ.get(REQUIRED) or Isolation.LIMITS.value
-    if written not in list(Isolation):
+    written = os.environ.get(REQUIRED) or IsolationLevel.LIMITS.value
+    if written not in list(IsolationLevel):
         raise UsageError(
             f"{REQUIRED} is {written[:40]!r}, which is not an isolation level",
-            cure=f"Write one of {', '.join(Isolation)}, or unset it.",
+            cure=f"Write one of {', '.join(IsolationLevel)}, or unset it.",
         )
-    return Isolation(written)
+    return IsolationLevel(written)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SandboxBounds:
     """What a child is held to, and the folders that it may read.
 
     ``interpreter`` is the Python that it runs in, and ``emulated`` the processor that an emulator
@@ -76,7 +80,7 @@ class Bounds:
     isolated less than ``least`` is ended before it opens anything.
     """
 
-    level: Isolation
+    level: IsolationLevel
     readable: tuple[Path, ...]
     memory_limit: int
     threads: int
@@ -84,26 +88,26 @@ class Bounds:
     emulated: str | None = None
     emulator: Emulator | None = None
     driven: bool = False
-    least: Isolation = field(default_factory=required)
+    least: IsolationLevel = field(default_factory=find_required_isolation)
 
-    def on_auditor(self) -> "Bounds":
+    def on_auditor(self) -> "SandboxBounds":
         """Return the bounds of a child that works on the file, on this machine as it is."""
         return replace(self, interpreter=sys.executable, emulated=None, emulator=None, driven=False)
 
 
-def bounds_of(
+def build_sandbox_bounds(
     spec: TargetSpec,
     folder: Path | None,
     *,
     memory_limit: int | None = None,
-    isolation: Isolation | None = None,
-) -> Bounds:
+    isolation: IsolationLevel | None = None,
+) -> SandboxBounds:
     """Return the bounds of a child that may read ``folder``, as narrow as this machine allows.
 
     Raises ``TargetError`` where the target's interpreter is not there.
     """
-    return Bounds(
-        level=isolation or strongest(),
+    return SandboxBounds(
+        level=isolation or find_strongest_isolation(),
         readable=() if folder is None else (folder.resolve(),),
         memory_limit=memory_limit or spec.memory_limit,
         threads=spec.threads,
@@ -125,7 +129,7 @@ def _python(spec: TargetSpec) -> str:
     return str(path)
 
 
-def command(role: str, bounds: Bounds) -> list[str]:
+def build_child_command(role: str, bounds: SandboxBounds) -> list[str]:
     """Return the command that starts a child of ``role`` within ``bounds``."""
     room = 0 if bounds.emulator is None else EMULATOR_ROOM
     limits = [
@@ -136,10 +140,10 @@ def command(role: str, bounds: Bounds) -> list[str]:
     faked = bounds.memory_limit if bounds.driven else 0
     if bounds.emulator is not None:
         faked = bounds.emulator.faked_files
-    foreign = is_foreign(bounds)
+    foreign = is_foreign_program(bounds)
     if not (foreign or bounds.driven or role == "recipe"):
         limits.append("--alone")
-    if bounds.level is Isolation.LANDLOCK:
+    if bounds.level is IsolationLevel.LANDLOCK:
         for place in (
             *SYSTEM,
             *SYSTEM_FILES,
@@ -154,11 +158,11 @@ def command(role: str, bounds: Bounds) -> list[str]:
         prefix = () if bounds.emulator is None else bounds.emulator.prefix
         inner = (bounds.emulator and bounds.emulator.interpreter) or bounds.interpreter
         program += ["--under", *prefix, *_program(inner, role, alone=True)]
-    bare = bounds.level is not Isolation.BUBBLEWRAP
+    bare = bounds.level is not IsolationLevel.BUBBLEWRAP
     return program if bare else [*_bubblewrap(_folders(bounds)), *program]
 
 
-def is_foreign(bounds: Bounds) -> bool:
+def is_foreign_program(bounds: SandboxBounds) -> bool:
     """Whether the program that answers is another Python's, or an emulator's, and not our own."""
     return bounds.emulator is not None or bounds.interpreter != sys.executable
 
@@ -171,7 +175,7 @@ def _program(interpreter: str, role: str, *, alone: bool = False) -> list[str]:
     return [interpreter, "-P", "-s", "-B", *called, role]
 
 
-def _folders(bounds: Bounds) -> list[Path]:
+def _folders(bounds: SandboxBounds) -> list[Path]:
     emulated = () if bounds.emulator is None else bounds.emulator.readable
     return [*_prefixes(bounds.interpreter), *emulated, *bounds.readable]
 
@@ -189,17 +193,17 @@ def _prefixes(interpreter: str) -> list[Path]:
     return sorted(folder for folder in folders if folder not in {Path("/usr"), Path("/")})
 
 
-def child_environment(bounds: Bounds) -> dict[str, str]:
+def build_child_environment(bounds: SandboxBounds) -> dict[str, str]:
     """Return all that a child within ``bounds`` sees of the environment."""
-    common = environment(bounds.threads)
-    if not is_foreign(bounds):
+    common = build_base_environment(bounds.threads)
+    if not is_foreign_program(bounds):
         return common
     # beside auditor lie the packages of this environment, which another Python must not load
     del common["PYTHONPATH"]
     return {**common, **({} if bounds.emulator is None else bounds.emulator.environment)}
 
 
-def environment(threads: int) -> dict[str, str]:
+def build_base_environment(threads: int) -> dict[str, str]:
     """Return all that a child sees of the environment: nothing of the user's."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     counted = dict.fromkeys(

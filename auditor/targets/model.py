@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.models import Timing
-from auditor.domain.placements import Placement
-from auditor.domain.targets import LOGITS, Fingerprint, Interface
-from auditor.domain.tasks import Array, Classification, Floats, Task
+from auditor.domain.models import ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement
+from auditor.domain.targets import LOGITS, Fingerprint, ModelInterface
+from auditor.domain.tasks import Array, ClassificationTask, Floats, Task
 from auditor.errors import ModelFailedError
-from auditor.targets.connections import Connection
-from auditor.targets.frames import Anything, Frame
-from auditor.targets.layouts import arrange
-from auditor.targets.pacing import try_sizes
-from auditor.targets.replies import output_of, timing_of
-from auditor.targets.scores import Key, column_order, to_probabilities, to_scores
+from auditor.targets.interface import arrange_rows
+from auditor.targets.outputs import Key, find_column_order, to_probabilities, to_scores
+from auditor.targets.protocol import Anything, MessageFrame, ModelConnection
+from auditor.targets.replies import read_output, read_timing
+from auditor.targets.supervisor import choose_request_size
 
 BATCH_BYTES = 2**20
 MOST_BATCH = 1024
@@ -31,13 +30,13 @@ TIMING_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Acquaintance:
+class InterfaceDiscovery:
     """What the first questions to a model brought to light, and the rows that they took.
 
     ``pace`` is what one of these rows took, in seconds, when the same were asked twice.
     """
 
-    interface: Interface
+    interface: ModelInterface
     keys: tuple[Key, ...] | None
     deterministic: bool
     queries: int
@@ -45,7 +44,7 @@ class Acquaintance:
     pace: float = 0.0
 
 
-def batch_rows(row_bytes: int, fixed_batch: int | None) -> int:
+def choose_batch_rows(row_bytes: int, fixed_batch: int | None) -> int:
     """Return how many rows a request carries: by their size alone, so that runs repeat exactly.
 
     With a fixed batch it is a multiple of it, which the child splits.
@@ -66,11 +65,11 @@ class OpenedModel:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ModelConnection,
         task: Task,
-        known: Acquaintance,
+        known: InterfaceDiscovery,
         fingerprint: Fingerprint,
-        placement: Placement,
+        placement: OperatorPlacement,
     ) -> None:
         self.task = task
         self.interface = known.interface
@@ -105,12 +104,12 @@ class OpenedModel:
         return self._fingerprint
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> OperatorPlacement:
         """Where the operators run, as the runtime said when the artifact was opened."""
         return self._placement
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> ModelConnection:
         """What holds the artifact open."""
         return self._connection
 
@@ -128,12 +127,12 @@ class OpenedModel:
     def columns(self) -> NDArray[np.int64]:
         """Class by class, the column of a graph's scores that holds it; one for a regression."""
         task = self.task
-        if not isinstance(task, Classification):
+        if not isinstance(task, ClassificationTask):
             return np.zeros(1, dtype=np.int64)
         if self.interface.scores.startswith("binary_") and task.positive_index == 0:
             return np.array([1, 0], dtype=np.int64)  # one column speaks of the class that is last
         if self.keys is not None:
-            return column_order(self.keys, task)
+            return find_column_order(self.keys, task)
         return np.arange(len(task.classes), dtype=np.int64)
 
     def predict(self, inputs: Array) -> Floats:
@@ -143,7 +142,7 @@ class OpenedModel:
         model that gives labels only, one-hot rows; ``[n, 1]`` for a regression. Raises
         ``SubjectLostError`` (the next call opens the artifact anew) or ``ModelFailedError``.
         """
-        width = len(self.task.classes) if isinstance(self.task, Classification) else 1
+        width = len(self.task.classes) if isinstance(self.task, ClassificationTask) else 1
         scores = np.empty((len(inputs), width))
         for start, rows in self._requests(inputs):
             scores[start : start + len(rows)] = self._score(rows, start)
@@ -153,14 +152,16 @@ class OpenedModel:
         """Turn what ``predict`` returned into probabilities: softmax, if they are logits."""
         return to_probabilities(scores, self.interface.scores)
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Time calls inside the child: ``calls`` of one row, then batches; never cached.
 
         Fewer calls are made where they would take more than half of the target's time limit.
         """
         seconds = TIMING_SHARE * self._connection.seconds
         asked = {"calls": calls, "warmup": warmup, "batch_rows": batch_rows, "seconds": seconds}
-        timing = timing_of(self._ask("time", arrange(inputs, self.interface), asked), batch_rows)
+        timing = read_timing(
+            self._ask("time", arrange_rows(inputs, self.interface), asked), batch_rows
+        )
         self._queries += timing.warmup + len(timing.single) + batch_rows * len(timing.batch)
         return timing
 
@@ -172,9 +173,9 @@ class OpenedModel:
         """
         if self.interface.fixed_batch is not None:
             return
-        rows = arrange(sample, self.interface)
+        rows = arrange_rows(sample, self.interface)
         try:
-            found = try_sizes(self._output, rows, pace, self._usual())
+            found = choose_request_size(self._output, rows, pace, self._usual())
         except ModelFailedError:
             return
         self._rows, self._queries = found.rows, self._queries + found.queries
@@ -182,22 +183,22 @@ class OpenedModel:
         self._fingerprint = replace(self._fingerprint, conditions_facts=told)
 
     def _output(self, rows: Anything) -> Anything:
-        return output_of(self._ask("infer", rows), self.interface.output)[0]
+        return read_output(self._ask("infer", rows), self.interface.output)[0]
 
     def _usual(self) -> int:
         size = np.dtype(self.interface.input_dtype).itemsize
         row_bytes = size * math.prod(self.interface.input_shape)
-        return batch_rows(row_bytes, self.interface.fixed_batch)
+        return choose_batch_rows(row_bytes, self.interface.fixed_batch)
 
     def _requests(self, inputs: Array) -> Iterator[tuple[int, Anything]]:
         step = self._rows or self._usual()
         for start in range(0, len(inputs), step):
-            yield start, arrange(inputs[start : start + step], self.interface)
+            yield start, arrange_rows(inputs[start : start + step], self.interface)
 
     def _score(self, rows: Anything, start: int) -> Floats:
         self._queries += len(rows)
         reply = self._ask("infer", rows)
-        output, keys = output_of(reply, self.interface.output)
+        output, keys = read_output(reply, self.interface.output)
         if output.shape[:1] != rows.shape[:1]:
             raise ModelFailedError(
                 f"{len(rows)} rows gave an output of shape {output.shape}",
@@ -205,7 +206,7 @@ class OpenedModel:
             )
         return to_scores(output, keys, self.interface.scores, self.task, start)
 
-    def _ask(self, op: str, rows: Anything, more: Mapping[str, Any] | None = None) -> Frame:
+    def _ask(self, op: str, rows: Anything, more: Mapping[str, Any] | None = None) -> MessageFrame:
         header = {
             "op": op,
             "outputs": [self.interface.output],

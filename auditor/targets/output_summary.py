@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.domain.tasks import Floats
-from auditor.targets.exits import Answer
-from auditor.targets.scores import SLACK, as_table, class_name
+from auditor.targets.outputs import SLACK, ModelOutput, to_class_name, to_output_table
 
 NAMED = frozenset("iuS")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class OutputSummary:
     """What the answers to some rows could be.
 
     ``widths`` are those of outputs with numbers for each row, and ``probable`` those of outputs
@@ -29,10 +28,10 @@ class Kind:
     words: str
 
 
-def kind_of(answers: Sequence[Answer], rows: int) -> Kind:
+def summarise_outputs(answers: Sequence[ModelOutput], rows: int) -> OutputSummary:
     """Look at every output of a model for ``rows`` rows."""
     tables = {
-        answer.name: as_table(answer.array).astype(np.float64)
+        answer.name: to_output_table(answer.array).astype(np.float64)
         for answer in answers
         if answer.array.dtype.kind == "f" and _is_table(answer, rows)
     }
@@ -40,11 +39,11 @@ def kind_of(answers: Sequence[Answer], rows: int) -> Kind:
     maps = [answer for answer in answers if answer.keys is not None]
     named: tuple[str | None, ...] = ()
     if maps:
-        named = tuple(class_name(key) for key in maps[0].keys or ())
+        named = tuple(to_class_name(key) for key in maps[0].keys or ())
     elif labels and len(tables) == 1:
         named = _named(labels[0], next(iter(tables.values())))
-    told = {class_name(item) for answer in labels for item in answer.array.reshape(-1).tolist()}
-    return Kind(
+    told = {to_class_name(item) for answer in labels for item in answer.array.reshape(-1).tolist()}
+    return OutputSummary(
         frozenset(table.shape[1] for table in tables.values()),
         frozenset(table.shape[1] for table in tables.values() if _adds_up(table)),
         named,
@@ -53,12 +52,12 @@ def kind_of(answers: Sequence[Answer], rows: int) -> Kind:
     )
 
 
-def _is_table(answer: Answer, rows: int) -> bool:
+def _is_table(answer: ModelOutput, rows: int) -> bool:
     shape = answer.array.shape
     return bool(shape) and shape[0] == rows and sum(size != 1 for size in shape[1:]) <= 1
 
 
-def _is_column(answer: Answer, rows: int) -> bool:
+def _is_column(answer: ModelOutput, rows: int) -> bool:
     return bool(answer.array.shape) and answer.array.size == rows == len(answer.array)
 
 
@@ -68,11 +67,11 @@ def _adds_up(table: Floats) -> bool:
     return inside and (single or bool((np.abs(table.sum(axis=1) - 1.0) <= SLACK).all()))
 
 
-def _named(labels: Answer, table: Floats) -> tuple[str | None, ...]:
+def _named(labels: ModelOutput, table: Floats) -> tuple[str | None, ...]:
     """Return, column by column, the label that most rows have whose largest score stands there."""
     if table.shape[1] == 1:
         return ()
-    names = np.array([class_name(item) for item in labels.array.reshape(-1).tolist()])
+    names = np.array([to_class_name(item) for item in labels.array.reshape(-1).tolist()])
     answered = table.argmax(axis=1)
     found: list[str | None] = []
     for column in range(table.shape[1]):

@@ -4,11 +4,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
-from auditor.targets.fingerprints import bounded
-from auditor.targets.isolation import REQUIRED, bounds_of
-from auditor.targets.processes import Child
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.fingerprint import sanitise_facts
+from auditor.targets.isolation import REQUIRED, build_sandbox_bounds
 
 ROLES: Mapping[str, str] = {"onnxruntime": "model", "openvino": "openvino"}
 """The role of the child that opens a file for each runtime."""
@@ -21,22 +21,24 @@ def probe_target(spec: TargetSpec) -> Mapping[str, Any]:
     ``SubjectLostError``.
     """
     title = f"the process on the target {spec.name!r}"
-    with Child(ROLES[spec.runtime], bounds_of(spec, None), title) as child:
+    with ChildProcess(ROLES[spec.runtime], build_sandbox_bounds(spec, None), title) as child:
         probed = child.ask({"op": "probe"}, seconds=spec.time_limit)
         return {
-            "machine": bounded(probed.header.get("machine")),
-            "runtime": bounded(probed.header.get("runtime")),
-            "devices": bounded(probed.header.get("devices")) or [],
-            "conditions": bounded(probed.header.get("conditions")),
+            "machine": sanitise_facts(probed.header.get("machine")),
+            "runtime": sanitise_facts(probed.header.get("runtime")),
+            "devices": sanitise_facts(probed.header.get("devices")) or [],
+            "conditions": sanitise_facts(probed.header.get("conditions")),
             "isolation": child.level.value,
         }
 
 
-def require_isolation(least: Isolation) -> None:
+def set_required_isolation(least: IsolationLevel) -> None:
     """Hold all children of this process, and of those that it starts, to a level.
 
     Raises ``TargetError`` where this machine cannot give it: a child is started to see that.
     """
     os.environ[REQUIRED] = least.value
-    with Child("structure", bounds_of(TargetSpec("this machine"), None), "a trial process"):
+    with ChildProcess(
+        "structure", build_sandbox_bounds(TargetSpec("this machine"), None), "a trial process"
+    ):
         pass

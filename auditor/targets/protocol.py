@@ -3,17 +3,24 @@
 A frame is a length (4 bytes, big-endian), a JSON header, and the raw bytes of the arrays that the
 header lists under ``arrays`` as ``{"name", "dtype", "shape"}``, one after the other. There is no
 pickle: whatever the other end says, reading a frame gives only JSON and numbers.
+
+What a child said or how it ended, in words that are safe to show.
+
+What a model needs of whatever runs it: a process here, or a server elsewhere.
 """
 
 import json
 import math
 import re
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from auditor.errors import ModelCrashedError, ModelOutOfMemoryError, SubjectLostError
 
 PROTOCOL = 1
 MOST_HEADER = 2**20
@@ -38,14 +45,14 @@ class FrameError(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class MessageFrame:
     """One message: a JSON header and named arrays."""
 
     header: Mapping[str, Any]
     arrays: Mapping[str, Anything] = field(default_factory=dict)
 
 
-def encode(frame: Frame) -> list[bytes | memoryview]:
+def encode_frame(frame: MessageFrame) -> list[bytes | memoryview]:
     """Return the frame's bytes in parts, without copying arrays that lie contiguous.
 
     Raises ``FrameError`` for what a frame cannot carry.
@@ -71,7 +78,7 @@ def encode(frame: Frame) -> list[bytes | memoryview]:
     return [b"".join(parts)] if small else parts  # one write wakes the other end once
 
 
-def receive(fill: Fill, most_bytes: int) -> Frame:
+def receive_frame(fill: Fill, most_bytes: int) -> MessageFrame:
     """Read one frame whose arrays have at most ``most_bytes`` bytes together.
 
     Raises ``FrameError`` before anything is allocated for a frame that breaks the rules.
@@ -91,7 +98,7 @@ def receive(fill: Fill, most_bytes: int) -> Frame:
         if array.nbytes:
             fill(array.reshape(-1).view(np.uint8).data)
         arrays[name] = array
-    return Frame(header, arrays)
+    return MessageFrame(header, arrays)
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
@@ -101,12 +108,12 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise FrameError(f"the header is not JSON: {error}") from error
     if not isinstance(header, dict):
         raise FrameError("the header is not a JSON object")
-    if not is_text(raw, header):
+    if not is_encodable(raw, header):
         raise FrameError("the header holds halves of characters")
     return header
 
 
-def is_text(raw: bytes, parsed: object) -> bool:
+def is_encodable(raw: bytes, parsed: object) -> bool:
     """Whether all texts in ``parsed``, which was read from the JSON ``raw``, can be written again.
 
     JSON may escape half of a surrogate pair, which is no character: nothing that holds one can be
@@ -155,3 +162,100 @@ def _check_dtype(dtype: str) -> np.dtype[Any]:
     if dtype not in NUMBERS and not TEXT.fullmatch(dtype):
         raise FrameError(f"arrays of dtype {dtype[:32]!r} are not exchanged")
     return np.dtype(dtype)
+
+
+MOST_WORDS = 1000
+LAST_LINES = 3
+FIRST_SIGNAL = 128  # a wrapper such as bubblewrap reports the signal n as the status 128 + n
+OUT_OF_MEMORY = re.compile(
+    rb"bad_alloc|MemoryError|[Ff]ailed to allocate|[Cc]annot allocate|[Oo]ut of memory|"
+    rb"can't allocate memory"
+)
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def to_plain_text(text: str, most: int = MOST_WORDS) -> str:
+    """Return ``text`` without control characters, cut to ``most`` characters."""
+    return _CONTROL.sub("", text).strip()[:most]
+
+
+def explain_exit(
+    title: str, status: int | None, tail: bytes, memory_limit: int
+) -> SubjectLostError:
+    """Say why a process ended, from its exit status and the end of its standard error."""
+    number = _signal(status)
+    if number == signal.SIGKILL or OUT_OF_MEMORY.search(tail):
+        return ModelOutOfMemoryError(
+            f"{title} asked for more memory than it has "
+            f"({memory_limit / 2**30:.3g} GiB){quote_last_output(tail)}",
+            cure="Raise the target's `memory_limit`, or use a smaller model.",
+        )
+    return ModelCrashedError(
+        f"{title} died ({_ending(status, number)}){quote_last_output(tail)}",
+        cure="Run the model alone in onnxruntime to see the crash; an update of onnxruntime or a "
+        "new export of the model may mend it.",
+    )
+
+
+def _signal(status: int | None) -> int | None:
+    if status is None or 0 <= status <= FIRST_SIGNAL:
+        return None
+    return -status if status < 0 else status - FIRST_SIGNAL
+
+
+def _ending(status: int | None, number: int | None) -> str:
+    if number is not None:
+        try:
+            return signal.Signals(number).name
+        except ValueError:
+            return f"signal {number}"
+    return "it closed its pipe" if status is None else f"exit status {status}"
+
+
+def quote_last_output(tail: bytes) -> str:
+    """Return the last lines of what a process said, after a colon; nothing where it was silent."""
+    text = tail.decode("utf-8", errors="replace")
+    lines = [to_plain_text(line, 300) for line in text.splitlines() if to_plain_text(line)]
+    return f": {' | '.join(lines[-LAST_LINES:])}" if lines else ""
+
+
+class ModelConnection(Protocol):
+    """Something that holds a model open and answers requests about it.
+
+    A child process is one (``keeping.Keeper``), a served endpoint another. Requests are those of
+    ``child.sessions``: at least ``infer`` (one input array; the header's ``outputs`` names what
+    is wanted, all where it is missing) and ``time``.
+    """
+
+    @property
+    def opened(self) -> MessageFrame:
+        """What the other end said when it was opened; opens it where it is not.
+
+        Header: ``machine``, ``runtime``, ``conditions``, ``inputs`` and ``outputs`` (lists of
+        ``{"name", "type", "shape"}`` with ONNX Runtime's type names), ``placement``, ``opsets``.
+        """
+        ...
+
+    @property
+    def level(self) -> str:
+        """How far the model is cut off from this machine: an ``IsolationLevel``, or ``remote``."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """The time limit of one request."""
+        ...
+
+    def ask(
+        self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None
+    ) -> MessageFrame:
+        """Send one request and return its answer.
+
+        Raises ``SubjectLostError`` where the other end was lost (the next request opens it
+        anew), ``ModelFailedError`` where it refuses, ``TargetError`` where it is not to be had.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...

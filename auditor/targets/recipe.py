@@ -9,39 +9,43 @@ from typing import Any
 
 import numpy as np
 
+from auditor._scratch import scratch_folder
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import Json
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeSource
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, Floats, Output, Task
+from auditor.domain.tasks import Array, ClassificationTask, Floats, ScoreKind, Task
+from auditor.domain.training_recipes import NO_SANDBOX, RecipeSource, RetrainingTask
 from auditor.errors import (
     ArtifactError,
     AuditorError,
     ModelCrashedError,
     ModelFailedError,
-    ModelHungError,
-    ModelOutgrewMemoryError,
+    ModelOutOfMemoryError,
+    ModelTimeoutError,
     RecipeError,
 )
-from auditor.scratch import scratch_folder
-from auditor.targets.exits import Answer, find_exit
-from auditor.targets.frames import Anything, Frame
-from auditor.targets.isolation import Bounds, strongest
-from auditor.targets.keeping import Keeper
-from auditor.targets.opening import open_model
-from auditor.targets.processes import Child
-from auditor.targets.pulses import Pulse, unmoved
-from auditor.targets.scores import PROBABILITIES, to_probabilities, to_scores
+from auditor.targets.child_process import ChildProcess, Pulse, ignore_pulse
+from auditor.targets.isolation import SandboxBounds, find_strongest_isolation
+from auditor.targets.outputs import (
+    PROBABILITIES,
+    ModelOutput,
+    find_score_output,
+    to_probabilities,
+    to_scores,
+)
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.session import open_model
+from auditor.targets.supervisor import ProcessSupervisor
 
 FILE = "model.onnx"
 NUMBERS = "biuf"
 ROWS = 65536
 """Rows that are asked at once."""
 CURES: Mapping[type[AuditorError], str] = {
-    ModelHungError: "Raise recipe.time_limit in the audit file, or train on fewer rows or epochs.",
-    ModelOutgrewMemoryError: "Raise recipe.memory_limit in the audit file, or train with less.",
+    ModelTimeoutError: "Raise recipe.time_limit in the audit file, or train on fewer rows or epochs.",
+    ModelOutOfMemoryError: "Raise recipe.memory_limit in the audit file, or train with less.",
     ModelCrashedError: "Run the code alone to see the crash.",
 }
 ANOTHER_SHAPE = (
@@ -58,11 +62,15 @@ class OpenedRecipe:
     """
 
     def __init__(
-        self, keeper: Keeper, source: RecipeSource, task: Classification, pulse: Pulse = unmoved
+        self,
+        keeper: ProcessSupervisor,
+        source: RecipeSource,
+        task: ClassificationTask,
+        pulse: Pulse = ignore_pulse,
     ) -> None:
         self._keeper = keeper
         self._source = source
-        self._task = replace(task, output=Output.AUTO)
+        self._task = replace(task, output=ScoreKind.AUTO)
         self._pulse = pulse
 
     def attended(self, pulse: Pulse) -> "OpenedRecipe":
@@ -79,7 +87,7 @@ class OpenedRecipe:
         """The function that trains with differential privacy, where one is named."""
         return self._source.ref.dp_train
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         """Train once, and return the ``[n, classes]`` probabilities of each array that is asked.
 
         Raises ``RecipeError`` where the code fails, takes too long or answers in another shape.
@@ -112,7 +120,9 @@ class OpenedRecipe:
             told = {"function": function, "settings": dict(settings), "seed": seed}
             return self._ask("recipe_call", told, arrays).arrays
 
-    def _ask(self, op: str, told: Mapping[str, Any], arrays: Mapping[str, Anything]) -> Frame:
+    def _ask(
+        self, op: str, told: Mapping[str, Any], arrays: Mapping[str, Anything]
+    ) -> MessageFrame:
         return self._keeper.ask({"op": op, **told}, arrays, self._pulse)
 
     def _scores(self, rows: Array) -> Anything:
@@ -128,7 +138,7 @@ class OpenedRecipe:
 
     def _read(self, scores: Sequence[Anything], *, module: bool) -> tuple[Floats, ...]:
         """Return probabilities; only a module may have answered with logits."""
-        kind = find_exit([Answer("scores", np.concatenate(scores))], self._task).scores
+        kind = find_score_output([ModelOutput("scores", np.concatenate(scores))], self._task).scores
         if not module and kind not in PROBABILITIES:
             raise RecipeError(
                 f"{self._source.path.name} answers with numbers that are no probabilities",
@@ -151,14 +161,14 @@ class OpenedRecipe:
                 return tuple(model.probabilities(model.predict(rows)) for rows in asked)
 
 
-def sandboxed() -> bool:
+def is_sandbox_available() -> bool:
     """Return whether code can be kept from all files and networks here: by bubblewrap."""
-    return strongest() is Isolation.BUBBLEWRAP
+    return find_strongest_isolation() is IsolationLevel.BUBBLEWRAP
 
 
 @contextmanager
 def open_recipe(
-    source: RecipeSource, task: Task, *, isolation: Isolation | None = None, runs: bool = True
+    source: RecipeSource, task: Task, *, isolation: IsolationLevel | None = None, runs: bool = True
 ) -> Iterator[OpenedRecipe | Gap]:
     """Return what trains again, and end its process afterwards.
 
@@ -166,36 +176,36 @@ def open_recipe(
     that it is there. Whoever calls this has made sure of the owner's leave; a Gap where bubblewrap
     does not work and the leave is not for that.
     """
-    if not isinstance(task, Classification):
+    if not isinstance(task, ClassificationTask):
         yield Gap(
-            reason=Reason.UNSUPPORTED,
+            reason=GapReason.UNSUPPORTED,
             detail="Only classifiers are trained again.",
             cure="Audit this model without a recipe.",
         )
         return
-    level = isolation or strongest()
-    if level is not Isolation.BUBBLEWRAP and not source.ref.unsandboxed:
+    level = isolation or find_strongest_isolation()
+    if level is not IsolationLevel.BUBBLEWRAP and not source.ref.unsandboxed:
         yield NO_SANDBOX
         return
     path = source.path.resolve()
-    bounds = Bounds(
+    bounds = SandboxBounds(
         level=level,
         readable=(path.parent,),
         memory_limit=source.memory_limit,
         threads=1,
-        driven=level is Isolation.BUBBLEWRAP,  # its own /tmp may be written to
+        driven=level is IsolationLevel.BUBBLEWRAP,  # its own /tmp may be written to
     )
     title = f"the process that trains by {path.name}"
     opening = {"op": "recipe_open", "path": str(path)}
-    start = partial(Child, "recipe", bounds, title) if runs else _refuse_to_run
-    keeper = Keeper(start, opening, source.time_limit)
+    start = partial(ChildProcess, "recipe", bounds, title) if runs else _refuse_to_run
+    keeper = ProcessSupervisor(start, opening, source.time_limit)
     try:
         yield OpenedRecipe(keeper, source, task)
     finally:
         keeper.close()
 
 
-def _refuse_to_run() -> Child:
+def _refuse_to_run() -> ChildProcess:
     raise RecipeError("a plan runs no code that a file names", cure="Run the audit.")
 
 
@@ -204,7 +214,7 @@ def _in_its_words() -> Iterator[None]:
     """Say whatever becomes of the process as a failure of the recipe."""
     try:
         yield
-    except (RecipeError, ModelHungError, ModelOutgrewMemoryError, ModelCrashedError) as error:
+    except (RecipeError, ModelTimeoutError, ModelOutOfMemoryError, ModelCrashedError) as error:
         raise RecipeError(error.problem, cure=CURES.get(type(error), error.cure)) from None
     except (ModelFailedError, ArtifactError) as error:
         raise RecipeError(

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from auditor.domain.models import Timing
+from auditor.domain.models import ModelTiming
 from auditor.domain.tasks import Floats
 from auditor.errors import ModelCrashedError
-from auditor.targets.frames import Anything, Frame
-from auditor.targets.scores import Key
+from auditor.targets.outputs import Key
+from auditor.targets.protocol import Anything, MessageFrame
 
 
-def output_of(reply: Frame, name: str) -> tuple[Anything, tuple[Key, ...] | None]:
+def read_output(reply: MessageFrame, name: str) -> tuple[Anything, tuple[Key, ...] | None]:
     """Return one output of an ``infer`` reply, with its class keys where it is a ZipMap."""
     array = reply.arrays.get(name)
     if array is None:
@@ -22,11 +22,11 @@ def output_of(reply: Frame, name: str) -> tuple[Anything, tuple[Key, ...] | None
     return array, tuple(key if isinstance(key, int) else str(key) for key in keys)
 
 
-def timing_of(reply: Frame, batch_rows: int) -> Timing:
+def read_timing(reply: MessageFrame, batch_rows: int) -> ModelTiming:
     """Return the times of a `time` reply. Raises ``ModelCrashedError`` for what is none."""
     said = reply.header
     try:
-        return Timing(
+        return ModelTiming(
             load=float(said["load"]),
             first=float(said["first"]),
             warmup=int(said["warmup"]),
@@ -41,7 +41,7 @@ def timing_of(reply: Frame, batch_rows: int) -> Timing:
         raise _unexpected(f"its timings lack {error}") from error
 
 
-def _times(reply: Frame, name: str) -> Floats:
+def _times(reply: MessageFrame, name: str) -> Floats:
     times = reply.arrays.get(name)
     if times is None or times.dtype != np.float64 or times.ndim != 1 or not len(times):
         raise _unexpected(f"the times {name!r} are missing")

@@ -1,41 +1,133 @@
-"""Opening an artifact on its target: in a child process, never in this one."""
+"""Opening an artifact on its target: in a child process, never in this one.
 
-from collections.abc import Iterator, Mapping
+The first questions to an opened model: rows in, scores out, do they repeat.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.artifacts import Artifact, Structure
-from auditor.domain.canonical import Json
-from auditor.domain.isolation import Isolation
-from auditor.domain.providers import where_to_get
+from auditor._resources import find_user_home
+from auditor.domain.artifacts import Artifact, ModelStructure
+from auditor.domain.execution_providers import suggest_provider_package
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
-from auditor.errors import ArtifactError, ModelFailedError, RuntimeMissingError
-from auditor.shipped import user_home
-from auditor.targets.connections import Connection
-from auditor.targets.emulators import is_ready
-from auditor.targets.endpoints.opening import open_endpoint
-from auditor.targets.exits import Answer
-from auditor.targets.fingerprints import bounded, make_fingerprint
-from auditor.targets.frames import Frame
-from auditor.targets.introductions import PROBE_ROWS, listen, meet
-from auditor.targets.isolation import bounds_of
-from auditor.targets.keeping import Keeper
-from auditor.targets.models import OpenedModel
-from auditor.targets.placing import placement_of
-from auditor.targets.probing import ROLES
-from auditor.targets.processes import Child
-from auditor.targets.resolving import resolve_target
-from auditor.targets.twins import open_twin
+from auditor.errors import ArtifactError, DatasetError, ModelFailedError, RuntimeMissingError
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.emulation import is_emulator_ready
+from auditor.targets.endpoints.connection import open_endpoint
+from auditor.targets.fingerprint import make_fingerprint, read_placement, sanitise_facts
+from auditor.targets.interface import (
+    InputBinding,
+    TensorSlot,
+    arrange_rows,
+    build_interface,
+    list_input_bindings,
+    read_tensor_slots,
+)
+from auditor.targets.isolation import build_sandbox_bounds
+from auditor.targets.model import InterfaceDiscovery, OpenedModel
+from auditor.targets.outputs import ModelOutput, find_score_output
+from auditor.targets.probe import ROLES
+from auditor.targets.protocol import MessageFrame, ModelConnection
+from auditor.targets.replies import read_output
+from auditor.targets.supervisor import ProcessSupervisor
+from auditor.targets.target_specs import resolve_target
+from auditor.targets.twin import open_twin
+
+PROBE_ROWS = 64
+"""Rows by which the interface is found out; each is sent twice, to see whether scores repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswers:
+    """What a model answered to its first rows, and how they entered it, at which try.
+
+    ``seconds`` is what that took.
+    """
+
+    entrance: InputBinding
+    answers: list[ModelOutput]
+    tried: int
+    seconds: float
+
+
+def ask_first_rows(connection: ModelConnection, sample: Array) -> FirstAnswers:
+    """Return a model's answers to the rows of ``sample``, whatever its task is.
+
+    Layouts that fit the declared shapes are tried, likeliest first, until the runtime takes one.
+    Raises what ``list_input_bindings`` raises, and the first refusal of the runtime.
+    """
+    if len(sample) == 0:
+        raise DatasetError("there is no row to try the model with", cure="Give at least one row.")
+    slots = read_tensor_slots(connection.opened.header.get("inputs"))
+    outputs = read_tensor_slots(connection.opened.header.get("outputs"))
+    refusals: list[ModelFailedError] = []
+    for tried, entrance in enumerate(list_input_bindings(slots, sample.shape[1:]), start=1):
+        asked = time.monotonic()
+        try:
+            answers = _ask(connection, entrance, sample, outputs)
+        except ModelFailedError as refusal:
+            refusals.append(refusal)
+            continue
+        return FirstAnswers(entrance, answers, tried, time.monotonic() - asked)
+    raise refusals[0]
+
+
+def discover_interface(
+    connection: ModelConnection, task: Task, sample: Array
+) -> InterfaceDiscovery:
+    """Find out a model's interface with the rows of ``sample``.
+
+    Raises what ``ask_first_rows`` and ``find_score_output`` raise.
+    """
+    outputs = read_tensor_slots(connection.opened.header.get("outputs"))
+    began = time.monotonic()
+    heard = ask_first_rows(connection, sample)
+    leaving = find_score_output(heard.answers, task)
+    first = next(answer for answer in heard.answers if answer.name == leaving.output)
+    between = time.monotonic()
+    again = _ask(connection, heard.entrance, sample, outputs)
+    taken = min(heard.seconds, time.monotonic() - between)
+    second = next(answer for answer in again if answer.name == leaving.output)
+    return InterfaceDiscovery(
+        build_interface(heard.entrance, leaving),
+        None if first.keys is None else tuple(first.keys),
+        deterministic=_same(first, second),
+        queries=len(sample) * (heard.tried + 1),
+        busy=time.monotonic() - began,
+        pace=taken / len(sample),
+    )
+
+
+def _ask(
+    connection: ModelConnection,
+    entrance: InputBinding,
+    sample: Array,
+    outputs: Sequence[TensorSlot],
+) -> list[ModelOutput]:
+    rows = arrange_rows(sample, build_interface(entrance))
+    header = {"op": "infer", "fixed_batch": entrance.fixed_batch}
+    reply = connection.ask(header, {entrance.input: rows})
+    return [ModelOutput(slot.name, *read_output(reply, slot.name)) for slot in outputs]
+
+
+def _same(first: ModelOutput, second: ModelOutput) -> bool:
+    return first.array.tobytes() == second.array.tobytes() and first.keys == second.keys
+
 
 __all__ = ["inspect_artifact", "open_model", "open_twin", "resolve_target"]
 
 
 def inspect_artifact(
-    folder: Path, artifact: Artifact, spec: TargetSpec, *, isolation: Isolation | None = None
-) -> Structure:
+    folder: Path, artifact: Artifact, spec: TargetSpec, *, isolation: IsolationLevel | None = None
+) -> ModelStructure:
     """Parse the artifact's files in a child and say what they show; nothing is run.
 
     Raises ``ArtifactError`` for files that cannot be parsed, ``SubjectLostError`` where parsing
@@ -43,14 +135,16 @@ def inspect_artifact(
     """
     title = f"the process that parses {artifact.name!r}"
     asked = {"op": "inspect", "folder": str(folder.resolve()), "main": artifact.files[0].name}
-    with Child("structure", bounds_of(spec, folder, isolation=isolation), title) as child:
+    with ChildProcess(
+        "structure", build_sandbox_bounds(spec, folder, isolation=isolation), title
+    ) as child:
         return _structure(child.ask(asked, seconds=spec.time_limit))
 
 
 @contextmanager
 def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to hold it
     spec: TargetSpec, folder: Path, artifact: Artifact | None, task: Task, sample: Array,
-    *, isolation: Isolation | None = None,
+    *, isolation: IsolationLevel | None = None,
 ) -> Iterator[OpenedModel]:  # fmt: skip
     """Open the artifact staged in ``folder`` on its target, and close it at the end.
 
@@ -61,35 +155,35 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
     ``RuntimeMissingError`` where it lacks a runtime, ``SubjectLostError`` where opening takes the
     process down.
     """
-    connection = connect(spec, folder, artifact, isolation)
+    connection = connect_model(spec, folder, artifact, isolation)
     try:
         yield _introduce(connection, spec, task, sample[:PROBE_ROWS])
     finally:
         connection.close()
 
 
-def first_answers(
+def read_first_outputs(
     spec: TargetSpec, folder: Path, artifact: Artifact, sample: Array
-) -> tuple[Answer, ...]:
+) -> tuple[ModelOutput, ...]:
     """Return every output of the artifact for the first rows of ``sample``, whatever its task is.
 
     Raises as ``open_model`` does.
     """
-    connection = connect(spec, folder, artifact)
+    connection = connect_model(spec, folder, artifact)
     try:
-        return tuple(listen(connection, sample[:PROBE_ROWS]).answers)
+        return tuple(ask_first_rows(connection, sample[:PROBE_ROWS]).answers)
     finally:
         connection.close()
 
 
-def open_model_at_hand(
+def open_local_model(
     spec: TargetSpec, folder: Path, artifact: Artifact | None, task: Task, sample: Array
 ) -> AbstractContextManager[OpenedModel]:
     """Open as ``open_model`` does, with what is on this machine: no emulator is fetched.
 
     Raises ``RuntimeMissingError`` where one would have to be.
     """
-    if spec.emulated is not None and not is_ready(spec.emulated, user_home()):
+    if spec.emulated is not None and not is_emulator_ready(spec.emulated, find_user_home()):
         raise RuntimeMissingError(
             f"the emulator of {spec.emulated} is not on this machine",
             cure=f"Fetch it: auditor targets emulate {spec.emulated}.",
@@ -97,9 +191,12 @@ def open_model_at_hand(
     return open_model(spec, folder, artifact, task, sample)
 
 
-def connect(
-    spec: TargetSpec, folder: Path, artifact: Artifact | None, isolation: Isolation | None = None
-) -> Connection:
+def connect_model(
+    spec: TargetSpec,
+    folder: Path,
+    artifact: Artifact | None,
+    isolation: IsolationLevel | None = None,
+) -> ModelConnection:
     """Return what holds the model open: nothing is started before it is first asked."""
     if spec.endpoint is not None:
         return open_endpoint(spec)
@@ -110,12 +207,12 @@ def connect(
         )
     path = folder.resolve() / artifact.files[0].name
     title = f"the process that runs {artifact.name!r} on the target {spec.name!r}"
-    bounds = bounds_of(spec, folder, isolation=isolation)
-    start = partial(Child, ROLES[spec.runtime], bounds, title)
-    return Keeper(start, opening_request(spec, path), spec.time_limit)
+    bounds = build_sandbox_bounds(spec, folder, isolation=isolation)
+    start = partial(ChildProcess, ROLES[spec.runtime], bounds, title)
+    return ProcessSupervisor(start, build_opening_request(spec, path), spec.time_limit)
 
 
-def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
+def build_opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
     """Return what a child is asked so that it opens the file at ``path`` as ``spec`` says."""
     return {
         "op": "open",
@@ -123,7 +220,7 @@ def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
         "provider": spec.provider,
         "threads": spec.threads,
         "graph_optimization": spec.graph_optimization,
-        "cure": where_to_get(spec),
+        "cure": suggest_provider_package(spec),
         "device": spec.device,
         "library": spec.library,
         "provider_options": dict(spec.provider_options),
@@ -132,21 +229,23 @@ def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
     }
 
 
-def _introduce(connection: Connection, spec: TargetSpec, task: Task, sample: Array) -> OpenedModel:
-    known = meet(connection, task, sample)
+def _introduce(
+    connection: ModelConnection, spec: TargetSpec, task: Task, sample: Array
+) -> OpenedModel:
+    known = discover_interface(connection, task, sample)
     fingerprint = make_fingerprint(spec, connection.opened, known.interface, connection.level)
-    placed = placement_of(spec, connection.opened)
+    placed = read_placement(spec, connection.opened)
     model = OpenedModel(connection, task, known, fingerprint, placed)
     if spec.endpoint is None and spec.emulated is None:  # elsewhere, each row has its price
         model.settle(sample, known.pace)
     return model
 
 
-def _structure(reply: Frame) -> Structure:
+def _structure(reply: MessageFrame) -> ModelStructure:
     """Read a structure from what a child said, which may be anything."""
-    said = bounded(reply.header.get("structure"))
+    said = sanitise_facts(reply.header.get("structure"))
     try:
-        return Structure(
+        return ModelStructure(
             kind=str(said["kind"]),
             opsets=_counts(said["opsets"]),
             operators=_counts(said["operators"]),

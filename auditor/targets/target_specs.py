@@ -1,15 +1,23 @@
-"""Targets as people write them down, read strictly: no setting is guessed or ignored."""
+"""Targets as people write them down, read strictly: no setting is guessed or ignored.
+
+Targets by name or written out, as declared; what is not to be had here is an error.
+"""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from auditor.domain.canonical import Json
-from auditor.domain.endpoints import Encoding, EndpointSpec, Protocol
-from auditor.domain.targets import CascadeSpec, TargetSpec
-from auditor.errors import TargetError
-from auditor.targets.endpoints.addresses import address_of, check
+from auditor.domain.json import Json
+from auditor.domain.targets import (
+    CascadeSpec,
+    EndpointProtocol,
+    EndpointSpec,
+    TargetSpec,
+    TensorEncoding,
+)
+from auditor.errors import SubmissionError, TargetError
+from auditor.targets.endpoints.config import check_endpoint_spec, parse_endpoint_url
 
 Named: TypeAlias = Callable[["str | Mapping[str, Json]"], TargetSpec]
 """Turns a target's name, or a mapping, into a specification."""
@@ -21,7 +29,7 @@ MOST_THREADS = 1024
 LEAST_MEMORY = 2**28
 
 
-def written_out(asked: Mapping[str, Json], named: Named) -> TargetSpec:
+def parse_target_spec(asked: Mapping[str, Json], named: Named) -> TargetSpec:
     """Return the target that a mapping writes out; ``named`` resolves a cascade's two halves.
 
     Raises ``TargetError`` that names the setting, and says what it may be.
@@ -61,12 +69,12 @@ def _endpoint(asked: Mapping[str, Json], where: str) -> EndpointSpec:
     settings = _checked(asked, ENDPOINT, where)
     if "url" not in settings:
         raise TargetError(f"{where} has no url", cure="Add `url: https://…` to it.")
-    settings["protocol"] = Protocol(settings.get("protocol", Protocol.OIP_HTTP))
-    settings["encoding"] = Encoding(settings.get("encoding", Encoding.AUTO))
+    settings["protocol"] = EndpointProtocol(settings.get("protocol", EndpointProtocol.OIP_HTTP))
+    settings["encoding"] = TensorEncoding(settings.get("encoding", TensorEncoding.AUTO))
     spec = EndpointSpec(**settings)
     # Before anything is written down: an address may hold what must not get into a record.
-    address_of(spec)
-    check(spec)
+    parse_endpoint_url(spec)
+    check_endpoint_spec(spec)
     return spec
 
 
@@ -86,7 +94,7 @@ def _cascade(asked: Mapping[str, Json], where: str, named: Named) -> CascadeSpec
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Rule:
+class _SettingRule:
     """What a setting may be: a test, and its words; ``number`` makes a float of it.
 
     What is ``hidden`` may be a secret that was written where none belongs: no error shows it.
@@ -98,7 +106,9 @@ class _Rule:
     hidden: bool = False
 
 
-def _checked(asked: Mapping[str, Json], rules: Mapping[str, _Rule], where: str) -> dict[str, Any]:
+def _checked(
+    asked: Mapping[str, Json], rules: Mapping[str, _SettingRule], where: str
+) -> dict[str, Any]:
     unknown = sorted(set(asked) - set(rules))
     if unknown:
         raise TargetError(
@@ -167,45 +177,49 @@ def _count(most: int, least: int = 1) -> Callable[[object], bool]:
     return lambda value: type(value) is int and least <= value <= most
 
 
-def _one_of(names: tuple[str, ...]) -> _Rule:
-    return _Rule(lambda value: value in names, f"one of {', '.join(names)}")
+def _one_of(names: tuple[str, ...]) -> _SettingRule:
+    return _SettingRule(lambda value: value in names, f"one of {', '.join(names)}")
 
 
-TEXT = _Rule(_is_text, "a text")
-SECONDS = _Rule(_is_number, "seconds above 0", number=True)
-AMOUNT = _Rule(_is_number, "a number above 0", number=True)
-COUNT = _Rule(_count(2**53), "a whole number above 0")
-FLAG = _Rule(_is_flag, "true or false")
-TEXTS = _Rule(_is_texts, "a mapping of texts; put numbers into quotes")
-SECTION = _Rule(_is_section, "a mapping of settings")
-TARGET: Mapping[str, _Rule] = {
+TEXT = _SettingRule(_is_text, "a text")
+SECONDS = _SettingRule(_is_number, "seconds above 0", number=True)
+AMOUNT = _SettingRule(_is_number, "a number above 0", number=True)
+COUNT = _SettingRule(_count(2**53), "a whole number above 0")
+FLAG = _SettingRule(_is_flag, "true or false")
+TEXTS = _SettingRule(_is_texts, "a mapping of texts; put numbers into quotes")
+SECTION = _SettingRule(_is_section, "a mapping of settings")
+TARGET: Mapping[str, _SettingRule] = {
     "name": TEXT,
     "runtime": _one_of(RUNTIMES),
-    "provider": _Rule(_is_text, "the name of an execution provider, as in CPUExecutionProvider"),
-    "threads": _Rule(_count(MOST_THREADS), f"a whole number from 1 to {MOST_THREADS}"),
+    "provider": _SettingRule(
+        _is_text, "the name of an execution provider, as in CPUExecutionProvider"
+    ),
+    "threads": _SettingRule(_count(MOST_THREADS), f"a whole number from 1 to {MOST_THREADS}"),
     "graph_optimization": _one_of(OPTIMIZATIONS),
-    "memory_limit": _Rule(_count(2**53, LEAST_MEMORY), f"bytes, at least {LEAST_MEMORY}"),
+    "memory_limit": _SettingRule(_count(2**53, LEAST_MEMORY), f"bytes, at least {LEAST_MEMORY}"),
     "time_limit": SECONDS,
     "price_per_hour": AMOUNT,
-    "device": _Rule(_is_device, "a kind of device and its number, such as NPU or GPU:1"),
-    "library": _Rule(_is_text, "a package that holds a plugin provider, or a path to its library"),
+    "device": _SettingRule(_is_device, "a kind of device and its number, such as NPU or GPU:1"),
+    "library": _SettingRule(
+        _is_text, "a package that holds a plugin provider, or a path to its library"
+    ),
     "provider_options": TEXTS,
     "session": TEXTS,
-    "free_dimensions": _Rule(_is_counts, "a mapping of names to whole numbers above 0"),
+    "free_dimensions": _SettingRule(_is_counts, "a mapping of names to whole numbers above 0"),
     "allow_fallback": FLAG,
-    "emulated": _Rule(_is_text, "a processor that qemu plays, such as Haswell"),
-    "interpreter": _Rule(_is_text, "the path of a Python interpreter"),
+    "emulated": _SettingRule(_is_text, "a processor that qemu plays, such as Haswell"),
+    "interpreter": _SettingRule(_is_text, "the path of a Python interpreter"),
     "seconds": SECONDS,
     "endpoint": SECTION,
     "cascade": SECTION,
 }
-ENDPOINT: Mapping[str, _Rule] = {
+ENDPOINT: Mapping[str, _SettingRule] = {
     "url": TEXT,
-    "protocol": _one_of(tuple(Protocol)),
+    "protocol": _one_of(tuple(EndpointProtocol)),
     "model": TEXT,
     "model_version": TEXT,
-    "encoding": _one_of(tuple(Encoding)),
-    "headers": _Rule(
+    "encoding": _one_of(tuple(TensorEncoding)),
+    "headers": _SettingRule(
         _is_variables,
         "a mapping of a header to the name of the environment variable that holds it; the value "
         "itself is never written down",
@@ -220,11 +234,53 @@ ENDPOINT: Mapping[str, _Rule] = {
     "queries": COUNT,
     "spend": AMOUNT,
     "price_per_query": AMOUNT,
-    "retries": _Rule(_count(100, 0), "a whole number from 0 to 100"),
-    "authorisation": _Rule(_is_text, "who gave leave to attack it, and for what"),
+    "retries": _SettingRule(_count(100, 0), "a whole number from 0 to 100"),
+    "authorisation": _SettingRule(_is_text, "who gave leave to attack it, and for what"),
 }
-CASCADE: Mapping[str, _Rule] = {
-    "edge": _Rule(_is_target, "the name of a target, or its settings"),
-    "cloud": _Rule(_is_target, "the name of a target, or its settings"),
-    "below": _Rule(_is_share, "a probability above 0 and at most 1", number=True),
+CASCADE: Mapping[str, _SettingRule] = {
+    "edge": _SettingRule(_is_target, "the name of a target, or its settings"),
+    "cloud": _SettingRule(_is_target, "the name of a target, or its settings"),
+    "below": _SettingRule(_is_share, "a probability above 0 and at most 1", number=True),
 }
+
+
+NAMED: Mapping[str, TargetSpec] = {"cpu": TargetSpec("cpu")}
+
+
+def resolve_target(
+    asked: str | Mapping[str, Json], known: Mapping[str, TargetSpec] = NAMED
+) -> TargetSpec:
+    """Return the target of that name among ``known``, or the one that a mapping writes out.
+
+    Raises ``TargetError`` that lists what there is for an unknown name, key or runtime. What a
+    target lacks on this machine comes out when it is opened, and costs its own readings alone.
+    """
+    if isinstance(asked, str):
+        if asked not in known:
+            raise TargetError(
+                f"there is no target {asked!r}",
+                cure=f"Name one of {', '.join(known)}, write the target out, or add it to "
+                "targets.yaml beside the audit file.",
+            )
+        return known[asked]
+    return parse_target_spec(asked, lambda inner: resolve_target(inner, known))
+
+
+def find_known_target(
+    asked: str | Mapping[str, Json], known: Mapping[str, TargetSpec]
+) -> TargetSpec:
+    """Return the target of that name, of those that a service has and no others.
+
+    Raises ``TargetError``, and ``SubmissionError`` for a target that is written out.
+    """
+    if not isinstance(asked, str):
+        raise SubmissionError(
+            "a target is written out in the audit file, and a service has targets of its own",
+            cure=f"Name one of {', '.join(known)}.",
+        )
+    if asked not in known:
+        raise TargetError(
+            f"there is no target {asked!r}",
+            cure=f"Name one of {', '.join(known)}; others are given to a service where it starts.",
+        )
+    return known[asked]

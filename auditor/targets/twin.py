@@ -1,51 +1,268 @@
-"""The twin: crafting needs gradients, which a differentiable equal of the artifact gives."""
+"""The twin: crafting needs gradients, which a differentiable equal of the artifact gives.
 
+Whether a twin is the model's equal: in what it says, and in where its gradient leads.
+"""
+
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.canonical import Json
-from auditor.domain.isolation import Isolation
-from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Shard, derive_seed
-from auditor.domain.targets import Interface, TargetSpec
-from auditor.domain.tasks import Array, Floats, InputSpace
-from auditor.domain.twins import TwinKind, TwinSource
-from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError, TwinError
-from auditor.extras import to_install
-from auditor.targets.fidelity import examine
-from auditor.targets.isolation import bounds_of
-from auditor.targets.keeping import Keeper
-from auditor.targets.layouts import arrange_floats, restore
-from auditor.targets.messages import plain
-from auditor.targets.models import OpenedModel
-from auditor.targets.processes import Child
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json
+from auditor.domain.models import Model, Twin, TwinKind, TwinSource
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.subjects import CheckShard, derive_seed
+from auditor.domain.targets import ModelInterface, TargetSpec
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
+from auditor.errors import (
+    ModelCrashedError,
+    ModelFailedError,
+    SubjectLostError,
+    TwinError,
+    suggest_install,
+)
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.decision_boundary import find_boundary_points
+from auditor.targets.gradient_check import (
+    SlopeComparison,
+    SlopeLoss,
+    TwinComparison,
+    find_step_range,
+    measure_slopes,
+    value_spread,
+)
+from auditor.targets.interface import arrange_float_rows, restore_gradient
+from auditor.targets.isolation import build_sandbox_bounds
+from auditor.targets.model import OpenedModel
+from auditor.targets.protocol import to_plain_text
+from auditor.targets.supervisor import ProcessSupervisor
+
+DISTANCE_ROWS = 512
+MOST_DIFFERENCE = 1e-3
+"""Largest difference of a probability for the twin to count as the same function. Two float32
+implementations differ by about 1e-6, the same INT8 file on two chips by 5e-2 (both measured), so
+that this bound lies far from either. A regression's values count in their own standard deviation.
+"""
+LEAST_AGREEMENT = 0.999
+"""Least share of equal decisions: rows so near a tie that rounding decides them may differ."""
+ASKED_AGAIN = 4
+"""How often a model that is not deterministic is asked more, to know its own spread."""
+GRADIENT_ROWS = 24
+SHARES = (0.02, 0.1)
+"""Steps, as shares of the input range: networks in float bend within the larger one, and what is
+constant in pieces (trees, INT8) stands still within the smaller one."""
+SETTLED = 0.9
+"""A correlation at the first step from which the second one is not tried."""
+LEAST_CORRELATION = 0.2
+"""Below this a gradient leads nowhere. Measured on digits: float networks and INT8 with its
+rounding passed straight through 0.98 to 1, trees by their smoothed gradient 0.76, a softmax that is
+all but certain everywhere 0.48; elsewhere INT8 0.72 and trees 0.33 to 0.5. A gradient that was cut
+off came to 0, or to 0.04 where a rest of it got through. 288 unrelated pairs scatter by 0.06, so
+that the line is three of these from nothing, and well below the worst that helped an attack."""
+SURE = 3.0
+"""With fewer pairs, so many standard errors of unrelated ones."""
+TELLING = 1e-3
+"""A second class of at least this probability: of surer rows a float32 tells little."""
+
+
+class InspectableTwin(Twin, Protocol):
+    """A twin that can say where its gradient is lost."""
+
+    def cut(self, inputs: Array) -> tuple[str, ...]:
+        """Return the operators that let no gradient through on these rows, as far as is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TwinFidelity:
+    """What an examination found; ``gap`` says why the twin is refused, if it is."""
+
+    distance: Mapping[str, float]
+    gap: Gap | None
+
+
+def examine_twin(
+    twin: InspectableTwin, model: OpenedModel, inputs: Array, space: InputSpace | Gap,
+    rng: np.random.Generator,
+) -> TwinFidelity:  # fmt: skip
+    """Compare a twin with its model: outputs on ``DISTANCE_ROWS`` rows, slopes on some of them.
+
+    Asks the model once a row, and ``24 * GRADIENT_ROWS`` times for each step tried; more often
+    where it is not deterministic. Raises what either side raises.
+    """
+    rows = inputs[:DISTANCE_ROWS]
+    theirs = _answers(model, rows)
+    distance, allowed = _distance(twin, model.task, theirs, rows)
+    if distance["max_difference"] > allowed.difference or distance["agreement"] < allowed.agreement:
+        return TwinFidelity(distance, _differs(distance, allowed))
+    whole = any(kind in model.interface.input_dtype for kind in ("int", "bool"))
+    reach = find_step_range(space, rows, whole=whole or rows.dtype.kind in "biu")
+    tried = list(_trials(TwinComparison(model, twin, reach, rng), rows, theirs.mean(axis=0)))
+    best = max(tried, key=lambda trial: trial.found.correlation - trial.needed)
+    distance = {
+        **distance,
+        "gradient_correlation": best.found.correlation,
+        "gradient_rows": float(len(best.rows)),
+        "step": best.share,
+    }
+    return TwinFidelity(distance, _astray(best, twin))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SlopeTrial:
+    rows: Array
+    share: float
+    found: SlopeComparison
+
+    @property
+    def needed(self) -> float:
+        """The least correlation that tells the gradient from one that leads nowhere."""
+        return max(LEAST_CORRELATION, min(1.0, SURE / math.sqrt(max(1, self.found.pairs))))
+
+
+def _trials(sides: TwinComparison, rows: Array, scores: Floats) -> Iterator[_SlopeTrial]:
+    """Measure slopes with each step until one of them is convincing."""
+    task = sides.model.task
+    aim = SlopeLoss.at(task, scores, logits=sides.model.scores_are_logits)
+    chosen = _telling(task, scores, sides.rng)
+    moved = 0
+    for share in SHARES:
+        found = measure_slopes(sides, rows[chosen], aim.take(chosen), share)
+        moved = max(moved, found.pairs)
+        yield _SlopeTrial(rows[chosen], share, found)
+        if found.correlation >= SETTLED:
+            return
+    if isinstance(task, ClassificationTask) and 2 * moved < found.foretold.size:
+        # Scores so sure that they stand still say nothing; on the border none is sure.
+        near, beyond = find_boundary_points(
+            lambda points: task.decide(sides.model.probabilities(sides.model.predict(points))),
+            rows, task.decide(scores), GRADIENT_ROWS, sides.rng,
+        )  # fmt: skip
+        if len(near):
+            found = measure_slopes(sides, near, replace(aim, wanted=beyond), SHARES[-1])
+            yield _SlopeTrial(near, SHARES[-1], found)
+
+
+@dataclass(frozen=True, slots=True)
+class _AllowedDistance:
+    difference: float
+    agreement: float
+
+
+def _answers(model: OpenedModel, rows: Array) -> Floats:
+    """Return ``[repeats, n, classes]`` probabilities, or a regression's values."""
+    times = 1 if model.deterministic else 1 + ASKED_AGAIN
+    return np.array([model.probabilities(model.predict(rows)) for _ in range(times)])
+
+
+def _distance(
+    twin: Twin, task: Task, theirs: Floats, rows: Array
+) -> tuple[dict[str, float], _AllowedDistance]:
+    ours = twin.forward(rows)
+    if isinstance(task, ClassificationTask):
+        raised = np.exp(ours - ours.max(axis=1, keepdims=True))
+        ours = raised / raised.sum(axis=1, keepdims=True)
+    mean = theirs.mean(axis=0)
+    unit = 1.0 if isinstance(task, ClassificationTask) else value_spread(mean)
+    difference = np.abs(mean - ours) / unit
+    distance = {
+        "max_difference": float(difference.max()),
+        "mean_difference": float(difference.mean()),
+        "agreement": _agreement(task, mean, ours),
+        "rows": float(len(rows)),
+    }
+    if len(theirs) == 1:
+        return distance, _AllowedDistance(MOST_DIFFERENCE, LEAST_AGREEMENT)
+    # Each repeat against the mean of the others, as the twin against the mean of all.
+    others = [np.delete(theirs, index, axis=0).mean(axis=0) for index in range(len(theirs))]
+    own = max(
+        float(np.abs(one - rest).max()) / unit for one, rest in zip(theirs, others, strict=True)
+    )
+    agreed = min(_agreement(task, one, rest) for one, rest in zip(theirs, others, strict=True))
+    distance |= {"own_difference": own, "own_agreement": agreed}
+    return distance, _AllowedDistance(MOST_DIFFERENCE + own, min(LEAST_AGREEMENT, agreed))
+
+
+def _agreement(task: Task, left: Floats, right: Floats) -> float:
+    if isinstance(task, ClassificationTask):
+        return float(np.mean(task.decide(left) == task.decide(right)))
+    return float(np.mean(np.abs(left - right) <= task.tolerance))
+
+
+def _telling(task: Task, scores: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return rows to measure slopes on: by chance, those first that are not all but certain."""
+    order = rng.permutation(len(scores)).astype(np.int64)
+    if isinstance(task, ClassificationTask):
+        second = np.sort(scores, axis=1)[:, -2][order]
+        order = order[np.argsort(-np.minimum(second, TELLING), kind="stable")]
+    return order[:GRADIENT_ROWS]
+
+
+def _astray(trial: _SlopeTrial, twin: InspectableTwin) -> Gap | None:
+    found, rows = trial.found, trial.rows
+    if found.pairs and found.correlation >= trial.needed:
+        return None
+    if found.flat:
+        detail = f"The twin's gradient is zero on all of {len(rows)} rows"
+    elif not found.pairs:
+        detail = (
+            f"The model's scores do not move within steps of {SHARES[-1]:g} of the input range, "
+            "so that no gradient can be tried"
+        )
+    else:
+        detail = (
+            f"The twin's gradient correlates by {found.correlation:.2g} with how the model's "
+            f"scores move ({len(rows)} rows, steps of {trial.share:g} of the input range); "
+            f"{trial.needed:.2g} is needed"
+        )
+    lost = ", ".join(twin.cut(rows))
+    return Gap(
+        reason=GapReason.TWIN_DIFFERS,
+        detail=f"{detail}. None passes {lost}." if lost else f"{detail}.",
+        cure="Use checks that ask the model alone (evasion.linf_query), or give a twin without "
+        "that operator as model.twin.",
+    )
+
+
+def _differs(distance: Mapping[str, float], allowed: _AllowedDistance) -> Gap:
+    return Gap(
+        reason=GapReason.TWIN_DIFFERS,
+        detail=(
+            f"The twin's scores differ from the model's by up to "
+            f"{distance['max_difference']:.3g} and its decisions agree on "
+            f"{distance['agreement']:.2%} of {distance['rows']:g} rows; allowed are "
+            f"{allowed.difference:g} and {allowed.agreement:.1%}."
+        ),
+        cure="Use checks that ask the model alone, and report the model's operators to us.",
+    )
+
 
 TWIN_MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
 ARTIFACT_ITSELF = TwinSource()
 MOST_NAME = 200
 NO_SPACE = Gap(
-    reason=Reason.NEEDS_NUMERIC_INPUT,
+    reason=GapReason.NEEDS_NUMERIC_INPUT,
     detail="No input space was given.",
     cure="Set input.domain or input.features in the audit file.",
 )
 NO_GRADIENT_OF_TEXT = Gap(
-    reason=Reason.NEEDS_NUMERIC_INPUT,
+    reason=GapReason.NEEDS_NUMERIC_INPUT,
     detail="The model reads text, and no gradient reaches a letter.",
     cure="Read evasion.text, which changes words.",
 )
 EXTRAS: Mapping[str, str] = {
-    "torch": to_install("attacks"),
-    "onnx_ad": to_install("adjoint"),
+    "torch": suggest_install("attacks"),
+    "onnx_ad": suggest_install("adjoint"),
 }
 
 
@@ -53,10 +270,14 @@ class OpenedTwin:
     """A twin in its own child process; implements ``domain.subjects.Twin``."""
 
     def __init__(
-        self, keeper: Keeper, model: OpenedModel, source: TwinSource, distance: Mapping[str, float]
+        self,
+        keeper: ProcessSupervisor,
+        model: OpenedModel,
+        source: TwinSource,
+        distance: Mapping[str, float],
     ) -> None:
         self._keeper = keeper
-        self._interface: Interface = model.interface
+        self._interface: ModelInterface = model.interface
         self._columns = model.columns
         self._row: tuple[int, ...] = ()
         self._passes = 0
@@ -89,9 +310,11 @@ class OpenedTwin:
 
         Raises ``SubjectLostError`` (the next call builds the twin anew) or ``TwinError``.
         """
-        rows = arrange_floats(inputs, self._interface)
+        rows = arrange_float_rows(inputs, self._interface)
         reply = self._keeper.ask({"op": "twin_forward"}, {"x": rows})
-        logits = expect(reply.arrays.get("logits"), (len(inputs), len(self._columns)), "logits")
+        logits = require_finite_answer(
+            reply.arrays.get("logits"), (len(inputs), len(self._columns)), "logits"
+        )
         self._row = inputs.shape[1:]
         return logits[:, self._columns]
 
@@ -102,14 +325,14 @@ class OpenedTwin:
         self._passes += len(cotangent)
         reply = self._keeper.ask({"op": "twin_backward"}, {"cotangent": turned})
         shape = (len(cotangent), *self._interface.input_shape)
-        gradient = expect(reply.arrays.get("gradient"), shape, "gradient")
-        return restore(gradient, self._interface, self._row)
+        gradient = require_finite_answer(reply.arrays.get("gradient"), shape, "gradient")
+        return restore_gradient(gradient, self._interface, self._row)
 
     def cut(self, inputs: Array) -> tuple[str, ...]:
         """Return the operators that let no gradient through on these rows, as far as is known."""
-        rows = arrange_floats(inputs, self._interface)
+        rows = arrange_float_rows(inputs, self._interface)
         said = self._keeper.ask({"op": "twin_cut"}, {"x": rows}).header.get("operators", [])
-        return tuple(plain(str(name), MOST_NAME) for name in said)
+        return tuple(to_plain_text(str(name), MOST_NAME) for name in said)
 
 
 @contextmanager
@@ -123,7 +346,7 @@ def open_twin(  # noqa: PLR0913 -- what an audit knows of a model, and how to ho
     space: InputSpace | Gap = NO_SPACE,
     source: TwinSource = ARTIFACT_ITSELF,
     seed: int = 0,
-    isolation: Isolation | None = None,
+    isolation: IsolationLevel | None = None,
 ) -> Iterator[OpenedTwin | Gap]:
     """Build a twin, examine it against ``model``, and close it at the end.
 
@@ -134,34 +357,36 @@ def open_twin(  # noqa: PLR0913 -- what an audit knows of a model, and how to ho
     if not isinstance(model, OpenedModel):
         yield _unsupported("the model is not open in a process of ours, so that there is no file")
         return
-    source = settled(source)
+    source = resolve_twin_source(source)
     refused = _no_twin(model, source)
     if refused is not None:
         yield refused
         return
-    keeper = keep_twin(spec, folder, artifact, model.interface, source, isolation)
+    keeper = supervise_twin(spec, folder, artifact, model.interface, source, isolation)
     try:
-        rng = np.random.default_rng(derive_seed(seed, "twin", Shard()))
+        rng = np.random.default_rng(derive_seed(seed, "twin", CheckShard()))
         yield _examined(OpenedTwin(keeper, model, source, {}), model, inputs, space, rng)
     finally:
         keeper.close()
 
 
-def keep_twin(  # noqa: PLR0913, PLR0917 -- what is opened, and how
+def supervise_twin(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     spec: TargetSpec,
     folder: Path,
     artifact: Artifact,
-    interface: Interface,
+    interface: ModelInterface,
     source: TwinSource,
-    isolation: Isolation | None,
-) -> Keeper:
+    isolation: IsolationLevel | None,
+) -> ProcessSupervisor:
     """Return what holds a twin of the artifact; nothing is started before it is first asked."""
     memory = max(spec.memory_limit, TWIN_MEMORY)
-    bounds = bounds_of(spec, folder, memory_limit=memory, isolation=isolation)
+    bounds = build_sandbox_bounds(spec, folder, memory_limit=memory, isolation=isolation)
     program = None if source.path is None else source.path.resolve()
     if program is not None:
         bounds = replace(bounds, readable=(*bounds.readable, program.parent))
-    start = partial(Child, "twin", bounds, f"the process that runs the twin of {artifact.name!r}")
+    start = partial(
+        ChildProcess, "twin", bounds, f"the process that runs the twin of {artifact.name!r}"
+    )
     asked = {
         "op": "twin_open",
         "path": str(folder.resolve() / artifact.files[0].name),
@@ -169,10 +394,10 @@ def keep_twin(  # noqa: PLR0913, PLR0917 -- what is opened, and how
         "kind": source.kind.value,
         "program": None if program is None else str(program),
     }
-    return Keeper(start, asked, spec.time_limit)
+    return ProcessSupervisor(start, asked, spec.time_limit)
 
 
-def settled(source: TwinSource) -> TwinSource:
+def resolve_twin_source(source: TwinSource) -> TwinSource:
     """Take the adjoint graph where torch is not installed and nothing else was asked for."""
     spare = source.kind is TwinKind.AUTO and find_spec("torch") is None and find_spec("onnx_ad")
     return replace(source, kind=TwinKind.ADJOINT) if spare else source
@@ -181,19 +406,19 @@ def settled(source: TwinSource) -> TwinSource:
 def _no_twin(model: OpenedModel, source: TwinSource) -> Gap | None:
     if model.interface.input_dtype == "str":
         return NO_GRADIENT_OF_TEXT
-    lacking = no_library(source)
+    lacking = find_missing_library(source)
     if lacking is None and model.interface.scores == "labels":
         return _unsupported("the model gives labels and no scores for it to equal")
     return lacking
 
 
-def no_library(source: TwinSource) -> Gap | None:
+def find_missing_library(source: TwinSource) -> Gap | None:
     """Return the Gap of a twin whose library is not installed."""
     needed = "onnx_ad" if source.kind is TwinKind.ADJOINT else "torch"
     if find_spec(needed) is not None:
         return None
     return Gap(
-        reason=Reason.NEEDS_EXTRA,
+        reason=GapReason.NEEDS_EXTRA,
         detail=f"A twin needs {needed}, which is not installed.",
         cure=EXTRAS[needed],
     )
@@ -201,7 +426,7 @@ def no_library(source: TwinSource) -> Gap | None:
 
 def _unsupported(why: str) -> Gap:
     return Gap(
-        reason=Reason.TWIN_UNSUPPORTED,
+        reason=GapReason.TWIN_UNSUPPORTED,
         detail=f"There can be no twin: {why}.",
         cure="Use checks that ask the model alone.",
     )
@@ -213,15 +438,17 @@ def _examined(
 ) -> OpenedTwin | Gap:  # fmt: skip
     """Return the twin with its distance, or a ``Gap`` where it is not the model's equal."""
     try:
-        found = examine(twin, model, inputs, space, rng)
+        found = examine_twin(twin, model, inputs, space, rng)
     except TwinError as error:
-        return Gap(reason=Reason.TWIN_UNSUPPORTED, detail=error.problem, cure=error.cure)
+        return Gap(reason=GapReason.TWIN_UNSUPPORTED, detail=error.problem, cure=error.cure)
     except (SubjectLostError, ModelFailedError) as error:
-        return Gap(reason=Reason(error.slug), detail=error.problem, cure=error.cure)
+        return Gap(reason=GapReason(error.slug), detail=error.problem, cure=error.cure)
     return found.gap or twin.at(found.distance)
 
 
-def expect(array: NDArray[np.generic] | None, shape: tuple[int, ...], what: str) -> Floats:
+def require_finite_answer(
+    array: NDArray[np.generic] | None, shape: tuple[int, ...], what: str
+) -> Floats:
     """Return what a twin answered as finite numbers of a shape, or refuse it."""
     if array is None or array.dtype != np.float64 or array.shape != shape:
         raise ModelCrashedError(

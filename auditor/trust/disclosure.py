@@ -1,18 +1,253 @@
-"""Openings: what shows rows of a commitment, each with its own salt, and withholds the others."""
+"""Openings: what shows rows of a commitment, each with its own salt, and withholds the others.
 
+Evidence as rows: an item is taken apart into the bytes of its rows, and put together again.
+
+Hiding commitments: a Merkle root over salted rows, by which a record names its evidence.
+
+The tree is that of RFC 6962 (section 2.1). A leaf is the salt of its row followed by the row's
+bytes: who has not the salt cannot try out what a row is, however few values it may have.
+
+What is kept apart from a record: its key, and what its hidden digests stand for.
+
+Sealing: a record names what its checks saw by hiding commitments instead of plain digests.
+"""
+
+import hashlib
+import hmac
 import json
+import math
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from operator import add
+from typing import TypeAlias, TypeGuard
 
-from auditor.disclosing.commitments import KEY, Commitment, Place, commit, salts
-from auditor.disclosing.rows import Form, Header, put_together, take_apart
-from auditor.domain.canonical import Json, parse
-from auditor.domain.evidence import Item
+import numpy as np
+
+from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.evidence import Evidence, Item, decode_evidence, encode_evidence
+from auditor.domain.json import (
+    Json,
+    JsonPart,
+    build_field_error,
+    compute_digest,
+    encode_canonical,
+    parse_json,
+)
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.requests import AuditRequest, InputFile
+from auditor.domain.row_evidence import IDS, find_row_evidence
 from auditor.errors import RecordError
-from auditor.ledgers.hashing import SIZE, leaf_hash, root_of
+from auditor.trust.ledger.merkle import SIZE, leaf_hash, leaf_hashes, merkle_root
 
-KIND = "auditor/opening/v1"
+Rows: TypeAlias = Sequence[bytes]
+
+
+class RowEncoding(StrEnum):
+    """What an item's rows are: of an array, a list, or an object of lists; or it is one leaf."""
+
+    ARRAY = "array"
+    LIST = "list"
+    COLUMNS = "columns"
+    WHOLE = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentHeader:
+    """What is said of an item in the clear. ``dtype`` and ``shape`` are those of an array.
+
+    ``columns`` are the names of an object's lists; ``leaves`` is the number of rows.
+    """
+
+    form: RowEncoding
+    leaves: int
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def row_bytes(self) -> int | None:
+        """How long each row is, where all are equally long."""
+        if self.form is not RowEncoding.ARRAY:
+            return None
+        return math.prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
+
+
+def split_item_rows(item: Item, rows: int | None) -> tuple[CommitmentHeader, Rows]:
+    """Return the header and the rows of an item; ``rows`` is ``None`` where it has none.
+
+    An item that has not that many rows is one leaf.
+    """
+    if rows is not None and isinstance(item, np.ndarray):
+        plain = not item.dtype.hasobject and item.dtype.names is None
+        if plain and item.ndim and len(item) == rows:
+            return _array(item)
+    elif rows is not None and isinstance(item, Mapping):
+        if all(_is_list(column) and len(column) == rows for column in item.values()):
+            return _columns(item, rows)
+    elif rows is not None and _is_list(item) and len(item) == rows:
+        return CommitmentHeader(RowEncoding.LIST, rows), [encode_canonical(value) for value in item]
+    return CommitmentHeader(RowEncoding.WHOLE, 1), [encode_evidence(item).raw]
+
+
+def join_item_rows(header: CommitmentHeader, rows: Rows) -> Item:
+    """Return the item that these rows make, however many of its rows they are.
+
+    Raises ``ValueError`` for bytes that are no rows of such an item.
+    """
+    match header.form:
+        case RowEncoding.ARRAY:
+            made = np.zeros((len(rows), *header.shape[1:]), np.dtype(header.dtype))
+            if made.nbytes:
+                made[...] = np.frombuffer(b"".join(rows), made.dtype).reshape(made.shape)
+            return made
+        case RowEncoding.LIST:
+            return [_json(row) for row in rows]
+        case RowEncoding.COLUMNS:
+            found = [_json(row) for row in rows]
+            return {name: [_member(row, name) for row in found] for name in header.columns}
+        case RowEncoding.WHOLE:
+            (raw,) = rows
+            return decode_evidence(raw)
+
+
+def _array(
+    item: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]",
+) -> tuple[CommitmentHeader, Rows]:
+    header = CommitmentHeader(RowEncoding.ARRAY, len(item), dtype=item.dtype.str, shape=item.shape)
+    raw, size = item.tobytes(), header.row_bytes or 0
+    return header, [raw[at * size : (at + 1) * size] for at in range(len(item))]
+
+
+def _columns(item: Mapping[str, Json], rows: int) -> tuple[CommitmentHeader, Rows]:
+    names = tuple(sorted(item))
+    lists = {name: item[name] for name in names}
+    made = [
+        encode_canonical({name: _at(lists[name], row) for name in names}) for row in range(rows)
+    ]
+    return CommitmentHeader(RowEncoding.COLUMNS, rows, columns=names), made
+
+
+def _at(column: Json, row: int) -> Json:
+    return column[row] if isinstance(column, Sequence) else None
+
+
+def _is_list(item: Item) -> TypeGuard[Sequence[Json]]:
+    return isinstance(item, Sequence) and not isinstance(item, str)
+
+
+def _json(row: bytes) -> Json:
+    value = parse_json(row)
+    if encode_canonical(value) != row:
+        message = "a row is not written in the one way"
+        raise ValueError(message)
+    return value
+
+
+def _member(row: Json, name: str) -> Json:
+    if not isinstance(row, Mapping) or name not in row:
+        message = f"a row has no {name!r}"
+        raise ValueError(message)
+    return row[name]
+
+
+KEY = 32
+"""Bytes of a record's key, and of a salt."""
+COMMITMENT_KIND = "auditor/commitment/v1"
+_SALTS = b"auditor/salts/v1\x00"
+_MEMBERS = {"columns", "dtype", "form", "kind", "leaves", "root", "shape"}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLocation:
+    """Which item of a record's evidence: salts of two places have nothing in common."""
+
+    target: str
+    check: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceCommitment:
+    """What a record binds an item by: its header in the clear, and the root over its rows."""
+
+    header: CommitmentHeader
+    root: bytes
+
+    def emit(self) -> bytes:
+        """Return canonical JSON, whose digest is the name of the item in the record."""
+        header = self.header
+        return encode_canonical(
+            {
+                "kind": COMMITMENT_KIND,
+                "form": header.form.value,
+                "leaves": header.leaves,
+                "dtype": header.dtype,
+                "shape": list(header.shape),
+                "columns": list(header.columns),
+                "root": self.root.hex(),
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        """The name under which a record lists the item."""
+        return compute_digest(self.emit())
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "EvidenceCommitment":
+        """Read the JSON, which must be spelled the one way. Raises ``RecordError``."""
+        try:
+            found = cls(*_members(JsonPart(parse_json(raw), "commitment")))
+            sound = found.emit() == raw
+        except (ValueError, TypeError, RecursionError, RecordError):
+            sound = False
+        if not sound:
+            raise RecordError(
+                "a piece of evidence is no commitment to rows, and the record says it is",
+                cure="Take the folder as auditor wrote it, unchanged.",
+            )
+        return found
+
+
+def derive_salts(key: bytes, place: EvidenceLocation, count: int) -> list[bytes]:
+    """Return the salt of each row, under a record's key.
+
+    The key of an item is HMAC-SHA256 of its place; a salt is SHA-256 over that and the row's number
+    in eight bytes (a one-step key derivation, NIST SP 800-56C rev. 2, section 4): a salt that is
+    shown tells nothing of another.
+    """
+    named: list[Json] = [place.target, place.check, place.item]
+    own = hmac.digest(key, _SALTS + encode_canonical(named), "sha256")
+    sha256 = hashlib.sha256
+    return [sha256(own + row.to_bytes(8, "big")).digest() for row in range(count)]
+
+
+def commit_evidence(
+    key: bytes, place: EvidenceLocation, item: Item, rows: int | None
+) -> EvidenceCommitment:
+    """Commit to an item under a record's key; ``rows`` is ``None`` where it has none."""
+    header, parts = split_item_rows(item, rows)
+    salted = map(add, derive_salts(key, place, len(parts)), parts)
+    return EvidenceCommitment(header, merkle_root(leaf_hashes(salted)))
+
+
+def _members(part: JsonPart) -> tuple[CommitmentHeader, bytes]:
+    if set(part.value) != _MEMBERS or part.get("kind", str) != COMMITMENT_KIND:
+        raise build_field_error(part.place, "a commitment")
+    header = CommitmentHeader(
+        form=part.choice("form", RowEncoding),
+        leaves=part.get("leaves", int),
+        dtype=part.get("dtype", str),
+        shape=part.numbers("shape"),
+        columns=part.texts("columns"),
+    )
+    return header, bytes.fromhex(part.get("root", str))
+
+
+OPENING_KIND = "auditor/opening/v1"
 _CURE = "Take the folder as auditor wrote it, unchanged."
 # For texts in ASCII this is the form of RFC 8785.
 _write = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -20,7 +255,7 @@ _PAIR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DisclosedRow:
     """A row that is shown, with what hides its leaf from those who do not see it."""
 
     salt: bytes
@@ -33,21 +268,21 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class CommitmentOpening:
     """All rows of one commitment in their order: shown, or withheld and then a hash alone."""
 
     commitment: str
-    rows: tuple[Shown | bytes, ...]
+    rows: tuple[DisclosedRow | bytes, ...]
 
     @property
     def withheld(self) -> frozenset[int]:
         """The numbers of the rows that are withheld."""
         return frozenset(at for at, row in enumerate(self.rows) if isinstance(row, bytes))
 
-    def withhold(self, rows: Collection[int]) -> "Opening":
+    def withhold(self, rows: Collection[int]) -> "CommitmentOpening":
         """Return an opening that withholds these rows too."""
         kept = (
-            row.leaf if at in rows and isinstance(row, Shown) else row
+            row.leaf if at in rows and isinstance(row, DisclosedRow) else row
             for at, row in enumerate(self.rows)
         )
         return replace(self, rows=tuple(kept))
@@ -58,21 +293,21 @@ class Opening:
             row.hex() if isinstance(row, bytes) else [row.salt.hex(), b64encode(row.row).decode()]
             for row in self.rows
         ]
-        told = {"kind": KIND, "commitment": self.commitment, "rows": rows}
+        told = {"kind": OPENING_KIND, "commitment": self.commitment, "rows": rows}
         return _write(told).encode()
 
     @classmethod
-    def parse(cls, raw: bytes) -> "Opening":
+    def parse(cls, raw: bytes) -> "CommitmentOpening":
         """Read the JSON, which must be spelled the one way. Raises ``RecordError``."""
         try:
-            found = _read(parse(raw))
+            found = _read(parse_json(raw))
         except (ValueError, RecursionError):
             found = None
         if found is None or found.emit() != raw:
             raise RecordError("an opening is not of its form", cure=_CURE)
         return found
 
-    def item(self, commitment: Commitment) -> Item:
+    def item(self, commitment: EvidenceCommitment) -> Item:
         """Return the item that the shown rows make. Raises ``RecordError`` where they are others.
 
         They must be the very rows, of the length and in the order, that were committed to.
@@ -84,49 +319,53 @@ class Opening:
             problem = f"an opening has {len(self.rows)} rows, and {header.leaves} were bound"
             raise RecordError(problem, cure=_CURE)
         hashes = (row if isinstance(row, bytes) else row.leaf for row in self.rows)
-        if root_of(hashes) != commitment.root:
+        if merkle_root(hashes) != commitment.root:
             problem = "rows were changed, moved or replaced: they are not those that were bound"
             raise RecordError(problem, cure=_CURE)
-        return _made(header, [row.row for row in self.rows if isinstance(row, Shown)])
+        return _made(header, [row.row for row in self.rows if isinstance(row, DisclosedRow)])
 
 
-def open_all(key: bytes, place: Place, item: Item, commitment: Commitment) -> Opening:
+def build_full_opening(
+    key: bytes, place: EvidenceLocation, item: Item, commitment: EvidenceCommitment
+) -> CommitmentOpening:
     """Return the opening that shows every row of an item.
 
     Raises ``RecordError`` where key and item are not those that were committed to.
     """
     header = commitment.header
-    rows = None if header.form is Form.WHOLE else header.leaves
-    if commit(key, place, item, rows) != commitment:
+    rows = None if header.form is RowEncoding.WHOLE else header.leaves
+    if commit_evidence(key, place, item, rows) != commitment:
         raise RecordError(
             f"{place.item} of {place.check} on {place.target} is not what was bound",
             cure=_CURE,
         )
-    _, parts = take_apart(item, rows)
-    shown = zip(salts(key, place, len(parts)), parts, strict=True)
-    return Opening(commitment.digest, tuple(Shown(salt, row) for salt, row in shown))
+    _, parts = split_item_rows(item, rows)
+    shown = zip(derive_salts(key, place, len(parts)), parts, strict=True)
+    return CommitmentOpening(
+        commitment.digest, tuple(DisclosedRow(salt, row) for salt, row in shown)
+    )
 
 
-def _made(header: Header, rows: Sequence[bytes]) -> Item:
+def _made(header: CommitmentHeader, rows: Sequence[bytes]) -> Item:
     try:
         size = header.row_bytes
         if size is None or all(len(row) == size for row in rows):
-            return put_together(header, rows)
+            return join_item_rows(header, rows)
     except (ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError):
         raise RecordError("rows are not what their header says", cure=_CURE) from None
     raise RecordError("a row has another length than its header says", cure=_CURE)
 
 
-def _read(found: Json) -> Opening | None:
+def _read(found: Json) -> CommitmentOpening | None:
     if not isinstance(found, Mapping) or set(found) != {"kind", "commitment", "rows"}:
         return None
     name, rows = found["commitment"], found["rows"]
-    if found["kind"] != KIND or not isinstance(name, str) or not isinstance(rows, list):
+    if found["kind"] != OPENING_KIND or not isinstance(name, str) or not isinstance(rows, list):
         return None
-    return Opening(name, tuple(_row(row) for row in rows))
+    return CommitmentOpening(name, tuple(_row(row) for row in rows))
 
 
-def _row(told: Json) -> Shown | bytes:
+def _row(told: Json) -> DisclosedRow | bytes:
     """Read one row. Raises ``ValueError`` for what is none."""
     if isinstance(told, str):
         return _exactly(bytes.fromhex(told), SIZE)
@@ -134,7 +373,7 @@ def _row(told: Json) -> Shown | bytes:
         message = "a row is a hash, or a salt and bytes"
         raise ValueError(message)
     salt, row = (str(item) for item in told)
-    return Shown(_exactly(bytes.fromhex(salt), KEY), b64decode(row, validate=True))
+    return DisclosedRow(_exactly(bytes.fromhex(salt), KEY), b64decode(row, validate=True))
 
 
 def _exactly(raw: bytes, size: int) -> bytes:
@@ -142,3 +381,156 @@ def _exactly(raw: bytes, size: int) -> bytes:
         message = f"{len(raw)} bytes where there must be {size}"
         raise ValueError(message)
     return raw
+
+
+DISCLOSURE_KEY_KIND = "auditor/disclosure-key/v1"
+_DATA = b"auditor/data/v1\x00"
+_MEMBERS_SECRETS = {"blobs", "inputs", "key", "kind"}
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureKey:
+    """A record's key. Who has it can open everything; once it is destroyed nobody can.
+
+    ``blobs`` maps commitments to the digests of the blobs that they stand for, ``inputs`` the
+    hidden digests of data files to their own.
+    """
+
+    key: bytes
+    blobs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, FileDigest] = field(default_factory=dict)
+
+    def emit(self) -> bytes:
+        """Return canonical JSON."""
+        return encode_canonical(
+            {
+                "kind": DISCLOSURE_KEY_KIND,
+                "key": self.key.hex(),
+                "blobs": dict(self.blobs),
+                "inputs": {name: item.to_json() for name, item in self.inputs.items()},
+            }
+        )
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "DisclosureKey":
+        """Read the JSON. Raises ``RecordError``."""
+        try:
+            found = _read_secrets(JsonPart(parse_json(raw), "the record's key"))
+            sound = found is not None and found.emit() == raw
+        except (ValueError, RecursionError, RecordError):
+            found, sound = None, False
+        if found is None or not sound:
+            raise RecordError(
+                "the record's key is not of its form",
+                cure="Take it as auditor wrote it, or leave it out.",
+            )
+        return found
+
+
+def conceal_inputs(
+    request: AuditRequest, paths: Collection[str], key: bytes
+) -> tuple[AuditRequest, DisclosureKey]:
+    """Return a request that names its data by hidden digests, and what opens them.
+
+    ``paths`` are those of data files, as the audit file writes them. A plain digest of a file
+    lets whoever has all of it but one value try out that value; so does its size. The name of a
+    picture may be its label.
+    """
+    opened: dict[str, FileDigest] = {}
+    inputs = []
+    for item in request.inputs:
+        hidden = item
+        if item.path in paths:
+            file = _hidden(item.file, key)
+            hidden, opened[f"sha256:{file.sha256}"] = InputFile(item.path, file), item.file
+        inputs.append(hidden)
+    datasets = tuple(replace(one, digest=hide_digest(key, one.digest)) for one in request.datasets)
+    asked = replace(
+        request, inputs=tuple(inputs), datasets=datasets, disclosure=DisclosureMode.ROWS
+    )
+    return asked, DisclosureKey(key, inputs=opened)
+
+
+def reveal_inputs(request: AuditRequest, secret: DisclosureKey) -> AuditRequest:
+    """Return a request whose inputs are named by their own digests again.
+
+    Raises ``RecordError`` where the secret is another record's.
+    """
+    found = tuple(replace(item, file=_own(item.file, secret)) for item in request.inputs)
+    return replace(request, inputs=found)
+
+
+def hide_digest(key: bytes, digest: str) -> str:
+    """Return what stands for the digest of data: HMAC-SHA256 under a record's key."""
+    return "sha256:" + hmac.digest(key, _DATA + digest.encode(), "sha256").hex()
+
+
+def _hidden(file: FileDigest, key: bytes) -> FileDigest:
+    """Return what stands for a file, of whose name, size and bytes it tells nothing."""
+    name = hide_digest(key, digest_files((file,))).removeprefix("sha256:")
+    return FileDigest(name, 0, name)
+
+
+def _own(file: FileDigest, secret: DisclosureKey) -> FileDigest:
+    own = secret.inputs.get(f"sha256:{file.sha256}")
+    if own is None:
+        return file
+    if _hidden(own, secret.key) != file:
+        raise RecordError(
+            f"the record's key does not stand for the input {own.name}",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        )
+    return own
+
+
+def _read_secrets(part: JsonPart) -> DisclosureKey | None:
+    key = bytes.fromhex(part.get("key", str))
+    if (
+        set(part.value) != _MEMBERS_SECRETS
+        or part.get("kind", str) != DISCLOSURE_KEY_KIND
+        or len(key) != KEY
+    ):
+        return None
+    inputs = part.part("inputs")
+    files = {name: _file(inputs.part(name)) for name in inputs.value}
+    blobs = {name: str(digest) for name, digest in part.mapping("blobs").items()}
+    return DisclosureKey(key, blobs, files)
+
+
+def _file(part: JsonPart) -> FileDigest:
+    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBlob:
+    """A commitment, and the digest of the blob that it stands for, which the record never has."""
+
+    commitment: EvidenceCommitment
+    plain: str
+
+
+def commit_observation(
+    seen: ObservedCheck, key: bytes
+) -> tuple[ObservedCheck, tuple[CommittedBlob, ...]]:
+    """Return an observation that names commitments under a record's key, and what they seal.
+
+    Items that the check says go by row are bound row by row, all others as one leaf.
+    """
+    origin, told = seen.observation, find_row_evidence(seen.check)
+    rows = count_evidence_rows(seen.evidence)
+    found = {}
+    for name, item in sorted(seen.evidence.items()):
+        place = EvidenceLocation(origin.target, origin.check, name)
+        bound = commit_evidence(key, place, item, rows if name in told.each else None)
+        found[name] = CommittedBlob(bound, encode_evidence(item).digest)
+    names = {name: item.commitment.digest for name, item in found.items()}
+    sealed = replace(origin, evidence=names, committed=True)
+    return replace(seen, observation=sealed), tuple(found.values())
+
+
+def count_evidence_rows(evidence: Evidence) -> int | None:
+    """Return over how many rows evidence runs, or ``None`` where it does not name them."""
+    named = evidence.get(IDS)
+    listed = isinstance(named, np.ndarray) and named.ndim == 1
+    listed = listed or (isinstance(named, Sequence) and not isinstance(named, str))
+    return len(named) if listed and isinstance(named, (np.ndarray, Sequence)) else None

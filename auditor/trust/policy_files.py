@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.documents import Document, Place, read_document
+from auditor._yaml import Place, YamlDocument, read_yaml_document
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import TrustPolicyError
-from auditor.signatures.manifests import is_clean
-from auditor.trusting.policies import TrustPolicy
-from auditor.trusting.reading import read_trust_policy
+from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.signatures.model_signing import is_clean_path
 
 NAMING = {"roots": ("pem", "trusted_root"), "keys": ("pem",)}
 """The settings, by section, that name a file or hold what would be in it."""
@@ -20,7 +20,7 @@ _BESIDE = "Name a file in the policy's own folder, or write its text out as a bl
 
 
 @dataclass(frozen=True, slots=True)
-class TrustFile:
+class TrustPolicyFile:
     """A trust policy that was read, and every file that it came from, its own first."""
 
     policy: TrustPolicy
@@ -32,13 +32,13 @@ class TrustFile:
         return tuple(FileDigest.of(name, raw) for name, raw in self.contents.items())
 
 
-def load_trust_policy(path: Path) -> TrustFile:
+def load_trust_policy(path: Path) -> TrustPolicyFile:
     """Read a trust policy and the files beside it that it names.
 
     Raises ``TrustPolicyError`` with file, line and cure for whatever is missing or wrong.
     """
     raw = _read(path, str(path), "Name a trust policy, such as trust.yaml.")
-    document = read_document(raw, path.name, TrustPolicyError)
+    document = read_yaml_document(raw, path.name, TrustPolicyError)
     contents = {path.name: raw}
     content = dict(document.content)
     for section, settings in NAMING.items():
@@ -51,11 +51,11 @@ def load_trust_policy(path: Path) -> TrustFile:
     head = content.get("metadata")
     if head is not None:
         content["metadata"] = _filled(document, ("metadata",), head, OWNED, path, contents)
-    return TrustFile(read_trust_policy(content, document.where), contents)
+    return TrustPolicyFile(read_trust_policy(content, document.where), contents)
 
 
 def _filled(  # noqa: PLR0913, PLR0917 -- the last two are the same for every thing
-    document: Document,
+    document: YamlDocument,
     place: Place,
     thing: Json,
     settings: tuple[str, ...],
@@ -71,7 +71,7 @@ def _filled(  # noqa: PLR0913, PLR0917 -- the last two are the same for every th
         if not isinstance(written, str) or written.lstrip().startswith(("-----BEGIN", "{")):
             continue
         said = f"{document.where((*place, setting))}: {'.'.join(map(str, place))}.{setting}"
-        if not is_clean(written):
+        if not is_clean_path(written):
             problem = f"{said} is {written[:80]!r}, which names no file beside the policy"
             raise TrustPolicyError(problem, cure=_BESIDE)
         raw = _read(path.parent / written, f"{said}: {written}", _BESIDE)

@@ -1,22 +1,26 @@
-"""What speaks against a signature: stable codes, how grave each is, and the result of a look."""
+"""What speaks against a signature: stable codes, how grave each is, and the result of a look.
 
-from dataclasses import dataclass
+How strictly signatures are read: which objections a profile only warns of.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import SignatureFormatError
 
 _SHOWN = 80
 
 
-class Grade(StrEnum):
+class IssueGrade(StrEnum):
     """How grave an objection is: an error refuses the signature, a warning is only shown."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
-class Code(StrEnum):
+class IssueCode(StrEnum):
     """The stable name of an objection."""
 
     UNSIGNED = "UNSIGNED"
@@ -106,7 +110,7 @@ class Code(StrEnum):
     AUDITOR = "AUDITOR"
 
 
-def quoted(value: object) -> str:
+def quote_value(value: object) -> str:
     """Return an untrusted value as a short, printable piece of a sentence."""
     if not isinstance(value, str):
         return f"of type {type(value).__name__}"
@@ -114,35 +118,35 @@ def quoted(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
+class VerificationIssue:
     """One reason to refuse a signature, or to look twice at it."""
 
-    code: Code
+    code: IssueCode
     text: str
-    grade: Grade = Grade.ERROR
+    grade: IssueGrade = IssueGrade.ERROR
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that a record holds."""
         return {"code": self.code.value, "grade": self.grade.value, "text": self.text}
 
 
-class Refused(SignatureFormatError):  # noqa: N818 -- named for what happened, as the tree's others
+class VerificationError(SignatureFormatError):  # noqa: N818 -- named for what happened, as the tree's others
     """A signature that cannot be read any further, with the code of the objection."""
 
-    def __init__(self, code: Code, problem: str) -> None:
+    def __init__(self, code: IssueCode, problem: str) -> None:
         super().__init__(
             problem, cure="Ask the signer for a new signature, made with `auditor sign`."
         )
         self.code = code
 
     @property
-    def objection(self) -> Objection:
+    def objection(self) -> VerificationIssue:
         """The same as a value."""
-        return Objection(self.code, self.problem)
+        return VerificationIssue(self.code, self.problem)
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class SignatureVerification:
     """What came of looking at a signature; ``verified`` only where no error stands against it.
 
     ``identity`` names who signed ``payload``: ``key:sha256:`` and the digest of a key, or for a
@@ -150,7 +154,7 @@ class Verification:
     no signature was found to hold.
     """
 
-    objections: tuple[Objection, ...]
+    objections: tuple[VerificationIssue, ...]
     identity: str | None = None
     payload: bytes | None = None
 
@@ -162,9 +166,53 @@ class Verification:
     @property
     def mistakes(self) -> tuple[str, ...]:
         """The objections that are errors, in words."""
-        return tuple(item.text for item in self.objections if item.grade is Grade.ERROR)
+        return tuple(item.text for item in self.objections if item.grade is IssueGrade.ERROR)
 
     @property
-    def codes(self) -> tuple[Code, ...]:
+    def codes(self) -> tuple[IssueCode, ...]:
         """The codes of the objections, in the order in which they were found."""
         return tuple(item.code for item in self.objections)
+
+
+class VerificationProfile(StrEnum):
+    """``strict`` holds every MUST of the format and refuses whatever two verifiers might read in
+    two ways; ``compat`` also takes what signers in use are known to write, with warnings.
+    """
+
+    STRICT = "strict"
+    COMPAT = "compat"
+
+    def tolerates(self, code: IssueCode) -> bool:
+        """Whether an objection of this code is only a warning."""
+        return self is VerificationProfile.COMPAT and code in _OLDER_HABITS
+
+    def tolerate(self, code: IssueCode, text: str) -> VerificationIssue:
+        """Return the warning. Raises ``VerificationError`` where the profile does not stand for
+        it.
+        """
+        if not self.tolerates(code):
+            raise VerificationError(code, text)
+        return VerificationIssue(code, text, IssueGrade.WARNING)
+
+    def graded(self, objections: Iterable[VerificationIssue]) -> tuple[VerificationIssue, ...]:
+        """Return the objections, those that the profile tolerates as warnings."""
+        return tuple(
+            replace(item, grade=IssueGrade.WARNING) if self.tolerates(item.code) else item
+            for item in objections
+        )
+
+
+_OLDER_HABITS = frozenset(
+    {
+        IssueCode.RESOURCE_ORDER,  # the reference sorts by the parts of paths, the format by text
+        IssueCode.SINGLE_FILE_NAME,  # the reference calls a model's only file "."
+        IssueCode.CERT_CA,  # leaves with CA:TRUE; the reference's own tests use such
+        IssueCode.CERT_EKU,  # leaves without the usage codeSigning
+        IssueCode.GIT_ATTRIBUTES,  # hubs add this file after signing; git reads it, no runtime does
+        IssueCode.LEGACY_KEY,  # publicKey.rawBytes, before version 1.1 of the reference
+        IssueCode.LEGACY_PREDICATE,  # digests among the subjects, version 0.2 of the reference
+        IssueCode.LEGACY_STATEMENT,  # in-toto Statement v0.1
+    }
+)
+"""None of these lets content pass that the trusted signer did not sign, but for the text of a
+root ``.gitattributes``."""

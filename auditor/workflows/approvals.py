@@ -4,32 +4,36 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from auditor.deciding import Said, said_of, used_in
-from auditor.domain.approvals import Answer
-from auditor.domain.canonical import digest
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.domain.findings import Outcome
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.trust import Standing
-from auditor.domain.verdicts import Outcome
-from auditor.domain.waivers import Life, SignedWaiver, same_person
+from auditor.domain.trust import TrustPolicyStatus
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.domain.waivers import SignedWaiver, WaiverValidity, is_same_person
 from auditor.errors import AuditorError
-from auditor.folders import PUBLIC, SIGNED, SIGNER, RecordFolder, approval_name
-from auditor.judging.waiving import Use, Used
-from auditor.keeping import store_if_kept
-from auditor.ledgers.occasions import opened_document
-from auditor.signatures.keys import read_public_key
-from auditor.store.places import Place
-from auditor.store.store import Store
-from auditor.store.units import UnitOfWork
-from auditor.trusting.asking import When
-from auditor.trusting.auditors import auditor_of
-from auditor.trusting.policies import Role, TrustPolicy
+from auditor.policy.evaluate.engine import WaiverStatus, WaiverUse
+from auditor.reports.folder import PUBLIC, SIGNED, SIGNER, RecordFolder, approval_name
+from auditor.store.blob_urls import StoreLocation
+from auditor.store.record_store import RecordStore
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.ledger.events import open_decision_document
+from auditor.trust.policies.auditors import find_auditor
+from auditor.trust.policies.query import QueryTime
+from auditor.trust.policies.trust_policy import AuditorRole, TrustPolicy
+from auditor.trust.signatures.keys import read_public_key
+from auditor.workflows.decisions import (
+    SignedApproval,
+    evaluate_record_waivers,
+    read_signed_approval,
+)
+from auditor.workflows.ledger import open_existing_store
 
 WAIVERS, APPROVALS = "waivers", "approvals"
 
 
 @dataclass(frozen=True, slots=True)
-class Deciders:
+class AuthorizedSigners:
     """Whose decisions count: public keys as PEM, or those whom a trust policy gives a role.
 
     ``ended`` says of keys (PEM) why they decide no more, ``barred`` why not of this record.
@@ -38,8 +42,8 @@ class Deciders:
     keys: tuple[bytes, ...] = ()
     ended: Mapping[str, str] = field(default_factory=dict)
     trust: TrustPolicy | None = None
-    when: When | None = None
-    standing: Standing = Standing.UNKNOWN
+    when: QueryTime | None = None
+    standing: TrustPolicyStatus = TrustPolicyStatus.UNKNOWN
     barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -47,7 +51,7 @@ class Deciders:
         """Whether anybody is named at all."""
         return bool(self.keys) or self.trust is not None
 
-    def objection(self, bundle: bytes, key: bytes, role: Role) -> str:
+    def objection(self, bundle: bytes, key: bytes, role: AuditorRole) -> str:
         """Say why a key may not decide in a role; nothing where it may."""
         if key.decode() in self.ended:
             return f"signed by {read_public_key(key).identity}, {self.ended[key.decode()]}"
@@ -55,12 +59,12 @@ class Deciders:
             return self.barred.get(key.decode(), "")
         if self.trust is None or self.when is None:
             return f"signed by {read_public_key(key).identity}, whom nobody here lets decide"
-        found = auditor_of(self.trust, bundle, self.when, standing=self.standing, role=role)
+        found = find_auditor(self.trust, bundle, self.when, standing=self.standing, role=role)
         return "" if found.auditor is not None else "; ".join(found.mistakes)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ApprovalRequirement:
     """What a gate asks for: how many approvals, by whom, at what time.
 
     ``labelled`` is how many cases the policy asks each of them to label first, where the gate has
@@ -68,68 +72,70 @@ class Wanted:
     """
 
     least: int
-    deciders: Deciders
+    deciders: AuthorizedSigners
     now: str
     labelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RecordApprovals:
     """The approvals of a record in its folder and in the store, and what could not be read.
 
     ``before`` is what stands against a record whose evidence was judged again into this one.
     """
 
-    said: tuple[Said, ...]
+    said: tuple[SignedApproval, ...]
     unreadable: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
 
 
-def approvals_known(record: AuditRecord, folder: RecordFolder, place: Place | Store) -> Known:
+def collect_approvals(
+    record: AuditRecord, folder: RecordFolder, place: StoreLocation | RecordStore
+) -> RecordApprovals:
     """Return every approval of a record that is known here, each once, the oldest first.
 
     So one that was taken out of a folder still counts where it was put down. Raises
     ``StoreError`` for a store that cannot be read.
     """
-    found: dict[str, Said] = {}
+    found: dict[str, SignedApproval] = {}
     unreadable, places = [], dict[str, int]()
     for at, (where, (bundle, key)) in enumerate(_bundles(record, folder, place).items()):
-        places[digest(bundle)] = at
+        places[compute_digest(bundle)] = at
         try:
-            said = said_of(bundle, key, where)
+            said = read_signed_approval(bundle, key, where)
         except AuditorError as error:
             unreadable.append(error.problem)
             continue
         if said.approval.record == record.digest:
-            found.setdefault(digest(bundle), said)
+            found.setdefault(compute_digest(bundle), said)
         else:
             unreadable.append(f"{where} is of another record, {said.approval.record_id}")
     # Of two in one second the no is the last, else the one that the ledger here has later.
     ordered = sorted(found, key=lambda name: (*_when(found[name]), places[name]))
-    return Known(tuple(found[name] for name in ordered), tuple(unreadable))
+    return RecordApprovals(tuple(found[name] for name in ordered), tuple(unreadable))
 
 
-def _when(said: Said) -> tuple[str, bool]:
-    return said.approval.created, said.approval.answer is Answer.NO
+def _when(said: SignedApproval) -> tuple[str, bool]:
+    return said.approval.created, said.approval.answer is ApprovalAnswer.NO
 
 
-def approval_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+def build_approval_files(record: AuditRecord, store: RecordStore) -> Mapping[str, bytes]:
     """Return the approvals of a record in a store, with their keys, as they lie in a folder."""
     with store.looking() as work:
         kept = _kept(record, work)
     return {
-        approval_name(digest(bundle), suffix): raw
+        approval_name(compute_digest(bundle), suffix): raw
         for bundle, key in kept
         for suffix, raw in ((SIGNED, bundle), (PUBLIC, key))
     }
 
 
 def _kept(record: AuditRecord, work: UnitOfWork) -> list[tuple[bytes, bytes]]:
-    return [opened_document(raw) for raw in work.approvals(record.digest)]
+    return [open_decision_document(raw) for raw in work.approvals(record.digest)]
 
 
 def _bundles(
-    record: AuditRecord, folder: RecordFolder, place: Place | Store
+    record: AuditRecord, folder: RecordFolder, place: StoreLocation | RecordStore
 ) -> Mapping[str, tuple[bytes, bytes]]:
     found = {
         name: (folder.read(name), folder.read(f"{name.removesuffix(SIGNED)}{PUBLIC}"))
@@ -137,7 +143,7 @@ def _bundles(
         if name.endswith(SIGNED)
     }
     with ExitStack() as stack:
-        store = stack.enter_context(store_if_kept(place))
+        store = stack.enter_context(open_existing_store(place))
         if store is not None:
             work = stack.enter_context(store.looking())
             kept = enumerate(_kept(record, work), start=1)
@@ -145,7 +151,9 @@ def _bundles(
     return found
 
 
-def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wanted) -> Step:
+def check_approvals(
+    record: AuditRecord, folder: RecordFolder, known: RecordApprovals, wanted: ApprovalRequirement
+) -> VerificationStep:
     """Ask whether so many people approved exactly this record, and nobody rejected it.
 
     Of what one key said only the last counts, but a no of anybody shuts the gate, whoever it is:
@@ -154,7 +162,7 @@ def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wa
     used.
     """
     last = _last(known.said, wanted)
-    refusals = [item for item in last.values() if item.approval.answer is Answer.NO]
+    refusals = [item for item in last.values() if item.approval.answer is ApprovalAnswer.NO]
     mistakes = [*known.unreadable, *(f"{item.approval} ({item.where})" for item in refusals)]
     mistakes += [f"before it was judged again: {words}" for words in known.before]
     owners = tuple(_owners(record, folder))
@@ -168,71 +176,87 @@ def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wa
         mistakes.append(f"{len(names)} of {wanted.least} approvals of this record are there")
         mistakes += [f"{last[key].approval.by}: {doubt}" for key, doubt in doubts.items() if doubt]
     if not known.said and not mistakes:
-        return Step(APPROVALS, StepResult.NOT_PRESENT, "none is known here, and none is asked for")
+        return VerificationStep(
+            APPROVALS, StepResult.NOT_PRESENT, "none is known here, and none is asked for"
+        )
     if not wanted.least:
         names = _distinct(item.approval.by for item in last.values())
-        return Step.of(APPROVALS, mistakes, f"{', '.join(names)} said yes, and nobody is asked to")
-    return Step.of(APPROVALS, mistakes, f"{', '.join(names)} approved this record")
+        return VerificationStep.of(
+            APPROVALS, mistakes, f"{', '.join(names)} said yes, and nobody is asked to"
+        )
+    return VerificationStep.of(APPROVALS, mistakes, f"{', '.join(names)} approved this record")
 
 
-def _last(said: Sequence[Said], wanted: Wanted) -> Mapping[str, Said]:
+def _last(
+    said: Sequence[SignedApproval], wanted: ApprovalRequirement
+) -> Mapping[str, SignedApproval]:
     """Return what each key said last; what is not in force leaves the no before it."""
-    last: dict[str, Said] = {}
+    last: dict[str, SignedApproval] = {}
     for item in said:
         before = last.get(item.identity)
-        refused = before is not None and before.approval.answer is Answer.NO
+        refused = before is not None and before.approval.answer is ApprovalAnswer.NO
         ended = item.approval.lapse(wanted.now) or item.key.decode() in wanted.deciders.ended
         if not (refused and ended):
             last[item.identity] = item
     return last
 
 
-def _objection(said: Said, signer: bytes, owners: Sequence[str], wanted: Wanted) -> str:
+def _objection(
+    said: SignedApproval, signer: bytes, owners: Sequence[str], wanted: ApprovalRequirement
+) -> str:
     """Say why a yes does not count; nothing where it does."""
     lapse = said.approval.lapse(wanted.now)
     if lapse:
         return lapse
     if said.key.strip() == signer.strip():
         return "signed by the record's own signer"
-    if any(same_person(said.approval.by, owner) for owner in owners):
+    if any(is_same_person(said.approval.by, owner) for owner in owners):
         return "who answers for a waiver's risk may not approve it too"
     if wanted.labelled:
         return (
             f"a folder does not show that {said.approval.by} labelled the {wanted.labelled} cases "
             "that the policy asks for; ask the service (--server)"
         )
-    return wanted.deciders.objection(said.bundle, said.key, Role.APPROVAL)
+    return wanted.deciders.objection(said.bundle, said.key, AuditorRole.APPROVAL)
 
 
 def _owners(record: AuditRecord, folder: RecordFolder) -> Iterator[str]:
-    for signed, used in used_in(folder, record):
-        if used.use is Use.USED:
+    for signed, used in evaluate_record_waivers(folder, record):
+        if used.use is WaiverStatus.USED:
             yield signed.waiver.owner
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in names:
-        if not any(same_person(name, other) for other in found):
+        if not any(is_same_person(name, other) for other in found):
             found.append(name)
     return found
 
 
-def may_waive(record: AuditRecord, folder: RecordFolder, deciders: Deciders) -> Iterator[Step]:
+def check_waiver_keys(
+    record: AuditRecord, folder: RecordFolder, deciders: AuthorizedSigners
+) -> Iterator[VerificationStep]:
     """Hold the key of each waiver of a record against those who may waive; nothing without any."""
-    signed = [item for item, _ in used_in(folder, record)]
+    signed = [item for item, _ in evaluate_record_waivers(folder, record)]
     if signed:
-        told = [(it, deciders.objection(it.bundle, it.key, Role.WAIVER)) for it in signed]
+        told = [(it, deciders.objection(it.bundle, it.key, AuditorRole.WAIVER)) for it in signed]
         mistakes = [f"{item.waiver}: {objection}" for item, objection in told if objection]
-        yield Step.of(WAIVERS, mistakes, f"{len(signed)} are of people who may waive")
+        yield VerificationStep.of(WAIVERS, mistakes, f"{len(signed)} are of people who may waive")
 
 
-def in_force(record: AuditRecord, folder: RecordFolder, deciders: Deciders, now: str) -> Step:
+def check_waivers_in_force(
+    record: AuditRecord, folder: RecordFolder, deciders: AuthorizedSigners, now: str
+) -> VerificationStep:
     """Ask whether every waiver that a record's verdict rests on still counts, and who gave it.
 
     Somebody has to be named whose waivers count: that the record's signer took them is no leave.
     """
-    used = [(signed, it) for signed, it in used_in(folder, record) if it.use is Use.USED]
+    used = [
+        (signed, it)
+        for signed, it in evaluate_record_waivers(folder, record)
+        if it.use is WaiverStatus.USED
+    ]
     mistakes = [mistake for signed, it in used for mistake in _lapsed(signed, it, deciders, now)]
     named = {signed.ref.waiver for signed, _ in used}
     mistakes += [
@@ -243,10 +267,10 @@ def in_force(record: AuditRecord, folder: RecordFolder, deciders: Deciders, now:
     if used and not deciders.named:
         rules = ", ".join(dict.fromkeys(signed.waiver.name for signed, _ in used))
         mistakes.append(f"{rules} waived: say whose waivers count with --waiver-key or --trust")
-    return Step.of(WAIVERS, mistakes, _counted(used))
+    return VerificationStep.of(WAIVERS, mistakes, _counted(used))
 
 
-def _counted(used: Sequence[tuple[SignedWaiver, Used]]) -> str:
+def _counted(used: Sequence[tuple[SignedWaiver, WaiverUse]]) -> str:
     if not used:
         return "nothing is waived"
     return "; ".join(
@@ -255,11 +279,13 @@ def _counted(used: Sequence[tuple[SignedWaiver, Used]]) -> str:
     )
 
 
-def _lapsed(signed: SignedWaiver, used: Used, deciders: Deciders, now: str) -> Iterator[str]:
+def _lapsed(
+    signed: SignedWaiver, used: WaiverUse, deciders: AuthorizedSigners, now: str
+) -> Iterator[str]:
     waiver = signed.waiver
-    if waiver.life(now) is Life.EXPIRED:
+    if waiver.life(now) is WaiverValidity.EXPIRED:
         yield f"{waiver} expired on {waiver.expires}, and {waiver.name} is waived {used.detail}"
     if deciders.named:
-        objection = deciders.objection(signed.bundle, signed.key, Role.WAIVER)
+        objection = deciders.objection(signed.bundle, signed.key, AuditorRole.WAIVER)
         if objection:
             yield f"{waiver} does not count: {objection}"

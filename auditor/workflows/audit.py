@@ -6,61 +6,61 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Protocol
 
-from auditor.disclosing.sealing import Sealed, seal
-from auditor.domain.baselines import Circumstances
-from auditor.domain.canonical import Json, digest_json
+from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.domain.baselines import MeasurementConditions
+from auditor.domain.checkpoint import AuditCheckpoint
 from auditor.domain.evidence import Blob
-from auditor.domain.evidence_levels import evidence_levels
-from auditor.domain.memories import Memory
-from auditor.domain.observed import Result, Seen
-from auditor.domain.places import Places
-from auditor.domain.policies import Assurance, Policy
-from auditor.domain.provenance import lineage_of
+from auditor.domain.evidence_levels import assess_evidence_levels
+from auditor.domain.json import Json, digest_json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.provenance import build_lineage
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
+from auditor.domain.source_locations import SourceLocations
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.waivers import SignedWaiver
-from auditor.engines.local import Watch, observe_all
-from auditor.engines.openers import Openers
-from auditor.facing import FORGETFUL, fingerprint_of, opened
-from auditor.judging.context import context_of
-from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, readings
-from auditor.preparing import Prepared
+from auditor.policy.evaluate.context import build_judging_context
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.trust.disclosure import CommittedBlob, commit_observation
+from auditor.workflows.engine.local import ProgressListener, observe_checks
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.prepare import PreparedAudit
+from auditor.workflows.subject import FORGETFUL, open_check_subject, read_target_fingerprint
 
 
-class Registrar(Protocol):
+class RequestRegistrar(Protocol):
     """One transaction in which a request is registered."""
 
     def register(self, request: AuditRequest, at: str) -> int:
         """Write down that the request was made, and say how often before in that second."""
 
 
-def ignore(_sealed: Sealed) -> None:
+def ignore_commitment(_sealed: CommittedBlob) -> None:
     """Take no note of what a commitment stands for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class AuditEnvironment:
     """What an audit needs of the world: targets, a store, a clock, and who it runs as.
 
     ``note`` is told what each commitment of a record stands for, which the record does not say.
     """
 
-    openers: Openers
-    unit_of_work: Callable[[], AbstractContextManager[Registrar]]
+    openers: TargetFactory
+    unit_of_work: Callable[[], AbstractContextManager[RequestRegistrar]]
     keep: Callable[[Blob], None]
     clock: Callable[[], str]
     tool: Mapping[str, Json]
     signer: str
-    assurance: Assurance = Assurance.A0
-    note: Callable[[Sealed], None] = ignore
+    assurance: AssuranceLevel = AssuranceLevel.A0
+    note: Callable[[CommittedBlob], None] = ignore_commitment
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AuditResults:
     """What an audit found on all its targets together."""
 
     results: tuple[Result, ...]
@@ -68,7 +68,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RecordOrigin:
     """Where a record comes from: when its measurements were registered, and what it re-judges.
 
     ``places`` say where what was asked is written; ``before`` is how often the same was registered
@@ -77,12 +77,15 @@ class Origin:
 
     registered: str
     derived_from: str | None = None
-    places: Places | None = None
+    places: SourceLocations | None = None
     before: int = 0
 
 
-def perform(
-    prepared: Prepared, around: Surroundings, watch: Watch, memory: Memory = FORGETFUL
+def run_audit(
+    prepared: PreparedAudit,
+    around: AuditEnvironment,
+    watch: ProgressListener,
+    memory: AuditCheckpoint = FORGETFUL,
 ) -> AuditRecord:
     """Run an audit and return its record, unsigned; parts that ``memory`` holds are not run again.
 
@@ -100,23 +103,23 @@ def perform(
         results.extend(observed)
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
-    found = Found(_sealed(results, prepared.key, around), fingerprints)
-    origin = Origin(registered, places=prepared.places, before=before)
-    return conclude(prepared, found, around, origin)
+    found = AuditResults(_sealed(results, prepared.key, around), fingerprints)
+    origin = RecordOrigin(registered, places=prepared.places, before=before)
+    return conclude_audit(prepared, found, around, origin)
 
 
 def _sealed(
-    results: Sequence[Result], key: bytes | None, around: Surroundings
+    results: Sequence[Result], key: bytes | None, around: AuditEnvironment
 ) -> tuple[Result, ...]:
     """Let observations name commitments from here on, where the record has a key for that."""
     if key is None:
         return tuple(results)
     found: list[Result] = []
     for result in results:
-        if not isinstance(result, Seen):
+        if not isinstance(result, ObservedCheck):
             found.append(result)
             continue
-        sealed, parts = seal(result, key)
+        sealed, parts = commit_observation(result, key)
         for part in parts:
             around.keep(Blob(part.commitment.digest, part.commitment.emit()))
             around.note(part)
@@ -125,14 +128,18 @@ def _sealed(
 
 
 def _observe(
-    prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch, memory: Memory
+    prepared: PreparedAudit,
+    spec: TargetSpec,
+    around: AuditEnvironment,
+    watch: ProgressListener,
+    memory: AuditCheckpoint,
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
-    with opened(prepared, spec, around.openers, memory) as subject:
-        results = observe_all(prepared.checks, subject, around.keep, watch, prepared.size)
-        return results, fingerprint_of(subject)
+    with open_check_subject(prepared, spec, around.openers, memory) as subject:
+        results = observe_checks(prepared.checks, subject, around.keep, watch, prepared.size)
+        return results, read_target_fingerprint(subject)
 
 
-class Judged(Protocol):
+class ConcludableAudit(Protocol):
     """What a conclusion needs to know of an audit."""
 
     @property
@@ -152,19 +159,21 @@ class Judged(Protocol):
         """The record that limits may be taken from."""
 
 
-def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin) -> AuditRecord:
+def conclude_audit(
+    judged: ConcludableAudit, found: AuditResults, around: AuditEnvironment, origin: RecordOrigin
+) -> AuditRecord:
     """Judge results by a policy and make the record, as it reads back from its own bytes.
 
     So nothing is shown or stored that is not in the bytes that are signed.
     """
     request, results = judged.request, found.results
-    readings_at = cache(partial(readings, results))
+    readings_at = cache(partial(compute_readings, results))
     finished, leave = around.clock(), tuple(item.waiver for item in judged.waivers)
-    record_id = identify(request, results, origin, finished)
-    observations = tuple(item.observation for item in results if isinstance(item, Seen))
+    record_id = compute_record_id(request, results, origin, finished)
+    observations = tuple(item.observation for item in results if isinstance(item, ObservedCheck))
     fingerprints = _with_evidence(request, found.fingerprints, readings_at(CONFIDENCE))
-    known = context_of(request, around.assurance, CONFIDENCE, leave, finished)
-    under = Circumstances.of(request, observations, fingerprints)
+    known = build_judging_context(request, around.assurance, CONFIDENCE, leave, finished)
+    under = MeasurementConditions.of(request, observations, fingerprints)
     record = AuditRecord(
         id=record_id,
         derived_from=origin.derived_from,
@@ -174,14 +183,14 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         fingerprints=fingerprints,
         observations=observations,
         readings=readings_at(CONFIDENCE),
-        findings=judge(judged.policy, readings_at, known.against(judged.compared, under)),
+        findings=judge_readings(judged.policy, readings_at, known.against(judged.compared, under)),
         lineage=(),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
         places=origin.places,
     )
-    edges = lineage_of(record, judged.policy.catalogues, around.signer)
+    edges = build_lineage(record, judged.policy.catalogues, around.signer)
     return read_record(replace(record, lineage=edges).canonical())
 
 
@@ -189,19 +198,20 @@ def _with_evidence(
     request: AuditRequest, found: Mapping[str, Fingerprint], told: Sequence[Reading]
 ) -> Mapping[str, Fingerprint]:
     """Return fingerprints that say how far figures speak of the declared targets."""
-    levels = evidence_levels(request.targets, found, told)
+    levels = assess_evidence_levels(request.targets, found, told)
     return {name: replace(item, evidence=levels.get(name)) for name, item in found.items()}
 
 
-def identify(
-    request: AuditRequest, results: Sequence[Result], origin: Origin, finished: str
+def compute_record_id(
+    request: AuditRequest, results: Sequence[Result], origin: RecordOrigin, finished: str
 ) -> str:
     """Return a record's id: a digest of what was asked, seen, and when.
 
     Audits that are equal even in their seconds have one each, by how many came before.
     """
     seen = [
-        item.observation.to_json() if isinstance(item, Seen) else item.to_json() for item in results
+        item.observation.to_json() if isinstance(item, ObservedCheck) else item.to_json()
+        for item in results
     ]
     before = [origin.before] if origin.before else []
     parts = [request.digest, seen, origin.registered, origin.derived_from, finished, *before]

@@ -2,29 +2,30 @@
 
 from dataclasses import replace
 
-from auditor.datasets.counting import count
-from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.budgets import Size
-from auditor.domain.datasets import Role
-from auditor.domain.tasks import Classification
-from auditor.engines.openers import Materials
+from auditor.domain.budgets import AuditSize
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.tasks import ClassificationTask
+from auditor.inputs.datasets.load import LoadedDatasets, count_rows_by_label
+from auditor.workflows.engine.target_factory import AuditInputs
 
 
-def size_of(file: AuditFile, loaded: LoadedDatasets, materials: Materials) -> Size:
+def measure_audit_size(
+    file: AuditFile, loaded: LoadedDatasets, materials: AuditInputs
+) -> AuditSize:
     """Return the size of an audit, which costs and chances are foretold from."""
-    evaluation = loaded.datasets.get(Role.EVALUATION)
+    evaluation = loaded.datasets.get(DatasetRole.EVALUATION)
     if evaluation is None:
-        classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
-        known = Size(rows=0, classes=classes)
+        classes = len(loaded.task.classes) if isinstance(loaded.task, ClassificationTask) else 1
+        known = AuditSize(rows=0, classes=classes)
     else:
-        known = count(evaluation, loaded.task)
+        known = count_rows_by_label(evaluation, loaded.task)
     return replace(
         known,
         beside={
             role.value: dataset.rows
             for role, dataset in loaded.datasets.items()
-            if role is not Role.EVALUATION
+            if role is not DatasetRole.EVALUATION
         },
         shadows=0 if materials.shadows is None else len(materials.shadows.models),
         generator=materials.generator is not None,

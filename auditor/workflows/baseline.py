@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import AuditorError, RecordError
-from auditor.folders import BUNDLE, KNOWN, RECORD, RecordFolder
-from auditor.pointing import Locate
-from auditor.signing.keys import load_public_key
-from auditor.signing.records import verify_record
-from auditor.store.units import UnitOfWork
+from auditor.inputs.resolve import Locate
+from auditor.reports.folder import BUNDLE, KNOWN, RECORD, RecordFolder
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.keys.files import load_public_key
+from auditor.trust.signatures.records import verify_record
 
 LAST = "last"
 """What is written where the newest record of the store is asked for, and no folder."""
@@ -25,7 +25,7 @@ KEY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class BaselineSource:
     """Where a baseline record lies, and the public key that must have signed it, as PEM.
 
     ``folder`` is ``None`` where the newest record of the model in the store is asked for.
@@ -35,15 +35,15 @@ class Compared:
     key: bytes
 
 
-def baseline_record(folder: RecordFolder, key: bytes) -> AuditRecord:
+def load_baseline_record(folder: RecordFolder, key: bytes) -> AuditRecord:
     """Return the record that a baseline is taken from: of its folder, the signed part is read.
 
     Raises ``RecordError`` unless the key signed exactly this record.
     """
-    return signed_record(folder.read(RECORD), folder.read(BUNDLE), key, str(folder.path))
+    return read_signed_record(folder.read(RECORD), folder.read(BUNDLE), key, str(folder.path))
 
 
-def kept_records(
+def list_stored_records(
     work: UnitOfWork, model: str, targets: Collection[str], key: bytes
 ) -> Iterator[AuditRecord | RecordError]:
     """Yield the records of a model on one of some targets that a store keeps, the newest first.
@@ -55,14 +55,14 @@ def kept_records(
         if stored is None:
             continue
         try:
-            yield signed_record(stored.body, stored.bundle, key, f"record {stored.digest}")
+            yield read_signed_record(stored.body, stored.bundle, key, f"record {stored.digest}")
         except RecordError as error:
             yield error
 
 
-def compared_with(
+def choose_baseline(
     file: AuditFile | None, locate: Locate, named: str | None, key: Path | None, own: bytes
-) -> Compared | None:
+) -> BaselineSource | None:
     """Return which baseline is asked for, of the command line (``named``, ``key``) or the file.
 
     ``own`` is the key that signs reports here. Raises ``RecordError`` for a key of no baseline.
@@ -77,18 +77,18 @@ def compared_with(
         raise RecordError(f"{pem} is the key of a baseline, and none is named", cure=CURE)
     public = own if pem is None else load_public_key(pem).pem
     if asked == LAST:
-        return Compared(None, public)
-    return Compared(locate(asked) if named is None else Path(named), public)
+        return BaselineSource(None, public)
+    return BaselineSource(locate(asked) if named is None else Path(named), public)
 
 
-def signed_record(raw: bytes, bundle: bytes, key: bytes, name: str) -> AuditRecord:
+def read_signed_record(raw: bytes, bundle: bytes, key: bytes, name: str) -> AuditRecord:
     """Return a record as a baseline. Raises ``RecordError`` unless a key (PEM) signed its bytes."""
     found = verify_record(bundle, raw, key, files=KNOWN)
     if not found.verified:
         said = "; ".join(item.text for item in found.objections) or "no signature holds"
         raise RecordError(f"the baseline {name} does not verify: {said}", cure=KEY)
     record = _read(raw, name)
-    if record.digest != digest(raw):
+    if record.digest != compute_digest(raw):
         raise RecordError(f"the baseline {name} is no record of auditor", cure=CURE)
     return record
 

@@ -1,37 +1,253 @@
-"""Try somebody's counterexamples on a record's target, and count what is left of its verdict."""
+"""Try somebody's counterexamples on a record's target, and count what is left of its verdict.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Lay counterexamples beside the rows that they start from, and ask the target about both.
+
+What a record claims of a target, and what of it no example of a file could refute.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from auditor.attacks.counterexamples.claims import Weighed, weigh
-from auditor.attacks.counterexamples.given import Given
-from auditor.attacks.counterexamples.reasons import claims_of
-from auditor.claimed import Claims, claimless
-from auditor.confronting import given_by, ground_of
-from auditor.datasets.examples import Examples
-from auditor.domain.baselines import Circumstances
-from auditor.domain.challenges import Challenge, Moved, Outcome, Trial
-from auditor.domain.challenges import Result as Came
-from auditor.domain.findings import Finding
-from auditor.domain.observed import Result, Seen
-from auditor.domain.policies import Effect
-from auditor.domain.readings import Gap
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.counterexamples.claims import (
+    ROBUST,
+    ExampleOutcomes,
+    claims_of,
+    counterexample_claims,
+    weigh_examples,
+)
+from auditor.attacks.counterexamples.submission import (
+    ChallengeContext,
+    CounterexampleBatch,
+    CounterexampleKind,
+    build_threat_factory,
+)
+from auditor.attacks.evasion.attack_setup import REPEATS, requires_integers, true_targets
+from auditor.attacks.evasion.judge import query_target
+from auditor.attacks.evasion.losses import Labels
+from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.domain.baselines import MeasurementConditions
+from auditor.domain.challenges import Challenge, ChallengeOutcome, ExampleTrial, RuleOutcomeChange
+from auditor.domain.challenges import ExampleResult as Came
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import ACCEPTABLE, Finding
+from auditor.domain.findings import Outcome as Judged
+from auditor.domain.models import TwinKind, TwinSource
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import Policy, RuleEffect
+from auditor.domain.readings import BoundKind, Gap, Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import ACCEPTABLE
-from auditor.domain.verdicts import Outcome as Judged
-from auditor.errors import UsageError
-from auditor.judging.context import context_of
-from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, readings
+from auditor.domain.tasks import ClassificationTask, Task
+from auditor.domain.waivers import Waiver
+from auditor.errors import DatasetError, RecordError, UsageError
+from auditor.inputs.datasets.counterexamples import CounterexampleSet
+from auditor.policy.evaluate.context import build_judging_context
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.prepare import PreparedAudit
+
+
+@contextmanager
+def open_challenged_subject(
+    prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory
+) -> Iterator[Subject]:
+    """Open the model alone on a target of the record, by the edges that an audit opens it with."""
+    bare = replace(
+        prepared.materials,
+        parent=None,
+        reference=None,
+        recipe=None,
+        shadows=None,
+        generator=None,
+        twin=TwinSource(TwinKind.NONE),
+    )
+    with open_subject(spec, bare, openers, twin=lambda _: False) as subject:
+        yield subject
+
+
+def build_challenge_context(subject: Subject) -> ChallengeContext:
+    """Return what examples are held against: all evaluation rows, and the target.
+
+    Raises ``RecordError`` where there is nothing that an example could start from.
+    """
+    dataset, task, model = subject.datasets.get(DatasetRole.EVALUATION), subject.task, subject.model
+    truth = None if dataset is None else true_targets(dataset, task)
+    if dataset is None or dataset.inputs is None or truth is None or isinstance(model, Gap):
+        raise RecordError(
+            "the record rests on no labelled inputs that an example could start from",
+            cure="Challenge a record of an audit with evaluation data and a model.",
+        )
+    repeats = 1 if model.deterministic else REPEATS
+    interface = model.fingerprint.interface
+    whole = requires_integers(model, dataset.inputs)
+    space = None if isinstance(subject.space, Gap) else subject.space
+    return ChallengeContext(
+        inputs=dataset.inputs,
+        labels=truth,
+        places={row: at for at, row in enumerate(dataset.ids)},
+        task=task,
+        ask=lambda inputs: query_target(model, inputs, repeats)[1],
+        threat=build_threat_factory(space, dataset.inputs.shape[1:], whole=whole),
+        space=space,
+        whole=whole,
+        takes=None if interface is None else interface.input_shape,
+    )
+
+
+def explain_input_mismatch(subject: Subject, examples: CounterexampleSet) -> str:
+    """Return why examples are no inputs of a subject's model, or nothing where they are."""
+    dataset = subject.datasets.get(DatasetRole.EVALUATION)
+    if dataset is None or dataset.inputs is None or examples.kind is CounterexampleKind.VIEWS:
+        return ""
+    try:
+        examples.fitted(dataset.inputs)
+    except DatasetError as error:
+        return error.problem
+    return ""
+
+
+def pair_examples(ground: ChallengeContext, examples: CounterexampleSet) -> CounterexampleBatch:
+    """Return examples beside the rows that they start from, and the target's answers to both.
+
+    Raises ``DatasetError`` for examples that are no inputs of the model.
+    """
+    rows = tuple(row or "" for row in examples.rows)
+    at = np.array([ground.places.get(row, 0) for row in rows], dtype=np.int64)
+    clean, labels = ground.inputs[at], ground.labels[at]
+    inputs = clean if examples.kind is CounterexampleKind.VIEWS else examples.fitted(ground.inputs)
+    asked = examples.kind is not CounterexampleKind.PERTURBATIONS
+    said_clean = ground.ask(clean) if asked else np.zeros((len(rows), 0))
+    said = ground.ask(inputs) if examples.kind is CounterexampleKind.INPUTS else said_clean
+    return CounterexampleBatch(
+        ground=ground,
+        kind=examples.kind,
+        inputs=inputs,
+        rows=rows,
+        known=np.array([row in ground.places for row in rows]),
+        disputed=_disputed(examples, labels, ground.task),
+        clean=clean,
+        labels=labels,
+        said=said,
+        said_clean=said_clean,
+        views=examples.views,
+    )
+
+
+def _disputed(examples: CounterexampleSet, labels: Labels, task: Task) -> NDArray[np.bool_]:
+    """Return which examples were given another label than the evaluation data hold."""
+    held = (
+        [task.classes[int(label)] for label in labels]
+        if isinstance(task, ClassificationTask)
+        else [str(label) for label in labels]
+    )
+    pairs = zip(examples.labels, held, strict=True)
+    return np.array([given is not None and given != label for given, label in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClaims:
+    """A record whose folder verifies, with all that was seen, and the policy that judged it."""
+
+    record: AuditRecord
+    results: tuple[Result, ...]
+    policy: Policy
+    waivers: tuple[Waiver, ...] = ()
+    compared: AuditRecord | None = None
+
+    def seen_on(self, target: str) -> Iterator[ObservedCheck]:
+        """Return what was seen of one target."""
+        for item in self.results:
+            if isinstance(item, ObservedCheck) and item.observation.target == target:
+                yield item
+
+
+@dataclass(frozen=True, slots=True)
+class UntestedCheck:
+    """A check under which no example of a file was tried, and why.
+
+    ``robust`` where it claims how many rows stay right under attack, which a challenge by that
+    file then neither refutes nor upholds.
+    """
+
+    check: str
+    why: str
+    robust: bool
+
+
+def list_untested_checks(
+    claims: RecordClaims, target: str, kind: CounterexampleKind
+) -> tuple[UntestedCheck, ...]:
+    """Return the checks of a target under which examples of a kind are not tried.
+
+    Of those that measured something, which say something of examples or claim robustness.
+    """
+    measured = _measured(claims.record, target)
+    found = []
+    for item in claims.seen_on(target):
+        name, why = item.check.id, _why_not(item, kind)
+        robust = (name, ROBUST) in measured
+        told = counterexample_claims(item.check) is not None and any(
+            name == check for check, _ in measured
+        )
+        if why and (robust or told):
+            found.append(UntestedCheck(name, why, robust))
+    return tuple(found)
+
+
+def _measured(record: AuditRecord, target: str) -> frozenset[tuple[str, str]]:
+    """Return which metrics of which checks a record states of a target."""
+    return frozenset(
+        (item.check, item.metric)
+        for item in record.readings
+        if isinstance(item, Measurement) and item.target == target
+    )
+
+
+def is_robustness_untested(
+    claims: RecordClaims, told: Challenge, beside: tuple[UntestedCheck, ...]
+) -> bool:
+    """Whether all the robustness that a record claims is of checks that were not tried.
+
+    What was tried counts where it claims a bound; an accuracy is an estimate.
+    """
+    tried = {item.check for item in told.trials}
+    bounded = (
+        item.check.id in tried
+        and any(metric.bound is not BoundKind.ESTIMATE for metric in item.check.emits.values())
+        for item in claims.seen_on(told.target)
+    )
+    return any(item.robust for item in beside) and not any(bounded)
+
+
+def build_no_claims_error(
+    claims: RecordClaims, target: str, given: CounterexampleSet
+) -> RecordError:
+    """Return the error that says of every check why a file of examples refutes nothing of it."""
+    whys = [why for item in claims.seen_on(target) if (why := _why_not(item, given.kind))]
+    return RecordError(
+        "; ".join([f"the record claims nothing of {target} that {given.name} could refute", *whys]),
+        cure="Challenge a record of an attack, of a proof, or of quality.accuracy, with the arrays "
+        "that `auditor challenge --help` names for it.",
+    )
+
+
+def _why_not(seen: ObservedCheck, kind: CounterexampleKind) -> str:
+    found = claims_of(seen.check, seen.evidence, seen.observation.params, kind)
+    return found if isinstance(found, str) else ""
+
 
 KEPT = ACCEPTABLE | {Judged.NOT_APPLICABLE}
 
 
 @dataclass(frozen=True, slots=True)
-class NotTried:
+class ChallengeRefusal:
     """Why nothing was decided: examples count on the record's own target alone."""
 
     reason: str
@@ -39,17 +255,17 @@ class NotTried:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class ChallengeRun:
     """What was tried: on which target, which file of examples, and what came of each claim."""
 
     target: str
     examples: str
-    weighed: Mapping[str, Weighed]
+    weighed: Mapping[str, ExampleOutcomes]
     signer: str
     at: str
 
 
-def chosen_target(record: AuditRecord, name: str | None) -> TargetSpec:
+def choose_challenged_target(record: AuditRecord, name: str | None) -> TargetSpec:
     """Return the target to try on. Raises ``UsageError`` where it is none of the record's."""
     known = {item.name: item for item in record.request.targets}
     if name is None and len(known) == 1:
@@ -64,9 +280,9 @@ def chosen_target(record: AuditRecord, name: str | None) -> TargetSpec:
     return known[name]
 
 
-def try_examples(
-    claims: Claims, files: Sequence[Examples], subject: Subject, signer: str, at: str
-) -> Challenge | NotTried:
+def run_challenge(
+    claims: RecordClaims, files: Sequence[CounterexampleSet], subject: Subject, signer: str, at: str
+) -> Challenge | ChallengeRefusal:
     """Try the last of ``files`` against every claim that the record makes of the subject's target.
 
     The files before it are those of earlier challenges, which are counted first: many small ones
@@ -79,24 +295,24 @@ def try_examples(
     elsewhere = _elsewhere(record, subject)
     if elsewhere is not None:
         return elsewhere
-    ground = ground_of(subject)
-    results, weighed = claims.results, dict[str, Weighed]()
+    ground = build_challenge_context(subject)
+    results, weighed = claims.results, dict[str, ExampleOutcomes]()
     for examples in files:
-        results, weighed = _weighed(results, target, given_by(ground, examples))
+        results, weighed = _weighed(results, target, pair_examples(ground, examples))
     if not weighed:
-        raise claimless(claims, target, files[-1])
-    tried = Tried(target, files[-1].digest, weighed, signer, at)
+        raise build_no_claims_error(claims, target, files[-1])
+    tried = ChallengeRun(target, files[-1].digest, weighed, signer, at)
     return _challenge(claims, results, tried)
 
 
-def _challenge(claims: Claims, results: Sequence[Result], tried: Tried) -> Challenge:
+def _challenge(claims: RecordClaims, results: Sequence[Result], tried: ChallengeRun) -> Challenge:
     """Judge what is left by the record's own policy, and put down what the examples came to."""
     record = claims.record
     request, assurance = record.request, record.assurance
-    context = context_of(request, assurance, CONFIDENCE, claims.waivers, record.finished)
-    under = Circumstances.of(request, record.observations, record.fingerprints)
+    context = build_judging_context(request, assurance, CONFIDENCE, claims.waivers, record.finished)
+    under = MeasurementConditions.of(request, record.observations, record.fingerprints)
     known = context.against(claims.compared, under)
-    findings = judge(claims.policy, cache(partial(readings, results)), known)
+    findings = judge_readings(claims.policy, cache(partial(compute_readings, results)), known)
     trials = tuple(trial for item in tried.weighed.values() for trial in item.trials)
     disproved = tuple(check for check, item in tried.weighed.items() if item.disproved)
     artifact = request.artifact
@@ -117,21 +333,25 @@ def _challenge(claims: Claims, results: Sequence[Result], tried: Tried) -> Chall
     )
 
 
-def _contradicted(record: AuditRecord, target: str, trials: Sequence[Trial]) -> tuple[str, ...]:
+def _contradicted(
+    record: AuditRecord, target: str, trials: Sequence[ExampleTrial]
+) -> tuple[str, ...]:
     """Return the digests of what was seen by the checks under which an example holds."""
     held = {item.check for item in trials if item.result is Came.HOLDS}
     seen = (item for item in record.observations if item.target == target and item.check in held)
     return tuple(sorted({item.basis for item in seen}))
 
 
-def _elsewhere(record: AuditRecord, subject: Subject) -> NotTried | None:
+def _elsewhere(record: AuditRecord, subject: Subject) -> ChallengeRefusal | None:
     found, model = record.fingerprints.get(subject.target.name), subject.model
     if isinstance(model, Gap):
-        return NotTried(f"the model could not be opened: {model.detail}", model.cure)
+        return ChallengeRefusal(f"the model could not be opened: {model.detail}", model.cure)
     if found is None:
-        return NotTried("the record's own target did not open", "Challenge another target of it.")
+        return ChallengeRefusal(
+            "the record's own target did not open", "Challenge another target of it."
+        )
     if model.fingerprint.identity != found.identity:
-        return NotTried(
+        return ChallengeRefusal(
             f"this is not the record's target: it was {found.identity}, and here is "
             f"{model.fingerprint.identity}",
             "Try the examples on the machine and runtime that the record names.",
@@ -140,27 +360,29 @@ def _elsewhere(record: AuditRecord, subject: Subject) -> NotTried | None:
 
 
 def _weighed(
-    results: Sequence[Result], target: str, given: Given
-) -> tuple[tuple[Result, ...], dict[str, Weighed]]:
+    results: Sequence[Result], target: str, given: CounterexampleBatch
+) -> tuple[tuple[Result, ...], dict[str, ExampleOutcomes]]:
     """Return the results with every broken row counted, and what came of each claim."""
-    counted, found = list(results), dict[str, Weighed]()
+    counted, found = list(results), dict[str, ExampleOutcomes]()
     for place, item in enumerate(results):
         if isinstance(item, Gap) or item.observation.target != target:
             continue
         told = claims_of(item.check, item.evidence, item.observation.params, given.kind)
         if isinstance(told, str):
             continue
-        weighed = weigh(item.check.id, told, item.evidence, given)
+        weighed = weigh_examples(item.check.id, told, item.evidence, given)
         found[item.check.id] = weighed
         if weighed.evidence is not None:
-            counted[place] = Seen(item.observation, item.check, weighed.evidence)
+            counted[place] = ObservedCheck(item.observation, item.check, weighed.evidence)
     return tuple(counted), found
 
 
-def _moved(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[Moved, ...]:
+def _moved(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[RuleOutcomeChange, ...]:
     was = {(item.name, item.target): item.outcome for item in before}
     return tuple(
-        Moved(item.name, item.target, was[item.name, item.target].value, item.outcome.value)
+        RuleOutcomeChange(
+            item.name, item.target, was[item.name, item.target].value, item.outcome.value
+        )
         for item in after
         if was.get((item.name, item.target), item.outcome) is not item.outcome
     )
@@ -169,18 +391,18 @@ def _moved(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[Moved, 
 def _outcome(
     record: AuditRecord,
     findings: Sequence[Finding],
-    trials: Sequence[Trial],
+    trials: Sequence[ExampleTrial],
     disproved: Sequence[str],
-) -> Outcome:
+) -> ChallengeOutcome:
     """Return what it comes to: refuted, where a denying rule was kept and is no more."""
     if not any(item.result is Came.HOLDS for item in trials):
-        return Outcome.FAILED
+        return ChallengeOutcome.FAILED
     kept = {(item.name, item.target) for item in record.findings if item.outcome in KEPT}
     lost = [
         item
         for item in findings
-        if item.effect is Effect.DENY
+        if item.effect is RuleEffect.DENY
         and item.outcome not in KEPT
         and (item.name, item.target) in kept
     ]
-    return Outcome.REFUTED if lost or disproved else Outcome.LOWERED
+    return ChallengeOutcome.REFUTED if lost or disproved else ChallengeOutcome.LOWERED

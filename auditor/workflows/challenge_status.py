@@ -4,28 +4,28 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from auditor.confronting import misfit
-from auditor.datasets.examples import Examples, parse_examples
-from auditor.domain.canonical import digest as digest_of
-from auditor.domain.challenges import Challenge, Outcome
-from auditor.domain.lineage import Edge, entity_id
+from auditor.domain.challenges import Challenge, ChallengeOutcome
+from auditor.domain.json import compute_digest as digest_of
+from auditor.domain.lineage import LineageEdge, build_entity_id
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step
 from auditor.domain.subjects import Subject
+from auditor.domain.verification_steps import VerificationStep
 from auditor.errors import DatasetError, RecordError, StoreError
-from auditor.folders import DIGEST, EXAMPLES, SIGNED, RecordFolder, challenge_name
-from auditor.keeping import store_if_kept
-from auditor.signatures.challenges import open_challenge, signed_with
-from auditor.store.blob_seam import Blobs
-from auditor.store.places import Place
-from auditor.store.store import Store
-from auditor.store.units import UnitOfWork
+from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
+from auditor.reports.folder import DIGEST, EXAMPLES, SIGNED, RecordFolder, challenge_name
+from auditor.store.blob_urls import StoreLocation
+from auditor.store.blobs import BlobStorage
+from auditor.store.record_store import RecordStore
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.signatures.decisions import is_signed_by, open_challenge
+from auditor.workflows.challenge import explain_input_mismatch
+from auditor.workflows.ledger import open_existing_store
 
 NAME = "challenges"
 
 
-def challenges_against(
-    record: AuditRecord, folder: RecordFolder, place: Place | Store
+def list_challenges(
+    record: AuditRecord, folder: RecordFolder, place: StoreLocation | RecordStore
 ) -> Mapping[str, bytes]:
     """Return the signed challenges in a record's folder and in the store here, by where they lie.
 
@@ -34,15 +34,17 @@ def challenges_against(
     """
     found = dict(folder.challenges())
     with ExitStack() as stack:
-        store = stack.enter_context(store_if_kept(place))
+        store = stack.enter_context(open_existing_store(place))
         if store is not None:
             work = stack.enter_context(store.looking())
-            fresh = [raw for raw in kept_against(record, work) if raw not in found.values()]
+            fresh = [
+                raw for raw in list_stored_challenges(record, work) if raw not in found.values()
+            ]
             found |= {f"the ledger here ({at})": raw for at, raw in enumerate(fresh, start=1)}
     return found
 
 
-def kept_against(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
+def list_stored_challenges(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
     """Return the signed challenges in a store that count for a record, the oldest first.
 
     They count by lineage, and by the evidence that they name where the store lacks records between.
@@ -53,14 +55,14 @@ def kept_against(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(kept))
 
 
-def challenge_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+def load_challenge_files(record: AuditRecord, store: RecordStore) -> Mapping[str, bytes]:
     """Return the signed challenges in a store that count for a record, with their examples.
 
     They lie as ``auditor challenge`` puts them into a folder. Raises ``RecordError`` for a
     challenge that cannot be read: without it a gate elsewhere would open.
     """
     with store.looking() as work:
-        kept = kept_against(record, work)
+        kept = list_stored_challenges(record, work)
     files = {challenge_name(digest_of(raw), SIGNED): raw for raw in kept}
     for digest in {open_challenge(raw).examples for raw in kept}:
         _refuse_no_digest(digest)
@@ -72,25 +74,25 @@ def challenge_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
 def _judged_alike(record: AuditRecord, work: UnitOfWork) -> frozenset[str]:
     """Return the digests of a record, of all that it was judged from, and all judged from those."""
     known = {name for name in (record.digest, record.derived_from) if name is not None}
-    nodes = [entity_id("record", name) for name in known]
+    nodes = [build_entity_id("record", name) for name in known]
     above = [edge.destination for edge in work.ancestors(*nodes) if _is_judging(edge)]
     below = [edge.source for edge in work.descendants(*nodes, *above) if _is_judging(edge)]
     return frozenset(known | {f"sha256:{name.partition(':')[2]}" for name in above + below})
 
 
-def _is_judging(edge: Edge) -> bool:
+def _is_judging(edge: LineageEdge) -> bool:
     ends = (edge.source, edge.destination)
     return edge.relation == "wasDerivedFrom" and all(name.startswith("record:") for name in ends)
 
 
 def _concerns(record: AuditRecord, raw: bytes) -> bool:
     try:
-        return rests_on(record, open_challenge(raw))
+        return rests_on_challenged_evidence(record, open_challenge(raw))
     except RecordError:
         return False  # the ledger says of which record it is, and by that it counts
 
 
-def rests_on(record: AuditRecord, told: Challenge) -> bool:
+def rests_on_challenged_evidence(record: AuditRecord, told: Challenge) -> bool:
     """Whether a record rests on what a challenge contradicts: it or what it was judged from.
 
     Judging keeps evidence as it is, so that the same of one model on one target tells it.
@@ -110,9 +112,9 @@ def rests_on(record: AuditRecord, told: Challenge) -> bool:
     )
 
 
-def uncontested(
+def check_challenges(
     record: AuditRecord, found: Mapping[str, bytes], key: bytes, *, strict: bool
-) -> Step:
+) -> VerificationStep:
     """Hold a record against the challenges that were found.
 
     One that refutes the verdict shuts the gate, under ``strict`` also one that lowers a figure;
@@ -124,7 +126,7 @@ def uncontested(
         if (mistake := _objection(record, where, raw, key, strict=strict))
     ]
     count = f"{len(found)} challenges leave the verdict as it is" if found else "none is known here"
-    return Step.of(NAME, mistakes, count)
+    return VerificationStep.of(NAME, mistakes, count)
 
 
 def _objection(record: AuditRecord, where: str, raw: bytes, key: bytes, *, strict: bool) -> str:
@@ -133,15 +135,17 @@ def _objection(record: AuditRecord, where: str, raw: bytes, key: bytes, *, stric
     except RecordError as error:
         return f"{where}: {error.problem}"
     inside = where.startswith(f"{NAME}/")
-    if inside and not rests_on(record, told):
+    if inside and not rests_on_challenged_evidence(record, told):
         return f"{where} is a challenge to another record, {told.record_id}"
-    if told.outcome is Outcome.FAILED or (told.outcome is Outcome.LOWERED and not strict):
+    if told.outcome is ChallengeOutcome.FAILED or (
+        told.outcome is ChallengeOutcome.LOWERED and not strict
+    ):
         return ""
-    who = "the record's own signer" if signed_with(raw, key) else told.signer
-    return f"{where}: {words(told)} on {told.target}, tried by {who} at {told.tried}"
+    who = "the record's own signer" if is_signed_by(raw, key) else told.signer
+    return f"{where}: {describe_challenge(told)} on {told.target}, tried by {who} at {told.tried}"
 
 
-def words(challenge: Challenge) -> str:
+def describe_challenge(challenge: Challenge) -> str:
     """Say in a sentence what a challenge came to."""
     count = len(challenge.holding)
     held = f"{count} {'example holds' if count == 1 else 'examples hold'}"
@@ -151,51 +155,51 @@ def words(challenge: Challenge) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierExamples:
     """The examples of earlier challenges, and which of these challenges are left out, and why.
 
     Anybody can sign a challenge, and none may end the next one. What is left out makes a new one
     weaker, and opens no gate: that looks at what was signed alone.
     """
 
-    files: tuple[Examples, ...]
+    files: tuple[CounterexampleSet, ...]
     left_out: tuple[str, ...] = ()
 
-    def fitting(self, subject: Subject) -> "Earlier":
+    def fitting(self, subject: Subject) -> "EarlierExamples":
         """Leave out the examples that are no inputs of the subject's model."""
-        why = [misfit(subject, item) for item in self.files]
+        why = [explain_input_mismatch(subject, item) for item in self.files]
         kept = (item for item, wrong in zip(self.files, why, strict=True) if not wrong)
-        return Earlier(tuple(kept), (*self.left_out, *filter(None, why)))
+        return EarlierExamples(tuple(kept), (*self.left_out, *filter(None, why)))
 
 
-def examples_of(
-    record: AuditRecord, found: Mapping[str, bytes], folder: RecordFolder, blobs: Blobs
-) -> Earlier:
+def collect_earlier_examples(
+    record: AuditRecord, found: Mapping[str, bytes], folder: RecordFolder, blobs: BlobStorage
+) -> EarlierExamples:
     """Return the examples of earlier challenges, each file once: a new one counts on from there.
 
     Of one that failed nothing counts. Those to other records on the same evidence were held
     against another policy: whoever tries their examples here too must not hear that they were
     counted.
     """
-    files, left_out = dict[str, Examples](), list[str]()
+    files, left_out = dict[str, CounterexampleSet](), list[str]()
     for where, raw in found.items():
         try:
             told = open_challenge(raw)
-            counts = told.record == record.digest and told.outcome is not Outcome.FAILED
+            counts = told.record == record.digest and told.outcome is not ChallengeOutcome.FAILED
             if counts and told.examples not in files:
                 files[told.examples] = _examples(told.examples, folder, blobs)
         except (RecordError, DatasetError, StoreError) as error:
             left_out.append(f"{where}: {error.problem}")
-    return Earlier(tuple(files.values()), tuple(left_out))
+    return EarlierExamples(tuple(files.values()), tuple(left_out))
 
 
-def _examples(digest: str, folder: RecordFolder, blobs: Blobs) -> Examples:
+def _examples(digest: str, folder: RecordFolder, blobs: BlobStorage) -> CounterexampleSet:
     _refuse_no_digest(digest)
     name = challenge_name(digest, EXAMPLES)
     if blobs.has(digest):
-        return parse_examples(blobs.get(digest), name)
+        return parse_counterexamples(blobs.get(digest), name)
     if folder.has(name) and digest_of(raw := folder.read(name)) == digest:
-        return parse_examples(raw, name)
+        return parse_counterexamples(raw, name)
     raise RecordError(
         f"its examples {digest} lie neither whole in the folder nor in the store here",
         cure=f"Put them into {folder.path} as {name}.",
@@ -210,7 +214,7 @@ def _refuse_no_digest(examples: str) -> None:
         )
 
 
-def refuse_contested(record: AuditRecord, found: Mapping[str, bytes]) -> None:
+def refuse_challenged_record(record: AuditRecord, found: Mapping[str, bytes]) -> None:
     """Refuse to judge again what a challenge stands against: the evidence lacks what it showed.
 
     Raises ``RecordError``.

@@ -1,23 +1,188 @@
-"""Recall what a record's checks saw, from the evidence in its folder."""
+"""Recall what a record's checks saw, from the evidence in its folder.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+Unseal committed evidence in a record's folder: all of it by its key, or what is shown.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from tokenize import TokenError
 
-from auditor.disclosing.secrets import Secret
-from auditor.domain.canonical import Json
+from auditor.checks.measure import (
+    CONFIDENCE,
+    compute_readings,
+    get_check_parameters,
+    instantiate_check,
+    order_results,
+)
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Evidence, Item, decode
-from auditor.domain.observed import Result, Seen
+from auditor.domain.evidence import Evidence, Item, decode_evidence, encode_evidence
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap
-from auditor.domain.records import AuditRecord, Observation
-from auditor.domain.subjects import Shard, derive_seed
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.subjects import CheckShard, derive_seed
 from auditor.errors import AuditorError, BrokenCheckError, RecordError
-from auditor.folders import EVIDENCE, RecordFolder
-from auditor.measuring import CONFIDENCE, instantiate, parameters, readings, results_of
-from auditor.packs.parameters import parameters_for
-from auditor.unsealing import secret_of, unseal
+from auditor.policy.check_parameters import resolve_check_parameters
+from auditor.reports.folder import ERASURE, EVIDENCE, KEY, OPENINGS, ROWS, RecordFolder
+from auditor.trust.disclosure import (
+    CommitmentOpening,
+    DisclosureKey,
+    EvidenceCommitment,
+    EvidenceLocation,
+    RowEncoding,
+    build_full_opening,
+    commit_evidence,
+    reveal_inputs,
+)
+
+_CURE = "Take the folder as auditor wrote it, unchanged."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnsealedItem:
+    """One item of evidence as far as it is ``shown``; ``item`` may be null in itself.
+
+    ``withheld`` are the numbers of the rows that a shown ``item`` lacks.
+    """
+
+    place: EvidenceLocation
+    commitment: EvidenceCommitment
+    item: "Item | None"
+    withheld: frozenset[int] = frozenset()
+    shown: bool = True
+    opening: CommitmentOpening | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is shown."""
+        return self.shown and not self.withheld
+
+    @property
+    def lacking(self) -> int:
+        """How many of its rows are withheld."""
+        return len(self.withheld) if self.shown else self.commitment.header.leaves
+
+    @property
+    def one_leaf(self) -> bool:
+        """Whether it is bound as one leaf and not by row."""
+        return self.commitment.header.form is RowEncoding.WHOLE
+
+    def opened(self, secret: DisclosureKey | None) -> CommitmentOpening:
+        """Return what opens it. Raises ``RecordError`` where nothing of it is shown."""
+        if self.opening is not None:
+            return self.opening
+        if secret is None or not self.shown:
+            raise RecordError(f"nothing of {self.place.item} is shown", cure=_CURE)
+        return build_full_opening(secret.key, self.place, self.item, self.commitment)
+
+
+def read_record_secret(folder: RecordFolder, record: AuditRecord) -> DisclosureKey | None:
+    """Return a record's key, where it lies in the folder.
+
+    Raises ``RecordError`` where it is malformed or another record's, or the folder contradicts
+    itself: a key beside openings, rows without a key, or either beside the proof of an erasure.
+    """
+    held = [name for name in (KEY, ROWS, OPENINGS) if folder.has(name)]
+    if held and folder.has(ERASURE):
+        raise RecordError(f"{ERASURE} lies beside {held[0]}, which was to be gone", cure=_CURE)
+    if (ROWS in held) != (KEY in held) or {KEY, OPENINGS} <= set(held):
+        raise RecordError(
+            f"{' and '.join(held)} do not go together: a key opens all rows, openings some",
+            cure=_CURE,
+        )
+    if KEY not in held:
+        return None
+    secret = DisclosureKey.parse(folder.read(KEY))
+    hidden = {f"sha256:{item.file.sha256}" for item in record.request.inputs}
+    if set(secret.blobs) != list_commitments(record) or not set(secret.inputs) <= hidden:
+        raise RecordError(f"{KEY} is the key of another record", cure=_CURE)
+    reveal_inputs(record.request, secret)
+    return secret
+
+
+def list_commitments(record: AuditRecord) -> set[str]:
+    """Return the digests of the commitments that a record names."""
+    sealed = (seen for seen in record.observations if seen.committed)
+    return {digest for seen in sealed for digest in seen.evidence.values()}
+
+
+def select_opening_files(
+    folder: RecordFolder, record: AuditRecord, secret: DisclosureKey
+) -> dict[str, bytes]:
+    """Return the files that open ``record``, of those that open the record in ``folder``."""
+    named = list_commitments(record)
+    own = replace(secret, blobs={name: secret.blobs[name] for name in named})
+    places = [f"{ROWS}/{name.removeprefix('sha256:')}" for name in sorted(named)]
+    return {KEY: own.emit(), **{place: folder.read(place) for place in places}}
+
+
+def unseal_observation(
+    folder: RecordFolder, seen: CheckObservation, secret: DisclosureKey | None
+) -> Mapping[str, UnsealedItem]:
+    """Return every item of a committed observation, as far as the folder shows it.
+
+    Raises ``RecordError`` for what is not what the record binds, and where the items of one
+    observation do not withhold the same rows.
+    """
+    found = {name: _item(folder, seen, name, secret) for name in seen.evidence}
+    by_row = [one for one in found.values() if one.shown and not one.one_leaf]
+    if len({one.withheld for one in by_row}) > 1:
+        raise RecordError(
+            f"the evidence of {seen.check} on {seen.target} withholds other rows in one place than "
+            "in another",
+            cure=_CURE,
+        )
+    return found
+
+
+def list_foreign_openings(folder: RecordFolder, record: AuditRecord) -> Iterator[str]:
+    """Name the files that open what the record does not name."""
+    known = {digest.removeprefix("sha256:") for digest in list_commitments(record)}
+    for place in (ROWS, OPENINGS):
+        for name in folder.names_in(place):
+            if name not in known:
+                yield f"{place}/{name} opens nothing that is named in the record"
+
+
+def _item(
+    folder: RecordFolder, seen: CheckObservation, name: str, secret: DisclosureKey | None
+) -> UnsealedItem:
+    digest = seen.evidence[name]
+    place, bound = (
+        EvidenceLocation(seen.target, seen.check, name),
+        EvidenceCommitment.parse(folder.evidence(digest)),
+    )
+    key = digest.removeprefix("sha256:")
+    try:
+        if secret is not None:
+            return UnsealedItem(place, bound, _by_key(folder, place, bound, secret))
+        if not folder.has(f"{OPENINGS}/{key}"):
+            return UnsealedItem(place, bound, None, shown=False)
+        opening = CommitmentOpening.parse(folder.read(f"{OPENINGS}/{key}"))
+        item = opening.item(bound)
+    except AuditorError as error:
+        raise RecordError(
+            f"{name} of {seen.check} on {seen.target}: {error.problem}", cure=error.cure
+        ) from None
+    return UnsealedItem(place, bound, item, opening.withheld, opening=opening)
+
+
+def _by_key(
+    folder: RecordFolder, place: EvidenceLocation, bound: EvidenceCommitment, secret: DisclosureKey
+) -> Item:
+    raw = folder.read(f"{ROWS}/{bound.digest.removeprefix('sha256:')}")
+    try:
+        item = decode_evidence(raw)
+        blob = encode_evidence(item)
+        rows = None if bound.header.form is RowEncoding.WHOLE else bound.header.leaves
+        same = commit_evidence(secret.key, place, item, rows) == bound
+    except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
+        raise RecordError("its rows are no array and no JSON", cure=_CURE) from None
+    if blob.raw != raw or not same or secret.blobs[bound.digest] != blob.digest:
+        raise RecordError("its rows are not those that the record binds", cure=_CURE)
+    return item
+
 
 DAMAGED = (
     *(ValueError, EOFError, RecursionError, MemoryError, OverflowError),
@@ -35,36 +200,42 @@ def load_results(
     Raises ``RecordError`` for missing, damaged or withheld evidence, ``BrokenCheckError`` when a
     check is not installed at the version that observed.
     """
-    secret = secret_of(folder, record)
+    secret = read_record_secret(folder, record)
     seen = [_load(folder, item, checks, secret) for item in record.observations]
-    return results_of(record, seen)
+    return order_results(record, seen)
 
 
-def policy_of(folder: RecordFolder, record: AuditRecord, load_policy: LoadPolicy) -> Policy:
+def load_record_policy(
+    folder: RecordFolder, record: AuditRecord, load_policy: LoadPolicy
+) -> Policy:
     """Load the policy that a record was judged by, which lies among its evidence."""
     digest = record.request.policy.digest
     return load_policy(folder.evidence(digest), f"the policy {record.request.policy.name}")
 
 
-def falls_short(record: AuditRecord, seen: Seen, policy: Policy) -> str:
+def explain_observation_shortfall(record: AuditRecord, seen: ObservedCheck, policy: Policy) -> str:
     """Say how an observation is less than ``policy`` asks for at the record's budget, or nothing.
 
     Every parameter must be the one that the policy and the budget give; a grid may hold more
     values than are asked for. The seed must be the audit's own for that check.
     """
-    check, observed = type(seen.check), parameters(seen.check)
+    check, observed = type(seen.check), get_check_parameters(seen.check)
     # What single rules ask at is left to them: a value that nobody observed has no reading.
     bare = replace(policy, rules=())
-    asked = parameters(instantiate(check, parameters_for(check, bare, record.request.budget)))
+    asked = get_check_parameters(
+        instantiate_check(check, resolve_check_parameters(check, bare, record.request.budget))
+    )
     name = _other(check, observed, asked)
     if name is not None:
         return f"{check.id} was observed with {name} {observed.get(name)}, not {asked[name]}"
-    if seen.observation.seed != derive_seed(record.request.seed, check.id, Shard()):
+    if seen.observation.seed != derive_seed(record.request.seed, check.id, CheckShard()):
         return f"{check.id} was observed with a seed that is not the audit's"
     return ""
 
 
-def unseen(record: AuditRecord, checks: Sequence[Check]) -> Mapping[str, tuple[str, ...]]:
+def find_unobserved_checks(
+    record: AuditRecord, checks: Sequence[Check]
+) -> Mapping[str, tuple[str, ...]]:
     """Return by target those of ``checks`` that nobody carried out there with these parameters.
 
     One that has a Gap was tried, and would have it again.
@@ -79,7 +250,7 @@ def unseen(record: AuditRecord, checks: Sequence[Check]) -> Mapping[str, tuple[s
             if (
                 (spec.name, check.id) not in tried
                 if (params := seen.get((spec.name, check.id))) is None
-                else _other(type(check), params, parameters(check)) is not None
+                else _other(type(check), params, get_check_parameters(check)) is not None
             )
         )
         if there:
@@ -104,7 +275,7 @@ def _covers(observed: Json, asked: Json) -> bool:
     return isinstance(asked, list) and all(value in held for value in asked)
 
 
-def check_of(observation: Observation, checks: Mapping[str, type[Check]]) -> Check:
+def find_observing_check(observation: CheckObservation, checks: Mapping[str, type[Check]]) -> Check:
     """Return the check that observed. Raises ``BrokenCheckError`` where it is not installed."""
     check = checks.get(observation.check)
     if check is None or check.version != observation.version:
@@ -113,29 +284,31 @@ def check_of(observation: Observation, checks: Mapping[str, type[Check]]) -> Che
             f"{observation.check} version {observation.version} saw this, and here is {has}",
             cure="Use the version of auditor that made it.",
         )
-    return instantiate(check, observation.params)
+    return instantiate_check(check, observation.params)
 
 
 def _load(
     folder: RecordFolder,
-    observation: Observation,
+    observation: CheckObservation,
     checks: Mapping[str, type[Check]],
-    secret: Secret | None,
-) -> Seen:
-    check = check_of(observation, checks)
+    secret: DisclosureKey | None,
+) -> ObservedCheck:
+    check = find_observing_check(observation, checks)
     named = observation.evidence.items()
     evidence: Evidence = (
         _unsealed(folder, observation, secret)
         if observation.committed
         else {name: _decoded(folder, name, digest) for name, digest in named}
     )
-    seen = Seen(observation, check, evidence)
+    seen = ObservedCheck(observation, check, evidence)
     _refuse_forged(seen)
     return seen
 
 
-def _unsealed(folder: RecordFolder, observation: Observation, secret: Secret | None) -> Evidence:
-    found = unseal(folder, observation, secret)
+def _unsealed(
+    folder: RecordFolder, observation: CheckObservation, secret: DisclosureKey | None
+) -> Evidence:
+    found = unseal_observation(folder, observation, secret)
     if not all(one.whole for one in found.values()):
         raise RecordError(
             f"{folder.path} withholds evidence of {observation.check} on {observation.target}",
@@ -147,7 +320,7 @@ def _unsealed(folder: RecordFolder, observation: Observation, secret: Secret | N
 def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:
     raw = folder.evidence(digest)
     try:
-        return decode(raw)
+        return decode_evidence(raw)
     except DAMAGED as error:
         place = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
         raise RecordError(
@@ -156,9 +329,9 @@ def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:
         ) from None
 
 
-def _refuse_forged(seen: Seen) -> None:
+def _refuse_forged(seen: ObservedCheck) -> None:
     try:
-        readings([seen], CONFIDENCE)
+        compute_readings([seen], CONFIDENCE)
     except AuditorError:
         raise
     except Exception as error:  # noqa: BLE001 -- a forger's evidence may be anything under its digest

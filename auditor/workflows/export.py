@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import BUNDLE, KEY, RecordFolder
-from auditor.store.units import StoredRecord
-from auditor.verifying import Verifier, verify_folder
+from auditor.reports.folder import BUNDLE, KEY, RecordFolder
+from auditor.store.unit_of_work import StoredRecord
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
 
 Publish = Callable[[AuditRecord, Policy], Mapping[str, bytes]]
 
 
-def folder_files(folder: RecordFolder, verifier: Verifier) -> Mapping[str, bytes]:
+def read_folder_files(folder: RecordFolder, verifier: RecordVerifier) -> Mapping[str, bytes]:
     """Return every file of a record's folder.
 
     Raises ``RecordError`` unless the folder verifies: nobody should hand over what does not, nor
@@ -33,7 +33,9 @@ def folder_files(folder: RecordFolder, verifier: Verifier) -> Mapping[str, bytes
     return folder.files()
 
 
-def stored_files(stored: StoredRecord, publish: Publish, policy: Policy) -> Mapping[str, bytes]:
+def load_stored_files(
+    stored: StoredRecord, publish: Publish, policy: Policy
+) -> Mapping[str, bytes]:
     """Return the files of a record that the store keeps, published again.
 
     Raises ``RecordError`` where they would not be the ones that were signed: another version of

@@ -5,23 +5,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from auditor.domain.baselines import resting
-from auditor.domain.canonical import digest_json, parse
-from auditor.domain.evidence_levels import evidence_levels
-from auditor.domain.findings import Finding
-from auditor.domain.isolation import suffices
-from auditor.domain.isolation_levels import isolation_levels
-from auditor.domain.pins import Pins
-from auditor.domain.policies import Effect, Policy
-from auditor.domain.record_scopes import find_unbound_targets
+from auditor.domain.baselines import list_rules_kept_by_baseline
+from auditor.domain.evidence_levels import assess_evidence_levels
+from auditor.domain.findings import ACCEPTABLE, Finding, Outcome, Verdict
+from auditor.domain.isolation import is_isolation_sufficient
+from auditor.domain.json import digest_json, parse_json
+from auditor.domain.policies import Policy, RuleEffect
+from auditor.domain.policy_pins import AuditPins
+from auditor.domain.record_isolation import read_isolation_levels
+from auditor.domain.record_scope import find_unbound_targets
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt, AuditRequest
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
+from auditor.domain.requests import AuditAttempt, AuditRequest
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import UsageError
-from auditor.judging.pinned import unmet
-from auditor.seeds import SEED_STEPS
-from auditor.targets.fingerprints import place_of
+from auditor.policy.evaluate.pins import find_pin_violations
+from auditor.targets.fingerprint import select_platform_facts
+from auditor.workflows.verify.sealed_seed import SEED_STEPS
 
 KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
 BASELINE = "baseline"
@@ -30,7 +29,7 @@ UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GateQuestion:
     """What a gate asks: which bytes, under which policy, on which target, how fresh.
 
     ``artifact`` and ``identity`` are digests; ``None`` where the caller does not ask. The identity
@@ -59,7 +58,9 @@ def parse_age(text: str) -> timedelta:
     return int(number) * UNITS[unit]
 
 
-def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple[Step, ...]:
+def check_gate(
+    record: AuditRecord, question: GateQuestion, shown: Sequence[VerificationStep]
+) -> tuple[VerificationStep, ...]:
     """Hold a record, whose signature was verified before, against the question.
 
     ``shown`` are the steps that were taken of it so far: of what the policy asks to be shown, only
@@ -72,11 +73,13 @@ def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple
         _verdict(record, question),
         _assurance(record, question),
         *_pins(record, question.policy),
-        *conditions(record, question, shown),
+        *check_audit_conditions(record, question, shown),
     )
 
 
-def conditions(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple[Step, ...]:
+def check_audit_conditions(
+    record: AuditRecord, question: GateQuestion, shown: Sequence[VerificationStep]
+) -> tuple[VerificationStep, ...]:
     """Hold a record against what is asked of the audit itself and no finding tells."""
     return (
         _freshness(record, question.policy, question.max_age, question.now),
@@ -85,50 +88,52 @@ def conditions(record: AuditRecord, question: Question, shown: Sequence[Step]) -
     )
 
 
-def _artifact(record: AuditRecord, question: Question) -> Step:
+def _artifact(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     artifact = record.request.artifact
     audited = "no artifact" if artifact is None else artifact.digest
     if audited != question.artifact:
         wrong = f"the record audits {audited}, and the artifact here is {question.artifact}"
-        return Step("artifact", StepResult.FAILED, wrong)
+        return VerificationStep("artifact", StepResult.FAILED, wrong)
     mistakes = [
         f"on {name} the record speaks for the endpoint, not for the artifact: {reason}"
         for name, reason in find_unbound_targets(record).items()
         if question.target in {None, name}
     ]
-    return Step.of("artifact", mistakes, f"the record audits exactly {question.artifact}")
+    return VerificationStep.of(
+        "artifact", mistakes, f"the record audits exactly {question.artifact}"
+    )
 
 
-def _policy(record: AuditRecord, question: Question) -> Step:
+def _policy(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     audited, asked = record.request.policy, question.policy
     other = f"it was judged by {audited.name} {audited.version} ({audited.digest})"
     cure = "judge the record by it (auditor judge DIR --policy POLICY), or audit again"
     wrong = f"{other}, not by {asked.name} {asked.version} ({asked.digest}): {cure}"
     mistakes = [] if audited.digest == asked.digest else [wrong]
-    return Step.of("policy", mistakes, f"judged by {asked.name} {asked.version}")
+    return VerificationStep.of("policy", mistakes, f"judged by {asked.name} {asked.version}")
 
 
-def _target(record: AuditRecord, question: Question) -> Step:
+def _target(record: AuditRecord, question: GateQuestion) -> VerificationStep:
     audited = [target.name for target in record.request.targets]
     wanted = audited if question.target is None else [question.target]
     mistakes = [mistake for name in wanted if (mistake := _strange(record, name, question))]
-    return Step.of("target", mistakes, f"audited on {', '.join(wanted)}")
+    return VerificationStep.of("target", mistakes, f"audited on {', '.join(wanted)}")
 
 
-def _strange(record: AuditRecord, target: str, question: Question) -> str:
+def _strange(record: AuditRecord, target: str, question: GateQuestion) -> str:
     if target not in {item.name for item in record.request.targets}:
         return f"{target} was not audited"
     found = record.fingerprints.get(target)
     if found is None:
         return f"{target} did not open: there is no fingerprint"
-    place = digest_json(place_of(found.identity_facts))
+    place = digest_json(select_platform_facts(found.identity_facts))
     if question.identity not in {None, place, found.identity}:
         return f"{target} was at {place}, and the probe here is at {question.identity}"
     return ""
 
 
-def _verdict(record: AuditRecord, question: Question) -> Step:
-    asked = [finding for finding in question.asked_of(record) if finding.effect is Effect.DENY]
+def _verdict(record: AuditRecord, question: GateQuestion) -> VerificationStep:
+    asked = [finding for finding in question.asked_of(record) if finding.effect is RuleEffect.DENY]
     verdict = Verdict.of(finding.outcome for finding in asked)
     against = [f"{item.name} {item.outcome}" for item in asked if item.outcome not in KEPT]
     mistakes = (
@@ -136,16 +141,18 @@ def _verdict(record: AuditRecord, question: Question) -> Step:
         if verdict is Verdict.PASS
         else [f"the verdict is {verdict}: {', '.join(against) or 'no rule was decided'}"]
     )
-    return Step.of("verdict", mistakes, "every denying rule is kept")
+    return VerificationStep.of("verdict", mistakes, "every denying rule is kept")
 
 
-def _assurance(record: AuditRecord, question: Question) -> Step:
-    return Step.of("assurance", _shortfalls(record, question), f"assurance {record.assurance.name}")
+def _assurance(record: AuditRecord, question: GateQuestion) -> VerificationStep:
+    return VerificationStep.of(
+        "assurance", _shortfalls(record, question), f"assurance {record.assurance.name}"
+    )
 
 
-def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
+def _shortfalls(record: AuditRecord, question: GateQuestion) -> Iterator[str]:
     policy, request = question.policy, record.request
-    levels = evidence_levels(request.targets, record.fingerprints, record.readings)
+    levels = assess_evidence_levels(request.targets, record.fingerprints, record.readings)
     if record.assurance < policy.least_assurance:
         yield f"{record.assurance.name} is below {policy.least_assurance.name}"
     if not record.request.budget.covers(policy.least_budget):
@@ -154,50 +161,60 @@ def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
     for name, level in levels.items():
         if name in wanted and not policy.least_evidence.accepts(level):
             yield f"{name} is {level.value}, and the policy asks for {policy.least_evidence.value}"
-    isolated = isolation_levels(request, record.fingerprints)
+    isolated = read_isolation_levels(request, record.fingerprints)
     for name in levels:
         told = isolated.get(name)
-        if name in wanted and not suffices(told, policy.least_isolation):
+        if name in wanted and not is_isolation_sufficient(told, policy.least_isolation):
             yield (
                 f"{name} has the isolation level {told or 'none'}, and the policy asks for "
                 f"{policy.least_isolation}"
             )
 
 
-def _pins(record: AuditRecord, policy: Policy) -> Iterator[Step]:
+def _pins(record: AuditRecord, policy: Policy) -> Iterator[VerificationStep]:
     """Hold what was asked against what the policy pins, whatever its findings say."""
-    if policy.pins != Pins():
+    if policy.pins != AuditPins():
         mistakes = [
             f"{pin.what}: {pin.found}; the policy pins {pin.asked}"
-            for pin in unmet(policy.pins, record.request)
+            for pin in find_pin_violations(policy.pins, record.request)
         ]
-        yield Step.of("pins", mistakes, "the data and settings are those that the policy pins")
+        yield VerificationStep.of(
+            "pins", mistakes, "the data and settings are those that the policy pins"
+        )
 
 
-def judged_data(record: AuditRecord, digest: str) -> Step:
+def check_evaluation_data(record: AuditRecord, digest: str) -> VerificationStep:
     """Say whether a record's evaluation data are exactly those of a digest."""
     found = [item.digest for item in record.request.datasets if item.role == "evaluation"]
     if found == [digest]:
-        return Step("data", StepResult.HOLDS, f"the record judges exactly {digest}")
+        return VerificationStep("data", StepResult.HOLDS, f"the record judges exactly {digest}")
     audited = found[0] if found else "no evaluation data"
     if record.request.disclosure is not None:
         audited = "evaluation data of a hidden digest (the record may withhold rows)"
     wrong = f"the record judges {audited}, and the data here are {digest}"
-    return Step("data", StepResult.FAILED, wrong)
+    return VerificationStep("data", StepResult.FAILED, wrong)
 
 
-def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Iterator[Step]:
+def _attempts(
+    record: AuditRecord, policy: Policy, shown: Sequence[VerificationStep]
+) -> Iterator[VerificationStep]:
     """Ask for a sealed audit, and how many attempts it took, where the policy does."""
     attempt = record.request.attempt
     number = "no service counted it" if attempt is None else f"it is {_number(attempt)}"
     if policy.require_sealed:
         mistakes = _not_sealed(record.request, number, shown)
-        yield Step.of("sealed", mistakes, "whoever asked chose neither its seed nor its rows")
+        yield VerificationStep.of(
+            "sealed", mistakes, "whoever asked chose neither its seed nor its rows"
+        )
     if policy.most_attempts is not None:
-        yield Step.of("attempts", _too_many(attempt, policy, policy.most_attempts), number)
+        yield VerificationStep.of(
+            "attempts", _too_many(attempt, policy, policy.most_attempts), number
+        )
 
 
-def _not_sealed(request: AuditRequest, number: str, shown: Sequence[Step]) -> Iterator[str]:
+def _not_sealed(
+    request: AuditRequest, number: str, shown: Sequence[VerificationStep]
+) -> Iterator[str]:
     if request.attempt is None or not request.attempt.sealed:
         yield f"the policy asks for a sealed audit; {number}, not sealed"
     elif not any(it.name in SEED_STEPS and it.result is StepResult.HOLDS for it in shown):
@@ -213,7 +230,7 @@ def _not_sealed(request: AuditRequest, number: str, shown: Sequence[Step]) -> It
         )
 
 
-def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[str]:
+def _too_many(attempt: AuditAttempt | None, policy: Policy, most: int) -> Iterator[str]:
     if attempt is None:
         yield f"the policy asks for at most {most} attempts, and no service counted this one"
         return
@@ -223,31 +240,33 @@ def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[st
         yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
 
 
-def _number(attempt: Attempt) -> str:
+def _number(attempt: AuditAttempt) -> str:
     on = " on its data, whatever the model" if attempt.by_data else ""
     return f"attempt {attempt.number}{on}"
 
 
-def _baseline(record: AuditRecord, question: Question, shown: Sequence[Step]) -> Iterator[Step]:
+def _baseline(
+    record: AuditRecord, question: GateQuestion, shown: Sequence[VerificationStep]
+) -> Iterator[VerificationStep]:
     """Ask whether what limits are taken from is named by who asks, not by who is judged.
 
     A service has its own step for that, which is ``shown``.
     """
     named, against = question.baseline, record.request.baseline
-    rules = ", ".join(resting(question.asked_of(record)))
+    rules = ", ".join(list_rules_kept_by_baseline(question.asked_of(record)))
     if any(it.name == BASELINE for it in shown) or not (rules or named):
         return
-    mistakes = [] if named is None else list(other_baseline(named, against))
+    mistakes = [] if named is None else list(check_baseline_identity(named, against))
     if named is None:
         mistakes.append(
             f"{rules} rests on the baseline {against or 'that the record hides'}, which whoever "
             "asked for the audit named: look at that record, and name it if limits may be taken "
             "from it (--baseline DIR, or its digest)"
         )
-    yield Step.of(BASELINE, mistakes, f"held against {against}, which is named here")
+    yield VerificationStep.of(BASELINE, mistakes, f"held against {against}, which is named here")
 
 
-def other_baseline(named: str, against: str | None) -> Iterator[str]:
+def check_baseline_identity(named: str, against: str | None) -> Iterator[str]:
     """Say that a record was held against another baseline than a gate names, if it was."""
     if named != against:
         held = "no baseline" if against is None else f"the baseline {against}"
@@ -256,7 +275,7 @@ def other_baseline(named: str, against: str | None) -> Iterator[str]:
 
 def _freshness(
     record: AuditRecord, policy: Policy, max_age: timedelta | None, now: datetime
-) -> Step:
+) -> VerificationStep:
     """Count the age from when the measurements were asked for: judging again renews nothing."""
     days = policy.valid_for_days
     limits = [] if days is None else [timedelta(days=days)]
@@ -267,7 +286,7 @@ def _freshness(
         finished = datetime.fromisoformat(record.finished).astimezone(UTC)
     except ValueError:
         mistake = f"{record.registered!r} or {record.finished!r} is not a time"
-        return Step.of("freshness", [mistake], "")
+        return VerificationStep.of("freshness", [mistake], "")
     mistakes = [
         f"it was measured at {measured:%Y-%m-%dT%H:%M:%SZ}, and that counts until "
         f"{measured + limit:%Y-%m-%dT%H:%M:%SZ}"
@@ -276,13 +295,13 @@ def _freshness(
     ]
     if finished > now or measured > finished:
         mistakes.append(f"it was measured at {record.registered} and finished at {record.finished}")
-    return Step.of("freshness", mistakes, f"measured at {record.registered}")
+    return VerificationStep.of("freshness", mistakes, f"measured at {record.registered}")
 
 
 def read_probe(path: Path) -> str:
     """Read the identity digest of a probed fingerprint from a JSON file. Raises ``UsageError``."""
     try:
-        found = parse(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path} cannot be read: {error}", cure="Name a probe's JSON file."

@@ -8,24 +8,33 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.auditfiles.drafting import Observed, Trial, draft_audit_file, lists_classes
-from auditor.auditfiles.reading import read_audit_file
-from auditor.comparing.orders import BETTER, BEYOND_CHANCE, OtherOrder, other_order
-from auditor.datasets.loading import load_datasets
-from auditor.datasets.sketching import Sketch, sketch
+from auditor._scratch import scratch_folder
 from auditor.domain.artifacts import Artifact
-from auditor.domain.datasets import Role
-from auditor.domain.subjects import permutation
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.subjects import seeded_permutation
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, Regression
+from auditor.domain.tasks import Array, ClassificationTask, RegressionTask
 from auditor.errors import ArtifactError, AuditorError, ModelFailedError
-from auditor.scratch import scratch_folder
-from auditor.signing.artifacts import stage_artifact
-from auditor.targets.declared import Declared, declared_shapes
-from auditor.targets.exits import Answer, find_exit
-from auditor.targets.introductions import PROBE_ROWS
-from auditor.targets.kinds import Kind, kind_of
-from auditor.targets.opening import first_answers, open_model
+from auditor.inputs.auditfile.draft import (
+    ClassOrderTrial,
+    DraftFacts,
+    can_list_classes,
+    draft_audit_file,
+)
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.inspect import DataFileSummary, inspect_data_file
+from auditor.inputs.datasets.load import load_datasets
+from auditor.metrics.performance.classification import (
+    BETTER,
+    BEYOND_CHANCE,
+    AlternativeClassOrder,
+    find_better_class_order,
+)
+from auditor.targets.model_shapes import DeclaredShapes, read_declared_shapes
+from auditor.targets.output_summary import OutputSummary, summarise_outputs
+from auditor.targets.outputs import ModelOutput, find_score_output
+from auditor.targets.session import PROBE_ROWS, open_model, read_first_outputs
+from auditor.trust.artifacts.files import stage_artifact
 
 CPU = TargetSpec("cpu")
 MOST_SCORED = 1024
@@ -33,14 +42,14 @@ TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
+class _DraftTrial:
     """The trial of a draft, and the order that would be far better than the drafted one."""
 
-    trial: Trial
-    other: OtherOrder | None = None
+    trial: ClassOrderTrial
+    other: AlternativeClassOrder | None = None
 
 
-def draft(model: Path, data: Path, base: Path) -> str:
+def init_audit_file(model: Path, data: Path, base: Path) -> str:
     """Return an audit file that will lie in ``base``, with every guess marked.
 
     The model is run on rows of the data, in a child process, to find out what its task is and which
@@ -49,10 +58,10 @@ def draft(model: Path, data: Path, base: Path) -> str:
     """
     with scratch_folder() as place:
         artifact = Artifact(model.stem, "0", stage_artifact(model, place))
-        declared = declared_shapes(CPU, place, artifact)
+        declared = read_declared_shapes(CPU, place, artifact)
         if declared.deep:
             raise _no_task(", ".join(declared.deep))
-        found = sketch(data)
+        found = inspect_data_file(data)
         seen = _observed(_from(base, model), _from(base, data), found, declared)
         for truth in dict.fromkeys((found.labels, found.number, None)):
             inputs = _inputs(seen, truth, base)
@@ -60,13 +69,13 @@ def draft(model: Path, data: Path, base: Path) -> str:
             if answers and inputs is not None:
                 seen = _suited(seen, found, answers, inputs)
                 break
-        if seen.spread is None and lists_classes(seen):
+        if seen.spread is None and can_list_classes(seen):
             seen = _in_order(seen, partial(_try, base=base, folder=place, artifact=artifact))
     return draft_audit_file(seen)
 
 
-def _observed(model: str, data: str, seen: Sketch, declared: Declared) -> Observed:
-    return Observed(
+def _observed(model: str, data: str, seen: DataFileSummary, declared: DeclaredShapes) -> DraftFacts:
+    return DraftFacts(
         name=Path(model).stem,
         artifact=model,
         data=data,
@@ -88,7 +97,7 @@ def _observed(model: str, data: str, seen: Sketch, declared: Declared) -> Observ
     )
 
 
-def _inputs(seen: Observed, truth: str | None, base: Path) -> Array | None:
+def _inputs(seen: DraftFacts, truth: str | None, base: Path) -> Array | None:
     """Return the first rows as the model would take them; the ``truth`` is no part of them."""
     rest = seen.slices if truth is None else (*seen.slices, truth)
     blank = replace(seen, labels=None, classes=(), slices=rest, spread=1.0, outputs=None)
@@ -97,21 +106,23 @@ def _inputs(seen: Observed, truth: str | None, base: Path) -> Array | None:
         loaded = load_datasets(asked, lambda written: base / written)
     except AuditorError:
         return None
-    inputs = loaded.datasets[Role.EVALUATION].inputs
+    inputs = loaded.datasets[DatasetRole.EVALUATION].inputs
     return None if inputs is None else inputs[:PROBE_ROWS]
 
 
-def _asked(folder: Path, artifact: Artifact, inputs: Array) -> tuple[Answer, ...]:
+def _asked(folder: Path, artifact: Artifact, inputs: Array) -> tuple[ModelOutput, ...]:
     """Return what the model answers; nothing where it does not take the rows as they are."""
     try:
-        return first_answers(CPU, folder, artifact, inputs)
+        return read_first_outputs(CPU, folder, artifact, inputs)
     except AuditorError:
         return ()
 
 
-def _suited(seen: Observed, found: Sketch, answers: tuple[Answer, ...], inputs: Array) -> Observed:
+def _suited(
+    seen: DraftFacts, found: DataFileSummary, answers: tuple[ModelOutput, ...], inputs: Array
+) -> DraftFacts:
     """Draft the task that the answers show. Raises ``ArtifactError`` where they show none."""
-    kind = kind_of(answers, len(inputs))
+    kind = summarise_outputs(answers, len(inputs))
     classes = len(seen.classes)
     single = kind.widths == {1} and not kind.told
     if single and (classes != TWO or seen.spread is not None):
@@ -125,7 +136,9 @@ def _suited(seen: Observed, found: Sketch, answers: tuple[Answer, ...], inputs: 
     raise _no_task(kind.words)
 
 
-def _of_numbers(seen: Observed, found: Sketch, answers: tuple[Answer, ...], kind: Kind) -> Observed:
+def _of_numbers(
+    seen: DraftFacts, found: DataFileSummary, answers: tuple[ModelOutput, ...], kind: OutputSummary
+) -> DraftFacts:
     """Draft a regression of the column of numbers. Raises ``ArtifactError`` where none is there."""
     if found.number is None or found.deviation is None:
         raise ArtifactError(
@@ -133,7 +146,7 @@ def _of_numbers(seen: Observed, found: Sketch, answers: tuple[Answer, ...], kind
             "holds numbers that it could predict",
             cure="Put the truth into a column of numbers named `target`.",
         )
-    _refuse_other(answers, Regression(found.deviation))
+    _refuse_other(answers, RegressionTask(found.deviation))
     return replace(
         seen,
         labels=found.number,
@@ -145,7 +158,7 @@ def _of_numbers(seen: Observed, found: Sketch, answers: tuple[Answer, ...], kind
     )
 
 
-def _named(seen: Observed, kind: Kind) -> Observed:
+def _named(seen: DraftFacts, kind: OutputSummary) -> DraftFacts:
     """Put the classes into the order in which the model names them, and add those it names."""
     classes = set(seen.classes)
     if len(seen.classes) < TWO or not (classes <= kind.told or kind.told <= classes):
@@ -161,7 +174,7 @@ def _named(seen: Observed, kind: Kind) -> Observed:
     return replace(seen, classes=names, named=True) if names else seen
 
 
-def _speaks_of(classes: tuple[str, ...], kind: Kind) -> bool:
+def _speaks_of(classes: tuple[str, ...], kind: OutputSummary) -> bool:
     """Whether the names that a model tells are those of the data, or places among them."""
     places = {str(place) for place in range(len(classes))}
     return bool(kind.told) and (
@@ -169,22 +182,24 @@ def _speaks_of(classes: tuple[str, ...], kind: Kind) -> bool:
     )
 
 
-def _whole(seen: Observed, kind: Kind) -> bool:
+def _whole(seen: DraftFacts, kind: OutputSummary) -> bool:
     """Whether the data hold every class that there are scores for: what is left is to be listed."""
     count = len(seen.classes)
-    return lists_classes(seen) and not any(width > max(count, 1) for width in kind.widths)
+    return can_list_classes(seen) and not any(width > max(count, 1) for width in kind.widths)
 
 
-def _accepted(seen: Observed, answers: tuple[Answer, ...]) -> Observed:
+def _accepted(seen: DraftFacts, answers: tuple[ModelOutput, ...]) -> DraftFacts:
     """Return what was seen if an audit would take it. Raises ``ArtifactError`` as that would."""
     last = seen.classes[-1]
-    _refuse_other(answers, Classification(seen.classes, last, last))
+    _refuse_other(answers, ClassificationTask(seen.classes, last, last))
     return seen
 
 
-def _refuse_other(answers: tuple[Answer, ...], task: Classification | Regression) -> None:
+def _refuse_other(
+    answers: tuple[ModelOutput, ...], task: ClassificationTask | RegressionTask
+) -> None:
     try:
-        find_exit(answers, task)
+        find_score_output(answers, task)
     except ModelFailedError as error:
         raise ArtifactError(error.problem, cure=error.cure) from None
 
@@ -198,7 +213,7 @@ def _no_task(words: str) -> ArtifactError:
     )
 
 
-def _in_order(seen: Observed, score: Callable[[Observed], _Tried]) -> Observed:
+def _in_order(seen: DraftFacts, score: Callable[[DraftFacts], _DraftTrial]) -> DraftFacts:
     """Put the classes into the order in which the model scores them, as far as rows tell it.
 
     Another order is drafted only if scoring by it is far better indeed: a model that names its
@@ -213,7 +228,7 @@ def _in_order(seen: Observed, score: Callable[[Observed], _Tried]) -> Observed:
     return replace(seen, trial=tried.trial)
 
 
-def _moved(seen: Observed, other: OtherOrder, *, one_score: bool) -> Observed:
+def _moved(seen: DraftFacts, other: AlternativeClassOrder, *, one_score: bool) -> DraftFacts:
     last = seen.classes[-1]
     if one_score:
         return replace(seen, positive=seen.classes[0], favourable=last)
@@ -221,34 +236,34 @@ def _moved(seen: Observed, other: OtherOrder, *, one_score: bool) -> Observed:
     return replace(seen, classes=classes, positive=last, favourable=last)
 
 
-def _try(seen: Observed, *, base: Path, folder: Path, artifact: Artifact) -> _Tried:
+def _try(seen: DraftFacts, *, base: Path, folder: Path, artifact: Artifact) -> _DraftTrial:
     """Score rows of the data as an audit of the draft would; what prevents it is told."""
     try:
         return _score(seen, base, folder, artifact)
     except AuditorError as error:
-        return _Tried(Trial(problem=error.problem))
+        return _DraftTrial(ClassOrderTrial(problem=error.problem))
 
 
-def _score(seen: Observed, base: Path, folder: Path, artifact: Artifact) -> _Tried:
+def _score(seen: DraftFacts, base: Path, folder: Path, artifact: Artifact) -> _DraftTrial:
     asked = read_audit_file(draft_audit_file(seen).encode(), "the draft", lambda _: CPU)
     loaded = load_datasets(asked, lambda written: base / written)
-    task, data = loaded.task, loaded.datasets[Role.EVALUATION]
-    if not isinstance(task, Classification) or data.labels is None or data.inputs is None:
-        return _Tried(Trial(problem="the data hold no inputs, or no labels"))
-    rows = permutation(asked.seed, data.rows)[:MOST_SCORED]
+    task, data = loaded.task, loaded.datasets[DatasetRole.EVALUATION]
+    if not isinstance(task, ClassificationTask) or data.labels is None or data.inputs is None:
+        return _DraftTrial(ClassOrderTrial(problem="the data hold no inputs, or no labels"))
+    rows = seeded_permutation(asked.seed, data.rows)[:MOST_SCORED]
     inputs, labels = data.inputs[rows], data.labels[rows]
     with open_model(CPU, folder, artifact, task, inputs) as model:
         decided = task.decide(model.probabilities(model.predict(inputs)))
         known = model.fingerprint.interface
     classes = len(task.classes)
     accuracy = float(np.mean(decided == labels))
-    trial = Trial(
+    trial = ClassOrderTrial(
         rows=len(rows),
         accuracy=accuracy,
         fits=accuracy >= 1 / classes + BEYOND_CHANCE,
         one_score=known is not None and known.scores.startswith("binary_"),
     )
-    return _Tried(trial, other_order(labels, decided, classes))
+    return _DraftTrial(trial, find_better_class_order(labels, decided, classes))
 
 
 def _from(base: Path, path: Path) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor.domain.requests import InputFile
-from auditor.pointing import Locate
-from auditor.preparing import Prepared
+from auditor.inputs.resolve import Locate
+from auditor.workflows.prepare import PreparedAudit
 
 
-def brought(prepared: Prepared, locate: Locate) -> Iterator[tuple[InputFile, Path]]:
+def locate_input_files(prepared: PreparedAudit, locate: Locate) -> Iterator[tuple[InputFile, Path]]:
     """Yield every file of a request, and where it lies: among the copies, or as it is named."""
     copies, papers = prepared.materials.copies, prepared.request.documents
     model = prepared.file.model

@@ -1,28 +1,159 @@
-"""Take what an owner hands over beside the model: shadow models, a generator, documents."""
+"""Copy what an audit file names into folders of our own, and digest it on the way.
 
+The documents that came with a model: named in the audit file, or found beside the artifact.
+
+Take what an owner hands over beside the model: shadow models, a generator, documents.
+
+Take what vouches for a model: its signature, its timestamps, and whom to verify it by.
+"""
+
+import hashlib
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from auditor.datasets.files import read_file, record_name
-from auditor.datasets.inclusion import read_inclusion
-from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.auditfiles import AuditFile, ShadowsSection
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.nearest import listed
-from auditor.domain.recipes import RecipeSource
+from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
+from auditor.domain.auditfiles import AuditFile, RecipeSection, ShadowsSection
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.models import TwinKind, TwinSource
+from auditor.domain.name_suggestions import format_name_list
+from auditor.domain.privacy_claims import PrivacyClaimFile
 from auditor.domain.requests import InputFile
-from auditor.domain.shadows import FEWEST, Include, ShadowsRef
-from auditor.domain.supplies import Given, Part, Supply, given_files
-from auditor.engines.openers import ShadowsSource, Staged
-from auditor.errors import AuditFileError, DatasetError
-from auditor.pointing import Locate, setting, there
-from auditor.signing.artifacts import stage_artifact
-from auditor.supplying import read_documents
+from auditor.domain.shadow_models import FEWEST, Include, ShadowsRef
+from auditor.domain.supply_chain import (
+    ModelSupply,
+    SupplyDocument,
+    SupplyItem,
+    SupplyPart,
+    list_supply_items,
+)
+from auditor.domain.training_recipes import RecipeRef, RecipeSource
+from auditor.domain.trust import TrustContext
+from auditor.errors import ArtifactError, AuditFileError, DatasetError
+from auditor.inputs.auditfile.privacy_claim import PRIVACY, read_privacy_claim
+from auditor.inputs.auditfile.read import list_bound_names
+from auditor.inputs.datasets.formats import read_file, record_name
+from auditor.inputs.datasets.load import LoadedDatasets
+from auditor.inputs.datasets.shadow_inclusion import read_shadow_inclusion
+from auditor.inputs.resolve import Locate, locate_setting, resolve_setting_path
+from auditor.trust.artifacts.files import measure_as_claimed, measure_as_signed, stage_artifact
+from auditor.trust.encoding.der import MOST_BYTES
+from auditor.trust.policy_files import load_trust_policy
+from auditor.trust.supply_chain.formats import FENCE
+from auditor.trust.supply_chain.verify import MOST_DOCUMENT_BYTES, is_unsupported_file
+from auditor.trust.timestamps import SUFFIX
+from auditor.workflows.engine.target_factory import AuditInputs, ShadowModelSource, StagedArtifact
+
+CARD = "README.md"
+WELL_KNOWN = (
+    CARD, "*.intoto.json", "*.intoto.jsonl", "provenance.json", "bom.json", "*.cdx.json",
+    "croissant.json", "*.croissant.json",
+)  # fmt: skip
+"""The names by which a document is found beside a model, in lower case but for the card's."""
+MOST_DOCUMENTS = 100
+CHUNK = 2**20
+_PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class InputDocument:
+    """A document, and the input file that it came from."""
+
+    document: SupplyDocument
+    input: InputFile
+
+
+def read_supply_documents(
+    file: AuditFile, locate: Locate, artifact: tuple[FileDigest, ...]
+) -> tuple[InputDocument, ...]:
+    """Read the documents of an audit: those that it names or, where it names none, those found.
+
+    A document counts as found where a plain file of a well-known name lies in the folder of the
+    artifact and is not one of its own files; a README only with a front matter. What is found is
+    listed under the artifact's path, as its external data are. Raises ``AuditFileError``.
+    """
+    if file.model.documents is not None:
+        named = tuple(_named(file, path, locate) for path in dict.fromkeys(file.model.documents))
+        return _bounded(file, named)
+    written = file.model.artifact
+    if written is None:
+        return ()
+    folder, own = locate(written).parent, {item.name for item in artifact}
+    names = [name for name in _names(folder) if name not in own]
+    return _bounded(file, tuple(_found(folder, names, written)))
+
+
+def _named(file: AuditFile, written: str, locate: Locate) -> InputDocument:
+    path = locate(written)
+    try:
+        document = _read(os.open(path, _PLAIN), path.name)
+    except OSError as error:
+        raise AuditFileError(
+            f"{locate_setting(file, 'model', 'documents')}: {written} cannot be read: {error.strerror}",
+            cure="Name files that are there, or remove it from model.documents.",
+        ) from None
+    if is_unsupported_file(path.resolve().name, document.raw):
+        raise AuditFileError(
+            f"{locate_setting(file, 'model', 'documents')}: {written} is no statement, bill of materials, "
+            "Croissant description or model card (.md), and records publish documents whole",
+            cure="Name documents that came with the model, or remove it from model.documents.",
+        )
+    return InputDocument(document, InputFile(written, document.file))
+
+
+def _found(folder: Path, names: list[str], written: str) -> Iterator[InputDocument]:
+    for name in names:
+        try:
+            document = _read(os.open(folder / name, _PLAIN | os.O_NOFOLLOW), name)
+        except OSError:
+            continue  # a link, a folder or no longer there: nothing that counts as found
+        if name != CARD or (document.raw or b"").startswith(FENCE.encode()):
+            yield InputDocument(document, InputFile(written, document.file))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        listed = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []  # whoever opens the artifact says so
+    return [name for name in listed if _is_well_known(name)]
+
+
+def _is_well_known(name: str) -> bool:
+    known = any(fnmatchcase(name, wanted) for wanted in WELL_KNOWN)
+    return known and name.isprintable()
+
+
+def _read(descriptor: int, name: str) -> SupplyDocument:
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(0, "it is no regular file")
+        hasher, size, kept = hashlib.sha256(), 0, bytearray()
+        while chunk := stream.read(CHUNK):
+            hasher.update(chunk)
+            size += len(chunk)
+            if size <= MOST_DOCUMENT_BYTES:
+                kept += chunk
+    file = FileDigest(name, size, hasher.hexdigest())
+    return SupplyDocument(file, bytes(kept) if size <= MOST_DOCUMENT_BYTES else None)
+
+
+def _bounded(file: AuditFile, found: tuple[InputDocument, ...]) -> tuple[InputDocument, ...]:
+    if len(found) > MOST_DOCUMENTS:
+        raise AuditFileError(
+            f"{locate_setting(file, 'model', 'documents')}: there are {len(found)}, more than "
+            f"{MOST_DOCUMENTS}",
+            cure="Name those that count under model.documents.",
+        )
+    return found
+
 
 Inputs = tuple[InputFile, ...]
 ANY = "*.onnx"
@@ -31,7 +162,7 @@ MOST_LISTED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class _ShadowModelFile:
     """One model: where it lies, its path as written, and the folder before names of files."""
 
     path: Path
@@ -42,45 +173,49 @@ class _Model:
 def stage_documents(
     file: AuditFile,
     locate: Locate,
-    code: tuple[Artifact | None, Staged | None, RecipeSource | None],
-    datasets: Mapping[Role, Dataset],
-) -> tuple[Supply, Inputs]:
+    code: tuple[Artifact | None, StagedArtifact | None, RecipeSource | None],
+    datasets: Mapping[DatasetRole, Dataset],
+) -> tuple[ModelSupply, Inputs]:
     """Read the documents that came with the model, and list all that they may speak of.
 
     ``code`` is the artifact, what it was made from, and the recipe. Raises ``AuditFileError`` for a
     document that is named and is not there.
     """
     artifact, parent, recipe = code
-    found = read_documents(file, locate, () if artifact is None else artifact.files)
-    parts: list[Given] = []
+    found = read_supply_documents(file, locate, () if artifact is None else artifact.files)
+    parts: list[SupplyItem] = []
     if artifact is not None:
-        parts += given_files(Part.MODEL, artifact.files, artifact.digest)
+        parts += list_supply_items(SupplyPart.MODEL, artifact.files, artifact.digest)
     if parent is not None:
-        parts += given_files(Part.BASE_MODEL, parent.artifact.files, parent.artifact.digest)
+        parts += list_supply_items(
+            SupplyPart.BASE_MODEL, parent.artifact.files, parent.artifact.digest
+        )
     if recipe is not None:
         digest = recipe.ref.digest.removeprefix("sha256:")
-        parts.append(Given(Part.CODE, recipe.path.name, digest))
+        parts.append(SupplyItem(SupplyPart.CODE, recipe.path.name, digest))
     for role, dataset in datasets.items():
-        parts += given_files(Part(role.value), dataset.files, dataset.digest)
-    supply = Supply(tuple(item.document for item in found), tuple(parts))
+        parts += list_supply_items(SupplyPart(role.value), dataset.files, dataset.digest)
+    supply = ModelSupply(tuple(item.document for item in found), tuple(parts))
     return supply, tuple(item.input for item in found)
 
 
-def stage_generator(file: AuditFile, locate: Locate, folder: Path) -> tuple[Staged | None, Inputs]:
+def stage_generator(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[StagedArtifact | None, Inputs]:
     """Copy the generator into an empty folder while it is digested. Nothing of it is run here."""
     section = file.generator
     if section is None:
         return None, ()
     cure = "Name an ONNX model from latent points to rows, or remove generator."
-    path = there(file, ("generator", "path"), section.path, locate, cure=cure)
+    path = resolve_setting_path(file, ("generator", "path"), section.path, locate, cure=cure)
     files = stage_artifact(path, folder)
     artifact = Artifact(f"{file.model.name} (generator)", file.model.version, files)
-    return Staged(artifact, folder), tuple(InputFile(section.path, item) for item in files)
+    return StagedArtifact(artifact, folder), tuple(InputFile(section.path, item) for item in files)
 
 
 def stage_shadows(
-    file: AuditFile, locate: Locate, datasets: Mapping[Role, Dataset], folder: Path
-) -> tuple[ShadowsSource | None, Inputs]:
+    file: AuditFile, locate: Locate, datasets: Mapping[DatasetRole, Dataset], folder: Path
+) -> tuple[ShadowModelSource | None, Inputs]:
     """Copy every shadow model into a folder of its own, and read which rows each learnt from.
 
     Raises ``AuditFileError`` or ``DatasetError`` where files are missing, or the matrix does not go
@@ -89,12 +224,14 @@ def stage_shadows(
     section = file.shadows
     if section is None:
         return None, ()
-    place = setting(file, "shadows")
+    place = locate_setting(file, "shadows")
     models = _models(file, section, locate)
     at_inclusion = ("shadows", "inclusion")
-    there(file, at_inclusion, section.inclusion, locate, error=DatasetError, plain=False)
+    resolve_setting_path(
+        file, at_inclusion, section.inclusion, locate, error=DatasetError, plain=False
+    )
     matrix = read_file(section.inclusion, locate)
-    include = read_inclusion(matrix)
+    include = read_shadow_inclusion(matrix)
     rows = {role: datasets[role].rows for role in section.rows}
     _fit(include, len(models), rows, f"{place}.inclusion: {section.inclusion}")
     staged, inputs = [], [matrix.input]
@@ -103,7 +240,7 @@ def stage_shadows(
         own.mkdir()
         files = stage_artifact(model.path, own)
         name = f"{file.model.name} (shadow {model.path.name})"
-        staged.append(Staged(Artifact(name, file.model.version, files), own))
+        staged.append(StagedArtifact(Artifact(name, file.model.version, files), own))
         inputs += [InputFile(model.written, _below(model.below, item)) for item in files]
     _refuse_twice(staged, place)
     ref = ShadowsRef(
@@ -111,17 +248,19 @@ def stage_shadows(
         inclusion=f"sha256:{matrix.input.file.sha256}",
         rows=tuple(role.value for role in section.rows),
     )
-    source = ShadowsSource(tuple(staged), _split(include, rows), ref)
+    source = ShadowModelSource(tuple(staged), _split(include, rows), ref)
     return source, tuple(dict.fromkeys(inputs))
 
 
-def _models(file: AuditFile, section: ShadowsSection, locate: Locate) -> list[_Model]:
+def _models(file: AuditFile, section: ShadowsSection, locate: Locate) -> list[_ShadowModelFile]:
     if isinstance(section.models, tuple):
         return [
-            _Model(there(file, ("shadows", "models", at), written, locate), written)
+            _ShadowModelFile(
+                resolve_setting_path(file, ("shadows", "models", at), written, locate), written
+            )
             for at, written in enumerate(section.models)
         ]
-    place = setting(file, "shadows", "models")
+    place = locate_setting(file, "shadows", "models")
     head, _, last = section.models.rstrip("/").rpartition("/")
     written, pattern = (head or ".", last) if WILD.search(last) else (section.models, ANY)
     folder = locate(written)
@@ -137,7 +276,7 @@ def _models(file: AuditFile, section: ShadowsSection, locate: Locate) -> list[_M
             cure=f"At least {FEWEST} are needed, better 4 or more: LiRA takes 4.",
         )
     ordered = sorted(paths, key=lambda path: _counted(path.name))
-    return [_Model(path, written, record_name(written)) for path in ordered]
+    return [_ShadowModelFile(path, written, record_name(written)) for path in ordered]
 
 
 def _counted(name: str) -> list[tuple[int, str]]:
@@ -150,7 +289,7 @@ def _below(folder: str, file: FileDigest) -> FileDigest:
     return FileDigest(f"{folder}/{file.name}", file.size, file.sha256) if folder else file
 
 
-def _fit(include: Include, models: int, rows: Mapping[Role, int], place: str) -> None:
+def _fit(include: Include, models: int, rows: Mapping[DatasetRole, int], place: str) -> None:
     """Refuse a matrix that does not go with the models and the rows."""
     total = sum(rows.values())
     if include.shape != (models, total):
@@ -171,7 +310,7 @@ def _fit(include: Include, models: int, rows: Mapping[Role, int], place: str) ->
             )
 
 
-def _refuse_twice(staged: Sequence[Staged], place: str) -> None:
+def _refuse_twice(staged: Sequence[StagedArtifact], place: str) -> None:
     """Refuse a model that stands twice, under another name: copies agree, whatever made them."""
     seen: dict[tuple[str, ...], str] = {}
     for item in staged:
@@ -187,12 +326,270 @@ def _refuse_twice(staged: Sequence[Staged], place: str) -> None:
 
 
 def _listed(found: Sequence[int]) -> str:
-    return f"model {listed([str(at) for at in found], MOST_LISTED)}"
+    return f"model {format_name_list([str(at) for at in found], MOST_LISTED)}"
 
 
-def _split(include: Include, rows: Mapping[Role, int]) -> dict[Role, Include]:
+def _split(include: Include, rows: Mapping[DatasetRole, int]) -> dict[DatasetRole, Include]:
     found, start = {}, 0
     for role, count in rows.items():
         found[role] = include[:, start : start + count]
         start += count
     return found
+
+
+MADE_BY = {
+    "signature": "Make it with `auditor sign`",
+    "key": "Sign the model with `auditor sign`, and name the public half of the key as that says",
+    "trust": "Write it as docs/trust.md says",
+}
+
+
+def stage_signature(
+    file: AuditFile, locate: Locate, folder: Path, artifact: Artifact | None
+) -> tuple[SignatureMaterial, Inputs]:
+    """Read what vouches for the artifact, whose copy lies in ``folder``.
+
+    Raises ``AuditFileError`` for a file that is not there, ``TrustPolicyError`` for a bad policy.
+    """
+    found: dict[str, bytes] = {}
+    inputs = []
+    for name in ("signature", "key"):
+        written = getattr(file.model, name)
+        if written is not None:
+            found[name] = _there(file, name, written, locate).read_bytes()
+            inputs.append(InputFile(written, FileDigest.of(Path(written).name, found[name])))
+    timestamps, stamped = _timestamps(file, locate)
+    trust, beside = _trust(file, locate)
+    material = SignatureMaterial(
+        found.get("signature"), found.get("key"), trust=trust, timestamps=timestamps
+    )
+    return _measured(material, folder, artifact), (*inputs, *stamped, *beside)
+
+
+def _timestamps(file: AuditFile, locate: Locate) -> tuple[bytes | None, Inputs]:
+    """Read the timestamps beside the signature, if any: an input under the signature's own path."""
+    written = file.model.signature
+    if written is None:
+        return None, ()
+    signature = locate(written)
+    path = signature.with_name(signature.name + SUFFIX)
+    if not path.is_file():
+        return None, ()
+    with path.open("rb") as opened:
+        raw = opened.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise AuditFileError(
+            f"{locate_setting(file, 'model', 'signature')}: {written}{SUFFIX} has more than {MOST_BYTES} "
+            "bytes, and is no file of timestamps",
+            cure="Make it with `auditor timestamp add`, or remove it.",
+        )
+    return raw, (InputFile(written, FileDigest.of(Path(written).name + SUFFIX, raw)),)
+
+
+def _trust(file: AuditFile, locate: Locate) -> tuple[TrustContext | None, Inputs]:
+    """Read the trust policy; every file of it is an input under the policy's own path."""
+    written = file.model.trust
+    if written is None:
+        return None, ()
+    read = load_trust_policy(_there(file, "trust", written, locate))
+    given = TrustContext(read.policy.document, tags=file.model.tags)
+    return given, tuple(InputFile(written, item) for item in read.files)
+
+
+def _there(file: AuditFile, name: str, written: str, locate: Locate) -> Path:
+    cure = f"Mend the path, or remove model.{name}. {MADE_BY[name]}."
+    return resolve_setting_path(file, ("model", name), written, locate, cure=cure)
+
+
+def _measured(
+    material: SignatureMaterial, folder: Path, artifact: Artifact | None
+) -> SignatureMaterial:
+    """Hash the copy once more where the signer hashed otherwise than the artifact's digest does."""
+    if material.bundle is None or artifact is None:
+        return material
+    main = folder / artifact.files[0].name
+    if material.trust is not None:
+        return replace(material, measured=measure_as_claimed(main, material.bundle))
+    if material.key is None:
+        return material
+    return replace(material, measured=measure_as_signed(main, material.bundle, material.key))
+
+
+FOLDERS = ("artifact", "twin", "parent", "recipe", "shadows", "generator")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFiles:
+    """The materials of an audit, and every file that they came from."""
+
+    materials: AuditInputs
+    inputs: tuple[InputFile, ...]
+
+
+def stage_inputs(
+    file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path
+) -> StagedFiles:
+    """Copy what is named below ``root``, each model into a folder of its own, and digest it."""
+    folder, apart, before, lessons, alike, making = _folders(root)
+    artifact, files = _stage(file, locate, folder)
+    parent, given_before = _parent(file, locate, before)
+    signature, signed = stage_signature(file, locate, folder, artifact)
+    twin, given = _twin(file, locate, apart)
+    claim, claimed = _privacy_claim(file, locate)
+    recipe, taught = _recipe(file, locate, lessons)
+    shadows, trained = stage_shadows(file, locate, loaded.datasets, alike)
+    generator, drawn = stage_generator(file, locate, making)
+    supply, papers = stage_documents(file, locate, (artifact, parent, recipe), loaded.datasets)
+    materials = _declared(file, loaded)(
+        artifact=artifact,
+        staged=folder,
+        signature=signature,
+        twin=twin,
+        parent=parent,
+        recipe=recipe,
+        shadows=shadows,
+        generator=generator,
+        privacy_claim=claim,
+        supply=supply,
+    )
+    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn, *papers)
+    return StagedFiles(materials, (*files, *beside, *loaded.inputs))
+
+
+def _declared(file: AuditFile, loaded: LoadedDatasets) -> partial[AuditInputs]:
+    """Return the materials but for what is copied."""
+    return partial(
+        AuditInputs,
+        task=loaded.task,
+        space=loaded.space,
+        datasets=loaded.datasets,
+        seed=file.seed,
+        budget=file.budget,
+        show_examples=file.show_examples,
+        claims=file.claims,
+        population=file.population,
+        reference=file.reference,
+    )
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    for name in FOLDERS:
+        (root / name).mkdir()
+        yield root / name
+
+
+def _stage(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[Artifact | None, tuple[InputFile, ...]]:
+    written = file.model.artifact
+    if written is None:
+        return None, ()
+    staged = stage_artifact(_model(file, "artifact", written, locate), folder)
+    artifact = Artifact(file.model.name, file.model.version, staged)
+    return artifact, tuple(InputFile(written, item) for item in staged)
+
+
+def _model(file: AuditFile, name: str, written: str, locate: Locate) -> Path:
+    place = ("model", name)
+    return resolve_setting_path(file, place, written, locate, error=ArtifactError, plain=False)
+
+
+def _parent(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[StagedArtifact | None, tuple[InputFile, ...]]:
+    written = file.model.parent
+    if written is None:
+        return None, ()
+    files = stage_artifact(_model(file, "parent", written, locate), folder)
+    artifact = Artifact(f"{file.model.name} (parent)", file.model.version, files)
+    return StagedArtifact(artifact, folder), tuple(InputFile(written, item) for item in files)
+
+
+def _twin(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[TwinSource, tuple[InputFile, ...]]:
+    """Copy the owner's twin into a folder of its own while it is digested.
+
+    It lies outside of the artifact's digest: what is deployed does not hold it.
+    """
+    written = file.model.twin
+    kind = TwinKind.named(written)
+    if kind is not TwinKind.EXPORTED:
+        return TwinSource(kind), ()
+    cure = "Save it with torch.export.save, or remove model.twin."
+    path = resolve_setting_path(file, ("model", "twin"), written, locate, cure=cure)
+    (copied,) = stage_artifact(path, folder)
+    source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
+    return source, (InputFile(written, copied),)
+
+
+def _privacy_claim(
+    file: AuditFile, locate: Locate
+) -> tuple[PrivacyClaimFile | None, tuple[InputFile, ...]]:
+    """Read the claim of differential privacy, with its signature and key where they are named."""
+    section = file.privacy
+    if section is None:
+        return None, ()
+    found: dict[str, bytes] = {}
+    inputs = []
+    for name in ("path", "signature", "key"):
+        written = getattr(section, name)
+        if written is None:
+            continue
+        cure = f"Name the file, or remove claims.{PRIVACY}.{name}."
+        if name == "path":
+            cure = f"Write the claim, or remove claims.{PRIVACY}."
+        path = resolve_setting_path(file, ("claims", PRIVACY, name), written, locate, cure=cure)
+        found[name] = path.read_bytes()
+        inputs.append(InputFile(written, FileDigest.of(Path(written).name, found[name])))
+    claim = read_privacy_claim(found["path"], section.path)
+    material = SignatureMaterial(found.get("signature"), found.get("key"))
+    return PrivacyClaimFile(claim, inputs[0].file, material), tuple(inputs)
+
+
+def _recipe(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[RecipeSource | None, tuple[InputFile, ...]]:
+    """Copy the code that trains while it is digested, so that what runs is what the record names.
+
+    Nothing of it is run here.
+    """
+    section = file.recipe
+    if section is None:
+        return None, ()
+    cure = "Name a Python file that defines train(X, y, seed), or remove recipe."
+    path = resolve_setting_path(file, ("recipe", "path"), section.path, locate, cure=cure)
+    (copied,) = stage_artifact(path, folder)
+    _has_functions(file, section, (folder / copied.name).read_bytes())
+    ref = RecipeRef(
+        digest=f"sha256:{copied.sha256}",
+        function=section.function,
+        dp_train=section.dp_train,
+        allowed=section.allow,
+        unsandboxed=section.unsandboxed,
+    )
+    source = RecipeSource(
+        path=folder / copied.name,
+        ref=ref,
+        time_limit=section.time_limit,
+        memory_limit=section.memory_limit,
+    )
+    return source, (InputFile(section.path, copied),)
+
+
+def _has_functions(file: AuditFile, section: RecipeSection, raw: bytes) -> None:
+    """Raise ``AuditFileError`` where the code surely lacks a function that the section names."""
+    try:
+        bound = list_bound_names(raw)
+    except SyntaxError as mistake:
+        raise AuditFileError(
+            f"{section.path}:{mistake.lineno or 1}: {mistake.msg}", cure="Mend the recipe's code."
+        ) from None
+    for named in ("function", "dp_train"):
+        name = getattr(section, named)
+        if name is not None and bound is not None and name not in bound:
+            others = ", ".join(sorted(it for it in bound if not it.startswith("_"))) or "nothing"
+            raise AuditFileError(
+                f"{locate_setting(file, 'recipe', named)}: {section.path} defines no {name}",
+                cure=f"Define it, or name another function; the file has {others}.",
+            )

@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from auditor.documents import read_document
-from auditor.domain.canonical import digest, digest_json
-from auditor.domain.lineage import Edge, entity_id
-from auditor.domain.provenance import provenance_of
+from auditor._yaml import read_yaml_document
+from auditor.domain.json import compute_digest, digest_json
+from auditor.domain.lineage import LineageEdge, build_entity_id
+from auditor.domain.provenance import build_provenance
 from auditor.errors import AuditorError, UsageError
-from auditor.folders import BUNDLE, RECORD, RecordFolder
-from auditor.rendering.lineages.traces import Trace
-from auditor.signatures.challenges import open_challenge
-from auditor.store.units import UnitOfWork
+from auditor.reports.folder import BUNDLE, RECORD, RecordFolder
+from auditor.reports.lineage_trace import LineageTrace
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.signatures.decisions import open_challenge
 
 PREFIX = re.compile(r"(?:([a-z][a-z0-9-]*):)?([0-9a-f]{4,64})")
 """A digest or its first digits, with the kind of thing before it, or not."""
@@ -22,28 +22,34 @@ YAML = frozenset({".yaml", ".yml"})
 _CURE = "Name a record's folder or id, a file, or the first digits of a digest."
 
 
-def trace_folder(folder: RecordFolder) -> Trace:
+def trace_folder(folder: RecordFolder) -> LineageTrace:
     """Return what the record in a folder rests on, without any store.
 
     Challenges that lie in the folder count too. Raises ``RecordError`` for what cannot be read.
     """
     record = folder.record
-    told = [provenance_of(record, digest(folder.read(BUNDLE)))]
-    told += [open_challenge(raw).provenance(digest(raw)) for raw in folder.challenges().values()]
-    return Trace.of(
-        (entity_id("record", record.digest),),
+    told = [build_provenance(record, compute_digest(folder.read(BUNDLE)))]
+    told += [
+        open_challenge(raw).provenance(compute_digest(raw)) for raw in folder.challenges().values()
+    ]
+    return LineageTrace.of(
+        (build_entity_id("record", record.digest),),
         [edge for item in told for edge in item.edges],
         [entity for item in told for entity in item.entities],
         [activity for item in told for activity in item.activities],
     )
 
 
-def knows(work: UnitOfWork, folder: RecordFolder) -> bool:
+def is_record_stored(work: UnitOfWork, folder: RecordFolder) -> bool:
     """Whether the store keeps the very record that lies in a folder."""
-    return any(item.kind == "record" for item in work.entities_like(digest(folder.read(RECORD))))
+    return any(
+        item.kind == "record" for item in work.entities_like(compute_digest(folder.read(RECORD)))
+    )
 
 
-def trace(work: UnitOfWork, asked: str | RecordFolder, *, down: bool | None = None) -> Trace:
+def trace_lineage(
+    work: UnitOfWork, asked: str | RecordFolder, *, down: bool | None = None
+) -> LineageTrace:
     """Return the lineage of what ``asked`` names: a folder, a file, a record's id, or a digest.
 
     ``down`` says whether to ask what rests on it; by default that is asked of all but records.
@@ -55,17 +61,17 @@ def trace(work: UnitOfWork, asked: str | RecordFolder, *, down: bool | None = No
     edges = work.descendants(*roots) if down else work.ancestors(*roots)
     edges = (*edges, *work.invalidations(_ends(edges, roots)))
     entities, activities = work.described(_ends(edges, roots))
-    return Trace.of(roots, edges, entities, activities, down=down)
+    return LineageTrace.of(roots, edges, entities, activities, down=down)
 
 
-def _ends(edges: Sequence[Edge], roots: Sequence[str]) -> list[str]:
+def _ends(edges: Sequence[LineageEdge], roots: Sequence[str]) -> list[str]:
     ends = {end for edge in edges for end in (edge.source, edge.destination)}
     return sorted(ends | set(roots))
 
 
 def _roots(work: UnitOfWork, asked: str | RecordFolder) -> tuple[str, ...]:
     if isinstance(asked, RecordFolder):
-        return _known(work, digest(asked.read(RECORD)), str(asked.path))
+        return _known(work, compute_digest(asked.read(RECORD)), str(asked.path))
     path = Path(asked)
     if (path / RECORD).is_file():
         return _roots(work, RecordFolder(path))
@@ -73,7 +79,7 @@ def _roots(work: UnitOfWork, asked: str | RecordFolder) -> tuple[str, ...]:
         return _of_file(work, path)
     stored = work.find_record(asked)
     if stored is not None:
-        return (entity_id("record", stored.digest),)
+        return (build_entity_id("record", stored.digest),)
     found = PREFIX.fullmatch(asked.lower())
     if found is None:
         raise UsageError(f"{asked[:80]!r} names nothing that lineage could be of", cure=_CURE)
@@ -98,7 +104,7 @@ def _digests(path: Path) -> Iterator[str]:
         with path.open("rb") as file:
             yield "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         if path.suffix in YAML:
-            yield digest_json(read_document(path.read_bytes(), path.name, UsageError).content)
+            yield digest_json(read_yaml_document(path.read_bytes(), path.name, UsageError).content)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", cure=_CURE) from None
     except (AuditorError, ValueError):

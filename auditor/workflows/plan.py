@@ -5,26 +5,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, refused
-from auditor.domain.datasets import Role
+from auditor.checks.requirements import find_unmet_need, list_unmet_needs
+from auditor.domain.checks import Check, find_refusal_gap
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Subject, permutation
+from auditor.domain.subjects import Subject, seeded_permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.engines.affording import Allowance
-from auditor.engines.openers import Openers
-from auditor.engines.subjects import open_subject
 from auditor.errors import AuditorError, InvalidInputError
-from auditor.needs import lacking, unmet
-from auditor.planning.plan import plan
-from auditor.planning.plans import AuditPlan, Outlook
-from auditor.preparing import Prepared
+from auditor.policy.plan import AuditPlan, PlanningContext, plan_target
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.engine.time_allowance import TimeAllowance
+from auditor.workflows.prepare import PreparedAudit
 
 TIMED_ROWS = 64
 
 
-def cost(prepared: Prepared, openers: Openers) -> Mapping[str, AuditPlan]:
+def build_target_plans(prepared: PreparedAudit, openers: TargetFactory) -> Mapping[str, AuditPlan]:
     """Return the plan of each target, by name.
 
     Opens the artifact where a check needs it, and sends at most ``TIMED_ROWS`` rows a few times to
@@ -33,22 +32,22 @@ def cost(prepared: Prepared, openers: Openers) -> Mapping[str, AuditPlan]:
     return {spec.name: _plan(prepared, spec, openers) for spec in prepared.request.targets}
 
 
-def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
+def _plan(prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory) -> AuditPlan:
     wants = partial(prepared.wants_twin, spec)
     with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
-        bears = Allowance(spec, prepared.size, prepared.request.budget)
+        bears = TimeAllowance(spec, prepared.size, prepared.request.budget)
         pace = _seconds_a_query(subject)  # by which it is told what the target can bear
         gaps = (
             (
                 check.id,
-                unmet(check, subject)
+                find_unmet_need(check, subject)
                 or _refused(check, subject)
                 or bears.over(check, subject.model, subject.bench, subject.twin),
             )
             for check in prepared.checks
         )
-        lacks = {check.id: lacking(check, subject) for check in prepared.checks}
-        outlook = Outlook(
+        lacks = {check.id: list_unmet_needs(check, subject) for check in prepared.checks}
+        outlook = PlanningContext(
             size=replace(prepared.size, served=spec.served),
             target=spec.name,
             targets=tuple(item.name for item in prepared.request.targets),
@@ -63,19 +62,19 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             price_per_hour=spec.price_per_hour,
             price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,
         )
-    return plan(prepared.policy, {check.id: check for check in prepared.checks}, outlook)
+    return plan_target(prepared.policy, {check.id: check for check in prepared.checks}, outlook)
 
 
 def _refused(check: Check, subject: Subject) -> Gap | None:
     try:
-        return refused(check, subject)
+        return find_refusal_gap(check, subject)
     except InvalidInputError:
         raise
     except Exception:  # noqa: BLE001 -- lost meanwhile, or broken: the audit says so of the check
         return None
 
 
-def _model(prepared: Prepared) -> dict[str, Json]:
+def _model(prepared: PreparedAudit) -> dict[str, Json]:
     section = prepared.file.model
     return {"name": section.name, "version": section.version, "tags": list(section.tags)}
 
@@ -108,8 +107,8 @@ def _pace(ask: Callable[[], object], rows: int) -> float | None:
 
 
 def _inputs(subject: Subject) -> Array | None:
-    dataset = subject.datasets.get(Role.EVALUATION)
+    dataset = subject.datasets.get(DatasetRole.EVALUATION)
     if dataset is None or dataset.inputs is None:
         return None
-    rows = permutation(subject.audit_seed, dataset.rows)[:TIMED_ROWS]
+    rows = seeded_permutation(subject.audit_seed, dataset.rows)[:TIMED_ROWS]
     return dataset.inputs[rows]

@@ -5,47 +5,45 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from auditor.auditfiles.privacy_claims import PRIVACY
-from auditor.auditfiles.reading import ResolveTarget, read_audit_file
-from auditor.datasets.loading import LoadedDatasets, load_datasets
-from auditor.disclosing.secrets import Secret, conceal
+from auditor._scratch import scratch_folder
+from auditor.checks.measure import instantiate_check
+from auditor.domain.ai_system import NOTHING, SystemDossier
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import Json, digest
-from auditor.domain.checks import Check, Need, would_use
-from auditor.domain.datasets import Role
-from auditor.domain.dossiers import NOTHING, Dossier
-from auditor.domain.models import Model
-from auditor.domain.nearest import unknown
-from auditor.domain.pins import EASING, SETTINGS, stated
-from auditor.domain.places import Places
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import Check, Need, uses_need
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json, compute_digest
+from auditor.domain.models import Model, TwinKind
+from auditor.domain.name_suggestions import describe_unknown_name
 from auditor.domain.policies import Policy
+from auditor.domain.policy_pins import EASING, SETTINGS, drop_default_settings
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef, Turn
+from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef, ServiceAdditions
+from auditor.domain.source_locations import SourceLocations
 from auditor.domain.targets import TargetSpec
-from auditor.domain.twins import TwinKind
 from auditor.domain.waivers import SignedWaiver
-from auditor.dossiers import stage_dossier
-from auditor.engines.affording import Allowance
-from auditor.engines.openers import Materials
 from auditor.errors import UsageError
-from auditor.granting import stage_waivers
-from auditor.handing import Inputs
-from auditor.measuring import instantiate
-from auditor.packs.parameters import parameters_for
-from auditor.pointing import Locate, policy_of
-from auditor.scratch import scratch_folder
-from auditor.sizing import size_of
-from auditor.staging import StagedFiles, stage_all
-from auditor.trusting.evidence import policy_given
+from auditor.inputs.auditfile.privacy_claim import PRIVACY
+from auditor.inputs.auditfile.read import ResolveTarget, read_audit_file
+from auditor.inputs.auditfile.system import stage_dossier
+from auditor.inputs.datasets.load import LoadedDatasets, load_datasets
+from auditor.inputs.resolve import Locate, load_audit_policy
+from auditor.policy.check_parameters import resolve_check_parameters
+from auditor.trust.disclosure import DisclosureKey, conceal_inputs
+from auditor.trust.policies.evidence import read_given_policy
+from auditor.workflows.audit_size import measure_audit_size
+from auditor.workflows.engine.target_factory import AuditInputs
+from auditor.workflows.engine.time_allowance import TimeAllowance
+from auditor.workflows.inputs import Inputs, StagedFiles, stage_inputs
+from auditor.workflows.waivers import stage_waivers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides:
+class AuditOverrides:
     """What the command line says in place of the audit file, or beside it.
 
-    Neither a record ``judged_again`` nor another ``policy`` need have the rules that risks name.
+    Neither a record ``rejudge_record`` nor another ``policy`` need have the rules that risks name.
     ``turn`` is what a service added when it registered the request.
     ``waivers`` and ``waiver_keys`` come beside those that the audit file names; ``granted``, the
     waivers of a record, in place of all of them. ``baseline`` comes before the audit file's.
@@ -62,12 +60,12 @@ class Overrides:
     granted: tuple[SignedWaiver, ...] | None = None
     baseline: str | None = None
     baseline_key: Path | None = None
-    turn: Turn | None = None
+    turn: ServiceAdditions | None = None
     unsandboxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class Resolvers:
     """How names become things: targets, policies, and the checks there are."""
 
     resolve_target: ResolveTarget
@@ -76,7 +74,7 @@ class Readers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedAudit:
     """An audit that is ready to run: what was asked, by which policy, with which materials.
 
     ``compared`` is the record that limits are taken from, where one is given.
@@ -88,15 +86,15 @@ class Prepared:
     policy: Policy
     checks: tuple[Check, ...]
     request: AuditRequest
-    materials: Materials
-    size: Size
+    materials: AuditInputs
+    size: AuditSize
     key: bytes | None = None
-    dossier: Dossier = NOTHING
+    dossier: SystemDossier = NOTHING
     waivers: tuple[SignedWaiver, ...] = ()
-    places: Places | None = None
+    places: SourceLocations | None = None
     compared: AuditRecord | None = None
 
-    def against(self, record: AuditRecord | None) -> "Prepared":
+    def against(self, record: AuditRecord | None) -> "PreparedAudit":
         """Return the audit held against a record whose signature holds, if there is one."""
         named = None if record is None else record.digest
         return replace(self, request=replace(self.request, baseline=named), compared=record)
@@ -105,10 +103,12 @@ class Prepared:
         """Whether a check that the target can bear would use a twin, and the owner allows one."""
         if self.file.model.twin == TwinKind.NONE:
             return False
-        return Allowance(spec, self.size, self.request.budget).wants_twin(self.checks, model)
+        return TimeAllowance(spec, self.size, self.request.budget).wants_twin(self.checks, model)
 
 
-def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) -> AuditFile:
+def read_overridden_audit_file(
+    raw: bytes, source: str, overrides: AuditOverrides, readers: Resolvers
+) -> AuditFile:
     """Read an audit file and put the overrides in. Raises ``AuditFileError``, ``TargetError``."""
     file = read_audit_file(raw, source, readers.resolve_target)
     declared = {spec.name: spec for spec in file.targets}
@@ -126,15 +126,15 @@ def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) 
 
 
 @contextmanager
-def prepare(
-    file: AuditFile, locate: Locate, overrides: Overrides, readers: Readers
-) -> Iterator[Prepared]:
+def prepare_audit(
+    file: AuditFile, locate: Locate, overrides: AuditOverrides, readers: Resolvers
+) -> Iterator[PreparedAudit]:
     """Read and digest all that ``file`` names; the staged artifact lasts as long as the block.
 
     ``locate`` turns a path as written into where the file lies. Raises ``InvalidInputError`` of
     the kind of file that is wrong.
     """
-    policy = policy_of(file, readers.load_policy, own=overrides.policy is None)
+    policy = load_audit_policy(file, readers.load_policy, own=overrides.policy is None)
     another = overrides.judged_again or overrides.policy is not None
     rules = None if another else frozenset(rule.id for rule in policy.rules)
     dossier, papers = stage_dossier(file, locate, rules)
@@ -143,11 +143,11 @@ def prepare(
         waivers = stage_waivers(file, locate, overrides.waivers, overrides.waiver_keys)
     loaded = load_datasets(file, locate)
     with scratch_folder() as root:
-        staged = stage_all(file, locate, loaded, root)
-        checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
-        wanted = any(would_use(check, Need.GENERATOR) for check in checks)
+        staged = stage_inputs(file, locate, loaded, root)
+        checks = choose_checks(readers.checks, policy, file.budget, overrides.only)
+        wanted = any(uses_need(check, Need.GENERATOR) for check in checks)
         request = _request(file, policy, loaded, staged, overrides.only)
-        yield Prepared(
+        yield PreparedAudit(
             file=file,
             policy=policy,
             checks=checks,
@@ -157,23 +157,23 @@ def prepare(
                 attempt=None if overrides.turn is None else overrides.turn.attempt,
             ),
             materials=replace(staged.materials, wants_generator=wanted),
-            size=size_of(file, loaded, staged.materials),
+            size=measure_audit_size(file, loaded, staged.materials),
             dossier=dossier,
             waivers=waivers,
         )
 
 
-def concealed(prepared: Prepared, key: bytes) -> tuple[Prepared, Secret]:
+def conceal_rows(prepared: PreparedAudit, key: bytes) -> tuple[PreparedAudit, DisclosureKey]:
     """Return an audit whose record can withhold rows under ``key``, and what is kept apart of it.
 
     From here on its request names data by digests that nobody can try out.
     """
     paths = {section.path for section in prepared.file.data.values()}
-    request, secret = conceal(prepared.request, paths, key)
+    request, secret = conceal_inputs(prepared.request, paths, key)
     return replace(prepared, request=request, key=key), secret
 
 
-def chosen_checks(
+def choose_checks(
     checks: Mapping[str, type[Check]], policy: Policy, budget: Budget, only: Sequence[str]
 ) -> tuple[Check, ...]:
     """Make the checks that will run, with the parameters of the budget and the policy.
@@ -183,9 +183,9 @@ def chosen_checks(
     strangers = sorted(set(only) - set(checks))
     if strangers:
         cure = "`auditor checks list` names all."
-        raise UsageError(unknown("check", strangers, checks), cure=cure)
+        raise UsageError(describe_unknown_name("check", strangers, checks), cure=cure)
     return tuple(
-        instantiate(check, parameters_for(check, policy, budget))
+        instantiate_check(check, resolve_check_parameters(check, policy, budget))
         for name, check in checks.items()
         if not only or name in only
     )
@@ -206,7 +206,7 @@ def _request(
         targets=file.targets,
         datasets=_datasets(loaded),
         policy=PolicyRef(policy.name, policy.version, policy.digest),
-        audit_file=digest(file.raw),
+        audit_file=compute_digest(file.raw),
         seed=file.seed,
         budget=file.budget,
         only=only,
@@ -225,7 +225,7 @@ def _request(
 
 
 def _declared(
-    file: AuditFile, loaded: LoadedDatasets, brought: Materials, policy: Policy
+    file: AuditFile, loaded: LoadedDatasets, brought: AuditInputs, policy: Policy
 ) -> dict[str, Json] | None:
     """Return what the audit file declares that a policy can pin, as a record keeps it.
 
@@ -233,7 +233,7 @@ def _declared(
     """
     task, space = file.task, file.input
     schema = next((it.file.sha256 for it in loaded.inputs if it.path == space.features), None)
-    data = file.data.get(Role.EVALUATION)
+    data = file.data.get(DatasetRole.EVALUATION)
     features = () if isinstance(loaded.space, Gap) else loaded.space.features
     relations = () if isinstance(loaded.space, Gap) else loaded.space.relations
     found: dict[str, Json] = {
@@ -259,13 +259,13 @@ def _declared(
     }
     whole = policy.pins.settings is not None
     names = SETTINGS if whole else EASING
-    said = stated({name: found[name] for name in names})
+    said = drop_default_settings({name: found[name] for name in names})
     return said if said or whole else None
 
 
-def _declared_beside(file: AuditFile, brought: Materials) -> dict[str, Json]:
+def _declared_beside(file: AuditFile, brought: AuditInputs) -> dict[str, Json]:
     """Return what stands beside the task and the inputs: other columns, and whom it is held to."""
-    data, twin, signature = file.data.get(Role.EVALUATION), brought.twin, brought.signature
+    data, twin, signature = file.data.get(DatasetRole.EVALUATION), brought.twin, brought.signature
     trust, elsewhere = signature.trust, file.reference
     people: dict[str, Json] = {name: dict(shares) for name, shares in file.population.items()}
     return {
@@ -277,21 +277,21 @@ def _declared_beside(file: AuditFile, brought: Materials) -> dict[str, Json]:
         "data.evaluation.as_of": None if data is None else data.as_of,
         "model.tags": list(file.model.tags),
         "model.twin": twin.digest or twin.kind.value,
-        "model.key": None if signature.key is None else digest(signature.key),
-        "model.trust": None if trust is None else policy_given(trust).ref.digest,
+        "model.key": None if signature.key is None else compute_digest(signature.key),
+        "model.trust": None if trust is None else read_given_policy(trust).ref.digest,
         "reference": None if elsewhere is None else elsewhere.to_json(),
         "population": people or None,
     }
 
 
 def _beside(
-    request: AuditRequest, staged: StagedFiles, dossier: Dossier, papers: Inputs
+    request: AuditRequest, staged: StagedFiles, dossier: SystemDossier, papers: Inputs
 ) -> AuditRequest:
     (system, risks), given = dossier.digests, staged.materials.signature.trust
     return replace(
         request,
         inputs=(*request.inputs, *papers),
-        trust=None if given is None else policy_given(given).ref,
+        trust=None if given is None else read_given_policy(given).ref,
         system=system,
         risks=risks,
     )
@@ -302,7 +302,7 @@ def _datasets(loaded: LoadedDatasets) -> tuple[DatasetRef, ...]:
     return tuple(DatasetRef(role.value, item.digest, item.rows) for role, item in known)
 
 
-def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
+def _claims(file: AuditFile, materials: AuditInputs) -> dict[str, Json]:
     """Return what the owner claims: numbers of the audit file, and what is claimed of privacy."""
     stated = materials.privacy_claim
     if stated is None:

@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass, replace
 
-from auditor.attacks.masking.doubts import FAMILY, MASKING
-from auditor.audits import Found, Origin, Surroundings, conclude
-from auditor.domain.baselines import compared_of
-from auditor.domain.checks import Need, would_use
-from auditor.domain.observed import Result, Seen
-from auditor.domain.places import PlacedFile
+from auditor.attacks.gradient_masking.caveats import FAMILY, MASKING
+from auditor.domain.baselines import load_compared_record
+from auditor.domain.checks import Need, uses_need
+from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.steps import StepResult
+from auditor.domain.source_locations import SourceFile
+from auditor.domain.verification_steps import StepResult
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
-from auditor.folders import RecordFolder
-from auditor.recalling import falls_short, load_results
-from auditor.verifying import Verifier, verify_folder
+from auditor.reports.folder import RecordFolder
+from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
+from auditor.workflows.evidence import explain_observation_shortfall, load_results
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Rejudged:
+class RejudgedRequest:
     """An earlier request under another policy."""
 
     request: AuditRequest
@@ -30,14 +30,14 @@ class Rejudged:
     compared: AuditRecord | None = None
 
 
-def rejudge(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in which world
+def rejudge_folder(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in which world
     folder: RecordFolder,
     record: AuditRecord,
     policy: Policy,
-    verifier: Verifier,
-    around: Surroundings,
+    verifier: RecordVerifier,
+    around: AuditEnvironment,
     waivers: tuple[SignedWaiver, ...] = (),
-    placed: PlacedFile | None = None,
+    placed: SourceFile | None = None,
     compared: AuditRecord | None = None,
 ) -> AuditRecord:
     """Return the record that ``policy`` and ``waivers`` make of the evidence in ``folder``.
@@ -55,28 +55,28 @@ def rejudge(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in which 
     refs = tuple(item.ref for item in waivers)
     request = replace(record.request.under(asked), waivers=refs)
     if compared is None:
-        compared = compared_of(request, folder.evidence)
+        compared = load_compared_record(request, folder.evidence)
     else:
         request = replace(request, baseline=compared.digest)
     with around.unit_of_work() as work:
         work.register(request, around.clock())
-    found = Found(results, record.fingerprints)
+    found = AuditResults(results, record.fingerprints)
     places = None if record.places is None else replace(record.places, policy=placed)
-    return conclude(
-        Rejudged(request, policy, waivers, compared),
+    return conclude_audit(
+        RejudgedRequest(request, policy, waivers, compared),
         found,
         _with_agents(around, record),
-        Origin(record.registered, derived_from=record.digest, places=places),
+        RecordOrigin(record.registered, derived_from=record.digest, places=places),
     )
 
 
-def _with_agents(around: Surroundings, record: AuditRecord) -> Surroundings:
+def _with_agents(around: AuditEnvironment, record: AuditRecord) -> AuditEnvironment:
     """Let a new record say by whose keys agents signed what was seen, as the old one does."""
     told = {name: record.tool[name] for name in ("agents",) if name in record.tool}
     return replace(around, tool={**around.tool, **told})
 
 
-def _refuse_broken(folder: RecordFolder, verifier: Verifier) -> None:
+def _refuse_broken(folder: RecordFolder, verifier: RecordVerifier) -> None:
     failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
     if failed:
         raise RecordError(
@@ -87,11 +87,15 @@ def _refuse_broken(folder: RecordFolder, verifier: Verifier) -> None:
 
 def _as_asked(record: AuditRecord, result: Result, policy: Policy) -> Result:
     """Return an observation that is all that ``policy`` asks for, or a Gap that says why not."""
-    short = falls_short(record, result, policy) if isinstance(result, Seen) else ""
-    if not short or not isinstance(result, Seen):
+    short = (
+        explain_observation_shortfall(record, result, policy)
+        if isinstance(result, ObservedCheck)
+        else ""
+    )
+    if not short or not isinstance(result, ObservedCheck):
         return result
     return Gap(
-        reason=Reason.OTHER_PARAMETERS,
+        reason=GapReason.OTHER_PARAMETERS,
         detail=short,
         cure="Run the audit again under this policy.",
         target=result.observation.target,
@@ -106,22 +110,22 @@ def _unexamined(results: tuple[Result, ...]) -> tuple[Result, ...]:
         for item in results
         if isinstance(item, Gap)
         and item.check == MASKING
-        and item.reason is Reason.OTHER_PARAMETERS
+        and item.reason is GapReason.OTHER_PARAMETERS
     }
     return tuple(_without_examiner(item) if _rests(item, lost) else item for item in results)
 
 
 def _rests(item: Result, lost: set[str]) -> bool:
-    if not isinstance(item, Seen) or item.observation.target not in lost:
+    if not isinstance(item, ObservedCheck) or item.observation.target not in lost:
         return False
-    return item.check.id.startswith(FAMILY) and would_use(item.check, Need.TWIN)
+    return item.check.id.startswith(FAMILY) and uses_need(item.check, Need.TWIN)
 
 
 def _without_examiner(item: Result) -> Result:
-    if not isinstance(item, Seen):
+    if not isinstance(item, ObservedCheck):
         return item
     return Gap(
-        reason=Reason.OTHER_PARAMETERS,
+        reason=GapReason.OTHER_PARAMETERS,
         detail=f"{item.check.id} rests on gradients, and {MASKING}, which says whether they can be "
         "believed, was observed with other parameters than the policy asks for.",
         cure="Run the audit again under this policy.",

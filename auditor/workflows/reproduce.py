@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, hangs_on_machine
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
+from auditor.domain.checks import Check, depends_on_machine
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.steps import Step, StepResult
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
-from auditor.judging.waiving import same_but_for_waivers
-from auditor.preparing import Overrides
+from auditor.policy.evaluate.engine import equals_but_for_waivers
+from auditor.workflows.prepare import AuditOverrides
 
 SLACK = 1e-9
 
 
-def gather(folder: Path) -> Mapping[str, Path]:
+def index_files_by_digest(folder: Path) -> Mapping[str, Path]:
     """Index the files below a folder by digest."""
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -31,7 +31,7 @@ def gather(folder: Path) -> Mapping[str, Path]:
     return found
 
 
-def require_leave_to_train(request: AuditRequest, *, given: bool, sandboxed: bool) -> None:
+def require_training_permission(request: AuditRequest, *, given: bool, sandboxed: bool) -> None:
     """Refuse to run the code of a record's recipe unless whoever reproduces it gave leave.
 
     The leave in the audit file was its author's, also to run code without a sandbox: here it is
@@ -54,9 +54,9 @@ def require_leave_to_train(request: AuditRequest, *, given: bool, sandboxed: boo
     )
 
 
-def compare(
+def check_reproduction(
     theirs: AuditRecord, mine: AuditRecord, checks: Iterable[Check | type[Check]]
-) -> tuple[Step, ...]:
+) -> tuple[VerificationStep, ...]:
     """Compare two records of one request, a step a check on a target.
 
     Readings that repeat exactly must be equal where the fingerprints' identities are; all others
@@ -70,17 +70,17 @@ def compare(
     compared = 0
     for target, name in places:
         check = known.get(name)
-        loose = (lambda _: False) if check is None else partial(hangs_on_machine, check)
+        loose = (lambda _: False) if check is None else partial(depends_on_machine, check)
         exact = _identity(theirs, target) == _identity(mine, target)
         place = (target, name)
-        pairs = _Pairs(_of(theirs, place), _of(mine, place), loose)
+        pairs = _ReproducedReadings(_of(theirs, place), _of(mine, place), loose)
         compared += sum(isinstance(item, Measurement) for item in pairs.compared)
         steps.append(pairs.step(f"{name} on {target}", exact=exact))
     return (*steps, _findings(theirs, mine, known, anything=compared > 0))
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
+class _ReproducedReadings:
     """What two runs of one check read; ``loose`` says of a metric that it hangs on the machine."""
 
     theirs: Sequence[Reading]
@@ -94,7 +94,7 @@ class _Pairs:
         held = [item for item in self.mine if not self.loose(item.metric)]
         return [item for item in held if _coordinates(item) in known]
 
-    def step(self, name: str, *, exact: bool) -> Step:
+    def step(self, name: str, *, exact: bool) -> VerificationStep:
         """Tell what came of the comparison, and what was not compared."""
         firm, mistakes = self.compared, self._differences(exact=exact)
         moved = sorted({item.metric for item in self.theirs if self.loose(item.metric)})
@@ -106,8 +106,8 @@ class _Pairs:
             kind = "equal" if exact and _all_exact(firm) else "within their intervals"
             said.insert(0, f"{len(firm)} readings {kind}")
         if not firm and not mistakes:
-            return Step(name, StepResult.NOT_CHECKED, "; ".join(said))
-        return Step.of(name, mistakes, "; ".join(said))
+            return VerificationStep(name, StepResult.NOT_CHECKED, "; ".join(said))
+        return VerificationStep.of(name, mistakes, "; ".join(said))
 
     def _differences(self, *, exact: bool) -> list[str]:
         mine = {self._place(item): item for item in self.mine}
@@ -141,7 +141,7 @@ class _Pairs:
 def _findings(
     theirs: AuditRecord, mine: AuditRecord, checks: Mapping[str, Check | type[Check]], *,
     anything: bool,
-) -> Step:  # fmt: skip
+) -> VerificationStep:  # fmt: skip
     """Compare what the rules came to; one on what hangs on the machine may come out otherwise."""
     again = {(item.name, item.target): item for item in mine.findings}
     loose = {
@@ -155,7 +155,7 @@ def _findings(
         if (item.name, item.target) not in loose
         and (
             (item.name, item.target) not in again
-            or not same_but_for_waivers(item.outcome, again[item.name, item.target].outcome)
+            or not equals_but_for_waivers(item.outcome, again[item.name, item.target].outcome)
         )
     ]
     mistakes = moved if anything else ["nothing was measured that could be compared"]
@@ -163,28 +163,28 @@ def _findings(
     mistakes += [] if same else [f"there are {len(mine.findings)} findings now"]
     about = f"{len(theirs.findings) - len(loose)} findings, the same outcomes"
     apart = f"; not compared, for they hang on the machine: {len(loose)}" if loose else ""
-    return Step.of("findings", mistakes, about + apart)
+    return VerificationStep.of("findings", mistakes, about + apart)
 
 
 def _is_loose(reading: Reading, checks: Mapping[str, Check | type[Check]]) -> bool:
     check = checks.get(reading.check)
-    return check is not None and hangs_on_machine(check, reading.metric)
+    return check is not None and depends_on_machine(check, reading.metric)
 
 
-def _same_request(theirs: AuditRecord, mine: AuditRecord) -> Step:
+def _same_request(theirs: AuditRecord, mine: AuditRecord) -> VerificationStep:
     # How often a service was asked before is its own affair, as is when it was.
     left, right = (replace(item.request, attempt=None) for item in (theirs, mine))
     same = left.digest == right.digest
     mistakes = [] if same else ["the inputs make another request than the record's"]
-    return Step.of("request", mistakes, f"the same request, {mine.request.digest}")
+    return VerificationStep.of("request", mistakes, f"the same request, {mine.request.digest}")
 
 
-def _targets(theirs: AuditRecord, mine: AuditRecord) -> list[Step]:
+def _targets(theirs: AuditRecord, mine: AuditRecord) -> list[VerificationStep]:
     steps = []
     for name in theirs.fingerprints:
         same = _identity(theirs, name) == _identity(mine, name)
         detail = "the same fingerprint" if same else "another fingerprint: compared by intervals"
-        steps.append(Step.of(f"target {name}", [], detail))
+        steps.append(VerificationStep.of(f"target {name}", [], detail))
     return steps
 
 
@@ -198,7 +198,7 @@ def _of(record: AuditRecord, place: tuple[str, str]) -> list[Reading]:
 
 
 def _left_out(reading: Reading) -> bool:
-    return isinstance(reading, Gap) and reading.reason is Reason.OVER_BUDGET
+    return isinstance(reading, Gap) and reading.reason is GapReason.OVER_BUDGET
 
 
 def _excused(reading: Reading, others: Sequence[Reading]) -> bool:
@@ -214,7 +214,7 @@ def _excused(reading: Reading, others: Sequence[Reading]) -> bool:
 
 
 def _all_exact(readings: Sequence[Reading]) -> bool:
-    return all(isinstance(item, Gap) or item.repeat is Repeat.EXACT for item in readings)
+    return all(isinstance(item, Gap) or item.repeat is Repeatability.EXACT for item in readings)
 
 
 def _coordinates(reading: Reading) -> str:
@@ -227,12 +227,12 @@ def _agree(left: Reading, right: Reading, *, exact: bool) -> bool:
     """Compare by what the fresh reading says of itself: the record's own word proves nothing."""
     if isinstance(left, Gap) or isinstance(right, Gap):
         return isinstance(left, Gap) and isinstance(right, Gap) and left.reason is right.reason
-    if exact and right.repeat is Repeat.EXACT:
+    if exact and right.repeat is Repeatability.EXACT:
         return _bare(left) == _bare(right)
     if isinstance(left.value, bool | str) or isinstance(right.value, bool | str):
         return left.value == right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:
-        return left.value == right.value or right.repeat is Repeat.INTERVAL
+        return left.value == right.value or right.repeat is Repeatability.INTERVAL
     return left.low <= right.high + SLACK and right.low <= left.high + SLACK
 
 
@@ -248,10 +248,12 @@ def _shown(reading: Reading) -> str:
     return (f"{value:.6g}" if isinstance(value, float) else str(value)) + interval
 
 
-def overrides_of(record: AuditRecord, waivers: tuple[SignedWaiver, ...] = ()) -> Overrides:
+def build_reproduction_overrides(
+    record: AuditRecord, waivers: tuple[SignedWaiver, ...] = ()
+) -> AuditOverrides:
     """Return the overrides under which an audit file and ``waivers`` give a request again."""
     request = record.request
-    return Overrides(
+    return AuditOverrides(
         policy=request.policy.name,
         targets=tuple(target.name for target in request.targets),
         budget=request.budget,

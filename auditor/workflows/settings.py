@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor._resources import find_user_home
 from auditor.errors import UsageError
-from auditor.shipped import user_home
-from auditor.signing.passwords import PASSWORD_FILE
-from auditor.store.blob_seam import Blobs
-from auditor.store.blob_urls import blobs_at
-from auditor.store.blobs import BlobStore
-from auditor.store.places import Place
+from auditor.store.blob_urls import StoreLocation, open_blobs
+from auditor.store.blobs import BlobStorage, FolderBlobStore
 from auditor.store.secrets import SecretStore
+from auditor.trust.keys.files import PASSWORD_FILE
 
 DATABASE = "AUDITOR_DATABASE_URL"
 CACHE = 10 * 2**30
@@ -22,7 +20,7 @@ ADMIN_KEY = Path("service") / "admin.key"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AuditorSettings:
     """Where things are kept. ``home`` holds the keys, the blobs and, by default, the database.
 
     ``ledger_origin`` names a ledger that is begun; ``{key}`` in it stands for its key's digest.
@@ -41,11 +39,11 @@ class Settings:
     blobs_cache: int = CACHE
 
     @property
-    def blobs(self) -> Blobs:
+    def blobs(self) -> BlobStorage:
         """The content-addressed inputs and evidence. Raises ``StoreError``."""
         if self.blobs_url is None:
-            return BlobStore(self.home / "blobs")
-        return blobs_at(self.blobs_url, self.home / "blobs-cache", self.blobs_cache)
+            return FolderBlobStore(self.home / "blobs")
+        return open_blobs(self.blobs_url, self.home / "blobs-cache", self.blobs_cache)
 
     @property
     def secrets(self) -> SecretStore:
@@ -58,18 +56,18 @@ class Settings:
         return self.home / "unfinished"
 
     @property
-    def place(self) -> Place:
+    def place(self) -> StoreLocation:
         """Where the store and its ledger are."""
-        return Place(self.database, self.blobs, self.home, self.ledger_origin)
+        return StoreLocation(self.database, self.blobs, self.home, self.ledger_origin)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "AuditorSettings":
         """Read ``AUDITOR_HOME`` (else the user's config folder), ``AUDITOR_DATABASE_URL``
         (or a file that holds it, ``AUDITOR_DATABASE_URL_FILE``),
         ``AUDITOR_LEDGER_ORIGIN``, ``AUDITOR_SIGNER``, ``AUDITOR_PASSWORD_FILE``,
         ``AUDITOR_BLOBS_URL`` and ``AUDITOR_BLOBS_CACHE`` (bytes).
         """
-        home = user_home(environment)
+        home = find_user_home(environment)
         database = _database(environment) or f"sqlite:///{home / 'auditor.db'}"
         file = environment.get(PASSWORD_FILE)
         return cls(

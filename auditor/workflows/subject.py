@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from auditor.domain.memories import Forgetful, Memory
+from auditor.domain.checkpoint import AuditCheckpoint, NoCheckpoint
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.engines.openers import Openers
-from auditor.engines.subjects import open_subject
-from auditor.preparing import Prepared
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.prepare import PreparedAudit
 
-FORGETFUL = Forgetful()
+FORGETFUL = NoCheckpoint()
 
 
 @contextmanager
-def opened(
-    prepared: Prepared, spec: TargetSpec, openers: Openers, memory: Memory
+def open_check_subject(
+    prepared: PreparedAudit, spec: TargetSpec, openers: TargetFactory, memory: AuditCheckpoint
 ) -> Iterator[Subject]:
     """Open what the checks of an audit see on one target, for as long as the block lasts."""
     wants_twin = partial(prepared.wants_twin, spec)
@@ -28,6 +28,6 @@ def opened(
         yield subject
 
 
-def fingerprint_of(subject: Subject) -> Fingerprint | None:
+def read_target_fingerprint(subject: Subject) -> Fingerprint | None:
     """Return what a target turned out to be, or ``None`` where it could not be opened."""
     return None if isinstance(subject.model, Gap) else subject.model.fingerprint

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.trust import Standing
+from auditor.domain.trust import TrustPolicyStatus
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
-from auditor.pointing import Locate, there
-from auditor.signatures.decisions import ANOTHER_KEY, open_waiver, verify_waiver
-from auditor.signing.keys import load_public_key
-from auditor.trustfiles import load_trust_policy
-from auditor.trusting.asking import When
-from auditor.trusting.auditors import auditor_of
-from auditor.trusting.policies import Role, TrustPolicy
+from auditor.inputs.resolve import Locate, resolve_setting_path
+from auditor.trust.keys.files import load_public_key
+from auditor.trust.policies.auditors import find_auditor
+from auditor.trust.policies.query import QueryTime
+from auditor.trust.policies.trust_policy import AuditorRole, TrustPolicy
+from auditor.trust.policy_files import load_trust_policy
+from auditor.trust.signatures.decisions import ANOTHER_KEY, open_waiver, verify_waiver
 
 MOST_BYTES = 2**20
 WHO = (
@@ -24,14 +24,14 @@ WHO = (
 
 
 @dataclass(frozen=True, slots=True)
-class Waiving:
+class WaiverSources:
     """Files of signed waivers, and the public keys (as PEM) that may waive."""
 
     files: tuple[Path, ...]
     keys: tuple[bytes, ...]
 
 
-def granted(waiving: Waiving) -> tuple[SignedWaiver, ...]:
+def verify_waivers(waiving: WaiverSources) -> tuple[SignedWaiver, ...]:
     """Return the waivers whose signatures hold under a key that may waive.
 
     Raises ``WaiverError`` for a file that is none, that no such key signed, or that stands twice.
@@ -62,38 +62,41 @@ def stage_waivers(
             cure="Keep one of the two; the trust policy's auditors of the role waiver may.",
         )
     own = (
-        there(file, ("waivers", at), written, locate, error=WaiverError)
+        resolve_setting_path(file, ("waivers", at), written, locate, error=WaiverError)
         for at, written in enumerate(file.waivers)
     )
     every = (*own, *files)
     if not every:
         return ()
     named = (
-        there(file, ("waiver_keys", at), written, locate, error=WaiverError)
+        resolve_setting_path(file, ("waiver_keys", at), written, locate, error=WaiverError)
         for at, written in enumerate(file.waiver_keys)
     )
     paths = [*named, *keys]
     pems = [load_public_key(path).pem for path in paths]
     if file.model.trust is not None:
-        pems += waiver_keys_of(load_trust_policy(locate(file.model.trust)).policy)
-    return granted(Waiving(every, tuple(pems)))
+        pems += list_waiver_keys(load_trust_policy(locate(file.model.trust)).policy)
+    return verify_waivers(WaiverSources(every, tuple(pems)))
 
 
-def waiver_keys_of(policy: TrustPolicy) -> Iterator[bytes]:
+def list_waiver_keys(policy: TrustPolicy) -> Iterator[bytes]:
     """Yield the public keys that a trust policy lets sign waivers."""
-    yield from (item.key.pem for item in policy.auditors if Role.WAIVER in item.roles)
+    yield from (item.key.pem for item in policy.auditors if AuditorRole.WAIVER in item.roles)
 
 
-def refuse_untrusted(
-    waivers: Iterable[SignedWaiver], policy: TrustPolicy, when: When, standing: Standing
+def refuse_untrusted_waivers(
+    waivers: Iterable[SignedWaiver],
+    policy: TrustPolicy,
+    when: QueryTime,
+    standing: TrustPolicyStatus,
 ) -> None:
     """Raise ``WaiverError`` for a waiver of a key that a trust policy does not let waive now."""
     for item in waivers:
-        found = auditor_of(policy, item.bundle, when, standing=standing, role=Role.WAIVER)
+        found = find_auditor(policy, item.bundle, when, standing=standing, role=AuditorRole.WAIVER)
         if found.auditor is None:
             raise WaiverError(
                 f"{item.ref.file} does not count: {'; '.join(found.mistakes)}",
-                cure=f"Let an auditor sign it whom {policy} gives the role {Role.WAIVER}.",
+                cure=f"Let an auditor sign it whom {policy} gives the role {AuditorRole.WAIVER}.",
             )
 
 

@@ -9,42 +9,49 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from auditor import __version__
-from auditor.checks.discovery import discover
+from auditor._environment import environment_digest
+from auditor._resources import code_digest, find_shipped_folder
+from auditor.checks.registry import discover_checks
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
-from auditor.domain.places import PlacedFile, Places
+from auditor.domain.json import Json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
+from auditor.domain.source_locations import SourceFile, SourceLocations
 from auditor.domain.targets import TargetSpec
-from auditor.engines.openers import Openers
-from auditor.environments import environment_digest
 from auditor.errors import AuditFileError, PolicyError, RecordError, StoreError
-from auditor.folders import RecordFolder
-from auditor.laying import FetchInput
-from auditor.packs.cases.cases import PolicyTests
-from auditor.packs.cases.reading import read_tests
-from auditor.packs.catalogues import load_catalogues
-from auditor.packs.differing import PolicyDifference, differences
-from auditor.packs.explaining import Explained, explain
-from auditor.packs.folders import find_policy, find_written, policy_path
-from auditor.packs.loading import lint_written, load_policy, load_written, read_draft
-from auditor.packs.remarks import Remark
-from auditor.placing import place_policy, places_of, repository_root
-from auditor.pointing import Locate
-from auditor.preparing import Readers
-from auditor.reproducing import gather
-from auditor.shipped import code_digest, shipped
-from auditor.store.blob_seam import Blobs
-from auditor.targetfiles import OperatorTargets, read_targets
-from auditor.targets.benches import open_bench
-from auditor.targets.cascades import join_cascade
-from auditor.targets.certifying import open_certifier
-from auditor.targets.generators import open_generator
-from auditor.targets.opening import inspect_artifact, open_model, open_model_at_hand
-from auditor.targets.recipes import open_recipe
-from auditor.targets.resolving import NAMED, known_target, resolve_target
-from auditor.targets.twins import open_twin
+from auditor.inputs.materialize import FetchInput
+from auditor.inputs.resolve import Locate
+from auditor.inputs.source_lines import find_repository_root, find_source_locations, locate_policy
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.diff import PolicyDifference, diff_policies
+from auditor.policy.explain import RuleExplanation, explain_policy
+from auditor.policy.lint_remarks import LintRemark
+from auditor.policy.load import (
+    find_policy_bytes,
+    find_policy_path,
+    find_policy_source,
+    lint_policy_source,
+    load_policy,
+    load_policy_source,
+    read_policy_draft,
+)
+from auditor.policy.test_cases import read_policy_tests
+from auditor.policy.testing import PolicyTests
+from auditor.reports.folder import RecordFolder
+from auditor.store.blobs import BlobStorage
+from auditor.targets.bench import open_bench
+from auditor.targets.cascade import join_cascade
+from auditor.targets.certifier import open_certifier
+from auditor.targets.config import OperatorTargets, read_targets
+from auditor.targets.generator import open_generator
+from auditor.targets.recipe import open_recipe
+from auditor.targets.session import inspect_artifact, open_local_model, open_model
+from auditor.targets.target_specs import NAMED, find_known_target, resolve_target
+from auditor.targets.twin import open_twin
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.prepare import Resolvers
+from auditor.workflows.reproduce import index_files_by_digest
 
 PACKAGES = (
     "adversarial-robustness-toolbox", "cryptography", "dtai-veritas", "numpy", "onnx", "onnx-ad",
@@ -52,7 +59,7 @@ PACKAGES = (
 )  # fmt: skip
 NOBODY = OperatorTargets()
 """No operator: nothing that names code is opened."""
-OPENERS = Openers(
+OPENERS = TargetFactory(
     inspect=inspect_artifact,
     model=open_model,
     twin=open_twin,
@@ -62,11 +69,11 @@ OPENERS = Openers(
     recipe=open_recipe,
     generator=open_generator,
 )
-PLAN_OPENERS = replace(OPENERS, model=open_model_at_hand, recipe=partial(open_recipe, runs=False))
+PLAN_OPENERS = replace(OPENERS, model=open_local_model, recipe=partial(open_recipe, runs=False))
 """Those of a plan: it fetches nothing, and runs no program that a file names."""
 
 
-def tool() -> Mapping[str, Json]:
+def describe_tool() -> Mapping[str, Json]:
     """Return what made a record: versions, and a digest of the package's own code."""
     return {
         "name": "auditor",
@@ -78,75 +85,79 @@ def tool() -> Mapping[str, Json]:
     }
 
 
-def readers(
+def build_resolvers(
     base: Path,
     operator: OperatorTargets = NOBODY,
     *,
     targets: Mapping[str, TargetSpec] | None = None,
-) -> Readers:
+) -> Resolvers:
     """Return how names become things; relative policies and ``targets.yaml`` lie in ``base``.
 
     A target that is not declared there may be one that the ``operator`` declares. Targets may be
     opened on this machine: those that name code, or send secrets, are refused unless the operator
     lets them.
     """
-    checks = discover()
+    checks = discover_checks()
     known = operator.nameable(read_targets(base) if targets is None else targets)
 
     def resolved(asked: str | Mapping[str, Json]) -> TargetSpec:
         return operator.permit_secrets(operator.permit_code(resolve_target(asked, known)))
 
-    return Readers(
+    return Resolvers(
         resolve_target=resolved,
-        load_policy=partial(policy_named, base=base, checks=checks),
+        load_policy=partial(load_named_policy, base=base, checks=checks),
         checks=checks,
     )
 
 
-def policy_named(name: str, base: Path, checks: Mapping[str, type[Check]]) -> Policy:
+def load_named_policy(name: str, base: Path, checks: Mapping[str, type[Check]]) -> Policy:
     """Load a policy by a pack's name or by path. Raises ``PolicyError``."""
-    folder = shipped("policies")
-    return load_written(find_written(name, base, folder), checks, load_catalogues(folder))
-
-
-def policy_bytes(name: str, base: Path) -> tuple[bytes, str]:
-    """Return a policy's bytes and its name in messages. Raises ``PolicyError``."""
-    return find_policy(name, base, shipped("policies"))
-
-
-def written_at(path: Path, file: AuditFile) -> Places:
-    """Return where an audit file, and the policy that it is audited by, stand in a repository."""
-    return places_of(path, file.raw, policy_path(file.policy, path.parent, shipped("policies")))
-
-
-def policy_file(policy: str, base: Path) -> Path | None:
-    """Return the file that a policy's name leads to from a folder; ``None`` for a pack."""
-    return policy_path(policy, base, shipped("policies"))
-
-
-def policy_written_at(policy: str, base: Path) -> PlacedFile | None:
-    """Return where a policy stands in its own repository; ``None`` for a pack."""
-    found = policy_file(policy, base)
-    return None if found is None else place_policy(found, repository_root(found.resolve()))
-
-
-def lint_named(name: str, base: Path, today: date) -> tuple[Remark, ...]:
-    """Return what is wrong or doubtful in a policy. Raises ``PolicyError`` when there is none."""
-    folder = shipped("policies")
-    return lint_written(
-        find_written(name, base, folder), discover(), load_catalogues(folder), today
+    folder = find_shipped_folder("policies")
+    return load_policy_source(
+        find_policy_source(name, base, folder), checks, load_catalogues(folder)
     )
 
 
-def policy_tests(path: Path) -> PolicyTests:
+def read_named_policy(name: str, base: Path) -> tuple[bytes, str]:
+    """Return a policy's bytes and its name in messages. Raises ``PolicyError``."""
+    return find_policy_bytes(name, base, find_shipped_folder("policies"))
+
+
+def locate_sources(path: Path, file: AuditFile) -> SourceLocations:
+    """Return where an audit file, and the policy that it is audited by, stand in a repository."""
+    return find_source_locations(
+        path, file.raw, find_policy_path(file.policy, path.parent, find_shipped_folder("policies"))
+    )
+
+
+def find_named_policy_file(policy: str, base: Path) -> Path | None:
+    """Return the file that a policy's name leads to from a folder; ``None`` for a pack."""
+    return find_policy_path(policy, base, find_shipped_folder("policies"))
+
+
+def locate_policy_source(policy: str, base: Path) -> SourceFile | None:
+    """Return where a policy stands in its own repository; ``None`` for a pack."""
+    found = find_named_policy_file(policy, base)
+    return None if found is None else locate_policy(found, find_repository_root(found.resolve()))
+
+
+def lint_named_policy(name: str, base: Path, today: date) -> tuple[LintRemark, ...]:
+    """Return what is wrong or doubtful in a policy. Raises ``PolicyError`` when there is none."""
+    folder = find_shipped_folder("policies")
+    return lint_policy_source(
+        find_policy_source(name, base, folder), discover_checks(), load_catalogues(folder), today
+    )
+
+
+def read_named_policy_tests(path: Path) -> PolicyTests:
     """Read a file of policy tests; the policy that it names lies beside it, or is a pack.
 
     Raises ``PolicyError``.
     """
-    checks = discover()
-    named = partial(policy_named, base=path.parent, checks=checks)
+    checks = discover_checks()
+    named = partial(load_named_policy, base=path.parent, checks=checks)
     try:
-        return read_tests(path.read_bytes(), path.name, named, checks)
+        return read_policy_tests(path.read_bytes(), path.name, named, checks)
     except OSError as error:
         raise PolicyError(
             f"{path} cannot be read: {error.strerror}",
@@ -154,47 +165,48 @@ def policy_tests(path: Path) -> PolicyTests:
         ) from None
 
 
-def explained(name: str, base: Path, rule: str | None) -> tuple[Explained, ...]:
+def explain_named_policy(name: str, base: Path, rule: str | None) -> tuple[RuleExplanation, ...]:
     """Explain a policy, or one of its rules. Raises ``PolicyError``."""
-    checks = discover()
-    policy = policy_named(name, base, checks)
-    return explain(policy, checks, load_catalogues(shipped("policies")), rule)
+    checks = discover_checks()
+    policy = load_named_policy(name, base, checks)
+    return explain_policy(policy, checks, load_catalogues(find_shipped_folder("policies")), rule)
 
 
-def policy_difference(old: str, new: str, base: Path) -> PolicyDifference:
+def diff_named_policies(old: str, new: str, base: Path) -> PolicyDifference:
     """Hold a policy against an older one, or one that it was made after. Raises ``PolicyError``."""
-    folder = shipped("policies")
-    checks, catalogues = discover(), load_catalogues(folder)
+    folder = find_shipped_folder("policies")
+    checks, catalogues = discover_checks(), load_catalogues(folder)
     was, now = (
-        read_draft(find_written(name, base, folder), checks, catalogues) for name in (old, new)
+        read_policy_draft(find_policy_source(name, base, folder), checks, catalogues)
+        for name in (old, new)
     )
-    return differences(was, now)
+    return diff_policies(was, now)
 
 
-def readers_of(record: AuditRecord, folder: RecordFolder) -> Readers:
+def build_record_resolvers(record: AuditRecord, folder: RecordFolder) -> Resolvers:
     """Return readers under which names mean what they meant when a record was made."""
-    checks = discover()
-    catalogues = load_catalogues(shipped("policies"))
+    checks = discover_checks()
+    catalogues = load_catalogues(find_shipped_folder("policies"))
     raw = folder.evidence(record.request.policy.digest)
     reference = record.request.reference
     named = (*record.request.targets, *(() if reference is None else (reference,)))
     known = {**NAMED, **{place.name: place for spec in named for place in spec.places}}
-    return Readers(
+    return Resolvers(
         resolve_target=partial(resolve_target, known=known),
         load_policy=lambda name: load_policy(raw, name, checks, catalogues),
         checks=checks,
     )
 
 
-def served_readers(targets: Mapping[str, TargetSpec]) -> Callable[[bytes], Readers]:
+def build_service_resolvers(targets: Mapping[str, TargetSpec]) -> Callable[[bytes], Resolvers]:
     """Return readers for the document of a policy, under which targets are the service's own."""
-    checks = discover()
-    catalogues = load_catalogues(shipped("policies"))
+    checks = discover_checks()
+    catalogues = load_catalogues(find_shipped_folder("policies"))
     known = {**NAMED, **targets}
 
-    def under(policy: bytes) -> Readers:
-        return Readers(
-            resolve_target=partial(known_target, known=known),
+    def under(policy: bytes) -> Resolvers:
+        return Resolvers(
+            resolve_target=partial(find_known_target, known=known),
             load_policy=lambda name: load_policy(policy, name, checks, catalogues),
             checks=checks,
         )
@@ -202,9 +214,9 @@ def served_readers(targets: Mapping[str, TargetSpec]) -> Callable[[bytes], Reade
     return under
 
 
-def fetch_from(blobs: Blobs, inputs: Path | None) -> FetchInput:
+def build_input_finder(blobs: BlobStorage, inputs: Path | None) -> FetchInput:
     """Return how a record's inputs are found: in the folder ``inputs``, or among the blobs."""
-    found = {} if inputs is None else gather(inputs)
+    found = {} if inputs is None else index_files_by_digest(inputs)
 
     def fetch(digest: str) -> bytes:
         if digest in found:
@@ -220,7 +232,7 @@ def fetch_from(blobs: Blobs, inputs: Path | None) -> FetchInput:
     return fetch
 
 
-def beside(path: Path) -> Locate:
+def build_path_resolver(path: Path) -> Locate:
     """Return how paths in an audit file are found: relative to it; absolute ones hold too."""
     return lambda written: path.parent / written
 

@@ -7,19 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, softmax
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.binning import debiased_l2, equal_mass
-from auditor.stats.brier import brier_parts
-from auditor.stats.class_calibration import classwise_l2, top_label_l2
-from auditor.stats.recalibration import recalibrate, recalibrate_clustered, spiegelhalter
-from auditor.stats.smooth_calibration import smooth_error
-from auditor.stats.tempering import Halves, platt, temper
+from auditor.metrics.stats.calibration import (
+    brier_parts,
+    classwise_calibration_error,
+    debiased_calibration_error,
+    equal_mass_bins,
+    top_label_calibration_error,
+)
+from auditor.metrics.stats.recalibration import (
+    CorrectionSplit,
+    advise_platt,
+    advise_temperature,
+    recalibrate,
+    recalibrate_clustered,
+    spiegelhalter,
+)
+from auditor.metrics.stats.smooth_calibration import smooth_calibration_error
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 MANY = 2_000_000
 Flags = NDArray[np.bool_]
-Error = Callable[[Floats, Flags], Interval]
+Error = Callable[[Floats, Flags], ConfidenceInterval]
 
 
 def calibration() -> tuple[Simulation, ...]:
@@ -109,14 +119,14 @@ def _clustered_slope(rng: Random) -> float:
 @cache
 def _l2(temperature: float) -> float:
     stated, chances = _tempered(np.random.default_rng(1), MANY, temperature)
-    placed = equal_mass(stated)
+    placed = equal_mass_bins(stated)
     errors = np.bincount(placed, stated - chances) / np.bincount(placed)
     return float(np.sqrt(np.mean(errors**2)))
 
 
 def _covers_l2(rows: int, temperature: float) -> Draw:
     def draw(rng: Random) -> float:
-        found = debiased_l2(*_sample(rng, rows, temperature), LEVEL)
+        found = debiased_calibration_error(*_sample(rng, rows, temperature), LEVEL)
         return covers(found, _l2(temperature))
 
     return draw
@@ -126,7 +136,7 @@ def _covers_l2(rows: int, temperature: float) -> Draw:
 def _smooth(temperature: float) -> float:
     if temperature == 1:
         return 0.0
-    return smooth_error(
+    return smooth_calibration_error(
         *_sample(np.random.default_rng(2), MANY, temperature), LEVEL, 0
     ).interval.value
 
@@ -134,20 +144,20 @@ def _smooth(temperature: float) -> float:
 def _covers_smooth(rows: int, temperature: float) -> Draw:
     def draw(rng: Random) -> float:
         sample, seed = _sample(rng, rows, temperature), int(rng.integers(1 << 32))
-        return covers(smooth_error(*sample, LEVEL, seed).interval, _smooth(temperature))
+        return covers(smooth_calibration_error(*sample, LEVEL, seed).interval, _smooth(temperature))
 
     return draw
 
 
 def _null(rng: Random) -> float:
-    found = smooth_error(*_sample(rng, 300), LEVEL, int(rng.integers(1 << 32)))
+    found = smooth_calibration_error(*_sample(rng, 300), LEVEL, int(rng.integers(1 << 32)))
     return float(found.null.p_value <= 1 - LEVEL)
 
 
 @cache
 def _spread() -> float:
     _, chances = _tempered(np.random.default_rng(3), MANY, 1.6)
-    placed = equal_mass(chances)
+    placed = equal_mass_bins(chances)
     return float(np.var(np.bincount(placed, chances) / np.bincount(placed)))
 
 
@@ -160,22 +170,22 @@ def _classes(*, whole: bool) -> Draw:
         stated = softmax(rng.normal(size=(300, 5)) * 2, axis=1)
         labels = (stated.cumsum(axis=1) > rng.random((300, 1))).argmax(axis=1)
         if whole:
-            return float(classwise_l2(stated, labels, LEVEL)[0].low > 0)
+            return float(classwise_calibration_error(stated, labels, LEVEL)[0].low > 0)
         answered = stated.argmax(axis=1)
-        found = top_label_l2(stated.max(axis=1), answered == labels, answered, LEVEL)
+        found = top_label_calibration_error(stated.max(axis=1), answered == labels, answered, LEVEL)
         return float(found.low > 0)
 
     return draw
 
 
 def _advised(rows: int) -> Draw:
-    halves = Halves(np.arange(rows) % 2 == 0)
+    halves = CorrectionSplit(np.arange(rows) % 2 == 0)
 
     def draw(rng: Random) -> float:
         stated, happened = _sample(rng, rows)
         both = np.stack([1 - stated, stated], axis=1)
-        line = platt(stated, happened, halves, LEVEL)
-        warm = temper(both, happened.astype(np.int64), halves, LEVEL)
+        line = advise_platt(stated, happened, halves, LEVEL)
+        warm = advise_temperature(both, happened.astype(np.int64), halves, LEVEL)
         return float(warm.advised or (line is not None and line.advised))
 
     return draw

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 
 Random = np.random.Generator
 Draw = Callable[[Random], float]
@@ -51,6 +51,6 @@ def seldom(of: str, case: str, claim: str, repeats: int, draw: Draw) -> Simulati
     return Simulation(of, case, claim, 0.05, at_least=False, repeats=repeats, draw=draw)
 
 
-def covers(interval: Interval | None, truth: float) -> float:
+def covers(interval: ConfidenceInterval | None, truth: float) -> float:
     """Return 1 for an interval that holds the truth; none is a miss."""
     return float(interval is not None and interval.low <= truth <= interval.high)

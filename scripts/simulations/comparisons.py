@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.group_readings import RATES
-from auditor.comparing.group_tables import Rows, Table, flags_of
 from auditor.domain.tasks import Floats
-from auditor.stats.gaps import smallest_ratio, widest_gap
-from auditor.stats.group_means import means_together
-from auditor.stats.group_rates import clustered_rates
+from auditor.metrics.performance.group_fairness import (
+    RATES,
+    GroupRows,
+    GroupTable,
+    compute_row_flags,
+)
+from auditor.metrics.stats.group_gaps import smallest_ratio, widest_gap
+from auditor.metrics.stats.group_rates import clustered_rates, joint_group_means
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers
 
 Crowd = tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]
@@ -79,7 +82,7 @@ def _means(kind: str) -> Draw:
     def draw(rng: Random) -> float:
         noise = rng.normal(size=codes.size)
         noise = noise if kind == "normal" else rng.exponential(size=codes.size) - 1
-        found = widest_gap(means_together(middle + spread * noise, codes, None, LEVEL))
+        found = widest_gap(joint_group_means(middle + spread * noise, codes, None, LEVEL))
         return covers(found.interval, 0.4)
 
     return draw
@@ -89,7 +92,7 @@ def _apart(rng: Random) -> float:
     """Errors of two groups with heavy tails away from each other."""
     tails = rng.lognormal(0.0, 1.5, (2, 30))
     values = np.concatenate([tails[0], -tails[1]])
-    found = widest_gap(means_together(values, np.repeat([0, 1], 30), None, LEVEL))
+    found = widest_gap(joint_group_means(values, np.repeat([0, 1], 30), None, LEVEL))
     return covers(found.interval, 2 * float(np.exp(1.5**2 / 2)))
 
 
@@ -102,8 +105,8 @@ def _all_gaps(base: Sequence[float]) -> Draw:
     def draw(rng: Random) -> float:
         wanted = rng.random(codes.size) < np.asarray(base)[codes]
         given = rng.random(codes.size) < np.where(wanted, hit[codes], false[codes])
-        flags = flags_of(wanted, given, wanted == given, given)
-        table = Table.of("g", ("a", "b", "c"), ("a", "b", "c"), Rows(flags, codes, None))
+        flags = compute_row_flags(wanted, given, wanted == given, given)
+        table = GroupTable.of("g", ("a", "b", "c"), ("a", "b", "c"), GroupRows(flags, codes, None))
         family = len(RATES) + 1
         found = {rate: widest_gap(table.together(rate, LEVEL, family)) for rate in RATES}
         return float(all(covers(found[rate].interval, truth[rate]) for rate in RATES))

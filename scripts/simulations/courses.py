@@ -2,15 +2,21 @@
 
 import numpy as np
 
-from auditor.domain.intervals import Interval
-from auditor.stats.differences import share_difference
-from auditor.stats.label_shift import label_share_changes
-from auditor.stats.multiplicity import benjamini_hochberg
-from auditor.stats.restarts import restarted_evidence
-from auditor.stats.sequential import Tally
-from auditor.stats.shifts import Shift, category_shift, number_shift
-from auditor.stats.sketches import counted, sketch
-from auditor.stats.unlabelled import GROUPS, Known, Unknown, estimated_accuracy
+from auditor.domain.readings import ConfidenceInterval
+from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.drift import (
+    GROUPS,
+    ColumnShift,
+    LabelledReference,
+    UnlabelledSample,
+    category_shift,
+    estimated_accuracy,
+    label_share_changes,
+    number_shift,
+)
+from auditor.metrics.stats.p_values import benjamini_hochberg
+from auditor.metrics.stats.sequential import SuccessCount, restarted_evidence
+from auditor.metrics.stats.sketches import sketch_column, sketch_on_grid
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 LOOKS = 52
@@ -63,12 +69,12 @@ def _shares(rows: int, rate: float, others: int, other: float) -> Draw:
     return draw
 
 
-def _compared(rng: Random, moved: float) -> Shift:
-    kept = sketch(rng.normal(size=SAMPLE))
+def _compared(rng: Random, moved: float) -> ColumnShift:
+    kept = sketch_column(rng.normal(size=SAMPLE))
     if kept is None:
         message = "a sample has numbers"
         raise ValueError(message)
-    return number_shift(kept, counted(rng.normal(moved, 1, size=SAMPLE), kept.grid), LEVEL)
+    return number_shift(kept, sketch_on_grid(rng.normal(moved, 1, size=SAMPLE), kept.grid), LEVEL)
 
 
 def _distance(rng: Random) -> float:
@@ -92,21 +98,25 @@ def _labels(rng: Random) -> float:
     labelled = rng.multinomial(2000, before)
     confusion = np.stack([rng.multinomial(n, looks[:, at]) for at, n in enumerate(labelled)], 1)
     found = label_share_changes(confusion, rng.multinomial(1000, looks @ now), LEVEL)
-    pairs: list[tuple[Interval, float]] = list(zip(found or (), now - before, strict=False))
+    pairs: list[tuple[ConfidenceInterval, float]] = list(
+        zip(found or (), now - before, strict=False)
+    )
     return min((covers(item, truth) for item, truth in pairs), default=0.0)
 
 
 def _unlabelled(rng: Random) -> float:
     stated, now = rng.random(3000), rng.beta(2, 2, 2000)
-    known = Known(
+    known = LabelledReference(
         stated, rng.random(3000) < stated**1.3, np.ones(3000), rng.permutation(3000) % GROUPS
     )
     right = (rng.random(2000) < now**1.3) == (now >= 0.5)  # noqa: PLR2004 -- the threshold
-    return covers(estimated_accuracy(known, Unknown(now, now >= 0.5), LEVEL), float(right.mean()))  # noqa: PLR2004
+    return covers(
+        estimated_accuracy(known, UnlabelledSample(now, now >= 0.5), LEVEL), float(right.mean())
+    )  # noqa: PLR2004
 
 
-def _weeks(rng: Random, rates: list[float]) -> list[Tally]:
-    return [Tally(500, int(rng.binomial(500, rate))) for rate in rates]
+def _weeks(rng: Random, rates: list[float]) -> list[SuccessCount]:
+    return [SuccessCount(500, int(rng.binomial(500, rate))) for rate in rates]
 
 
 def _alarm(rng: Random) -> float:

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import (
+from auditor.metrics.stats.cluster_robust import (
     clustered_mean,
     clustered_mean_difference,
     clustered_proportion,
     clustered_proportion_difference,
 )
-from auditor.stats.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
-from auditor.stats.shrinkage import shrunken_rates
+from auditor.metrics.stats.group_rates import shrunken_rates
+from auditor.metrics.stats.p_values import benjamini_hochberg, benjamini_yekutieli, holm
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 Adjust = Callable[[Floats], Floats]

@@ -5,18 +5,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.binning import debiased_l2
-from auditor.stats.gaps import equalised_odds_gap, max_gap, min_ratio
-from auditor.stats.means import mean_loss
-from auditor.stats.paired import paired_difference
-from auditor.stats.proportions import clopper_pearson, mid_p, wilson
-from auditor.stats.ranking import auc, paired_auc_difference
-from auditor.stats.recalibration import recalibrate
+from auditor.metrics.stats.calibration import debiased_calibration_error
+from auditor.metrics.stats.group_gaps import equalised_odds_gap, max_gap, min_ratio
+from auditor.metrics.stats.means import mean_loss, paired_difference
+from auditor.metrics.stats.proportions import clopper_pearson, mid_p, wilson
+from auditor.metrics.stats.ranking import auc, paired_auc_difference
+from auditor.metrics.stats.recalibration import recalibrate
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers
 
-OfCounts = Callable[[int, int, float], Interval]
+OfCounts = Callable[[int, int, float], ConfidenceInterval]
 
 
 def proportions() -> tuple[Simulation, ...]:
@@ -133,7 +132,7 @@ def _areas(one: float, other: float, above: int, below: int) -> Draw:
 
 def _calibrated(rng: Random) -> float:
     stated = rng.beta(2, 3, 300)
-    return covers(debiased_l2(stated, rng.random(300) < stated, LEVEL), 0.0)
+    return covers(debiased_calibration_error(stated, rng.random(300) < stated, LEVEL), 0.0)
 
 
 def _slope(rng: Random) -> float:

@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from auditor.exposing.attribute_readings import Contest
-from auditor.exposing.inversion_pool import Pool
-from auditor.exposing.inversion_proximity import Nearness
-from auditor.exposing.inversion_sides import Sample, Sides
+from auditor.attacks.privacy.attribute_inference import AttributeOutcome
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    InversionSample,
+    InversionSplit,
+    ProximityPool,
+    ReconstructionProximity,
+)
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 ROUNDS = 99
@@ -46,19 +49,21 @@ def inversions() -> tuple[Simulation, ...]:
     )
 
 
-def _sample(rng: Random, classes: int, rows: int) -> Sample:
+def _sample(rng: Random, classes: int, rows: int) -> InversionSample:
     labels = np.repeat(np.arange(classes), rows)
     points = rng.normal(size=(len(labels), 4)) + 2 * labels[:, None]
-    return Sample(points, labels, np.array([str(at) for at in range(len(labels))]))
+    return InversionSample(points, labels, np.array([str(at) for at in range(len(labels))]))
 
 
 def _called(classes: int, rows: int, starts: int, *, far: bool) -> Draw:
     def draw(rng: Random) -> float:
         known, others, members = (_sample(rng, classes, rows) for _ in range(3))
-        pool = Pool.of(Sides(known, known, others, members, clustered=False), np.arange(classes))
+        pool = ProximityPool.of(
+            InversionSplit(known, known, others, members, clustered=False), np.arange(classes)
+        )
         made = _sample(rng, classes, starts)
         near, away = pool.nearest(made.inputs, made.labels)
-        found = Nearness.of(near, away, pool.members, pool.classes)
+        found = ReconstructionProximity.of(near, away, pool.members, pool.classes)
         chances = found.test(ROUNDS, int(rng.integers(1 << 32)))
         return float((chances.farther if far else chances.nearer) <= 1 - LEVEL)
 
@@ -78,7 +83,7 @@ def _leak(rows: int, size: float) -> Draw:
         attack = np.where(drawn < 0.2, other, baseline)  # noqa: PLR2004
         more = size / 0.3 * members
         attack |= rng.random(2 * rows) < more
-        return covers(Contest(attack, baseline, members, None).leak(LEVEL, 1), size)
+        return covers(AttributeOutcome(attack, baseline, members, None).leak(LEVEL, 1), size)
 
     return draw
 
@@ -91,6 +96,6 @@ def _shown(rows: int) -> Draw:
         baseline = rng.random(2 * rows) < 0.7  # noqa: PLR2004
         attack = baseline | (rng.random(2 * rows) < 1 / 3)
         one_sided = 1 - 2 * (1 - LEVEL)
-        return float(Contest(attack, baseline, members, None).leak(one_sided, 1).low > 0)
+        return float(AttributeOutcome(attack, baseline, members, None).leak(one_sided, 1).low > 0)
 
     return draw

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from auditor.domain.tasks import Floats
-from auditor.stats.sequential import (
-    Stream,
-    Tally,
+from auditor.metrics.stats.sequential import (
+    SuccessCount,
+    ValueStream,
     mean_evidence,
     mean_sequence,
     rate_evidence,
@@ -61,14 +61,14 @@ def _rare(rng: Random, rows: int) -> Floats:
 def _rates(rows: int, rate: float) -> Draw:
     def draw(rng: Random) -> float:
         sums = np.cumsum(rng.binomial(rows, rate, LOOKS))
-        looks = (Tally(rows * week, int(hits)) for week, hits in enumerate(sums, 1))
+        looks = (SuccessCount(rows * week, int(hits)) for week, hits in enumerate(sums, 1))
         return min(covers(rate_sequence(look, LEVEL), rate) for look in looks)
 
     return draw
 
 
-def _streams(rng: Random, rows: int, law: Law) -> list[Stream]:
-    streams = [Stream()]
+def _streams(rng: Random, rows: int, law: Law) -> list[ValueStream]:
+    streams = [ValueStream()]
     for _ in range(LOOKS):
         streams.append(streams[-1].after(law(rng, rows)))
     return streams[1:]
@@ -84,7 +84,7 @@ def _means(rows: int, law: Law) -> Draw:
 def _alarm(rows: int) -> Draw:
     def draw(rng: Random) -> float:
         sums = np.cumsum(rng.binomial(rows, 0.1, LOOKS))
-        looks = (Tally(rows * week, int(hits)) for week, hits in enumerate(sums, 1))
+        looks = (SuccessCount(rows * week, int(hits)) for week, hits in enumerate(sums, 1))
         return float(any(rate_evidence(look, 0.1) >= ALARM for look in looks))
 
     return draw
@@ -98,5 +98,5 @@ def _bets(law: Law) -> Draw:
 
 def _late(rng: Random) -> float:
     sums = np.cumsum(rng.binomial(500, 0.15, 4))
-    looks = (Tally(500 * week, int(hits)) for week, hits in enumerate(sums, 1))
+    looks = (SuccessCount(500 * week, int(hits)) for week, hits in enumerate(sums, 1))
     return float(any(rate_evidence(look, 0.1) >= ALARM for look in looks))

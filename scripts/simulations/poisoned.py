@@ -2,11 +2,14 @@
 
 import numpy as np
 
-from auditor.poisons.scanning import Lookup, Rows, label_scores, view_scores
-from auditor.stats.excess import excess_p_value
-from auditor.stats.multiplicity import benjamini_hochberg
-from auditor.stats.repeats import mean_over_repeats
-from auditor.stats.tails import tail_p_values
+from auditor.attacks.poisoning.training_scan import (
+    NeighbourLookup,
+    ScanRows,
+    label_scores,
+    representation_scores,
+)
+from auditor.metrics.stats.p_values import benjamini_hochberg, excess_p_value, tail_p_values
+from auditor.metrics.stats.proportions import mean_over_repeats
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 VERDICT = 0.005
@@ -88,10 +91,10 @@ def _scan(trained: int, trusted: int, apart: float) -> Draw:
         labels = rng.integers(0, 4, trained + trusted)
         centres = apart * np.eye(4, 8)
         points = (centres[labels] + rng.normal(size=(len(labels), 8))).astype(np.float32)
-        rows = Rows(labels, np.arange(len(labels)) < trained, 4)
-        found, _ = label_scores(points, rows, Lookup(5, 3, 1024), 0)
+        rows = ScanRows(labels, np.arange(len(labels)) < trained, 4)
+        found, _ = label_scores(points, rows, NeighbourLookup(5, 3, 1024), 0)
         told = np.ones(len(labels), dtype=np.bool_)
-        found |= view_scores(points, rows, told, 0)
+        found |= representation_scores(points, rows, told, 0)
         return float(min(item.p_value() for item in found.values()) <= VERDICT / len(found))
 
     return draw

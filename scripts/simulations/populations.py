@@ -7,24 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from auditor.attacks.losses import softmax
+from auditor.attacks.evasion.losses import softmax
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.models import Timing
-from auditor.domain.placements import Placement, Source
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
+from auditor.domain.models import ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 
 GROUPS = ("a", "b")
 STEEP = 40.0
 """How fast scores leave one half; attacks see only where they cross it."""
 FAR = 0.35
 """The furthest that the mean of a row's numbers lies from the boundary."""
-ABSENT = Gap(reason=Reason.UNSUPPORTED, detail="It is simulated.", cure="None.")
+ABSENT = Gap(reason=GapReason.UNSUPPORTED, detail="It is simulated.", cure="None.")
 WEIGHTS = STEEP * np.array([[-1.0, 1.0], [-1.0, 1.0]]) / 2
 BIAS = -WEIGHTS.sum(axis=0) / 2
 
@@ -104,7 +103,9 @@ class _Linear:
     busy: float = 0.0
     deterministic: bool = True
     fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
-    placement: Placement = field(default_factory=lambda: Placement("simulated", Source.UNKNOWN))
+    placement: OperatorPlacement = field(
+        default_factory=lambda: OperatorPlacement("simulated", PlacementSource.UNKNOWN)
+    )
     distance: Mapping[str, float] = field(default_factory=lambda: {"max_difference": 0.0})
     source: Mapping[str, str] = field(default_factory=lambda: {"kind": "simulated"})
 
@@ -122,7 +123,7 @@ class _Linear:
         self.passes += len(cotangent)
         return np.asarray(cotangent @ WEIGHTS.T)
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         message = "a simulated target takes no time"
         raise NotImplementedError(message)
 
@@ -132,12 +133,12 @@ def _subject(
 ) -> Subject:
     rows, seed = len(inputs), int(rng.integers(2**32))
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FileDigest("rows.npz", 1, "0" * 64),),
         inputs=inputs,
         labels=labels,
         ids=tuple(map(str, range(rows))),
-        groups={"group": Column.of(members)},
+        groups={"group": TextColumn.of(members)},
     )
     return Subject(
         artifact=None,
@@ -145,9 +146,9 @@ def _subject(
         signature=SignatureMaterial(),
         model=_Linear(),
         twin=_Linear(),
-        task=Classification(("0", "1"), "1", "1", 0.5),
+        task=ClassificationTask(("0", "1"), "1", "1", 0.5),
         space=InputSpace(np.zeros(2), np.ones(2), np.zeros(2), np.ones(2, dtype=np.bool_)),
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=seed,
         seed=seed,
         budget=Budget.CI,

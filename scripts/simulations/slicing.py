@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.clustering import Clusters
-from auditor.stats.halving import first_half
-from auditor.stats.lattices import Conditions, Sample
-from auditor.stats.slices import Search, Tried, confirm, discover
+from auditor.metrics.performance.clusters import RowClusters
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import CodedSample, Conditions
+from auditor.metrics.stats.slices import SliceSearch, SliceTest, confirm_slices, discover_slices
 from simulations.claims import Draw, Random, Simulation, seldom
 
 Codes = NDArray[np.uint8]
@@ -16,7 +16,7 @@ Columns = Callable[[Random], Codes]
 ROWS, COLUMNS, LEVELS = 20_000, 10, 4
 """Of which slices of up to three conditions are 8,440."""
 BASE, LEVEL = 0.1, 0.05
-SEARCH = Search(3, 100, 50)
+SEARCH = SliceSearch(3, 100, 50)
 PLANTED: Conditions = ((0, 1), (1, 2))
 """One row in sixteen."""
 FOLLOWED = 0.8
@@ -81,12 +81,14 @@ def _inside(codes: Codes, conditions: Conditions) -> NDArray[np.bool_]:
     return np.asarray(np.all(held, axis=0))
 
 
-def _confirmed(rng: Random, codes: Codes, rates: NDArray[np.float64] | float) -> list[Tried]:
+def _confirmed(rng: Random, codes: Codes, rates: NDArray[np.float64] | float) -> list[SliceTest]:
     wrong = np.asarray(rng.random(codes.shape[1]) < rates)
-    sample = Sample(codes, (LEVELS,) * len(codes), wrong)
+    sample = CodedSample(codes, (LEVELS,) * len(codes), wrong)
     half = first_half(rng.permutation(codes.shape[1]), None)
-    found = discover(sample.part(half), SEARCH)
-    return [item for item in confirm(sample.part(~half), found, "holm", LEVEL) if item.confirmed]
+    found = discover_slices(sample.part(half), SEARCH)
+    return [
+        item for item in confirm_slices(sample.part(~half), found, "holm", LEVEL) if item.confirmed
+    ]
 
 
 def _none(columns: Columns) -> Draw:
@@ -131,11 +133,14 @@ def _clusters(rate: float) -> Draw:
         apart = rng.random(1200) < BASE
         rows[apart, :2] += 4
         half = first_half(rng.permutation(1200), None)
-        found = Clusters.of(rows, half, (8, 16), int(rng.integers(2**32)))
+        found = RowClusters.of(rows, half, (8, 16), int(rng.integers(2**32)))
         wrong = rng.random(1200) < np.where(apart & (rate > 0), rate, BASE)
-        sample = Sample(found.codes, found.counts, wrong)
-        tried = confirm(
-            sample.part(~half), discover(sample.part(half), Search(1, 20, 20)), "holm", LEVEL
+        sample = CodedSample(found.codes, found.counts, wrong)
+        tried = confirm_slices(
+            sample.part(~half),
+            discover_slices(sample.part(half), SliceSearch(1, 20, 20)),
+            "holm",
+            LEVEL,
         )
         insides = [_inside(found.codes, it.conditions) for it in tried if it.confirmed]
         if rate == 0:

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from auditor.stats.confident_learning import confident, joint, noise
-from auditor.stats.conformal import conformal_p_values
-from auditor.stats.multiplicity import benjamini_hochberg
-from auditor.stats.population_fit import fit, largest_deviation
+from auditor.metrics.stats.drift import goodness_of_fit, largest_deviation
+from auditor.metrics.stats.learners import confident_classes, confident_joint, label_noise_share
+from auditor.metrics.stats.p_values import benjamini_hochberg, conformal_p_values
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 
@@ -74,7 +73,9 @@ def _false_strangers(moved: int, rows: int, reference: int) -> Draw:
 def _unfit(rows: int) -> Draw:
     def draw(rng: Random) -> float:
         counts = rng.multinomial(rows, SHARES).astype(np.float64)
-        return float(fit(counts, SHARES, int(rng.integers(1 << 32))).p_value <= 1 - LEVEL)
+        return float(
+            goodness_of_fit(counts, SHARES, int(rng.integers(1 << 32))).p_value <= 1 - LEVEL
+        )
 
     return draw
 
@@ -96,7 +97,7 @@ def _noisy(rows: int, classes: int, rate: float) -> Draw:
         full[others], full[~others] = scores.ravel(), top
         wrong = rng.random(rows) < rate
         given = np.where(wrong, (truth + rng.integers(1, classes, rows)) % classes, truth)
-        table = joint(given, confident(full, given).taken, classes)
-        return covers(noise(table, np.bincount(given, minlength=classes), LEVEL), rate)
+        table = confident_joint(given, confident_classes(full, given).taken, classes)
+        return covers(label_noise_share(table, np.bincount(given, minlength=classes), LEVEL), rate)
 
     return draw

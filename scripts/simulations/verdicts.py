@@ -5,24 +5,23 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from auditor.checks.discovery import discover
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import Json
+from auditor.checks.measure import CONFIDENCE, compute_readings, get_check_parameters
+from auditor.checks.registry import discover_checks
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import Check
-from auditor.domain.evidence import decode, encode
-from auditor.domain.observed import Seen
-from auditor.domain.policies import Assurance, Policy
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.domain.records import Observation
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.verdicts import Verdict
-from auditor.judging.context import JudgingContext
-from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, parameters, readings
-from auditor.packs.parameters import make, parameters_for
-from auditor.planning.plan import plan
-from auditor.planning.plans import Outlook
-from auditor.wiring import policy_named
+from auditor.domain.evidence import decode_evidence, encode_evidence
+from auditor.domain.findings import Verdict
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.domain.records import CheckObservation
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.policy.check_parameters import make_check, resolve_check_parameters
+from auditor.policy.evaluate.context import JudgingContext
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.plan import PlanningContext, plan_target
+from auditor.workflows.wiring import load_named_policy
 from simulations.claims import Draw, Simulation
 from simulations.populations import GROUPS, Population
 
@@ -111,21 +110,27 @@ def _verdict(subject: Subject) -> Verdict:
         name="simulated",
         version="1",
         budget=Budget.CI,
-        assurance=Assurance.A0,
+        assurance=AssuranceLevel.A0,
     )
-    findings = judge(_policy(), at, context)
+    findings = judge_readings(_policy(), at, context)
     return Verdict.of(item.outcome for item in findings if item.effect.value == "deny")
 
 
-def _seen(check: Check, subject: Subject) -> Seen:
-    evidence = {name: encode(item) for name, item in check.observe(subject, Shard()).items()}
+def _seen(check: Check, subject: Subject) -> ObservedCheck:
+    evidence = {
+        name: encode_evidence(item) for name, item in check.observe(subject, CheckShard()).items()
+    }
     digests = {name: blob.digest for name, blob in evidence.items()}
-    observation = Observation(TARGET, check.id, check.version, parameters(check), 0, digests)
-    return Seen(observation, check, {name: decode(blob.raw) for name, blob in evidence.items()})
+    observation = CheckObservation(
+        TARGET, check.id, check.version, get_check_parameters(check), 0, digests
+    )
+    return ObservedCheck(
+        observation, check, {name: decode_evidence(blob.raw) for name, blob in evidence.items()}
+    )
 
 
-def _readings(seen: Sequence[Seen], confidence: float) -> tuple[Reading, ...]:
-    return (*readings(seen, confidence), *(_exact(check) for check in EXACT))
+def _readings(seen: Sequence[ObservedCheck], confidence: float) -> tuple[Reading, ...]:
+    return (*compute_readings(seen, confidence), *(_exact(check) for check in EXACT))
 
 
 def _exact(check: str) -> Measurement:
@@ -137,7 +142,7 @@ def _exact(check: str) -> Measurement:
         low=None,
         high=None,
         confidence=None,
-        bound=Bound.ESTIMATE,
+        bound=BoundKind.ESTIMATE,
         method="exact",
         n=1,
         unit=unit,
@@ -147,16 +152,16 @@ def _exact(check: str) -> Measurement:
 
 @cache
 def _policy() -> Policy:
-    return policy_named(PACK, Path(), discover())
+    return load_named_policy(PACK, Path(), discover_checks())
 
 
 @cache
 def _checks() -> Mapping[str, Check]:
-    known, policy = discover(), _policy()
+    known, policy = discover_checks(), _policy()
     return {
-        name: make(
+        name: make_check(
             known[name],
-            {**parameters_for(known[name], policy, Budget.CI), **ATTACKS.get(name, {})},
+            {**resolve_check_parameters(known[name], policy, Budget.CI), **ATTACKS.get(name, {})},
         )
         for name in MEASURED
     }
@@ -167,10 +172,10 @@ def _margin(figure: str) -> float:
     """Return how far to each side the plan says that the interval of the figure will reach."""
     labels = {"0": ROWS // 2, "1": ROWS // 2}
     halves = {group: dict.fromkeys(labels, ROWS // 4) for group in GROUPS}
-    size = Size(ROWS, 2, labels, {"group": halves}, "1")
+    size = AuditSize(ROWS, 2, labels, {"group": halves}, "1")
     model: Mapping[str, Json] = {"name": "simulated", "version": "1", "tags": []}
-    outlook = Outlook(size=size, target=TARGET, targets=(TARGET,), model=model)
-    foreseen = plan(_policy(), _checks(), outlook)
+    outlook = PlanningContext(size=size, target=TARGET, targets=(TARGET,), model=model)
+    foreseen = plan_target(_policy(), _checks(), outlook)
     widths = {rule.rule: rule.foreseen.half_width for rule in foreseen.rules}
     width = widths[RULES[figure]]
     if width is None:

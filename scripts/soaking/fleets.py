@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.client.line import Line
-from auditor.client.service import ServiceClient
-from auditor.settings import ADMIN_KEY
+from auditor.service.client.api import ServiceClient
+from auditor.service.client.http import HttpTransport
 from auditor.store.database import migrate
+from auditor.workflows.settings import ADMIN_KEY
 
 COMMAND = Path(sys.executable).with_name("auditor")
 STARTS = 600.0
@@ -87,7 +87,7 @@ class Fleet:
 
     def client(self) -> ServiceClient:
         """Return a client with the first admin's key, which waits where the service is away."""
-        return ServiceClient(Line(f"http://127.0.0.1:{self.port}", self.client_key()))
+        return ServiceClient(HttpTransport(f"http://127.0.0.1:{self.port}", self.client_key()))
 
     def client_key(self) -> str:
         """Return the first admin's key."""

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from auditor.client.orders import Order, files_of, order_of
-from auditor.client.service import ServiceClient
 from auditor.domain.budgets import Budget
-from auditor.domain.submissions import ENDED
 from auditor.domain.targets import TargetSpec
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.targets.resolving import known_target
-from auditor.wiring import beside, read_audit_bytes, readers
+from auditor.service.client.api import ServiceClient
+from auditor.service.client.submission import (
+    SubmissionRequest,
+    build_submission_request,
+    list_upload_sources,
+)
+from auditor.service.domain.submissions import ENDED
+from auditor.targets.target_specs import find_known_target
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.wiring import build_path_resolver, build_resolvers, read_audit_bytes
 
 WAIT = 600
 
@@ -22,7 +26,7 @@ class Orders:
     """The same audit again and again: those that are open, and how the others ended."""
 
     client: ServiceClient
-    order: Order
+    order: SubmissionRequest
     open: dict[str, float] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     slowest: float = 0.0
@@ -47,14 +51,19 @@ class Orders:
 
 def order_for(
     client: ServiceClient, audit_file: Path, checks: tuple[str, ...], *, smoke: bool = False
-) -> Order:
+) -> SubmissionRequest:
     """Upload what an audit needs, and return the order for it, under its own budget or smoke."""
     known = {item.name: TargetSpec(item.name) for item in client.offer().targets}
     parts = replace(
-        readers(audit_file.parent, targets={}), resolve_target=partial(known_target, known=known)
+        build_resolvers(audit_file.parent, targets={}),
+        resolve_target=partial(find_known_target, known=known),
     )
-    overrides = Overrides(only=checks, budget=Budget.SMOKE if smoke else None)
-    asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
-    with prepare(asked, beside(audit_file), overrides, parts) as prepared:
-        client.upload(client.lacking(files_of(prepared, beside(audit_file))))
-        return order_of(prepared, WAIT, "soak")
+    overrides = AuditOverrides(only=checks, budget=Budget.SMOKE if smoke else None)
+    asked = read_overridden_audit_file(
+        read_audit_bytes(audit_file), audit_file.name, overrides, parts
+    )
+    with prepare_audit(asked, build_path_resolver(audit_file), overrides, parts) as prepared:
+        client.upload(
+            client.lacking(list_upload_sources(prepared, build_path_resolver(audit_file)))
+        )
+        return build_submission_request(prepared, WAIT, "soak")

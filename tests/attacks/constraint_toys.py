@@ -6,27 +6,27 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.constraints.structure import Constraints, constraints_of
-from auditor.datasets.relations import parse_relation
-from auditor.domain.relations import Relation
-from auditor.domain.tasks import Direction, Feature, FeatureKind, InputSpace
+from auditor.attacks.tabular.constraints.row_constraints import RowConstraints, prepare_constraints
+from auditor.domain.feature_relations import ColumnRelation
+from auditor.domain.tasks import FeatureDirection, FeatureKind, InputFeature, InputSpace
+from auditor.inputs.datasets.feature_relations import parse_relation
 
 Rows = NDArray[np.float64]
 
-LOAN = Feature("loan", FeatureKind.INTEGER, 0, 1000)
-VALUE = Feature("value", low=1, high=2000)
-INCOME = Feature("income", low=1000, high=9000, immutable=True)
-BURDEN = Feature("burden", low=0, high=100)
-YEARS = Feature("years", FeatureKind.INTEGER, 0, 50, direction=Direction.INCREASE)
-SELF = Feature("self", FeatureKind.BINARY, 0, 1, (0.0, 1.0))
+LOAN = InputFeature("loan", FeatureKind.INTEGER, 0, 1000)
+VALUE = InputFeature("value", low=1, high=2000)
+INCOME = InputFeature("income", low=1000, high=9000, immutable=True)
+BURDEN = InputFeature("burden", low=0, high=100)
+YEARS = InputFeature("years", FeatureKind.INTEGER, 0, 50, direction=FeatureDirection.INCREASE)
+SELF = InputFeature("self", FeatureKind.BINARY, 0, 1, (0.0, 1.0))
 HOME, CAR, BOAT = (
-    Feature(name, FeatureKind.BINARY, 0, 1, (0.0, 1.0), one_hot="purpose")
+    InputFeature(name, FeatureKind.BINARY, 0, 1, (0.0, 1.0), one_hot="purpose")
     for name in ("home", "car", "boat")
 )
-REGION = Feature("region", FeatureKind.CATEGORICAL, 0, 5, (0.0, 1.0, 2.0, 5.0))
-CASH = Feature("cash", low=0, high=10, cost=2.0)
-BONDS = Feature("bonds", low=0, high=10)
-TOTAL = Feature("total", low=0, high=20)
+REGION = InputFeature("region", FeatureKind.CATEGORICAL, 0, 5, (0.0, 1.0, 2.0, 5.0))
+CASH = InputFeature("cash", low=0, high=10, cost=2.0)
+BONDS = InputFeature("bonds", low=0, high=10)
+TOTAL = InputFeature("total", low=0, high=20)
 EVERYTHING = (
     *(LOAN, VALUE, INCOME, BURDEN, YEARS, SELF, HOME, CAR, BOAT, REGION, CASH, BONDS, TOTAL),
 )
@@ -45,7 +45,7 @@ KEPT = (
 STRAIGHT = tuple(text for text in KEPT if "cash * bonds" not in text)
 
 
-def space(features: Sequence[Feature], texts: Sequence[str] = ()) -> InputSpace:
+def space(features: Sequence[InputFeature], texts: Sequence[str] = ()) -> InputSpace:
     names = [feature.name for feature in features]
     return InputSpace(
         low=np.array([feature.low for feature in features], dtype=np.float64),
@@ -53,12 +53,12 @@ def space(features: Sequence[Feature], texts: Sequence[str] = ()) -> InputSpace:
         quantum=np.zeros(len(features)),
         mutable=np.ones(len(features), dtype=np.bool_),
         features=tuple(features),
-        relations=tuple(Relation(text, parse_relation(text, names)) for text in texts),
+        relations=tuple(ColumnRelation(text, parse_relation(text, names)) for text in texts),
     )
 
 
-def constraints(features: Sequence[Feature], *texts: str) -> Constraints:
-    return constraints_of(space(features, texts))
+def constraints(features: Sequence[InputFeature], *texts: str) -> RowConstraints:
+    return prepare_constraints(space(features, texts))
 
 
 def clean_rows(count: int, rng: np.random.Generator) -> Rows:

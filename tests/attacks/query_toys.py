@@ -7,12 +7,12 @@ import numpy as np
 from evasion_toys import ToyModel, arena, box, linear
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.bills import Sweep
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 WALKS = {"rays": Norm.LINF, "surfree": Norm.L2}
@@ -34,16 +34,20 @@ def stage(name: str, rounds: int) -> str:
     return f"{name.removesuffix('_l2')}:{rounds}{pairs}"
 
 
-def hunt(name: str, case: Arena, rounds: int, seed: int = 0, eps: float | None = None) -> Sweep:
+def hunt(
+    name: str, case: AttackSetup, rounds: int, seed: int = 0, eps: float | None = None
+) -> SweepResult:
     """Throw one attack at a case, a walk in the whole range."""
     norm = ATTACKS[name]
     chosen = (WHOLE if name in WALKS else BUDGET)[norm] if eps is None else eps
-    return sweep(suite((stage(name, rounds),), norm), case, (chosen,), seed, silent)
+    return run_sweep(
+        build_suite((stage(name, rounds),), norm), case, (chosen,), seed, report_nothing
+    )
 
 
 def flat_case(
     seed: int, norm: Norm, coordinates: int = 10, rows: int = 40
-) -> tuple[Arena, Floats, Floats]:
+) -> tuple[AttackSetup, Floats, Floats]:
     """Return a linear model of two classes, all rows right; the slope to harm and the margin."""
     model, _, weights, bias = linear(seed, coordinates)
     inputs = np.random.default_rng(seed).uniform(0.3, 0.7, (rows, coordinates))
@@ -55,7 +59,7 @@ def flat_case(
     return case, slope, margin
 
 
-def corner_distance(case: Arena, slope: Floats, margin: Floats) -> Floats:
+def corner_distance(case: AttackSetup, slope: Floats, margin: Floats) -> Floats:
     """Return the exact distance to the line of a linear model in Linf, the box kept."""
     rows = case.rows.astype(np.float64)
 
@@ -66,7 +70,7 @@ def corner_distance(case: Arena, slope: Floats, margin: Floats) -> Floats:
     return _bisected(gain, margin, 1.0)
 
 
-def round_distance(case: Arena, slope: Floats, margin: Floats) -> Floats:
+def round_distance(case: AttackSetup, slope: Floats, margin: Floats) -> Floats:
     """Return the exact distance in L2: along the slope until the box stops a coordinate."""
     rows = case.rows.astype(np.float64)
 
@@ -90,7 +94,7 @@ def _bisected(gain: Callable[[Floats], Floats], margin: Floats, most: float) -> 
 
 def pictures(
     kind: str, shape: tuple[int, ...], norm: Norm, seed: int = 2
-) -> tuple[ToyModel, Arena, NDArray[np.bool_]]:
+) -> tuple[ToyModel, AttackSetup, NDArray[np.bool_]]:
     """Return pictures of some type before a linear model of three classes; the top row is fixed."""
     size = int(np.prod(shape))
     model, _, _, _ = linear(seed, size, 3)
@@ -103,7 +107,7 @@ def pictures(
     return model, arena(model, rows, labels, space, norm=norm), mutable
 
 
-def stubborn(rows: int, shape: tuple[int, ...], norm: Norm) -> tuple[ToyModel, Arena]:
+def stubborn(rows: int, shape: tuple[int, ...], norm: Norm) -> tuple[ToyModel, AttackSetup]:
     """Return a model that always says the first class, and rows of it."""
     model = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     inputs = np.random.default_rng(0).random((rows, *shape))

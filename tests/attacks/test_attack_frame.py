@@ -7,14 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
-from auditor.attacks.goals import any_other
-from auditor.attacks.square import Square
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import Arena, Bill, Sweep, sweep
-from auditor.attacks.threats import within
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
+from auditor.attacks.evasion.square import SquareAttack
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.threat_model import is_within_budget
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 from auditor.errors import CancelledError
 
@@ -36,7 +44,7 @@ def exact_robustness(
 
 def linear_case(
     seed: int, coordinates: int = 12
-) -> tuple[Arena, LinearTwin, list[NDArray[np.bool_]]]:
+) -> tuple[AttackSetup, LinearTwin, list[NDArray[np.bool_]]]:
     model, twin, w, b = linear(seed, coordinates)
     rows = np.random.default_rng(seed + 1).random((60, coordinates))
     labels = model.logits(rows).argmax(axis=1)
@@ -45,19 +53,19 @@ def linear_case(
     return arena(model, rows, labels, box((coordinates,)), twin), twin, exact
 
 
-def ascent(steps: int = 20, restarts: int = 1) -> Suite:
+def ascent(steps: int = 20, restarts: int = 1) -> AttackSuite:
     losses = ("cross_entropy", "margin")
-    return Suite(tuple(Apgd(steps, losses[turn % 2]) for turn in range(restarts)))
+    return AttackSuite(tuple(AutoPgd(steps, losses[turn % 2]) for turn in range(restarts)))
 
 
-def search(iterations: int, restarts: int = 1) -> Suite:
-    return Suite((Square(iterations),) * restarts)
+def search(iterations: int, restarts: int = 1) -> AttackSuite:
+    return AttackSuite((SquareAttack(iterations),) * restarts)
 
 
-def total(found: Sweep, eps: float) -> Bill:
+def total(found: SweepResult, eps: float) -> QueryCost:
     """Add up what one budget cost."""
     bills = [bill for bill in found.log if bill.eps == eps]
-    return Bill(
+    return QueryCost(
         attack="all",
         eps=eps,
         live=bills[0].live,
@@ -73,27 +81,27 @@ def total(found: Sweep, eps: float) -> Bill:
 @given(seed=st.integers(0, 1000))
 def test_the_ascent_breaks_exactly_the_rows_of_a_linear_model_that_can_be_broken(seed: int) -> None:
     case, _, exact = linear_case(seed)
-    found = sweep(ascent(), case, BUDGETS, seed, silent)
+    found = run_sweep(ascent(), case, BUDGETS, seed, report_nothing)
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        np.testing.assert_array_equal(~within(found.breaking, eps), robust)
+        np.testing.assert_array_equal(~is_within_budget(found.breaking, eps), robust)
 
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_the_search_never_breaks_a_row_of_a_linear_model_that_cannot_be_broken(seed: int) -> None:
     case, _, exact = linear_case(seed)
-    found = sweep(search(100), case, BUDGETS, seed, silent)
+    found = run_sweep(search(100), case, BUDGETS, seed, report_nothing)
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        assert not within(found.breaking[robust], eps).any()
+        assert not is_within_budget(found.breaking[robust], eps).any()
     assert np.mean(found.breaking > BUDGETS[-1]) <= exact[-1].mean() + 0.05
 
 
 @pytest.mark.parametrize("attack", ["ascent", "search"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(attack: str) -> None:
-    def once(seed: int) -> Sweep:
+    def once(seed: int) -> SweepResult:
         case, _, _ = linear_case(3)
         chosen = ascent() if attack == "ascent" else search(40)
-        return sweep(chosen, case, (0.05, 0.1, 0.15), seed, silent)
+        return run_sweep(chosen, case, (0.05, 0.1, 0.15), seed, report_nothing)
 
     first, second, other = once(5), once(5), once(6)
     assert first.crafted.tobytes() == second.crafted.tobytes()
@@ -119,7 +127,7 @@ def test_every_candidate_that_reaches_the_target_is_in_ball_box_and_on_a_step(
     )
     model.seen.clear()
     chosen = ascent() if attack == "ascent" else search(30)
-    found = sweep(chosen, case, (0.1,), 1, silent)
+    found = run_sweep(chosen, case, (0.1,), 1, report_nothing)
 
     threat = case.threat(0.1)
     spent = total(found, 0.1)
@@ -137,7 +145,7 @@ def test_a_search_asks_once_an_iteration_for_each_row_that_still_stands() -> Non
     constant = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     rows = np.random.default_rng(0).random((10, 6))
     case = arena(constant, rows, np.array([0] * 7 + [1] * 3), box((6,)))
-    found = sweep(search(25, 2), case, (0.1, 0.3), 0, silent)
+    found = run_sweep(search(25, 2), case, (0.1, 0.3), 0, report_nothing)
     assert [bill.queries for bill in found.log] == [7 * 25] * 4
     assert constant.queries == 10 + 7 * 25 * 4
 
@@ -148,12 +156,12 @@ def test_a_constant_model_cannot_be_broken_by_anything() -> None:
     rows = np.random.default_rng(0).random((10, 6))
     case = arena(constant, rows, np.zeros(10, dtype=np.int64), box((6,)), twin)
     for attack in (ascent(), search(30)):
-        assert np.isinf(sweep(attack, case, BUDGETS, 0, silent).breaking).all()
+        assert np.isinf(run_sweep(attack, case, BUDGETS, 0, report_nothing).breaking).all()
 
 
 def test_rows_that_are_wrong_from_the_start_are_not_attacked() -> None:
     case, twin, _ = linear_case(4)
-    found = sweep(ascent(), case, BUDGETS, 0, silent)
+    found = run_sweep(ascent(), case, BUDGETS, 0, report_nothing)
     assert (found.breaking[:6] == 0).all()
     np.testing.assert_array_equal(found.crafted[:6], case.rows[:6])
     assert case.model.queries == 60 + sum(bill.queries for bill in found.log)
@@ -166,7 +174,7 @@ def test_a_row_broken_at_one_budget_stays_broken_and_costs_nothing_more() -> Non
     twin.bias = 0.02 * np.array([0.0, np.abs(w[:, 1] - w[:, 0]).sum()]) - 0.5 * w.sum(axis=0)
     model.logits = lambda x: x @ w + twin.bias
     case = arena(model, rows, np.array([1]), box((4,)), twin)
-    found = sweep(ascent(), case, (0.01, 0.05, 0.1, 0.2), 0, silent)
+    found = run_sweep(ascent(), case, (0.01, 0.05, 0.1, 0.2), 0, report_nothing)
     assert 0.02 < found.breaking[0] <= 0.05 + 1e-9
     assert found.distance[0] == found.breaking[0]
     later = [bill for bill in found.log if bill.eps > 0.05]
@@ -203,8 +211,8 @@ def test_a_masked_gradient_hides_from_the_ascent_and_not_from_the_search() -> No
     margins = np.abs(np.diff(model.logits(rows.reshape(40, -1)), axis=1))[:, 0]
     kept = margins > 0.5
     case = arena(model, rows[kept], labels[kept], box((6, 6)), twin)
-    by_gradient = sweep(ascent(steps=10), case, (0.15,), 0, silent)
-    by_scores = sweep(search(150), case, (0.15,), 0, silent)
+    by_gradient = run_sweep(ascent(steps=10), case, (0.15,), 0, report_nothing)
+    by_scores = run_sweep(search(150), case, (0.15,), 0, report_nothing)
     assert np.isinf(by_gradient.breaking).mean() > 0.5
     assert np.isinf(by_scores.breaking).mean() < 0.1
 
@@ -214,21 +222,21 @@ class Liar:
     """Asks for rows far outside of its budget."""
 
     name: str = "liar"
-    source: Source = Source.SCORES
+    source: AttackFeedback = AttackFeedback.SCORES
     rounds: int = 1
     queries: int = 1
     passes: int = 0
     minimises: bool = False
     best: Floats | None = None
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> "Liar":
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> "Liar":
         return Liar(best=1.0 - ground.ball.clean.astype(np.float64))
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         assert self.best is not None
-        return one_each(self.best)
+        return query_each_row(self.best)
 
-    def tell(self, answer: Answer) -> "Liar":
+    def tell(self, answer: QueryResult) -> "Liar":
         return self
 
     def take(self, keep: NDArray[np.bool_]) -> "Liar":
@@ -238,10 +246,10 @@ class Liar:
 
 def test_a_claim_outside_of_the_budget_is_brought_inside_before_it_counts() -> None:
     case, _, exact = linear_case(5)
-    found = sweep(Suite((Liar(),)), case, BUDGETS, 0, silent)
+    found = run_sweep(AttackSuite((Liar(),)), case, BUDGETS, 0, report_nothing)
     assert case.threat(BUDGETS[-1]).permits(case.rows, found.crafted).all()
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        assert not within(found.breaking[robust], eps).any()
+        assert not is_within_budget(found.breaking[robust], eps).any()
 
 
 def test_what_only_the_attacks_own_model_calls_broken_is_a_phantom() -> None:
@@ -249,7 +257,7 @@ def test_what_only_the_attacks_own_model_calls_broken_is_a_phantom() -> None:
     twin = LinearTwin(np.array([[0.0, 1.0]] * 3), np.array([1.4, 0.0]))
     rows = np.full((5, 3), 0.4)
     case = arena(constant, rows, np.zeros(5, dtype=np.int64), box((3,)), twin)
-    found = sweep(ascent(), case, (0.01, 0.2), 0, silent)
+    found = run_sweep(ascent(), case, (0.01, 0.2), 0, report_nothing)
     assert [bill.phantoms for bill in found.log] == [0, 5]
     assert np.isinf(found.breaking).all()
 
@@ -260,7 +268,7 @@ def test_a_candidate_that_only_the_target_gets_wrong_counts() -> None:
     labels = model.logits(rows).argmax(axis=1)
     sure = LinearTwin(1e-3 * np.asarray(linear(6, 12)[2]), np.zeros(2))
     case = arena(model, rows, labels, box((12,)), sure)
-    found = sweep(ascent(), case, (0.3,), 0, silent)
+    found = run_sweep(ascent(), case, (0.3,), 0, report_nothing)
     assert (found.breaking < np.inf).any()
 
 
@@ -269,9 +277,9 @@ def test_the_threshold_of_the_task_decides_what_is_broken() -> None:
     twin = LinearTwin(np.array([[0.0, 4.0]]), np.array([0.0, -2.0]))
     rows, labels = np.array([[0.8]]), np.array([1])
     usual = arena(model, rows, labels, box((1,)), twin)
-    strict = replace(usual, goal=any_other(classes(2, threshold=0.75)))
-    assert np.isinf(sweep(ascent(), usual, (0.1,), 0, silent).breaking[0])
-    assert sweep(ascent(), strict, (0.1,), 0, silent).breaking[0] <= 0.1 + 1e-9
+    strict = replace(usual, goal=untargeted_goal(classes(2, threshold=0.75)))
+    assert np.isinf(run_sweep(ascent(), usual, (0.1,), 0, report_nothing).breaking[0])
+    assert run_sweep(ascent(), strict, (0.1,), 0, report_nothing).breaking[0] <= 0.1 + 1e-9
 
 
 def test_many_rows_are_attacked_in_parts_with_the_same_result_in_each() -> None:
@@ -279,7 +287,7 @@ def test_many_rows_are_attacked_in_parts_with_the_same_result_in_each() -> None:
     rows = np.random.default_rng(0).random((1100, 3))
     labels = model.logits(rows).argmax(axis=1)
     case = arena(model, rows, labels, box((3,)), twin)
-    found = sweep(ascent(steps=5), case, (0.1,), 0, silent)
+    found = run_sweep(ascent(steps=5), case, (0.1,), 0, report_nothing)
     assert found.probabilities.shape == (1100, 2)
     robust = exact_robustness(rows, labels, twin.weights, twin.bias, 0.1)
     np.testing.assert_array_equal(np.isinf(found.breaking), robust)
@@ -293,7 +301,7 @@ def test_progress_reaches_its_total_and_can_stop_the_attack() -> None:
         assert note.startswith("eps ")
         seen.append((done, total))
 
-    sweep(ascent(restarts=2), case, BUDGETS, 0, note)
+    run_sweep(ascent(restarts=2), case, BUDGETS, 0, note)
     done = [place for place, _ in seen]
     assert done == sorted(done)
     assert seen[-1][0] == seen[-1][1] == 4 * 2 * 21
@@ -302,4 +310,4 @@ def test_progress_reaches_its_total_and_can_stop_the_attack() -> None:
         raise CancelledError("stopped", cure="none")
 
     with pytest.raises(CancelledError):
-        sweep(ascent(), case, BUDGETS, 0, stop)
+        run_sweep(ascent(), case, BUDGETS, 0, stop)

@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.losses import (
+from auditor.attacks.evasion.losses import (
     LOSSES,
-    Aim,
-    ahead,
+    LossAim,
     cross_entropy,
-    dlr,
-    margin,
+    logit_ratio,
+    probability_margin,
+    score_lead,
     softmax,
-    untargeted,
+    untargeted_aim,
 )
 
 
@@ -20,16 +20,16 @@ def random_case(seed: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(scale=2, size=(5, classes)), rng.integers(0, classes, 5)
 
 
-def away(*labels: int, classes: int) -> Aim:
-    return untargeted(np.array(labels), classes)
+def away(*labels: int, classes: int) -> LossAim:
+    return untargeted_aim(np.array(labels), classes)
 
 
-def any_aim(seed: int, classes: int) -> Aim:
+def any_aim(seed: int, classes: int) -> LossAim:
     """Raise and lower random classes, no class both, at least one of each."""
     rng = np.random.default_rng(seed)
     order = rng.random((5, classes)).argsort(axis=1)
     cut = rng.integers(1, classes, (5, 1))
-    return Aim(
+    return LossAim(
         order < cut, (order >= cut) & ((order == classes - 1) | (rng.random(order.shape) < 0.5))
     )
 
@@ -62,15 +62,21 @@ def test_a_constant_added_to_all_logits_changes_no_loss(name: str, seed: int, sh
 def test_the_logits_ratio_does_not_depend_on_their_scale(seed: int, scale: float) -> None:
     logits, _ = random_case(seed, 4)
     aim = any_aim(seed, 4)
-    np.testing.assert_allclose(dlr(logits, aim)[0], dlr(scale * logits, aim)[0], rtol=1e-9)
+    np.testing.assert_allclose(
+        logit_ratio(logits, aim)[0], logit_ratio(scale * logits, aim)[0], rtol=1e-9
+    )
 
 
 @given(seed=st.integers(0, 10_000))
 def test_margins_are_positive_exactly_where_the_row_is_wrong(seed: int) -> None:
     logits, labels = random_case(seed, 4)
     wrong = logits.argmax(axis=1) != labels
-    aim = untargeted(labels, 4)
-    for value in (margin(logits, aim)[0], dlr(logits, aim)[0], ahead(logits, aim)):
+    aim = untargeted_aim(labels, 4)
+    for value in (
+        probability_margin(logits, aim)[0],
+        logit_ratio(logits, aim)[0],
+        score_lead(logits, aim),
+    ):
         np.testing.assert_array_equal(value > 0, wrong)
 
 
@@ -78,20 +84,20 @@ def test_margins_are_positive_exactly_where_the_row_is_wrong(seed: int) -> None:
 def test_the_cross_entropy_is_the_softplus_of_its_loss(seed: int) -> None:
     logits, labels = random_case(seed, 4)
     likelihood = softmax(logits)[np.arange(5), labels]
-    value, _ = cross_entropy(logits, untargeted(labels, 4))
+    value, _ = cross_entropy(logits, untargeted_aim(labels, 4))
     np.testing.assert_allclose(np.log1p(np.exp(value)), -np.log(likelihood))
 
 
 def test_the_logits_ratio_is_what_the_papers_equation_says() -> None:
     # Croce & Hein 2020, equation 6: -(z_y - max other) / (z_first - z_third).
-    value, _ = dlr(np.array([[5.0, 3.0, 1.0, 0.0]]), away(0, classes=4))
+    value, _ = logit_ratio(np.array([[5.0, 3.0, 1.0, 0.0]]), away(0, classes=4))
     assert value[0] == pytest.approx(-(5 - 3) / (5 - 1))
 
 
 def test_the_targeted_ratio_is_what_the_papers_equation_says() -> None:
     # Croce & Hein 2020, equation 7: -(z_y - z_t) / (z_first - (z_third + z_fourth) / 2).
-    aim = Aim(np.array([[False, False, True, False]]), np.array([[True, False, False, False]]))
-    value, _ = dlr(np.array([[5.0, 3.0, 1.0, 0.0]]), aim)
+    aim = LossAim(np.array([[False, False, True, False]]), np.array([[True, False, False, False]]))
+    value, _ = logit_ratio(np.array([[5.0, 3.0, 1.0, 0.0]]), aim)
     assert value[0] == pytest.approx(-(5 - 1) / (5 - (1 + 0) / 2))
 
 
@@ -103,7 +109,7 @@ def test_a_row_whose_probability_rounds_to_one_keeps_a_gradient() -> None:
 
 def test_the_logits_ratio_is_refused_for_two_classes() -> None:
     with pytest.raises(ValueError, match="three classes"):
-        dlr(np.zeros((1, 2)), np.array([0]))
+        logit_ratio(np.zeros((1, 2)), np.array([0]))
 
 
 def test_probabilities_of_large_logits_are_finite() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.borderlines import Grid, grid_of, neighbours
-from auditor.domain.tasks import Array, Feature, FeatureKind, InputSpace
+from auditor.attacks.hardware.borderline_inputs import InputGrid, find_neighbour_pairs, input_grid
+from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace
 
 RNG = np.random.default_rng(5)
 
@@ -20,15 +20,15 @@ def line(weights: Array, offset: float = 0.0):  # noqa: ANN201 -- a decision
     return decide
 
 
-def floats(dtype: str, size: int) -> Grid:
+def floats(dtype: str, size: int) -> InputGrid:
     none = np.zeros(size)
-    return Grid(np.dtype(dtype), none, none, np.ones(size, dtype=np.bool_))
+    return InputGrid(np.dtype(dtype), none, none, np.ones(size, dtype=np.bool_))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_threshold_on_a_line_is_found_to_the_last_bit(dtype: str) -> None:
     first, second = np.zeros((1, 1), dtype=dtype), np.ones((1, 1), dtype=dtype)
-    found = neighbours(line(np.ones(1), 0.3), first, second, floats(dtype, 1))
+    found = find_neighbour_pairs(line(np.ones(1), 0.3), first, second, floats(dtype, 1))
     near, far = (side.astype(dtype)[0, 0] for side in (found.near, found.far))
     assert float(near) <= 0.3 < float(far)
     assert np.nextafter(near, far) == far
@@ -39,7 +39,7 @@ def test_neighbours_differ_in_one_coordinate_by_one_step(seed: int, size: int, d
     rng = np.random.default_rng(seed)
     decide = line(rng.normal(size=size))
     first, second = rng.normal(size=(2, 30, size)).astype(dtype)
-    found = neighbours(decide, first, second, floats(dtype, size))
+    found = find_neighbour_pairs(decide, first, second, floats(dtype, size))
     assert (found.near_class != found.far_class).all()
     for side, label in ((found.near, found.near_class), (found.far, found.far_class)):
         assert (decide(side.astype(dtype)) == label).all()
@@ -53,7 +53,7 @@ def test_whole_numbers_stay_whole_and_differ_by_one() -> None:
     first = RNG.integers(0, 256, size=(40, 5, 4)).astype(np.uint8)
     second = RNG.integers(0, 256, size=(40, 5, 4)).astype(np.uint8)
     decide = line(np.where(np.arange(20) % 2, 1.0, -1.25), -320.0)
-    found = neighbours(decide, first, second, grid_of(first, "float32", None))
+    found = find_neighbour_pairs(decide, first, second, input_grid(first, "float32", None))
     assert len(found.near) > 5
     assert (np.abs(found.near - found.far).reshape(len(found.near), -1).sum(axis=1) == 1).all()
     assert (decide(found.near) != decide(found.far)).all()
@@ -64,7 +64,7 @@ def test_steps_of_the_input_space_are_kept() -> None:
     space = InputSpace(np.zeros(6), np.ones(6), step, np.ones(6, dtype=np.bool_))
     first, second = RNG.integers(0, 17, size=(2, 50, 6)).astype(np.float32) / 16
     decide = line(np.array([1.0, -1, 2, -2, 0.5, -0.5]), 0.01)
-    found = neighbours(decide, first, second, grid_of(first, "float32", space))
+    found = find_neighbour_pairs(decide, first, second, input_grid(first, "float32", space))
     assert len(found.near) > 5
     for side in (found.near, found.far):
         assert (side * 16 == np.rint(side * 16)).all()
@@ -73,16 +73,16 @@ def test_steps_of_the_input_space_are_kept() -> None:
 
 def test_codes_and_choices_are_left_as_they_are() -> None:
     features = (
-        Feature("amount"),
-        Feature("code", FeatureKind.CATEGORICAL, categories=(0, 1, 2)),
-        Feature("a", FeatureKind.BINARY, one_hot="kind"),
-        Feature("b", FeatureKind.BINARY, one_hot="kind"),
+        InputFeature("amount"),
+        InputFeature("code", FeatureKind.CATEGORICAL, categories=(0, 1, 2)),
+        InputFeature("a", FeatureKind.BINARY, one_hot="kind"),
+        InputFeature("b", FeatureKind.BINARY, one_hot="kind"),
     )
     space = InputSpace(np.zeros(4), np.ones(4), np.zeros(4), np.ones(4, dtype=np.bool_), features)
     first = np.array([[0.1, 2, 1, 0], [0.2, 1, 0, 1]])
     second = np.array([[0.9, 0, 0, 1], [0.7, 0, 1, 0]])
-    found = neighbours(
-        line(np.array([1.0, 0, 0, 0]), 0.5), first, second, grid_of(first, "float32", space)
+    found = find_neighbour_pairs(
+        line(np.array([1.0, 0, 0, 0]), 0.5), first, second, input_grid(first, "float32", space)
     )
     assert (found.near[:, 1:] == first[:, 1:]).all()
     assert (found.far[:, 1:] == first[:, 1:]).all()
@@ -90,13 +90,13 @@ def test_codes_and_choices_are_left_as_they_are() -> None:
 
 def test_pairs_that_are_decided_alike_drop_out() -> None:
     rows = np.zeros((3, 2), dtype=np.float32)
-    found = neighbours(line(np.ones(2), 1.0), rows, rows, floats("float32", 2))
+    found = find_neighbour_pairs(line(np.ones(2), 1.0), rows, rows, floats("float32", 2))
     assert len(found.near) == 0
 
 
 def test_the_coarser_type_of_data_and_model_is_the_grid() -> None:
     rows = np.zeros((1, 2), dtype=np.float64)
-    assert grid_of(rows, "float32", None).dtype == np.float32
-    assert grid_of(rows.astype(np.float32), "float64", None).dtype == np.float32
-    assert grid_of(rows.astype(np.uint8), "float32", None).dtype == np.uint8
-    assert grid_of(rows, "int64", None).dtype == np.int64
+    assert input_grid(rows, "float32", None).dtype == np.float32
+    assert input_grid(rows.astype(np.float32), "float64", None).dtype == np.float32
+    assert input_grid(rows.astype(np.uint8), "float32", None).dtype == np.uint8
+    assert input_grid(rows, "int64", None).dtype == np.int64

@@ -13,20 +13,27 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 
-from auditor.attacks.corruptions import blurs, digital, noises, weather
+from auditor.attacks.corruptions import images
+from auditor.attacks.corruptions import images as digital
+from auditor.attacks.corruptions import images as noises
+from auditor.attacks.corruptions import images as weather
 from auditor.attacks.corruptions.catalogue import (
     KINDS,
-    generator,
-    known_kinds,
-    known_severities,
-    medium,
+    corruption_generator,
+    detect_medium,
+    select_kinds,
+    select_severities,
 )
-from auditor.attacks.corruptions.media import settle
-from auditor.attacks.corruptions.pictures import KINDS as PICTURE_KINDS
-from auditor.attacks.corruptions.pictures import Pictures, canvas
-from auditor.attacks.corruptions.sampling import convolve, sample, zoomed
-from auditor.attacks.corruptions.strengths import between, length
-from auditor.domain.tasks import Feature, InputSpace
+from auditor.attacks.corruptions.images import KINDS as PICTURE_KINDS
+from auditor.attacks.corruptions.images import (
+    ImageMedium,
+    find_image_layout,
+    interpolate_strength,
+    scale_length,
+)
+from auditor.attacks.corruptions.medium import snap_inputs
+from auditor.attacks.image_sampling import convolve, sample_bilinear, zoom_in
+from auditor.domain.tasks import InputFeature, InputSpace
 from auditor.errors import PolicyError
 
 Rows = NDArray[Any]
@@ -41,7 +48,9 @@ def space(
 
 
 def corrupt(rows: Rows, where: InputSpace, kind: str, severity: int, seed: int = 3) -> Rows:
-    return medium(rows, where).corrupt(rows, kind, severity, generator(seed, kind))
+    return detect_medium(rows, where).corrupt(
+        rows, kind, severity, corruption_generator(seed, kind)
+    )
 
 
 def flat_grey(level: float, side: int, count: int = 4, channels: int = 1) -> NDArray[np.float64]:
@@ -86,11 +95,11 @@ def test_what_comes_out_is_an_input_too(
     clean = np.random.default_rng(seed).random((3, *shape))
     rows = np.rint(clean * 255) / 255 if quantum else clean
     rows = (low + rows * (high - low)).astype(dtype)
-    found = medium(rows, where)
+    found = detect_medium(rows, where)
     if found.objection(kind):
         assert kind == "saturate"
         return
-    out = found.corrupt(rows, kind, severity, generator(seed, kind))
+    out = found.corrupt(rows, kind, severity, corruption_generator(seed, kind))
     assert out.shape == rows.shape
     assert out.dtype == rows.dtype
     wide, given_wide = out.astype(np.float64), rows.astype(np.float64)
@@ -100,7 +109,7 @@ def test_what_comes_out_is_an_input_too(
     if quantum:
         places = (wide - low) / quantum
         np.testing.assert_allclose(places, np.rint(places), atol=2e-4)
-    again = found.corrupt(rows, kind, severity, generator(seed, kind))
+    again = found.corrupt(rows, kind, severity, corruption_generator(seed, kind))
     assert again.tobytes() == out.tobytes()
 
 
@@ -175,7 +184,7 @@ def test_saturation_has_no_meaning_for_grey() -> None:
     grey = np.broadcast_to(np.array([0.5, 0.5, 0.5]), (1, 32, 32, 3)).copy()
     for severity in range(1, 6):
         np.testing.assert_allclose(digital.saturate(grey, severity), grey)
-    assert medium(rng().random((2, 8, 8)), space((8, 8))).objection("saturate")
+    assert detect_medium(rng().random((2, 8, 8)), space((8, 8))).objection("saturate")
 
 
 def test_contrast_shrinks_the_spread_and_keeps_the_mean() -> None:
@@ -201,14 +210,14 @@ def test_blurs_are_those_of_scipy() -> None:
     kernel[0] = gaussian_filter(kernel[0], 0.8, truncate=5.0, mode="constant")
     kernel /= kernel.sum()
     ours = convolve(pictures, kernel)
-    theirs = blurs.gaussian_blur(pictures, 4)
+    theirs = images.gaussian_blur(pictures, 4)
     np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
 def test_a_trail_moves_the_light_to_one_side_and_keeps_it() -> None:
     point = np.zeros((1, 33, 33, 1))
     point[0, 16, 16] = 1.0
-    trail = blurs.trailed(point, np.array([0.0]), 3.0, 8.0)[0, :, :, 0]
+    trail = images.trail_pixels(point, np.array([0.0]), 3.0, 8.0)[0, :, :, 0]
     assert float(trail.sum()) == pytest.approx(1.0)
     weights = np.exp(-(np.arange(9) ** 2) / 18)
     np.testing.assert_allclose(trail[16, 16:25], weights / weights.sum(), atol=1e-12)
@@ -217,16 +226,16 @@ def test_a_trail_moves_the_light_to_one_side_and_keeps_it() -> None:
 
 def test_zooming_by_one_changes_nothing_and_keeps_the_middle() -> None:
     pictures = rng().random((2, 9, 9, 1))
-    np.testing.assert_allclose(zoomed(pictures, 1.0), pictures)
-    np.testing.assert_allclose(zoomed(pictures, 1.7)[:, 4, 4], pictures[:, 4, 4])
+    np.testing.assert_allclose(zoom_in(pictures, 1.0), pictures)
+    np.testing.assert_allclose(zoom_in(pictures, 1.7)[:, 4, 4], pictures[:, 4, 4])
 
 
 def test_sampling_between_pixels_is_bilinear() -> None:
     pictures = np.arange(12.0).reshape(1, 3, 4, 1)
-    assert float(sample(pictures, np.array([[0.5]]), np.array([[1.5]])).item()) == 3.5
+    assert float(sample_bilinear(pictures, np.array([[0.5]]), np.array([[1.5]])).item()) == 3.5
     beyond = np.array([[-1.0]]), np.array([[0.0]])
-    assert float(sample(pictures + 1, *beyond).item()) == 1.0
-    assert float(sample(pictures + 1, *beyond, "low").item()) == 0.0
+    assert float(sample_bilinear(pictures + 1, *beyond).item()) == 1.0
+    assert float(sample_bilinear(pictures + 1, *beyond, "low").item()) == 0.0
 
 
 def test_pixelating_averages_over_boxes() -> None:
@@ -255,7 +264,7 @@ def test_occlusion_hides_the_documented_area_and_nothing_else() -> None:
 
 def test_clouds_fill_their_range_and_lose_detail_as_they_decay() -> None:
     shape = np.zeros((4, 64, 64, 1))
-    rough, smooth = (weather.clouds(shape, decay, rng()) for decay in (1.4, 3.0))
+    rough, smooth = (weather.draw_clouds(shape, decay, rng()) for decay in (1.4, 3.0))
     assert float(rough.min()) == 0.0
     assert float(rough.max()) == 1.0
     assert np.abs(np.diff(smooth, axis=1)).mean() < np.abs(np.diff(rough, axis=1)).mean() / 2
@@ -263,7 +272,7 @@ def test_clouds_fill_their_range_and_lose_detail_as_they_decay() -> None:
 
 def test_fog_is_that_of_the_published_formula() -> None:
     pictures = rng().random((2, 32, 32, 1))
-    cloud = weather.clouds(pictures, 1.75, np.random.default_rng(5))
+    cloud = weather.draw_clouds(pictures, 1.75, np.random.default_rng(5))
     most = pictures.max(axis=(1, 2, 3), keepdims=True)
     expected = (pictures + 1.5 * cloud) * most / (most + 1.5)
     np.testing.assert_allclose(weather.fog(pictures, 5, np.random.default_rng(5)), expected)
@@ -294,11 +303,19 @@ def test_more_severe_moves_a_photograph_further(kind: str) -> None:
 
 def test_strengths_meet_both_tables_and_lengths_go_on_outside() -> None:
     small, large = (1, 2, 3, 4, 5), (10, 20, 30, 40, 50)
-    assert between(small, large, 2, 32) == between(small, large, 2, 8) == 2
-    assert between(small, large, 2, 224) == between(small, large, 2, 448) == 20
-    assert between(small, large, 2, round((32 * 224) ** 0.5)) == pytest.approx(11, abs=0.1)
-    assert length(small, large, 3, 448) == 60
-    assert length(small, large, 3, 8) == 1.5
+    assert (
+        interpolate_strength(small, large, 2, 32) == interpolate_strength(small, large, 2, 8) == 2
+    )
+    assert (
+        interpolate_strength(small, large, 2, 224)
+        == interpolate_strength(small, large, 2, 448)
+        == 20
+    )
+    assert interpolate_strength(small, large, 2, round((32 * 224) ** 0.5)) == pytest.approx(
+        11, abs=0.1
+    )
+    assert scale_length(small, large, 3, 448) == 60
+    assert scale_length(small, large, 3, 8) == 1.5
 
 
 def test_a_kind_draws_the_same_whatever_else_is_asked() -> None:
@@ -322,7 +339,7 @@ def test_a_kind_draws_the_same_whatever_else_is_asked() -> None:
 def test_pictures_are_told_by_their_shape(
     row: tuple[int, ...], takes: tuple[int, ...] | None, size: tuple[int, int], channels: int
 ) -> None:
-    found = canvas(row, space(row), takes)
+    found = find_image_layout(row, space(row), takes)
     assert found is not None
     assert (found.size, found.channels) == (size, channels)
 
@@ -333,22 +350,22 @@ def test_pictures_are_told_by_their_shape(
 def test_what_does_not_look_like_a_picture_is_none(
     row: tuple[int, ...], takes: tuple[int, ...] | None
 ) -> None:
-    assert canvas(row, space(row), takes) is None
+    assert find_image_layout(row, space(row), takes) is None
 
 
 def test_declared_features_are_a_table_even_where_the_model_takes_a_picture() -> None:
     where = space((64,))
-    features = tuple(Feature(f"pixel {index}") for index in range(64))
+    features = tuple(InputFeature(f"pixel {index}") for index in range(64))
     declared = InputSpace(where.low, where.high, where.quantum, where.mutable, features)
-    assert canvas((64,), declared, (1, 8, 8)) is None
+    assert find_image_layout((64,), declared, (1, 8, 8)) is None
 
 
 def test_flat_rows_are_corrupted_as_the_pictures_that_they_are() -> None:
     square = rng().random((3, 8, 8))
     flat = square.reshape(3, 64)
-    asked = medium(flat, space((64,)), (1, 8, 8))
-    assert isinstance(asked, Pictures)
-    out = asked.corrupt(flat, "motion_blur", 5, generator(3, "motion_blur"))
+    asked = detect_medium(flat, space((64,)), (1, 8, 8))
+    assert isinstance(asked, ImageMedium)
+    out = asked.corrupt(flat, "motion_blur", 5, corruption_generator(3, "motion_blur"))
     expected = corrupt(square, space((8, 8)), "motion_blur", 5)
     np.testing.assert_array_equal(out, expected.reshape(3, 64))
 
@@ -361,7 +378,7 @@ def test_pixels_that_do_not_change_keep_their_bits() -> None:
 
 def test_a_model_of_whole_numbers_gets_whole_numbers() -> None:
     rows = np.rint(rng().random((2, 8, 8)) * 16)
-    asked = medium(rows, space((8, 8), 0, 16), whole=True)
+    asked = detect_medium(rows, space((8, 8), 0, 16), whole=True)
     out = asked.corrupt(rows, "gaussian_noise", 5, rng())
     np.testing.assert_array_equal(out, np.rint(out))
     assert (out != rows).any()
@@ -372,17 +389,17 @@ def test_settling_keeps_clean_values_where_there_is_nothing_better() -> None:
     quantum = np.array([0.0, 0.25, 0.0, 0.25])
     points = np.array([[np.nan, 0.3, 9.0, 0.9]])
     # Missing: as it was. Nearest step is its own: as spelt. Beyond: the box, widened to the value.
-    out = settle(points, clean, space((4,)), quantum)
+    out = snap_inputs(points, clean, space((4,)), quantum)
     np.testing.assert_array_equal(out, np.array([[0.1, 0.26, 1.4, 1.0]], dtype=np.float32))
 
 
 def test_kinds_and_severities_are_put_in_order_and_strangers_refused() -> None:
-    assert known_kinds(("jpeg", "fog", "jpeg")) == ("fog", "jpeg")
-    assert known_severities((5, 1, 5)) == (1, 5)
+    assert select_kinds(("jpeg", "fog", "jpeg")) == ("fog", "jpeg")
+    assert select_severities((5, 1, 5)) == (1, 5)
     assert len(KINDS) == len(set(KINDS)) == 29
     for kinds in ((), ("rain",)):
         with pytest.raises(PolicyError):
-            known_kinds(kinds)
+            select_kinds(kinds)
     for severities in ((), (0,), (6,)):
         with pytest.raises(PolicyError):
-            known_severities(severities)
+            select_severities(severities)

@@ -8,23 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.averages import mean_over_rows
-from auditor.attacks.corruptions.catalogue import generator
-from auditor.attacks.corruptions.tables import KINDS, Table, table
-from auditor.domain.tasks import Feature, FeatureKind, InputSpace
+from auditor.attacks.corruptions.catalogue import corruption_generator
+from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
+from auditor.attacks.corruptions.tables import KINDS, TableMedium, build_table_medium
+from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 
 Rows = NDArray[np.float64]
 
 FEATURES = (
-    Feature("height", low=0.0, high=3.0),
-    Feature("weight", low=0.0, high=500.0, nullable=True),
-    Feature("children", FeatureKind.INTEGER, 0.0, 12.0),
-    Feature("smoker", FeatureKind.BINARY, 0.0, 1.0, (0.0, 1.0)),
-    Feature("region", FeatureKind.CATEGORICAL, 0.0, 5.0, (0.0, 0.5, 2.0, 5.0), immutable=True),
+    InputFeature("height", low=0.0, high=3.0),
+    InputFeature("weight", low=0.0, high=500.0, nullable=True),
+    InputFeature("children", FeatureKind.INTEGER, 0.0, 12.0),
+    InputFeature("smoker", FeatureKind.BINARY, 0.0, 1.0, (0.0, 1.0)),
+    InputFeature("region", FeatureKind.CATEGORICAL, 0.0, 5.0, (0.0, 0.5, 2.0, 5.0), immutable=True),
 )
 
 
-def space(features: tuple[Feature, ...] = FEATURES) -> InputSpace:
+def space(features: tuple[InputFeature, ...] = FEATURES) -> InputSpace:
     return InputSpace(
         np.array([feature.low for feature in features], dtype=np.float64),
         np.array([feature.high for feature in features], dtype=np.float64),
@@ -47,9 +47,9 @@ def people(count: int = 400, seed: int = 0) -> Rows:
     )
 
 
-def corrupt(rows: Rows, kind: str, severity: int, made: Table | None = None) -> Rows:
-    found = table(rows, space()) if made is None else made
-    return found.corrupt(rows, kind, severity, generator(5, kind)).astype(np.float64)
+def corrupt(rows: Rows, kind: str, severity: int, made: TableMedium | None = None) -> Rows:
+    found = build_table_medium(rows, space()) if made is None else made
+    return found.corrupt(rows, kind, severity, corruption_generator(5, kind)).astype(np.float64)
 
 
 @given(
@@ -64,9 +64,9 @@ def test_the_schema_holds_whatever_goes_wrong(
     kind: str, severity: int, seed: int, dtype: str, count: int
 ) -> None:
     rows = people(count, seed).astype(dtype)
-    asked = table(rows, space())
+    asked = build_table_medium(rows, space())
     assert asked.objection(kind) == ""
-    out = asked.corrupt(rows, kind, severity, generator(seed, kind))
+    out = asked.corrupt(rows, kind, severity, corruption_generator(seed, kind))
     assert out.dtype == rows.dtype
     assert out.shape == rows.shape
     blank = np.isnan(out)
@@ -78,7 +78,7 @@ def test_the_schema_holds_whatever_goes_wrong(
     np.testing.assert_array_equal(wide[:, 2], np.rint(wide[:, 2]))
     assert set(wide[:, 3]) <= {0.0, 1.0}
     assert set(wide[:, 4]) <= {0.0, 0.5, 2.0, 5.0}
-    again = asked.corrupt(rows, kind, severity, generator(seed, kind))
+    again = asked.corrupt(rows, kind, severity, corruption_generator(seed, kind))
     assert again.tobytes() == out.tobytes()
     if severity == 0:
         np.testing.assert_array_equal(out, rows)
@@ -111,7 +111,7 @@ def test_missing_values_are_blank_where_that_may_be_and_usual_elsewhere() -> Non
 
 def test_a_model_of_whole_numbers_is_given_no_blanks() -> None:
     rows = people()
-    out = corrupt(rows, "missing_values", 5, table(rows, space(), whole=True))
+    out = corrupt(rows, "missing_values", 5, build_table_medium(rows, space(), whole=True))
     assert not np.isnan(out).any()
 
 
@@ -145,7 +145,9 @@ def test_a_stuck_sensor_reads_one_value_that_it_read_before() -> None:
 def test_swapped_columns_trade_their_values() -> None:
     rows = np.random.default_rng(0).random((50, 4))
     open_box = InputSpace(np.zeros(4), np.ones(4), np.zeros(4), np.ones(4, dtype=np.bool_))
-    out = table(rows, open_box).corrupt(rows, "swapped_columns", 1, np.random.default_rng(0))
+    out = build_table_medium(rows, open_box).corrupt(
+        rows, "swapped_columns", 1, np.random.default_rng(0)
+    )
     assert ((out != rows).sum(axis=1) == 2).all()
     np.testing.assert_array_equal(np.sort(out, axis=1), np.sort(rows, axis=1))
 
@@ -174,11 +176,11 @@ def test_a_permuted_feature_takes_its_values_from_other_rows() -> None:
 
 
 def test_a_kind_without_a_column_to_act_on_says_so() -> None:
-    codes = table(people()[:, 3:], space(FEATURES[3:]))
+    codes = build_table_medium(people()[:, 3:], space(FEATURES[3:]))
     for kind in ("measurement_noise", "unit_error", "swapped_columns", "stuck_sensor"):
         assert "numeric" in codes.objection(kind)
     assert codes.objection("category_flips") == ""
-    numbers = table(people()[:, :1], space(FEATURES[:1]))
+    numbers = build_table_medium(people()[:, :1], space(FEATURES[:1]))
     assert "binary" in numbers.objection("category_flips")
     assert "two" in numbers.objection("swapped_columns")
     assert "pictures" in numbers.objection("fog")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, arena, box
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Ground
-from auditor.attacks.bills import Sweep
-from auditor.attacks.exchanging import Exchanges
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.attack_protocol import AttackContext
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.minimum_norm import SparseExchange
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 FEW = ("sigma_zero:8",)
@@ -26,7 +26,7 @@ def model_of(width: int, seed: int) -> tuple[ToyModel, LinearTwin]:
     return ToyModel(lambda x: x @ weights + bias), LinearTwin(weights, bias)
 
 
-def plane(seed: int, shape: tuple[int, ...] = (20,), held: int | None = None) -> Arena:
+def plane(seed: int, shape: tuple[int, ...] = (20,), held: int | None = None) -> AttackSetup:
     """Return forty rows, of which column ``held`` may not move."""
     width = int(np.prod(shape))
     model, twin = model_of(width, seed)
@@ -36,11 +36,11 @@ def plane(seed: int, shape: tuple[int, ...] = (20,), held: int | None = None) ->
     return arena(model, clean, labels, box(shape, mutable=free), twin, Norm.L0)
 
 
-def attack(found: Arena, *stages: str, seed: int = 3) -> Sweep:
-    return sweep(suite(stages, Norm.L0), found, (12.0,), seed, silent)
+def attack(found: AttackSetup, *stages: str, seed: int = 3) -> SweepResult:
+    return run_sweep(build_suite(stages, Norm.L0), found, (12.0,), seed, report_nothing)
 
 
-def fewest(found: Arena, held: int | None = None) -> Floats:
+def fewest(found: AttackSetup, held: int | None = None) -> Floats:
     """Return how many places the linear model needs, those that bring most; 0 where it is wrong."""
     assert isinstance(found.twin, LinearTwin)
     rows, way = found.rows.reshape(len(found.rows), -1), found.twin.weights[:, 1]
@@ -74,7 +74,7 @@ def test_exchanges_bring_down_what_few_steps_of_sigma_zero_left() -> None:
 def test_what_is_spent_is_what_was_told() -> None:
     found = plane(0)
     right = int((fewest(found) > 0).sum())
-    (made,) = suite(("exchange:15",), Norm.L0).minimal
+    (made,) = build_suite(("exchange:15",), Norm.L0).minimal
     assert isinstance(found.twin, LinearTwin)
     assert isinstance(found.model, ToyModel)
     found.model.queries = 0
@@ -102,7 +102,7 @@ def test_a_success_that_the_twin_does_not_see_is_not_lost() -> None:
     found = arena(model, rows, np.zeros(2, dtype=np.int64), box((20,)), blind, Norm.L0)
     start = rows.copy()
     start[:, :3] = 1.0
-    ground = Ground(
+    ground = AttackContext(
         found.threat(12.0).around(rows),
         found.labels,
         found.goal,
@@ -110,7 +110,7 @@ def test_a_success_that_the_twin_does_not_see_is_not_lost() -> None:
         start=start,
         broken=np.array([True, False]),
     )
-    state = Exchanges(4).begin(ground, np.random.default_rng(0))
+    state = SparseExchange(4).begin(ground, np.random.default_rng(0))
     assert state.quest.length.tolist() == [3.0, np.inf]
     assert (state.best[0] == start[0]).all()
     assert (state.best[1] == rows[1]).all()

@@ -6,33 +6,35 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, arena, box, linear
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Ground
-from auditor.attacks.bills import Sweep
-from auditor.attacks.hyperplanes import reach_plane
-from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import Norm, size
-from auditor.attacks.suites import KINDS, suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.attack_protocol import AttackContext
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.minimum_norm import MinimumNormWalks
+from auditor.attacks.evasion.norms import Norm, row_norms
+from auditor.attacks.evasion.projections import reach_plane
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.suites import KINDS, build_suite
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)
 WIDE = {Norm.LINF: 0.5, Norm.L2: 4.0, Norm.L1: 20.0, Norm.L0: 20.0}
 
 
-def plane(seed: int, norm: Norm, classes: int = 2, rows: int = 40) -> Arena:
+def plane(seed: int, norm: Norm, classes: int = 2, rows: int = 40) -> AttackSetup:
     model, twin, _, _ = linear(seed, 20, classes)
     clean = np.random.default_rng(seed).uniform(0.2, 0.8, (rows, 20))
     labels = model.logits(clean).argmax(axis=1)
     return arena(model, clean, labels, box((20,)), twin, norm)
 
 
-def attack(found: Arena, stage: str, seed: int = 3) -> Sweep:
-    return sweep(suite((stage,), found.norm), found, (WIDE[found.norm],), seed, silent)
+def attack(found: AttackSetup, stage: str, seed: int = 3) -> SweepResult:
+    return run_sweep(
+        build_suite((stage,), found.norm), found, (WIDE[found.norm],), seed, report_nothing
+    )
 
 
-def exact(found: Arena) -> Floats:
+def exact(found: AttackSetup) -> Floats:
     """Return how far the nearest line of a linear model is, in the box."""
     assert isinstance(found.twin, LinearTwin)
     weights, bias, rows = found.twin.weights, found.twin.bias, found.rows
@@ -43,7 +45,7 @@ def exact(found: Arena) -> Floats:
         gap = logits[np.arange(len(rows)), own] - logits[:, other]
         change = reach_plane(gap, way, -rows, 1 - rows, found.norm)
         reached = (change * way).sum(axis=1) >= gap - 1e-9
-        length = size(change, found.norm)
+        length = row_norms(change, found.norm)
         best = np.where(reached & (other != own), np.minimum(best, length), best)
     return best
 
@@ -101,16 +103,16 @@ def test_a_walk_on_a_way_known_already_starts_at_random(
 ) -> None:
     found = plane(0, Norm.L2, classes)
     ball = found.threat(1.0).around(found.rows)
-    ground = Ground(ball, found.labels, found.goal, found.probabilities)
-    quest = Quest.begin(ground, len(fresh), untargeted=untargeted)
+    ground = AttackContext(ball, found.labels, found.goal, found.probabilities)
+    quest = MinimumNormWalks.begin(ground, len(fresh), untargeted=untargeted)
     for index, first in enumerate(fresh):
-        length = size(quest.start(np.random.default_rng(0), 0.5), Norm.L2)
+        length = row_norms(quest.start(np.random.default_rng(0), 0.5), Norm.L2)
         assert (length == 0).all() if first else (length > 0.3).all(), index
         assert quest.last == (index == len(fresh) - 1)
         quest = quest if quest.last else quest.further()
 
 
-def curved(seed: int, norm: Norm) -> Arena:
+def curved(seed: int, norm: Norm) -> AttackSetup:
     """Return a model whose logits are squared distances to random points: lines are not planes."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0, 1, (9, 12))
@@ -173,7 +175,7 @@ def test_the_same_seed_gives_the_same_bytes(norm: Norm, stage: str) -> None:
 @pytest.mark.parametrize(("norm", "stage"), STAGES)
 def test_what_is_spent_is_what_was_told(norm: Norm, stage: str) -> None:
     found = plane(0, norm, 4)
-    (made,) = suite((f"{stage}x3",), norm).minimal
+    (made,) = build_suite((f"{stage}x3",), norm).minimal
     assert isinstance(found.twin, LinearTwin)
     assert isinstance(found.model, ToyModel)
     found.model.queries = 0

@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
-from auditor.attacks.hyperplanes import reach_plane
-from auditor.attacks.norms import Norm, size
-from auditor.attacks.ranking import largest
-from auditor.attacks.shrinking import nearest, shrink
+from auditor.attacks.evasion.norms import Norm, mark_largest, row_norms
+from auditor.attacks.evasion.projections import nearest_in_ball, reach_plane, shrink_to_radius
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)
@@ -72,7 +70,7 @@ def test_the_step_to_a_plane_is_the_smallest_that_the_box_allows(
     if abs(gap) <= abs(most) * (1 - 1e-3):
         assert change @ slope == pytest.approx(gap, abs=1e-9)
         wanted = by_program(gap, slope, low, high, norm)
-        assert size(change[None], norm)[0] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+        assert row_norms(change[None], norm)[0] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     elif abs(gap) > abs(most):
         assert change @ slope == pytest.approx(most, abs=1e-9)
 
@@ -97,23 +95,23 @@ def test_shrinking_row_by_row_is_the_projection_into_each_ball(
     radii = np.array([radius, radius / 3, 2 * radius])
     three = (np.tile(values, (3, 1)) for values in (change, low, high))
     wanted, lower, upper = three
-    found = shrink(wanted, radii, lower, upper, norm)
+    found = shrink_to_radius(wanted, radii, lower, upper, norm)
     for index, own in enumerate(radii):
-        one = nearest(change[None].copy(), norm, own, low[None], high[None])
+        one = nearest_in_ball(change[None].copy(), norm, own, low[None], high[None])
         assert found[index] == pytest.approx(one[0], rel=1e-6, abs=1e-9)
-        assert size(found[[index]], norm)[0] <= own * (1 + 1e-9)
+        assert row_norms(found[[index]], norm)[0] <= own * (1 + 1e-9)
 
 
 def test_pixels_are_kept_and_dropped_with_all_their_channels() -> None:
     change = np.array([[[0.5, 0.1, 0.0], [0.0, 0.4, 0.3]]])  # 2 channels, 3 pixels
     low, high = np.full(change.shape, -1.0), np.ones(change.shape)
-    two = shrink(change, np.array([2.0]), low, high, Norm.L0, 0)
+    two = shrink_to_radius(change, np.array([2.0]), low, high, Norm.L0, 0)
     assert two.tolist() == [[[0.5, 0.1, 0.0], [0.0, 0.4, 0.0]]]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(0, 9))
 def test_of_equal_values_the_first_are_the_largest(values: list[int], count: int) -> None:
-    marked = largest(np.array([values], dtype=np.float64), np.array([float(count)]))[0]
+    marked = mark_largest(np.array([values], dtype=np.float64), np.array([float(count)]))[0]
     order = sorted(range(len(values)), key=lambda place: (-values[place], place))
     assert sorted(np.flatnonzero(marked)) == sorted(order[:count])
 
@@ -124,7 +122,7 @@ def test_the_largest_of_long_rows_are_those_of_a_stable_sort(filled: float, most
     rng = np.random.default_rng(most)
     values = np.round(np.abs(rng.normal(size=(9, 301))), 2) * (rng.random((9, 301)) < filled)
     counts = rng.integers(0, most + 1, 9)
-    marked = largest(values, counts.astype(np.float64))
+    marked = mark_largest(values, counts.astype(np.float64))
     order = np.argsort(-values, axis=1, kind="stable")
     for row, count in enumerate(counts):
         assert sorted(np.flatnonzero(marked[row])) == sorted(order[row, :count])
@@ -138,12 +136,12 @@ def test_many_rows_together_are_shrunk_as_each_is_alone(norm: Norm, filled: floa
     change = rng.normal(size=shape) * (rng.random(shape) < filled)
     low, high = -rng.random(shape), rng.random(shape) * (rng.random(shape) < 0.5)
     radius = rng.uniform(1.0, 5.0, len(change))
-    together = shrink(change, radius, low, high, norm, 0)
+    together = shrink_to_radius(change, radius, low, high, norm, 0)
     for row in range(len(change)):
         one = slice(row, row + 1)
-        alone = shrink(change[one], radius[one], low[one], high[one], norm, 0)
+        alone = shrink_to_radius(change[one], radius[one], low[one], high[one], norm, 0)
         np.testing.assert_allclose(together[one], alone, rtol=1e-9)
-    assert (size(together, norm, 0) <= radius * (1 + 1e-9)).all()
+    assert (row_norms(together, norm, 0) <= radius * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2, Norm.L1])
@@ -151,13 +149,13 @@ def test_a_missing_number_adds_nothing_to_a_norm_and_an_infinite_one_is_no_numbe
     norm: Norm,
 ) -> None:
     change = np.array([[3.0, np.nan, -4.0], [1.0, 0.0, np.nan], [np.inf, 0.0, 1.0]])
-    found = size(change[:2], norm)
-    np.testing.assert_array_equal(found, size(np.nan_to_num(change[:2]), norm))
+    found = row_norms(change[:2], norm)
+    np.testing.assert_array_equal(found, row_norms(np.nan_to_num(change[:2]), norm))
     with np.errstate(over="ignore"):
-        assert size(change, norm)[2] >= np.finfo(np.float64).max
+        assert row_norms(change, norm)[2] >= np.finfo(np.float64).max
 
 
 def test_a_radius_that_rounding_left_below_a_whole_number_counts_as_it() -> None:
     change, low, high = np.ones((1, 6)), -np.ones((1, 6)), np.ones((1, 6))
     for radius, places in ((4.999999999999999, 5), (4.9, 4)):
-        assert shrink(change, np.array([radius]), low, high, Norm.L0).sum() == places
+        assert shrink_to_radius(change, np.array([radius]), low, high, Norm.L0).sum() == places

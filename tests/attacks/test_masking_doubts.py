@@ -7,21 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import CONTEXT, POLICY
 
-from auditor.attacks.masking.doubts import BELIEVABLE, MASKING, doubt
-from auditor.checks.discovery import discover
-from auditor.checks.evasion.corruption import Corruption
-from auditor.checks.evasion.l2 import L2
-from auditor.checks.evasion.linf import Linf
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.checks.evasion.masking import Masking
-from auditor.domain.checks import Check, Need, would_use
-from auditor.domain.policies import Effect, Limits, Rule, Severity
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
+from auditor.attacks.gradient_masking.caveats import BELIEVABLE, MASKING, qualify_masked_readings
+from auditor.checks.evasion.corruption import CorruptionCheck
+from auditor.checks.evasion.l2 import L2EvasionCheck
+from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.checks.evasion.masking import GradientMaskingCheck
+from auditor.checks.registry import discover_checks
+from auditor.domain.checks import Check, Need, uses_need
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.policy.evaluate.engine import judge_readings
 
 CHECKS: dict[str, Check] = {
-    item.id: item for item in (Linf(), LinfQuery(), L2(), Masking(), Corruption())
+    item.id: item
+    for item in (
+        LinfEvasionCheck(),
+        LinfQueryCheck(),
+        L2EvasionCheck(),
+        GradientMaskingCheck(),
+        CorruptionCheck(),
+    )
 }
 SIGN = {"indicator": "zero_gradient_share", "found": "zero on 48 of 48", "means": "Mend it."}
 
@@ -50,7 +57,7 @@ def robust(  # the coordinates of a figure
         low=max(0.0, value - half),
         high=min(1.0, value + half),
         confidence=0.95,
-        bound=Bound.AT_MOST,
+        bound=BoundKind.AT_MOST,
         method="paper",
         n=100,
         unit=Unit.SHARE,
@@ -72,18 +79,18 @@ def rule(least: float) -> Rule:
         id="robust",
         title="It stays right",
         severity=Severity.HIGH,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check="evasion.linf",
         metric="robust_accuracy",
         where={"eps": 0.1},
-        limits=Limits(least=least),
+        limits=MetricLimits(least=least),
         accept_withstood=True,
     )
 
 
 def outcome(readings: tuple[Reading, ...], least: float) -> Outcome:
     policy = replace(POLICY, rules=(rule(least),))
-    (finding,) = judge(policy, lambda _: readings, CONTEXT)
+    (finding,) = judge_readings(policy, lambda _: readings, CONTEXT)
     return finding.outcome
 
 
@@ -102,14 +109,14 @@ FIGURES = st.lists(
 
 @given(FIGURES)
 def test_without_a_no_from_masking_nothing_changes(figures: list[Measurement]) -> None:
-    assert doubt(figures, CHECKS) == tuple(figures)
+    assert qualify_masked_readings(figures, CHECKS) == tuple(figures)
     believed = (masking(believable=True), *figures)
-    assert doubt(believed, CHECKS) == believed
+    assert qualify_masked_readings(believed, CHECKS) == believed
 
 
 @given(FIGURES)
 def test_doubt_never_makes_a_figure_better(figures: list[Measurement]) -> None:
-    found = doubt([masking(believable=False), *figures], CHECKS)[1:]
+    found = qualify_masked_readings([masking(believable=False), *figures], CHECKS)[1:]
     for before, after in zip(figures, map(measured, found), strict=True):
         assert after.doubted == (before.target == "cpu" and before.check != "evasion.linf_query")
         assert (after.check, after.metric, after.params) == (
@@ -121,8 +128,8 @@ def test_doubt_never_makes_a_figure_better(figures: list[Measurement]) -> None:
 
 @given(FIGURES)
 def test_doubt_is_cast_once(figures: list[Measurement]) -> None:
-    found = doubt([masking(believable=False), *figures], CHECKS)
-    again = [measured(item) for item in doubt(found, CHECKS)]
+    found = qualify_masked_readings([masking(believable=False), *figures], CHECKS)
+    again = [measured(item) for item in qualify_masked_readings(found, CHECKS)]
     assert [(item.value, item.doubted) for item in again] == [
         (measured(item).value, measured(item).doubted) for item in found
     ]
@@ -131,19 +138,25 @@ def test_doubt_is_cast_once(figures: list[Measurement]) -> None:
 def test_a_doubted_figure_does_not_pass_and_one_that_breaks_the_limit_still_fails() -> None:
     high, low = robust(0.9), robust(0.2)
     assert outcome((high,), 0.5) is Outcome.WITHSTOOD
-    assert outcome(doubt([high, masking(believable=False)], CHECKS), 0.5) is Outcome.UNKNOWN
-    assert outcome(doubt([low, masking(believable=False)], CHECKS), 0.5) is Outcome.FAILED
+    assert (
+        outcome(qualify_masked_readings([high, masking(believable=False)], CHECKS), 0.5)
+        is Outcome.UNKNOWN
+    )
+    assert (
+        outcome(qualify_masked_readings([low, masking(believable=False)], CHECKS), 0.5)
+        is Outcome.FAILED
+    )
 
 
 def test_what_a_search_without_gradients_broke_fails_the_rule_on_gradients() -> None:
     seen = [robust(0.9), robust(0.1, "evasion.linf_query"), masking(believable=False)]
     assert outcome(tuple(seen[:2]), 0.5) is Outcome.WITHSTOOD
-    assert outcome(doubt(seen, CHECKS), 0.5) is Outcome.FAILED
+    assert outcome(qualify_masked_readings(seen, CHECKS), 0.5) is Outcome.FAILED
 
 
 def test_a_figure_says_why_it_is_doubted_and_whose_figure_stands_in_its_place() -> None:
     seen = [robust(0.9), robust(0.1, "evasion.linf_query"), masking(believable=False)]
-    found = measured(doubt(seen, CHECKS)[0])
+    found = measured(qualify_masked_readings(seen, CHECKS)[0])
     assert found.details["doubted_because"] == ["zero on 48 of 48"]
     assert "the figure of evasion.linf_query stands in its place" in str(found.details["doubt"])
     assert found.details["found_by_gradients"] == {
@@ -166,28 +179,34 @@ def test_a_figure_says_why_it_is_doubted_and_whose_figure_stands_in_its_place() 
 def test_only_a_stronger_bound_without_gradients_at_the_same_place_stands_in(
     other: Measurement,
 ) -> None:
-    found = measured(doubt([robust(0.9), other, masking(believable=False)], CHECKS)[0])
+    found = measured(
+        qualify_masked_readings([robust(0.9), other, masking(believable=False)], CHECKS)[0]
+    )
     assert found.value == 0.9
     assert found.doubted
     assert "believe_instead" not in found.details
 
 
 def test_figures_that_no_stronger_attack_would_worsen_are_not_doubted() -> None:
-    clean = replace(robust(0.95), metric="clean_accuracy", bound=Bound.ESTIMATE)
-    proof = replace(robust(0.3), bound=Bound.AT_LEAST)
-    blurred = replace(robust(0.7, "evasion.corruption"), metric="accuracy", bound=Bound.ESTIMATE)
+    clean = replace(robust(0.95), metric="clean_accuracy", bound=BoundKind.ESTIMATE)
+    proof = replace(robust(0.3), bound=BoundKind.AT_LEAST)
+    blurred = replace(
+        robust(0.7, "evasion.corruption"), metric="accuracy", bound=BoundKind.ESTIMATE
+    )
     foreign = replace(robust(0.7), check="quality.accuracy", metric="accuracy")
-    gap = Gap(reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="evasion.l1")
+    gap = Gap(reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="evasion.l1")
     seen = (clean, proof, blurred, foreign, gap, masking(believable=False))
-    assert doubt(seen, CHECKS) == seen
+    assert qualify_masked_readings(seen, CHECKS) == seen
 
 
 CLIMBING = [
     (check.id, metric)
-    for check in discover().values()
-    if check.id.startswith("evasion.") and would_use(check, Need.TWIN)
+    for check in discover_checks().values()
+    if check.id.startswith("evasion.") and uses_need(check, Need.TWIN)
     for metric, declared in check.emits.items()
-    if declared.bound is Bound.AT_MOST and declared.higher_is_better and declared.unit is Unit.SHARE
+    if declared.bound is BoundKind.AT_MOST
+    and declared.higher_is_better
+    and declared.unit is Unit.SHARE
 ]
 
 
@@ -200,15 +219,15 @@ def test_most_attacks_climb_a_twin() -> None:
 def test_whatever_climbs_a_twin_is_doubted_where_its_gradients_are_masked(
     name: str, metric: str
 ) -> None:
-    checks = {MASKING: Masking(), name: discover()[name]()}
+    checks = {MASKING: GradientMaskingCheck(), name: discover_checks()[name]()}
     reading = replace(robust(0.9, name), metric=metric)
-    found = doubt([masking(believable=False), reading], checks)
+    found = qualify_masked_readings([masking(believable=False), reading], checks)
     assert measured(found[1]).doubted
 
 
 def test_a_librarys_attack_says_itself_whether_it_saw_the_twin() -> None:
-    checks = {MASKING: Masking(), "evasion.art": discover()["evasion.art"]()}
+    checks = {MASKING: GradientMaskingCheck(), "evasion.art": discover_checks()["evasion.art"]()}
     for sees, doubted in (("twin", True), ("target", False)):
         reading = replace(robust(0.9, "evasion.art"), details={"sees": sees})
-        found = doubt([masking(believable=False), reading], checks)
+        found = qualify_masked_readings([masking(believable=False), reading], checks)
         assert measured(found[1]).doubted is doubted

@@ -6,21 +6,26 @@ from evasion_toys import LinearTwin, ToyModel, arena, box, linear
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Attack
-from auditor.attacks.masking.indicators import MOST_MISSED, MOST_UNBROKEN, surely_above
-from auditor.attacks.masking.probes import FromClean, OneStep, OtherRows, RandomCorners
-from auditor.attacks.masking.slopes import Slopes, measure
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_protocol import EvasionAttack
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.gradient_masking.indicators import MOST_MISSED, MOST_UNBROKEN, is_surely_above
+from auditor.attacks.gradient_masking.probe import (
+    CleanStartAscent,
+    FastGradientSign,
+    OtherRowsProbe,
+    RandomCornersProbe,
+)
+from auditor.attacks.gradient_masking.survey import GradientSurvey, measure_gradients
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 COLUMNS = 12
 
 
-def right_rows(seed: int = 0, *, gradient: float = 1.0, rows: int = 40) -> Arena:
+def right_rows(seed: int = 0, *, gradient: float = 1.0, rows: int = 40) -> AttackSetup:
     """Return a linear model that gets every row right; its twin's gradient may be scaled away."""
     model, twin, _, _ = linear(seed, COLUMNS)
     inputs = np.random.default_rng(seed).random((rows, COLUMNS))
@@ -29,8 +34,8 @@ def right_rows(seed: int = 0, *, gradient: float = 1.0, rows: int = 40) -> Arena
     return arena(model, inputs, labels, box((COLUMNS,)), bent)
 
 
-def broken(attack: Attack, place: Arena, eps: float) -> Floats:
-    return sweep(Suite((attack,)), place, (eps,), 0, silent).breaking
+def broken(attack: EvasionAttack, place: AttackSetup, eps: float) -> Floats:
+    return run_sweep(AttackSuite((attack,)), place, (eps,), 0, report_nothing).breaking
 
 
 @pytest.mark.parametrize(
@@ -51,19 +56,19 @@ def broken(attack: Attack, place: Arena, eps: float) -> Floats:
 def test_an_alarm_is_sure_by_the_exact_one_sided_limit(
     count: int, rows: int, most: float, *, surely: bool
 ) -> None:
-    assert surely_above(count, rows, most) is surely
+    assert is_surely_above(count, rows, most) is surely
 
 
 @given(st.integers(1, 300), st.data())
 def test_more_rows_that_show_a_sign_never_calm(rows: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(0, rows - 1))
-    if surely_above(count, rows, MOST_MISSED):
-        assert surely_above(count + 1, rows, MOST_MISSED)
+    if is_surely_above(count, rows, MOST_MISSED):
+        assert is_surely_above(count + 1, rows, MOST_MISSED)
 
 
 @given(st.integers(10, 2000))
 def test_a_share_as_high_as_allowed_is_rarely_an_alarm(rows: int) -> None:
-    assert not surely_above(int(MOST_MISSED * rows), rows, MOST_MISSED)
+    assert not is_surely_above(int(MOST_MISSED * rows), rows, MOST_MISSED)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -76,19 +81,19 @@ def test_one_step_on_a_linear_model_is_the_best_that_can_be_done(seed: int) -> N
     way = side * (twin.weights[:, 1] - twin.weights[:, 0])
     worst = np.clip(rows - 0.1 * np.sign(way), 0, 1)
     falls = (worst * way).sum(axis=1) + side[:, 0] * (twin.bias[1] - twin.bias[0]) < 0
-    assert (np.isfinite(broken(OneStep(), place, 0.1)) == falls).all()
+    assert (np.isfinite(broken(FastGradientSign(), place, 0.1)) == falls).all()
 
 
 def test_a_climb_from_the_clean_row_goes_nowhere_without_a_gradient() -> None:
-    attack = FromClean(Apgd(20))
+    attack = CleanStartAscent(AutoPgd(20))
     assert np.isinf(broken(attack, right_rows(gradient=0.0), 1.0)).all()
     assert np.isfinite(broken(attack, right_rows(), 1.0)).all()
 
 
 def test_a_copy_of_another_row_breaks_every_row_in_the_whole_range_and_few_in_a_small_one() -> None:
     place = right_rows()
-    assert np.isfinite(broken(OtherRows(2), place, 1.0)).all()
-    assert np.isfinite(broken(OtherRows(2), place, 0.05)).mean() < 0.5
+    assert np.isfinite(broken(OtherRowsProbe(2), place, 1.0)).all()
+    assert np.isfinite(broken(OtherRowsProbe(2), place, 0.05)).mean() < 0.5
 
 
 def test_rows_that_are_all_of_one_label_have_nothing_to_copy() -> None:
@@ -98,19 +103,22 @@ def test_rows_that_are_all_of_one_label_have_nothing_to_copy() -> None:
         ToyModel(place.model.logits),  # type: ignore[attr-defined]  # a toy
         place.rows[one], place.labels[one], box((COLUMNS,)),
     )  # fmt: skip
-    assert np.isinf(broken(OtherRows(3), alike, 1.0)).all()
+    assert np.isinf(broken(OtherRowsProbe(3), alike, 1.0)).all()
 
 
 def test_random_corners_break_less_than_one_step_and_cost_what_they_say() -> None:
     place = right_rows(rows=80)
-    blind, led = (np.isfinite(broken(item, place, 0.1)) for item in (RandomCorners(20), OneStep()))
+    blind, led = (
+        np.isfinite(broken(item, place, 0.1))
+        for item in (RandomCornersProbe(20), FastGradientSign())
+    )
     assert (led | ~blind).all()
     assert blind.sum() < led.sum()
-    assert RandomCorners(20).rounds == RandomCorners(20).queries == 20
+    assert RandomCornersProbe(20).rounds == RandomCornersProbe(20).queries == 20
 
 
-def seen_of(place: Arena) -> Slopes:
-    return measure(place, 0.004, 0.1, 4, 20, np.random.default_rng(0))
+def seen_of(place: AttackSetup) -> GradientSurvey:
+    return measure_gradients(place, 0.004, 0.1, 4, 20, np.random.default_rng(0))
 
 
 def test_a_linear_twin_points_the_same_way_everywhere_and_is_at_rest_at_once() -> None:

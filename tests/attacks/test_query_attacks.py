@@ -22,15 +22,22 @@ from query_toys import (
     stubborn,
 )
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
-from auditor.attacks.goals import Error
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import KINDS, Suite, suite
-from auditor.attacks.sweeping import sweep
-from auditor.attacks.threats import within
-from auditor.domain.subjects import silent
-from auditor.domain.tasks import Floats, Regression
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import RegressionErrorGoal
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import KINDS, AttackSuite, build_suite
+from auditor.attacks.evasion.threat_model import is_within_budget
+from auditor.domain.subjects import report_nothing
+from auditor.domain.tasks import Floats, RegressionTask
 from auditor.errors import PolicyError
 
 SHAPES = [(6, 6), (3, 6, 6), (6, 6, 3)]
@@ -67,7 +74,7 @@ def test_a_search_breaks_what_can_be_broken_and_nothing_else(seed: int, name: st
     case, slope, margin = flat_case(seed, norm)
     exact = (corner_distance if norm is Norm.LINF else round_distance)(case, slope, margin)
     eps = float(np.median(exact))
-    broken = within(hunt(name, case, 150, seed, eps=eps).breaking, eps)
+    broken = is_within_budget(hunt(name, case, 150, seed, eps=eps).breaking, eps)
     assert not broken[exact > eps * (1 + 1e-5)].any()
     # Square Attack in L2 is made for pictures: its windows say little of columns.
     assert broken[exact < 0.85 * eps].mean() >= (0.5 if name == "square_l2" else 0.95)
@@ -113,7 +120,7 @@ def test_each_iteration_costs_one_query_a_live_row(name: str) -> None:
     each = 7 if name.startswith("nes") else 1  # three pairs and the point itself
     assert bill.queries == 7 * 9 * each
     assert model.queries == 7 + bill.queries
-    (attack,) = (*(made := suite((stage(name, 9),), ATTACKS[name])).bounded, *made.minimal)
+    (attack,) = (*(made := build_suite((stage(name, 9),), ATTACKS[name])).bounded, *made.minimal)
     assert attack.queries == 9 * each
     assert attack.rounds == 9
     assert attack.passes == 0
@@ -132,10 +139,10 @@ def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
 
 
 def test_a_second_rays_begins_elsewhere() -> None:
-    first, second = suite(("rays:50x2",), Norm.LINF).minimal
+    first, second = build_suite(("rays:50x2",), Norm.LINF).minimal
     _, case, mutable = pictures("float32", (6, 6), Norm.LINF)
     around = case.threat(1.0).around(case.rows)
-    ground = Ground(around, case.labels, case.goal, case.probabilities)
+    ground = AttackContext(around, case.labels, case.goal, case.probabilities)
     states = [attack.begin(ground, np.random.default_rng(0)) for attack in (first, second)]
     starts = [around.settle(state.best)[:, mutable] for state in states if state is not None]
     assert (starts[0] == 1.0).all()
@@ -160,9 +167,9 @@ def test_a_walk_sees_decisions_and_no_scores(name: str, power: float) -> None:
 class Listener:
     """Asks for the clean rows, and writes down what it hears."""
 
-    heard: list[Answer]
+    heard: list[QueryResult]
     points: Floats
-    source: Source
+    source: AttackFeedback
     name: str = "listener"
     rounds: int = 1
     queries: int = 1
@@ -173,13 +180,13 @@ class Listener:
     def best(self) -> Floats:
         return self.points
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> "Listener":
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> "Listener":
         return replace(self, points=ground.ball.clean.astype(np.float64))
 
-    def ask(self) -> Question:
-        return one_each(self.points)
+    def ask(self) -> Query:
+        return query_each_row(self.points)
 
-    def tell(self, answer: Answer) -> "Listener":
+    def tell(self, answer: QueryResult) -> "Listener":
         self.heard.append(answer)
         return self
 
@@ -187,14 +194,14 @@ class Listener:
         return self
 
 
-@pytest.mark.parametrize("source", [Source.SCORES, Source.DECISIONS])
-def test_an_attack_on_decisions_hears_no_margin(source: Source) -> None:
+@pytest.mark.parametrize("source", [AttackFeedback.SCORES, AttackFeedback.DECISIONS])
+def test_an_attack_on_decisions_hears_no_margin(source: AttackFeedback) -> None:
     case, _, _ = flat_case(5, Norm.LINF)
-    heard: list[Answer] = []
+    heard: list[QueryResult] = []
     listener = Listener(heard, np.zeros(0), source)
-    sweep(Suite((), (listener,)), case, (1.0,), 0, silent)
+    run_sweep(AttackSuite((), (listener,)), case, (1.0,), 0, report_nothing)
     (answer,) = heard
-    assert answer.margin.size == (0 if source is Source.DECISIONS else len(case.rows))
+    assert answer.margin.size == (0 if source is AttackFeedback.DECISIONS else len(case.rows))
     assert answer.logits.size == 0
     with pytest.raises(TypeError, match="it has none"):
         answer.pull(np.ones((1, 2)))
@@ -204,7 +211,7 @@ def test_an_attack_on_decisions_hears_no_margin(source: Source) -> None:
 def test_only_walks_hear_decisions_alone(name: str) -> None:
     norm = min(KINDS[name].norms)
     for attack in KINDS[name].make(4, 2, norm):
-        assert (attack.source is Source.DECISIONS) == (name in WALKS)
+        assert (attack.source is AttackFeedback.DECISIONS) == (name in WALKS)
         assert attack.minimises == (name in {*WALKS, "exchange", "fab", "fmn", "sigma_zero"})
 
 
@@ -240,9 +247,9 @@ class Sum(ToyModel):
 def test_a_regression_is_taken_out_of_its_tolerance(name: str) -> None:
     norm = ATTACKS[name]
     rows = np.random.default_rng(0).uniform(0.4, 0.6, (5, 4))
-    case = Arena(
+    case = AttackSetup(
         model=Sum(),
-        goal=Error(Regression(0.4)),
+        goal=RegressionErrorGoal(RegressionTask(0.4)),
         space=box((4,)),
         rows=rows,
         labels=rows.sum(axis=1),  # type: ignore[arg-type]  # numbers, for a goal on numbers
@@ -262,7 +269,7 @@ def test_a_regression_is_taken_out_of_its_tolerance(name: str) -> None:
 )
 def test_a_stage_in_a_norm_that_it_does_not_know_is_refused(name: str, norm: Norm) -> None:
     with pytest.raises(PolicyError, match="names no attack in the norm"):
-        suite((f"{name}:10",), norm)
+        build_suite((f"{name}:10",), norm)
 
 
 @pytest.mark.parametrize("name", ["square_l2", "nes_l2", "nes", "sparse_rs"])
@@ -271,6 +278,8 @@ def test_at_a_larger_budget_a_search_goes_on_from_what_it_has(name: str) -> None
     model.logits = lambda x: np.column_stack([np.full(len(x), 9.0), x @ np.arange(8.0) / 8])
     small = BUDGET[ATTACKS[name]] / 2
     model.seen.clear()
-    sweep(suite((stage(name, 30),), ATTACKS[name]), case, (small, 2 * small), 0, silent)
+    run_sweep(
+        build_suite((stage(name, 30),), ATTACKS[name]), case, (small, 2 * small), 0, report_nothing
+    )
     heights = [(batch @ np.arange(8.0)).mean() for batch in model.seen]
     assert heights[30] > np.mean(heights[:5]) + 0.8 * (max(heights[:30]) - np.mean(heights[:5]))

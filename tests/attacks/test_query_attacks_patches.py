@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.norms import Norm
-from auditor.attacks.patches import OneSquare, campaign, sides
-from auditor.attacks.suites import suite
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.patch_campaign import (
+    SquareConstraint,
+    attack_with_patches,
+    square_sides,
+)
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats
 
 SHAPES = [(7, 7), (3, 7, 9), (9, 7, 3)]
@@ -32,7 +36,7 @@ def test_repair_leaves_the_changes_of_one_square(
     shape: tuple[int, ...], seed: int, side: int
 ) -> None:
     clean, crafted = scattered(shape, seed)
-    square = OneSquare(side)
+    square = SquareConstraint(side)
     mended = square.repair(clean, crafted)
     assert square.holds(clean, mended).all()
     assert ((mended == clean) | (mended == crafted)).all()
@@ -49,12 +53,12 @@ def test_the_side_of_a_change_is_the_larger_of_its_extents(shape: tuple[int, ...
     planes = np.moveaxis(crafted, 1, 3) if shape[0] == 3 else crafted
     planes[1, 2, 1], planes[1, 4, 2] = 1.0, 1.0
     planes[2, 0, 0], planes[2, 0, 6] = 1.0, 1.0
-    np.testing.assert_array_equal(sides(clean, crafted), [0, 3, 7])
+    np.testing.assert_array_equal(square_sides(clean, crafted), [0, 3, 7])
 
 
 def test_a_missing_value_that_stays_missing_is_no_change() -> None:
     clean = np.full((1, 4, 4), np.nan)
-    np.testing.assert_array_equal(sides(clean, clean.copy()), [0])
+    np.testing.assert_array_equal(square_sides(clean, clean.copy()), [0])
 
 
 def weak_spot(spot: int, need: int) -> tuple[ToyModel, LinearTwin, NDArray[np.float64]]:
@@ -66,7 +70,7 @@ def weak_spot(spot: int, need: int) -> tuple[ToyModel, LinearTwin, NDArray[np.fl
     return ToyModel(lambda x: x @ both + bias), LinearTwin(both, bias), weights
 
 
-def dark(model: ToyModel, twin: LinearTwin | None = None, rows: int = 12) -> Arena:
+def dark(model: ToyModel, twin: LinearTwin | None = None, rows: int = 12) -> AttackSetup:
     inputs = np.zeros((rows, SIDE, SIDE))
     labels = np.zeros(rows, dtype=np.int64)
     return arena(model, inputs, labels, box((SIDE, SIDE)), twin, norm=Norm.L0)
@@ -75,7 +79,9 @@ def dark(model: ToyModel, twin: LinearTwin | None = None, rows: int = 12) -> Are
 @pytest.mark.parametrize("stage", ["patch_search:300", "patch_ascent:5"])
 def test_a_patch_is_laid_on_the_weak_spot_and_no_smaller_one_works(stage: str) -> None:
     model, twin, weights = weak_spot(3, need=8)
-    found = campaign(suite((stage,), Norm.L0), dark(model, twin), (1, 2, 3, 5), 0, silent)
+    found = attack_with_patches(
+        build_suite((stage,), Norm.L0), dark(model, twin), (1, 2, 3, 5), 0, report_nothing
+    )
     assert (found.breaking == 9.0).all()
     white = found.crafted * weights
     assert (white.sum(axis=(1, 2)) > 7.5).all()
@@ -84,8 +90,10 @@ def test_a_patch_is_laid_on_the_weak_spot_and_no_smaller_one_works(stage: str) -
 
 def test_what_a_small_square_of_a_large_patch_did_counts_at_its_own_size() -> None:
     model, twin, _ = weak_spot(2, need=4)
-    found = campaign(suite(("patch_ascent:5",), Norm.L0), dark(model, twin), (5,), 0, silent)
-    side = sides(np.zeros_like(found.crafted), found.crafted)
+    found = attack_with_patches(
+        build_suite(("patch_ascent:5",), Norm.L0), dark(model, twin), (5,), 0, report_nothing
+    )
+    side = square_sides(np.zeros_like(found.crafted), found.crafted)
     np.testing.assert_array_equal(found.breaking, side.astype(np.float64) ** 2)
     assert (found.breaking <= 25).all()
 
@@ -94,7 +102,7 @@ def test_a_second_ascent_lies_elsewhere() -> None:
     model, twin, _ = weak_spot(3, need=99)
     case = dark(model, twin, rows=1)
     model.seen.clear()
-    campaign(suite(("patch_ascent:3x3",), Norm.L0), case, (3,), 0, silent)
+    attack_with_patches(build_suite(("patch_ascent:3x3",), Norm.L0), case, (3,), 0, report_nothing)
     corners = {tuple(np.argwhere(batch[0] > 0)[0]) for batch in model.seen if batch.any()}
     assert len(corners) >= 2
 
@@ -113,23 +121,25 @@ def test_every_candidate_that_reaches_the_target_is_one_patch(
     case = arena(model, rows, labels, box(shape, high=high, quantum=quantum), twin, norm=Norm.L0)
     model.seen.clear()
     stages = ("patch_ascent:4x2", "patch_search:30")
-    found = campaign(suite(stages, Norm.L0), case, (1, 3), 0, silent)
+    found = attack_with_patches(build_suite(stages, Norm.L0), case, (1, 3), 0, report_nothing)
     assert sum(bill.refused for bill in found.log) == 0
     seen = [candidate for batch in model.seen for candidate in batch]
     assert len(seen) == sum(bill.queries for bill in found.log) > 0
     for candidate in seen:
         assert candidate.dtype == rows.dtype
         copies = np.broadcast_to(candidate, rows.shape)
-        assert sides(rows, copies).min() <= 3
+        assert square_sides(rows, copies).min() <= 3
     broken = np.isfinite(found.breaking)
-    side = sides(rows, found.crafted)
+    side = square_sides(rows, found.crafted)
     np.testing.assert_array_equal(found.breaking[broken], side[broken].astype(np.float64) ** 2)
 
 
 def test_the_same_seed_gives_the_same_patches_and_another_seed_others() -> None:
     def once(seed: int) -> bytes:
         model, _, _ = weak_spot(3, need=9)
-        found = campaign(suite(("patch_search:20",), Norm.L0), dark(model), (3,), seed, silent)
+        found = attack_with_patches(
+            build_suite(("patch_search:20",), Norm.L0), dark(model), (3,), seed, report_nothing
+        )
         return found.crafted.tobytes()
 
     assert once(1) == once(1)
@@ -139,8 +149,8 @@ def test_the_same_seed_gives_the_same_patches_and_another_seed_others() -> None:
 def test_progress_grows_to_its_total() -> None:
     model, _, _ = weak_spot(3, need=99)
     told: list[tuple[int, int]] = []
-    campaign(
-        suite(("patch_search:10",), Norm.L0),
+    attack_with_patches(
+        build_suite(("patch_search:10",), Norm.L0),
         dark(model),
         (2, 3),
         0,

@@ -5,17 +5,16 @@ import pytest
 from evasion_toys import ToyModel, arena, box
 from query_toys import hunt
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Answer, Ground, Mask
-from auditor.attacks.balls import Ball
-from auditor.attacks.rays import RayS, Rays
-from auditor.attacks.rays_starts import Starts
+from auditor.attacks.evasion.attack_protocol import AttackContext, Mask, QueryResult
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.rays import RayS, RaysState, RayStarts
 from auditor.domain.tasks import Floats
 
 FAR, NEAR = 0.4, 0.1
 
 
-def steps(pattern: list[int], rows: Floats) -> tuple[ToyModel, Arena]:
+def steps(pattern: list[int], rows: Floats) -> tuple[ToyModel, AttackSetup]:
     """Return a model of steps around 0.5 that is wrong in two places: where all is ``FAR`` up, and
     where each place is ``NEAR`` along the pattern, which no turn of one block leads to.
     """
@@ -30,16 +29,16 @@ def steps(pattern: list[int], rows: Floats) -> tuple[ToyModel, Arena]:
     return model, arena(model, rows, labels, box((len(pattern),)))
 
 
-def begun(case: Arena, decisions: int) -> tuple[Rays, Ball]:
+def begun(case: AttackSetup, decisions: int) -> tuple[RaysState, PerturbationBall]:
     around = case.threat(1.0).around(case.rows)
-    ground = Ground(around, case.labels, case.goal, case.probabilities)
+    ground = AttackContext(around, case.labels, case.goal, case.probabilities)
     state = RayS(decisions).begin(ground, np.random.default_rng(0))
     return state, around
 
 
-def told(state: Rays, *, reached: list[bool] | Mask) -> Rays:
+def told(state: RaysState, *, reached: list[bool] | Mask) -> RaysState:
     points = state.ask().points.astype(np.float64)
-    answer = Answer(points, np.array(reached), np.zeros(0), np.zeros((0, 0)), lambda x: x)
+    answer = QueryResult(points, np.array(reached), np.zeros(0), np.zeros((0, 0)), lambda x: x)
     return state.tell(answer)
 
 
@@ -81,7 +80,7 @@ def test_what_an_earlier_walk_found_nearer_is_kept() -> None:
     np.testing.assert_array_equal(later.crafted[0], first.crafted[0])
 
 
-def inside(coordinates: int, *, high: float = 1.0) -> Arena:
+def inside(coordinates: int, *, high: float = 1.0) -> AttackSetup:
     """Return a class that lies inside another, which decides each corner that a row leads to."""
 
     def scores(inputs: Floats) -> Floats:
@@ -165,7 +164,7 @@ def test_starts_are_the_nearest_strangers_and_then_random_signs() -> None:
     case = arena(ToyModel(lambda x: np.eye(2)[labels]), rows, labels, box((4,)))
     state, around = begun(case, 60)
     first, ways = np.arange(4) == 0, []
-    starts: Starts = state.starts
+    starts: RayStarts = state.starts
     for _walk in range(100):
         starts = starts.further(first)
         ways.append(tuple(starts.take(first).signs(around.take(first), state.order)[0].tolist()))

@@ -6,16 +6,22 @@ from evasion_toys import LinearTwin, ToyModel, box
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.arenas import Arena
-from auditor.attacks.bands import HIGH, LOW, Banded, bands, both_ways
-from auditor.attacks.bills import Sweep
-from auditor.attacks.goals import Error
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import Suite, suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import silent
-from auditor.domain.tasks import Floats, Regression
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import RegressionErrorGoal
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.regression import (
+    HIGH,
+    LOW,
+    OneSidedAttack,
+    build_regression_suite,
+    score_bands,
+)
+from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.domain.subjects import report_nothing
+from auditor.domain.tasks import Floats, RegressionTask
 
 COLUMNS = 5
 TOLERANCE = 0.5
@@ -29,16 +35,16 @@ class NumberModel(ToyModel):
         return scores
 
 
-def arena(norm: Norm, seed: int = 0, rows: int = 60) -> Arena:
+def arena(norm: Norm, seed: int = 0, rows: int = 60) -> AttackSetup:
     """Rows whose truth is what the linear model says, give or take the tolerance."""
     rng = np.random.default_rng(seed)
     drawn = 0.3 + 0.4 * rng.random((rows, COLUMNS))
     model = NumberModel(lambda x: x @ WAY)
     truth = (drawn @ WAY)[:, 0] + rng.uniform(-1.1, 1.1, rows) * TOLERANCE
-    return Arena(
+    return AttackSetup(
         model=model,
         twin=LinearTwin(WAY, np.zeros(1)),
-        goal=Error(Regression(TOLERANCE)),
+        goal=RegressionErrorGoal(RegressionTask(TOLERANCE)),
         space=box((COLUMNS,)),
         rows=drawn,
         labels=truth,  # type: ignore[arg-type]  # numbers where others have classes
@@ -47,7 +53,7 @@ def arena(norm: Norm, seed: int = 0, rows: int = 60) -> Arena:
     )
 
 
-def nearest(found: Arena, norm: Norm) -> Floats:
+def nearest(found: AttackSetup, norm: Norm) -> Floats:
     """Return how far the nearest error of a linear model is, to either side: no box is in reach."""
     away = (found.rows @ WAY)[:, 0] - found.labels
     least = TOLERANCE - np.abs(away)
@@ -63,16 +69,18 @@ def nearest(found: Arena, norm: Norm) -> Floats:
     return np.maximum(least, 0.0) / dual[norm]
 
 
-def attack(found: Arena, stages: tuple[str, ...], budgets: tuple[float, ...]) -> Sweep:
-    return sweep(both_ways(suite(stages, found.norm)), found, budgets, 3, silent)
+def attack(found: AttackSetup, stages: tuple[str, ...], budgets: tuple[float, ...]) -> SweepResult:
+    return run_sweep(
+        build_regression_suite(build_suite(stages, found.norm)), found, budgets, 3, report_nothing
+    )
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.01, 3))
 def test_the_largest_band_says_to_which_side_an_error_is(
     value: float, truth: float, tolerance: float
 ) -> None:
-    (scores,) = bands(np.array([[value]]), np.array([truth]), tolerance)
-    error = Error(Regression(tolerance))
+    (scores,) = score_bands(np.array([[value]]), np.array([truth]), tolerance)
+    error = RegressionErrorGoal(RegressionTask(tolerance))
     wrong = bool(error.reached(np.array([[value]]), np.array([truth]))[0])  # type: ignore[arg-type]
     if abs(abs(value - truth) - tolerance) > 1e-9:
         assert wrong == (scores.argmax() != 1)
@@ -107,7 +115,7 @@ def test_the_nearest_error_is_found_though_the_other_side_breaks_as_well() -> No
     found = arena(Norm.L2)
     away = np.full(len(found.rows), -0.9 * TOLERANCE)
     truth = (found.rows @ WAY)[:, 0] - away
-    moved = Arena(
+    moved = AttackSetup(
         model=found.model,
         twin=found.twin,
         goal=found.goal,
@@ -126,7 +134,9 @@ def test_the_nearest_error_is_found_though_the_other_side_breaks_as_well() -> No
 @pytest.mark.parametrize(("band", "sign"), [(HIGH, 1), (LOW, -1)])
 def test_an_attack_to_one_side_breaks_to_that_side(band: int, sign: int) -> None:
     found = arena(Norm.LINF)
-    swept = sweep(Suite((Banded(Apgd(10), band),)), found, (0.1,), 3, silent)
+    swept = run_sweep(
+        AttackSuite((OneSidedAttack(AutoPgd(10), band),)), found, (0.1,), 3, report_nothing
+    )
     broken = np.isfinite(swept.breaking) & (swept.breaking > 0)
     assert broken.sum() > 10
     error = swept.probabilities[broken, 0] - found.labels[broken]
@@ -135,7 +145,9 @@ def test_an_attack_to_one_side_breaks_to_that_side(band: int, sign: int) -> None
 
 
 def test_a_way_is_tried_once_whatever_its_rank() -> None:
-    names = both_ways(suite(("cross_entropy:20", "targeted:50x3"), Norm.LINF)).names
+    names = build_regression_suite(
+        build_suite(("cross_entropy:20", "targeted:50x3"), Norm.LINF)
+    ).names
     assert names == [
         "apgd cross_entropy, 20 steps, upwards",
         "apgd cross_entropy, 20 steps, downwards",
@@ -145,12 +157,12 @@ def test_a_way_is_tried_once_whatever_its_rank() -> None:
 
 
 def test_what_it_costs_is_told_for_both_ways() -> None:
-    one = suite(("fmn:50", "cross_entropy:20"), Norm.L2)
-    two = both_ways(one)
+    one = build_suite(("fmn:50", "cross_entropy:20"), Norm.L2)
+    two = build_regression_suite(one)
     for count in (one.ticks, one.passes, one.queries):
         assert getattr(two, count.__name__)(3) == 2 * count(3)
 
 
 def test_a_search_on_the_target_is_left_as_it_is() -> None:
-    found = suite(("square:50x2",), Norm.LINF)
-    assert both_ways(found) == found
+    found = build_suite(("square:50x2",), Norm.LINF)
+    assert build_regression_suite(found) == found

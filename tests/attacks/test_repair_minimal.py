@@ -5,12 +5,16 @@ import numpy as np
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from auditor.attacks.constraints.minimising import Oracle, minimal_change, without
-from auditor.attacks.constraints.reaching import Mask, price, reach
-from auditor.attacks.constraints.repairing import feasible, repair
-from auditor.domain.tasks import Array, Feature, FeatureKind
+from auditor.attacks.tabular.constraints.minimal_changes import (
+    Oracle,
+    find_minimal_changes,
+    restore_unit,
+)
+from auditor.attacks.tabular.constraints.reachable_box import Mask, find_reachable_box, price_moves
+from auditor.attacks.tabular.constraints.repair import find_feasible_rows, repair_rows
+from auditor.domain.tasks import Array, FeatureKind, InputFeature
 
-A, B, C = (Feature(name, low=0, high=10) for name in "abc")
+A, B, C = (InputFeature(name, low=0, high=10) for name in "abc")
 
 
 def above(clean: Array, direction: toys.Rows, threshold: float) -> Oracle:
@@ -35,27 +39,27 @@ def crafted(seed: int) -> tuple[toys.Rows, toys.Rows]:
 def test_no_moved_unit_of_a_minimal_row_can_be_put_back(seed: int) -> None:
     clean, direction = crafted(seed)
     asked = toys.constraints(toys.EVERYTHING, *toys.KEPT)
-    region = reach(asked, clean, 0.3)
-    start = repair(asked, region, clean + 0.3 * np.sign(direction) * asked.width).points
+    region = find_reachable_box(asked, clean, 0.3)
+    start = repair_rows(asked, region, clean + 0.3 * np.sign(direction) * asked.width).points
     broken = above(clean, direction, 0.25)
-    found = minimal_change(asked, region, start, broken)
+    found = find_minimal_changes(asked, region, start, broken)
     rows = np.flatnonzero(found.valid)
-    assert feasible(asked, region.take(rows), found.points[rows]).all()
+    assert find_feasible_rows(asked, region.take(rows), found.points[rows]).all()
     assert broken(found.points[rows], rows).all()
-    assert (found.prices.sum(axis=1) <= price(asked, clean, start).sum(axis=1) + 1e-9).all()
+    assert (found.prices.sum(axis=1) <= price_moves(asked, clean, start).sum(axis=1) + 1e-9).all()
     for unit in range(len(asked.units)):
         due = np.flatnonzero(found.valid & found.moved[:, unit])
-        trial = without(asked, region.take(due), found.points[due], np.full(len(due), unit))
-        still = feasible(asked, region.take(due), trial) & broken(trial, due)
+        trial = restore_unit(asked, region.take(due), found.points[due], np.full(len(due), unit))
+        still = find_feasible_rows(asked, region.take(due), trial) & broken(trial, due)
         assert not still.any()
 
 
 def test_what_does_not_matter_is_put_back_and_the_rest_shrinks() -> None:
     asked = toys.constraints((A, B, C), "c == a + b")
     clean = np.zeros((1, 3))
-    region = reach(asked, clean, 1.0)
+    region = find_reachable_box(asked, clean, 1.0)
     start = np.array([[5.0, 5.0, 10.0]])
-    found = minimal_change(asked, region, start, above(clean, np.array([1.0, 0, 0]), 3.0))
+    found = find_minimal_changes(asked, region, start, above(clean, np.array([1.0, 0, 0]), 3.0))
     a, b, c = found.points[0]
     assert b == 0
     assert 3 < a < 3.03
@@ -68,17 +72,19 @@ def test_a_choice_that_does_not_matter_is_put_back_as_a_whole() -> None:
     clean = np.array([[0.0, 1, 0, 0]])
     start = np.array([[6.0, 0, 0, 1]])
     oracle = above(clean, np.array([1.0, 0, 0, 0]), 1.0)
-    found = minimal_change(asked, reach(asked, clean, 1.0), start, oracle)
+    found = find_minimal_changes(asked, find_reachable_box(asked, clean, 1.0), start, oracle)
     np.testing.assert_array_equal(found.points[0, 1:], [1, 0, 0])
     np.testing.assert_array_equal(found.moved, [[True, False]])
 
 
 def test_whole_numbers_shrink_to_the_last_one_that_breaks() -> None:
-    count = Feature("n", FeatureKind.INTEGER, 0, 100)
+    count = InputFeature("n", FeatureKind.INTEGER, 0, 100)
     asked = toys.constraints((count,))
     clean = np.zeros((1, 1), dtype=np.float32)
     oracle = above(clean, np.array([1.0]), 16.0)
-    found = minimal_change(asked, reach(asked, clean, 1.0), np.full((1, 1), 90.0), oracle)
+    found = find_minimal_changes(
+        asked, find_reachable_box(asked, clean, 1.0), np.full((1, 1), 90.0), oracle
+    )
     np.testing.assert_array_equal(found.points, [[17.0]])
 
 
@@ -87,7 +93,7 @@ def test_rows_that_are_no_counterexamples_are_returned_as_they_came() -> None:
     clean = np.zeros((3, 2))
     start = np.array([[1.0, 2.0], [5.0, 6.0], [6.0, 5.0]])
     oracle = above(clean, np.array([1.0, 0.0]), 3.0)
-    found = minimal_change(asked, reach(asked, clean, 1.0), start, oracle)
+    found = find_minimal_changes(asked, find_reachable_box(asked, clean, 1.0), start, oracle)
     np.testing.assert_array_equal(found.valid, [False, True, False])
     np.testing.assert_array_equal(found.points[[0, 2]], start[[0, 2]])
 
@@ -95,8 +101,8 @@ def test_rows_that_are_no_counterexamples_are_returned_as_they_came() -> None:
 def test_every_row_that_the_oracle_sees_is_counted() -> None:
     clean, direction = crafted(7)
     asked = toys.constraints(toys.EVERYTHING, *toys.KEPT)
-    region = reach(asked, clean, 0.3)
-    start = repair(asked, region, clean + 0.3 * np.sign(direction) * asked.width).points
+    region = find_reachable_box(asked, clean, 0.3)
+    start = repair_rows(asked, region, clean + 0.3 * np.sign(direction) * asked.width).points
     seen: list[Array] = []
     broken = above(clean, direction, 0.25)
 
@@ -104,7 +110,7 @@ def test_every_row_that_the_oracle_sees_is_counted() -> None:
         seen.append(points)
         return broken(points, rows)
 
-    found = minimal_change(asked, region, start, counting)
+    found = find_minimal_changes(asked, region, start, counting)
     assert found.queries == sum(map(len, seen))
     known = np.vstack(seen)
     assert all((row == known).all(axis=1).any() for row in found.points[found.valid])
@@ -120,5 +126,7 @@ def test_a_unit_that_had_to_stay_at_first_is_tried_again() -> None:
         return np.asarray(c & (a | ~b))
 
     start = np.array([[1.0, 2.0, 9.0]])
-    found = minimal_change(asked, reach(asked, clean, 1.0), start, broken, rounds=0)
+    found = find_minimal_changes(
+        asked, find_reachable_box(asked, clean, 1.0), start, broken, rounds=0
+    )
     np.testing.assert_array_equal(found.points, [[0.0, 0.0, 9.0]])

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from evasion_toys import arena, box, linear
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import Arena, sweep
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.subjects import report_nothing
 from auditor.errors import CancelledError
 
 ROWS = 5000
@@ -22,10 +23,10 @@ class Notebook:
 
     def recall(self, name: str) -> Evidence | None:
         page = self.pages.get(name)
-        return None if page is None else {item: decode(raw) for item, raw in page.items()}
+        return None if page is None else {item: decode_evidence(raw) for item, raw in page.items()}
 
     def remember(self, name: str, evidence: Evidence) -> None:
-        self.pages[name] = {item: encode(value).raw for item, value in evidence.items()}
+        self.pages[name] = {item: encode_evidence(value).raw for item, value in evidence.items()}
 
 
 @dataclass(slots=True)
@@ -40,24 +41,24 @@ class Impatient:
             raise CancelledError("stopped", cure="none")
 
 
-def case(count: int = ROWS, values: int = 5) -> Arena:
+def case(count: int = ROWS, values: int = 5) -> AttackSetup:
     model, twin, _, _ = linear(1, values)
     rows = np.random.default_rng(0).random((count, values))
     return arena(model, rows, model.logits(rows).argmax(axis=1), box((values,)), twin)
 
 
-SUITE = Suite((Apgd(8), Apgd(8, "margin")))
+SUITE = AttackSuite((AutoPgd(8), AutoPgd(8, "margin")))
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_the_same() -> None:
     notes, budgets = Notebook(), (0.05, 0.1)
-    whole = sweep(SUITE, case(), budgets, 3, silent, refine=4)
+    whole = run_sweep(SUITE, case(), budgets, 3, report_nothing, refine=4)
     with pytest.raises(CancelledError):
-        sweep(SUITE, case(), budgets, 3, Impatient(50), refine=4, memory=notes)
+        run_sweep(SUITE, case(), budgets, 3, Impatient(50), refine=4, memory=notes)
     assert len(notes.pages) == 1
     again = case()
     before = again.model.queries
-    found = sweep(SUITE, again, budgets, 3, silent, refine=4, memory=notes)
+    found = run_sweep(SUITE, again, budgets, 3, report_nothing, refine=4, memory=notes)
     assert found.crafted.tobytes() == whole.crafted.tobytes()
     assert found.log == whole.log
     spent = sum(bill.queries for bill in whole.log)
@@ -66,10 +67,10 @@ def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_the_same() -> None:
 
 def test_what_was_seen_of_other_work_is_not_taken_for_this() -> None:
     notes = Notebook()
-    sweep(SUITE, case(), (0.1,), 3, silent, memory=notes)
+    run_sweep(SUITE, case(), (0.1,), 3, report_nothing, memory=notes)
     pages = len(notes.pages)
-    sweep(SUITE, case(), (0.1,), 4, silent, memory=notes)
-    sweep(SUITE, case(), (0.2,), 3, silent, memory=notes)
+    run_sweep(SUITE, case(), (0.1,), 4, report_nothing, memory=notes)
+    run_sweep(SUITE, case(), (0.2,), 3, report_nothing, memory=notes)
     assert len(notes.pages) == 3 * pages
 
 
@@ -80,5 +81,7 @@ def test_rows_of_few_values_are_attacked_in_larger_parts(
     rows: int, values: int, parts: int
 ) -> None:
     notes = Notebook()
-    sweep(Suite((Apgd(1),)), case(rows, values), (0.1,), 3, silent, memory=notes)
+    run_sweep(
+        AttackSuite((AutoPgd(1),)), case(rows, values), (0.1,), 3, report_nothing, memory=notes
+    )
     assert len(notes.pages) == parts

@@ -10,32 +10,37 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from auditor.attacks.norms import Norm
-from auditor.attacks.smoothing import Noise, Votes, certified_radii, vote
-from auditor.attacks.threats import Threat, lp_threat
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.certified import (
+    SmoothingNoise,
+    SmoothingVotes,
+    certified_radii,
+    sample_votes,
+)
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.threat_model import ThreatModel, lp_threat
+from auditor.domain.subjects import report_nothing
 from auditor.domain.tasks import Floats, InputSpace
 
 ALPHA = 0.001
 
 
-def threat(space: InputSpace, *, whole: bool = False) -> Threat:
+def threat(space: InputSpace, *, whole: bool = False) -> ThreatModel:
     return lp_threat(space, Norm.LINF, 1.0, space.low.shape, whole=whole)
 
 
 def voted(
     model: ToyModel, rows: Floats, labels: NDArray[np.int64], sigma: float, samples: int = 4000
-) -> Votes:
-    return vote(
+) -> SmoothingVotes:
+    return sample_votes(
         model,
         classes(2),
-        Noise(threat(box(rows.shape[1:], high=1.0)), sigma),
+        SmoothingNoise(threat(box(rows.shape[1:], high=1.0)), sigma),
         rows,
         labels,
         selection=50,
         samples=samples,
         generator=np.random.default_rng(0),
-        progress=silent,
+        progress=report_nothing,
     )
 
 
@@ -77,7 +82,7 @@ def test_a_row_whose_guess_is_wrong_costs_no_second_round() -> None:
 
 @given(hits=st.integers(0, 500), alpha=st.floats(1e-6, 0.4), sigma=st.floats(0.01, 2))
 def test_radii_are_finite_and_shrink_with_doubt(hits: int, alpha: float, sigma: float) -> None:
-    votes = Votes(np.array([[9, 1]]), np.array([[hits, 500 - hits]]))
+    votes = SmoothingVotes(np.array([[9, 1]]), np.array([[hits, 500 - hits]]))
     (radius,) = certified_radii(votes, alpha, sigma)
     assert 0 <= radius < math.inf
     assert certified_radii(votes, alpha / 2, sigma)[0] <= radius
@@ -90,25 +95,25 @@ def test_the_lower_limit_is_too_high_no_more_often_than_alpha() -> None:
     rng = np.random.default_rng(0)
     hits = rng.binomial(200, 0.8, size=20_000)
     counted = np.stack([hits, 200 - hits], axis=1)
-    radii = certified_radii(Votes(np.tile([1, 0], (20_000, 1)), counted), 0.05, 1.0)
+    radii = certified_radii(SmoothingVotes(np.tile([1, 0], (20_000, 1)), counted), 0.05, 1.0)
     assert (radii > norm.ppf(0.8)).mean() <= 0.05
 
 
 def test_noise_is_counted_in_ranges_and_stays_in_the_box_on_its_steps() -> None:
     still = np.array([True, True, False])
     space = InputSpace(np.zeros(3), np.array([10.0, 200.0, 1.0]), np.array([0.0, 2.0, 0.0]), still)
-    noise = Noise(threat(space), 0.1)
+    noise = SmoothingNoise(threat(space), 0.1)
     copies = noise.copies(np.array([5.0, 100.0, 0.5]), 4000, np.random.default_rng(0))
     assert copies.std(axis=0) == pytest.approx([1.0, 20.0, 0.0], rel=0.05)
     np.testing.assert_array_equal(copies[:, 1] % 2, 0)
-    wide = Noise(threat(space), 5.0).copies(np.zeros(3), 500, np.random.default_rng(0))
+    wide = SmoothingNoise(threat(space), 5.0).copies(np.zeros(3), 500, np.random.default_rng(0))
     assert wide.min() >= 0
     assert (wide.max(axis=0) <= [10, 200, 1]).all()
 
 
 def test_whole_numbers_get_whole_noise() -> None:
     space = box((5,), high=255.0)
-    noise = Noise(threat(space, whole=True), 0.1)
+    noise = SmoothingNoise(threat(space, whole=True), 0.1)
     copies = noise.copies(np.full(5, 250, dtype=np.uint8), 300, np.random.default_rng(0))
     assert copies.dtype == np.uint8
     assert copies.max() == 255

@@ -9,18 +9,25 @@ from evasion_toys import LinearTwin, ToyModel, arena
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.attacks.constraints.minimising import without
-from auditor.attacks.constraints.reaching import reach
-from auditor.attacks.constraints.repairing import feasible
-from auditor.attacks.frame import Standing
-from auditor.attacks.tabular import Judge, Table, table
-from auditor.attacks.tabular_campaign import Campaign, campaign, stages
-from auditor.attacks.tabular_capgd import Capgd, through_definitions
-from auditor.attacks.tabular_guessing import guesses
-from auditor.attacks.tabular_moves import carried_out, combined, scattered, single_moves
-from auditor.attacks.tabular_search import Search
-from auditor.domain.subjects import silent
-from auditor.domain.tasks import Array, Feature
+from auditor.attacks.evasion.judge import BestSoFar
+from auditor.attacks.tabular.attack import (
+    TabularJudge,
+    TabularSearch,
+    TabularSetup,
+    apply_move,
+    build_tabular_setup,
+    combine_best_moves,
+    list_single_moves,
+    propose_combinations,
+    scatter_units,
+)
+from auditor.attacks.tabular.campaign import TabularAttackResult, attack_table, parse_stages
+from auditor.attacks.tabular.capgd import ConstrainedPgd, chain_definitions
+from auditor.attacks.tabular.constraints.minimal_changes import restore_unit
+from auditor.attacks.tabular.constraints.reachable_box import find_reachable_box
+from auditor.attacks.tabular.constraints.repair import find_feasible_rows
+from auditor.domain.subjects import report_nothing
+from auditor.domain.tasks import Array, InputFeature
 from auditor.errors import CancelledError, PolicyError
 
 CLIMB = ("capgd:20",)
@@ -31,19 +38,19 @@ MODELS = (0, pytest.param(1, marks=pytest.mark.slow))
 
 
 def attacked(
-    entered: Table,
+    entered: TabularSetup,
     names: tuple[str, ...] = BOTH,
     eps: tuple[float, ...] = (toys.EPS,),
     seed: int = 5,
     most: int = 500,
-) -> Campaign:
-    return campaign(entered, stages(names), eps, seed, silent, minimising=most)
+) -> TabularAttackResult:
+    return attack_table(entered, parse_stages(names), eps, seed, report_nothing, minimising=most)
 
 
-def judge(entered: Table, eps: float = toys.EPS) -> Judge:
+def judge(entered: TabularSetup, eps: float = toys.EPS) -> TabularJudge:
     a = entered.arena
-    standing = Standing.clean(a.rows, a.probabilities, a.labels, a.goal)
-    return Judge(table=entered, region=entered.region(eps), standing=standing, eps=eps)
+    standing = BestSoFar.clean(a.rows, a.probabilities, a.labels, a.goal)
+    return TabularJudge(table=entered, region=entered.region(eps), standing=standing, eps=eps)
 
 
 def asked(model: ToyModel) -> Array:
@@ -92,13 +99,13 @@ def test_a_counterexample_is_possible_wrong_and_minimal(seed: int) -> None:
     assert closed.certain.all()
     points, own = closed.minimal.points, closed.rows
     region = entered.region(toys.EPS).take(own)
-    assert feasible(entered.constraints, region, points).all()
+    assert find_feasible_rows(entered.constraints, region, points).all()
     assert (toys.decisions(model, points) != labels[own]).all()
     for unit in range(len(entered.constraints.units)):
         due = np.flatnonzero(closed.minimal.moved[:, unit])
         places = np.full(len(due), unit)
-        back = without(entered.constraints, region.take(due), points[due], places)
-        still = feasible(entered.constraints, region.take(due), back)
+        back = restore_unit(entered.constraints, region.take(due), points[due], places)
+        still = find_feasible_rows(entered.constraints, region.take(due), back)
         assert not (still & (toys.decisions(model, back) != labels[own[due]])).any()
     fewest = toys.breakable(model, rows, labels)[own]
     counts = toys.units_moved(rows[own], points)
@@ -133,7 +140,7 @@ def test_a_row_broken_at_one_budget_counts_at_every_larger_one() -> None:
     narrow = attacked(entered, QUICK, eps=(0.1,))
     assert (wide.standing.breaking[narrow.standing.broken] <= 0.1 + 1e-6).all()
     region = entered.region(0.4)
-    assert feasible(entered.constraints, region, wide.standing.crafted).all()
+    assert find_feasible_rows(entered.constraints, region, wide.standing.crafted).all()
     distance = entered.distance(region.clean, wide.standing.crafted)
     broken = wide.standing.broken
     np.testing.assert_allclose(wide.standing.breaking[broken], distance[broken])
@@ -156,7 +163,7 @@ def test_what_cannot_exist_is_refused_counted_and_not_asked() -> None:
          [4, 4, 4, 0, 1, 0, 0, 5], [4, 4, 4, 0, 1, 0, 0, 5]],
         dtype=np.float32,
     )  # fmt: skip
-    entered = table(arena(model, rows, toys.decisions(model, rows), toys.space()), 2)
+    entered = build_tabular_setup(arena(model, rows, toys.decisions(model, rows), toys.space()), 2)
     points = rows.copy()
     points[0, :2] = 7  # breaks a + b <= 12
     points[1, 7] = 4  # immutable
@@ -175,7 +182,7 @@ def test_what_cannot_exist_is_refused_counted_and_not_asked() -> None:
 
 def test_half_a_relation_bounds_how_far_a_linear_model_falls() -> None:
     # From (0.4, 0.4), x + y <= 1 and |change| <= eps leave x + 2y <= 1.4 + eps from eps 0.1 on.
-    features = (Feature("x", low=0, high=1), Feature("y", low=0, high=1))
+    features = (InputFeature("x", low=0, high=1), InputFeature("y", low=0, high=1))
     rows, labels = np.full((1, 2), 0.4), np.zeros(1, dtype=np.int64)
     for line, eps, breaks in ((1.68, 0.3, True), (1.72, 0.3, False), (1.72, 0.4, True)):
         weights = np.array([[0.0, 1.0], [0.0, 2.0]])
@@ -183,7 +190,9 @@ def test_half_a_relation_bounds_how_far_a_linear_model_falls() -> None:
         model, twin = _model(weights, bias), LinearTwin(weights, bias)
         for names in (("capgd:60",), ("search:200",)):
             for texts in (("x + y <= 1",), ()):
-                spot = table(arena(model, rows, labels, toys.space(features, texts), twin))
+                spot = build_tabular_setup(
+                    arena(model, rows, labels, toys.space(features, texts), twin)
+                )
                 found = attacked(spot, names, (eps,))
                 assert found.standing.broken[0] == (breaks or not texts), (line, names, texts)
                 if breaks and texts and names == ("search:200",):
@@ -195,8 +204,8 @@ def _model(weights: toys.Numbers, bias: toys.Numbers) -> ToyModel:
 
 
 def test_a_slope_goes_through_what_a_relation_defines() -> None:
-    features = tuple(Feature(name, low=0, high=10) for name in ("loan", "income", "burden"))
-    entered = table(
+    features = tuple(InputFeature(name, low=0, high=10) for name in ("loan", "income", "burden"))
+    entered = build_tabular_setup(
         arena(
             ToyModel(lambda x: np.stack([x[:, 0] * 0, x[:, 2]], axis=1)),
             np.array([[2.0, 4.0, 0.5]]),
@@ -205,27 +214,27 @@ def test_a_slope_goes_through_what_a_relation_defines() -> None:
         )
     )
     points = np.array([[2.0, 4.0, 0.5]])
-    slope = through_definitions(entered.constraints, points, np.array([[0.0, 1.0, 8.0]]))
+    slope = chain_definitions(entered.constraints, points, np.array([[0.0, 1.0, 8.0]]))
     np.testing.assert_allclose(slope, [[2.0, 0.0, 0.0]])
 
 
 def test_each_unit_moves_alone_to_its_limits_or_codes() -> None:
     entered, _, _, rows = toys.linear_table(0)
-    region = reach(entered.constraints, rows, toys.EPS)
-    moves = single_moves(entered.constraints, region)
+    region = find_reachable_box(entered.constraints, rows, toys.EPS)
+    moves = list_single_moves(entered.constraints, region)
     assert len(moves) == 3 * 2 + 2 + 3
     for move in moves:
-        found = carried_out(move, entered.constraints, region, region.exact)
+        found = apply_move(move, entered.constraints, region, region.exact)
         assert (toys.units_moved(rows, found.astype(np.float32)) <= 1).all()
 
 
 def test_moves_that_helped_go_together_and_the_others_do_not() -> None:
     entered, _, _, rows = toys.linear_table(0, count=1)
-    region = reach(entered.constraints, rows, toys.EPS)
-    moves = single_moves(entered.constraints, region)
+    region = find_reachable_box(entered.constraints, rows, toys.EPS)
+    moves = list_single_moves(entered.constraints, region)
     gains = np.full((1, len(moves)), -1.0)
     gains[0, [0, 3]] = [0.5, 0.2]  # a to its lower limit, b to its upper one
-    both = combined(moves, entered.constraints, region, gains)
+    both = combine_best_moves(moves, entered.constraints, region, gains)
     wanted = region.exact
     wanted[0, 0], wanted[0, 1] = region.lower[0, 0], region.upper[0, 1]
     np.testing.assert_array_equal(both, wanted)
@@ -234,17 +243,17 @@ def test_moves_that_helped_go_together_and_the_others_do_not() -> None:
 def test_the_first_guess_is_the_possible_combination_that_promises_most() -> None:
     entered, *_ = toys.linear_table(0, count=1)
     row = np.array([[6, 4, 4, 0, 1, 0, 0, 5]], dtype=np.float32)  # a + b <= 12 allows a 8 or b 6
-    region = reach(entered.constraints, row, toys.EPS)
-    moves = single_moves(entered.constraints, region)
+    region = find_reachable_box(entered.constraints, row, toys.EPS)
+    moves = list_single_moves(entered.constraints, region)
     gains = np.full((1, len(moves)), -1.0)
     gains[0, [1, 3]] = [0.5, 0.2]  # a to its upper limit, b to its upper one
     rng = np.random.default_rng(0)
-    both = guesses(moves, entered.constraints, region, gains, 3, rng)
+    both = propose_combinations(moves, entered.constraints, region, gains, 3, rng)
     assert both.shape == (3, 1, 8)
     np.testing.assert_array_equal(both[0, 0, :2], [8, 4])
     gains[0, 3] = 0.9
     np.testing.assert_array_equal(
-        guesses(moves, entered.constraints, region, gains, 1, rng)[0, 0, :2], [6, 6]
+        propose_combinations(moves, entered.constraints, region, gains, 1, rng)[0, 0, :2], [6, 6]
     )
     assert toys.keep(both.reshape(-1, 8)).all()
 
@@ -252,22 +261,26 @@ def test_the_first_guess_is_the_possible_combination_that_promises_most() -> Non
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_a_scattered_point_moves_as_many_units_as_were_asked(seed: int, part: float) -> None:
     entered, _, _, rows = toys.linear_table(0, count=10)
-    region = reach(entered.constraints, rows, toys.EPS)
+    region = find_reachable_box(entered.constraints, rows, toys.EPS)
     rng = np.random.default_rng(seed)
     points = region.exact
-    found = scattered(entered.constraints, region, points, part, (0.0, 0.0, 1.0, 0.0), rng)
+    found = scatter_units(entered.constraints, region, points, part, (0.0, 0.0, 1.0, 0.0), rng)
     moved = toys.units_moved(points.astype(np.float32), found.astype(np.float32))
     assert (moved <= max(1, np.rint(5 * part))).all()
     assert (found[:, 7] == rows[:, 7]).all()
 
 
 def test_a_stage_says_what_it_is_or_is_refused() -> None:
-    assert stages(("capgd:20x3", "search:60x2")) == (Capgd(20, 3), Search(60), Search(60))
+    assert parse_stages(("capgd:20x3", "search:60x2")) == (
+        ConstrainedPgd(20, 3),
+        TabularSearch(60),
+        TabularSearch(60),
+    )
     for text in ("capgd", "capgd:0", "square:10", "search:-1", "search:5x0"):
         with pytest.raises(PolicyError, match="names no attack"):
-            stages((text,))
+            parse_stages((text,))
     with pytest.raises(PolicyError, match="no stages"):
-        stages(())
+        parse_stages(())
 
 
 def test_a_stage_that_wants_a_twin_is_skipped_without_one_and_named() -> None:
@@ -276,14 +289,16 @@ def test_a_stage_that_wants_a_twin_is_skipped_without_one_and_named() -> None:
     assert found.skipped == ("capgd, 6 steps x 1",)
     assert all(bill.passes == 0 for bill in found.log)
     with pytest.raises(TypeError, match="needs a twin"):
-        Capgd(3).run(judge(entered), None, np.random.default_rng(0), lambda: None)
+        ConstrainedPgd(3).run(judge(entered), None, np.random.default_rng(0), lambda: None)
 
 
 def test_a_success_on_the_twin_alone_is_a_phantom() -> None:
     entered, _, twin, rows = toys.linear_table(0)
     constant = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     labels = np.zeros(len(rows), dtype=np.int64)
-    found = attacked(table(arena(constant, rows, labels, toys.space(), twin)), ("capgd:20",))
+    found = attacked(
+        build_tabular_setup(arena(constant, rows, labels, toys.space(), twin)), ("capgd:20",)
+    )
     assert not found.standing.broken.any()
     assert found.log[0].phantoms > 0
     assert entered.arena.twin is not None
@@ -296,7 +311,7 @@ def test_an_attack_can_be_cancelled() -> None:
 
     entered, *_ = toys.linear_table(0)
     with pytest.raises(CancelledError):
-        campaign(entered, stages(BOTH), (toys.EPS,), 0, stop, minimising=10)
+        attack_table(entered, parse_stages(BOTH), (toys.EPS,), 0, stop, minimising=10)
 
 
 def test_progress_never_goes_back_and_ends_at_its_total() -> None:
@@ -306,7 +321,7 @@ def test_progress_never_goes_back_and_ends_at_its_total() -> None:
         told.append((done, total))
 
     entered, *_ = toys.linear_table(0)
-    campaign(entered, stages(QUICK), (0.1, 0.2), 0, note, minimising=100)
+    attack_table(entered, parse_stages(QUICK), (0.1, 0.2), 0, note, minimising=100)
     done = [item for item, _ in told]
     assert done == sorted(done)
     assert told[-1][0] == told[-1][1]

@@ -12,20 +12,20 @@ from skl2onnx import to_onnx
 from sklearn.datasets import load_digits
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
-from auditor.attacks.frame import Standing
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.attacks.tabular import Judge, Table, table
-from auditor.attacks.tabular_campaign import campaign, stages
-from auditor.attacks.tabular_capgd import random_points
-from auditor.domain.subjects import silent
-from auditor.domain.tasks import Feature, Floats
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.judge import BestSoFar
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.suites import build_suite
+from auditor.attacks.tabular.attack import TabularJudge, TabularSetup, build_tabular_setup
+from auditor.attacks.tabular.campaign import attack_table, parse_stages
+from auditor.attacks.tabular.capgd import random_points
+from auditor.domain.subjects import report_nothing
+from auditor.domain.tasks import Floats, InputFeature
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tabular-trees")]
 
 TRAINED_ON, ATTACKED, EPS = 1200, 200, 0.2
-PIXELS = tuple(Feature(f"pixel {place}", low=0, high=1) for place in range(64))
+PIXELS = tuple(InputFeature(f"pixel {place}", low=0, high=1) for place in range(64))
 MODELS = {
     "forest": RandomForestClassifier(100, random_state=0),
     "boosting": GradientBoostingClassifier(random_state=0),
@@ -33,7 +33,9 @@ MODELS = {
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
-def digits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Table:
+def digits(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> TabularSetup:
     """A table of 64 pixels, and a model of trees that ONNX Runtime runs."""
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))
@@ -43,7 +45,7 @@ def digits(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     path.write_bytes(to_onnx(model, rows[:1], options={"zipmap": False}).SerializeToString())
     part = slice(TRAINED_ON, TRAINED_ON + ATTACKED)
     target = ToyModel(_scores(path))
-    return table(arena(target, rows[part], labels[part], toys.space(PIXELS, ())))
+    return build_tabular_setup(arena(target, rows[part], labels[part], toys.space(PIXELS, ())))
 
 
 def _scores(path: Path) -> Callable[[Floats], Floats]:
@@ -59,31 +61,35 @@ def _scores(path: Path) -> Callable[[Floats], Floats]:
     return scores
 
 
-def searched(entered: Table, queries: int) -> tuple[float, float]:
+def searched(entered: TabularSetup, queries: int) -> tuple[float, float]:
     """Return robust accuracy, and how many queries a row the search took."""
-    found = campaign(entered, stages((f"search:{queries}",)), (EPS,), 0, silent, minimising=1)
+    found = attack_table(
+        entered, parse_stages((f"search:{queries}",)), (EPS,), 0, report_nothing, minimising=1
+    )
     return 1 - float(found.standing.broken.mean()), found.log[0].queries / ATTACKED
 
 
-def squared(entered: Table, queries: int) -> tuple[float, float]:
+def squared(entered: TabularSetup, queries: int) -> tuple[float, float]:
     """Return the same of Square Attack, which ``evasion.linf_query`` runs."""
-    found = sweep(suite((f"square:{queries}",), Norm.LINF), entered.arena, (EPS,), 0, silent)
+    found = run_sweep(
+        build_suite((f"square:{queries}",), Norm.LINF), entered.arena, (EPS,), 0, report_nothing
+    )
     return float(np.isinf(found.breaking).mean()), found.log[0].queries / ATTACKED
 
 
-def drawn(entered: Table, queries: int) -> float:
+def drawn(entered: TabularSetup, queries: int) -> float:
     """Return the robust accuracy that rows drawn at random within reach leave."""
 
     a, rng = entered.arena, np.random.default_rng(0)
-    standing = Standing.clean(a.rows, a.probabilities, a.labels, a.goal)
-    judge = Judge(table=entered, region=entered.region(EPS), standing=standing, eps=EPS)
+    standing = BestSoFar.clean(a.rows, a.probabilities, a.labels, a.goal)
+    judge = TabularJudge(table=entered, region=entered.region(EPS), standing=standing, eps=EPS)
     for _ in range(queries):
         rows = judge.live
         judge.submit(rows, judge.candidates(rows, random_points(judge.region.take(rows), rng)))
     return 1 - float(standing.broken.mean())
 
 
-def test_trees_that_are_nearly_always_right_are_nearly_always_broken(digits: Table) -> None:
+def test_trees_that_are_nearly_always_right_are_nearly_always_broken(digits: TabularSetup) -> None:
     clean = (digits.arena.probabilities.argmax(axis=1) == digits.arena.labels).mean()
     robust, queries = searched(digits, 600)
     square, square_queries = squared(digits, 600)
@@ -94,13 +100,15 @@ def test_trees_that_are_nearly_always_right_are_nearly_always_broken(digits: Tab
     assert max(queries, square_queries) < 60
 
 
-def test_the_search_finds_more_than_drawing_at_random_does(digits: Table) -> None:
+def test_the_search_finds_more_than_drawing_at_random_does(digits: TabularSetup) -> None:
     robust, _ = searched(digits, 150)
     assert robust <= 0.6 * drawn(digits, 150)
 
 
-def test_a_digit_turns_by_few_pixels(digits: Table) -> None:
-    found = campaign(digits, stages(("search:300",)), (EPS,), 0, silent, minimising=600)
+def test_a_digit_turns_by_few_pixels(digits: TabularSetup) -> None:
+    found = attack_table(
+        digits, parse_stages(("search:300",)), (EPS,), 0, report_nothing, minimising=600
+    )
     valid = found.closed.minimal.valid
     assert valid.all()
     assert np.median(found.closed.minimal.moved.sum(axis=1)) < 20

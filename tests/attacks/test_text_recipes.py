@@ -3,9 +3,9 @@
 import pytest
 from test_texts import LABELS, TEXTS, TextModel, judge_of, siren
 
-from auditor.attacks.texts.judging import Judge
-from auditor.attacks.texts.recipes import Consult, pursue
-from auditor.attacks.texts.threats import TextThreat
+from auditor.attacks.text.judge import TextJudge
+from auditor.attacks.text.textattack import Consult, run_recipe
+from auditor.attacks.text.threat_model import TextThreat
 
 
 class Liar:
@@ -39,7 +39,7 @@ def broken(consult: Consult, text: str, label: int) -> str | None:
     raise KeyError(message)
 
 
-def judged(most_queries: int = 50, words: int = 9) -> tuple[TextModel, Judge, list[str]]:
+def judged(most_queries: int = 50, words: int = 9) -> tuple[TextModel, TextJudge, list[str]]:
     model = TextModel(siren)
     judge = judge_of(model, TEXTS, LABELS, TextThreat(words, 1, {}), most_queries=most_queries)
     return model, judge, []
@@ -47,7 +47,7 @@ def judged(most_queries: int = 50, words: int = 9) -> tuple[TextModel, Judge, li
 
 def test_claims_that_hold_are_counted_with_their_words() -> None:
     model, judge, ticks = judged()
-    found = pursue(misspeller, judge, lambda: ticks.append("row"))
+    found = run_recipe(misspeller, judge, lambda: ticks.append("row"))
     assert (found.claimed, found.confirmed, found.spent, found.failure) == (2, 2, 0, "")
     assert len(ticks) == 4  # the last text is wrong from the start
     changes = [None if change is None else change.words for change in judge.changes]
@@ -57,14 +57,14 @@ def test_claims_that_hold_are_counted_with_their_words() -> None:
 
 def test_claims_beyond_the_words_or_edits_of_the_threat_do_not_count() -> None:
     _, judge, _ = judged(words=4)
-    found = pursue(misspeller, judge, lambda: None)
+    found = run_recipe(misspeller, judge, lambda: None)
     assert (found.claimed, found.confirmed, judge.refused) == (2, 1, 1)
 
 
 @pytest.mark.parametrize("text", ["", "all quiet", TEXTS[0]])
 def test_a_lie_is_not_believed(text: str) -> None:
     model, judge, _ = judged()
-    found = pursue(Liar(text), judge, lambda: None)
+    found = run_recipe(Liar(text), judge, lambda: None)
     assert (found.claimed, found.confirmed) == (4, 0)
     assert not any(judge.crafted)
     assert model.queries <= 1
@@ -72,7 +72,7 @@ def test_a_lie_is_not_believed(text: str) -> None:
 
 def test_a_row_ends_when_its_queries_are_spent_and_keeps_one_for_the_judge() -> None:
     model, judge, _ = judged(most_queries=8)
-    found = pursue(curious, judge, lambda: None)
+    found = run_recipe(curious, judge, lambda: None)
     assert found.spent == 4
     assert judge.asked.tolist() == [6, 6, 6, 6, 0]
     assert model.queries == 24
@@ -80,6 +80,6 @@ def test_a_row_ends_when_its_queries_are_spent_and_keeps_one_for_the_judge() -> 
 
 def test_an_attack_that_breaks_down_says_how_and_takes_nothing_with_it() -> None:
     _, judge, _ = judged()
-    found = pursue(broken, judge, lambda: None)
+    found = run_recipe(broken, judge, lambda: None)
     assert found.failure == "KeyError: 'no such token'"
     assert found.claimed == 0

@@ -10,20 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.goals import any_other
-from auditor.attacks.texts.campaign import campaign
-from auditor.attacks.texts.hunting import Plan
-from auditor.attacks.texts.judging import Judge
-from auditor.attacks.texts.moves import EDITS, LOOKALIKES, MOVES, edited, neighbours, plain
-from auditor.attacks.texts.synonyms import SHIPPED, read_synonyms
-from auditor.attacks.texts.threats import TextThreat
-from auditor.attacks.texts.words import Core, Words, levenshtein
-from auditor.domain.subjects import silent
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.text.judge import TextJudge
+from auditor.attacks.text.search import TextSearchPlan, attack_texts
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.words import (
+    EDITS,
+    LOOKALIKES,
+    MOVES,
+    SHIPPED,
+    TextWords,
+    WordCore,
+    edit_word,
+    keyboard_neighbours,
+    levenshtein,
+    read_synonyms,
+    to_latin_letters,
+)
+from auditor.domain.subjects import report_nothing
 from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Array, Classification, Floats
+from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.errors import PolicyError
 
-TASK = Classification(("calm", "alarm"), "alarm", "calm")
+TASK = ClassificationTask(("calm", "alarm"), "alarm", "calm")
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)
 
 
@@ -69,12 +78,12 @@ def judge_of(
     labels: Sequence[int],
     threat: TextThreat,
     most_queries: int = 400,
-) -> Judge:
+) -> TextJudge:
     scores = model.predict(np.array(texts))
     model.queries = 0
-    return Judge(
+    return TextJudge(
         model=model,  # type: ignore[arg-type]  # it is never timed
-        goal=any_other(TASK),
+        goal=untargeted_goal(TASK),
         threat=threat,
         texts=texts,
         labels=np.array(labels),
@@ -85,7 +94,7 @@ def judge_of(
 
 @given(st.text(max_size=60))
 def test_a_text_is_put_together_again_letter_for_letter(text: str) -> None:
-    taken = Words.of(text)
+    taken = TextWords.of(text)
     assert taken.text == text
     assert list(taken.words) == text.split()
     for place in range(len(taken.words)):
@@ -95,7 +104,7 @@ def test_a_text_is_put_together_again_letter_for_letter(text: str) -> None:
 
 @given(st.text(max_size=12))
 def test_a_core_is_a_word_between_its_signs(word: str) -> None:
-    core = Core.of(word)
+    core = WordCore.of(word)
     assert core.holding(core.letters) == word
     assert not core.letters or (core.letters[0].isalnum() and core.letters[-1].isalnum())
 
@@ -123,22 +132,22 @@ def test_a_move_is_one_edit_and_a_swap_two(name: str, word: str) -> None:
 
 
 def test_keys_are_neighbours_of_each_other() -> None:
-    assert set(neighbours("g")) == set("fhtyvb")
-    assert set(neighbours("q")) == set("wa")
-    assert neighbours("\u00e9") == neighbours("7") == ""
+    assert set(keyboard_neighbours("g")) == set("fhtyvb")
+    assert set(keyboard_neighbours("q")) == set("wa")
+    assert keyboard_neighbours("\u00e9") == keyboard_neighbours("7") == ""
     letters = "abcdefghijklmnopqrstuvwxyz"
     for letter in letters:
-        assert all(letter in neighbours(other) for other in neighbours(letter))
+        assert all(letter in keyboard_neighbours(other) for other in keyboard_neighbours(letter))
 
 
 def test_a_letter_in_disguise_is_read_as_the_one_it_stands_for() -> None:
-    assert all(plain(other) == letter for letter, other in LOOKALIKES.items())
+    assert all(to_latin_letters(other) == letter for letter, other in LOOKALIKES.items())
     assert not any(other.isascii() for other in LOOKALIKES.values())
     assert list(EDITS["homoglyph"]("exit")) == ["\u0435xit", "e\u0445it", "ex\u0456t"]
 
 
 def test_kinds_of_edit_come_in_turn() -> None:
-    found = list(edited("signal", ("delete", "insert"), np.random.default_rng(0)))
+    found = list(edit_word("signal", ("delete", "insert"), np.random.default_rng(0)))
     assert [len(word) for word in found[:4]] == [5, 7, 5, 7]
     assert sorted(found) == sorted([*EDITS["delete"]("signal"), *EDITS["insert"]("signal")])
 
@@ -194,7 +203,7 @@ def test_what_the_threat_does_not_permit_is_refused(other: str) -> None:
     assert THREAT.examine("A good film,  really.", other) is None
 
 
-PLAN = Plan(MOVES, queries=400, beam=3, tries=4)
+PLAN = TextSearchPlan(MOVES, queries=400, beam=3, tries=4)
 TEXTS = (
     "smoke comes out of the kitchen and the burning roof",
     "smoke and heat and flames near the burning roof",
@@ -207,14 +216,14 @@ FEWEST = (1, 3, np.inf, np.inf, np.inf)
 """Words to change; the last text is wrong from the start, and nothing makes the others alarming."""
 
 
-def fewest(judge: Judge) -> list[float]:
+def fewest(judge: TextJudge) -> list[float]:
     return [np.inf if change is None else change.words for change in judge.changes]
 
 
 def test_the_search_finds_the_fewest_words_that_turn_the_decision() -> None:
     model = TextModel(siren)
     judge = judge_of(model, TEXTS, LABELS, TextThreat(4, 2, {}))
-    movable = campaign(judge, PLAN, 7, silent)
+    movable = attack_texts(judge, PLAN, 7, report_nothing)
     assert fewest(judge) == list(FEWEST)
     assert judge.wrong.tolist() == [False, False, False, False, True]
     assert judge.asked.max() <= 400
@@ -231,7 +240,7 @@ def test_the_search_finds_the_fewest_words_that_turn_the_decision() -> None:
 
 def test_too_few_words_leave_a_text_unbroken() -> None:
     judge = judge_of(TextModel(siren), TEXTS, LABELS, TextThreat(2, 2, {}))
-    campaign(judge, PLAN, 7, silent)
+    attack_texts(judge, PLAN, 7, report_nothing)
     assert fewest(judge) == [1, np.inf, np.inf, np.inf, np.inf]
 
 
@@ -246,7 +255,7 @@ def test_a_word_that_was_changed_for_nothing_is_put_back() -> None:
     model = TextModel(trap)
     judge = judge_of(model, ["some loud noise"], [1], TextThreat(3, 2, {}), most_queries=15)
     model.seen.clear()
-    campaign(judge, Plan(MOVES, queries=15, beam=1, tries=4), 1, silent)
+    attack_texts(judge, TextSearchPlan(MOVES, queries=15, beam=1, tries=4), 1, report_nothing)
     first = next(text for text in model.seen if "loud" not in text and len(text.split()) == 3)
     assert "noise" not in first  # both words were changed before one was put back
     assert fewest(judge) == [1]
@@ -256,10 +265,10 @@ def test_a_word_that_was_changed_for_nothing_is_put_back() -> None:
 
 def test_a_model_that_reads_what_words_look_like_withstands_disguises_alone() -> None:
     texts, labels = TEXTS[:2], LABELS[:2]
-    sees = TextModel(lambda text: siren(plain(text)))
+    sees = TextModel(lambda text: siren(to_latin_letters(text)))
     for moves, broken in ((("homoglyph",), 0), (("homoglyph", "delete"), 2)):
         judge = judge_of(sees, texts, labels, TextThreat(4, 2, {}))
-        campaign(judge, Plan(moves, 400), 7, silent)
+        attack_texts(judge, TextSearchPlan(moves, 400), 7, report_nothing)
         assert np.isfinite(fewest(judge)).sum() == broken
 
 
@@ -268,7 +277,7 @@ def test_synonyms_alone_break_a_model_that_knows_one_word_of_two() -> None:
     judge = judge_of(
         TextModel(siren), ["SMOKE and smoke, burning", "smoke burning"], [0, 1], threat
     )
-    campaign(judge, Plan(("synonym",), 50), 7, silent)
+    attack_texts(judge, TextSearchPlan(("synonym",), 50), 7, report_nothing)
     assert judge.crafted == [None, "fumes burning"]
     assert judge.changes[1] is not None
     assert judge.changes[1].kinds["synonym"] == 1
@@ -278,7 +287,7 @@ def test_synonyms_alone_break_a_model_that_knows_one_word_of_two() -> None:
 def test_no_row_is_asked_about_more_often_than_permitted(most: int) -> None:
     model = TextModel(siren)
     judge = judge_of(model, TEXTS, LABELS, TextThreat(4, 2, {}), most_queries=most)
-    campaign(judge, Plan(MOVES, 1000), 7, silent)
+    attack_texts(judge, TextSearchPlan(MOVES, 1000), 7, report_nothing)
     assert judge.asked.max() <= most
     assert model.queries == judge.asked.sum()
 
@@ -287,12 +296,12 @@ def test_what_is_found_in_a_row_does_not_depend_on_the_rows_behind_it() -> None:
     found = []
     for count in (2, 5):
         judge = judge_of(TextModel(siren), TEXTS[:count], LABELS[:count], TextThreat(4, 2, {}))
-        campaign(judge, PLAN, 3, silent)
+        attack_texts(judge, PLAN, 3, report_nothing)
         found.append(judge.crafted[:2])
     assert found[0] == found[1]
 
 
-def submitted(judge: Judge, *texts: str) -> NDArray[np.bool_]:
+def submitted(judge: TextJudge, *texts: str) -> NDArray[np.bool_]:
     return judge.submit(np.zeros(len(texts), dtype=np.int64), texts)[1]
 
 
@@ -329,5 +338,5 @@ def test_every_word_that_the_search_tries_is_permitted(word: str, seed: int) -> 
     model = TextModel(lambda text: float(len(text)))
     judge = judge_of(model, [f"some {word} text"], [1], THREAT, most_queries=60)
     model.seen.clear()
-    campaign(judge, Plan(MOVES, 60), seed, silent)
+    attack_texts(judge, TextSearchPlan(MOVES, 60), seed, report_nothing)
     assert judge.refused == 0

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.balls import SLACK
-from auditor.attacks.threats import Threat, linf_threat
-from auditor.domain.tasks import Feature, FeatureKind, InputSpace
+from auditor.attacks.evasion.projections import SLACK
+from auditor.attacks.evasion.threat_model import ThreatModel, linf_threat
+from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 
 
 @dataclass(frozen=True)
 class Drawn:
     """A threat, clean rows, and where an attack would like to go."""
 
-    threat: Threat
+    threat: ThreatModel
     clean: NDArray[np.generic]
     wishes: NDArray[np.float64]
     space: InputSpace
@@ -128,12 +128,12 @@ def test_a_missing_value_stays_missing() -> None:
 
 def test_codes_immutable_features_and_endless_ranges_do_not_move() -> None:
     features = (
-        Feature("income"),
-        Feature("dependants", FeatureKind.INTEGER),
-        Feature("married", FeatureKind.BINARY),
-        Feature("region", FeatureKind.CATEGORICAL),
-        Feature("age", immutable=True),
-        Feature("debt"),
+        InputFeature("income"),
+        InputFeature("dependants", FeatureKind.INTEGER),
+        InputFeature("married", FeatureKind.BINARY),
+        InputFeature("region", FeatureKind.CATEGORICAL),
+        InputFeature("age", immutable=True),
+        InputFeature("debt"),
     )
     high = np.array([100.0, 10.0, 1.0, 3.0, 90.0, np.inf])
     space = InputSpace(np.zeros(6), high, np.zeros(6), np.ones(6, dtype=np.bool_), features)

@@ -11,15 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, InputSpace, Regression
-from auditor.targets.benches import open_bench
-from auditor.targets.opening import open_model
+from auditor.domain.tasks import Array, ClassificationTask, InputSpace, RegressionTask
+from auditor.targets.bench import open_bench
+from auditor.targets.session import open_model
 
-ABSENT = Gap(reason=Reason.UNSUPPORTED, detail="not asked", cure="none")
+ABSENT = Gap(reason=GapReason.UNSUPPORTED, detail="not asked", cure="none")
 DIGEST = "0" * 64
 FEATURES = 4
 CPU = TargetSpec("cpu", time_limit=60.0)
@@ -117,17 +117,17 @@ BOX = InputSpace(
 def benched(
     folder: Path, artifact: Artifact, inputs: Array, labels: ArrayLike | None = None,
     *, spec: TargetSpec = CPU, space: InputSpace | Gap = BOX,
-    task: Classification | Regression | None = None,
+    task: ClassificationTask | RegressionTask | None = None,
 ) -> Iterator[Subject]:  # fmt: skip
     count = len(inputs)
     data = Dataset(
-        Role.EVALUATION,
+        DatasetRole.EVALUATION,
         (FileDigest("test.npz", 1, DIGEST),),
         inputs,
         None if labels is None else np.asarray(labels, dtype=np.int64),
         tuple(f"row-{index}" for index in range(count)),
     )
-    task = task or Classification(("0", "1"), "1", "1")
+    task = task or ClassificationTask(("0", "1"), "1", "1")
     with ExitStack() as stack:
         model = stack.enter_context(open_model(spec, folder, artifact, task, inputs))
         bench = stack.enter_context(open_bench(spec, folder, artifact, model))
@@ -139,7 +139,7 @@ def benched(
             twin=ABSENT,
             task=task,
             space=space,
-            datasets={Role.EVALUATION: data},
+            datasets={DatasetRole.EVALUATION: data},
             audit_seed=7,
             seed=7,
             budget=Budget.SMOKE,

@@ -7,18 +7,17 @@ import numpy as np
 from evasion_toys import ToyModel
 from surveyed_subjects import sample, surveyed
 
-from auditor.domain.datasets import Role
-from auditor.domain.recipes import Lesson
+from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.subjects import Subject
-from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.shadows.stacks import Stack
-from auditor.shadows.training import Settings, train_stack
+from auditor.domain.training_recipes import RetrainingTask
 
 WEIGHTS = np.random.default_rng(99).normal(size=(6, 3))
 TURNED = np.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
-GREEDY = Settings(hidden=(64,), epochs=100)
-MODEST = Settings(epochs=5, updates=100, rate=0.03)
+GREEDY = ShadowTrainingSettings(hidden=(64,), epochs=100)
+MODEST = ShadowTrainingSettings(epochs=5, updates=100, rate=0.03)
 ROWS = 200
 
 
@@ -39,12 +38,14 @@ def _bent(inputs: Floats) -> Floats:
     return moved
 
 
-def trained(inputs: Floats, labels: np.ndarray, settings: Settings, seed: int = 0) -> Stack:
+def trained(
+    inputs: Floats, labels: np.ndarray, settings: ShadowTrainingSettings, seed: int = 0
+) -> ModelStack:
     return train_stack(inputs, labels, 3, np.ones((1, len(inputs)), bool), settings, seed=seed)
 
 
 def exposed(
-    settings: Settings = GREEDY,
+    settings: ShadowTrainingSettings = GREEDY,
     seed: int = 0,
     *,
     members: int = ROWS,
@@ -70,7 +71,7 @@ def exposed(
     stack = trained(*(inside if on == "members" else neither), settings, seed)
     subject = surveyed(
         sample(outside[0] * stretched, outside[1], **fields),
-        sample(*inside, role=Role.TRAINING, **fields),
+        sample(*inside, role=DatasetRole.TRAINING, **fields),
         classes=3,
     )
     model = ToyModel(lambda rows: stack.logits(rows)[0].astype(np.float64))
@@ -83,7 +84,7 @@ def scaled(subject: Subject, factor: float, *, softmax: bool = False) -> Subject
     assert isinstance(model, ToyModel)
     logits = model.logits
     kind = "probabilities" if softmax else "logits"
-    face = Interface("x", (6,), "float64", None, "as_is", "y", kind, "it says so")
+    face = ModelInterface("x", (6,), "float64", None, "as_is", "y", kind, "it says so")
     told = Fingerprint({}, {}, interface=face)
     if softmax:
         made: ToyModel = Telling(lambda rows: _softmax(factor * logits(rows)), fingerprint=told)
@@ -110,11 +111,11 @@ class Retraining:
 
     digest = "sha256:" + "1" * 64
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ShadowTrainingSettings) -> None:
         self.settings = settings
         self.rows: list[int] = []
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         self.rows.append(len(lesson.labels))
         stack = trained(lesson.inputs, lesson.labels, self.settings, lesson.seed)
         return tuple(stack.probabilities(rows)[0].astype(np.float64) for rows in asked)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from judging_cases import CONTEXT, POLICY
 
 from auditor.domain.checks import Check
-from auditor.domain.policies import Effect, Limits, Rule, Severity
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
 from auditor.domain.readings import Reading, Scalar
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
+from auditor.policy.evaluate.engine import judge_readings
 
 TARGET = "cpu"
 
@@ -18,7 +18,7 @@ def outcome(
     check: type[Check],
     readings: tuple[Reading, ...],
     metric: str,
-    limits: Limits | None = None,
+    limits: MetricLimits | None = None,
     where: Mapping[str, Scalar] | None = None,
     *,
     require: str | None = None,
@@ -28,7 +28,7 @@ def outcome(
         id="asked",
         title="What is asked",
         severity=Severity.HIGH,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check=check.id,
         metric=metric,
         where=where or {},
@@ -36,5 +36,5 @@ def outcome(
         require=require,
     )
     placed = [replace(reading, target=TARGET, check=check.id) for reading in readings]
-    (finding,) = judge(replace(POLICY, rules=(rule,)), lambda _: placed, CONTEXT)
+    (finding,) = judge_readings(replace(POLICY, rules=(rule,)), lambda _: placed, CONTEXT)
     return finding.outcome

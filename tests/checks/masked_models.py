@@ -19,14 +19,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
-from auditor.attacks.losses import softmax
-from auditor.domain.canonical import Json
-from auditor.domain.models import Timing
+from auditor.attacks.evasion.losses import softmax
+from auditor.domain.json import Json
+from auditor.domain.models import ModelTiming, TwinKind
 from auditor.domain.subjects import Subject
-from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.twins import TwinKind
-from auditor.twins.building import DifferentiableTwin, Plan, build
+from auditor.onnx.twin.build import DifferentiableTwin, TwinPlan, build_planned_twin
 
 PIXELS = 64
 TRAINED_ON = 1200
@@ -51,7 +50,7 @@ class Session:
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[-1].name
         self._scores = scores
-        self.interface = Interface(
+        self.interface = ModelInterface(
             self._input, (PIXELS,), "float32", None, "as_is", self._output, scores, "a test"
         )
         self.fingerprint = Fingerprint({}, {}, interface=self.interface)
@@ -67,7 +66,7 @@ class Session:
     def probabilities(self, scores: Floats) -> Floats:
         return softmax(scores) if self._scores == "logits" else scores
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         raise NotImplementedError
 
 
@@ -107,14 +106,14 @@ def subject_of(sample: Sample, folder: Path, seed: int = 0) -> Subject:
     path = folder / "model.onnx"
     export(sample.net, path)
     model = Session(path, sample.scores, deterministic=not sample.random)
-    plan = Plan(path, model.interface)
+    plan = TwinPlan(path, model.interface)
     if sample.naive:
-        plan = Plan(path, model.interface, TwinKind.EXPORTED, folder / "twin.pt2")
+        plan = TwinPlan(path, model.interface, TwinKind.EXPORTED, folder / "twin.pt2")
         save_program(sample.net, folder / "twin.pt2")
     if sample.twin_of is not None:
         export(sample.twin_of, folder / "quiet.onnx")
-        plan = Plan(folder / "quiet.onnx", model.interface)
-    return _subject(model, build(plan), seed)
+        plan = TwinPlan(folder / "quiet.onnx", model.interface)
+    return _subject(model, build_planned_twin(plan), seed)
 
 
 def forest(folder: Path, seed: int) -> Subject:
@@ -136,7 +135,7 @@ def _of_sklearn(
     path = folder / "model.onnx"
     path.write_bytes(found.SerializeToString())
     model = Session(path, "probabilities")
-    return _subject(model, build(Plan(path, model.interface)), seed)
+    return _subject(model, build_planned_twin(TwinPlan(path, model.interface)), seed)
 
 
 def _subject(model: Session, twin: DifferentiableTwin, seed: int) -> Subject:

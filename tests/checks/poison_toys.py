@@ -11,13 +11,13 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 from surveyed_subjects import sample, surveyed
 
-from auditor.domain.benches import Embedding
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.model_bench import RowEmbeddings
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification, Floats
+from auditor.domain.tasks import Array, ClassificationTask, Floats
 
 CLASSES, TARGET = 10, 0
-DIGITS = Classification(tuple(map(str, range(CLASSES))), "9", "9")
+DIGITS = ClassificationTask(tuple(map(str, range(CLASSES))), "9", "9")
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Network:
     def logits(self, inputs: Array) -> Floats:
         return self.look(inputs) @ self.head[0] + self.head[1]
 
-    def embedding(self, inputs: Array) -> Embedding:
+    def embedding(self, inputs: Array) -> RowEmbeddings:
         self.asked.append(len(inputs))
-        return Embedding(self.look(inputs).astype(np.float32), "head", "Gemm", given=False)
+        return RowEmbeddings(self.look(inputs).astype(np.float32), "head", "Gemm", given=False)
 
 
 @cache
@@ -98,7 +98,7 @@ def scanned(data: Poisoned, net: Network | None = None, **fields: object) -> Sub
     """A subject with these training rows, trusted rows and, if given, the model."""
     subject = surveyed(
         sample(data.trusted, data.truth),
-        sample(data.inputs, data.labels, role=Role.TRAINING),
+        sample(data.inputs, data.labels, role=DatasetRole.TRAINING),
         task=DIGITS,
         space=box((8, 8)),
         **fields,

@@ -8,23 +8,22 @@ from evasion_toys import NOTHING, ToyModel, box, classes, subject
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
+from auditor.domain.targets import Fingerprint, ModelInterface
+from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature, InputSpace
 
 Labels = NDArray[np.int64]
 FEATURES = (
-    Feature("a", FeatureKind.NUMERIC, -4, 4),
-    Feature("b", FeatureKind.NUMERIC, -4, 4),
-    Feature("c", FeatureKind.NUMERIC, -4, 4),
-    Feature("secret", FeatureKind.BINARY, 0, 1, (0.0, 1.0)),
+    InputFeature("a", FeatureKind.NUMERIC, -4, 4),
+    InputFeature("b", FeatureKind.NUMERIC, -4, 4),
+    InputFeature("c", FeatureKind.NUMERIC, -4, 4),
+    InputFeature("secret", FeatureKind.BINARY, 0, 1, (0.0, 1.0)),
 )
 
 
-def dataset(role: Role, inputs: Array, labels: Labels | None, **more: object) -> Dataset:
+def dataset(role: DatasetRole, inputs: Array, labels: Labels | None, **more: object) -> Dataset:
     """A sample of one role, whose rows are named after it."""
     made = Dataset(
         role=role,
@@ -39,12 +38,12 @@ def dataset(role: Role, inputs: Array, labels: Labels | None, **more: object) ->
 def audited(
     model: ToyModel,
     space: InputSpace | Gap,
-    samples: Mapping[Role, tuple[Array, Labels | None]],
+    samples: Mapping[DatasetRole, tuple[Array, Labels | None]],
     count: int,
     **more: object,
 ) -> Subject:
     """What a check sees of a model with several samples."""
-    rows, labels = samples[Role.EVALUATION]
+    rows, labels = samples[DatasetRole.EVALUATION]
     assert labels is not None
     known = space if isinstance(space, InputSpace) else box(rows.shape[1:])
     made = subject(model, NOTHING, rows, labels, known, classes(count))
@@ -93,19 +92,19 @@ def people_audit(
     return audited(
         made(*training),
         table(),
-        {Role.TRAINING: training, Role.EVALUATION: evaluation},
+        {DatasetRole.TRAINING: training, DatasetRole.EVALUATION: evaluation},
         2,
     )
 
 
-def persons(count: int, each: int) -> Column:
+def persons(count: int, each: int) -> TextColumn:
     """Which person each row is of."""
-    return Column.of([f"p{row // each}" for row in range(count)])
+    return TextColumn.of([f"p{row // each}" for row in range(count)])
 
 
 def deaf(model: ToyModel) -> ToyModel:
     """The same model, of which only labels are heard."""
-    face = Interface("x", (1,), "float32", None, "as_is", "s", "labels", "toy")
+    face = ModelInterface("x", (1,), "float32", None, "as_is", "s", "labels", "toy")
     logits = model.logits
 
     def labels(rows: Floats) -> Floats:

@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from scored_subjects import scored
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Floats
-from auditor.signing.artifacts import stage_artifact
-from auditor.targets.opening import open_model
+from auditor.targets.session import open_model
+from auditor.trust.artifacts.files import stage_artifact
 
 Labels = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -72,7 +72,7 @@ def opened(
             np.full((rows, classes), 1 / classes),
             labels,
             groups=None if groups is None else {"town": groups},
-        ).datasets[Role.EVALUATION],
+        ).datasets[DatasetRole.EVALUATION],
         inputs=odds.astype(np.float32),
         scores=None,
     )
@@ -81,6 +81,6 @@ def opened(
     spec = TargetSpec("cpu")
     with open_model(spec, folder / "staged", artifact, blank.task, inputs) as model:
         subject = replace(
-            blank, artifact=artifact, model=model, datasets={Role.EVALUATION: dataset}
+            blank, artifact=artifact, model=model, datasets={DatasetRole.EVALUATION: dataset}
         )
         yield subject, factor * odds, labels

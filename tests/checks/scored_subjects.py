@@ -7,16 +7,15 @@ from numpy.typing import ArrayLike
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
 
-ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
+ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
 FILE = FileDigest("scored.csv", 1, "0" * 64)
 
 
@@ -34,13 +33,13 @@ def scored(
         table = np.stack([1 - table, table], axis=1)
     classes = tuple(str(index) for index in range(table.shape[1]))
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FILE,),
         inputs=None,
         labels=np.asarray(labels, dtype=np.int64),
         ids=tuple(f"row-{index}" for index in range(len(table))),
-        groups={name: Column.of(members) for name, members in (groups or {}).items()},
-        cluster=None if cluster is None else Column.of(cluster),
+        groups={name: TextColumn.of(members) for name, members in (groups or {}).items()},
+        cluster=None if cluster is None else TextColumn.of(cluster),
         scores=table,
     )
     return Subject(
@@ -49,9 +48,9 @@ def scored(
         signature=SignatureMaterial(),
         model=ABSENT,
         twin=ABSENT,
-        task=Classification(classes, classes[-1] if len(classes) == 2 else "1", favourable),
+        task=ClassificationTask(classes, classes[-1] if len(classes) == 2 else "1", favourable),
         space=ABSENT,
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=7,
         seed=7,
         budget=Budget.SMOKE,
@@ -60,14 +59,14 @@ def scored(
 
 def stored(check: Check, subject: Subject) -> Evidence:
     """What a third party reads back: every item through its blob."""
-    seen = check.observe(subject, Shard())
-    return {name: decode(encode(item).raw) for name, item in seen.items()}
+    seen = check.observe(subject, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in seen.items()}
 
 
 def read(check: Check, subject: Subject, confidence: float = 0.95) -> tuple[Reading, ...]:
     """The readings that a record would hold; they must be finite, and survive canonical JSON."""
     readings = check.figures(stored(check, subject), confidence)
-    canonical([reading.to_json() for reading in readings])
+    encode_canonical([reading.to_json() for reading in readings])
     return readings
 
 

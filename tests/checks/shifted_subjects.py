@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.models import Timing
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
+from auditor.domain.models import ModelTiming
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.tasks import Array, Classification, Feature, Floats, InputSpace
+from auditor.domain.targets import Fingerprint, ModelInterface
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputFeature, InputSpace
 from auditor.errors import ModelFailedError
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
-NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
+NOTHING = Gap(reason=GapReason.UNSUPPORTED, detail="absent", cure="none")
 Rule = Callable[[Floats], NDArray[np.bool_]]
 
 
@@ -43,7 +42,7 @@ class Ruled:
     def probabilities(self, scores: Floats) -> Floats:
         return scores
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         raise NotImplementedError
 
 
@@ -62,7 +61,7 @@ class Network:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        told = Interface("pixels", (1, 8, 8), "float32", None, "as_is", "logits", "logits", "")
+        told = ModelInterface("pixels", (1, 8, 8), "float32", None, "as_is", "logits", "logits", "")
         return Fingerprint({}, {}, interface=told)
 
     def predict(self, inputs: Array) -> Floats:
@@ -75,7 +74,7 @@ class Network:
         raised = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         raise NotImplementedError
 
 
@@ -91,7 +90,7 @@ def space(
     low: float = 0.0,
     high: float = 1.0,
     quantum: float = 0.0,
-    features: tuple[Feature, ...] = (),
+    features: tuple[InputFeature, ...] = (),
 ) -> InputSpace:
     """The box from ``low`` to ``high`` in steps of ``quantum``."""
     return InputSpace(
@@ -109,14 +108,14 @@ def subject(
     labels: NDArray[np.int64],
     where: InputSpace,
     *,
-    cluster: Column | None = None,
+    cluster: TextColumn | None = None,
     show: bool = True,
 ) -> Subject:
     """What a check sees of labelled rows."""
     count = 10 if isinstance(model, Network) else 2
     names = tuple(str(index) for index in range(count))
     dataset = Dataset(
-        role=Role.EVALUATION,
+        role=DatasetRole.EVALUATION,
         files=(FileDigest("rows.npz", 1, "0" * 64),),
         inputs=rows,
         labels=labels.astype(np.int64),
@@ -130,9 +129,9 @@ def subject(
         signature=SignatureMaterial(),
         model=model,
         twin=NOTHING,
-        task=Classification(names, names[-1], names[-1]),
+        task=ClassificationTask(names, names[-1], names[-1]),
         space=where,
-        datasets={Role.EVALUATION: dataset},
+        datasets={DatasetRole.EVALUATION: dataset},
         audit_seed=7,
         seed=11,
         budget=Budget.SMOKE,

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scored_subjects import FILE, scored
 
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Regression
+from auditor.domain.tasks import RegressionTask
 
 Texts = Mapping[str, Sequence[str]]
 
 
 def part(
-    role: Role,
+    role: DatasetRole,
     scores: ArrayLike | None,
     labels: ArrayLike | None = None,
     *,
@@ -31,7 +30,7 @@ def part(
     if table is not None and table.ndim == 1:
         table = np.stack([1 - table, table], axis=1)
     people, things = (
-        {name: Column.of(texts) for name, texts in (columns or {}).items()}
+        {name: TextColumn.of(texts) for name, texts in (columns or {}).items()}
         for columns in (groups, slices)
     )
     sized = (table, labels, *people.values(), *things.values(), *fields.values())
@@ -47,7 +46,7 @@ def part(
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         groups=people,
         slices=things,
-        cluster=None if cluster is None else Column.of(cluster),
+        cluster=None if cluster is None else TextColumn.of(cluster),
         scores=table,
         **given,
     )
@@ -57,7 +56,7 @@ def sample(
     inputs: ArrayLike,
     labels: ArrayLike | None = None,
     *,
-    role: Role = Role.EVALUATION,
+    role: DatasetRole = DatasetRole.EVALUATION,
     targets: ArrayLike | None = None,
     scores: ArrayLike | None = None,
     **columns: Any,  # noqa: ANN401 -- of part
@@ -86,4 +85,4 @@ def surveyed(*datasets: Dataset, classes: int = 2, **fields: Any) -> Subject:  #
 
 def regressed(*datasets: Dataset, tolerance: float = 0.1, **fields: Any) -> Subject:  # noqa: ANN401 -- of Subject
     """A subject of a regression."""
-    return surveyed(*datasets, task=Regression(tolerance), **fields)
+    return surveyed(*datasets, task=RegressionTask(tolerance), **fields)

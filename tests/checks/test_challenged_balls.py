@@ -12,31 +12,34 @@ import test_evasion_transfer as transfers
 from challenged import by, challenged, figures, observed, offered, results, why_not
 from evasion_toys import box, classes, linear, subject
 
-from auditor.attacks.arenas import gather
-from auditor.attacks.art.claims import Campaign, untouched
-from auditor.attacks.art.findings import Tried, write_down
-from auditor.attacks.art.objections import Objection
-from auditor.attacks.art.tools import Sight
-from auditor.attacks.counterexamples.claims import by_example
-from auditor.attacks.counterexamples.given import Kind
-from auditor.attacks.counterexamples.reasons import FAMILIES, claims_of
-from auditor.checks.discovery import discover
-from auditor.checks.evasion.art import Art
-from auditor.checks.evasion.decision import Decision
-from auditor.checks.evasion.l0 import L0
-from auditor.checks.evasion.l1 import L1
-from auditor.checks.evasion.l2 import L2
-from auditor.checks.evasion.linf import Linf
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.checks.evasion.transfer import Transfer
+from auditor.attacks.art.evasion_tools import ModelAccess
+from auditor.attacks.art.evidence import (
+    ArtAttackResult,
+    ArtAttempt,
+    describe_attempts,
+    unattacked_result,
+)
+from auditor.attacks.art.failure_reasons import FailureReason
+from auditor.attacks.counterexamples.claims import FAMILIES, claims_of, counterexample_claims
+from auditor.attacks.counterexamples.submission import CounterexampleKind
+from auditor.attacks.evasion.attack_setup import prepare_attack_run
+from auditor.checks.evasion.art import ArtEvasionCheck
+from auditor.checks.evasion.decision import DecisionAttackCheck
+from auditor.checks.evasion.l0 import L0EvasionCheck
+from auditor.checks.evasion.l1 import L1EvasionCheck
+from auditor.checks.evasion.l2 import L2EvasionCheck
+from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.checks.evasion.transfer import TransferAttackCheck
+from auditor.checks.registry import discover_checks
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Reason
+from auditor.domain.readings import GapReason
 from auditor.domain.subjects import Subject
 
-WALK = Decision(stages=("rays:2", "surfree:2"), rows=walks.ROWS)
-CARRY = Transfer(eps=(0.05, 0.1, 0.2), hidden=1, epochs=1)
-CHECKS = discover()
+WALK = DecisionAttackCheck(stages=("rays:2", "surfree:2"), rows=walks.ROWS)
+CARRY = TransferAttackCheck(eps=(0.05, 0.1, 0.2), hidden=1, epochs=1)
+CHECKS = discover_checks()
 TESTS = Path(__file__).parents[1]
 TRYING = {"challenged", "weigh"}
 """What a test calls to try examples under a check."""
@@ -148,11 +151,11 @@ def test_points_outside_of_the_ball_and_of_rows_that_taught_refute_nothing() -> 
 @pytest.mark.parametrize(
     ("check", "norm", "reach"),
     [
-        (Linf(), "linf", 0.1),
-        (LinfQuery(), "linf", 0.1),
-        (L2(), "l2", 0.1 * transfers.COLUMNS**0.5),
-        (L1(), "l1", 0.1 * transfers.COLUMNS),
-        (L0(), "l0", transfers.COLUMNS),
+        (LinfEvasionCheck(), "linf", 0.1),
+        (LinfQueryCheck(), "linf", 0.1),
+        (L2EvasionCheck(), "l2", 0.1 * transfers.COLUMNS**0.5),
+        (L1EvasionCheck(), "l1", 0.1 * transfers.COLUMNS),
+        (L0EvasionCheck(), "l0", transfers.COLUMNS),
     ],
     ids=["linf", "linf_query", "l2", "l1", "l0"],
 )
@@ -174,17 +177,19 @@ def test_the_check_of_each_norm_takes_its_own_distance(
         assert set(results(found)) == come
 
 
-def toolbox() -> tuple[Art, Evidence]:
+def toolbox() -> tuple[ArtEvasionCheck, Evidence]:
     """What the toolbox sees of an attack that found nothing, and of one that could not run."""
-    check = Art(attacks=("FastGradientMethod", "SquareAttack"), eps=(0.05, 0.1), rows=20)
-    bout = gather(transfers.toy(), 20)
-    nothing = Campaign(untouched(bout.arena, check.budgets), ())
-    refused = Objection(Reason.NEEDS_TWIN, "it climbs", "give a twin")
+    check = ArtEvasionCheck(
+        attacks=("FastGradientMethod", "SquareAttack"), eps=(0.05, 0.1), rows=20
+    )
+    bout = prepare_attack_run(transfers.toy(), 20)
+    nothing = ArtAttackResult(unattacked_result(bout.arena, check.budgets), ())
+    refused = FailureReason(GapReason.NEEDS_TWIN, "it climbs", "give a twin")
     tried = [
-        Tried("FastGradientMethod", Sight.TARGET, {}, nothing),
-        Tried("SquareAttack", None, {}, refused),
+        ArtAttempt("FastGradientMethod", ModelAccess.TARGET, {}, nothing),
+        ArtAttempt("SquareAttack", None, {}, refused),
     ]
-    return check, write_down(bout, tried, check.budgets, twin=None, art="1")
+    return check, describe_attempts(bout, tried, check.budgets, twin=None, art="1")
 
 
 def test_every_attack_of_the_toolbox_that_ran_loses_a_row_that_somebody_breaks() -> None:
@@ -224,12 +229,16 @@ def kind_of(check: Any) -> type:  # noqa: ANN401 -- a check or its class
 def test_every_check_that_examples_refute_is_tried_by_a_test() -> None:
     silent = {name for name, evidence, _ in UNREFUTED if not evidence}
     tried = set[str]().union(*(tried_by(path) for path in TESTS.rglob("test_*.py")))
-    assert {name for name, check in CHECKS.items() if by_example(check)} - tried - silent == set()
+    assert {
+        name for name, check in CHECKS.items() if counterexample_claims(check)
+    } - tried - silent == set()
 
 
-@pytest.mark.parametrize("name", sorted(name for name in CHECKS if not by_example(CHECKS[name])))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in CHECKS if not counterexample_claims(CHECKS[name]))
+)
 def test_every_check_that_no_example_refutes_says_why(name: str) -> None:
-    why = claims_of(CHECKS[name], {}, {}, Kind.INPUTS)
+    why = claims_of(CHECKS[name], {}, {}, CounterexampleKind.INPUTS)
     assert isinstance(why, str)
     assert why.startswith(f"{name} cannot be challenged by examples because it ")
     assert name.partition(".")[0] in FAMILIES
@@ -237,7 +246,9 @@ def test_every_check_that_no_example_refutes_says_why(name: str) -> None:
 
 def test_every_attack_says_by_which_examples_it_is_challenged() -> None:
     assert not [
-        name for name in CHECKS if name.startswith("evasion.") and not by_example(CHECKS[name])
+        name
+        for name in CHECKS
+        if name.startswith("evasion.") and not counterexample_claims(CHECKS[name])
     ]
 
 
@@ -245,7 +256,7 @@ def test_every_attack_says_by_which_examples_it_is_challenged() -> None:
 def test_what_no_example_refutes_names_its_kind_and_the_reason(
     name: str, evidence: dict[str, Any], words: str
 ) -> None:
-    kind = by_example(CHECKS[name])
+    kind = counterexample_claims(CHECKS[name])
     assert kind is not None
     why = claims_of(CHECKS[name], evidence, {"words": [1]}, kind.kind)
     assert isinstance(why, str)

@@ -12,18 +12,18 @@ from evasion_toys import LinearTwin, box, classes
 from evasion_toys import subject as toy_subject
 from shifted_subjects import Ruled, space, subject
 
-from auditor.attacks.tallies import recount
-from auditor.checks.evasion.patch import Patch
-from auditor.checks.evasion.spatial import Spatial
-from auditor.checks.evasion.universal import Universal
+from auditor.attacks.evasion.evidence import recount_rows
+from auditor.checks.evasion.patch import PatchAttackCheck
+from auditor.checks.evasion.spatial import SpatialAttackCheck
+from auditor.checks.evasion.universal import UniversalPerturbationCheck
 from auditor.domain.evidence import Evidence
 from auditor.domain.subjects import Subject
 from auditor.errors import DatasetError
 
-STICKERS = Patch(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_search:1",))
+STICKERS = PatchAttackCheck(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_search:1",))
 SIDE = 33
-SEEN = Spatial(budgets=("small", "large"), rotations=1, shifts=1, draws=1)
-NOISE = Universal(eps=(0.05, 0.1, 0.2), steps=1, rows=60)
+SEEN = SpatialAttackCheck(budgets=("small", "large"), rotations=1, shifts=1, draws=1)
+NOISE = UniversalPerturbationCheck(eps=(0.05, 0.1, 0.2), steps=1, rows=60)
 
 
 @cache
@@ -43,7 +43,7 @@ def stickers(*places: tuple[int, int], value: float = 1.0, row: int = 0) -> np.n
 
 def standing(evidence: Evidence) -> int:
     """The first row that the audit's own patches left standing."""
-    kept = np.flatnonzero(recount(evidence).right[-1])
+    kept = np.flatnonzero(recount_rows(evidence).right[-1])
     return int(str(evidence["ids"][kept[0]])[4:])  # type: ignore[index]  # texts
 
 

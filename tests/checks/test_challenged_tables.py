@@ -9,13 +9,13 @@ import tabular_toys as toys
 from challenged import by, challenged, figures, observed, offered, results
 from evasion_toys import NOTHING, ToyModel, classes, subject
 
-from auditor.attacks.tabular_readings import recount
-from auditor.checks.evasion.tabular import Tabular
+from auditor.attacks.tabular.readings import recount_table
+from auditor.checks.evasion.tabular import TabularAttackCheck
 from auditor.domain.evidence import Evidence
 from auditor.domain.subjects import Subject
 
 EPS = (0.1, toys.EPS)
-WEAK = Tabular(eps=EPS, stages=("search:1",))
+WEAK = TabularAttackCheck(eps=EPS, stages=("search:1",))
 
 
 def table(seed: int = 1, count: int = 30) -> Subject:
@@ -44,7 +44,7 @@ def broken(seen: Subject, evidence: Evidence) -> tuple[toys.Rows, list[str]]:
     """Of each row that the attack left standing and that can be broken, the nearest wrong one."""
     standing = {
         str(name)
-        for name, kept in zip(evidence["ids"], recount(evidence).right[-1], strict=True)  # type: ignore[arg-type]
+        for name, kept in zip(evidence["ids"], recount_table(evidence).right[-1], strict=True)  # type: ignore[arg-type]
         if kept
     }
     found, names = [], []
@@ -113,7 +113,7 @@ def test_what_could_not_exist_or_is_too_far_breaks_nothing(
 
 
 def test_more_features_than_the_check_lets_move_are_too_many() -> None:
-    one = Tabular(eps=EPS, stages=("search:1",), most_features=1)
+    one = TabularAttackCheck(eps=EPS, stages=("search:1",), most_features=1)
     seen = table()
     evidence = observed(one, seen)
     points, names = broken(seen, evidence)
@@ -143,7 +143,7 @@ def test_a_row_that_is_not_there_and_a_label_that_is_disputed_refute_nothing(
 
 
 def test_a_row_outside_of_the_sample_was_not_looked_at() -> None:
-    few = Tabular(eps=EPS, stages=("search:1",), rows=5)
+    few = TabularAttackCheck(eps=EPS, stages=("search:1",), rows=5)
     seen = table()
     evidence = observed(few, seen)
     points, names = broken(seen, usual()[1])

@@ -9,13 +9,13 @@ import pytest
 from challenged import by, challenged, figures, observed, offered, results
 from test_evasion_text import reader, texts
 
-from auditor.checks.evasion.text import Text
-from auditor.checks.evasion.textattack import TextAttack
+from auditor.checks.evasion.text import TextSearchCheck
+from auditor.checks.evasion.textattack import TextAttackCheck
 from auditor.domain.evidence import Evidence
 from auditor.domain.subjects import Subject
 from auditor.errors import DatasetError
 
-WEAK = Text(words=(1, 2, 4), queries=1, rows=40)
+WEAK = TextSearchCheck(words=(1, 2, 4), queries=1, rows=40)
 CLEAN = texts()
 
 
@@ -97,10 +97,10 @@ def test_numbers_are_no_texts() -> None:
         challenged(WEAK, seen, evidence, offered(inputs=np.zeros((1, 3)), rows=["row-1"]))
 
 
-def recipes() -> tuple[TextAttack, Evidence]:
+def recipes() -> tuple[TextAttackCheck, Evidence]:
     """What the check of recipes sees of one that ran and one that broke down, both by our hand."""
     _, own = usual()
-    check = TextAttack(attacks=("DeepWordBugGao2018", "Pruthi2019"), words=(1, 2, 4))
+    check = TextAttackCheck(attacks=("DeepWordBugGao2018", "Pruthi2019"), words=(1, 2, 4))
     shared = ("ids", "labels", "groups", "clean_probabilities")
     ran = {f"DeepWordBugGao2018.{name}": own[name] for name in own if name not in shared}
     ran["DeepWordBugGao2018.settings"] = {**own["settings"], "synonyms": {}}  # type: ignore[dict-item]

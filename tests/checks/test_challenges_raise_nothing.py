@@ -10,10 +10,10 @@ from challenged import challenged, figures, observed, offered, results
 from test_challenged_balls import CARRY, WALK, carried, nearest, stepped, walked
 from test_challenged_tables import WEAK, model_of, rows_of, table
 
-from auditor.datasets.examples import Examples
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.subjects import Subject
+from auditor.inputs.datasets.counterexamples import CounterexampleSet
 
 SEEDS = range(1, 9)
 TELLING = (1, 6, 7)
@@ -44,7 +44,7 @@ def far(row: toys.Rows, wrong: toys.Rows) -> np.ndarray:
     return np.abs(wrong - row)[:, :3].max(axis=1)
 
 
-def handed(seen: Subject, choice: Choice) -> Examples:
+def handed(seen: Subject, choice: Choice) -> CounterexampleSet:
     points, names = [], []
     for at, row in enumerate(rows_of(seen)):
         made = toys.everything_within_reach(row)
@@ -57,7 +57,7 @@ def handed(seen: Subject, choice: Choice) -> Examples:
     return offered(inputs=np.array(points), rows=names)
 
 
-def after(check: Check, seen: Subject, evidence: Evidence, *files: Examples) -> Evidence:
+def after(check: Check, seen: Subject, evidence: Evidence, *files: CounterexampleSet) -> Evidence:
     """The evidence with what holds of one file after the other; no file raises a figure."""
     for examples in files:
         found = challenged(check, seen, evidence, examples).evidence or evidence

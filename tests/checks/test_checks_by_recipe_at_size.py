@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from privacy_claims import claimed
 from surveyed_subjects import sample, surveyed
 
-from auditor.accounting.hooks import CanaryHook
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.checks import Check
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.privacy_claims import StatedClaim
-from auditor.domain.recipes import Lesson
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.privacy_claims import PrivacyClaimFile
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification, Floats
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError
+from auditor.metrics.privacy_accounting.canaries import CanaryHook
 
 ROWS, COLUMNS, MOST_BYTES = 100_000, 64, 400 * 2**20
 
@@ -34,7 +34,7 @@ class Means:
     digest: str = "sha256:" + "c" * 64
     lessons: list[int] = field(default_factory=list)
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         self.lessons.append(len(lesson.labels))
         few = lesson.labels[:2000]
         means = [lesson.inputs[:2000][few == k].mean(axis=0) for k in (0, 1)]
@@ -55,7 +55,7 @@ class Means:
         return hook.seen()
 
 
-def rows_of(role: Role, count: int) -> Dataset:
+def rows_of(role: DatasetRole, count: int) -> Dataset:
     rng = np.random.default_rng([count, 3])
     labels = rng.integers(0, 2, count)
     rows = rng.normal(size=(count, COLUMNS)).astype(np.float32) + labels[:, None]
@@ -64,15 +64,15 @@ def rows_of(role: Role, count: int) -> Dataset:
 
 def subject_of(recipe: Means, **more: Any) -> Subject:  # noqa: ANN401 -- of Subject
     claim = claimed(dataset_size=ROWS, sampling_rate=0.005, steps=5, batch_size=500, epochs=0.025)
-    stated = StatedClaim(claim, FileDigest("dp_claim.json", 1, "0" * 64))
-    data = rows_of(Role.TRAINING, ROWS), rows_of(Role.EVALUATION, 5000)
-    task = Classification(("no", "yes"), "yes", "yes")
+    stated = PrivacyClaimFile(claim, FileDigest("dp_claim.json", 1, "0" * 64))
+    data = rows_of(DatasetRole.TRAINING, ROWS), rows_of(DatasetRole.EVALUATION, 5000)
+    task = ClassificationTask(("no", "yes"), "yes", "yes")
     return surveyed(*data, task=task, privacy_claim=stated, recipe=recipe, **more)
 
 
 def at_full(name: str) -> Check:
     """The check as at the budget full, with fewer trainings: one holds what another held."""
-    kind = discover()[name]
+    kind = discover_checks()[name]
     fewer = {"rates": (0.05, 0.1), "repeats": 1} if name == "poisoning.susceptibility" else {}
     return kind(**{**kind.presets[Budget.FULL], **fewer})
 

@@ -4,16 +4,20 @@ from judged import outcome
 from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import part, sample, surveyed
 
-from auditor.checks.data.drift import CHECK, Drift
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Measurement, Reading, Reason
+from auditor.checks.data.drift import CHECK, DriftCheck
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
-from auditor.domain.verdicts import Outcome
-from auditor.surveying.column_counts import from_evidence
+from auditor.metrics.data.distribution_shift import read_column_counts
 
-REFERENCE, EVALUATION, PRODUCTION = Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION
-BRIEF = Drift(rows=1000, rounds=199)
+REFERENCE, EVALUATION, PRODUCTION = (
+    DatasetRole.REFERENCE,
+    DatasetRole.EVALUATION,
+    DatasetRole.PRODUCTION,
+)
+BRIEF = DriftCheck(rows=1000, rounds=199)
 
 
 def people(rng: np.random.Generator, rows: int, **more: object) -> dict[str, list[str]]:
@@ -96,16 +100,16 @@ def test_columns_that_depend_otherwise_are_told_apart_though_none_moved() -> Non
     assert ends(measured(readings, "largest_distance"))[0] == 0
     area = measured(readings, "classifier_auc")
     assert ends(area)[0] > 0.8
-    assert area.bound is Bound.AT_LEAST
+    assert area.bound is BoundKind.AT_LEAST
     assert measured(readings, "classifier_p").value == 1 / 200
 
 
 def test_production_stands_before_evaluation_and_training_in_for_a_reference() -> None:
     rng = np.random.default_rng(4)
-    sets = [part(role, rng.random(300), slices=people(rng, 300)) for role in Role]
+    sets = [part(role, rng.random(300), slices=people(rng, 300)) for role in DatasetRole]
     found = measured(read(BRIEF, surveyed(*sets)), "largest_distance").details
     assert (found["reference"], found["current"]) == ("reference", "production")
-    less = [data for data in sets if data.role in {Role.TRAINING, EVALUATION}]
+    less = [data for data in sets if data.role in {DatasetRole.TRAINING, EVALUATION}]
     found = measured(read(BRIEF, surveyed(*less)), "largest_distance").details
     assert (found["reference"], found["current"]) == ("training", "evaluation")
 
@@ -129,7 +133,9 @@ def test_rare_levels_that_are_all_new_are_not_hidden_among_all_others(kinds: int
     readings = read(BRIEF, subject)
     found = measured(readings, "distance", column="street")
     assert (found.value, ends(found)[1]) == pytest.approx((1.0, 1.0))
-    assert outcome(CHECK, readings, "largest_distance", Limits(most=0.3)) is not Outcome.PASSED
+    assert (
+        outcome(CHECK, readings, "largest_distance", MetricLimits(most=0.3)) is not Outcome.PASSED
+    )
 
 
 def test_how_far_a_constant_has_moved_is_a_gap_unless_it_stayed() -> None:
@@ -142,7 +148,7 @@ def test_how_far_a_constant_has_moved_is_a_gap_unless_it_stayed() -> None:
     assert measured(readings, "moved", column="x0").value == 0
     (gap,) = gaps(readings, "has no spread")
     assert (gap.metric, gap.params) == ("moved", {"column": "x1"})
-    assert outcome(CHECK, readings, "moved", Limits(most=1.0)) is Outcome.UNKNOWN
+    assert outcome(CHECK, readings, "moved", MetricLimits(most=1.0)) is Outcome.UNKNOWN
 
 
 def test_numbers_beyond_what_squares_can_hold_leave_a_gap_and_no_crash() -> None:
@@ -159,7 +165,7 @@ def test_the_column_that_moved_farthest_is_read_though_others_changed_more() -> 
     now[:, 0] += 0.5
     now[:20, 2] += 1e4
     subject = surveyed(sample(before, role=REFERENCE), sample(now))
-    readings = read(Drift(rows=100, rounds=99, most=1), subject)
+    readings = read(DriftCheck(rows=100, rounds=99, most=1), subject)
     assert measured(readings, "distance", column="x0").value > 0.1
     assert measured(readings, "moved", column="x2").value > 100
 
@@ -231,7 +237,7 @@ def test_many_levels_that_stayed_are_not_accused() -> None:
 def test_without_a_reference_there_is_a_gap() -> None:
     subject = surveyed(part(EVALUATION, [0.1, 0.9], [0, 1], slices={"a": ["x", "y"]}))
     (gap,) = gaps(read(BRIEF, subject), "neither reference nor training")
-    assert gap.reason is Reason.NEEDS_REFERENCE_DATA
+    assert gap.reason is GapReason.NEEDS_REFERENCE_DATA
 
 
 def test_a_reference_without_labels_leaves_label_shift_a_gap() -> None:
@@ -311,12 +317,14 @@ def test_a_classifier_that_has_nothing_to_tell_apart_says_so() -> None:
     seen = dict(stored(BRIEF, two(400)))
     held_out = seen["held_out"]
     assert isinstance(held_out, np.ndarray)
-    told = gaps(Drift().figures({**seen, "held_out": np.zeros_like(held_out)}, 0.95), "one side")
+    told = gaps(
+        DriftCheck().figures({**seen, "held_out": np.zeros_like(held_out)}, 0.95), "one side"
+    )
     assert [gap.metric for gap in told] == ["classifier_auc", "classifier_p"]
 
 
 def test_the_sketch_of_the_reference_can_be_read_back() -> None:
-    columns = from_evidence(stored(BRIEF, two(500)))
+    columns = read_column_counts(stored(BRIEF, two(500)))
     assert [column.name for column in columns] == ["age", "income", "city", "score of the model"]
     assert columns[0].sketches is not None
     assert [side.known for side in columns[0].sketches] == [500, 500]

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from scored_subjects import FILE, read, scored
 
-from auditor.checks.discovery import discover
-from auditor.domain.columns import Column
-from auditor.domain.datasets import UNKNOWN, Dataset, Role
+from auditor.checks.registry import discover_checks
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.datasets import UNKNOWN, Dataset, DatasetRole, TextColumn
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
-from auditor.needs import unmet
 
 FAMILIES = ("data.", "fairness.", "quality.")
-CHECKS = {name: check for name, check in discover().items() if name.startswith(FAMILIES)}
+CHECKS = {name: check for name, check in discover_checks().items() if name.startswith(FAMILIES)}
 NEARLY = 1e-9
 Random = np.random.Generator
 
@@ -36,7 +35,7 @@ def two(rows: int) -> list[str]:
 
 
 def data(
-    role: Role,
+    role: DatasetRole,
     rows: int,
     *,
     classes: int = 2,
@@ -51,7 +50,7 @@ def data(
     rng = np.random.default_rng(len(role.value))
     scores = rng.random((rows, classes))
     times = np.arange(rows, dtype=np.float64) * hour
-    members = Column.of(groups(rows))
+    members = TextColumn.of(groups(rows))
     return Dataset(
         role=role,
         files=(FILE,),
@@ -60,8 +59,8 @@ def data(
         ids=tuple(f"{role.value} é{row}" for row in range(rows)),
         features=("accuracy", "x1", "x2"),
         groups={"sex": members, "accuracy_gap": members},
-        slices={"city": Column.of([f"city {row % levels}" for row in range(rows)])},
-        cluster=Column.of([str(row // cluster) for row in range(rows)]) if cluster else None,
+        slices={"city": TextColumn.of([f"city {row % levels}" for row in range(rows)])},
+        cluster=TextColumn.of([str(row // cluster) for row in range(rows)]) if cluster else None,
         scores=scores / scores.sum(axis=1, keepdims=True),
         times=times,
         as_of=times,
@@ -95,7 +94,7 @@ def subject(edge: str) -> Subject:
     claims = {"accuracy": 0.9, "auc": 0.8, "nll": 0.5, "tpr": 0.9, "balanced_accuracy": 0.7}
     return replace(
         scored(np.full((1, classes), 1 / classes), [0]),
-        datasets={role: data(role, **given) for role in Role},
+        datasets={role: data(role, **given) for role in DatasetRole},
         clean={},
         population={"sex": {"f": 0.5, "m": 0.5}, "city": {"city 0": 0.4, "nowhere": 0.6}},
         claims=claims,
@@ -107,7 +106,7 @@ def test_figures_are_finite_lie_in_their_intervals_and_shares_stay_below_one(edg
     asked, measured = subject(edge), []
     for name, made in CHECKS.items():
         check = made()
-        if unmet(check, asked) is not None:
+        if find_unmet_need(check, asked) is not None:
             continue
         found = read(check, asked)
         assert found, name

@@ -21,18 +21,17 @@ from evasion_toys import (
 )
 from numpy.typing import NDArray
 
-from auditor.attacks.curves import readings as curve
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.checks.evasion.art import Art
-from auditor.domain.evidence import Evidence, encode
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject, silent
-from auditor.domain.tasks import Feature, FeatureKind, Floats, InputSpace
-from auditor.errors import PolicyError
-from auditor.extras import to_install
-from auditor.measuring import CONFIDENCE
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.readings import build_robustness_readings as curve
+from auditor.attacks.evasion.suites import build_suite
+from auditor.checks.evasion.art import ArtEvasionCheck
+from auditor.checks.measure import CONFIDENCE
+from auditor.domain.evidence import Evidence, encode_evidence
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject, report_nothing
+from auditor.domain.tasks import FeatureKind, Floats, InputFeature, InputSpace
+from auditor.errors import PolicyError, suggest_install
 
 SIDE = 6
 EPS = (0.01, 0.03, 0.06)
@@ -55,8 +54,8 @@ def margins(inputs: Floats, weights: Floats, bias: Floats) -> Floats:
     return np.asarray(np.abs(logits[:, 0] - logits[:, 1]))
 
 
-def run(check: Art, there: Subject) -> tuple[Evidence, tuple[Reading, ...]]:
-    evidence = check.observe(there, Shard())
+def run(check: ArtEvasionCheck, there: Subject) -> tuple[Evidence, tuple[Reading, ...]]:
+    evidence = check.observe(there, CheckShard())
     return evidence, check.figures(evidence, CONFIDENCE)
 
 
@@ -93,7 +92,7 @@ def test_a_linear_model_falls_where_the_dual_norm_says(attack: str, norm: str, d
     length = np.linalg.norm(weights[:, 0] - weights[:, 1], dual)
     distance = np.sort(margins(rows_of(there), weights, bias) / length)
     middle = [float(distance[place] + distance[place + 1]) / 2 for place in (5, 11, 20)]
-    check = Art(attacks=(attack,), eps=tuple(middle), norm=norm, most_queries=500)
+    check = ArtEvasionCheck(attacks=(attack,), eps=tuple(middle), norm=norm, most_queries=500)
     found = robust(run(check, there)[1])
     assert [found[attack, eps].value for eps in middle] == [18 / 24, 12 / 24, 3 / 24]
     assert all(claims(item)["outside"] == 0 for item in found.values())
@@ -108,11 +107,11 @@ def test_attacks_of_art_and_our_own_agree_on_a_linear_model() -> None:
     assert dataset.labels is not None
     assert isinstance(there.twin, LinearTwin)
     own = arena(model, dataset.inputs, dataset.labels, box((1, SIDE, SIDE)), there.twin)
-    swept = sweep(suite(("cross_entropy:20",), Norm.LINF), own, EPS, 0, silent)
+    swept = run_sweep(build_suite(("cross_entropy:20",), Norm.LINF), own, EPS, 0, report_nothing)
     ours = [float(np.mean(swept.breaking > eps + 1e-6)) for eps in EPS]
     attacks = ("FastGradientMethod", "MomentumIterativeMethod", "ProjectedGradientDescent")
     settings = tuple(f"{name}.max_iter=20" for name in attacks[1:])
-    check = Art(attacks=attacks, settings=settings, eps=EPS, rows=40)
+    check = ArtEvasionCheck(attacks=attacks, settings=settings, eps=EPS, rows=40)
     found = robust(run(check, there)[1])
     for name in attacks:
         assert [found[name, eps].value for eps in EPS] == ours
@@ -121,10 +120,10 @@ def test_attacks_of_art_and_our_own_agree_on_a_linear_model() -> None:
 @pytest.mark.slow
 def test_a_budget_is_a_share_of_each_columns_range_and_fixed_columns_stay() -> None:
     features = (
-        Feature("income", low=0.0, high=200.0),
-        Feature("share", low=-1.0, high=1.0),
-        Feature("region", FeatureKind.CATEGORICAL, categories=(0.0, 1.0, 2.0)),
-        Feature("born", low=1900.0, high=2000.0, immutable=True),
+        InputFeature("income", low=0.0, high=200.0),
+        InputFeature("share", low=-1.0, high=1.0),
+        InputFeature("region", FeatureKind.CATEGORICAL, categories=(0.0, 1.0, 2.0)),
+        InputFeature("born", low=1900.0, high=2000.0, immutable=True),
     )
     low, high = np.array([0.0, -1.0, 0.0, 1900.0]), np.array([200.0, 1.0, 2.0, 2000.0])
     space = InputSpace(low, high, np.zeros(4), np.ones(4, dtype=np.bool_), features)
@@ -151,7 +150,9 @@ def test_a_budget_is_a_share_of_each_columns_range_and_fixed_columns_stay() -> N
     distance = np.sort(np.abs(logits(inputs)[:, 1]) / (0.01 * 200 + 1.0 * 2))
     eps = float(distance[9] + distance[10]) / 2
     there = subject(ToyModel(logits), twin, inputs, labels, space, classes(2))
-    check = Art(attacks=("FastGradientMethod", "HopSkipJump"), eps=(eps,), most_queries=30_000)
+    check = ArtEvasionCheck(
+        attacks=("FastGradientMethod", "HopSkipJump"), eps=(eps,), most_queries=30_000
+    )
     check = replace(check, settings=("HopSkipJump.max_iter=2", "HopSkipJump.max_eval=100"))
     evidence, readings = run(check, there)
     assert robust(readings)["FastGradientMethod", eps].value == 1 / 2
@@ -169,7 +170,7 @@ def test_attacks_that_only_ask_run_without_a_twin() -> None:
     there = replace(there, twin=NOTHING)
     nearest = margins(rows_of(there), weights, bias) / np.abs(weights[:, 0] - weights[:, 1]).sum()
     eps = float(nearest.max()) * 3
-    check = Art(
+    check = ArtEvasionCheck(
         attacks=("HopSkipJump", "SquareAttack", "ZooAttack", "FastGradientMethod", "GeoDA"),
         settings=(
             "HopSkipJump.max_iter=5",
@@ -197,7 +198,7 @@ def test_attacks_that_only_ask_run_without_a_twin() -> None:
     assert gap(readings, "FastGradientMethod").reason is NOTHING.reason
     broken = gap(readings, "GeoDA")
     assert "numpy 2" in broken.detail
-    assert broken.reason is Reason.UNSUPPORTED
+    assert broken.reason is GapReason.UNSUPPORTED
 
 
 @pytest.mark.slow
@@ -218,7 +219,9 @@ def test_an_attack_that_cannot_run_here_says_why(attack: str, words: str) -> Non
     there, _, _, _ = pictures()
     if attack == "AdversarialPatch":
         words = "AdversarialPatch"
-    found = gap(run(Art(attacks=(attack,), rows=4, most_queries=9000), there)[1], attack)
+    found = gap(
+        run(ArtEvasionCheck(attacks=(attack,), rows=4, most_queries=9000), there)[1], attack
+    )
     assert words in found.detail
     assert found.metric == "robust_accuracy"
     assert found.cure
@@ -228,14 +231,15 @@ def test_an_attack_that_cannot_run_here_says_why(attack: str, words: str) -> Non
 def test_an_attack_that_asks_for_more_than_it_may_is_over_budget() -> None:
     there, _, _, _ = pictures()
     found = gap(
-        run(Art(attacks=("HopSkipJump",), most_queries=50, rows=4), there)[1], "HopSkipJump"
+        run(ArtEvasionCheck(attacks=("HopSkipJump",), most_queries=50, rows=4), there)[1],
+        "HopSkipJump",
     )
-    assert found.reason is Reason.OVER_BUDGET
+    assert found.reason is GapReason.OVER_BUDGET
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    check = Art(
+    check = ArtEvasionCheck(
         attacks=("BoundaryAttack", "HopSkipJump", "ProjectedGradientDescent", "SquareAttack"),
         settings=(
             "BoundaryAttack.max_iter=5",
@@ -252,18 +256,18 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
     def digests(seed: int) -> dict[str, str]:
         np.random.seed(seed)  # noqa: NPY002 -- what others do with it must not matter
-        evidence = check.observe(replace(pictures()[0], seed=11), Shard())
-        return {name: encode(item).digest for name, item in evidence.items()}
+        evidence = check.observe(replace(pictures()[0], seed=11), CheckShard())
+        return {name: encode_evidence(item).digest for name, item in evidence.items()}
 
     assert digests(1) == digests(2)
-    other = check.observe(replace(pictures()[0], seed=12), Shard())
-    assert encode(other["HopSkipJump.crafted"]).digest != digests(1)["HopSkipJump.crafted"]
+    other = check.observe(replace(pictures()[0], seed=12), CheckShard())
+    assert encode_evidence(other["HopSkipJump.crafted"]).digest != digests(1)["HopSkipJump.crafted"]
 
 
 @pytest.mark.slow
 def test_figures_are_counted_from_the_evidence_alone() -> None:
     there, _, _, _ = pictures()
-    check = Art(eps=EPS)
+    check = ArtEvasionCheck(eps=EPS)
     evidence, readings = run(check, there)
     name = "FastGradientMethod"
     before = [robust(readings)[name, eps].value for eps in EPS]
@@ -288,7 +292,7 @@ def test_figures_are_counted_from_the_evidence_alone() -> None:
 
 def test_no_list_of_checks_and_no_door_imports_art() -> None:
     script = (
-        "import json, sys, auditor.cli.main; from auditor.checks.discovery import discover\n"
+        "import json, sys, auditor.cli.main; from auditor.checks.registry import discover\n"
         "found = 'evasion.art' in discover()\n"
         "print(json.dumps([found, 'art' in sys.modules, 'torch' in sys.modules]))"
     )
@@ -309,7 +313,7 @@ def test_without_art_the_check_says_how_to_install_it() -> None:
     said = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout
-    assert to_install("art") in said
+    assert suggest_install("art") in said
 
 
 @pytest.mark.parametrize(
@@ -324,12 +328,12 @@ def test_without_art_the_check_says_how_to_install_it() -> None:
 )
 def test_parameters_without_meaning_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Art(**params)
+        ArtEvasionCheck(**params)
 
 
 def test_without_a_named_attack_there_is_a_gap_that_says_how_to_name_one() -> None:
     there, _, _, _ = pictures()
-    _, readings = run(Art(attacks=()), there)
+    _, readings = run(ArtEvasionCheck(attacks=()), there)
     missing = readings[-1]
     assert isinstance(missing, Gap)
     assert "attacks:" in missing.cure

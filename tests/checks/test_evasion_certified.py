@@ -19,22 +19,22 @@ from skl2onnx import to_onnx
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
-from auditor.checks.evasion.certified import CHECK, Certified
+from auditor.checks.evasion.certified import CHECK, CertifiedRobustnessCheck
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.certificates import Boxes, Nearest
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.robustness_certificates import NearestMisclassification, PerturbationBoxes
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, Floats
+from auditor.domain.tasks import Array, ClassificationTask, Floats
 from auditor.errors import PolicyError
-from auditor.targets.certifying import open_certifier
-from auditor.targets.opening import open_model
+from auditor.targets.certifier import open_certifier
+from auditor.targets.session import open_model
 
 EPS = (0.01, 0.05, 0.1, 0.2)
-QUICK = Certified(eps=EPS, rows=80, samples=100, selection=10)
+QUICK = CertifiedRobustnessCheck(eps=EPS, rows=80, samples=100, selection=10)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class LinearProver:
     slack: float = 0.0
     kind: str = "network"
 
-    def margins(self, boxes: Boxes) -> Mapping[str, Floats]:
+    def margins(self, boxes: PerturbationBoxes) -> Mapping[str, Floats]:
         low, high = (part.reshape(len(part), -1) for part in (boxes.lower, boxes.upper))
         side = np.where(boxes.labels == 1, 1.0, -1.0)[:, None]
         way = side * (self.weights[:, 1] - self.weights[:, 0])
@@ -54,7 +54,7 @@ class LinearProver:
         lead = (way * least).sum(axis=1) + side[:, 0] * (self.bias[1] - self.bias[0])
         return {"interval": lead - 3, "crown": lead - self.slack}
 
-    def nearest(self, boxes: Boxes, *, steps: int) -> Nearest:
+    def nearest(self, boxes: PerturbationBoxes, *, steps: int) -> NearestMisclassification:
         raise NotImplementedError
 
 
@@ -67,17 +67,17 @@ class StumpProver:
     kind: str = "trees"
     asked: list[int] = field(default_factory=list)
 
-    def margins(self, boxes: Boxes) -> Mapping[str, Floats]:
+    def margins(self, boxes: PerturbationBoxes) -> Mapping[str, Floats]:
         raise NotImplementedError
 
-    def nearest(self, boxes: Boxes, *, steps: int) -> Nearest:
+    def nearest(self, boxes: PerturbationBoxes, *, steps: int) -> NearestMisclassification:
         self.asked.append(steps)
         clean = boxes.clean.astype(np.float64)
         crafted = np.repeat(clean[:, None], 2, axis=1)
         crafted[:, 0, 0] = self.told
         crafted[:, 1, 0] = 0.5 + 1e-3
         distance = crafted[:, :, 0] - clean[:, None, 0]
-        return Nearest(distance[:, 0] + self.shift, crafted, distance)
+        return NearestMisclassification(distance[:, 0] + self.shift, crafted, distance)
 
 
 def toy(seed: int = 0, rows: int = 80) -> tuple[Subject, LinearTwin]:
@@ -108,7 +108,7 @@ def by_graph(readings: tuple[Reading, ...]) -> list[Measurement]:
 
 
 def stored(evidence: Evidence) -> dict[str, Any]:
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 @pytest.fixture(params=["network", "trees"])
@@ -118,8 +118,8 @@ def seen(request: pytest.FixtureRequest) -> Subject:
 
 def test_the_share_that_is_proved_is_the_closed_form_of_a_linear_model() -> None:
     seen, twin = toy()
-    readings = by_graph(QUICK.figures(QUICK.observe(seen, Shard()), 0.95))
-    data = seen.datasets[Role.EVALUATION]
+    readings = by_graph(QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95))
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.inputs is not None
     assert data.labels is not None
     x, side = data.inputs.astype(np.float64), np.where(data.labels == 1, 1.0, -1.0)[:, None]
@@ -132,12 +132,12 @@ def test_the_share_that_is_proved_is_the_closed_form_of_a_linear_model() -> None
         kept = (worst * way).sum(axis=1) + side[:, 0] * (twin.bias[1] - twin.bias[0]) > 0
         assert reading.value == pytest.approx(kept.mean())
         assert reading.params == {"norm": "linf", "eps": eps, "method": "crown"}
-        assert reading.bound is Bound.AT_LEAST
+        assert reading.bound is BoundKind.AT_LEAST
 
 
 def test_rows_that_are_wrong_already_are_never_certified() -> None:
     seen, _ = toy()
-    evidence = dict(QUICK.observe(seen, Shard()))
+    evidence = dict(QUICK.observe(seen, CheckShard()))
     evidence["lead_crown"] = np.ones((4, 80))
     readings = by_graph(QUICK.figures(evidence, 0.95))
     assert {reading.value for reading in readings} == {72 / 80}
@@ -145,7 +145,7 @@ def test_rows_that_are_wrong_already_are_never_certified() -> None:
 
 def test_what_is_proved_of_a_box_is_proved_of_every_smaller_one() -> None:
     seen, _ = toy()
-    evidence = dict(QUICK.observe(seen, Shard()))
+    evidence = dict(QUICK.observe(seen, CheckShard()))
     leads = np.full((4, 80), -1.0)
     leads[2, 8:] = 1.0
     evidence["lead_crown"] = leads
@@ -158,9 +158,11 @@ def test_what_is_proved_of_a_box_is_proved_of_every_smaller_one() -> None:
 
 def test_trees_are_certified_below_the_distance_that_the_target_confirms() -> None:
     seen, prover = stumps()
-    check = Certified(eps=(0.1, 0.2, 0.3), rows=60, states=77, samples=50, selection=5)
-    readings = check.figures(check.observe(seen, Shard()), 0.95)
-    data = seen.datasets[Role.EVALUATION]
+    check = CertifiedRobustnessCheck(
+        eps=(0.1, 0.2, 0.3), rows=60, states=77, samples=50, selection=5
+    )
+    readings = check.figures(check.observe(seen, CheckShard()), 0.95)
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.inputs is not None
     away = 0.5 - data.inputs[:, 0]
     for reading in by_graph(readings):
@@ -171,14 +173,14 @@ def test_trees_are_certified_below_the_distance_that_the_target_confirms() -> No
     (median,) = [r for r in measured(readings) if r.metric == "min_breaking_eps"]
     assert median.value == pytest.approx(np.sort(away)[29])
     assert median.details["confirmed_median"] == pytest.approx(np.sort(away)[29], abs=2e-3)
-    assert median.bound is Bound.AT_LEAST
+    assert median.bound is BoundKind.AT_LEAST
     assert set(prover.asked) == {77}
 
 
 def test_a_candidate_that_the_target_decides_rightly_is_no_upper_end() -> None:
     # At 0.45 the target still says 0: only the second candidate counts.
     seen, _ = stumps(told=0.45)
-    readings = QUICK.figures(QUICK.observe(seen, Shard()), 0.95)
+    readings = QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95)
     (median,) = [r for r in measured(readings) if r.metric == "min_breaking_eps"]
     assert isinstance(median.value, float)
     assert median.details["confirmed_median"] == pytest.approx(median.value + 0.051)
@@ -189,14 +191,14 @@ def test_a_candidate_that_the_target_decides_rightly_is_no_upper_end() -> None:
 
 def test_a_proof_that_the_target_contradicts_is_doubted() -> None:
     seen, _ = stumps(shift=0.1)
-    readings = QUICK.figures(QUICK.observe(seen, Shard()), 0.95)
+    readings = QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95)
     doubted = [r for r in measured(readings) if r.params.get("method") == "veritas"]
     assert doubted
     assert all(reading.doubted for reading in doubted)
 
 
 def test_the_lower_limit_of_smoothing_gives_up_the_certificates_own_error(seen: Subject) -> None:
-    evidence = QUICK.observe(seen, Shard())
+    evidence = QUICK.observe(seen, CheckShard())
     lax = replace(QUICK, alpha=0.05)
     for reading in measured(lax.figures(evidence, 0.95)):
         if reading.params.get("method") == "smoothing":
@@ -213,7 +215,7 @@ def clopper_low(kept: int, rows: int) -> float:
 
 
 def test_smoothing_certifies_less_the_larger_the_radius(seen: Subject) -> None:
-    readings = measured(QUICK.figures(QUICK.observe(seen, Shard()), 0.95))
+    readings = measured(QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95))
     shares = [r for r in readings if r.params.get("method") == "smoothing"]
     assert [r.params["radius"] for r in shares] == [0.0, 0.1, 0.25, 0.5]
     values = [r.value for r in shares]
@@ -223,7 +225,7 @@ def test_smoothing_certifies_less_the_larger_the_radius(seen: Subject) -> None:
 
 
 def test_readings_come_in_one_order_at_any_confidence(seen: Subject) -> None:
-    evidence = QUICK.observe(seen, Shard())
+    evidence = QUICK.observe(seen, CheckShard())
     first = measured(QUICK.figures(evidence, 0.95))
     for confidence in (0.5, 0.9999):
         readings = measured(QUICK.figures(evidence, confidence))
@@ -238,27 +240,27 @@ def test_readings_come_in_one_order_at_any_confidence(seen: Subject) -> None:
 
 
 def test_figures_need_the_stored_evidence_and_nothing_else(seen: Subject) -> None:
-    evidence = QUICK.observe(seen, Shard())
+    evidence = QUICK.observe(seen, CheckShard())
     assert QUICK.figures(stored(evidence), 0.95) == QUICK.figures(evidence, 0.95)
 
 
 def test_the_same_subject_gives_the_same_bytes() -> None:
-    first, second = (QUICK.observe(toy()[0], Shard()) for _ in range(2))
+    first, second = (QUICK.observe(toy()[0], CheckShard()) for _ in range(2))
     assert list(first) == list(second)
     for name in first:
-        assert encode(first[name]).digest == encode(second[name]).digest, name
+        assert encode_evidence(first[name]).digest == encode_evidence(second[name]).digest, name
 
 
 def test_queries_stay_within_the_cost_that_was_told(seen: Subject) -> None:
-    QUICK.observe(seen, Shard())
+    QUICK.observe(seen, CheckShard())
     assert isinstance(seen.model, ToyModel)
-    data = seen.datasets[Role.EVALUATION]
-    assert seen.model.queries <= QUICK.cost(Size(rows=data.rows, classes=2)).queries
+    data = seen.datasets[DatasetRole.EVALUATION]
+    assert seen.model.queries <= QUICK.cost(AuditSize(rows=data.rows, classes=2)).queries
 
 
 def test_without_a_certifier_there_is_a_gap_and_smoothing_still_counts() -> None:
     seen = replace(toy()[0], certifier=NOTHING)
-    readings = QUICK.figures(QUICK.observe(seen, Shard()), 0.95)
+    readings = QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95)
     (gap,) = [reading for reading in readings if isinstance(reading, Gap)]
     assert (gap.metric, dict(gap.params)) == ("certified_accuracy", {"norm": "linf"})
     assert gap.cure == "none"
@@ -267,21 +269,23 @@ def test_without_a_certifier_there_is_a_gap_and_smoothing_still_counts() -> None
 
 def test_a_model_that_nothing_gets_right_proves_nothing() -> None:
     seen, twin = toy()
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert isinstance(seen.model, ToyModel)
     assert data.inputs is not None
     wrong = 1 - seen.model.logits(data.inputs.astype(np.float64)).argmax(axis=1)
-    lost = replace(seen, datasets={Role.EVALUATION: replace(data, labels=wrong)})
-    readings = by_graph(QUICK.figures(QUICK.observe(lost, Shard()), 0.95))
+    lost = replace(seen, datasets={DatasetRole.EVALUATION: replace(data, labels=wrong)})
+    readings = by_graph(QUICK.figures(QUICK.observe(lost, CheckShard()), 0.95))
     assert {reading.value for reading in readings} == {0.0}
     trees, _ = stumps()
     lost = replace(
         trees,
         datasets={
-            Role.EVALUATION: replace(trees.datasets[Role.EVALUATION], labels=np.ones(60, dtype=int))
+            DatasetRole.EVALUATION: replace(
+                trees.datasets[DatasetRole.EVALUATION], labels=np.ones(60, dtype=int)
+            )
         },
     )
-    values = {r.value for r in by_graph(QUICK.figures(QUICK.observe(lost, Shard()), 0.95))}
+    values = {r.value for r in by_graph(QUICK.figures(QUICK.observe(lost, CheckShard()), 0.95))}
     assert values == {0.0}
     assert twin.passes == 0
 
@@ -289,14 +293,14 @@ def test_a_model_that_nothing_gets_right_proves_nothing() -> None:
 def test_figures_of_a_model_that_changes_its_mind_are_doubted(seen: Subject) -> None:
     assert isinstance(seen.model, ToyModel)
     seen.model.deterministic = False
-    for reading in measured(QUICK.figures(QUICK.observe(seen, Shard()), 0.95)):
+    for reading in measured(QUICK.figures(QUICK.observe(seen, CheckShard()), 0.95)):
         assert reading.doubted
-        assert reading.repeat is Repeat.INTERVAL
+        assert reading.repeat is Repeatability.INTERVAL
 
 
 def test_every_budget_gives_at_least_three_eps_and_radii() -> None:
     for budget in Budget:
-        made = Certified(**CHECK.presets[budget])  # type: ignore[arg-type]
+        made = CertifiedRobustnessCheck(**CHECK.presets[budget])  # type: ignore[arg-type]
         assert len(set(made.eps)) >= 3
         assert len(set(made.radii)) >= 3
 
@@ -310,7 +314,7 @@ def test_every_budget_gives_at_least_three_eps_and_radii() -> None:
 )  # fmt: skip
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Certified(**wrong)
+        CertifiedRobustnessCheck(**wrong)
 
 
 # The artifact itself, in its own process.
@@ -318,7 +322,11 @@ def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None
 
 @contextmanager
 def opened(
-    folder: Path, rows: Array, labels: NDArray[np.int64], task: Classification, span: float = 1.0
+    folder: Path,
+    rows: Array,
+    labels: NDArray[np.int64],
+    task: ClassificationTask,
+    span: float = 1.0,
 ) -> Iterator[Subject]:
     path = folder / "model.onnx"
     raw = path.read_bytes()
@@ -369,9 +377,9 @@ def test_a_network_file_is_bounded_in_a_process_of_its_own(tmp_path: Path) -> No
     rows = rng.random((30, 4, 4, 3))  # the data has its channels last
     scores = rows.reshape(30, -1) @ weights + [0.5, 0.0, -0.5]
     labels = scores.argmax(axis=1)
-    check = Certified(eps=(0.005, 0.02, 0.05), rows=30, samples=10, selection=5)
+    check = CertifiedRobustnessCheck(eps=(0.005, 0.02, 0.05), rows=30, samples=10, selection=5)
     with opened(tmp_path, rows, labels, classes(3)) as seen:
-        readings = by_graph(check.figures(check.observe(seen, Shard()), 0.95))
+        readings = by_graph(check.figures(check.observe(seen, CheckShard()), 0.95))
     for reading in readings:
         eps = reading.params["eps"]
         assert isinstance(eps, float)
@@ -391,10 +399,10 @@ def test_a_forest_file_is_searched_in_a_process_of_its_own(positive: str, tmp_pa
     rows = ((rows - rows.min(axis=0)) / np.ptp(rows, axis=0)).astype(np.float32)
     model = GradientBoostingClassifier(n_estimators=15, random_state=0).fit(rows[::2], labels[::2])
     onnx.save(to_onnx(model, rows[:1]), str(tmp_path / "model.onnx"))
-    task = Classification(("0", "1"), positive, positive, 0.4)
-    check = Certified(eps=(0.01, 0.03, 0.1), rows=30, samples=10, selection=5)
+    task = ClassificationTask(("0", "1"), positive, positive, 0.4)
+    check = CertifiedRobustnessCheck(eps=(0.01, 0.03, 0.1), rows=30, samples=10, selection=5)
     with opened(tmp_path, rows[1::2], labels[1::2], task) as seen:
-        evidence = check.observe(seen, Shard())
+        evidence = check.observe(seen, CheckShard())
         readings = check.figures(evidence, 0.95)
         model_of = seen.model
         assert not isinstance(model_of, Gap)
@@ -417,11 +425,11 @@ def test_a_forest_file_is_searched_in_a_process_of_its_own(positive: str, tmp_pa
 def test_what_cannot_be_bounded_is_a_gap_that_names_the_operator(tmp_path: Path) -> None:
     saved(tmp_path, [helper.make_node("Mul", ["x", "x"], ["y"])], [3])
     rows = np.random.default_rng(0).random((20, 3)).astype(np.float32) * 3
-    check = Certified(rows=10, samples=10, selection=5)
+    check = CertifiedRobustnessCheck(rows=10, samples=10, selection=5)
     with opened(tmp_path, rows, rows.argmax(axis=1), classes(3), span=3.0) as seen:
-        readings = check.figures(check.observe(seen, Shard()), 0.95)
+        readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     (gap,) = [reading for reading in readings if isinstance(reading, Gap)]
-    assert gap.reason is Reason.TWIN_UNSUPPORTED
+    assert gap.reason is GapReason.TWIN_UNSUPPORTED
     assert "ai.onnx::Mul" in gap.detail
 
 
@@ -433,8 +441,8 @@ def test_nothing_is_proved_of_a_file_that_is_not_what_the_target_runs(tmp_path: 
     rows = rng.random((20, 3)).astype(np.float32)
     with opened(tmp_path, rows, rows.argmax(axis=1), classes(3)) as seen:
         saved(tmp_path, node, [3], w=6 * np.eye(3))  # read when the certifier is first asked
-        check = Certified(rows=10, samples=10, selection=5)
-        readings = check.figures(check.observe(seen, Shard()), 0.95)
+        check = CertifiedRobustnessCheck(rows=10, samples=10, selection=5)
+        readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     (gap,) = [reading for reading in readings if isinstance(reading, Gap)]
     assert "differ from the target's" in gap.detail
 
@@ -450,5 +458,5 @@ def test_no_process_starts_before_something_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_class_is_the_check() -> None:
-    assert CHECK is Certified
+    assert CHECK is CertifiedRobustnessCheck
     assert CHECK.id == "evasion.certified"

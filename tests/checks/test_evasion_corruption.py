@@ -8,29 +8,30 @@ import pytest
 from numpy.typing import NDArray
 from shifted_subjects import Ruled, digits, refuse_blanks, space, subject
 
-from auditor.attacks.corruptions.averages import mean_over_rows
 from auditor.attacks.corruptions.catalogue import KINDS
-from auditor.checks.evasion.corruption import CHECK, FEW, Corruption
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Feature, FeatureKind
+from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
+from auditor.checks.evasion.corruption import CHECK, FEW, CorruptionCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import FeatureKind, InputFeature
 from auditor.errors import CancelledError, PolicyError
-from auditor.rendering.pictures import as_pictures
+from auditor.reports.html.examples import convert_to_pictures
 
 
-def observed(check: Corruption, seen: Subject) -> dict[str, Any]:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def observed(check: CorruptionCheck, seen: Subject) -> dict[str, Any]:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def read(check: Corruption, evidence: Evidence, confidence: float = 0.95) -> tuple[Reading, ...]:
+def read(
+    check: CorruptionCheck, evidence: Evidence, confidence: float = 0.95
+) -> tuple[Reading, ...]:
     readings = check.figures(evidence, confidence)
-    canonical([reading.to_json() for reading in readings])
+    encode_canonical([reading.to_json() for reading in readings])
     return readings
 
 
@@ -63,7 +64,7 @@ def pictures(rows: int = 60) -> Subject:
 def test_a_model_that_always_says_the_same_is_not_affected() -> None:
     seen = pictures()
     seen.model = Ruled(lambda x: np.ones(len(x), dtype=np.bool_))
-    readings = read(Corruption(), observed(Corruption(), seen))
+    readings = read(CorruptionCheck(), observed(CorruptionCheck(), seen))
     clean = measured(readings, "clean_accuracy")
     for reading in readings:
         assert isinstance(reading, Measurement)
@@ -93,7 +94,7 @@ def test_known_decisions_give_their_accuracies() -> None:
         "clean_decided": np.array([0, 0, 1, 0], np.int32),
         "decided": decided,
     }
-    readings = read(Corruption(), evidence)
+    readings = read(CorruptionCheck(), evidence)
     shares = [item.value for item in readings if isinstance(item, Measurement)]
     assert shares == [0.75, 1.0, 0.5, 0.75, 0.0, 0.5625, 0.375]
     cell = measured(readings, "accuracy", kind="fog", severity=5)
@@ -107,8 +108,8 @@ def test_known_decisions_give_their_accuracies() -> None:
 
 
 def test_the_worst_kind_pays_for_having_been_chosen() -> None:
-    evidence = observed(Corruption(), digits())
-    readings = read(Corruption(), evidence)
+    evidence = observed(CorruptionCheck(), digits())
+    readings = read(CorruptionCheck(), evidence)
     worst = measured(readings, "worst_kind_accuracy")
     assert value(worst) < value(measured(readings, "mean_accuracy"))
     by_row = (evidence["decided"] == evidence["labels"]).mean(axis=1)
@@ -120,7 +121,7 @@ def test_the_worst_kind_pays_for_having_been_chosen() -> None:
 
 @pytest.mark.slow
 def test_a_real_network_is_worse_the_more_severe_on_average() -> None:
-    check = Corruption(severities=(1, 2, 3, 4, 5), rows=450)
+    check = CorruptionCheck(severities=(1, 2, 3, 4, 5), rows=450)
     readings = read(check, observed(check, digits()))
     by_severity = [
         np.mean(
@@ -143,15 +144,15 @@ def test_a_real_network_is_worse_the_more_severe_on_average() -> None:
 
 
 def test_flat_digits_are_corrupted_as_pictures() -> None:
-    check = Corruption(kinds=("fog", "motion_blur"), rows=50)
+    check = CorruptionCheck(kinds=("fog", "motion_blur"), rows=50)
     square, flat = (observed(check, digits(flat=flat)) for flat in (False, True))
     np.testing.assert_array_equal(square["decided"], flat["decided"])
     assert flat["example_clean"].shape[1:] == (1, 8, 8)
 
 
 def test_readings_come_in_one_order_at_any_confidence_and_as_declared() -> None:
-    check = Corruption(kinds=("jpeg", "saturate", "fog", "unit_error"), severities=(5, 1))
-    evidence = check.observe(pictures(), Shard())
+    check = CorruptionCheck(kinds=("jpeg", "saturate", "fog", "unit_error"), severities=(5, 1))
+    evidence = check.observe(pictures(), CheckShard())
     expected = [
         ("clean_accuracy", {}),
         *(
@@ -169,50 +170,52 @@ def test_readings_come_in_one_order_at_any_confidence_and_as_declared() -> None:
             assert isinstance(item, Measurement)
             metric = check.emits[item.metric]
             assert (item.bound, item.unit) == (metric.bound, metric.unit)
-            assert item.bound is Bound.ESTIMATE
+            assert item.bound is BoundKind.ESTIMATE
             assert item.low is not None
             assert item.high is not None
             assert item.low <= value(item) <= item.high
 
 
 def test_figures_need_the_stored_evidence_and_nothing_else() -> None:
-    check = Corruption(kinds=FEW)
-    evidence = check.observe(pictures(), Shard())
-    stored = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    check = CorruptionCheck(kinds=FEW)
+    evidence = check.observe(pictures(), CheckShard())
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
     assert check.figures(stored, 0.95) == check.figures(evidence, 0.95)
 
 
 def test_the_same_subject_gives_the_same_bytes() -> None:
-    first, second = (Corruption().observe(pictures(), Shard()) for _ in range(2))
-    assert {name: encode(item).digest for name, item in first.items()} == {
-        name: encode(item).digest for name, item in second.items()
+    first, second = (CorruptionCheck().observe(pictures(), CheckShard()) for _ in range(2))
+    assert {name: encode_evidence(item).digest for name, item in first.items()} == {
+        name: encode_evidence(item).digest for name, item in second.items()
     }
 
 
 def test_a_kind_is_decided_the_same_whatever_else_is_asked() -> None:
-    alone = observed(Corruption(kinds=("snow",)), pictures())["decided"]
-    together = observed(Corruption(kinds=("fog", "snow")), pictures())["decided"]
+    alone = observed(CorruptionCheck(kinds=("snow",)), pictures())["decided"]
+    together = observed(CorruptionCheck(kinds=("fog", "snow")), pictures())["decided"]
     np.testing.assert_array_equal(together[1], alone[0])
 
 
 def test_every_row_is_asked_once_for_each_cell_and_the_cost_says_so() -> None:
-    check = Corruption(kinds=("fog", "jpeg", "unit_error"), rows=20)
+    check = CorruptionCheck(kinds=("fog", "jpeg", "unit_error"), rows=20)
     seen = pictures()
-    check.observe(seen, Shard())
+    check.observe(seen, CheckShard())
     assert isinstance(seen.model, Ruled)
-    assert seen.model.queries == check.cost(Size(rows=60, classes=2)).queries == 60 + 20 * 2 * 3
+    assert (
+        seen.model.queries == check.cost(AuditSize(rows=60, classes=2)).queries == 60 + 20 * 2 * 3
+    )
 
 
 def test_the_rows_are_those_of_other_checks() -> None:
     seen = pictures()
-    evidence = observed(Corruption(kinds=("fog",), rows=20), seen)
-    assert evidence["ids"] == [f"row-{row}" for row in seen.sample(Role.EVALUATION, 20)]
+    evidence = observed(CorruptionCheck(kinds=("fog",), rows=20), seen)
+    assert evidence["ids"] == [f"row-{row}" for row in seen.sample(DatasetRole.EVALUATION, 20)]
 
 
 FEATURES = (
-    Feature("age", FeatureKind.INTEGER, 0.0, 100.0),
-    Feature("income", low=0.0, high=1.0, nullable=True),
-    Feature("member", FeatureKind.BINARY, 0.0, 1.0, (0.0, 1.0)),
+    InputFeature("age", FeatureKind.INTEGER, 0.0, 100.0),
+    InputFeature("income", low=0.0, high=1.0, nullable=True),
+    InputFeature("member", FeatureKind.BINARY, 0.0, 1.0, (0.0, 1.0)),
 )
 
 
@@ -228,7 +231,9 @@ def table(model: Ruled) -> Subject:
 
 
 def test_a_table_meets_the_kinds_for_tables() -> None:
-    readings = read(Corruption(), observed(Corruption(), table(Ruled(lambda x: x[:, 0] > 50))))
+    readings = read(
+        CorruptionCheck(), observed(CorruptionCheck(), table(Ruled(lambda x: x[:, 0] > 50)))
+    )
     kinds = {item.params["kind"] for item in readings if "kind" in item.params}
     assert len(kinds) == 9
     # The model looks at one numeric column of two, so half of the unit errors concern it.
@@ -242,7 +247,7 @@ def test_a_table_meets_the_kinds_for_tables() -> None:
 
 
 def test_a_model_that_cannot_take_a_blank_leaves_a_gap_there_and_in_the_averages() -> None:
-    check = Corruption(kinds=("measurement_noise", "missing_values"))
+    check = CorruptionCheck(kinds=("measurement_noise", "missing_values"))
     readings = read(check, observed(check, table(Ruled(refuse_blanks))))
     gaps = {
         (gap.metric, gap.params.get("kind"), gap.params.get("severity"))
@@ -252,54 +257,55 @@ def test_a_model_that_cannot_take_a_blank_leaves_a_gap_there_and_in_the_averages
     cells = {("accuracy", "missing_values", severity) for severity in (1, 3, 5)}
     whole = {("mean_accuracy", None, None), ("worst_kind_accuracy", None, None)}
     assert gaps == cells | whole
-    assert all(item.reason is Reason.MODEL_FAILED for item in readings if isinstance(item, Gap))
+    assert all(item.reason is GapReason.MODEL_FAILED for item in readings if isinstance(item, Gap))
     assert measured(readings, "accuracy", kind="measurement_noise", severity=1)
 
 
 def test_kinds_that_have_no_meaning_are_one_gap() -> None:
     (gap,) = read(
-        Corruption(kinds=("unit_error",)), observed(Corruption(kinds=("unit_error",)), pictures())
+        CorruptionCheck(kinds=("unit_error",)),
+        observed(CorruptionCheck(kinds=("unit_error",)), pictures()),
     )
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
     assert "unit_error" in gap.detail
 
 
 def test_one_row_has_accuracies_and_no_mean() -> None:
-    check = Corruption(kinds=("fog",), rows=1)
+    check = CorruptionCheck(kinds=("fog",), rows=1)
     readings = read(check, observed(check, pictures()))
     gaps = [item for item in readings if isinstance(item, Gap)]
     assert [gap.metric for gap in gaps] == ["mean_accuracy", "worst_kind_accuracy"]
-    assert {gap.reason for gap in gaps} == {Reason.TOO_FEW_ROWS}
+    assert {gap.reason for gap in gaps} == {GapReason.TOO_FEW_ROWS}
 
 
 def test_figures_of_a_model_that_changes_its_mind_are_doubted() -> None:
     seen = pictures()
     assert isinstance(seen.model, Ruled)
     seen.model.deterministic = False
-    for reading in read(Corruption(kinds=FEW), observed(Corruption(kinds=FEW), seen)):
+    for reading in read(CorruptionCheck(kinds=FEW), observed(CorruptionCheck(kinds=FEW), seen)):
         assert isinstance(reading, Measurement)
         assert reading.doubted
-        assert reading.repeat is Repeat.INTERVAL
+        assert reading.repeat is Repeatability.INTERVAL
 
 
 def test_rows_of_one_person_make_the_intervals_doubted() -> None:
     seen = pictures()
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     people = tuple(f"person-{row // 2}" for row in range(60))
-    seen.datasets = {Role.EVALUATION: replace(data, cluster=Column.of(people))}
-    for reading in read(Corruption(kinds=FEW), observed(Corruption(kinds=FEW), seen)):
+    seen.datasets = {DatasetRole.EVALUATION: replace(data, cluster=TextColumn.of(people))}
+    for reading in read(CorruptionCheck(kinds=FEW), observed(CorruptionCheck(kinds=FEW), seen)):
         assert isinstance(reading, Measurement)
         assert reading.doubted
         assert "cluster" in str(reading.details["doubt"])
 
 
 def test_examples_are_rows_that_became_wrong_of_the_worst_kinds_first() -> None:
-    check = Corruption(examples=3)
+    check = CorruptionCheck(examples=3)
     evidence = observed(check, digits())
     before, after = evidence["example_clean"], evidence["example_adversarial"]
     assert before.shape == after.shape == (3, 1, 8, 8)
-    assert as_pictures(before) is not None
+    assert convert_to_pictures(before) is not None
     worst = measured(read(check, evidence), "worst_kind_accuracy").details["kind"]
     assert evidence["example_budget"][0].startswith(f"{worst}, severity")
     for row, said, was in zip(
@@ -316,7 +322,7 @@ def test_examples_are_rows_that_became_wrong_of_the_worst_kinds_first() -> None:
 
 
 def test_without_leave_no_row_of_the_data_is_kept() -> None:
-    evidence = Corruption(kinds=FEW).observe(digits(show=False), Shard())
+    evidence = CorruptionCheck(kinds=FEW).observe(digits(show=False), CheckShard())
     assert set(evidence) == {"settings", "ids", "labels", "clean_decided", "decided"}
 
 
@@ -330,7 +336,7 @@ def test_a_user_can_stop_it_between_two_cells() -> None:
 
     seen.progress = stop
     with pytest.raises(CancelledError):
-        Corruption().observe(seen, Shard())
+        CorruptionCheck().observe(seen, CheckShard())
 
 
 @pytest.mark.parametrize(
@@ -338,12 +344,12 @@ def test_a_user_can_stop_it_between_two_cells() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Corruption(**wrong)
+        CorruptionCheck(**wrong)
 
 
 def test_budgets_grow_from_a_few_kinds_to_all_severities() -> None:
-    size = Size(rows=5000, classes=10)
-    made = [Corruption(**Corruption.presets[budget]) for budget in Budget]  # type: ignore[arg-type]  # JSON of its fields
+    size = AuditSize(rows=5000, classes=10)
+    made = [CorruptionCheck(**CorruptionCheck.presets[budget]) for budget in Budget]  # type: ignore[arg-type]  # JSON of its fields
     costs = [check.cost(size).queries for check in made]
     assert costs == sorted(costs)
     assert [check.rows for check in made] == [100, 200, 1000]
@@ -353,11 +359,11 @@ def test_budgets_grow_from_a_few_kinds_to_all_severities() -> None:
 
 
 def test_the_best_precision_is_that_of_a_model_that_is_always_right() -> None:
-    said = Corruption(rows=200).precision(Size(rows=60, classes=2), 0.95)
+    said = CorruptionCheck(rows=200).precision(AuditSize(rows=60, classes=2), 0.95)
     assert said["accuracy"] == pytest.approx((1 - 0.025 ** (1 / 60)) / 2)
     assert said["mean_accuracy"] == pytest.approx(said["accuracy"])
 
 
 def test_the_class_is_the_check() -> None:
-    assert CHECK is Corruption
+    assert CHECK is CorruptionCheck
     assert CHECK.id == "evasion.corruption"

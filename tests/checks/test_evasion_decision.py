@@ -5,16 +5,16 @@ import pytest
 from evasion_toys import NOTHING, ToyModel, box, classes, linear, subject
 from numpy.typing import NDArray
 
-from auditor.checks.evasion.decision import CHECK, Decision
-from auditor.domain.budgets import Budget, Size
+from auditor.checks.evasion.decision import CHECK, DecisionAttackCheck
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import Need
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 COLUMNS, ROWS = 10, 40
-CHEAP = Decision(stages=("rays:150", "surfree:300"), rows=ROWS)
+CHEAP = DecisionAttackCheck(stages=("rays:150", "surfree:300"), rows=ROWS)
 
 
 def toy(seed: int = 0, columns: int = COLUMNS, temperature: float = 1.0) -> Subject:
@@ -55,7 +55,7 @@ def number(reading: Measurement) -> float:
 @pytest.fixture(scope="module")
 def observed() -> tuple[Subject, Evidence]:
     seen = toy()
-    return seen, CHEAP.observe(seen, Shard())
+    return seen, CHEAP.observe(seen, CheckShard())
 
 
 @pytest.mark.parametrize(("norm", "above"), [("linf", 1.02), ("l2", 1.08)])
@@ -70,7 +70,7 @@ def test_the_median_distance_is_that_of_the_closed_form(
     assert reading.low is not None
     assert reading.high is not None
     assert reading.low <= median <= reading.high
-    assert reading.bound is Bound.AT_MOST
+    assert reading.bound is BoundKind.AT_MOST
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -90,23 +90,23 @@ def test_the_curve_lies_at_most_a_little_above_the_closed_form(
 
 def test_decisions_are_all_that_it_sees(observed: tuple[Subject, Evidence]) -> None:
     for temperature in (0.01, 30.0):
-        again = CHEAP.observe(toy(temperature=temperature), Shard())
+        again = CHEAP.observe(toy(temperature=temperature), CheckShard())
         for name in ("crafted", "l2_crafted", "distance", "l2_distance"):
             np.testing.assert_array_equal(again[name], observed[1][name])
 
 
 def test_the_same_subject_gives_the_same_bytes(observed: tuple[Subject, Evidence]) -> None:
-    again = CHEAP.observe(toy(), Shard())
+    again = CHEAP.observe(toy(), CheckShard())
     assert list(again) == list(observed[1])
     for name, item in again.items():
-        assert encode(item).digest == encode(observed[1][name]).digest, name
+        assert encode_evidence(item).digest == encode_evidence(observed[1][name]).digest, name
 
 
 def test_figures_need_the_stored_evidence_and_nothing_else(
     observed: tuple[Subject, Evidence],
 ) -> None:
     names = sorted(observed[1], reverse=True)
-    stored = {name: decode(encode(observed[1][name]).raw) for name in names}
+    stored = {name: decode_evidence(encode_evidence(observed[1][name]).raw) for name in names}
     for confidence in (0.5, 0.95, 0.999):
         assert CHEAP.figures(stored, confidence) == CHEAP.figures(observed[1], confidence)
 
@@ -131,15 +131,15 @@ def test_queries_a_row_are_told_and_add_up(observed: tuple[Subject, Evidence]) -
     assert told["linf"] == pytest.approx(right * (150 + 6))  # and six bisections of each success
     assert told["l2"] == pytest.approx(right * (300 + 6))
     assert seen.model.queries == ROWS + (ROWS - 4) * (150 + 6 + 300 + 6)
-    assert seen.model.queries <= CHEAP.cost(Size(rows=ROWS, classes=2)).queries
+    assert seen.model.queries <= CHEAP.cost(AuditSize(rows=ROWS, classes=2)).queries
 
 
 def test_a_constant_model_is_as_far_as_the_box_allows_and_costs_what_was_told() -> None:
     model = ToyModel(lambda x: np.tile([3.0, 0.0], (len(x), 1)))
     rows = np.full((9, 4), 0.5)
     seen = subject(model, NOTHING, rows, np.zeros(9, dtype=np.int64), box((4,)), classes(2))
-    check = Decision(stages=("surfree:20", "rays:30"))
-    readings = check.figures(check.observe(seen, Shard()), 0.95)
+    check = DecisionAttackCheck(stages=("surfree:20", "rays:30"))
+    readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     for norm, most in (("linf", 1.0), ("l2", 2.0)):
         (reading,) = measured(readings, "median_distance", norm)
         assert reading.value == most
@@ -147,15 +147,17 @@ def test_a_constant_model_is_as_far_as_the_box_allows_and_costs_what_was_told() 
         curve = measured(readings, "robust_accuracy", norm)
         assert {item.value for item in curve} == {1.0}
     refining = 2 * 9 * 6  # nothing to refine
-    assert model.queries == check.cost(Size(rows=9, classes=2)).queries - refining == 9 + 9 * 50
+    assert (
+        model.queries == check.cost(AuditSize(rows=9, classes=2)).queries - refining == 9 + 9 * 50
+    )
 
 
 def test_what_one_norm_found_is_no_evidence_of_the_other() -> None:
     model = ToyModel(lambda x: np.stack([np.zeros(len(x)), x.min(axis=1) - 0.95], axis=1))
     rows = np.full((12, COLUMNS), 0.5)
     seen = subject(model, NOTHING, rows, np.zeros(12, dtype=np.int64), box((COLUMNS,)), classes(2))
-    check = Decision(stages=("rays:40", "surfree:40"))
-    readings = check.figures(check.observe(seen, Shard()), 0.95)
+    check = DecisionAttackCheck(stages=("rays:40", "surfree:40"))
+    readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     (corner,) = measured(readings, "median_distance", "linf")
     (noise,) = measured(readings, "median_distance", "l2")
     assert corner.value == pytest.approx(0.45, rel=0.01)  # all columns high, as RayS begins
@@ -166,19 +168,19 @@ def test_what_one_norm_found_is_no_evidence_of_the_other() -> None:
 
 @pytest.mark.parametrize(("stage", "norm"), [("rays:40", "linf"), ("surfree:40", "l2")])
 def test_a_norm_without_a_stage_is_left_out(stage: str, norm: str) -> None:
-    check = Decision(stages=(stage,), rows=10)
-    readings = check.figures(check.observe(toy(), Shard()), 0.95)
+    check = DecisionAttackCheck(stages=(stage,), rows=10)
+    readings = check.figures(check.observe(toy(), CheckShard()), 0.95)
     norms = {item.params["norm"] for item in readings if isinstance(item, Measurement)}
     assert norms == {norm}
 
 
 def test_the_largest_budget_of_a_users_own_is_read_off_as_well() -> None:
-    check = Decision(eps=(0.2, 1.0), stages=("rays:40",), rows=10)
-    readings = check.figures(check.observe(toy(), Shard()), 0.95)
+    check = DecisionAttackCheck(eps=(0.2, 1.0), stages=("rays:40",), rows=10)
+    readings = check.figures(check.observe(toy(), CheckShard()), 0.95)
     curve = measured(readings, "robust_accuracy", "linf")
     assert [item.params["eps"] for item in curve] == [0.2, 1.0]
-    check = Decision(eps=(0.2,), stages=("rays:40",), rows=10)
-    readings = check.figures(check.observe(toy(), Shard()), 0.95)
+    check = DecisionAttackCheck(eps=(0.2,), stages=("rays:40",), rows=10)
+    readings = check.figures(check.observe(toy(), CheckShard()), 0.95)
     curve = measured(readings, "robust_accuracy", "linf")
     assert [item.params["eps"] for item in curve] == [0.2]
 
@@ -186,17 +188,17 @@ def test_the_largest_budget_of_a_users_own_is_read_off_as_well() -> None:
 def test_an_input_that_nobody_can_move_gives_gaps() -> None:
     seen = toy()
     seen.space = box((COLUMNS,), mutable=np.zeros(COLUMNS, dtype=np.bool_))
-    check = Decision(rows=5)
-    readings = check.figures(check.observe(seen, Shard()), 0.95)
+    check = DecisionAttackCheck(rows=5)
+    readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     assert len(readings) == 2
     assert all(isinstance(reading, Gap) for reading in readings)
 
 
 def test_broken_rows_are_shown_with_leave_only() -> None:
     seen = toy()
-    assert len(Decision(rows=10).observe(seen, Shard())["example_clean"]) == 8  # type: ignore[arg-type]
+    assert len(DecisionAttackCheck(rows=10).observe(seen, CheckShard())["example_clean"]) == 8  # type: ignore[arg-type]
     seen.show_examples = False
-    kept = Decision(rows=10).observe(seen, Shard())
+    kept = DecisionAttackCheck(rows=10).observe(seen, CheckShard())
     assert not [name for name in kept if "example" in name]
 
 
@@ -208,7 +210,7 @@ def test_progress_grows_over_both_walks() -> None:
         told.append((done, total))
 
     seen.progress = note
-    Decision(stages=("rays:20", "surfree:20"), rows=10).observe(seen, Shard())
+    DecisionAttackCheck(stages=("rays:20", "surfree:20"), rows=10).observe(seen, CheckShard())
     shares = [done / total for done, total in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -216,13 +218,13 @@ def test_progress_grows_over_both_walks() -> None:
 
 def test_it_needs_no_twin() -> None:
     assert Need.TWIN not in CHECK.needs
-    assert CHECK is Decision
+    assert CHECK is DecisionAttackCheck
     assert CHECK.id == "evasion.decision"
 
 
 def test_every_budget_gives_at_least_three_eps_in_each_norm() -> None:
     for budget in Budget:
-        made = Decision(**CHECK.presets[budget])  # type: ignore[arg-type]
+        made = DecisionAttackCheck(**CHECK.presets[budget])  # type: ignore[arg-type]
         assert len([eps for eps in made.eps if eps <= 1.0]) >= 3
 
 
@@ -241,4 +243,4 @@ def test_every_budget_gives_at_least_three_eps_in_each_norm() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Decision(**wrong)
+        DecisionAttackCheck(**wrong)

@@ -7,17 +7,17 @@ import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from numpy.typing import NDArray
 
-from auditor.attacks.bouts import REFINE
-from auditor.checks.evasion.linf import CHECK, Linf
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Feature, FeatureKind, InputSpace
+from auditor.attacks.evasion.run_check import REFINE
+from auditor.checks.evasion.linf import CHECK, LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 from auditor.errors import PolicyError
 
-CHECKS = {"linf": Linf(), "linf_query": LinfQuery(iterations=60)}
+CHECKS = {"linf": LinfEvasionCheck(), "linf_query": LinfQueryCheck(iterations=60)}
 EPS = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -36,11 +36,11 @@ def measured(readings: tuple[Reading, ...]) -> list[Measurement]:
 
 
 def stored(evidence: Evidence) -> dict[str, Any]:
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 @pytest.fixture(params=list(CHECKS))
-def check(request: pytest.FixtureRequest) -> Linf | LinfQuery:
+def check(request: pytest.FixtureRequest) -> LinfEvasionCheck | LinfQueryCheck:
     return CHECKS[request.param]
 
 
@@ -48,7 +48,11 @@ def test_the_readings_are_the_closed_form_of_a_linear_model() -> None:
     seen = toy()
     model = seen.model
     assert isinstance(model, ToyModel)
-    readings = measured(Linf(rows=80).figures(Linf(rows=80).observe(seen, Shard()), 0.95))
+    readings = measured(
+        LinfEvasionCheck(rows=80).figures(
+            LinfEvasionCheck(rows=80).observe(seen, CheckShard()), 0.95
+        )
+    )
     data = next(iter(seen.datasets.values()))
     twin = seen.twin
     assert isinstance(twin, LinearTwin)
@@ -65,8 +69,10 @@ def test_the_readings_are_the_closed_form_of_a_linear_model() -> None:
         assert reading.value == pytest.approx(robust.mean())
 
 
-def test_readings_come_in_one_order_at_any_confidence(check: Linf | LinfQuery) -> None:
-    evidence = check.observe(toy(), Shard())
+def test_readings_come_in_one_order_at_any_confidence(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    evidence = check.observe(toy(), CheckShard())
     names = [
         ("clean_accuracy", {"norm": "linf"}),
         *(("robust_accuracy", {"eps": eps, "norm": "linf"}) for eps in EPS),
@@ -85,16 +91,18 @@ def test_readings_come_in_one_order_at_any_confidence(check: Linf | LinfQuery) -
             assert reading.low <= reading.value <= reading.high
 
 
-def test_accuracy_falls_as_the_budget_grows(check: Linf | LinfQuery) -> None:
-    readings = measured(check.figures(check.observe(toy(), Shard()), 0.95))
+def test_accuracy_falls_as_the_budget_grows(check: LinfEvasionCheck | LinfQueryCheck) -> None:
+    readings = measured(check.figures(check.observe(toy(), CheckShard()), 0.95))
     shares = [reading.value for reading in readings[:5]]
     assert shares == sorted(shares, reverse=True)  # type: ignore[type-var]  # all are numbers
     assert shares[0] == pytest.approx(72 / 80)
     assert shares[4] < shares[0]  # type: ignore[operator]  # all are numbers
 
 
-def test_half_of_the_rows_break_at_the_median_budget(check: Linf | LinfQuery) -> None:
-    readings = measured(check.figures(check.observe(toy(), Shard()), 0.95))
+def test_half_of_the_rows_break_at_the_median_budget(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    readings = measured(check.figures(check.observe(toy(), CheckShard()), 0.95))
     median = readings[-1].value
     below = [r.value for r in readings[1:5] if r.params["eps"] >= median]  # type: ignore[operator]
     above = [r.value for r in readings[1:5] if r.params["eps"] < median]  # type: ignore[operator]
@@ -102,22 +110,26 @@ def test_half_of_the_rows_break_at_the_median_budget(check: Linf | LinfQuery) ->
     assert all(value > 0.5 for value in above)  # type: ignore[operator]
 
 
-def test_figures_need_the_stored_evidence_and_nothing_else(check: Linf | LinfQuery) -> None:
-    evidence = check.observe(toy(), Shard())
+def test_figures_need_the_stored_evidence_and_nothing_else(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    evidence = check.observe(toy(), CheckShard())
     assert check.figures(stored(evidence), 0.95) == check.figures(evidence, 0.95)
 
 
-def test_the_same_subject_gives_the_same_bytes(check: Linf | LinfQuery) -> None:
-    first, second = (check.observe(toy(), Shard()) for _ in range(2))
+def test_the_same_subject_gives_the_same_bytes(check: LinfEvasionCheck | LinfQueryCheck) -> None:
+    first, second = (check.observe(toy(), CheckShard()) for _ in range(2))
     assert list(first) == list(second)
     for name in first:
-        assert encode(first[name]).digest == encode(second[name]).digest, name
+        assert encode_evidence(first[name]).digest == encode_evidence(second[name]).digest, name
 
 
-def test_queries_and_passes_stay_within_the_cost_that_was_told(check: Linf | LinfQuery) -> None:
+def test_queries_and_passes_stay_within_the_cost_that_was_told(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     seen = toy()
-    cost = check.cost(Size(rows=80, classes=2))
-    evidence = check.observe(seen, Shard())
+    cost = check.cost(AuditSize(rows=80, classes=2))
+    evidence = check.observe(seen, CheckShard())
     assert isinstance(seen.model, ToyModel)
     assert isinstance(seen.twin, LinearTwin)
     assert seen.model.queries <= cost.queries
@@ -129,32 +141,36 @@ def test_queries_and_passes_stay_within_the_cost_that_was_told(check: Linf | Lin
     assert seen.twin.passes == sum(bill["passes"] for bill in log)
 
 
-def test_a_model_that_nothing_breaks_costs_exactly_what_was_told(check: Linf | LinfQuery) -> None:
-    if isinstance(check, Linf):
+def test_a_model_that_nothing_breaks_costs_exactly_what_was_told(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    if isinstance(check, LinfEvasionCheck):
         check = replace(check, stages=("cross_entropy:20", "margin:20"))
     model = ToyModel(lambda x: np.tile([3.0, 0.0], (len(x), 1)))
     twin = LinearTwin(np.zeros((4, 2)), np.array([3.0, 0.0]))
     rows, labels = np.full((9, 4), 0.5), np.zeros(9, dtype=np.int64)
     seen = subject(model, twin, rows, labels, box((4,)), classes(2))
-    readings = measured(check.figures(check.observe(seen, Shard()), 0.95))
-    cost = check.cost(Size(rows=9, classes=2))
+    readings = measured(check.figures(check.observe(seen, CheckShard()), 0.95))
+    cost = check.cost(AuditSize(rows=9, classes=2))
     assert {reading.value for reading in readings} == {1.0}
     assert twin.passes == cost.passes
-    if isinstance(check, LinfQuery):
+    if isinstance(check, LinfQueryCheck):
         assert model.queries == cost.queries - 9 * REFINE  # nothing to refine
     assert readings[-1].details["unbroken_share"] == 1.0
 
 
 def test_a_smaller_sample_takes_the_first_rows_of_the_audits_permutation() -> None:
-    evidence = Linf(rows=10).observe(toy(), Shard())
+    evidence = LinfEvasionCheck(rows=10).observe(toy(), CheckShard())
     wanted = toy().sample(next(iter(toy().datasets)), 10)
     assert evidence["ids"] == [f"row-{row}" for row in wanted]
 
 
-def test_without_leave_no_row_of_the_users_is_kept(check: Linf | LinfQuery) -> None:
+def test_without_leave_no_row_of_the_users_is_kept(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     seen = toy()
     seen.show_examples = False
-    evidence = check.observe(seen, Shard())
+    evidence = check.observe(seen, CheckShard())
     kept = evidence.get("example_clean", np.empty((0, 10)))
     assert isinstance(kept, np.ndarray)
     assert len(kept) == 0
@@ -162,10 +178,10 @@ def test_without_leave_no_row_of_the_users_is_kept(check: Linf | LinfQuery) -> N
 
 
 def test_broken_examples_are_kept_with_their_clean_rows_up_to_the_number_asked(
-    check: Linf | LinfQuery,
+    check: LinfEvasionCheck | LinfQueryCheck,
 ) -> None:
     seen = toy()
-    evidence = check.observe(seen, Shard())
+    evidence = check.observe(seen, CheckShard())
     clean, crafted = evidence["example_clean"], evidence["example_adversarial"]
     assert isinstance(clean, np.ndarray)
     assert isinstance(crafted, np.ndarray)
@@ -184,14 +200,18 @@ def test_broken_examples_are_kept_with_their_clean_rows_up_to_the_number_asked(
 
 
 def test_no_clean_row_is_kept_where_none_is_to_be_shown() -> None:
-    evidence = Linf(examples=0).observe(toy(), Shard())
+    evidence = LinfEvasionCheck(examples=0).observe(toy(), CheckShard())
     assert not [name for name in evidence if name.startswith("example")]
-    assert measured(Linf(examples=0).figures(evidence, 0.95))[-1].details["examples"] == []
+    assert (
+        measured(LinfEvasionCheck(examples=0).figures(evidence, 0.95))[-1].details["examples"] == []
+    )
 
 
-def test_crafted_inputs_are_kept_for_every_broken_row(check: Linf | LinfQuery) -> None:
+def test_crafted_inputs_are_kept_for_every_broken_row(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     seen = toy()
-    evidence = check.observe(seen, Shard())
+    evidence = check.observe(seen, CheckShard())
     crafted, places, labels = (evidence[name] for name in ("crafted", "crafted_rows", "labels"))
     assert isinstance(crafted, np.ndarray)
     assert isinstance(labels, np.ndarray)
@@ -203,8 +223,8 @@ def test_crafted_inputs_are_kept_for_every_broken_row(check: Linf | LinfQuery) -
 
 
 def test_a_change_beyond_its_budget_does_not_count_whatever_the_target_said() -> None:
-    check = Linf(examples=0)
-    evidence = dict(check.observe(toy(), Shard()))
+    check = LinfEvasionCheck(examples=0)
+    evidence = dict(check.observe(toy(), CheckShard()))
     before = measured(check.figures(evidence, 0.95))
     distance = evidence["distance"]
     assert isinstance(distance, np.ndarray)
@@ -214,8 +234,8 @@ def test_a_change_beyond_its_budget_does_not_count_whatever_the_target_said() ->
 
 
 def test_a_row_broken_at_one_budget_counts_as_broken_at_every_larger_one() -> None:
-    check = Linf(examples=0)
-    evidence = dict(check.observe(toy(), Shard()))
+    check = LinfEvasionCheck(examples=0)
+    evidence = dict(check.observe(toy(), CheckShard()))
     before = measured(check.figures(evidence, 0.95))
     distance = evidence["distance"]
     assert isinstance(distance, np.ndarray)
@@ -226,8 +246,8 @@ def test_a_row_broken_at_one_budget_counts_as_broken_at_every_larger_one() -> No
 
 
 def test_an_example_that_moved_further_than_it_says_is_measured_anew() -> None:
-    check = Linf()
-    evidence = dict(check.observe(toy(), Shard()))
+    check = LinfEvasionCheck()
+    evidence = dict(check.observe(toy(), CheckShard()))
     before = measured(check.figures(evidence, 0.95))[4]
     crafted = evidence["example_adversarial"]
     assert isinstance(crafted, np.ndarray)
@@ -236,25 +256,29 @@ def test_an_example_that_moved_further_than_it_says_is_measured_anew() -> None:
     assert after.details["broken"] == before.details["broken"] - 8  # type: ignore[operator]
 
 
-def test_an_input_that_nobody_can_move_gives_a_gap(check: Linf | LinfQuery) -> None:
+def test_an_input_that_nobody_can_move_gives_a_gap(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     still = box((10,), mutable=np.zeros(10, dtype=np.bool_))
     seen = toy()
     seen.space = still
-    (gap,) = check.figures(check.observe(seen, Shard()), 0.95)
+    (gap,) = check.figures(check.observe(seen, CheckShard()), 0.95)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
     assert "none of the 10 input coordinates" in gap.detail
     assert isinstance(seen.model, ToyModel)
     assert seen.model.queries == 80
 
 
-def test_only_quantities_that_may_change_are_moved(check: Linf | LinfQuery) -> None:
+def test_only_quantities_that_may_change_are_moved(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     features = (
-        Feature("income"),
-        Feature("dependants", FeatureKind.INTEGER),
-        Feature("married", FeatureKind.BINARY),
-        Feature("region", FeatureKind.CATEGORICAL),
-        Feature("race", immutable=True),
+        InputFeature("income"),
+        InputFeature("dependants", FeatureKind.INTEGER),
+        InputFeature("married", FeatureKind.BINARY),
+        InputFeature("region", FeatureKind.CATEGORICAL),
+        InputFeature("race", immutable=True),
     )
     space = InputSpace(
         np.zeros(5), np.array([100.0, 10.0, 1.0, 3.0, 1.0]), np.zeros(5), np.ones(5, bool), features
@@ -267,7 +291,7 @@ def test_only_quantities_that_may_change_are_moved(check: Linf | LinfQuery) -> N
     twin = LinearTwin(weights, np.array([6.5, 0.0]))
     model = ToyModel(lambda x: x @ weights + twin.bias)
     labels = model.logits(rows).argmax(axis=1)
-    evidence = check.observe(subject(model, twin, rows, labels, space, classes(2)), Shard())
+    evidence = check.observe(subject(model, twin, rows, labels, space, classes(2)), CheckShard())
     crafted = evidence["crafted"]
     assert isinstance(crafted, np.ndarray)
     assert len(crafted) > 5
@@ -285,29 +309,33 @@ def row_numbers(evidence: Evidence) -> list[int]:
     return [int(str(ids[place]).removeprefix("row-")) for place in places]
 
 
-def test_figures_of_a_model_that_changes_its_mind_are_doubted(check: Linf | LinfQuery) -> None:
+def test_figures_of_a_model_that_changes_its_mind_are_doubted(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     seen = toy()
     assert isinstance(seen.model, ToyModel)
     seen.model.deterministic = False
-    for reading in measured(check.figures(check.observe(seen, Shard()), 0.95)):
+    for reading in measured(check.figures(check.observe(seen, CheckShard()), 0.95)):
         assert reading.doubted
-        assert reading.repeat is Repeat.INTERVAL
+        assert reading.repeat is Repeatability.INTERVAL
 
 
-def test_what_an_attack_finds_is_a_bound_and_never_an_estimate(check: Linf | LinfQuery) -> None:
-    assert check.emits["robust_accuracy"].bound is Bound.AT_MOST
-    assert check.emits["min_breaking_eps"].bound is Bound.AT_MOST
+def test_what_an_attack_finds_is_a_bound_and_never_an_estimate(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
+    assert check.emits["robust_accuracy"].bound is BoundKind.AT_MOST
+    assert check.emits["min_breaking_eps"].bound is BoundKind.AT_MOST
 
 
-def test_every_budget_gives_at_least_three_eps(check: Linf | LinfQuery) -> None:
+def test_every_budget_gives_at_least_three_eps(check: LinfEvasionCheck | LinfQueryCheck) -> None:
     for budget in Budget:
         made = type(check)(**check.presets[budget])  # type: ignore[arg-type]
         assert len(set(made.eps)) >= 3
 
 
 def test_a_policys_values_join_in_any_order_and_only_once() -> None:
-    check = Linf(eps=(0.2, 0.02, 0.2, 0.1))
-    readings = measured(check.figures(check.observe(toy(), Shard()), 0.95))
+    check = LinfEvasionCheck(eps=(0.2, 0.02, 0.2, 0.1))
+    readings = measured(check.figures(check.observe(toy(), CheckShard()), 0.95))
     assert [reading.params.get("eps") for reading in readings[1:-1]] == [0.02, 0.1, 0.2]
 
 
@@ -326,15 +354,17 @@ def test_a_policys_values_join_in_any_order_and_only_once() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Linf(**wrong)
+        LinfEvasionCheck(**wrong)
 
 
-def test_the_best_precision_is_half_of_an_exact_interval(check: Linf | LinfQuery) -> None:
+def test_the_best_precision_is_half_of_an_exact_interval(
+    check: LinfEvasionCheck | LinfQueryCheck,
+) -> None:
     # Clopper-Pearson of 60 of 60 at 95 %: from 0.025 ** (1 / 60) to 1.
-    said = check.precision(Size(rows=60, classes=2), 0.95)["robust_accuracy"]
+    said = check.precision(AuditSize(rows=60, classes=2), 0.95)["robust_accuracy"]
     assert said == pytest.approx((1 - 0.025 ** (1 / 60)) / 2)
 
 
 def test_the_class_is_the_check() -> None:
-    assert CHECK is Linf
+    assert CHECK is LinfEvasionCheck
     assert CHECK.id == "evasion.linf"

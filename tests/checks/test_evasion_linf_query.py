@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from evasion_toys import NOTHING, ToyModel, box, classes, linear, subject
 
-from auditor.attacks.bouts import REFINE
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.domain.budgets import Size
+from auditor.attacks.evasion.run_check import REFINE
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.domain.budgets import AuditSize
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 
@@ -20,8 +20,8 @@ def toy(model: ToyModel) -> Subject:
 
 def test_further_stages_attack_what_the_search_leaves() -> None:
     model, _, _, _ = linear(0, 10)
-    check = LinfQuery(eps=(0.1,), iterations=1, stages=("nes:10x5",))
-    readings = check.figures(check.observe(toy(model), Shard()), 0.95)
+    check = LinfQueryCheck(eps=(0.1,), iterations=1, stages=("nes:10x5",))
+    readings = check.figures(check.observe(toy(model), CheckShard()), 0.95)
     assert isinstance(readings[1], Measurement)
     details = readings[1].details
     assert details["stages"] == ["square, 1 queries", "nes, 10 steps of 5 pairs"]
@@ -34,10 +34,10 @@ def test_further_stages_attack_what_the_search_leaves() -> None:
 
 def test_queries_of_all_stages_are_told_before() -> None:
     model = ToyModel(lambda x: np.tile([3.0, 0.0], (len(x), 1)))
-    check = LinfQuery(eps=(0.1, 0.2), iterations=7, restarts=2, stages=("nes:3x4", "square:5"))
-    check.observe(toy(model), Shard())
+    check = LinfQueryCheck(eps=(0.1, 0.2), iterations=7, restarts=2, stages=("nes:3x4", "square:5"))
+    check.observe(toy(model), CheckShard())
     assert model.queries == 40 + 40 * 2 * (2 * 7 + 3 * 9 + 5)
-    assert check.cost(Size(rows=40, classes=2)).queries == model.queries + 40 * REFINE
+    assert check.cost(AuditSize(rows=40, classes=2)).queries == model.queries + 40 * REFINE
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_queries_of_all_stages_are_told_before() -> None:
 )
 def test_stages_that_do_not_live_on_scores_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        LinfQuery(**wrong)
+        LinfQueryCheck(**wrong)

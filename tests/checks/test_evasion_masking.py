@@ -10,20 +10,20 @@ from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from masked_models import MASKED, PLAIN, forest, logistic, subject_of
 from watching import Nobody
 
-from auditor.attacks.masking.indicators import INDICATORS
-from auditor.checks.evasion.linf import Linf
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.checks.evasion.masking import CHECK, Masking
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
+from auditor.attacks.gradient_masking.indicators import INDICATORS
+from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.checks.evasion.masking import CHECK, GradientMaskingCheck
+from auditor.checks.measure import compute_readings
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Blob, decode, encode
-from auditor.domain.observed import Result
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
-from auditor.engines.local import observe_all
+from auditor.domain.evidence import Blob, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.observed_checks import Result
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
-from auditor.measuring import readings
+from auditor.workflows.engine.local import observe_checks
 
 SHOWS = {
     "int8": {"zero_gradient_share", "black_box_only_share", "unbounded_missed_share"},
@@ -48,15 +48,18 @@ def plain(name: str, folder: Path, seed: int) -> Subject:
     return subject_of(PLAIN[name](seed), folder, seed)
 
 
-def looked(seen: Subject, check: Masking | None = None) -> dict[str, list[Measurement]]:
+def looked(
+    seen: Subject, check: GradientMaskingCheck | None = None
+) -> dict[str, list[Measurement]]:
     """Return readings by metric, from stored evidence."""
-    check = check or Masking()
+    check = check or GradientMaskingCheck()
     evidence = {
-        name: decode(encode(item).raw) for name, item in check.observe(seen, Shard()).items()
+        name: decode_evidence(encode_evidence(item).raw)
+        for name, item in check.observe(seen, CheckShard()).items()
     }
     found: dict[str, list[Measurement]] = {}
     for reading in check.figures(evidence, 0.95):
-        canonical(reading.to_json())
+        encode_canonical(reading.to_json())
         if isinstance(reading, Measurement):
             found.setdefault(reading.metric, []).append(reading)
     return found
@@ -111,14 +114,18 @@ def test_a_softmax_that_saturates_is_told_and_believed(tmp_path: Path) -> None:
 # What becomes of the figures
 
 
-CHECKS: tuple[Check, ...] = (Linf(rows=60), LinfQuery(rows=60), Masking())
+CHECKS: tuple[Check, ...] = (
+    LinfEvasionCheck(rows=60),
+    LinfQueryCheck(rows=60),
+    GradientMaskingCheck(),
+)
 
 
 def observed(seen: Subject, checks: Sequence[Check] = CHECKS) -> tuple[Result, ...]:
     def keep(_: Blob) -> None:
         pass
 
-    return observe_all(checks, seen, keep, Nobody(), Size(rows=60, classes=10))
+    return observe_checks(checks, seen, keep, Nobody(), AuditSize(rows=60, classes=10))
 
 
 def of(found: Sequence[Reading], check: str, metric: str) -> list[Measurement]:
@@ -137,7 +144,7 @@ def rounded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, ...]:
 
 
 def test_every_sign_says_what_it_found_and_what_to_do(rounded: tuple[Result, ...]) -> None:
-    (summary,) = of(readings(rounded, 0.95), "evasion.masking", "believable")
+    (summary,) = of(compute_readings(rounded, 0.95), "evasion.masking", "believable")
     failed: Any = summary.details["failed"]
     assert {sign["indicator"] for sign in failed} >= SHOWS["int8"]
     assert len({sign["indicator"] for sign in failed}) == len(failed)
@@ -150,7 +157,7 @@ def test_every_sign_says_what_it_found_and_what_to_do(rounded: tuple[Result, ...
 def test_masked_figures_are_doubted_and_the_black_box_stands_in(
     rounded: tuple[Result, ...],
 ) -> None:
-    alone, found = readings(rounded[:2], 0.95), readings(rounded, 0.95)
+    alone, found = compute_readings(rounded[:2], 0.95), compute_readings(rounded, 0.95)
     before, after = (of(item, "evasion.linf", "robust_accuracy")[-1] for item in (alone, found))
     black = of(found, "evasion.linf_query", "robust_accuracy")[-1]
     assert before.value > 0.8  # type: ignore[operator]  # a share
@@ -176,14 +183,14 @@ def test_masked_figures_are_doubted_and_the_black_box_stands_in(
 
 def test_a_believed_models_figures_stay_as_they_are(tmp_path: Path) -> None:
     results = observed(subject_of(PLAIN["mlp"](0), tmp_path, 0))
-    alone, found = readings(results[:2], 0.95), readings(results, 0.95)
+    alone, found = compute_readings(results[:2], 0.95), compute_readings(results, 0.95)
     assert found[: len(alone)] == alone
 
 
 def test_doubt_does_not_depend_on_the_confidence(rounded: tuple[Result, ...]) -> None:
     shown = [
         [(item.check, item.metric, dict(item.params), isinstance(item, Gap) or item.doubted)
-         for item in readings(rounded, confidence)]
+         for item in compute_readings(rounded, confidence)]
         for confidence in (0.5, 0.95, 0.9999)
     ]  # fmt: skip
     assert shown[0] == shown[1] == shown[2]
@@ -221,23 +228,23 @@ def test_a_twin_without_gradient_shows_it_on_every_row() -> None:
 def test_a_model_that_answers_at_random_is_named_even_where_five_answers_agree() -> None:
     found = looked(toy(deterministic=False))
     assert named(found, "failed") == {"randomised_share"}
-    assert {item.repeat for name in found for item in found[name]} == {Repeat.INTERVAL}
+    assert {item.repeat for name in found for item in found[name]} == {Repeatability.INTERVAL}
 
 
 def test_the_same_subject_gives_the_same_bytes_and_the_same_readings() -> None:
-    first, second = (Masking().observe(toy(), Shard()) for _ in range(2))
+    first, second = (GradientMaskingCheck().observe(toy(), CheckShard()) for _ in range(2))
     assert list(first) == list(second)
     for name in first:
-        assert encode(first[name]).digest == encode(second[name]).digest, name
-    stored = {name: decode(encode(item).raw) for name, item in first.items()}
-    assert Masking().figures(stored, 0.9) == Masking().figures(first, 0.9)
+        assert encode_evidence(first[name]).digest == encode_evidence(second[name]).digest, name
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in first.items()}
+    assert GradientMaskingCheck().figures(stored, 0.9) == GradientMaskingCheck().figures(first, 0.9)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_queries_and_passes_stay_within_the_cost_that_was_told(*, masked: bool) -> None:
     seen = toy(masked=masked)
-    cost = Masking().cost(Size(rows=60, classes=2))
-    Masking().observe(seen, Shard())
+    cost = GradientMaskingCheck().cost(AuditSize(rows=60, classes=2))
+    GradientMaskingCheck().observe(seen, CheckShard())
     assert isinstance(seen.model, ToyModel)
     assert isinstance(seen.twin, LinearTwin)
     assert cost.queries / 10 < seen.model.queries <= cost.queries
@@ -249,17 +256,21 @@ def test_too_few_right_rows_are_a_gap_and_not_a_clean_bill() -> None:
     data = next(iter(seen.datasets.values()))
     assert data.labels is not None
     data.labels[9:] = 1 - data.labels[9:]
-    (gap,) = Masking().figures(Masking().observe(seen, Shard()), 0.95)
+    (gap,) = GradientMaskingCheck().figures(
+        GradientMaskingCheck().observe(seen, CheckShard()), 0.95
+    )
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
 
 
 def test_columns_that_nobody_may_move_are_a_gap() -> None:
     seen = toy()
     seen.space = box((10,), mutable=np.zeros(10, dtype=np.bool_))
-    (gap,) = Masking().figures(Masking().observe(seen, Shard()), 0.95)
+    (gap,) = GradientMaskingCheck().figures(
+        GradientMaskingCheck().observe(seen, CheckShard()), 0.95
+    )
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
 
 
 def test_columns_that_decide_and_cannot_move_are_no_masking() -> None:
@@ -278,7 +289,7 @@ def test_columns_that_decide_and_cannot_move_are_no_masking() -> None:
 
 def test_every_budget_looks_at_three_eps_and_every_metric_is_declared() -> None:
     for budget in Budget:
-        assert len(set(Masking(**Masking.presets[budget]).eps)) >= 3  # type: ignore[arg-type]  # as JSON has them
+        assert len(set(GradientMaskingCheck(**GradientMaskingCheck.presets[budget]).eps)) >= 3  # type: ignore[arg-type]  # as JSON has them
     assert set(CHECK.emits) == {"believable", *INDICATORS}
 
 
@@ -287,4 +298,4 @@ def test_every_budget_looks_at_three_eps_and_every_metric_is_declared() -> None:
 )
 def test_parameters_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Masking(**wrong)
+        GradientMaskingCheck(**wrong)

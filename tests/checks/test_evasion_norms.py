@@ -3,24 +3,24 @@ import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from numpy.typing import NDArray
 
-from auditor.checks.evasion.l0 import L0
-from auditor.checks.evasion.l1 import L1
-from auditor.checks.evasion.l2 import L2
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.evidence import encode
-from auditor.domain.readings import Bound, Measurement, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.evasion.l0 import L0EvasionCheck
+from auditor.checks.evasion.l1 import L1EvasionCheck
+from auditor.checks.evasion.l2 import L2EvasionCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.evidence import encode_evidence
+from auditor.domain.readings import BoundKind, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 
-CHECKS: dict[str, L2 | L1 | L0] = {
-    "l2": L2(eps=(0.05, 0.1, 0.2), rows=80),
-    "l1": L1(eps=(0.1, 0.2, 0.4), rows=80),
-    "l0": L0(eps=(1, 2, 4), stages=("fmn:200",), rows=80),
+CHECKS: dict[str, L2EvasionCheck | L1EvasionCheck | L0EvasionCheck] = {
+    "l2": L2EvasionCheck(eps=(0.05, 0.1, 0.2), rows=80),
+    "l1": L1EvasionCheck(eps=(0.1, 0.2, 0.4), rows=80),
+    "l0": L0EvasionCheck(eps=(1, 2, 4), stages=("fmn:200",), rows=80),
 }
 COLUMNS = 12
 
 
 @pytest.fixture(params=list(CHECKS))
-def check(request: pytest.FixtureRequest) -> L2 | L1 | L0:
+def check(request: pytest.FixtureRequest) -> L2EvasionCheck | L1EvasionCheck | L0EvasionCheck:
     return CHECKS[request.param]
 
 
@@ -67,24 +67,28 @@ def curve(readings: tuple[Reading, ...]) -> dict[float, Measurement]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_curve_of_a_linear_model_is_its_closed_form(check: L2 | L1 | L0, seed: int) -> None:
+def test_the_curve_of_a_linear_model_is_its_closed_form(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck, seed: int
+) -> None:
     seen = toy(seed)
     norm = check.id.split(".")[1]
     exact = exact_distance(seen, norm)
-    for eps, reading in curve(check.figures(check.observe(seen, Shard()), 0.95)).items():
+    for eps, reading in curve(check.figures(check.observe(seen, CheckShard()), 0.95)).items():
         robust = np.mean(exact > eps * (1 + 1e-6))
         assert isinstance(reading.value, float)
         # A walk over single places may miss a few.
         assert robust - 1e-9 <= reading.value <= robust + 0.05
-        assert reading.bound is Bound.AT_MOST
+        assert reading.bound is BoundKind.AT_MOST
 
 
-def test_a_constant_model_stays_right(check: L2 | L1 | L0) -> None:
+def test_a_constant_model_stays_right(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
+) -> None:
     model = ToyModel(lambda x: np.tile([3.0, 0.0], (len(x), 1)))
     twin = LinearTwin(np.zeros((COLUMNS, 2)), np.array([3.0, 0.0]))
     rows = np.full((9, COLUMNS), 0.5)
     seen = subject(model, twin, rows, np.zeros(9, dtype=np.int64), box((COLUMNS,)), classes(2))
-    readings = check.figures(check.observe(seen, Shard()), 0.95)
+    readings = check.figures(check.observe(seen, CheckShard()), 0.95)
     assert {reading.value for reading in curve(readings).values()} == {1.0}
     last = readings[-1]
     assert isinstance(last, Measurement)
@@ -92,34 +96,40 @@ def test_a_constant_model_stays_right(check: L2 | L1 | L0) -> None:
     assert last.details["cheapest"] is None
 
 
-def test_the_same_subject_gives_the_same_bytes(check: L2 | L1 | L0) -> None:
-    first, second = (check.observe(toy(), Shard()) for _ in range(2))
+def test_the_same_subject_gives_the_same_bytes(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
+) -> None:
+    first, second = (check.observe(toy(), CheckShard()) for _ in range(2))
     assert list(first) == list(second)
     for name in first:
-        assert encode(first[name]).digest == encode(second[name]).digest, name
+        assert encode_evidence(first[name]).digest == encode_evidence(second[name]).digest, name
 
 
-def test_what_is_spent_stays_within_the_cost_that_was_told(check: L2 | L1 | L0) -> None:
+def test_what_is_spent_stays_within_the_cost_that_was_told(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
+) -> None:
     seen = toy()
-    check.observe(seen, Shard())
-    cost = check.cost(Size(rows=80, classes=2))
+    check.observe(seen, CheckShard())
+    cost = check.cost(AuditSize(rows=80, classes=2))
     assert isinstance(seen.model, ToyModel)
     assert isinstance(seen.twin, LinearTwin)
     assert 0 < seen.model.queries <= cost.queries
     assert 0 < seen.twin.passes <= cost.passes
 
 
-def test_every_budget_gives_at_least_three_eps(check: L2 | L1 | L0) -> None:
+def test_every_budget_gives_at_least_three_eps(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
+) -> None:
     for budget in Budget:
         made = type(check)(**check.presets[budget])  # type: ignore[arg-type]
         assert len(set(made.eps)) >= 3
 
 
 def test_the_median_breaking_change_lies_in_its_interval_and_names_the_attacks(
-    check: L2 | L1 | L0,
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
 ) -> None:
     seen = toy()
-    last = check.figures(check.observe(seen, Shard()), 0.95)[-1]
+    last = check.figures(check.observe(seen, CheckShard()), 0.95)[-1]
     assert isinstance(last, Measurement)
     assert last.metric == "min_breaking_eps"
     assert isinstance(last.value, float)
@@ -131,8 +141,10 @@ def test_the_median_breaking_change_lies_in_its_interval_and_names_the_attacks(
     assert last.details["needed"]
 
 
-def test_robustness_is_told_by_class_and_adds_up(check: L2 | L1 | L0) -> None:
-    reading = next(iter(curve(check.figures(check.observe(toy(), Shard()), 0.95)).values()))
+def test_robustness_is_told_by_class_and_adds_up(
+    check: L2EvasionCheck | L1EvasionCheck | L0EvasionCheck,
+) -> None:
+    reading = next(iter(curve(check.figures(check.observe(toy(), CheckShard()), 0.95)).values()))
     parts = reading.details["by_class"]
     assert isinstance(parts, list)
     rows = sum(part["rows"] for part in parts)  # type: ignore[index, call-overload, misc]

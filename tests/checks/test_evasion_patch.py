@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from evasion_toys import NOTHING, LinearTwin, ToyModel, box, classes, subject
 
-from auditor.checks.evasion.patch import CHECK, Patch
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.checks import Need, refused
-from auditor.domain.evidence import decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.evasion.patch import CHECK, PatchAttackCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import Need, find_refusal_gap
+from auditor.domain.evidence import decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SIZE = 10
-SEARCH = Patch(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_search:200",))
-CLIMB = Patch(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_ascent:5",))
+SEARCH = PatchAttackCheck(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_search:200",))
+CLIMB = PatchAttackCheck(side=(0.1, 0.2, 0.3, 0.5), stages=("patch_ascent:5",))
 
 
 def toy(needs: tuple[int, ...] = (1, 4, 4, 9, 9, 99), *, twin: bool = True) -> Subject:
@@ -50,8 +50,10 @@ def curve(readings: tuple[Reading, ...]) -> dict[float, Measurement]:
 
 
 @pytest.mark.parametrize("check", [SEARCH, CLIMB], ids=["search", "climb"])
-def test_each_size_of_patch_breaks_exactly_the_pictures_that_it_can(check: Patch) -> None:
-    readings = check.figures(check.observe(toy(), Shard()), 0.95)
+def test_each_size_of_patch_breaks_exactly_the_pictures_that_it_can(
+    check: PatchAttackCheck,
+) -> None:
+    readings = check.figures(check.observe(toy(), CheckShard()), 0.95)
     robust = {side: reading.value for side, reading in curve(readings).items()}
     assert robust == pytest.approx({0.1: 5 / 6, 0.2: 3 / 6, 0.3: 1 / 6, 0.5: 1 / 6})
     last = readings[-1]
@@ -63,43 +65,43 @@ def test_each_size_of_patch_breaks_exactly_the_pictures_that_it_can(check: Patch
 
 
 def test_without_a_twin_the_search_goes_on_alone() -> None:
-    check = Patch(side=(0.1, 0.3), stages=("patch_ascent:5", "patch_search:150"))
-    evidence = check.observe(toy(twin=False), Shard())
+    check = PatchAttackCheck(side=(0.1, 0.3), stages=("patch_ascent:5", "patch_search:150"))
+    evidence = check.observe(toy(twin=False), CheckShard())
     assert evidence["attacks"] == ["patch search, 150 queries"]
     assert curve(check.figures(evidence, 0.95))[0.3].value == pytest.approx(1 / 6)
     assert Need.TWIN not in CHECK.needs
 
 
 def test_climbs_alone_without_a_twin_are_a_gap() -> None:
-    (gap,) = CLIMB.figures(CLIMB.observe(toy(twin=False), Shard()), 0.95)
+    (gap,) = CLIMB.figures(CLIMB.observe(toy(twin=False), CheckShard()), 0.95)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NEEDS_TWIN
-    assert refused(CLIMB, toy(twin=False)) == gap
-    assert refused(CLIMB, toy()) is refused(SEARCH, toy(twin=False)) is None
+    assert gap.reason is GapReason.NEEDS_TWIN
+    assert find_refusal_gap(CLIMB, toy(twin=False)) == gap
+    assert find_refusal_gap(CLIMB, toy()) is find_refusal_gap(SEARCH, toy(twin=False)) is None
 
 
 def test_rows_that_are_no_pictures_are_a_gap() -> None:
     model = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     rows = np.zeros((5, 12))
     seen = subject(model, NOTHING, rows, np.zeros(5, dtype=np.int64), box((12,)), classes(2))
-    (gap,) = SEARCH.figures(SEARCH.observe(seen, Shard()), 0.95)
+    (gap,) = SEARCH.figures(SEARCH.observe(seen, CheckShard()), 0.95)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
     assert "[12]" in gap.detail
     assert model.queries <= 5
-    assert refused(SEARCH, seen) == gap
+    assert find_refusal_gap(SEARCH, seen) == gap
     assert model.queries <= 5
 
 
 def test_shares_that_mean_the_same_pixels_have_the_same_reading() -> None:
-    check = Patch(side=(0.01, 0.1, 0.12), stages=("patch_search:30",))
-    found = curve(check.figures(check.observe(toy(), Shard()), 0.95))
+    check = PatchAttackCheck(side=(0.01, 0.1, 0.12), stages=("patch_search:30",))
+    found = curve(check.figures(check.observe(toy(), CheckShard()), 0.95))
     assert [reading.details["pixels"] for reading in found.values()] == [1, 1, 1]
     assert len({reading.value for reading in found.values()}) == 1
 
 
 def test_a_patch_that_says_more_than_it_covers_does_not_count() -> None:
-    evidence = dict(CLIMB.observe(toy(), Shard()))
+    evidence = dict(CLIMB.observe(toy(), CheckShard()))
     distance = evidence["distance"]
     assert isinstance(distance, np.ndarray)
     evidence["distance"] = np.where(distance > 0, 10.0, 0.0)
@@ -109,27 +111,27 @@ def test_a_patch_that_says_more_than_it_covers_does_not_count() -> None:
 
 
 def test_figures_need_the_stored_evidence_and_the_same_seed_gives_the_same() -> None:
-    first, second = (SEARCH.observe(toy(), Shard()) for _ in range(2))
-    stored = {name: decode(encode(item).raw) for name, item in first.items()}
+    first, second = (SEARCH.observe(toy(), CheckShard()) for _ in range(2))
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in first.items()}
     assert SEARCH.figures(stored, 0.9) == SEARCH.figures(second, 0.9)
     for name, item in first.items():
-        assert encode(item).digest == encode(second[name]).digest, name
+        assert encode_evidence(item).digest == encode_evidence(second[name]).digest, name
 
 
 def test_every_reading_is_one_that_the_check_announces() -> None:
-    for reading in SEARCH.figures(SEARCH.observe(toy(), Shard()), 0.95):
+    for reading in SEARCH.figures(SEARCH.observe(toy(), CheckShard()), 0.95):
         assert isinstance(reading, Measurement)
         announced = SEARCH.emits[reading.metric]
         assert (reading.unit, reading.bound) == (announced.unit, announced.bound)
         assert set(reading.params) <= {"side"}
-    assert SEARCH.emits["robust_accuracy"].bound is Bound.AT_MOST
+    assert SEARCH.emits["robust_accuracy"].bound is BoundKind.AT_MOST
 
 
 def test_what_is_spent_stays_within_the_cost_that_was_told() -> None:
     seen = toy((99, 99, 99))
-    check = Patch(stages=("patch_ascent:5x2", "patch_search:40"))
-    check.observe(seen, Shard())
-    cost = check.cost(Size(rows=3, classes=2))
+    check = PatchAttackCheck(stages=("patch_ascent:5x2", "patch_search:40"))
+    check.observe(seen, CheckShard())
+    cost = check.cost(AuditSize(rows=3, classes=2))
     assert isinstance(seen.model, ToyModel)
     assert isinstance(seen.twin, LinearTwin)
     assert 3 * 3 * 40 < seen.model.queries <= cost.queries
@@ -138,7 +140,7 @@ def test_what_is_spent_stays_within_the_cost_that_was_told() -> None:
 
 def test_every_budget_gives_at_least_three_sides() -> None:
     for budget in Budget:
-        made = Patch(**CHECK.presets[budget])  # type: ignore[arg-type]
+        made = PatchAttackCheck(**CHECK.presets[budget])  # type: ignore[arg-type]
         assert len(set(made.side)) >= 3
 
 
@@ -156,4 +158,4 @@ def test_every_budget_gives_at_least_three_sides() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Patch(**wrong)
+        PatchAttackCheck(**wrong)

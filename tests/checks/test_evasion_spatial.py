@@ -8,29 +8,31 @@ import pytest
 from numpy.typing import NDArray
 from shifted_subjects import Rule, Ruled, digits, space, subject
 
-from auditor.attacks.spatial import BUDGETS
-from auditor.checks.evasion.spatial import CHECK, Spatial
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
-from auditor.domain.checks import refused
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.attacks.evasion.spatial import BUDGETS
+from auditor.checks.evasion.spatial import CHECK, SpatialAttackCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import find_refusal_gap
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
 from auditor.errors import CancelledError, PolicyError
 
 SIDE = 33
 
 
-def observed(check: Spatial, seen: Subject) -> dict[str, Any]:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def observed(check: SpatialAttackCheck, seen: Subject) -> dict[str, Any]:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def read(check: Spatial, evidence: Evidence, confidence: float = 0.95) -> tuple[Reading, ...]:
+def read(
+    check: SpatialAttackCheck, evidence: Evidence, confidence: float = 0.95
+) -> tuple[Reading, ...]:
     readings = check.figures(evidence, confidence)
-    canonical([reading.to_json() for reading in readings])
+    encode_canonical([reading.to_json() for reading in readings])
     return readings
 
 
@@ -44,7 +46,9 @@ def measured(readings: tuple[Reading, ...], metric: str, **params: str | int) ->
     return found
 
 
-def shares(check: Spatial, seen: Subject, metric: str = "robust_accuracy") -> list[float]:
+def shares(
+    check: SpatialAttackCheck, seen: Subject, metric: str = "robust_accuracy"
+) -> list[float]:
     readings = read(check, observed(check, seen))
     found = [item.value for item in readings if item.metric == metric]  # type: ignore[union-attr]  # all are measured
     return [float(item) for item in found]  # type: ignore[arg-type]  # all are numbers
@@ -63,7 +67,7 @@ def looks_at_one_pixel(x: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def test_a_model_that_looks_at_one_pixel_breaks_by_a_shift_of_one_pixel() -> None:
-    check = Spatial(budgets=("small",), rotations=1, draws=1)
+    check = SpatialAttackCheck(budgets=("small",), rotations=1, draws=1)
     evidence = observed(check, points(looks_at_one_pixel))
     readings = read(check, evidence)
     assert measured(readings, "clean_accuracy").value == 1.0
@@ -82,7 +86,7 @@ def test_a_model_that_counts_light_cannot_be_turned_or_moved() -> None:
         total: NDArray[np.bool_] = x.sum(axis=(1, 2)) > -1
         return total
 
-    check = Spatial()
+    check = SpatialAttackCheck()
     seen = points(counts)
     assert shares(check, seen) == [1.0, 1.0, 1.0]
     assert shares(check, seen, "mean_accuracy") == [1.0, 1.0, 1.0]
@@ -92,7 +96,7 @@ def test_a_model_that_measures_light_breaks_by_light_alone() -> None:
     def dark(x: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.asarray(np.median(x, axis=(1, 2)) < 0.08)
 
-    check = Spatial(draws=1)
+    check = SpatialAttackCheck(draws=1)
     readings = read(check, observed(check, points(dark)))
     small, medium, large = (measured(readings, "robust_accuracy", budget=name) for name in BUDGETS)
     assert (small.value, medium.value, large.value) == (1.0, 0.0, 0.0)
@@ -106,17 +110,17 @@ def test_mirror_images_count_only_where_asked_for() -> None:
         return np.asarray(left.sum(axis=(1, 2)) >= right.sum(axis=(1, 2)))
 
     seen = points(sided)
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     inputs = np.zeros((12, SIDE, SIDE), dtype=np.float32)
     inputs[:, 12:20, 2:6] = 1.0
-    seen.datasets = {Role.EVALUATION: replace(data, inputs=inputs)}
-    assert shares(Spatial(budgets=("small",)), seen) == [1.0]
+    seen.datasets = {DatasetRole.EVALUATION: replace(data, inputs=inputs)}
+    assert shares(SpatialAttackCheck(budgets=("small",)), seen) == [1.0]
     seen.clean.clear()
-    assert shares(Spatial(budgets=("small",), flips=True), seen) == [0.0]
+    assert shares(SpatialAttackCheck(budgets=("small",), flips=True), seen) == [0.0]
 
 
 def test_accuracy_of_a_real_network_falls_as_the_budget_grows() -> None:
-    check = Spatial(rows=150)
+    check = SpatialAttackCheck(rows=150)
     readings = read(check, observed(check, digits()))
     clean = measured(readings, "clean_accuracy").value
     robust = [measured(readings, "robust_accuracy", budget=name).value for name in BUDGETS]
@@ -128,8 +132,8 @@ def test_accuracy_of_a_real_network_falls_as_the_budget_grows() -> None:
 
 
 def test_readings_come_in_one_order_at_any_confidence_and_as_declared() -> None:
-    check = Spatial(budgets=("large", "small"))
-    evidence = check.observe(points(looks_at_one_pixel), Shard())
+    check = SpatialAttackCheck(budgets=("large", "small"))
+    evidence = check.observe(points(looks_at_one_pixel), CheckShard())
     expected = [
         ("clean_accuracy", {}),
         ("robust_accuracy", {"budget": "small"}),
@@ -148,24 +152,26 @@ def test_readings_come_in_one_order_at_any_confidence_and_as_declared() -> None:
             assert item.low is not None
             assert item.high is not None
             assert item.low <= item.value <= item.high
-    assert check.emits["robust_accuracy"].bound is Bound.AT_MOST
+    assert check.emits["robust_accuracy"].bound is BoundKind.AT_MOST
 
 
 def test_figures_need_the_stored_evidence_and_nothing_else() -> None:
-    evidence = Spatial().observe(digits(), Shard())
-    stored = {name: decode(encode(item).raw) for name, item in evidence.items()}
-    assert Spatial().figures(stored, 0.95) == Spatial().figures(evidence, 0.95)
+    evidence = SpatialAttackCheck().observe(digits(), CheckShard())
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
+    assert SpatialAttackCheck().figures(stored, 0.95) == SpatialAttackCheck().figures(
+        evidence, 0.95
+    )
 
 
 def test_the_same_subject_gives_the_same_bytes() -> None:
-    first, second = (Spatial().observe(digits(), Shard()) for _ in range(2))
-    assert {name: encode(item).digest for name, item in first.items()} == {
-        name: encode(item).digest for name, item in second.items()
+    first, second = (SpatialAttackCheck().observe(digits(), CheckShard()) for _ in range(2))
+    assert {name: encode_evidence(item).digest for name, item in first.items()} == {
+        name: encode_evidence(item).digest for name, item in second.items()
     }
 
 
 def test_a_view_that_is_out_of_reach_breaks_nothing() -> None:
-    check = Spatial(budgets=("small",), rotations=1, draws=1)
+    check = SpatialAttackCheck(budgets=("small",), rotations=1, draws=1)
     evidence = observed(check, points(looks_at_one_pixel))
     views = evidence["settings"]["views"][0]
     evidence["settings"]["views"] = [[{**view, "angle": 11.0} for view in views]]
@@ -173,7 +179,7 @@ def test_a_view_that_is_out_of_reach_breaks_nothing() -> None:
 
 
 def test_queries_are_counted_and_bounded_by_the_cost() -> None:
-    check = Spatial()
+    check = SpatialAttackCheck()
     seen = digits()
     readings = read(check, observed(check, seen))
     spent = [
@@ -183,11 +189,11 @@ def test_queries_are_counted_and_bounded_by_the_cost() -> None:
     ]
     assert not isinstance(seen.model, Gap)
     assert seen.model.queries == 450 + sum(spent)  # type: ignore[arg-type]  # numbers
-    assert seen.model.queries <= check.cost(Size(rows=450, classes=10)).queries
+    assert seen.model.queries <= check.cost(AuditSize(rows=450, classes=10)).queries
 
 
 def test_rows_that_break_leave_the_grid_and_stay_among_the_draws() -> None:
-    check = Spatial(budgets=("medium", "large"), draws=4)
+    check = SpatialAttackCheck(budgets=("medium", "large"), draws=4)
     seen = points(looks_at_one_pixel)
     evidence = observed(check, seen)
     assert evidence["drawn_decided"].shape == (2, 4, 12)
@@ -197,12 +203,12 @@ def test_rows_that_break_leave_the_grid_and_stay_among_the_draws() -> None:
 
 def test_a_row_that_is_wrong_from_the_start_is_not_searched() -> None:
     seen = points(looks_at_one_pixel)
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.labels is not None
     labels = data.labels.copy()
     labels[:5] = 0
-    seen.datasets = {Role.EVALUATION: replace(data, labels=labels)}
-    check = Spatial(budgets=("large",))
+    seen.datasets = {DatasetRole.EVALUATION: replace(data, labels=labels)}
+    check = SpatialAttackCheck(budgets=("large",))
     evidence = observed(check, seen)
     wrong = evidence["labels"] == 0
     assert (evidence["chosen"][0][wrong] == -1).all()
@@ -212,23 +218,27 @@ def test_a_row_that_is_wrong_from_the_start_is_not_searched() -> None:
 
 def test_the_threshold_of_the_task_decides() -> None:
     seen = points(looks_at_one_pixel)
-    seen.task = Classification(("0", "1"), "1", "1", threshold=0.0)
-    assert shares(Spatial(), seen) == [1.0, 1.0, 1.0]  # all scores reach a threshold of nothing
+    seen.task = ClassificationTask(("0", "1"), "1", "1", threshold=0.0)
+    assert shares(SpatialAttackCheck(), seen) == [
+        1.0,
+        1.0,
+        1.0,
+    ]  # all scores reach a threshold of nothing
 
 
 def test_a_table_is_a_gap() -> None:
     rows = np.random.default_rng(0).random((20, 5))
     labels = (rows[:, 0] > 0.5).astype(np.int64)
     seen = subject(Ruled(lambda x: x[:, 0] > 0.5), rows, labels, space((5,)))
-    (gap,) = read(Spatial(), observed(Spatial(), seen))
+    (gap,) = read(SpatialAttackCheck(), observed(SpatialAttackCheck(), seen))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
-    assert refused(Spatial(), seen) == gap
-    assert refused(Spatial(), points(looks_at_one_pixel)) is None
+    assert gap.reason is GapReason.NOT_DEFINED
+    assert find_refusal_gap(SpatialAttackCheck(), seen) == gap
+    assert find_refusal_gap(SpatialAttackCheck(), points(looks_at_one_pixel)) is None
 
 
 def test_flat_digits_are_seen_as_the_pictures_that_they_are() -> None:
-    check = Spatial(rows=40)
+    check = SpatialAttackCheck(rows=40)
     square, flat = (observed(check, digits(flat=flat)) for flat in (False, True))
     np.testing.assert_array_equal(square["chosen"], flat["chosen"])
 
@@ -238,15 +248,15 @@ def test_what_comes_in_over_the_border_is_as_asked() -> None:
         return np.asarray(x[:, 0].min(axis=1) > 0.5)
 
     seen = points(border)
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     bright = np.full((12, SIDE, SIDE), 0.9, dtype=np.float32)
-    seen.datasets = {Role.EVALUATION: replace(data, inputs=bright)}
-    assert shares(Spatial(budgets=("small",)), seen) == [1.0]
-    assert shares(Spatial(budgets=("small",), fill="low"), seen) == [0.0]
+    seen.datasets = {DatasetRole.EVALUATION: replace(data, inputs=bright)}
+    assert shares(SpatialAttackCheck(budgets=("small",)), seen) == [1.0]
+    assert shares(SpatialAttackCheck(budgets=("small",), fill="low"), seen) == [0.0]
 
 
 def test_examples_are_broken_rows_that_the_target_still_gets_wrong() -> None:
-    check = Spatial(examples=4)
+    check = SpatialAttackCheck(examples=4)
     seen = digits()
     evidence = observed(check, seen)
     after = evidence["example_adversarial"]
@@ -259,7 +269,7 @@ def test_examples_are_broken_rows_that_the_target_still_gets_wrong() -> None:
 
 
 def test_without_leave_no_row_of_the_data_is_kept() -> None:
-    evidence = Spatial().observe(digits(show=False), Shard())
+    evidence = SpatialAttackCheck().observe(digits(show=False), CheckShard())
     assert not any(name.startswith("example") for name in evidence)
 
 
@@ -267,10 +277,10 @@ def test_figures_of_a_model_that_changes_its_mind_are_doubted() -> None:
     seen = points(looks_at_one_pixel)
     assert isinstance(seen.model, Ruled)
     seen.model.deterministic = False
-    for reading in read(Spatial(), observed(Spatial(), seen)):
+    for reading in read(SpatialAttackCheck(), observed(SpatialAttackCheck(), seen)):
         assert isinstance(reading, Measurement)
         assert reading.doubted
-        assert reading.repeat is Repeat.INTERVAL
+        assert reading.repeat is Repeatability.INTERVAL
 
 
 def test_a_user_can_stop_it_and_progress_never_runs_back() -> None:
@@ -285,7 +295,7 @@ def test_a_user_can_stop_it_and_progress_never_runs_back() -> None:
     seen = digits()
     seen.progress = listen
     with pytest.raises(CancelledError):
-        Spatial().observe(seen, Shard())
+        SpatialAttackCheck().observe(seen, CheckShard())
     assert told == sorted(told)
 
 
@@ -295,16 +305,16 @@ def test_a_user_can_stop_it_and_progress_never_runs_back() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Spatial(**wrong)
+        SpatialAttackCheck(**wrong)
 
 
 def test_every_budget_tries_three_sizes_and_more_views() -> None:
-    made = [Spatial(**Spatial.presets[budget]) for budget in Budget]  # type: ignore[arg-type]  # JSON of its fields
-    costs = [check.cost(Size(rows=5000, classes=10)).queries for check in made]
+    made = [SpatialAttackCheck(**SpatialAttackCheck.presets[budget]) for budget in Budget]  # type: ignore[arg-type]  # JSON of its fields
+    costs = [check.cost(AuditSize(rows=5000, classes=10)).queries for check in made]
     assert costs == sorted(set(costs))
     assert all(check.growing == ("small", "medium", "large") for check in made)
 
 
 def test_the_class_is_the_check() -> None:
-    assert CHECK is Spatial
+    assert CHECK is SpatialAttackCheck
     assert CHECK.id == "evasion.spatial"

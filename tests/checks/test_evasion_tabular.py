@@ -10,19 +10,19 @@ import pytest
 import tabular_toys as toys
 from evasion_toys import NOTHING, ToyModel, box, classes, subject
 
-from auditor.checks.evasion.tabular import CHECK, Tabular
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, InputSpace
+from auditor.checks.evasion.tabular import CHECK, TabularAttackCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, InputSpace
 from auditor.errors import PolicyError
 
 ROWS = 30
 EPS = (0.1, 0.2)
-QUICK = Tabular(eps=EPS, stages=("capgd:10", "search:60"))
+QUICK = TabularAttackCheck(eps=EPS, stages=("capgd:10", "search:60"))
 
 
 def table(
@@ -32,11 +32,11 @@ def table(
     own = space or entered.constraints.space
     labels = entered.arena.labels
     seen = subject(model, slope if twin else NOTHING, rows, labels, own, classes(2))
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     groups = {"side": tuple("left" if row[7] < 5 else "right" for row in rows)}
     model.queries = 0
     model.seen.clear()
-    datasets = {Role.EVALUATION: replace(data, groups=groups)}
+    datasets = {DatasetRole.EVALUATION: replace(data, groups=groups)}
     return replace(seen, datasets=datasets, show_examples=show)
 
 
@@ -46,14 +46,16 @@ def usual() -> dict[str, Any]:
     return observed(QUICK, table())
 
 
-def observed(check: Tabular, seen: Subject) -> dict[str, Any]:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def observed(check: TabularAttackCheck, seen: Subject) -> dict[str, Any]:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def read(check: Tabular, evidence: Evidence, confidence: float = 0.95) -> tuple[Reading, ...]:
+def read(
+    check: TabularAttackCheck, evidence: Evidence, confidence: float = 0.95
+) -> tuple[Reading, ...]:
     readings = check.figures(evidence, confidence)
-    canonical([reading.to_json() for reading in readings])
+    encode_canonical([reading.to_json() for reading in readings])
     return readings
 
 
@@ -74,7 +76,7 @@ def model_of(seen: Subject) -> ToyModel:
 
 def truth(seen: Subject) -> tuple[toys.Rows, Any, Any]:
     """Rows, labels, and the fewest moves that break each, in the order of the audit."""
-    data, sample = seen.datasets[Role.EVALUATION], seen.sample(Role.EVALUATION, ROWS)
+    data, sample = seen.datasets[DatasetRole.EVALUATION], seen.sample(DatasetRole.EVALUATION, ROWS)
     assert data.inputs is not None
     assert data.labels is not None
     rows, labels = np.asarray(data.inputs[sample], dtype=np.float32), data.labels[sample]
@@ -84,13 +86,13 @@ def truth(seen: Subject) -> tuple[toys.Rows, Any, Any]:
 @pytest.mark.parametrize("twins", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_robust_accuracy_is_what_listing_every_row_gives(twins: int) -> None:
     seen = table(twin=bool(twins))
-    check = Tabular(eps=EPS, stages=("capgd:20", "search:150x2"))
+    check = TabularAttackCheck(eps=EPS, stages=("capgd:20", "search:150x2"))
     readings = read(check, observed(check, seen))
     _, _, fewest = truth(seen)
     assert measured(readings, "clean_accuracy").value == pytest.approx((fewest > 0).mean())
     robust = measured(readings, "robust_accuracy", eps=0.2)
     assert robust.value == pytest.approx((fewest > 8).mean())
-    assert robust.bound is Bound.AT_MOST
+    assert robust.bound is BoundKind.AT_MOST
     assert robust.details["skipped"] == ([] if twins else ["capgd, 20 steps x 1"])
 
 
@@ -108,7 +110,7 @@ def test_readings_come_in_one_order_and_are_what_the_check_emits() -> None:
             assert isinstance(item, Measurement)
             assert item.unit is QUICK.emits[item.metric].unit
             assert item.bound is QUICK.emits[item.metric].bound
-            assert item.repeat is Repeat.EXACT
+            assert item.repeat is Repeatability.EXACT
             assert isinstance(item.value, float)
             assert item.low is not None
             assert item.high is not None
@@ -175,7 +177,7 @@ def test_shown_rows_are_measured_anew() -> None:
 def test_examples_stand_beside_their_clean_rows_and_only_with_leave() -> None:
     seen = table()
     evidence = usual()
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.inputs is not None
     places = [data.ids.index(name) for name in evidence["example_rows"]]
     np.testing.assert_array_equal(evidence["example_clean"], data.inputs[places])
@@ -194,7 +196,7 @@ def test_examples_stand_beside_their_clean_rows_and_only_with_leave() -> None:
 def test_one_harm_counts_alone_when_it_is_named() -> None:
     seen = table()
     rows, labels, _ = truth(seen)
-    check = Tabular(eps=(0.2,), stages=("search:200",), label="0", decision="1")
+    check = TabularAttackCheck(eps=(0.2,), stages=("search:200",), label="0", decision="1")
     evidence = observed(check, seen)
     readings = read(check, evidence)
     refused = labels == 0
@@ -204,18 +206,18 @@ def test_one_harm_counts_alone_when_it_is_named() -> None:
     assert robust.n == refused.sum()
     assert robust.value == pytest.approx((fewest > 8).mean())
     assert (robust.params["label"], robust.params["decision"]) == ("0", "1")
-    any_label = read(Tabular(eps=(0.2,), stages=("search:5",), decision="1"), evidence)
+    any_label = read(TabularAttackCheck(eps=(0.2,), stages=("search:5",), decision="1"), evidence)
     assert measured(any_label, "robust_accuracy").n == refused.sum()
 
 
 def test_rows_that_break_a_relation_as_they_are_are_left_out_and_counted() -> None:
     seen = table()
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.inputs is not None
     rows = np.array(data.inputs)
-    dirty = seen.sample(Role.EVALUATION, 5)[:2]
+    dirty = seen.sample(DatasetRole.EVALUATION, 5)[:2]
     rows[dirty, :2] = 9
-    datasets = {Role.EVALUATION: replace(data, inputs=rows)}
+    datasets = {DatasetRole.EVALUATION: replace(data, inputs=rows)}
     again = replace(seen, datasets=datasets, space=toys.space(keeps=0.9), clean={})
     check = replace(QUICK, rows=10)
     evidence = observed(check, again)
@@ -228,17 +230,17 @@ def test_rows_that_break_a_relation_as_they_are_are_left_out_and_counted() -> No
 
 
 def test_the_same_subject_gives_the_same_bytes() -> None:
-    first, second = (QUICK.observe(table(), Shard()) for _ in range(2))
+    first, second = (QUICK.observe(table(), CheckShard()) for _ in range(2))
     assert list(first) == list(second)
     for name in first:
-        assert encode(first[name]).digest == encode(second[name]).digest, name
+        assert encode_evidence(first[name]).digest == encode_evidence(second[name]).digest, name
 
 
 @pytest.mark.parametrize("twins", [1, 0])
 def test_queries_and_passes_stay_within_the_cost_and_are_all_told(twins: int) -> None:
     seen = table(twin=bool(twins))
     check = replace(QUICK, stages=("capgd:10x2", "search:40"), minimising=30)
-    cost = check.cost(Size(rows=ROWS, classes=2))
+    cost = check.cost(AuditSize(rows=ROWS, classes=2))
     log: list[Mapping[str, int]] = observed(check, seen)["settings"]["log"]
     bought = sum(bill["queries"] for bill in log)
     assert model_of(seen).queries == ROWS + bought <= cost.queries
@@ -263,7 +265,7 @@ def test_a_model_that_nothing_breaks_withstands_and_has_no_counterexample() -> N
     assert measured(readings, "min_breaking_eps").details["unbroken_share"] == clean
     gap = readings[-1]
     assert isinstance(gap, Gap)
-    assert (gap.reason, gap.metric) == (Reason.NOT_DEFINED, "features_moved")
+    assert (gap.reason, gap.metric) == (GapReason.NOT_DEFINED, "features_moved")
 
 
 def test_a_target_that_answers_at_random_is_doubted() -> None:
@@ -273,7 +275,7 @@ def test_a_target_that_answers_at_random_is_doubted() -> None:
     for item in read(QUICK, observed(QUICK, doubted)):
         assert isinstance(item, Measurement)
         assert item.doubted
-        assert item.repeat is Repeat.INTERVAL
+        assert item.repeat is Repeatability.INTERVAL
 
 
 def test_what_is_no_table_or_cannot_move_is_a_gap() -> None:
@@ -285,26 +287,26 @@ def test_what_is_no_table_or_cannot_move_is_a_gap() -> None:
     ):
         (gap,) = read(check, observed(check, other))
         assert isinstance(gap, Gap)
-        assert gap.reason is Reason.NOT_DEFINED
+        assert gap.reason is GapReason.NOT_DEFINED
         assert words in gap.detail
 
 
 def test_a_class_that_the_task_does_not_have_is_refused() -> None:
     with pytest.raises(PolicyError, match="'yes'"):
-        replace(QUICK, label="yes").observe(table(), Shard())
+        replace(QUICK, label="yes").observe(table(), CheckShard())
 
 
 def test_decisions_under_attack_cost_what_the_task_says() -> None:
     seen = table()
-    assert isinstance(seen.task, Classification)
+    assert isinstance(seen.task, ClassificationTask)
     priced = replace(seen, task=replace(seen.task, costs=((0.0, 5.0), (0.0, 0.0))))
-    check = Tabular(eps=(0.2,), stages=("search:200",))
+    check = TabularAttackCheck(eps=(0.2,), stages=("search:200",))
     evidence = observed(check, priced)
     rows, labels, _ = truth(seen)
     harmed = (labels == 0) & (toys.breakable(model_of(seen), rows, labels) <= 8)
     found = measured(read(check, evidence), "expected_cost", eps=0.2)
     assert found.value == pytest.approx(5 * harmed.mean())
-    assert found.bound is Bound.AT_LEAST
+    assert found.bound is BoundKind.AT_LEAST
     assert measured(read(check, evidence), "robust_accuracy").value == pytest.approx(
         1 - harmed.mean()
     )
@@ -312,14 +314,14 @@ def test_decisions_under_attack_cost_what_the_task_says() -> None:
 
 def test_a_rejection_is_neither_right_nor_a_break() -> None:
     seen = table(twin=False)
-    assert isinstance(seen.task, Classification)
+    assert isinstance(seen.task, ClassificationTask)
     model = ToyModel(lambda x: np.stack([x[:, 0] * 0 + 1, x[:, 0] * 0, x[:, 3] * 2], axis=1))
     names = ("0", "1", "person")
-    task = Classification(names, "1", "1", reject="person")
-    data = seen.datasets[Role.EVALUATION]
+    task = ClassificationTask(names, "1", "1", reject="person")
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.inputs is not None
     labels = np.zeros(data.rows, dtype=np.int64)
-    datasets = {Role.EVALUATION: replace(data, labels=labels)}
+    datasets = {DatasetRole.EVALUATION: replace(data, labels=labels)}
     rejecting = replace(seen, model=model, task=task, datasets=datasets, clean={})
     readings = read(QUICK, observed(QUICK, rejecting))
     robust = measured(readings, "robust_accuracy", eps=0.2)
@@ -336,19 +338,19 @@ def test_a_rejection_is_neither_right_nor_a_break() -> None:
 )  # fmt: skip
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Tabular(**wrong)
+        TabularAttackCheck(**wrong)
 
 
 @pytest.mark.parametrize("budget", list(Budget))
 def test_every_preset_measures_at_three_budgets_at_least(budget: Budget) -> None:
-    preset: dict[str, Any] = dict(Tabular.presets[budget])
-    check = Tabular(**preset)
+    preset: dict[str, Any] = dict(TabularAttackCheck.presets[budget])
+    check = TabularAttackCheck(**preset)
     assert len(set(check.eps)) >= 3
-    assert CHECK is Tabular
+    assert CHECK is TabularAttackCheck
 
 
 def test_precision_is_the_half_width_of_a_share_of_all_rows() -> None:
-    best = QUICK.precision(Size(rows=ROWS, classes=2), 0.95)
-    clean = Tabular(stages=("search:1",)).precision(Size(rows=0, classes=2), 0.95)
+    best = QUICK.precision(AuditSize(rows=ROWS, classes=2), 0.95)
+    clean = TabularAttackCheck(stages=("search:1",)).precision(AuditSize(rows=0, classes=2), 0.95)
     assert 0 < best["robust_accuracy"] < 0.1
     assert clean["robust_accuracy"] == 1.0

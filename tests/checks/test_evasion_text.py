@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from evasion_toys import NOTHING, box, subject
 
-from auditor.checks.evasion.text import CHECK, Text
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.evasion.text import CHECK, TextSearchCheck
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Classification, Floats
+from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import PolicyError
-from auditor.needs import unmet
 
-TASK = Classification(("calm", "alarm"), "alarm", "calm")
+TASK = ClassificationTask(("calm", "alarm"), "alarm", "calm")
 SIGNS = ("smoke", "burning", "flames", "fumes")
-QUICK = Text(words=(1, 2, 4), queries=300, rows=40)
+QUICK = TextSearchCheck(words=(1, 2, 4), queries=300, rows=40)
 
 
 class Siren:
@@ -65,19 +65,21 @@ def reader(model: Any = None, **more: Any) -> Subject:  # noqa: ANN401 -- a mode
     rows = np.array(texts())
     labels = (np.arange(len(rows)) % 4 > 0).astype(np.int64)
     seen = subject(model or Siren(), NOTHING, rows, labels, box((1,)), TASK)
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     groups = {"side": tuple("even" if row % 2 else "odd" for row in range(len(rows)))}
-    return replace(seen, datasets={Role.EVALUATION: replace(data, groups=groups)}, **more)
+    return replace(seen, datasets={DatasetRole.EVALUATION: replace(data, groups=groups)}, **more)
 
 
-def observed(check: Text, seen: Subject) -> dict[str, Any]:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def observed(check: TextSearchCheck, seen: Subject) -> dict[str, Any]:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def read(check: Text, evidence: Evidence, confidence: float = 0.95) -> tuple[Reading, ...]:
+def read(
+    check: TextSearchCheck, evidence: Evidence, confidence: float = 0.95
+) -> tuple[Reading, ...]:
     found = check.figures(evidence, confidence)
-    canonical([reading.to_json() for reading in found])
+    encode_canonical([reading.to_json() for reading in found])
     return found
 
 
@@ -96,7 +98,7 @@ def test_robust_accuracy_is_known_at_each_number_of_words() -> None:
     assert measured(found, "clean_accuracy").value == 1.0
     curve = {words: measured(found, "robust_accuracy", words=words) for words in (1, 2, 4)}
     assert {words: item.value for words, item in curve.items()} == {1: 0.75, 2: 0.5, 4: 0.25}
-    assert all(item.bound is Bound.AT_MOST for item in curve.values())
+    assert all(item.bound is BoundKind.AT_MOST for item in curve.values())
     assert curve[4].details["broken"] == 30
     by_class: Any = curve[4].details["by_class"]
     assert [(part["name"], part["value"]) for part in by_class] == [("alarm", 0.0), ("calm", 1.0)]
@@ -118,9 +120,9 @@ def test_words_changed_is_the_median_over_texts_that_were_right() -> None:
 
 def test_a_model_that_no_word_moves_keeps_all_it_got_right() -> None:
     seen = reader(Bell())
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     labels = np.ones(data.rows, dtype=np.int64)
-    seen = replace(seen, datasets={Role.EVALUATION: replace(data, labels=labels)})
+    seen = replace(seen, datasets={DatasetRole.EVALUATION: replace(data, labels=labels)})
     found = read(QUICK, observed(QUICK, seen))
     assert measured(found, "robust_accuracy", words=4).value == 1.0
     assert measured(found, "words_changed").details["worst_rows"] == []
@@ -146,9 +148,9 @@ def test_readings_come_in_one_order_and_are_what_the_check_emits() -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    first, second = (QUICK.observe(reader(), Shard()) for _ in range(2))
-    assert {name: encode(item).digest for name, item in first.items()} == {
-        name: encode(item).digest for name, item in second.items()
+    first, second = (QUICK.observe(reader(), CheckShard()) for _ in range(2))
+    assert {name: encode_evidence(item).digest for name, item in first.items()} == {
+        name: encode_evidence(item).digest for name, item in second.items()
     }
 
 
@@ -160,7 +162,7 @@ def test_texts_are_kept_with_leave_alone() -> None:
     assert set(kept["example_adversarial_class"]) == {"calm"}
     shut = observed(QUICK, reader(show_examples=False))
     assert not any(name.startswith("example") for name in shut)
-    assert b"river" not in b"".join(encode(item).raw for item in shut.values())
+    assert b"river" not in b"".join(encode_evidence(item).raw for item in shut.values())
     assert shut["crafted"] == kept["crafted"]
 
 
@@ -189,7 +191,7 @@ def test_what_it_spends_stays_below_what_it_said() -> None:
     evidence = observed(QUICK, seen)
     asked = int(evidence["queries"].sum())
     assert seen.model.queries == asked + 40  # type: ignore[union-attr] # a model, no Gap
-    cost = QUICK.cost(Size(rows=40, classes=2))
+    cost = QUICK.cost(AuditSize(rows=40, classes=2))
     assert asked + 40 <= cost.queries == 40 * 301
     found = measured(read(QUICK, evidence), "words_changed")
     assert found.details["queries"] == asked
@@ -207,15 +209,15 @@ def test_texts_without_a_word_to_change_are_a_gap() -> None:
     check = replace(QUICK, least_letters=30, moves=("swap",))
     (gap,) = read(check, observed(check, reader()))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
 
 
 def test_a_model_that_is_never_right_has_no_median() -> None:
     seen = reader()
-    data = seen.datasets[Role.EVALUATION]
+    data = seen.datasets[DatasetRole.EVALUATION]
     assert data.labels is not None
     wrong = replace(data, labels=1 - data.labels)
-    found = read(QUICK, observed(QUICK, replace(seen, datasets={Role.EVALUATION: wrong})))
+    found = read(QUICK, observed(QUICK, replace(seen, datasets={DatasetRole.EVALUATION: wrong})))
     assert measured(found, "robust_accuracy", words=1).value == 0.0
     assert isinstance(found[-1], Gap)
     assert found[-1].metric == "words_changed"
@@ -223,11 +225,11 @@ def test_a_model_that_is_never_right_has_no_median() -> None:
 
 def test_numbers_are_a_gap() -> None:
     seen = reader()
-    data = replace(seen.datasets[Role.EVALUATION], inputs=np.ones((40, 3)))
-    gap = unmet(Text(), replace(seen, datasets={Role.EVALUATION: data}))
+    data = replace(seen.datasets[DatasetRole.EVALUATION], inputs=np.ones((40, 3)))
+    gap = find_unmet_need(TextSearchCheck(), replace(seen, datasets={DatasetRole.EVALUATION: data}))
     assert gap is not None
-    assert gap.reason is Reason.NEEDS_TEXT_INPUT
-    assert unmet(Text(), seen) is None
+    assert gap.reason is GapReason.NEEDS_TEXT_INPUT
+    assert find_unmet_need(TextSearchCheck(), seen) is None
 
 
 def test_synonyms_of_the_user_take_the_place_of_ours() -> None:
@@ -253,11 +255,11 @@ def test_synonyms_of_the_user_take_the_place_of_ours() -> None:
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
-        Text(**wrong)
+        TextSearchCheck(**wrong)
 
 
 def test_every_budget_asks_at_three_numbers_of_words_at_least() -> None:
     for budget in Budget:
         check = CHECK(**CHECK.presets[budget])
-        assert isinstance(check, Text)
+        assert isinstance(check, TextSearchCheck)
         assert len(check.budgets) >= 3

@@ -7,33 +7,33 @@ import pytest
 from everything import SUBJECTS
 from watching import Nobody
 
-from auditor.checks.discovery import discover
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import canonical
-from auditor.domain.checks import Check, coordinates, is_timing
-from auditor.domain.evidence import decode, encode
-from auditor.domain.metric_spans import span_of_metric
-from auditor.domain.observed import Result, Seen
-from auditor.domain.readings import Gap, Measurement, Reason, Unit
-from auditor.engines.local import observe_all
-from auditor.measuring import instantiate, parameters, readings
-from auditor.packs.linting import COORDINATES
-from auditor.packs.parameters import names
+from auditor.checks.measure import compute_readings, get_check_parameters, instantiate_check
+from auditor.checks.registry import discover_checks
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import Check, is_timing, list_coordinates
+from auditor.domain.evidence import decode_evidence, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.metric_ranges import find_metric_range
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.policy.check_parameters import list_parameter_names
+from auditor.policy.lint import COORDINATES
+from auditor.workflows.engine.local import observe_checks
 
-CHECKS = discover()
+CHECKS = discover_checks()
 ROUNDING = 1e-9
-SIZE = Size(
+SIZE = AuditSize(
     240, 2, {"0": 120, "1": 120}, {"sex": {"f": {"0": 60, "1": 60}, "m": {"0": 60, "1": 60}}}, "1"
 )
 
 
 def made(check: type[Check], budget: Budget = Budget.SMOKE) -> Check:
-    return instantiate(check, dict(check.presets.get(budget, {})))
+    return instantiate_check(check, dict(check.presets.get(budget, {})))
 
 
 @cache
 def observed(name: str, subject: str) -> Result:
-    (result,) = observe_all(
+    (result,) = observe_checks(
         [made(CHECKS[name])], SUBJECTS[subject](), lambda blob: None, Nobody(), SIZE
     )
     return result
@@ -43,9 +43,9 @@ def observed(name: str, subject: str) -> Result:
 def test_a_check_is_made_again_from_its_parameters(name: str) -> None:
     for budget in Budget:
         check = made(CHECKS[name], budget)
-        canonical(parameters(check))
-        assert instantiate(CHECKS[name], parameters(check)) == check
-    assert set(CHECKS[name].grid.values()) <= set(parameters(made(CHECKS[name])))
+        encode_canonical(get_check_parameters(check))
+        assert instantiate_check(CHECKS[name], get_check_parameters(check)) == check
+    assert set(CHECKS[name].grid.values()) <= set(get_check_parameters(made(CHECKS[name])))
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -65,19 +65,19 @@ def test_a_check_says_what_it_costs_and_how_sharp_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_measures_or_says_why_it_cannot(name: str, subject: str) -> None:
     result = observed(name, subject)
-    found = readings([result], 0.95)
+    found = compute_readings([result], 0.95)
     assert found
     for reading in found:
         if isinstance(reading, Gap):
-            assert reading.reason is not Reason.CHECK_CRASHED, reading.detail
+            assert reading.reason is not GapReason.CHECK_CRASHED, reading.detail
             assert reading.detail
             assert reading.cure
         else:
             metric = CHECKS[name].emits[reading.metric]
             bare = metric.exact and metric.unit is Unit.NONE and reading.value is not None
             assert not bare or metric.number == (type(reading.value) in {int, float})
-            assert lies_within(reading, *span_of_metric(reading.metric, metric.unit))
-    canonical([reading.to_json() for reading in found])
+            assert lies_within(reading, *find_metric_range(reading.metric, metric.unit))
+    encode_canonical([reading.to_json() for reading in found])
 
 
 def lies_within(reading: Measurement, least: float, most: float) -> bool:
@@ -93,11 +93,13 @@ def test_figures_come_from_evidence_alone_in_one_order_at_any_confidence(
     name: str, subject: str
 ) -> None:
     result = observed(name, subject)
-    if not isinstance(result, Seen):
+    if not isinstance(result, ObservedCheck):
         assert isinstance(result, Gap)
         return
     check = result.check
-    stored = {item: decode(encode(blob).raw) for item, blob in result.evidence.items()}
+    stored = {
+        item: decode_evidence(encode_evidence(blob).raw) for item, blob in result.evidence.items()
+    }
     low, high = check.figures(stored, 0.8), check.figures(stored, 0.99)
     assert check.figures(stored, 0.8) == low
     assert [(item.metric, item.params) for item in low] == [
@@ -124,8 +126,10 @@ def nested(narrow: Measurement, wide: Measurement) -> bool:
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_rule_can_name_every_coordinate_of_a_reading(name: str, subject: str) -> None:
     check = CHECKS[name]
-    known = COORDINATES | set(check.grid) | coordinates(check) | set(names(check))
-    for reading in readings([observed(name, subject)], 0.95):
+    known = (
+        COORDINATES | set(check.grid) | list_coordinates(check) | set(list_parameter_names(check))
+    )
+    for reading in compute_readings([observed(name, subject)], 0.95):
         assert set(reading.params) <= known
 
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
-from auditor.checks.fairness.calibration import CHECK, GroupCalibration
-from auditor.domain.budgets import Size
+from auditor.checks.fairness.calibration import CHECK, GroupCalibrationCheck
+from auditor.domain.budgets import AuditSize
 from auditor.domain.checks import OF_SCORES
-from auditor.domain.readings import Measurement, Reading, Reason
+from auditor.domain.readings import GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
-from auditor.stats.multiplicity import holm
+from auditor.metrics.stats.p_values import holm
 
 FIGURES = ["slope", "intercept", "in_the_large"]
 GAPS = ["slope_gap", "intercept_gap", "in_the_large_gap"]
@@ -57,7 +57,7 @@ BOLD: Scores = {0.2: (200, 300), 0.5: (250, 250), 0.8: (300, 200)}
 
 
 def test_a_score_that_means_less_for_one_group_is_found_on_paper() -> None:
-    readings = read(GroupCalibration(), counted({"white": RIGHT, "black": BOLD}))
+    readings = read(GroupCalibrationCheck(), counted({"white": RIGHT, "black": BOLD}))
     assert measured(readings, "slope", group="white").value == pytest.approx(1, abs=1e-6)
     bold = measured(readings, "slope", group="black")
     assert bold.value == pytest.approx(logit(0.6) / logit(0.8), abs=1e-6)
@@ -73,7 +73,7 @@ def test_a_score_that_means_less_for_one_group_is_found_on_paper() -> None:
 def test_a_risk_overstated_for_one_group_is_found_in_the_large() -> None:
     # Of the second group one in ten fewer comes true than is stated.
     under: Scores = {0.2: (50, 450), 0.5: (200, 300), 0.8: (350, 150)}
-    readings = read(GroupCalibration(), counted({"a": RIGHT, "b": under}))
+    readings = read(GroupCalibrationCheck(), counted({"a": RIGHT, "b": under}))
     found = measured(readings, "in_the_large", group="b")
     assert found.value == pytest.approx(-0.1)
     assert ends(found)[1] < -0.05
@@ -88,7 +88,7 @@ def test_a_model_calibrated_within_every_group_is_not_accused() -> None:
     accused = np.zeros(2)
     for _ in range(16):
         stated, labels, members = drawn(rng, dict.fromkeys("abcd", (1.0, 0.0)), 800)
-        readings = read(GroupCalibration(), scored(stated, labels, groups={"g": members}))
+        readings = read(GroupCalibrationCheck(), scored(stated, labels, groups={"g": members}))
         lows = [ends(measured(readings, metric))[0] for metric in GAPS]
         accused += [max(lows) > 0, min(adjusted(readings).values()) <= 0.05]
     assert (accused <= 4).all()  # one expected at most; four Monte-Carlo errors
@@ -101,7 +101,7 @@ def test_p_values_are_corrected_for_all_groups_of_all_columns() -> None:
     sexes = ["f" if at % 2 else "m" for at in range(1500)]
     subject = scored(stated, labels, groups={"g": members, "sex": sexes})
     for correction in ("holm", "bh"):
-        check = GroupCalibration(correction=correction)  # type: ignore[arg-type]  # one of both
+        check = GroupCalibrationCheck(correction=correction)  # type: ignore[arg-type]  # one of both
         found = [item for item in read(check, subject) if item.metric == "slope"]
         tests = [item.details for item in found if isinstance(item, Measurement)]
         assert {test["adjusted_for"] for test in tests} == {f"5 groups ({correction})"}
@@ -114,8 +114,8 @@ def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
     stated, labels, members = drawn(
         np.random.default_rng(3), {"a": (1.0, 0.0), "b": (0.5, 0.0)}, 1000
     )
-    one = read(GroupCalibration(), scored(stated, labels, groups={"g": members}))
-    two = read(GroupCalibration(), scored(stated, labels, groups={"g": members, "h": members}))
+    one = read(GroupCalibrationCheck(), scored(stated, labels, groups={"g": members}))
+    two = read(GroupCalibrationCheck(), scored(stated, labels, groups={"g": members, "h": members}))
     for metric in GAPS:
         alone, joint = (measured(found, metric, group_column="g") for found in (one, two))
         assert ends(joint)[0] <= ends(alone)[0] <= ends(alone)[1] < ends(joint)[1]
@@ -125,9 +125,9 @@ def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
 
 def test_a_small_group_is_a_gap_with_the_rows_that_would_decide() -> None:
     few: Scores = {0.2: (5, 25), 0.8: (5, 5)}
-    readings = read(GroupCalibration(), counted({"a": RIGHT, "b": BOLD, "c": few}))
+    readings = read(GroupCalibrationCheck(), counted({"a": RIGHT, "b": BOLD, "c": few}))
     (gap, _) = gaps(readings, "race=c is not defined")
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
     assert "10 rows came true and 30 did not; 30 of each are needed" in gap.detail
     assert gap.cure == "Evaluate on about 120 rows of race=c; it has 40."
     assert measured(readings, "in_the_large", group="c").n == 40
@@ -135,7 +135,7 @@ def test_a_small_group_is_a_gap_with_the_rows_that_would_decide() -> None:
 
 def test_a_group_that_cannot_be_compared_leaves_a_gap_that_passes_no_rule() -> None:
     few: Scores = {0.2: (5, 25), 0.8: (5, 5)}
-    readings = read(GroupCalibration(), counted({"a": RIGHT, "b": BOLD, "c": few}))
+    readings = read(GroupCalibrationCheck(), counted({"a": RIGHT, "b": BOLD, "c": few}))
     slope, large = measured(readings, "slope_gap"), measured(readings, "in_the_large_gap")
     assert slope.doubted
     assert slope.details["without"] == ["c"]
@@ -144,7 +144,7 @@ def test_a_group_that_cannot_be_compared_leaves_a_gap_that_passes_no_rule() -> N
 
 
 def test_a_group_of_which_nothing_came_true_names_what_is_missing() -> None:
-    readings = read(GroupCalibration(), counted({"a": RIGHT, "b": {0.2: (0, 50)}}))
+    readings = read(GroupCalibrationCheck(), counted({"a": RIGHT, "b": {0.2: (0, 50)}}))
     (gap, _) = gaps(readings, "race=b is not defined")
     assert gap.cure == "Evaluate on more rows of race=b; 30 that came true are needed."
     (apart, _) = gaps(readings, "over race is not defined")
@@ -153,8 +153,8 @@ def test_a_group_of_which_nothing_came_true_names_what_is_missing() -> None:
 
 def test_unknown_is_shown_and_compared_only_if_asked() -> None:
     subject = counted({"a": RIGHT, "b": RIGHT, "unknown": BOLD})
-    assert measured(read(GroupCalibration(), subject), "slope_gap").value == pytest.approx(0)
-    asked = read(GroupCalibration(compare_unknown=True), subject)
+    assert measured(read(GroupCalibrationCheck(), subject), "slope_gap").value == pytest.approx(0)
+    asked = read(GroupCalibrationCheck(compare_unknown=True), subject)
     assert ends(measured(asked, "slope_gap"))[0] > 0.3
     assert measured(asked, "slope", group="unknown").value < 0.5  # type: ignore[operator]
 
@@ -167,7 +167,7 @@ def test_rows_of_a_few_people_are_doubted_and_those_of_many_are_allowed_for() ->
         clusters = [f"{at * people // 1200}" for at in range(1200)]
         subject = scored(stated, labels, groups={"g": members}, cluster=clusters)
         found = [
-            item for item in read(GroupCalibration(), subject) if isinstance(item, Measurement)
+            item for item in read(GroupCalibrationCheck(), subject) if isinstance(item, Measurement)
         ]
         assert {item.doubted for item in found} == {doubted}
 
@@ -177,7 +177,9 @@ def test_many_classes_are_judged_by_the_top_label() -> None:
     table[::2] = [0.2, 0.7, 0.1]
     labels = np.where(np.random.default_rng(5).random(400) < table.max(axis=1), 1, 2)
     groups = {"g": ["a", "b", "b", "a"] * 100}
-    found = measured(read(GroupCalibration(), scored(table, labels, groups=groups)), "slope_gap")
+    found = measured(
+        read(GroupCalibrationCheck(), scored(table, labels, groups=groups)), "slope_gap"
+    )
     assert found.details["of"] == "top label"
 
 
@@ -196,7 +198,7 @@ def test_any_rows_give_the_same_readings_in_the_same_order(
     stated, labels, one, other = zip(*rows, strict=True)
     subject = scored(stated, labels, groups={"one": one, "other": other})
     expected = [*(FIGURES * len(set(one))), *GAPS, *(FIGURES * len(set(other))), *GAPS]
-    check = GroupCalibration(least_rows=2)
+    check = GroupCalibrationCheck(least_rows=2)
     readings = read(check, subject, 0.95)
     assert names(readings) == names(read(check, subject, 0.999)) == expected
     for item in readings:
@@ -210,10 +212,10 @@ def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
     stated = rng.random(4000)
     members = ["a" if at % 4 else "b" for at in range(4000)]
     subject = scored(stated, rng.random(4000) < stated, groups={"g": members})
-    size = Size(4000, 2, groups={"g": {"a": {"0": 3000}, "b": {"1": 1000}}})
-    expected = GroupCalibration().precision(size, 0.95)
+    size = AuditSize(4000, 2, groups={"g": {"a": {"0": 3000}, "b": {"1": 1000}}})
+    expected = GroupCalibrationCheck().precision(size, 0.95)
     assert set(expected) == set(GAPS)
-    readings = read(GroupCalibration(), subject)
+    readings = read(GroupCalibrationCheck(), subject)
     for metric, half in expected.items():
         found = measured(readings, metric)
         assert ends(found)[1] - float(str(found.value)) == pytest.approx(half, rel=0.2)
@@ -221,18 +223,18 @@ def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
 
 def test_unfit_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match="least_rows 0"):
-        GroupCalibration(least_rows=0)
+        GroupCalibrationCheck(least_rows=0)
     with pytest.raises(ValueError, match="correction"):
-        GroupCalibration(correction="none")  # type: ignore[arg-type]  # what a policy may say
+        GroupCalibrationCheck(correction="none")  # type: ignore[arg-type]  # what a policy may say
 
 
 def test_the_evidence_holds_codes_and_one_probability() -> None:
-    seen = stored(GroupCalibration(), counted({"a": RIGHT, "b": BOLD}))
+    seen = stored(GroupCalibrationCheck(), counted({"a": RIGHT, "b": BOLD}))
     assert seen["columns"] == [{"name": "race", "groups": ["a", "b"]}]
     assert set(seen) == {"ids", "stated", "happened", "codes", "columns", "task"}
 
 
 def test_the_check_emits_what_it_declares() -> None:
-    assert CHECK is GroupCalibration
-    assert list(GroupCalibration.emits) == [*FIGURES, *GAPS]
-    assert set(GroupCalibration.emits) <= OF_SCORES
+    assert CHECK is GroupCalibrationCheck
+    assert list(GroupCalibrationCheck.emits) == [*FIGURES, *GAPS]
+    assert set(GroupCalibrationCheck.emits) <= OF_SCORES

@@ -13,17 +13,16 @@ from onnx import helper
 from scored_subjects import measured, read, stored
 from sklearn.datasets import load_digits
 
-from auditor.checks.fairness.clusters import FoundClusters
-from auditor.comparing.clustering import COLUMN, Clusters
-from auditor.comparing.searching import Rules
+from auditor.checks.fairness.clusters import ErrorClusterCheck
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.benches import NO_BENCH, NO_LAYER
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.evidence import Evidence, encode_evidence
+from auditor.domain.model_bench import NO_BENCH, NO_LAYER
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.performance.clusters import COLUMN, RowClusters
+from auditor.metrics.performance.slices import SliceSearchSettings
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 DOCSTRINGS = DIGITS.parent / "docstrings"
@@ -40,7 +39,7 @@ def digits(inverted: int = INVERTED) -> Iterator[Subject]:
     images[rng.permutation(len(images))[:inverted]] *= -1
     images[images < 0] += 1
     artifact = Artifact("digits", "1", (FileDigest("model.onnx", 1, "0" * 64),))
-    task = Classification(CLASSES, "9", "9")
+    task = ClassificationTask(CLASSES, "9", "9")
     with benched(DIGITS, artifact, images, found.target, task=task, space=ABSENT) as subject:
         yield subject
 
@@ -49,7 +48,7 @@ def digits(inverted: int = INVERTED) -> Iterator[Subject]:
 def seen() -> Evidence:
     """What a third party reads back of digits."""
     with digits() as subject:
-        return stored(FoundClusters(), subject)
+        return stored(ErrorClusterCheck(), subject)
 
 
 def sliced(readings: tuple[Reading, ...]) -> list[Measurement]:
@@ -59,7 +58,7 @@ def sliced(readings: tuple[Reading, ...]) -> list[Measurement]:
 def test_what_only_the_pictures_show_is_found_and_confirmed_on_the_rows_held_out(
     seen: Evidence,
 ) -> None:
-    readings = FoundClusters().figures(seen, 0.95)
+    readings = ErrorClusterCheck().figures(seen, 0.95)
     worst, *_ = sorted(sliced(readings), key=lambda item: -float(item.value or 0))
     assert list(worst.slice) == [COLUMN]
     assert worst.value is not None
@@ -77,7 +76,7 @@ def test_what_only_the_pictures_show_is_found_and_confirmed_on_the_rows_held_out
     assert worst.value == np.asarray(seen["wrong"])[inside & held_out].mean()
     assert worst.n == (inside & held_out).sum()
     bound = measured(readings, "worst_slice_error")
-    assert bound.bound is Bound.AT_LEAST
+    assert bound.bound is BoundKind.AT_LEAST
     assert bound.value == worst.value
     labels = worst.details["labels"]
     assert isinstance(labels, list)
@@ -86,13 +85,13 @@ def test_what_only_the_pictures_show_is_found_and_confirmed_on_the_rows_held_out
 
 def test_the_same_digits_as_they_are_have_no_bad_cluster() -> None:
     with digits(inverted=0) as subject:
-        readings = read(FoundClusters(), subject)
+        readings = read(ErrorClusterCheck(), subject)
     assert sliced(readings) == []
     assert measured(readings, "slices_looked_at").value == 8 + 16 + 32
 
 
 def test_the_power_that_these_rows_have_is_told(seen: Evidence) -> None:
-    table = measured(FoundClusters().figures(seen, 0.95), "worst_slice_error").details
+    table = measured(ErrorClusterCheck().figures(seen, 0.95), "worst_slice_error").details
     assert table["power"] == 0.8
     assert isinstance(table["would_be_confirmed"], list)
 
@@ -102,9 +101,9 @@ def test_the_same_seed_gives_the_same_bytes_and_pictures_come_with_leave_alone(
 ) -> None:
     with digits() as subject:
         subject.show_examples = True
-        again = stored(FoundClusters(), subject)
+        again = stored(ErrorClusterCheck(), subject)
     assert set(again) - set(seen) == {"sheet_inputs"}
-    assert all(encode(again[name]) == encode(seen[name]) for name in seen)
+    assert all(encode_evidence(again[name]) == encode_evidence(seen[name]) for name in seen)
     pictures, listed = np.asarray(again["sheet_inputs"]), again["sheet"]
     assert isinstance(listed, list)
     assert pictures.shape == (len(listed), 1, 8, 8)
@@ -115,7 +114,7 @@ def test_the_same_seed_gives_the_same_bytes_and_pictures_come_with_leave_alone(
 def test_another_seed_clusters_otherwise() -> None:
     pixels = load_digits().data.astype(np.float32)
     searched = np.arange(len(pixels)) % 2 == 0
-    one, other = (Clusters.of(pixels, searched, (8,), seed) for seed in (7, 8))
+    one, other = (RowClusters.of(pixels, searched, (8,), seed) for seed in (7, 8))
     assert not np.array_equal(one.codes, other.codes)
 
 
@@ -130,8 +129,8 @@ def test_errors_that_strike_at_random_are_rarely_called_a_cluster() -> None:
     pixels = load_digits().data.astype(np.float32)
     rng, repeats, alarms, tried = np.random.default_rng(2), 200, 0, 0
     searched = rng.permutation(len(pixels)) < len(pixels) // 2
-    found = Clusters.of(pixels, searched, (8, 16, 32), 3)
-    rules = Rules(1, 20, 0.005, 20, 0.05, "holm")
+    found = RowClusters.of(pixels, searched, (8, 16, 32), 3)
+    rules = SliceSearchSettings(1, 20, 0.005, 20, 0.05, "holm")
     for _ in range(repeats):
         outcome = rules.outcome(
             {
@@ -161,11 +160,11 @@ def test_texts_that_share_their_words_are_found_and_shown_by_their_openings() ->
     )
     labels[planted] = 0  # of files, whatever the words say
     artifact = Artifact("texts", "1", (FileDigest("model.onnx", 1, "0" * 64),))
-    task = Classification(classes, "network", "network")
+    task = ClassificationTask(classes, "network", "network")
     with benched(DOCSTRINGS, artifact, texts, labels, task=task, space=ABSENT) as subject:
         subject.show_examples = True
-        evidence = stored(FoundClusters(), subject)
-    (worst, *_) = sliced(FoundClusters().figures(evidence, 0.95))
+        evidence = stored(ErrorClusterCheck(), subject)
+    (worst, *_) = sliced(ErrorClusterCheck().figures(evidence, 0.95))
     assert float(worst.value or 0) > 0.5
     view = worst.details["view"]
     assert isinstance(view, dict)
@@ -202,7 +201,7 @@ def mislabelled(count: int = 1200) -> tuple[Any, Any]:
 def test_rows_are_seen_as_the_last_layer_is_given_them(tmp_path: Path) -> None:
     inputs, labels = mislabelled()
     with benched(tmp_path, hidden_layer(tmp_path), inputs, labels, space=BOX) as subject:
-        readings = read(FoundClusters(clusters=(8,)), subject)
+        readings = read(ErrorClusterCheck(clusters=(8,)), subject)
     bad = sliced(readings)
     assert bad
     assert all(float(item.value or 0) > 0.5 for item in bad)
@@ -215,7 +214,7 @@ def test_its_clean_twin_has_no_bad_cluster(tmp_path: Path) -> None:
     inputs, _ = mislabelled()
     right = (inputs[:, 0] > 0).astype(np.int64)
     with benched(tmp_path, hidden_layer(tmp_path), inputs, right, space=BOX) as subject:
-        readings = read(FoundClusters(clusters=(8,)), subject)
+        readings = read(ErrorClusterCheck(clusters=(8,)), subject)
     assert sliced(readings) == []
     assert measured(readings, "slices_confirmed").value == 0
 
@@ -224,7 +223,7 @@ def test_a_target_that_cannot_be_opened_otherwise_is_a_gap_with_its_cure(tmp_pat
     inputs, labels = mislabelled()
     with benched(tmp_path, hidden_layer(tmp_path), inputs, labels) as subject:
         subject.bench = NO_BENCH
-        (gap,) = read(FoundClusters(), subject)
+        (gap,) = read(ErrorClusterCheck(), subject)
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.cure) == (NO_BENCH.reason, NO_BENCH.cure)
 
@@ -237,7 +236,7 @@ def test_a_graph_without_a_last_layer_is_a_gap(tmp_path: Path) -> None:
     ends = {"from": np.array([0]), "to": np.array([2]), "axis": np.array([1])}
     inputs, labels = mislabelled()
     with benched(tmp_path, save(tmp_path, nodes, ends), inputs, labels) as subject:
-        (gap,) = read(FoundClusters(), subject)
+        (gap,) = read(ErrorClusterCheck(), subject)
     assert isinstance(gap, Gap)
     assert gap.detail == NO_LAYER.detail
 
@@ -245,17 +244,17 @@ def test_a_graph_without_a_last_layer_is_a_gap(tmp_path: Path) -> None:
 def test_too_few_rows_are_a_gap_and_the_model_is_not_asked_again(tmp_path: Path) -> None:
     inputs, labels = mislabelled(64)
     with benched(tmp_path, hidden_layer(tmp_path), inputs, labels) as subject:
-        (gap,) = read(FoundClusters(), subject)
+        (gap,) = read(ErrorClusterCheck(), subject)
         assert not isinstance(subject.bench, Gap)
         assert subject.bench.queries == 0
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
 
 
 def test_rows_that_are_all_alike_have_no_clusters(tmp_path: Path) -> None:
     inputs = np.ones((200, 4), dtype=np.float32)
     with benched(tmp_path, hidden_layer(tmp_path), inputs, np.arange(200) % 2) as subject:
-        (gap,) = read(FoundClusters(), subject)
+        (gap,) = read(ErrorClusterCheck(), subject)
     assert isinstance(gap, Gap)
     assert "all rows are alike" in gap.detail
 
@@ -264,12 +263,12 @@ def test_rows_of_one_person_stay_in_one_half_and_readings_are_doubted(tmp_path: 
     inputs, labels = mislabelled()
     persons = np.random.default_rng(5).integers(0, 200, len(inputs)).astype(str).tolist()
     with benched(tmp_path, hidden_layer(tmp_path), inputs, labels) as subject:
-        data = replace(subject.datasets[Role.EVALUATION], cluster=Column.of(persons))
-        subject.datasets = {Role.EVALUATION: data}
-        evidence = stored(FoundClusters(), subject)
+        data = replace(subject.datasets[DatasetRole.EVALUATION], cluster=TextColumn.of(persons))
+        subject.datasets = {DatasetRole.EVALUATION: data}
+        evidence = stored(ErrorClusterCheck(), subject)
     halves = set(zip(persons, np.asarray(evidence["searched"]).tolist(), strict=True))
     assert len(halves) == 200
-    readings = FoundClusters().figures(evidence, 0.95)
+    readings = ErrorClusterCheck().figures(evidence, 0.95)
     assert all(isinstance(item, Measurement) and item.doubted for item in readings)
 
 
@@ -284,4 +283,4 @@ def test_rows_of_one_person_stay_in_one_half_and_readings_are_doubted(tmp_path: 
 )
 def test_parameters_without_meaning_are_refused(wrong: dict[str, Any], about: str) -> None:
     with pytest.raises(ValueError, match=about):
-        FoundClusters(**wrong)
+        ErrorClusterCheck(**wrong)

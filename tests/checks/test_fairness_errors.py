@@ -6,14 +6,13 @@ import pytest
 from numpy.typing import ArrayLike
 from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
-from auditor.checks.fairness.errors import CHECK, GroupErrors
-from auditor.checks.fairness.groups import Groups
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.checks.fairness.errors import CHECK, GroupErrorCheck
+from auditor.checks.fairness.groups import GroupFairnessCheck
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Regression
-from auditor.needs import unmet
+from auditor.domain.tasks import RegressionTask
 
 GAPS = ["mean_error_gap", "within_tolerance_gap"]
 
@@ -25,19 +24,19 @@ def rated(
     stated = np.asarray(errors, dtype=np.float64)
     subject = scored(np.zeros(len(stated)), np.zeros(len(stated)), groups={"g": groups})
     dataset = replace(
-        subject.datasets[Role.EVALUATION],
+        subject.datasets[DatasetRole.EVALUATION],
         labels=None,
         targets=np.zeros(len(stated)),
         scores=stated[:, None],
-        cluster=None if cluster is None else Column.of(cluster),
+        cluster=None if cluster is None else TextColumn.of(cluster),
     )
-    return replace(subject, task=Regression(1.0), datasets={Role.EVALUATION: dataset})
+    return replace(subject, task=RegressionTask(1.0), datasets={DatasetRole.EVALUATION: dataset})
 
 
 def test_errors_are_those_on_paper() -> None:
     # a: 30 times +0.5 and 30 times -0.5; b: 20 times +2 and 40 times 0.
     errors = [0.5, -0.5] * 30 + [2.0] * 20 + [0.0] * 40
-    readings = read(GroupErrors(), rated(errors, ["a"] * 60 + ["b"] * 60))
+    readings = read(GroupErrorCheck(), rated(errors, ["a"] * 60 + ["b"] * 60))
     assert measured(readings, "mean_error", group="a").value == 0
     assert measured(readings, "mean_error", group="b").value == pytest.approx(2 / 3)
     assert measured(readings, "within_tolerance", group="a").value == 1
@@ -54,8 +53,8 @@ def test_a_group_rated_too_low_is_found_and_its_fair_twin_is_not() -> None:
     noise, groups = rng.normal(size=900), ["abc"[row % 3] for row in range(900)]
     low = noise - 0.8 * (np.array(groups) == "c")
     planted, clean = (
-        read(GroupErrors(), rated(low, groups)),
-        read(GroupErrors(), rated(noise, groups)),
+        read(GroupErrorCheck(), rated(low, groups)),
+        read(GroupErrorCheck(), rated(noise, groups)),
     )
     for metric in GAPS:
         assert ends(measured(planted, metric))[0] > 0
@@ -68,7 +67,7 @@ def test_fair_models_are_seldom_accused() -> None:
     groups = [f"g{row % 4}" for row in range(400)]
     accused = 0
     for _ in range(80):
-        readings = read(GroupErrors(), rated(rng.exponential(size=400) - 1, groups))
+        readings = read(GroupErrorCheck(), rated(rng.exponential(size=400) - 1, groups))
         accused += any(ends(measured(readings, metric))[0] > 0 for metric in GAPS)
     assert accused <= 11  # four expected at most; four Monte-Carlo errors
 
@@ -77,8 +76,8 @@ def test_rows_of_one_person_count_as_what_they_are_worth() -> None:
     rng = np.random.default_rng(2)
     persons = np.repeat(np.arange(120), 9)
     errors, groups = rng.normal(size=120)[persons], ["ab"[person % 2] for person in persons]
-    told = read(GroupErrors(), rated(errors, groups, [f"p{person}" for person in persons]))
-    untold = read(GroupErrors(), rated(errors, groups))
+    told = read(GroupErrorCheck(), rated(errors, groups, [f"p{person}" for person in persons]))
+    untold = read(GroupErrorCheck(), rated(errors, groups))
     for metric in GAPS:
         one, other = measured(told, metric), measured(untold, metric)
         assert one.value == pytest.approx(other.value)
@@ -88,45 +87,54 @@ def test_rows_of_one_person_count_as_what_they_are_worth() -> None:
 
 def test_a_group_of_few_rows_is_a_gap_unless_it_is_left_out() -> None:
     errors, groups = [0.5, -0.5] * 70, ["a"] * 60 + ["b"] * 60 + ["c"] * 20
-    readings = read(GroupErrors(), rated(errors, groups))
+    readings = read(GroupErrorCheck(), rated(errors, groups))
     (gap,) = gaps(readings, "mean_error_gap")
-    assert (gap.reason, gap.metric) == (Reason.TOO_FEW_ROWS, "mean_error_gap")
+    assert (gap.reason, gap.metric) == (GapReason.TOO_FEW_ROWS, "mean_error_gap")
     assert "c has fewer than 30 rows" in gap.detail
-    without = read(GroupErrors(least_share=0.2), rated(errors, groups))
+    without = read(GroupErrorCheck(least_share=0.2), rated(errors, groups))
     assert measured(without, "mean_error_gap").details["left_out"] == ["c"]
     assert measured(without, "within_tolerance", group="c").n == 20
 
 
 def test_people_of_unknown_group_are_shown_and_not_compared() -> None:
     errors, groups = [0.5, -0.5] * 60 + [9.0] * 30, ["a"] * 60 + ["b"] * 60 + ["unknown"] * 30
-    readings = read(GroupErrors(), rated(errors, groups))
+    readings = read(GroupErrorCheck(), rated(errors, groups))
     assert measured(readings, "mean_error", group="unknown").value == 9
     assert measured(readings, "mean_error_gap").value == 0
-    with_it = read(GroupErrors(compare_unknown=True), rated(errors, groups))
+    with_it = read(GroupErrorCheck(compare_unknown=True), rated(errors, groups))
     assert measured(with_it, "mean_error_gap").value == 9
 
 
 def test_one_group_cannot_be_compared() -> None:
-    readings = read(GroupErrors(), rated([0.0] * 40, ["a"] * 40))
+    readings = read(GroupErrorCheck(), rated([0.0] * 40, ["a"] * 40))
     assert names(readings) == ["mean_error", "within_tolerance", *GAPS]
-    assert [item.reason for item in readings if isinstance(item, Gap)] == [Reason.NOT_DEFINED] * 2
+    assert [item.reason for item in readings if isinstance(item, Gap)] == [
+        GapReason.NOT_DEFINED
+    ] * 2
 
 
 def test_each_kind_of_task_has_its_own_check_of_groups() -> None:
     regression = rated([0.0] * 4, list("abab"))
     classes = scored([0.1, 0.9], [0, 1], groups={"g": ["a", "b"]})
-    assert unmet(GroupErrors, regression) is unmet(Groups, classes) is None
-    other = unmet(GroupErrors, classes), unmet(Groups, regression)
+    assert (
+        find_unmet_need(GroupErrorCheck, regression)
+        is find_unmet_need(GroupFairnessCheck, classes)
+        is None
+    )
+    other = (
+        find_unmet_need(GroupErrorCheck, classes),
+        find_unmet_need(GroupFairnessCheck, regression),
+    )
     assert [gap.reason for gap in other if gap] == [
-        Reason.NEEDS_REGRESSION,
-        Reason.NEEDS_CLASSIFICATION,
+        GapReason.NEEDS_REGRESSION,
+        GapReason.NEEDS_CLASSIFICATION,
     ]
 
 
 def test_the_readings_are_the_same_at_any_confidence() -> None:
     rng = np.random.default_rng(3)
     subject = rated(rng.normal(size=300), [f"g{row % 3}" for row in range(300)])
-    one, other = read(GroupErrors(), subject), read(GroupErrors(), subject, 0.999)
+    one, other = read(GroupErrorCheck(), subject), read(GroupErrorCheck(), subject, 0.999)
     assert names(one) == names(other)
     for narrow, wide in zip(one, other, strict=True):
         assert isinstance(narrow, Measurement)
@@ -135,6 +143,6 @@ def test_the_readings_are_the_same_at_any_confidence() -> None:
 
 
 def test_the_evidence_holds_errors_and_codes() -> None:
-    seen = stored(GroupErrors(), rated([0.0] * 4, list("abab")))
+    seen = stored(GroupErrorCheck(), rated([0.0] * 4, list("abab")))
     assert set(seen) == {"errors", "codes", "columns", "task"}
-    assert CHECK is GroupErrors
+    assert CHECK is GroupErrorCheck

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
-from auditor.checks.fairness.groups import CHECK, Groups
-from auditor.domain.budgets import Size
-from auditor.domain.readings import Measurement, Reason
+from auditor.checks.fairness.groups import CHECK, GroupFairnessCheck
+from auditor.domain.budgets import AuditSize
+from auditor.domain.readings import GapReason, Measurement
 from auditor.domain.subjects import Subject
 
 RATES = ["selection_rate", "tpr", "fpr", "ppv", "npv", "accuracy"]
@@ -36,7 +36,7 @@ def confused(cells: Cells, column: str = "race", favourable: str = "1") -> Subje
 
 def test_compas_has_the_published_rates() -> None:
     # ProPublica's two-year table (7,214 people, decile score of at least 5; the two larger groups).
-    readings = read(Groups(), confused(COMPAS))
+    readings = read(GroupFairnessCheck(), confused(COMPAS))
     published = {
         ("fpr", "black"): 0.4485,
         ("fpr", "white"): 0.2345,
@@ -52,7 +52,7 @@ def test_compas_has_the_published_rates() -> None:
 
 def test_compas_has_the_published_gap_and_ratio() -> None:
     # Fairlearn: equalised-odds difference 0.213925, demographic-parity ratio 0.59164.
-    readings = read(Groups(), confused(COMPAS))
+    readings = read(GroupFairnessCheck(), confused(COMPAS))
     gap, ratio = measured(readings, "fpr_gap"), measured(readings, "impact_ratio")
     assert gap.value == pytest.approx(0.213925, abs=5e-7)
     assert ends(gap)[0] > 0.1
@@ -66,7 +66,7 @@ def test_compas_has_the_published_gap_and_ratio() -> None:
 
 
 def test_the_favourable_class_decides_what_a_selection_is() -> None:
-    mirrored = read(Groups(), confused(COMPAS, favourable="0"))
+    mirrored = read(GroupFairnessCheck(), confused(COMPAS, favourable="0"))
     found = measured(mirrored, "selection_rate", group="black")
     assert found.value == pytest.approx((990 + 532) / 3696)
     assert measured(mirrored, "tpr", group="black").value == pytest.approx(990 / 1795)
@@ -74,7 +74,7 @@ def test_the_favourable_class_decides_what_a_selection_is() -> None:
 
 def test_the_false_positive_rate_of_a_group_has_its_exact_interval() -> None:
     # Exact limits on the right denominators: 42.5-47.2 and 21.3-25.7 per cent.
-    readings = read(Groups(), confused(COMPAS))
+    readings = read(GroupFairnessCheck(), confused(COMPAS))
     black, white = (ends(measured(readings, "fpr", group=name)) for name in ("black", "white"))
     assert np.round([*black, *white], 3).tolist() == [0.425, 0.472, 0.213, 0.257]
 
@@ -90,7 +90,7 @@ def test_a_fair_model_of_five_groups_is_not_accused() -> None:
     rng = np.random.default_rng(1)
     accused = 0
     for _ in range(16):
-        readings = read(Groups(), fair(rng, 5, 2500))
+        readings = read(GroupFairnessCheck(), fair(rng, 5, 2500))
         found = [item for item in readings if isinstance(item, Measurement)]
         gap_lows = [ends(item)[0] for item in found if item.metric.endswith("_gap")]
         ratio_highs = [ends(item)[1] for item in found if item.metric == "impact_ratio"]
@@ -100,7 +100,7 @@ def test_a_fair_model_of_five_groups_is_not_accused() -> None:
 
 def test_a_planted_gap_is_found_and_its_groups_are_named() -> None:
     cells: Cells = {"a": (200, 50, 50, 200), "b": (200, 50, 200, 50), "c": (200, 50, 60, 190)}
-    readings = read(Groups(), confused(cells))
+    readings = read(GroupFairnessCheck(), confused(cells))
     gap = measured(readings, "tpr_gap")
     assert gap.value == pytest.approx(0.6)
     assert ends(gap)[0] > 0.4
@@ -113,8 +113,8 @@ def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
     dataset = next(iter(one.datasets.values()))
     members = dataset.groups["race"]
     two = scored(dataset.scores, dataset.labels, groups={"race": members, "again": members})
-    alone = measured(read(Groups(), one), "fpr_gap", group_column="race")
-    joint = measured(read(Groups(), two), "fpr_gap", group_column="race")
+    alone = measured(read(GroupFairnessCheck(), one), "fpr_gap", group_column="race")
+    joint = measured(read(GroupFairnessCheck(), two), "fpr_gap", group_column="race")
     assert ends(joint)[0] < ends(alone)[0] < ends(alone)[1] < ends(joint)[1]
     assert "bonferroni over 7" in alone.method
     assert "bonferroni over 14" in joint.method
@@ -123,9 +123,9 @@ def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
 
 def test_a_group_without_positives_is_a_gap_that_names_it_and_stays_possible() -> None:
     cells: Cells = {"a": (50, 10, 10, 50), "b": (50, 10, 10, 50), "c": (30, 5, 0, 0)}
-    readings = read(Groups(), confused(cells))
+    readings = read(GroupFairnessCheck(), confused(cells))
     (gap,) = gaps(readings, "tpr of race=c")
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
     assert (gap.metric, dict(gap.params)) == ("tpr", {"group_column": "race", "group": "c"})
     compared = measured(readings, "tpr_gap")
     assert ends(compared) == (0, 1)
@@ -134,20 +134,20 @@ def test_a_group_without_positives_is_a_gap_that_names_it_and_stays_possible() -
 
 
 def test_one_group_cannot_be_compared() -> None:
-    readings = read(Groups(), confused({"a": (5, 5, 5, 5)}))
+    readings = read(GroupFairnessCheck(), confused({"a": (5, 5, 5, 5)}))
     assert names(readings) == [*RATES, *COMPARISONS]
     assert len(gaps(readings, "over race is not defined")) == 9
     assert measured(readings, "worst_group_accuracy").value == 0.5
 
 
 def test_two_groups_of_which_one_has_no_rate_cannot_be_compared() -> None:
-    readings = read(Groups(), confused({"a": (5, 5, 5, 5), "b": (5, 5, 0, 0)}))
+    readings = read(GroupFairnessCheck(), confused({"a": (5, 5, 5, 5), "b": (5, 5, 0, 0)}))
     (gap,) = gaps(readings, "tpr_gap over race")
     assert "a has such a rate, b has none" in gap.detail
 
 
 def test_nobody_selected_has_no_ratio_and_no_predictive_value() -> None:
-    readings = read(Groups(), confused({"a": (5, 0, 5, 0), "b": (5, 0, 5, 0)}))
+    readings = read(GroupFairnessCheck(), confused({"a": (5, 0, 5, 0), "b": (5, 0, 5, 0)}))
     assert measured(readings, "selection_rate_gap").value == 0
     assert len(gaps(readings, "nobody")) == 0
     assert len(gaps(readings, "impact_ratio over race")) == 1
@@ -156,7 +156,7 @@ def test_nobody_selected_has_no_ratio_and_no_predictive_value() -> None:
 
 def test_small_groups_stay_in_and_are_listed() -> None:
     cells: Cells = {"a": (200, 200, 200, 200), "b": (1, 1, 1, 1)}
-    gap = measured(read(Groups(), confused(cells)), "selection_rate_gap")
+    gap = measured(read(GroupFairnessCheck(), confused(cells)), "selection_rate_gap")
     assert gap.details["small_groups"] == ["b"]
     assert ends(gap)[1] > 0.3
 
@@ -165,8 +165,8 @@ UNKNOWN: Cells = {"a": (20, 20, 20, 20), "b": (20, 20, 20, 20), "unknown": (4, 0
 
 
 def test_unknown_is_shown_and_compared_unless_the_policy_leaves_it_out() -> None:
-    with_it = read(Groups(compare_unknown=True), confused(UNKNOWN))
-    without = read(Groups(compare_unknown=False), confused(UNKNOWN))
+    with_it = read(GroupFairnessCheck(compare_unknown=True), confused(UNKNOWN))
+    without = read(GroupFairnessCheck(compare_unknown=False), confused(UNKNOWN))
     for readings in (with_it, without):
         assert measured(readings, "selection_rate", group="unknown").n == 4
     assert measured(with_it, "selection_rate_gap").value == 0.5
@@ -186,7 +186,7 @@ def repeated(rng: np.random.Generator, people: int, times: int) -> tuple[Subject
 
 def test_rows_of_one_person_count_as_what_they_are_worth() -> None:
     clustered, naive = repeated(np.random.default_rng(2), 120, 9)
-    told, untold = read(Groups(), clustered), read(Groups(), naive)
+    told, untold = read(GroupFairnessCheck(), clustered), read(GroupFairnessCheck(), naive)
     for metric, where in (("tpr", {"group": "a"}), ("tpr_gap", {}), ("worst_group_accuracy", {})):
         one, other = measured(told, metric, **where), measured(untold, metric, **where)
         assert one.value == other.value
@@ -198,7 +198,7 @@ def test_rows_of_one_person_count_as_what_they_are_worth() -> None:
 
 def test_clusters_of_one_row_are_no_clusters() -> None:
     alone, naive = repeated(np.random.default_rng(3), 40, 1)
-    assert read(Groups(), alone) == read(Groups(), naive)
+    assert read(GroupFairnessCheck(), alone) == read(GroupFairnessCheck(), naive)
 
 
 def test_a_group_in_one_cluster_has_no_interval_and_stays_possible() -> None:
@@ -208,7 +208,7 @@ def test_a_group_in_one_cluster_has_no_interval_and_stays_possible() -> None:
     members = dataset.groups["race"]
     said = [name if name == "c" else f"{name}{at // 2}" for at, name in enumerate(members)]
     clustered = scored(dataset.scores, dataset.labels, groups={"race": members}, cluster=said)
-    readings = read(Groups(), clustered)
+    readings = read(GroupFairnessCheck(), clustered)
     (gap,) = gaps(readings, "tpr of race=c has no interval")
     assert "of one cluster" in gap.detail
     compared = measured(readings, "tpr_gap")
@@ -218,7 +218,7 @@ def test_a_group_in_one_cluster_has_no_interval_and_stays_possible() -> None:
 def test_three_classes_are_judged_by_the_favourable_one() -> None:
     table = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])
     subject = scored(table, [0, 1, 1, 2], groups={"g": ["a", "a", "b", "b"]})
-    readings = read(Groups(), subject)
+    readings = read(GroupFairnessCheck(), subject)
     assert measured(readings, "tpr", group="a").value == 1
     assert measured(readings, "tpr", group="b").value == 0
     assert measured(readings, "fpr", group="b").value == 1
@@ -241,8 +241,8 @@ def test_any_rows_give_the_same_readings_in_the_same_order(
     expected = [
         *([*RATES] * len(set(one))), *COMPARISONS, *([*RATES] * len(set(other))), *COMPARISONS
     ]  # fmt: skip
-    readings = read(Groups(), subject, 0.95)
-    assert names(readings) == names(read(Groups(), subject, 0.999))
+    readings = read(GroupFairnessCheck(), subject, 0.95)
+    assert names(readings) == names(read(GroupFairnessCheck(), subject, 0.999))
     assert [name for name, _ in groupby(names(readings))] == expected
     for item in readings:
         if isinstance(item, Measurement):
@@ -254,8 +254,11 @@ def test_any_rows_give_the_same_readings_in_the_same_order(
 def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
     cells: Cells = {"a": (25, 25, 25, 25), "b": (200, 200, 200, 200), "c": (15, 15, 15, 15)}
     counted = {name: {"0": counts[0] * 2, "1": counts[0] * 2} for name, counts in cells.items()}
-    size = Size(960, 2, {"0": 480, "1": 480}, {"race": counted}, "1")
-    readings, expected = read(Groups(), confused(cells)), Groups().precision(size, 0.95)
+    size = AuditSize(960, 2, {"0": 480, "1": 480}, {"race": counted}, "1")
+    readings, expected = (
+        read(GroupFairnessCheck(), confused(cells)),
+        GroupFairnessCheck().precision(size, 0.95),
+    )
     assert set(expected) == {*GAPS, "impact_ratio"}
     for metric, half in expected.items():
         low, high = ends(measured(readings, metric))
@@ -265,8 +268,12 @@ def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
 
 def test_the_worst_column_decides_what_is_expected() -> None:
     wide, narrow = {"a": {"1": 20}, "b": {"1": 900}}, {"x": {"1": 460}, "y": {"1": 460}}
-    both = Groups().precision(Size(920, 2, {"1": 920}, {"g": wide, "h": narrow}), 0.95)
-    mirrored = Groups().precision(Size(920, 2, {"1": 920}, {"g": narrow, "h": wide}), 0.95)
+    both = GroupFairnessCheck().precision(
+        AuditSize(920, 2, {"1": 920}, {"g": wide, "h": narrow}), 0.95
+    )
+    mirrored = GroupFairnessCheck().precision(
+        AuditSize(920, 2, {"1": 920}, {"g": narrow, "h": wide}), 0.95
+    )
     assert both == mirrored
     assert both["selection_rate_gap"] > 0.3
     assert "tpr_gap" not in both
@@ -274,13 +281,15 @@ def test_the_worst_column_decides_what_is_expected() -> None:
 
 def test_a_group_without_positives_leaves_nothing_to_expect() -> None:
     groups = {"g": {"a": {"0": 50}, "b": {"0": 50, "1": 50}}}
-    expected = Groups().precision(Size(150, 2, {"0": 100, "1": 50}, groups, "1"), 0.95)
+    expected = GroupFairnessCheck().precision(
+        AuditSize(150, 2, {"0": 100, "1": 50}, groups, "1"), 0.95
+    )
     assert expected["tpr_gap"] == 1
     assert expected["fpr_gap"] < 1
 
 
 def test_the_evidence_holds_codes_and_names() -> None:
-    seen = stored(Groups(), confused(COMPAS))
+    seen = stored(GroupFairnessCheck(), confused(COMPAS))
     assert seen["columns"] == [{"name": "race", "groups": ["black", "white"]}]
     assert set(seen) == {"flags", "codes", "columns", "task"}
     assert (seen["flags"].dtype, seen["codes"].dtype) == (np.uint8, np.uint8)
@@ -288,7 +297,7 @@ def test_the_evidence_holds_codes_and_names() -> None:
 
 def test_equalised_odds_hold_jointly_at_no_further_cost() -> None:
     # Agarwal et al. (2018): the larger of both gaps; Fairlearn gives 0.213925 for these rows.
-    readings = read(Groups(), confused(COMPAS))
+    readings = read(GroupFairnessCheck(), confused(COMPAS))
     odds = measured(readings, "equalised_odds_gap")
     both = [measured(readings, f"{rate}_gap") for rate in ("tpr", "fpr")]
     assert odds.value == pytest.approx(0.213925, abs=5e-7)
@@ -297,34 +306,42 @@ def test_equalised_odds_hold_jointly_at_no_further_cost() -> None:
 
 
 def test_equalised_odds_of_one_rate_alone_are_a_gap_that_says_so() -> None:
-    readings = read(Groups(), confused({"a": (5, 5, 5, 5), "b": (5, 5, 0, 0)}))
+    readings = read(GroupFairnessCheck(), confused({"a": (5, 5, 5, 5), "b": (5, 5, 0, 0)}))
     (gap,) = gaps(readings, "equalised_odds_gap")
     assert "the other alone could look fair" in gap.detail
 
 
 def test_where_base_rates_differ_the_impossibility_is_told() -> None:
-    told = measured(read(Groups(), confused(COMPAS)), "ppv_gap").details["base_rates"]
+    told = measured(read(GroupFairnessCheck(), confused(COMPAS)), "ppv_gap").details["base_rates"]
     assert told["rates"]["black"] == pytest.approx(1901 / 3696)
     assert told["low"] > 0
     assert "Chouldechova 2017" in told["note"]
     alike: Cells = {"a": (40, 10, 10, 40), "b": (30, 20, 20, 30)}
-    assert "note" not in measured(read(Groups(), confused(alike)), "ppv_gap").details["base_rates"]
+    assert (
+        "note"
+        not in measured(read(GroupFairnessCheck(), confused(alike)), "ppv_gap").details[
+            "base_rates"
+        ]
+    )
 
 
 def test_a_group_too_small_for_the_gap_is_told_how_many_of_which_rows_would_decide() -> None:
     cells: Cells = {"a": (500, 500, 300, 700), "b": (200, 200, 6, 6)}
-    gap = measured(read(Groups(), confused(cells)), "tpr_gap")
+    gap = measured(read(GroupFairnessCheck(), confused(cells)), "tpr_gap")
     told = gap.details["undecided_by"]
     assert list(told) == ["b"]
     assert told["b"]["n"] == 12
     assert "label is the favourable class" in told["b"]["of"]
     assert 30 < told["b"]["would_decide"] < 200
-    assert "undecided_by" not in measured(read(Groups(), confused(COMPAS)), "fpr_gap").details
+    assert (
+        "undecided_by"
+        not in measured(read(GroupFairnessCheck(), confused(COMPAS)), "fpr_gap").details
+    )
 
 
 def test_small_groups_are_shown_raw_and_drawn_towards_the_others() -> None:
     cells: Cells = dict.fromkeys("abcdefgh", (40, 10, 10, 40)) | {"z": (1, 4, 1, 4)}
-    found = measured(read(Groups(), confused(cells)), "selection_rate", group="z")
+    found = measured(read(GroupFairnessCheck(), confused(cells)), "selection_rate", group="z")
     assert found.value == 0.8
     shrunk = found.details["shrunk"]
     assert 0.5 < shrunk["value"] < 0.7
@@ -334,21 +351,21 @@ def test_small_groups_are_shown_raw_and_drawn_towards_the_others() -> None:
 
 def test_the_worst_group_is_bounded_by_the_limits_of_all() -> None:
     cells: Cells = {"a": (80, 20, 20, 80), "b": (60, 40, 40, 60), "c": (7, 3, 3, 7)}
-    worst = measured(read(Groups(), confused(cells)), "worst_group_accuracy")
+    worst = measured(read(GroupFairnessCheck(), confused(cells)), "worst_group_accuracy")
     assert (worst.value, worst.details["group"]) == (0.6, "b")
     assert ends(worst)[0] < 0.45  # the twenty rows of c might be worse than b
     assert ends(worst)[1] < 0.7
 
 
 def test_ratios_are_to_the_declared_group_or_to_the_one_selected_most() -> None:
-    best = read(Groups(), confused(COMPAS))
+    best = read(GroupFairnessCheck(), confused(COMPAS))
     ratio = measured(best, "reference_ratio")
     assert (ratio.params["group"], ratio.details["reference"]) == ("white", "black")
     assert (ratio.value, ends(ratio)) == (
         measured(best, "impact_ratio").value,
         ends(measured(best, "impact_ratio")),
     )
-    declared = read(Groups(reference=("race=white",)), confused(COMPAS))
+    declared = read(GroupFairnessCheck(reference=("race=white",)), confused(COMPAS))
     assert measured(declared, "reference_ratio", group="black").value == pytest.approx(
         1 / 0.59164, abs=1e-4
     )
@@ -356,13 +373,13 @@ def test_ratios_are_to_the_declared_group_or_to_the_one_selected_most() -> None:
 
 
 def test_a_reference_of_no_column_keeps_a_rule_on_ratios_from_passing() -> None:
-    readings = read(Groups(reference=("rase=white",)), confused(COMPAS))
+    readings = read(GroupFairnessCheck(reference=("rase=white",)), confused(COMPAS))
     (gap,) = gaps(readings, "'rase=white' is of no column")
     assert gap.metric == "reference_ratio"
 
 
 def test_a_reference_that_is_not_there_is_a_gap() -> None:
-    readings = read(Groups(reference=("race=asian",)), confused(COMPAS))
+    readings = read(GroupFairnessCheck(reference=("race=asian",)), confused(COMPAS))
     assert len(gaps(readings, "reference group 'asian'")) == 1
 
 
@@ -372,7 +389,7 @@ def test_local_law_144_ranks_by_the_median_and_shows_who_is_left_out() -> None:
     scores = [0.1, 0.2, 0.3, 0.9] * 30 + [0.1, 0.6, 0.7, 0.8] * 30 + [0.95, 0.95] + [0.5] * 4
     sex = ["f"] * 120 + ["m"] * 120 + ["x"] * 2 + ["unknown"] * 4
     subject = scored(scores, [0, 1] * 123, groups={"sex": sex})
-    law = Groups(rate="scoring", least_share=0.02)
+    law = GroupFairnessCheck(rate="scoring", least_share=0.02)
     readings = read(law, subject)
     assert measured(readings, "selection_rate", group="f").value == 0.25
     assert measured(readings, "selection_rate", group="m").value == 0.75
@@ -385,14 +402,14 @@ def test_local_law_144_ranks_by_the_median_and_shows_who_is_left_out() -> None:
 
 def test_decisions_rank_nobody_so_that_scoring_rates_are_gaps() -> None:
     subject = scored([0.0, 1.0] * 50, [0, 1] * 50, groups={"sex": ["f"] * 50 + ["m"] * 50})
-    readings = read(Groups(rate="scoring"), subject)
+    readings = read(GroupFairnessCheck(rate="scoring"), subject)
     assert {gap.metric for gap in gaps(readings, "Nobody is ranked")} == {
         "selection_rate",
         "selection_rate_gap",
         "impact_ratio",
         "reference_ratio",
     }
-    assert measured(read(Groups(), subject), "impact_ratio").value == 1
+    assert measured(read(GroupFairnessCheck(), subject), "impact_ratio").value == 1
 
 
 @pytest.mark.parametrize(
@@ -400,9 +417,9 @@ def test_decisions_rank_nobody_so_that_scoring_rates_are_gaps() -> None:
 )
 def test_parameters_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"share|reference"):
-        Groups(**wrong)
+        GroupFairnessCheck(**wrong)
 
 
 def test_the_check_emits_what_it_declares() -> None:
-    assert CHECK is Groups
-    assert list(Groups.emits) == [*RATES, *COMPARISONS]
+    assert CHECK is GroupFairnessCheck
+    assert list(GroupFairnessCheck.emits) == [*RATES, *COMPARISONS]

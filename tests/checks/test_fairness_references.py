@@ -11,9 +11,9 @@ import pytest
 from people_data import PERSONAL, People, Row, fetch_people
 from scored_subjects import ends, measured, read, scored
 
-from auditor.checks.fairness.groups import Groups
+from auditor.checks.fairness.groups import GroupFairnessCheck
 from auditor.domain.readings import Reading
-from auditor.stats.ranking import auc
+from auditor.metrics.stats.ranking import auc
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("people")]
 
@@ -31,7 +31,7 @@ def compas(rows: Sequence[Row], *, all_races: bool = False) -> tuple[Reading, ..
     stated = [0.9 if int(row["decile_score"]) >= HIGH else 0.1 for row in chosen]
     labels = [int(row["two_year_recid"]) for row in chosen]
     groups = {"race": [row["race"] for row in chosen]}
-    return read(Groups(), scored(stated, labels, groups=groups))
+    return read(GroupFairnessCheck(), scored(stated, labels, groups=groups))
 
 
 def filtered(rows: Sequence[Row]) -> list[Row]:
@@ -54,7 +54,7 @@ def given(
     happened = [int(got(row)) for row in rows]
     stated = [0.1 + 0.8 * one for one in happened]
     subject = scored(stated, happened, groups={"g": [group(row) for row in rows]})
-    return read(Groups(), subject)
+    return read(GroupFairnessCheck(), subject)
 
 
 def test_no_name_and_no_date_of_birth_is_kept(people: People) -> None:

@@ -7,14 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scored_subjects import ends, measured, names, read, scored, stored
 
-from auditor.checks.fairness.slices import CHECK, Slices
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.checks.fairness.slices import CHECK, ErrorSliceCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Feature, FeatureKind, InputSpace, Regression
-from auditor.packs.parameters import make
+from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace, RegressionTask
+from auditor.policy.check_parameters import make_check
 
 CITIES = np.array(["here", "near", "far", "unknown"])
 SEXES = np.array(["f", "m"])
@@ -44,11 +43,11 @@ def audited(columns: dict[str, NDArray[np.str_]], rate: NDArray[np.float64], rng
 def with_data(subject: Subject, **fields: Any) -> Subject:  # noqa: ANN401 -- of Dataset
     for name in ("groups", "slices"):
         if name in fields:
-            fields[name] = {key: Column.of(texts) for key, texts in fields[name].items()}
+            fields[name] = {key: TextColumn.of(texts) for key, texts in fields[name].items()}
     if fields.get("cluster") is not None:
-        fields["cluster"] = Column.of(fields["cluster"])
-    dataset = replace(subject.datasets[Role.EVALUATION], **fields)
-    subject.datasets = {Role.EVALUATION: dataset}
+        fields["cluster"] = TextColumn.of(fields["cluster"])
+    dataset = replace(subject.datasets[DatasetRole.EVALUATION], **fields)
+    subject.datasets = {DatasetRole.EVALUATION: dataset}
     return subject
 
 
@@ -65,7 +64,7 @@ def sliced(readings: tuple[Reading, ...]) -> list[Measurement]:
 
 
 def test_a_planted_slice_is_found_confirmed_and_named() -> None:
-    readings = read(Slices(), planted())
+    readings = read(ErrorSliceCheck(), planted())
     (found,) = sliced(readings)
     assert dict(found.slice) == {"city": "far", "sex": "f"}
     assert found.metric == "error"
@@ -74,16 +73,16 @@ def test_a_planted_slice_is_found_confirmed_and_named() -> None:
     worst = measured(readings, "worst_slice_error")
     assert worst.details["slice"] == found.slice
     assert worst.value == found.value
-    assert worst.bound is Bound.AT_LEAST
+    assert worst.bound is BoundKind.AT_LEAST
     assert ends(worst)[0] > 0.15
     assert measured(readings, "slices_confirmed").value == 1
 
 
 def test_figures_come_from_the_rows_held_out_alone() -> None:
     subject = planted()
-    evidence = stored(Slices(), subject)
-    (found,) = sliced(Slices().figures(evidence, 0.95))
-    dataset = subject.datasets[Role.EVALUATION]
+    evidence = stored(ErrorSliceCheck(), subject)
+    (found,) = sliced(ErrorSliceCheck().figures(evidence, 0.95))
+    dataset = subject.datasets[DatasetRole.EVALUATION]
     inside = (np.array(dataset.slices["city"]) == "far") & (np.array(dataset.groups["sex"]) == "f")
     held_out = ~np.asarray(evidence["searched"])
     wrong = np.asarray(evidence["wrong"])
@@ -94,9 +93,9 @@ def test_figures_come_from_the_rows_held_out_alone() -> None:
 
 def test_a_slice_says_which_mistakes_are_made_in_it() -> None:
     subject = planted()
-    evidence = stored(Slices(), subject)
-    (found,) = sliced(Slices().figures(evidence, 0.95))
-    dataset = subject.datasets[Role.EVALUATION]
+    evidence = stored(ErrorSliceCheck(), subject)
+    (found,) = sliced(ErrorSliceCheck().figures(evidence, 0.95))
+    dataset = subject.datasets[DatasetRole.EVALUATION]
     inside = (np.array(dataset.slices["city"]) == "far") & (np.array(dataset.groups["sex"]) == "f")
     inside &= ~np.asarray(evidence["searched"])
     ours = np.asarray(dataset.labels)[inside]
@@ -114,9 +113,9 @@ def test_a_slice_says_which_mistakes_are_made_in_it() -> None:
 
 def test_the_whole_sample_has_its_error_and_no_slice() -> None:
     subject = planted()
-    whole, *_ = read(Slices(), subject)
+    whole, *_ = read(ErrorSliceCheck(), subject)
     assert isinstance(whole, Measurement)
-    wrong = np.asarray(stored(Slices(), subject)["wrong"])
+    wrong = np.asarray(stored(ErrorSliceCheck(), subject)["wrong"])
     assert (whole.metric, dict(whole.slice), whole.value) == ("error", {}, wrong.mean())
 
 
@@ -129,7 +128,7 @@ def test_of_twenty_samples_without_a_bad_slice_few_are_accused(independent: bool
         columns = people(rng, 4000)
         if independent:
             columns["pension"] = rng.permutation(columns["pension"])
-        readings = read(Slices(), audited(columns, np.full(4000, 0.1), rng))
+        readings = read(ErrorSliceCheck(), audited(columns, np.full(4000, 0.1), rng))
         accused += bool(sliced(readings))
         tried += int(float(measured(readings, "slices_tried").value or 0))
     assert tried > 0
@@ -138,7 +137,7 @@ def test_of_twenty_samples_without_a_bad_slice_few_are_accused(independent: bool
 
 def test_what_was_tried_and_not_confirmed_is_told_and_widens_the_bound() -> None:
     rng = np.random.default_rng(20)
-    readings = read(Slices(), audited(people(rng, 8000), np.full(8000, 0.1), rng))
+    readings = read(ErrorSliceCheck(), audited(people(rng, 8000), np.full(8000, 0.1), rng))
     assert sliced(readings) == []
     tried, worst = measured(readings, "slices_tried"), measured(readings, "worst_slice_error")
     told = tried.details["tried"]
@@ -155,7 +154,9 @@ def test_what_was_tried_and_not_confirmed_is_told_and_widens_the_bound() -> None
 
 def test_the_power_table_says_what_would_have_been_confirmed() -> None:
     small, large = (
-        measured(read(Slices(), planted(rows)), "worst_slice_error").details["would_be_confirmed"]
+        measured(read(ErrorSliceCheck(), planted(rows)), "worst_slice_error").details[
+            "would_be_confirmed"
+        ]
         for rows in (4000, 20_000)
     )
     assert isinstance(small, list)
@@ -166,8 +167,8 @@ def test_the_power_table_says_what_would_have_been_confirmed() -> None:
 
 
 def test_readings_come_in_the_same_order_at_any_confidence() -> None:
-    evidence = stored(Slices(), planted())
-    usual, strict = (Slices().figures(evidence, level) for level in (0.95, 0.999999))
+    evidence = stored(ErrorSliceCheck(), planted())
+    usual, strict = (ErrorSliceCheck().figures(evidence, level) for level in (0.95, 0.999999))
     assert names(usual) == names(strict)
     assert [item.slice for item in sliced(usual)] == [item.slice for item in sliced(strict)]
     for one, other in zip(sliced(usual), sliced(strict), strict=True):
@@ -176,11 +177,13 @@ def test_readings_come_in_the_same_order_at_any_confidence() -> None:
 
 
 def test_the_same_seed_gives_the_same_readings_and_another_splits_otherwise() -> None:
-    one, other = read(Slices(), planted()), read(Slices(), planted())
+    one, other = read(ErrorSliceCheck(), planted()), read(ErrorSliceCheck(), planted())
     assert [item.to_json() for item in one] == [item.to_json() for item in other]
     reseeded = planted()
     reseeded.audit_seed = 8
-    half, otherwise = (stored(Slices(), item)["searched"] for item in (planted(), reseeded))
+    half, otherwise = (
+        stored(ErrorSliceCheck(), item)["searched"] for item in (planted(), reseeded)
+    )
     assert not np.array_equal(np.asarray(half), np.asarray(otherwise))
 
 
@@ -191,12 +194,12 @@ def test_the_columns_that_a_model_reads_are_searched_and_can_be_left_out() -> No
     subject = with_data(
         audited(people(rng, 8000), rate, rng), inputs=table, features=("income", "job")
     )
-    subject.space = space(Feature("income"), Feature("job", FeatureKind.CATEGORICAL))
-    assert [dict(item.slice) for item in sliced(read(Slices(), subject))] == [{"job": "4"}]
-    assert sliced(read(Slices(inputs=False), subject)) == []
+    subject.space = space(InputFeature("income"), InputFeature("job", FeatureKind.CATEGORICAL))
+    assert [dict(item.slice) for item in sliced(read(ErrorSliceCheck(), subject))] == [{"job": "4"}]
+    assert sliced(read(ErrorSliceCheck(inputs=False), subject)) == []
 
 
-def space(*features: Feature) -> InputSpace:
+def space(*features: InputFeature) -> InputSpace:
     low, high = np.zeros(len(features)), np.ones(len(features))
     return InputSpace(low, high, low, np.ones(len(features), np.bool_), features)
 
@@ -204,53 +207,53 @@ def space(*features: Feature) -> InputSpace:
 def test_a_number_that_misses_by_more_than_the_tolerance_is_an_error() -> None:
     rng = np.random.default_rng(15)
     subject = audited(people(rng, 6000), np.zeros(6000), rng)
-    far = np.array(subject.datasets[Role.EVALUATION].slices["city"]) == "far"
+    far = np.array(subject.datasets[DatasetRole.EVALUATION].slices["city"]) == "far"
     truth = rng.normal(size=6000)
     guess = truth + rng.normal(size=6000) * np.where(far, 3.0, 1.0)
     subject = with_data(subject, labels=None, targets=truth, scores=guess[:, None])
-    subject.task = Regression(tolerance=1.5)
-    (found,) = sliced(read(Slices(), subject))
+    subject.task = RegressionTask(tolerance=1.5)
+    (found,) = sliced(read(ErrorSliceCheck(), subject))
     assert dict(found.slice) == {"city": "far"}
     assert ends(found)[0] < math.erfc(1.5 / 3 / math.sqrt(2)) < ends(found)[1]
 
 
 def test_without_columns_there_is_a_gap() -> None:
     rng = np.random.default_rng(16)
-    (gap,) = read(Slices(), scored(rng.random(900), rng.random(900) < 0.5))
+    (gap,) = read(ErrorSliceCheck(), scored(rng.random(900), rng.random(900) < 0.5))
     assert isinstance(gap, Gap)
-    assert (gap.reason, gap.metric) == (Reason.NOT_DEFINED, "")
+    assert (gap.reason, gap.metric) == (GapReason.NOT_DEFINED, "")
     assert "no column to slice by" in gap.detail
 
 
 def test_halves_too_small_to_search_are_a_gap() -> None:
     rng = np.random.default_rng(17)
-    (gap,) = read(Slices(), audited(people(rng, 199), np.full(199, 0.1), rng))
+    (gap,) = read(ErrorSliceCheck(), audited(people(rng, 199), np.full(199, 0.1), rng))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
     assert "at least 200 rows" in gap.cure
-    assert sliced(read(Slices(), audited(people(rng, 200), np.full(200, 0.1), rng))) == []
+    assert sliced(read(ErrorSliceCheck(), audited(people(rng, 200), np.full(200, 0.1), rng))) == []
 
 
 def test_rows_of_one_cluster_stay_in_one_half_and_every_reading_is_doubted() -> None:
     persons = tuple(f"p{number}" for number in np.random.default_rng(18).integers(0, 900, 20_000))
     subject = with_data(planted(), cluster=persons)
-    evidence = stored(Slices(), subject)
+    evidence = stored(ErrorSliceCheck(), subject)
     searched = np.asarray(evidence["searched"])
     halves = {(name, bool(half)) for name, half in zip(persons, searched, strict=True)}
     assert len(halves) == len(set(persons))
-    readings = Slices().figures(evidence, 0.95)
+    readings = ErrorSliceCheck().figures(evidence, 0.95)
     assert all(isinstance(item, Measurement) and item.doubted for item in readings)
 
 
 def test_a_model_that_is_never_wrong_has_no_bad_slice() -> None:
     rng = np.random.default_rng(19)
-    readings = read(Slices(), audited(people(rng, 2000), np.zeros(2000), rng))
+    readings = read(ErrorSliceCheck(), audited(people(rng, 2000), np.zeros(2000), rng))
     assert measured(readings, "worst_slice_error").value == 0
     assert measured(readings, "slices_tried").value == 0
 
 
 def test_evidence_holds_levels_and_no_values() -> None:
-    evidence = stored(Slices(), planted())
+    evidence = stored(ErrorSliceCheck(), planted())
     kept = {"codes", "wrong", "searched", "columns", "task", "labels", "decided"}
     assert set(evidence) == kept
     assert np.asarray(evidence["codes"]).max() <= 5
@@ -268,12 +271,12 @@ def test_evidence_holds_levels_and_no_values() -> None:
 )
 def test_parameters_without_meaning_are_refused(wrong: dict[str, Any], about: str) -> None:
     with pytest.raises(ValueError, match=about):
-        Slices(**wrong)
+        ErrorSliceCheck(**wrong)
 
 
 def test_deeper_budgets_look_at_more_slices() -> None:
     subject = planted(4000)
-    checks = [make(CHECK, CHECK.presets[budget]) for budget in Budget]
+    checks = [make_check(CHECK, CHECK.presets[budget]) for budget in Budget]
     told = [measured(read(check, subject), "slices_looked_at").value for check in checks]
     looked = [number for number in told if isinstance(number, int)]
     assert looked == [5 + 5 + 4 + 2, *sorted(looked[1:])]
@@ -281,7 +284,7 @@ def test_deeper_budgets_look_at_more_slices() -> None:
 
 
 def test_the_width_that_is_promised_is_that_of_the_whole_sample() -> None:
-    size = Size(rows=1000, classes=2)
-    assert Slices().precision(size, 0.95)["error"] == pytest.approx(0.0193, abs=5e-4)
-    assert Slices().precision(Size(rows=0, classes=2), 0.95) == {}
-    assert Slices().cost(size).queries == 1000
+    size = AuditSize(rows=1000, classes=2)
+    assert ErrorSliceCheck().precision(size, 0.95)["error"] == pytest.approx(0.0193, abs=5e-4)
+    assert ErrorSliceCheck().precision(AuditSize(rows=0, classes=2), 0.95) == {}
+    assert ErrorSliceCheck().cost(size).queries == 1000

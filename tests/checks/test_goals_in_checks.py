@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, subject
 
-from auditor.attacks.arenas import REPEATS
-from auditor.checks.evasion.l2 import L2
-from auditor.checks.evasion.linf import Linf
-from auditor.checks.evasion.linf_query import LinfQuery
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Measurement
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
+from auditor.attacks.evasion.attack_setup import REPEATS
+from auditor.checks.evasion.l2 import L2EvasionCheck
+from auditor.checks.evasion.linf import LinfEvasionCheck
+from auditor.checks.evasion.linf_query import LinfQueryCheck
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Measurement
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import PolicyError
 
 COLUMNS = 6
@@ -32,7 +32,7 @@ def logits(rows: Floats) -> Floats:
 
 def loans(rows: int = 120, seed: int = 0, **more: object) -> Subject:
     """Rows whose truth is deny or approve by the first column alone."""
-    task = replace(Classification(NAMES, "approve", "approve"), **more)  # type: ignore[arg-type]
+    task = replace(ClassificationTask(NAMES, "approve", "approve"), **more)  # type: ignore[arg-type]
     drawn = np.random.default_rng(seed).random((rows, COLUMNS))
     labels = np.where(drawn[:, 0] > 0.5, 2, 0)
     return subject(
@@ -48,12 +48,16 @@ def data_of(seen: Subject, evidence: Evidence) -> tuple[Floats, Floats]:
     return data.inputs[places].astype(np.float64), data.labels[places]
 
 
-def readings(check: Linf | L2 | LinfQuery, evidence: Evidence, metric: str) -> list[Measurement]:
+def readings(
+    check: LinfEvasionCheck | L2EvasionCheck | LinfQueryCheck, evidence: Evidence, metric: str
+) -> list[Measurement]:
     found = check.figures(evidence, 0.95)
     return [item for item in found if isinstance(item, Measurement) and item.metric == metric]
 
 
-def values(check: Linf | L2 | LinfQuery, evidence: Evidence, metric: str) -> list[float]:
+def values(
+    check: LinfEvasionCheck | L2EvasionCheck | LinfQueryCheck, evidence: Evidence, metric: str
+) -> list[float]:
     return [float(item.value) for item in readings(check, evidence, metric)]  # type: ignore[arg-type]
 
 
@@ -74,8 +78,8 @@ def reaches(rows: Floats, eps: float, decision: int) -> np.ndarray[tuple[int], n
 
 def test_only_costly_decisions_count_as_broken() -> None:
     costs = ((0.0, 0.0, 10.0), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0))
-    seen, check = loans(costs=costs), Linf(eps=EPS)
-    evidence = check.observe(seen, Shard())
+    seen, check = loans(costs=costs), LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(seen, CheckShard())
     rows, labels = data_of(seen, evidence)
     wanted = [
         np.mean(~np.where(labels == 0, reaches(rows, eps, 2), reaches(rows, eps, 0))) for eps in EPS
@@ -84,20 +88,20 @@ def test_only_costly_decisions_count_as_broken() -> None:
     details = readings(check, evidence, "robust_accuracy")[0].details
     assert details["success"] == "decisions that cost something"
     assert details["harmless_confusions"] == 4
-    plain = Linf(eps=EPS)
-    free = plain.observe(loans(), Shard())
+    plain = LinfEvasionCheck(eps=EPS)
+    free = plain.observe(loans(), CheckShard())
     assert values(plain, free, "robust_accuracy")[0] < wanted[0]
 
 
 def test_the_expected_cost_is_what_the_decisions_found_cost() -> None:
     costs = ((0.0, 0.0, 10.0), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0))
-    seen, check = loans(costs=costs), Linf(eps=EPS)
-    evidence = check.observe(seen, Shard())
+    seen, check = loans(costs=costs), LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(seen, CheckShard())
     rows, labels = data_of(seen, evidence)
     for reading, eps in zip(readings(check, evidence, "expected_cost"), EPS, strict=True):
         paid = np.where(labels == 0, 10.0 * reaches(rows, eps, 2), 3.0 * reaches(rows, eps, 0))
         assert reading.value == pytest.approx(paid.mean())
-        assert reading.bound is Bound.AT_LEAST
+        assert reading.bound is BoundKind.AT_LEAST
         assert reading.params == {"eps": eps, "norm": "linf"}
         assert reading.details["without_attack"] == 0.0
         assert reading.low <= reading.value <= reading.high <= 10.0  # type: ignore[operator]
@@ -108,16 +112,18 @@ def test_a_row_that_is_wrong_from_the_start_costs_what_it_costs() -> None:
     model = ToyModel(lambda x: np.tile([0.0, 0.0, 5.0], (len(x), 1)))
     twin = LinearTwin(np.zeros((COLUMNS, 3)), np.array([0.0, 0.0, 5.0]))
     rows, labels = np.full((20, COLUMNS), 0.5), np.repeat([0, 2], 10)
-    task = Classification(NAMES, "approve", "approve", costs=costs)
-    check = Linf(eps=EPS)
-    evidence = check.observe(subject(model, twin, rows, labels, box((COLUMNS,)), task), Shard())
+    task = ClassificationTask(NAMES, "approve", "approve", costs=costs)
+    check = LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(
+        subject(model, twin, rows, labels, box((COLUMNS,)), task), CheckShard()
+    )
     assert values(check, evidence, "expected_cost") == [5.0, 5.0, 5.0]
     assert values(check, evidence, "robust_accuracy") == [0.5, 0.5, 0.5]
 
 
 def test_without_costs_nothing_is_said_of_them() -> None:
-    check = Linf(eps=EPS)
-    evidence = check.observe(loans(), Shard())
+    check = LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(loans(), CheckShard())
     assert readings(check, evidence, "expected_cost") == []
     assert "success" not in readings(check, evidence, "robust_accuracy")[0].details
 
@@ -130,18 +136,20 @@ def test_an_attack_that_only_achieves_a_rejection_is_no_success() -> None:
     labels = np.zeros(30, dtype=np.int64)
     made = {}
     for reject in (None, "refer"):
-        task = Classification(NAMES, "approve", "approve", reject=reject)
+        task = ClassificationTask(NAMES, "approve", "approve", reject=reject)
         model, twin = ToyModel(lambda x: x @ weights + bias), LinearTwin(weights, bias)
         seen = subject(model, twin, rows, labels, box((COLUMNS,)), task)
         made[reject] = values(
-            Linf(eps=EPS), Linf(eps=EPS).observe(seen, Shard()), "robust_accuracy"
+            LinfEvasionCheck(eps=EPS),
+            LinfEvasionCheck(eps=EPS).observe(seen, CheckShard()),
+            "robust_accuracy",
         )
     assert made == {None: [1.0, 0.0, 0.0], "refer": [1.0, 1.0, 1.0]}
 
 
 def test_a_row_that_is_rejected_without_attack_is_neither_right_nor_broken() -> None:
-    seen, check = loans(reject="refer"), Linf(eps=EPS)
-    evidence = check.observe(seen, Shard())
+    seen, check = loans(reject="refer"), LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(seen, CheckShard())
     rows, labels = data_of(seen, evidence)
     decided = logits(rows).argmax(axis=1)
     rejected = int((decided == 1).sum())
@@ -159,8 +167,8 @@ def test_a_row_that_is_rejected_without_attack_is_neither_right_nor_broken() -> 
 
 def test_an_attack_that_turns_a_rejection_into_harm_costs_what_it_costs() -> None:
     costs = ((0.0, 1.0, 10.0), (0.0, 0.0, 0.0), (10.0, 1.0, 0.0))
-    seen, check = loans(costs=costs, reject="refer"), Linf(eps=EPS)
-    evidence = check.observe(seen, Shard())
+    seen, check = loans(costs=costs, reject="refer"), LinfEvasionCheck(eps=EPS)
+    evidence = check.observe(seen, CheckShard())
     rows, labels = data_of(seen, evidence)
     before = np.array(costs)[labels, logits(rows).argmax(axis=1)]
     assert set(before) == {0.0, 1.0}
@@ -169,13 +177,16 @@ def test_an_attack_that_turns_a_rejection_into_harm_costs_what_it_costs() -> Non
         assert value == pytest.approx(np.where(harm, 10.0, before).mean())
 
 
-@pytest.mark.parametrize("check", [Linf(eps=EPS), L2(eps=EPS), LinfQuery(eps=EPS, iterations=60)])
+@pytest.mark.parametrize(
+    "check",
+    [LinfEvasionCheck(eps=EPS), L2EvasionCheck(eps=EPS), LinfQueryCheck(eps=EPS, iterations=60)],
+)
 def test_rows_of_other_labels_are_left_out_of_a_goal_for_one(
-    check: Linf | L2 | LinfQuery,
+    check: LinfEvasionCheck | L2EvasionCheck | LinfQueryCheck,
 ) -> None:
     narrow = replace(check, label="approve", decision="deny")
     seen = loans()
-    evidence = narrow.observe(seen, Shard())
+    evidence = narrow.observe(seen, CheckShard())
     rows, labels = data_of(seen, evidence)
     assert set(labels) == {2}
     everything = next(iter(seen.datasets.values())).labels
@@ -186,7 +197,7 @@ def test_rows_of_other_labels_are_left_out_of_a_goal_for_one(
         assert isinstance(item, Measurement)
         place = {name: value for name, value in item.params.items() if name != "eps"}
         assert place == {"norm": norm, "label": "approve", "decision": "deny"}
-    if norm == "linf" and isinstance(narrow, Linf):
+    if norm == "linf" and isinstance(narrow, LinfEvasionCheck):
         wanted = [np.mean(~reaches(rows, eps, 0)) for eps in EPS]
         assert values(narrow, evidence, "robust_accuracy") == pytest.approx(wanted)
 
@@ -199,30 +210,30 @@ def test_approve_becomes_deny_and_deny_becomes_approve_are_two_figures() -> None
     rows = np.random.default_rng(1).random((200, COLUMNS))
     model, twin = ToyModel(lambda x: x @ weights + bias), LinearTwin(weights, bias)
     labels = model.logits(rows).argmax(axis=1)
-    task = Classification(("deny", "approve"), "approve", "approve")
+    task = ClassificationTask(("deny", "approve"), "approve", "approve")
     found = {}
     for label, decision in (("approve", "deny"), ("deny", "approve")):
-        check = Linf(eps=(0.1,), label=label, decision=decision)
+        check = LinfEvasionCheck(eps=(0.1,), label=label, decision=decision)
         seen = subject(model, twin, rows, labels, box((COLUMNS,)), task)
-        found[label] = values(check, check.observe(seen, Shard()), "robust_accuracy")[0]
+        found[label] = values(check, check.observe(seen, CheckShard()), "robust_accuracy")[0]
     assert found["approve"] > found["deny"] + 0.2
 
 
 def test_a_goal_for_one_class_is_counted_again_from_stored_evidence() -> None:
-    check = Linf(eps=EPS, decision="deny")
+    check = LinfEvasionCheck(eps=EPS, decision="deny")
     costs = ((0.0, 1.0, 10.0), (2.0, 0.0, 1.0), (10.0, 1.0, 0.0))
-    evidence = check.observe(loans(costs=costs, reject="refer"), Shard())
-    stored = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = check.observe(loans(costs=costs, reject="refer"), CheckShard())
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
     assert check.figures(stored, 0.9) == check.figures(evidence, 0.9)
 
 
 def test_a_class_that_the_task_does_not_have_is_refused() -> None:
     with pytest.raises(PolicyError, match="'grant', which the task does not have"):
-        Linf(label="grant").observe(loans(), Shard())
+        LinfEvasionCheck(label="grant").observe(loans(), CheckShard())
     with pytest.raises(PolicyError, match="no row of the evaluation data"):
-        Linf(label="refer").observe(loans(), Shard())
+        LinfEvasionCheck(label="refer").observe(loans(), CheckShard())
     with pytest.raises(PolicyError, match="right for the label"):
-        Linf(label="deny", decision="deny")
+        LinfEvasionCheck(label="deny", decision="deny")
 
 
 def test_the_clean_answers_of_a_random_model_are_averaged_like_those_of_candidates() -> None:
@@ -233,8 +244,8 @@ def test_the_clean_answers_of_a_random_model_are_averaged_like_those_of_candidat
     seen = subject(
         model, LinearTwin(np.zeros((2, 2)), np.zeros(2)), rows, labels, box((2,)), classes(2)
     )
-    check = Linf(eps=(0.01, 0.02, 0.03), stages=("cross_entropy:1",))
-    evidence = check.observe(seen, Shard())
+    check = LinfEvasionCheck(eps=(0.01, 0.02, 0.03), stages=("cross_entropy:1",))
+    evidence = check.observe(seen, CheckShard())
     clean = np.asarray(evidence["clean_probabilities"])
     # One answer is wrong in three of ten rows; the mean of eight in few.
     assert np.mean(clean.argmax(axis=1) != 0) < 0.15

@@ -15,25 +15,29 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from scored_subjects import ABSENT, measured, read, stored
 
-from auditor.attacks.challenges import Signature, commitment, majority, read_signature
-from auditor.checks.hardware.attestation import Attestation, _named
+from auditor.attacks.hardware.borderline_inputs import (
+    ChallengeResponse,
+    commit_nonce,
+    majority_labels,
+    read_response,
+)
+from auditor.checks.hardware.attestation import AttestationCheck, _named
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
-from auditor.domain.budgets import Budget, Size
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import is_attack
-from auditor.domain.companions import Companion
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.models import CompanionModel, Model
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.tasks import Array, Classification, Floats
-from auditor.engines.sites import REFERENCE
-from auditor.targets.opening import open_model
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.targets.session import open_model
+from auditor.workflows.engine.subject import REFERENCE
 
 ROWS, CLASSES = 400, 4
-TASK = Classification(("0", "1", "2", "3"), "3", "3")
+TASK = ClassificationTask(("0", "1", "2", "3"), "3", "3")
 Open = Callable[[TargetSpec], Model]
-FEW = Attestation(inputs=128, repeats=2)
+FEW = AttestationCheck(inputs=128, repeats=2)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def reference(open_on: Open) -> Model:
 
 def subject(model: Model, reference: Model, rows: Array, seed: int = 7) -> Subject:
     ids = tuple(str(row) for row in range(len(rows)))
-    data = Dataset(Role.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
+    data = Dataset(DatasetRole.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
     return Subject(
         artifact=Artifact("net", "1", (FileDigest("net.onnx", 1, "0" * 64),)),
         structure=ABSENT,
@@ -96,11 +100,11 @@ def subject(model: Model, reference: Model, rows: Array, seed: int = 7) -> Subje
         twin=ABSENT,
         task=TASK,
         space=ABSENT,
-        datasets={Role.EVALUATION: data},
+        datasets={DatasetRole.EVALUATION: data},
         audit_seed=7,
         seed=seed,
         budget=Budget.SMOKE,
-        reference=Companion(lambda: reference, about=REFERENCE.to_json()),
+        reference=CompanionModel(lambda: reference, about=REFERENCE.to_json()),
     )
 
 
@@ -148,7 +152,7 @@ class Unsteady:
         return self.honest.probabilities(scores)
 
 
-def agreement(model: Model, reference: Model, rows: Array, check: Attestation = FEW) -> float:
+def agreement(model: Model, reference: Model, rows: Array, check: AttestationCheck = FEW) -> float:
     value = measured(read(check, subject(model, reference, rows)), "label_agreement").value
     assert isinstance(value, float)
     return value
@@ -225,7 +229,7 @@ def test_a_signature_over_other_inputs_is_a_gap(reference: Model, rows: Array) -
     ]
     assert [item.params["recorded"] for item in found] == ["edge", "broken"]
     assert all(isinstance(item, Gap) for item in found)
-    assert {item.reason for item in found if isinstance(item, Gap)} == {Reason.OTHER_PARAMETERS}
+    assert {item.reason for item in found if isinstance(item, Gap)} == {GapReason.OTHER_PARAMETERS}
 
 
 def test_replayed_answers_pass_a_recorded_signature_and_fail_fresh_challenges(
@@ -237,18 +241,18 @@ def test_replayed_answers_pass_a_recorded_signature_and_fail_fresh_challenges(
     impostor = Impostor(reference, other)
     kept = signed(read(replace(FEW, nonce="first"), subject(impostor, reference, rows)))
     impostor.learning = False
-    check = replace(FEW, recorded=(f"edge={kept}",), spent=(commitment("first"),))
+    check = replace(FEW, recorded=(f"edge={kept}",), spent=(commit_nonce("first"),))
     readings = read(replace(check, nonce="second"), subject(impostor, reference, rows))
     assert measured(readings, "recorded_agreement").value == 1.0  # a recording is fooled
     fresh = measured(readings, "fresh_agreement")
     assert fresh.value <= 0.8
-    assert fresh.details["commitment"] == commitment("second")
+    assert fresh.details["commitment"] == commit_nonce("second")
     honest = read(replace(check, nonce="second"), subject(reference, reference, rows))
     assert measured(honest, "fresh_agreement").value == 1.0
 
 
 def test_a_nonce_that_was_spent_proves_nothing(reference: Model, rows: Array) -> None:
-    check = replace(FEW, nonce="first", spent=(commitment("first"),))
+    check = replace(FEW, nonce="first", spent=(commit_nonce("first"),))
     (gap,) = [
         item
         for item in read(check, subject(reference, reference, rows))
@@ -285,58 +289,58 @@ def test_rows_of_one_class_have_no_border(reference: Model, rows: Array) -> None
 
 
 def test_without_a_reference_there_is_no_border_to_ask_about(reference: Model, rows: Array) -> None:
-    made = replace(subject(reference, reference, rows), reference=Companion())
+    made = replace(subject(reference, reference, rows), reference=CompanionModel())
     (gap,) = read(FEW, made)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NEEDS_REFERENCE
+    assert gap.reason is GapReason.NEEDS_REFERENCE
 
 
 def test_a_signature_is_read_back_and_nonsense_is_none() -> None:
     labels = np.array([0, 3, 2, 500])
-    kept = Signature("sha256:" + "ab" * 32, labels)
-    again = read_signature(kept.written())
+    kept = ChallengeResponse("sha256:" + "ab" * 32, labels)
+    again = read_response(kept.written())
     assert again is not None
     assert again.same(kept) is not None
     assert np.array_equal(again.labels, labels)
-    assert [read_signature(text) for text in ("", "x", "ab.!!", "ab.AAAA")] == [None] * 4
+    assert [read_response(text) for text in ("", "x", "ab.!!", "ab.AAAA")] == [None] * 4
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 16, 17])
 def test_a_signature_without_a_name_is_read_as_one_however_it_ends(count: int) -> None:
     """Its last characters may be the sign that stands behind a name."""
-    text = Signature("0123456789abcdef", np.arange(count)).written()
+    text = ChallengeResponse("0123456789abcdef", np.arange(count)).written()
     assert _named(text) == ("recorded", text)
     assert _named(f"edge={text}") == ("edge", text)
 
 
 def test_two_signatures_under_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="2 signatures under 1 names"):
-        Attestation(recorded=("edge=ab.cd", "edge=ab.ef"))
+        AttestationCheck(recorded=("edge=ab.cd", "edge=ab.ef"))
 
 
 def test_a_text_that_unpacks_into_far_more_than_it_is_is_no_signature() -> None:
     bomb = base64.urlsafe_b64encode(zlib.compress(bytes(2**26), 9)).decode()
     assert len(bomb) < 10**5
-    assert read_signature(f"0123456789abcdef.{bomb}") is None
+    assert read_response(f"0123456789abcdef.{bomb}") is None
 
 
 def test_of_labels_that_disagree_the_commonest_wins() -> None:
     told: NDArray[np.int64] = np.array([[1, 2, 0], [1, 0, 2], [0, 2, 1]])
-    assert majority(told).tolist() == [1, 2, 0]
+    assert majority_labels(told).tolist() == [1, 2, 0]
 
 
 def test_nobody_is_asked_at_the_border_without_leave() -> None:
-    assert is_attack(Attestation)
+    assert is_attack(AttestationCheck)
 
 
 @pytest.mark.parametrize("budget", list(Budget))
 def test_the_cost_covers_what_a_budget_spends(
     budget: Budget, reference: Model, rows: Array
 ) -> None:
-    check = Attestation(**{**Attestation.presets[budget], "nonce": "n"})
+    check = AttestationCheck(**{**AttestationCheck.presets[budget], "nonce": "n"})
     asked = CountingModel(reference)
     check.observe(subject(asked, reference, rows), shard=None)
-    assert asked.rows <= check.cost(Size(ROWS, CLASSES)).queries
+    assert asked.rows <= check.cost(AuditSize(ROWS, CLASSES)).queries
 
 
 @dataclass

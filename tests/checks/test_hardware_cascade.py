@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, classes, subject
 
-from auditor.checks.hardware.cascade import GOALS, CascadeRule, _decide
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.targets.cascades import JoinedCascade, join_cascade
+from auditor.checks.hardware.cascade import GOALS, CascadeRuleCheck, _decide
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.targets.cascade import JoinedCascade, join_cascade
 
 ROWS = 200
-CHECK = CascadeRule(eps=(0.05, 0.2), queries=60, rows=80)
+CHECK = CascadeRuleCheck(eps=(0.05, 0.2), queries=60, rows=80)
 
 
 def made(below: float = 0.8, steepness: float = 20.0) -> Subject:
@@ -38,12 +38,14 @@ def _two(logit: np.ndarray) -> np.ndarray:
 
 
 def _absent() -> Gap:
-    return Gap(reason=Reason.NEEDS_TWIN, detail="absent", cure="none")
+    return Gap(reason=GapReason.NEEDS_TWIN, detail="absent", cure="none")
 
 
 def looked(seen: Subject) -> tuple[Reading, ...]:
-    evidence = CHECK.observe(seen, Shard())
-    kept: Evidence = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK.observe(seen, CheckShard())
+    kept: Evidence = {
+        name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()
+    }
     return CHECK.figures(kept, 0.95)
 
 
@@ -61,7 +63,7 @@ def one(found: tuple[Reading, ...], metric: str, eps: float | None = None) -> Me
 def test_what_the_edge_is_unsure_of_goes_to_the_cloud_and_is_mended_there() -> None:
     seen = made()
     found = looked(seen)
-    inputs = seen.datasets[Role.EVALUATION].inputs
+    inputs = seen.datasets[DatasetRole.EVALUATION].inputs
     assert inputs is not None
     assert not isinstance(seen.cascade, Gap)
     edge = seen.cascade.edge
@@ -73,7 +75,7 @@ def test_what_the_edge_is_unsure_of_goes_to_the_cloud_and_is_mended_there() -> N
 
 def test_the_whole_decides_as_its_halves_do() -> None:
     seen = made()
-    inputs = seen.datasets[Role.EVALUATION].inputs
+    inputs = seen.datasets[DatasetRole.EVALUATION].inputs
     assert inputs is not None
     assert not isinstance(seen.cascade, Gap)
     whole, edge, cloud = seen.cascade.whole, seen.cascade.edge, seen.cascade.cloud
@@ -89,7 +91,7 @@ def test_the_whole_decides_as_its_halves_do() -> None:
 def test_an_attacker_forces_rows_to_the_cloud_more_of_them_with_a_larger_budget() -> None:
     found = looked(made())
     small, large = (one(found, "forced_deferral_rate", eps) for eps in (0.05, 0.2))
-    assert small.bound is Bound.AT_LEAST
+    assert small.bound is BoundKind.AT_LEAST
     assert 0.1 < small.value < large.value  # type: ignore[operator]  # shares
     assert large.value > 0.8  # type: ignore[operator]  # a mean moves by 0.2, the unsure band is near
 

@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 from onnx import helper
 from scored_subjects import measured, read
 
-from auditor.benching.flips import elements, fill_up, spread_sample, stored_bits
 from auditor.checks.hardware.faults import CHECK
-from auditor.domain.benches import NO_BENCH, Bench, BitFlip, Weight
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.checks import refused
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Shard
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import find_refusal_gap
+from auditor.domain.model_bench import NO_BENCH, BitFlip, GraphWeight, ModelBench
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.subjects import CheckShard
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError
+from auditor.metrics.hardware.bit_flips import (
+    count_elements,
+    count_stored_bits,
+    sample_bits,
+    sample_layer_bits,
+)
 
 LABELS = np.arange(120) % 2
 EXPONENT = 30
@@ -103,10 +108,10 @@ def test_accuracy_under_faults_is_at_most_what_it_was(tmp_path: Path) -> None:
 class Spoiled:
     """A bench that answers every fault alike, whatever bits are turned over."""
 
-    bench: Bench
+    bench: ModelBench
     answer: Floats | str
 
-    def weights(self) -> tuple[Weight, ...]:
+    def weights(self) -> tuple[GraphWeight, ...]:
         return self.bench.weights()
 
     def faulty(self, inputs: Array, faults: Sequence[tuple[BitFlip, ...]]) -> list[Floats | str]:
@@ -119,7 +124,7 @@ def test_harm_that_no_bit_did_is_counted_for_none(tmp_path: Path, answer: Floats
         assert not isinstance(subject.bench, Gap)
         subject.bench = Spoiled(subject.bench, answer)
         with pytest.raises(ModelFailedError, match="written anew with no bit turned over"):
-            CHECK(trials=8, rows=40).observe(subject, Shard())
+            CHECK(trials=8, rows=40).observe(subject, CheckShard())
 
 
 def test_what_has_no_bench_or_no_weights_is_a_gap(tmp_path: Path) -> None:
@@ -127,12 +132,12 @@ def test_what_has_no_bench_or_no_weights_is_a_gap(tmp_path: Path) -> None:
     artifact = save(tmp_path, nodes, {})
     with benched(tmp_path, artifact, rows(), LABELS) as subject:
         (none,) = read(CHECK(trials=8, rows=8), subject)
-        assert refused(CHECK(), subject) == none
+        assert find_refusal_gap(CHECK(), subject) == none
         subject.bench = NO_BENCH
         (closed,) = read(CHECK(trials=8, rows=8), subject)
-        assert refused(CHECK(), subject) == closed
+        assert find_refusal_gap(CHECK(), subject) == closed
     assert isinstance(none, Gap)
-    assert none.reason is Reason.NOT_DEFINED
+    assert none.reason is GapReason.NOT_DEFINED
     assert isinstance(closed, Gap)
     assert closed.reason is NO_BENCH.reason
 
@@ -143,37 +148,38 @@ WEIGHTS = st.lists(
     max_size=5,
 ).map(
     lambda made: [
-        Weight(f"w{i}", dtype, (size,), f"n{i}", "Gemm", i) for i, (dtype, size) in enumerate(made)
+        GraphWeight(f"w{i}", dtype, (size,), f"n{i}", "Gemm", i)
+        for i, (dtype, size) in enumerate(made)
     ]
 )
 
 
 @given(WEIGHTS, st.integers(1, 60), st.integers(0, 2**31))
-def test_every_drawn_bit_exists(weights: list[Weight], count: int, seed: int) -> None:
-    sizes = {weight.name: elements(weight) for weight in weights}
-    found = spread_sample(weights, count, np.random.default_rng(seed))
+def test_every_drawn_bit_exists(weights: list[GraphWeight], count: int, seed: int) -> None:
+    sizes = {weight.name: count_elements(weight) for weight in weights}
+    found = sample_bits(weights, count, np.random.default_rng(seed))
     assert len(found) == count
     assert all(0 <= flip.element < sizes[flip.weight] for flip in found)
 
 
 def test_all_bits_are_drawn_once_where_as_many_are_asked() -> None:
     weights = [
-        Weight("a", "float32", (3,), "n", "Gemm", 0),
-        Weight("b", "int8", (2, 2), "m", "Gemm", 1),
+        GraphWeight("a", "float32", (3,), "n", "Gemm", 0),
+        GraphWeight("b", "int8", (2, 2), "m", "Gemm", 1),
     ]
-    count = stored_bits(weights)
-    found = spread_sample(weights, count, np.random.default_rng(0))
+    count = count_stored_bits(weights)
+    found = sample_bits(weights, count, np.random.default_rng(0))
     assert len({(flip.weight, flip.element, flip.bit) for flip in found}) == count == 128
 
 
 def test_small_layers_are_filled_up() -> None:
     weights = [
-        Weight("big", "float32", (10_000,), "wide", "Gemm", 0),
-        Weight("small", "float32", (2,), "narrow", "Gemm", 1),
+        GraphWeight("big", "float32", (10_000,), "wide", "Gemm", 0),
+        GraphWeight("small", "float32", (2,), "narrow", "Gemm", 1),
     ]
     generator = np.random.default_rng(0)
-    chosen = spread_sample(weights, 50, generator)
-    more = fill_up(weights, chosen, 8, 2, generator)
+    chosen = sample_bits(weights, 50, generator)
+    more = sample_layer_bits(weights, chosen, 8, 2, generator)
     assert sum(flip.weight == "small" for flip in [*chosen, *more]) >= 8
     assert not any(flip.weight == "big" for flip in more)
 
@@ -181,7 +187,7 @@ def test_small_layers_are_filled_up() -> None:
 @pytest.mark.parametrize("budget", list(Budget))
 def test_the_cost_covers_what_is_asked(budget: Budget) -> None:
     check = CHECK(**CHECK.presets[budget])
-    assert check.cost(Size(1000, 2)).queries >= check.trials * min(check.rows, 1000)
+    assert check.cost(AuditSize(1000, 2)).queries >= check.trials * min(check.rows, 1000)
 
 
 @pytest.mark.parametrize("wrong", [{"trials": 1}, {"rows": 0}, {"above": (1.0,)}, {"layers": -1}])

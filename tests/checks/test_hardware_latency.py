@@ -9,14 +9,21 @@ from benched_subjects import benched, linear, looping, rows
 from numpy.typing import ArrayLike
 from scored_subjects import measured, names
 
-from auditor.benching.noise import doubts, spread
-from auditor.benching.queues import due_times, load_of, waits
-from auditor.checks.hardware.latency import CHECK, Latency
-from auditor.domain.benches import NO_BENCH
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.hardware.latency import CHECK, LatencyCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.readings import (
+    BiasDirection,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+)
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.hardware.queues import offered_load, poisson_arrivals, response_times
+from auditor.metrics.hardware.timing import find_timing_doubts, median_spread
 
 CLOSED = ["p50", "p90", "p99", "throughput"]
 
@@ -33,7 +40,7 @@ def evidence(single: ArrayLike, batch: ArrayLike, rows: int = 10, **conditions: 
 
 def test_known_times_give_their_order_statistics() -> None:
     times = np.arange(1, 1001) / 1000
-    p50, p90, p99, throughput, *_ = Latency().figures(evidence(times[::-1], [0.5] * 20), 0.95)
+    p50, p90, p99, throughput, *_ = LatencyCheck().figures(evidence(times[::-1], [0.5] * 20), 0.95)
     assert (p50.value, p90.value, p99.value) == (0.5, 0.9, 0.99)
     assert (p50.low, p50.high) == (0.469, 0.532)  # ranks 469 and 532: David and Nagaraja, 7.1
     assert (throughput.value, throughput.low, throughput.high) == (20.0, 20.0, 20.0)
@@ -41,39 +48,40 @@ def test_known_times_give_their_order_statistics() -> None:
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
 def test_the_readings_are_the_same_at_any_confidence(confidence: float) -> None:
-    found = Latency().figures(evidence(np.ones(5000), np.ones(50)), confidence)
+    found = LatencyCheck().figures(evidence(np.ones(5000), np.ones(50)), confidence)
     assert names(found) == [*CLOSED, "load", "first"]
-    assert all(reading.repeat is Repeat.INTERVAL for reading in found)
-    assert all(reading.unit is Latency.emits[reading.metric].unit for reading in found)
+    assert all(reading.repeat is Repeatability.INTERVAL for reading in found)
+    assert all(reading.unit is LatencyCheck.emits[reading.metric].unit for reading in found)
 
 
 def test_a_wider_confidence_gives_a_wider_interval() -> None:
     rng = np.random.default_rng(0)
     seen = evidence(rng.exponential(size=3000), rng.exponential(size=100))
     for narrow, wide in zip(
-        Latency().figures(seen, 0.8)[:4], Latency().figures(seen, 0.99)[:4], strict=True
+        LatencyCheck().figures(seen, 0.8)[:4], LatencyCheck().figures(seen, 0.99)[:4], strict=True
     ):
         assert wide.low <= narrow.low <= narrow.value <= narrow.high <= wide.high
 
 
 def test_too_few_calls_are_a_gap_that_says_how_many() -> None:
-    p50, p90, p99, throughput, *_ = Latency().figures(evidence(np.ones(100), np.ones(3)), 0.95)
+    p50, p90, p99, throughput, *_ = LatencyCheck().figures(evidence(np.ones(100), np.ones(3)), 0.95)
     assert isinstance(p50, Measurement)
     assert isinstance(p90, Measurement)
-    assert (p99.reason, throughput.reason) == (Reason.TOO_FEW_ROWS, Reason.TOO_FEW_ROWS)
+    assert (p99.reason, throughput.reason) == (GapReason.TOO_FEW_ROWS, GapReason.TOO_FEW_ROWS)
     assert (p99.metric, throughput.metric) == ("p99", "throughput")
     assert "100 were made" in p99.detail
 
 
 def test_a_faster_batch_is_a_higher_throughput() -> None:
     slow, fast = (
-        Latency().figures(evidence(np.ones(10), np.full(20, t), 64), 0.95)[3] for t in (2.0, 1.0)
+        LatencyCheck().figures(evidence(np.ones(10), np.full(20, t), 64), 0.95)[3]
+        for t in (2.0, 1.0)
     )
     assert (slow.value, fast.value) == (32.0, 64.0)
 
 
 def test_opening_and_the_first_call_are_told_apart_from_the_rest() -> None:
-    *_, load, first = Latency().figures(evidence(np.ones(50), np.ones(50)), 0.95)
+    *_, load, first = LatencyCheck().figures(evidence(np.ones(50), np.ones(50)), 0.95)
     assert (load.metric, load.value, first.metric, first.value) == ("load", 0.1, "first", 0.2)
     assert load.low is None
 
@@ -89,7 +97,7 @@ NOISE = [
 def test_times_of_a_noisy_machine_are_doubted(
     conditions: dict[str, float], times: np.ndarray, words: str
 ) -> None:
-    found = Latency().figures(evidence(times, np.ones(50), **conditions), 0.95)
+    found = LatencyCheck().figures(evidence(times, np.ones(50), **conditions), 0.95)
     measurements = [item for item in found if isinstance(item, Measurement)]
     assert measurements
     assert all(item.doubted for item in measurements)
@@ -98,7 +106,7 @@ def test_times_of_a_noisy_machine_are_doubted(
 
 def test_times_of_a_quiet_machine_are_not_doubted() -> None:
     quiet = evidence(np.ones(500), np.ones(50), steady=1.0, stolen_share=0.01)
-    found = Latency().figures(quiet, 0.95)
+    found = LatencyCheck().figures(quiet, 0.95)
     assert not any(item.doubted for item in found)
     assert "doubts" not in found[0].details
 
@@ -106,14 +114,14 @@ def test_times_of_a_quiet_machine_are_not_doubted() -> None:
 def test_interrupted_calls_cast_doubt_on_the_quantiles_that_they_reach() -> None:
     """Two in 100 calls: more than half of the slowest 1 %, and less than half of the 10 %."""
     seen = evidence(np.ones(2000), np.ones(50), interrupted_share=0.02)
-    p50, p90, p99, *_ = Latency().figures(seen, 0.95)
+    p50, p90, p99, *_ = LatencyCheck().figures(seen, 0.95)
     assert (p50.doubted, p90.doubted, p99.doubted) == (False, False, True)
     assert "interrupted" in p99.details["doubts"][0]
 
 
 def test_waiting_for_a_processor_casts_doubt_on_the_queue_alone() -> None:
     seen = queued(np.ones(1000), np.arange(1000) * 1.5, waited_share=0.3)
-    found = Latency().figures(seen, 0.95)
+    found = LatencyCheck().figures(seen, 0.95)
     assert measured(found, "open_p99").doubted
     assert not measured(found, "p90").doubted
 
@@ -121,7 +129,7 @@ def test_waiting_for_a_processor_casts_doubt_on_the_queue_alone() -> None:
 def on_processor(taken: ArrayLike, **conditions: float) -> tuple[Reading, Reading]:
     """The median by the clock on the wall, and that of the time on a processor."""
     seen = {**evidence(np.full(500, 9.0), np.ones(50), **conditions), "processor": taken}
-    found = {item.metric: item for item in Latency().figures(seen, 0.95)}
+    found = {item.metric: item for item in LatencyCheck().figures(seen, 0.95)}
     return found["p50"], found["cpu_p50"]
 
 
@@ -141,7 +149,7 @@ def test_a_processor_of_several_speeds_or_of_others_does(
 ) -> None:
     processor = on_processor(times, **conditions)[1]
     assert processor.doubted
-    assert processor.astray is Astray.TOO_HIGH
+    assert processor.astray is BiasDirection.TOO_HIGH
     assert words in processor.details["doubts"][0]
 
 
@@ -149,16 +157,16 @@ def test_a_clock_that_sees_no_time_pass_is_no_fast_model() -> None:
     ticks = np.where(np.arange(500) % 3 == 0, 0.01, 0.0)
     processor = on_processor(ticks)[1]
     assert isinstance(processor, Gap)
-    assert processor.reason is Reason.NOT_DEFINED
+    assert processor.reason is GapReason.NOT_DEFINED
 
 
 def test_times_without_a_processor_have_no_such_figure() -> None:
-    assert "cpu_p50" not in names(Latency().figures(evidence(np.ones(500), np.ones(50)), 0.95))
+    assert "cpu_p50" not in names(LatencyCheck().figures(evidence(np.ones(500), np.ones(50)), 0.95))
 
 
 def test_too_few_times_have_no_windows() -> None:
-    assert spread(np.ones(29)) is None
-    assert doubts(np.ones(5), {}, agree=0.05, stolen=0.05) == []
+    assert median_spread(np.ones(29)) is None
+    assert find_timing_doubts(np.ones(5), {}, agree=0.05, stolen=0.05) == []
 
 
 def queued(
@@ -181,7 +189,7 @@ def test_waiting_for_others_is_part_of_the_open_loop_and_not_of_the_closed_one()
     served = np.ones(20_000)
     served[200::400] = 20.0
     seen = queued(served, np.arange(20_000) * 1.5)
-    late = measured(Latency().figures(seen, 0.95), "open_p99", rate=5.0)
+    late = measured(LatencyCheck().figures(seen, 0.95), "open_p99", rate=5.0)
     assert late.low > 15
     assert np.quantile(served, 0.99) == 1.0
     assert 0.6 < late.details["offered_load"] < 0.8
@@ -191,47 +199,55 @@ def test_one_stall_says_nothing_of_how_often_requests_wait() -> None:
     """Ten late requests that waited for the same call are one chance, and no ten."""
     served = np.ones(1000)
     served[500] = 100.0
-    found = Latency().figures(queued(served, np.arange(1000) * 1.5), 0.95)
+    found = LatencyCheck().figures(queued(served, np.arange(1000) * 1.5), 0.95)
     gap = next(item for item in found if isinstance(item, Gap))
-    assert (gap.metric, gap.reason, gap.params) == ("open_p99", Reason.TOO_FEW_ROWS, {"rate": 5.0})
+    assert (gap.metric, gap.reason, gap.params) == (
+        "open_p99",
+        GapReason.TOO_FEW_ROWS,
+        {"rate": 5.0},
+    )
 
 
 def test_requests_that_were_still_waiting_when_time_was_up_cast_doubt() -> None:
     """Whoever leaves out the last ones leaves out those that would have waited longest."""
     served, due = np.ones(1000), np.arange(1000) * 1.5
-    whole = measured(Latency().figures(queued(served, due, left_out=0.0), 0.95), "open_p99")
-    cut = measured(Latency().figures(queued(served, due, left_out=400.0), 0.95), "open_p99")
+    whole = measured(LatencyCheck().figures(queued(served, due, left_out=0.0), 0.95), "open_p99")
+    cut = measured(LatencyCheck().figures(queued(served, due, left_out=400.0), 0.95), "open_p99")
     assert (whole.doubted, cut.doubted) == (False, True)
     assert "400 requests" in cut.details["doubts"][0]
 
 
 def test_requests_that_come_faster_than_they_are_served_have_no_percentile() -> None:
-    found = Latency().figures(queued(np.ones(1000), np.arange(1000) * 0.5), 0.95)
+    found = LatencyCheck().figures(queued(np.ones(1000), np.arange(1000) * 0.5), 0.95)
     gap = next(item for item in found if isinstance(item, Gap))
-    assert (gap.metric, gap.reason, gap.params) == ("open_p99", Reason.NOT_DEFINED, {"rate": 5.0})
+    assert (gap.metric, gap.reason, gap.params) == (
+        "open_p99",
+        GapReason.NOT_DEFINED,
+        {"rate": 5.0},
+    )
 
 
 def test_a_queue_that_could_not_be_run_is_a_gap_with_its_rate() -> None:
     told = {"reason": "model_hung", "detail": "It hung.", "cure": "Wait."}
-    found = Latency().figures(queued([1.0], [0.0], told), 0.95)
+    found = LatencyCheck().figures(queued([1.0], [0.0], told), 0.95)
     gap = next(item for item in found if isinstance(item, Gap))
-    assert (gap.reason, gap.params) == (Reason.MODEL_HUNG, {"rate": 5.0})
+    assert (gap.reason, gap.params) == (GapReason.MODEL_HUNG, {"rate": 5.0})
 
 
 def test_arrivals_are_a_poisson_process_of_the_rate() -> None:
-    due = due_times(20_000, 50.0, 3)
+    due = poisson_arrivals(20_000, 50.0, 3)
     gaps = np.diff(due)
     assert due[0] == 0.0
     assert gaps.mean() == pytest.approx(1 / 50, rel=0.03)
     assert gaps.std() == pytest.approx(1 / 50, rel=0.05)
-    assert due.tolist() == due_times(20_000, 50.0, 3).tolist()
+    assert due.tolist() == poisson_arrivals(20_000, 50.0, 3).tolist()
 
 
 def test_load_and_waits_are_those_of_the_queue() -> None:
     rows = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 2.0], [0.5, 2.0, 4.0]])
-    assert waits(rows).tolist() == [0.5, 1.0, 3.0]
-    assert load_of(rows) == pytest.approx((3.5 / 3) / 0.5)
-    assert load_of(rows[:, :1]) == 0.0
+    assert response_times(rows).tolist() == [0.5, 1.0, 3.0]
+    assert offered_load(rows) == pytest.approx((3.5 / 3) / 0.5)
+    assert offered_load(rows[:, :1]) == 0.0
 
 
 @pytest.fixture
@@ -246,8 +262,8 @@ def subject(tmp_path: Path) -> Iterator[Subject]:
 def test_what_is_timed_on_the_target_gives_every_figure(subject: Subject) -> None:
     check = CHECK(calls=400, warmup=5, batch_rows=8, batch_sizes=(1, 4), seconds=20.0)
     asked, benched_before = subject.model.queries, subject.bench.queries
-    seen = check.observe(subject, Shard())
-    stored = {name: decode(encode(item).raw) for name, item in seen.items()}
+    seen = check.observe(subject, CheckShard())
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in seen.items()}
     assert check.figures(stored, 0.95) == check.figures(seen, 0.95)
     found = check.figures(stored, 0.95)
     p50, _, p99, throughput = found[:4]
@@ -272,11 +288,11 @@ def test_what_is_timed_on_the_target_gives_every_figure(subject: Subject) -> Non
     assert subject.model.queries == asked + pilot + 5 + 400 + 20 * 8 + sizes
     assert 0 < subject.bench.queries - benched_before <= 3 * 400
     spent = subject.model.queries - asked + subject.bench.queries - benched_before
-    assert spent <= check.cost(Size(80, 2)).queries + pilot + 5
+    assert spent <= check.cost(AuditSize(80, 2)).queries + pilot + 5
 
 
 def test_a_slow_model_is_asked_less_often(subject: Subject) -> None:
-    few = CHECK(calls=10_000, warmup=5, batch_rows=1000, seconds=0.1).observe(subject, Shard())
+    few = CHECK(calls=10_000, warmup=5, batch_rows=1000, seconds=0.1).observe(subject, CheckShard())
     assert len(few["single"]) < 1000
     assert few["about"]["batch_rows"] < 1000
 
@@ -285,9 +301,9 @@ def test_a_slow_model_is_asked_less_often(subject: Subject) -> None:
 def test_declared_rates_are_measured_each(tmp_path: Path) -> None:
     with benched(tmp_path, linear(tmp_path), rows()) as subject:
         check = CHECK(calls=400, warmup=5, batch_sizes=(), rates=(500.0, 1000.0), seconds=20.0)
-        found = check.figures(check.observe(subject, Shard()), 0.95)
+        found = check.figures(check.observe(subject, CheckShard()), 0.95)
         subject.bench = NO_BENCH
-        closed = check.figures(check.observe(subject, Shard()), 0.95)
+        closed = check.figures(check.observe(subject, CheckShard()), 0.95)
     opened = [item for item in found if item.metric == "open_p99"]
     assert [item.params for item in opened] == [{"rate": 500.0}, {"rate": 1000.0}]
     gaps = [item for item in closed if isinstance(item, Gap)]
@@ -315,4 +331,4 @@ def test_parameters_without_a_meaning_are_refused(wrong: dict[str, object]) -> N
 @pytest.mark.parametrize("budget", list(Budget))
 def test_the_cost_covers_what_a_budget_spends(budget: Budget) -> None:
     check = CHECK(**CHECK.presets[budget])
-    assert check.cost(Size(100, 2)).queries >= check.calls + check.warmup
+    assert check.cost(AuditSize(100, 2)).queries >= check.calls + check.warmup

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, classes, linear, subject
 
-from auditor.checks.hardware.parity import Parity
-from auditor.domain.companions import Companion
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.targets import CascadeSpec, TargetSpec
-from auditor.domain.tasks import Array, Classification, Feature, FeatureKind, Floats
+from auditor.checks.hardware.parity import ParityCheck
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.models import CompanionModel
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
+from auditor.domain.tasks import Array, ClassificationTask, FeatureKind, Floats, InputFeature
 from auditor.errors import LimitReachedError
 
 ROWS = 400
@@ -30,18 +29,20 @@ def pair(change: float, *, labelled: bool = True) -> Subject:
     if not labelled:
         role = next(iter(seen.datasets))
         seen.datasets = {role: replace(seen.datasets[role], labels=None)}
-    seen.reference = Companion(lambda: reference, about={"name": "reference"})
+    seen.reference = CompanionModel(lambda: reference, about={"name": "reference"})
     return seen
 
 
 def _absent() -> Gap:
-    return Gap(reason=Reason.NEEDS_TWIN, detail="absent", cure="none")
+    return Gap(reason=GapReason.NEEDS_TWIN, detail="absent", cure="none")
 
 
 def looked(seen: Subject, confidence: float = 0.95) -> tuple[Reading, ...]:
-    evidence = Parity().observe(seen, Shard())
-    kept: Evidence = {name: decode(encode(item).raw) for name, item in evidence.items()}
-    return Parity().figures(kept, confidence)
+    evidence = ParityCheck().observe(seen, CheckShard())
+    kept: Evidence = {
+        name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()
+    }
+    return ParityCheck().figures(kept, confidence)
 
 
 def one(found: tuple[Reading, ...], metric: str) -> Measurement:
@@ -102,18 +103,20 @@ def test_without_labels_the_truth_is_a_gap_and_flips_are_still_told() -> None:
     found = looked(pair(0.3, labelled=False))
     gaps = [item for item in found if isinstance(item, Gap)]
     assert [(gap.metric, gap.reason) for gap in gaps] == [
-        ("right_to_wrong", Reason.NEEDS_LABELS),
-        ("accuracy_change", Reason.NEEDS_LABELS),
+        ("right_to_wrong", GapReason.NEEDS_LABELS),
+        ("accuracy_change", GapReason.NEEDS_LABELS),
     ]
     assert one(found, "flip_rate").value > 0  # type: ignore[operator]  # a share
 
 
 def test_without_a_reference_there_is_one_gap() -> None:
     seen = pair(0.3)
-    seen.reference = Companion(lambda: Gap(reason=Reason.MODEL_FAILED, detail="broken", cure="x"))
+    seen.reference = CompanionModel(
+        lambda: Gap(reason=GapReason.MODEL_FAILED, detail="broken", cure="x")
+    )
     (gap,) = looked(seen)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NEEDS_REFERENCE
+    assert gap.reason is GapReason.NEEDS_REFERENCE
     assert "broken" in gap.detail
 
 
@@ -139,7 +142,7 @@ def served(answers: ToyModel, *, twin: bool = True, spec: TargetSpec = PROD) -> 
     seen = subject(answers, _absent(), rows, labels, box((4,)), classes(3))
     seen.target = spec
     there = (lambda: own) if twin else _absent
-    seen.reference = Companion(lambda: file, there, {"name": "reference"})
+    seen.reference = CompanionModel(lambda: file, there, {"name": "reference"})
     return seen
 
 
@@ -174,7 +177,7 @@ def missing(found: tuple[Reading, ...]) -> Gap:
 
 def test_a_target_that_runs_the_file_is_compared_as_ever() -> None:
     seen = pair(0.3)
-    evidence = Parity().observe(seen, Shard())
+    evidence = ParityCheck().observe(seen, CheckShard())
     assert evidence.keys() == {
         "ids", "before", "after", "expected", "decided", "classes", "labels", "reference",
     }  # fmt: skip
@@ -212,7 +215,7 @@ def test_without_leave_nothing_but_ordinary_rows_is_sent() -> None:
     spec = replace(PROD, endpoint=replace(LEAVE, authorisation=None))
     seen = served(ToyModel(file_logits), spec=spec)
     found = looked(seen)
-    assert missing(found).reason is Reason.NEEDS_AUTHORISATION
+    assert missing(found).reason is GapReason.NEEDS_AUTHORISATION
     assert one(found, "flip_rate").value == 0
     assert isinstance(seen.model, ToyModel)
     assert seen.model.queries == ROWS
@@ -221,12 +224,12 @@ def test_without_leave_nothing_but_ordinary_rows_is_sent() -> None:
 def test_a_reference_that_is_served_shows_nothing_of_the_file() -> None:
     seen = served(ToyModel(file_logits))
     seen.reference = replace(seen.reference, about={"name": "twin", "endpoint": {"url": "x"}})
-    assert missing(looked(seen)).reason is Reason.NEEDS_REFERENCE
+    assert missing(looked(seen)).reason is GapReason.NEEDS_REFERENCE
 
 
 def test_without_an_input_space_rows_cannot_be_moved() -> None:
     seen = served(ToyModel(file_logits))
-    seen.space = Gap(reason=Reason.NEEDS_NUMERIC_INPUT, detail="No space.", cure="Write it.")
+    seen.space = Gap(reason=GapReason.NEEDS_NUMERIC_INPUT, detail="No space.", cure="Write it.")
     assert missing(looked(seen)).detail == "No space."
 
 
@@ -240,7 +243,7 @@ def test_a_limit_on_queries_leaves_what_was_compared_before() -> None:
 
     model.logits = limited
     found = looked(served(model))
-    assert missing(found).reason is Reason.OVER_BUDGET
+    assert missing(found).reason is GapReason.OVER_BUDGET
     assert one(found, "flip_rate").value == 0
 
 
@@ -268,10 +271,10 @@ def test_the_same_seed_moves_the_same_rows() -> None:
 
 def test_a_table_stays_what_its_schema_allows() -> None:
     features = (
-        Feature("age", FeatureKind.INTEGER, 18, 90, immutable=True),
-        Feature("income", FeatureKind.NUMERIC, 0, 100),
-        Feature("red", FeatureKind.BINARY, 0, 1, one_hot="colour"),
-        Feature("blue", FeatureKind.BINARY, 0, 1, one_hot="colour"),
+        InputFeature("age", FeatureKind.INTEGER, 18, 90, immutable=True),
+        InputFeature("income", FeatureKind.NUMERIC, 0, 100),
+        InputFeature("red", FeatureKind.BINARY, 0, 1, one_hot="colour"),
+        InputFeature("blue", FeatureKind.BINARY, 0, 1, one_hot="colour"),
     )
     rng = np.random.default_rng(4)
     red = rng.integers(0, 2, ROWS)
@@ -286,7 +289,7 @@ def test_a_table_stays_what_its_schema_allows() -> None:
     model, file = (ToyModel(lambda x: (x - [0, 50, 0, 0]) @ weights) for _ in range(2))
     seen = subject(model, _absent(), rows, red, space, classes(2))
     seen.target = PROD
-    seen.reference = Companion(lambda: file, _absent, {})
+    seen.reference = CompanionModel(lambda: file, _absent, {})
     rates = perturbed(looked(seen))
     assert all(rate.value == 0 for rate in rates.values())
     assert rates["crafted"].details["turned"] > 0  # type: ignore[operator]
@@ -323,12 +326,12 @@ def texts(model: Reader) -> Subject:
         f"these people found number{at} {'wonderful' if yes else 'terrible'} today"
         for at, yes in enumerate(good)
     ])  # fmt: skip
-    task = Classification(("no", "yes"), "yes", "yes")
+    task = ClassificationTask(("no", "yes"), "yes", "yes")
     seen = subject(model, _absent(), said, good, box((1,)), task)
-    seen.space = Gap(reason=Reason.NEEDS_NUMERIC_INPUT, detail="Texts.", cure="None.")
+    seen.space = Gap(reason=GapReason.NEEDS_NUMERIC_INPUT, detail="Texts.", cure="None.")
     seen.target = PROD
     file = Reader(lambda x: x)
-    seen.reference = Companion(lambda: file, _absent, {})
+    seen.reference = CompanionModel(lambda: file, _absent, {})
     return seen
 
 
@@ -351,7 +354,7 @@ def test_rows_that_cannot_be_moved_show_nothing() -> None:
     seen.space = box((4,), mutable=np.zeros(4, dtype=np.bool_))
     gaps = [it for it in looked(seen) if isinstance(it, Gap)]
     assert [(gap.metric, gap.reason, gap.params) for gap in gaps] == [
-        ("perturbed_flip_rate", Reason.NOT_DEFINED, {"perturbation": kind}) for kind in KINDS
+        ("perturbed_flip_rate", GapReason.NOT_DEFINED, {"perturbation": kind}) for kind in KINDS
     ]
     assert isinstance(seen.model, ToyModel)
     assert seen.model.queries == ROWS
@@ -366,7 +369,7 @@ def test_only_rows_that_were_moved_count() -> None:
         model, _absent(), rows, np.zeros(ROWS, dtype=np.int64), box((4,), high=10), classes(3)
     )
     seen.target = PROD
-    seen.reference = Companion(lambda: file, _absent, {})
+    seen.reference = CompanionModel(lambda: file, _absent, {})
     for kind, rate in perturbed(looked(seen)).items():
         assert 0 < rate.n <= ROWS // 2, kind
 
@@ -374,4 +377,4 @@ def test_only_rows_that_were_moved_count() -> None:
 def test_a_range_that_the_data_do_not_have_moves_nothing() -> None:
     seen = served(ToyModel(knowing))
     seen.space = box((4,), high=1e-9)
-    assert missing(looked(seen)).reason is Reason.NOT_DEFINED
+    assert missing(looked(seen)).reason is GapReason.NOT_DEFINED

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import pytest
 from scored_subjects import measured, read, scored
 
-from auditor.checks.hardware.placement import OperatorPlacement
-from auditor.domain.artifacts import Artifact, FileDigest, Structure
-from auditor.domain.benches import NO_BENCH, Kernel
-from auditor.domain.companions import Companion
-from auditor.domain.placements import Placement, Source
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
+from auditor.checks.hardware.placement import OperatorPlacementCheck
+from auditor.domain.artifacts import Artifact, FileDigest, ModelStructure
+from auditor.domain.model_bench import NO_BENCH, KernelProfile
+from auditor.domain.models import CompanionModel
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import Array
@@ -26,7 +26,7 @@ FILE = FileDigest("model.onnx", 1, "0" * 64)
 class Placed:
     """A model of which only the placement and the runtime are asked."""
 
-    placement: Placement
+    placement: OperatorPlacement
     version: str = "1.32.0"
 
     @property
@@ -42,29 +42,31 @@ class Profiling:
     shares: list[float]
     at: int = 0
 
-    def profile(self, inputs: Array) -> tuple[Kernel, ...]:
+    def profile(self, inputs: Array) -> tuple[KernelProfile, ...]:
         share = self.shares[self.at]
         self.at += 1
         if share < 0:
             raise ModelCrashedError("the profiled run died", cure="Look at it.")
         return (
-            Kernel("conv", "Conv", CHIP, share, 1),
-            Kernel("gemm", "Gemm", CPU, 1 - share, 1),
+            KernelProfile("conv", "Conv", CHIP, share, 1),
+            KernelProfile("gemm", "Gemm", CPU, 1 - share, 1),
         )
 
 
 def subject(
-    nodes: Mapping[str, Mapping[str, int]], source: Source = Source.ASSIGNMENT, **more: object
+    nodes: Mapping[str, Mapping[str, int]],
+    source: PlacementSource = PlacementSource.ASSIGNMENT,
+    **more: object,
 ) -> Subject:
-    placed = Placement(CHIP, source, nodes)
-    reference = Placed(Placement(CPU, Source.ASSIGNMENT, GRAPH))
+    placed = OperatorPlacement(CHIP, source, nodes)
+    reference = Placed(OperatorPlacement(CPU, PlacementSource.ASSIGNMENT, GRAPH))
     about = {"graph_optimization": "all"}
     made = replace(
         scored([0.2, 0.8], [0, 1]),
         artifact=Artifact("m", "1", (FILE,)),
         placement=placed,
         model=Placed(placed),
-        reference=Companion(lambda: reference, about=about),
+        reference=CompanionModel(lambda: reference, about=about),
         target=TargetSpec("chip", provider=CHIP),
         bench=NO_BENCH,
     )
@@ -72,12 +74,12 @@ def subject(
 
 
 def by_metric(found: Subject, **parameters: int) -> dict[str, Reading]:
-    return {item.metric: item for item in read(OperatorPlacement(**parameters), found)}
+    return {item.metric: item for item in read(OperatorPlacementCheck(**parameters), found)}
 
 
 def test_a_known_placement_gives_its_share_and_its_counts() -> None:
     nodes = {CHIP: {"Conv": 3, "Relu": 3}, CPU: {"Gemm": 1}}
-    readings = read(OperatorPlacement(), subject(nodes))
+    readings = read(OperatorPlacementCheck(), subject(nodes))
     assert measured(readings, "share_on_target").value == 6 / 7
     assert measured(readings, "fallback_nodes").value == 1
     assert measured(readings, "fallback_nodes").details["elsewhere"] == {CPU: {"Gemm": 1}}
@@ -87,7 +89,7 @@ def test_a_known_placement_gives_its_share_and_its_counts() -> None:
 
 def test_a_node_that_nobody_names_is_counted_by_its_kind() -> None:
     nodes = {CHIP: {"Conv": 2, "Relu": 3, "Transpose": 2}, CPU: {"Gemm": 1}}
-    lost = measured(read(OperatorPlacement(), subject(nodes)), "unaccounted_nodes")
+    lost = measured(read(OperatorPlacementCheck(), subject(nodes)), "unaccounted_nodes")
     assert lost.value == 1
     assert lost.details["missing"] == {"Conv": 1}
     assert lost.details["added"] == {"Transpose": 2}
@@ -96,48 +98,53 @@ def test_a_node_that_nobody_names_is_counted_by_its_kind() -> None:
 @pytest.mark.parametrize(
     "placement",
     [
-        Placement(CHIP, Source.UNKNOWN),
-        Placement(CHIP, Source.ASSIGNMENT, {}),
-        Placement(CHIP, Source.ASSIGNMENT, {CHIP: {}}),
-        Placement(CHIP, Source.UNKNOWN, {CHIP: {"Conv": 1}}),
+        OperatorPlacement(CHIP, PlacementSource.UNKNOWN),
+        OperatorPlacement(CHIP, PlacementSource.ASSIGNMENT, {}),
+        OperatorPlacement(CHIP, PlacementSource.ASSIGNMENT, {CHIP: {}}),
+        OperatorPlacement(CHIP, PlacementSource.UNKNOWN, {CHIP: {"Conv": 1}}),
     ],
     ids=str,
 )
-def test_an_unknown_placement_is_a_gap_and_never_one(placement: Placement) -> None:
-    (gap,) = read(OperatorPlacement(), subject({}, placement=placement))
+def test_an_unknown_placement_is_a_gap_and_never_one(placement: OperatorPlacement) -> None:
+    (gap,) = read(OperatorPlacementCheck(), subject({}, placement=placement))
     assert isinstance(gap, Gap)
     assert CHIP in gap.detail
 
 
 def test_a_model_that_never_opened_gives_the_gap_of_its_placement() -> None:
-    lost = Gap(reason=Reason.MODEL_CRASHED, detail="It died.", cure="Mend it.")
-    (gap,) = read(OperatorPlacement(), subject({}, placement=lost))
+    lost = Gap(reason=GapReason.MODEL_CRASHED, detail="It died.", cure="Mend it.")
+    (gap,) = read(OperatorPlacementCheck(), subject({}, placement=lost))
     assert gap == lost
 
 
 def test_what_is_known_of_a_model_that_fell_back_is_still_read() -> None:
-    fell = Gap(reason=Reason.FELL_BACK, detail="It fell back.", cure="Mend it.")
-    readings = read(OperatorPlacement(), subject(GRAPH, model=fell))
+    fell = Gap(reason=GapReason.FELL_BACK, detail="It fell back.", cure="Mend it.")
+    readings = read(OperatorPlacementCheck(), subject(GRAPH, model=fell))
     assert measured(readings, "share_on_target").value == 0.0
     assert measured(readings, "fallback_nodes").value == 7
 
 
 def test_what_our_tests_never_ran_says_so_in_the_details() -> None:
-    share = measured(read(OperatorPlacement(), subject({CHIP: {"Conv": 1}})), "share_on_target")
+    share = measured(
+        read(OperatorPlacementCheck(), subject({CHIP: {"Conv": 1}})), "share_on_target"
+    )
     assert share.details["support"] == "untested here"
 
 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"source": Source.VENDOR}, "the placement is vendor"),
-        ({"reference": Companion()}, "there is no reference"),
+        ({"source": PlacementSource.VENDOR}, "the placement is vendor"),
+        ({"reference": CompanionModel()}, "there is no reference"),
         ({"target": TargetSpec("chip", graph_optimization="none")}, "There is no model"),
-        ({"model": Placed(Placement(CHIP, Source.UNKNOWN), "1.24.1")}, "onnxruntime 1.24.1"),
+        (
+            {"model": Placed(OperatorPlacement(CHIP, PlacementSource.UNKNOWN), "1.24.1")},
+            "onnxruntime 1.24.1",
+        ),
         (
             {
-                "reference": Companion(
-                    lambda: Placed(Placement(CPU, Source.ASSIGNMENT, GRAPH)),
+                "reference": CompanionModel(
+                    lambda: Placed(OperatorPlacement(CPU, PlacementSource.ASSIGNMENT, GRAPH)),
                     about={"graph_optimization": "none"},
                 )
             },
@@ -149,8 +156,8 @@ def test_what_our_tests_never_ran_says_so_in_the_details() -> None:
 def test_nodes_that_cannot_be_counted_beside_the_target_are_a_gap(
     more: dict[str, object], says: str
 ) -> None:
-    source = more.pop("source", Source.ASSIGNMENT)
-    assert isinstance(source, Source)
+    source = more.pop("source", PlacementSource.ASSIGNMENT)
+    assert isinstance(source, PlacementSource)
     gap = by_metric(subject(GRAPH, source, **more))["unaccounted_nodes"]
     assert isinstance(gap, Gap)
     assert says in gap.detail
@@ -161,7 +168,7 @@ def test_without_optimisation_the_file_is_what_the_nodes_are_held_against() -> N
     made = subject(
         {CHIP: {"Conv": 2}},
         target=TargetSpec("chip", graph_optimization="none"),
-        structure=Structure("onnx", operators=counted),
+        structure=ModelStructure("onnx", operators=counted),
     )
     lost = by_metric(made)["unaccounted_nodes"]
     assert isinstance(lost, Measurement)
@@ -207,4 +214,4 @@ def test_the_time_of_an_emulated_processor_is_a_gap() -> None:
     made = with_inputs(subject(GRAPH, bench=Profiling([0.5] * 6), target=target))
     gap = by_metric(made, profiles=6)["time_on_target"]
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.EMULATED
+    assert gap.reason is GapReason.EMULATED

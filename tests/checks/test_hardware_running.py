@@ -14,11 +14,11 @@ from auditor.checks.hardware.determinism import CHECK as DETERMINISM
 from auditor.checks.hardware.memory import CHECK as MEMORY
 from auditor.checks.hardware.reliability import CHECK as RELIABILITY
 from auditor.domain.artifacts import Artifact
-from auditor.domain.benches import NO_BENCH
-from auditor.domain.budgets import Budget, Size
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import is_timing
-from auditor.domain.readings import Bound, Gap, Repeat
-from auditor.domain.tasks import Regression
+from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.readings import BoundKind, Gap, Repeatability
+from auditor.domain.tasks import RegressionTask
 
 WAYS = ("repeat", "threads", "rows", "load")
 QUICK = {"rows": 60, "repeats": 2, "threads": (2,), "sizes": (1, 7)}
@@ -32,7 +32,7 @@ def test_a_linear_model_gives_the_same_answer_in_any_company(tmp_path: Path) -> 
         assert (label.value, label.low) == (0.0, 0.0)
         assert 0 < label.high < 0.07
         assert measured(found, "max_score_difference", varied=way).value == 0.0
-    assert measured(found, "max_score_difference", varied="load").bound is Bound.AT_LEAST
+    assert measured(found, "max_score_difference", varied="load").bound is BoundKind.AT_LEAST
 
 
 def noisy(folder: Path) -> Artifact:
@@ -79,7 +79,7 @@ def test_without_a_bench_only_repeats_are_measured(tmp_path: Path) -> None:
 def test_a_regression_has_values_and_no_decisions(tmp_path: Path) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
     artifact = save(tmp_path, nodes, {"w": np.ones((4, 1), np.float32)}, classes=1)
-    with benched(tmp_path, artifact, rows(), task=Regression(0.1)) as subject:
+    with benched(tmp_path, artifact, rows(), task=RegressionTask(0.1)) as subject:
         found = read(DETERMINISM(**QUICK), subject)
     assert gaps(found, "no decisions")
     assert measured(found, "max_score_difference", varied="threads").value == 0.0
@@ -93,7 +93,7 @@ def test_a_soak_of_a_sound_model_has_no_errors(tmp_path: Path) -> None:
     assert errors.high < 0.01
     p99 = measured(found, "p99")
     assert 0 < p99.low <= p99.high < 5
-    assert p99.repeat is Repeat.INTERVAL
+    assert p99.repeat is Repeatability.INTERVAL
     slowdown = measured(found, "slowdown")
     assert ends(slowdown)[0] < 3
 
@@ -210,7 +210,7 @@ def test_counted_joules_are_an_upper_bound_of_the_models_own() -> None:
     seen = {"joules_a_batch": 0.02}
     _, _, energy = COST().figures(cost_evidence(conditions=seen), 0.95)
     assert energy.value == pytest.approx(2000.0)
-    assert energy.bound is Bound.AT_MOST
+    assert energy.bound is BoundKind.AT_MOST
 
 
 def test_a_price_a_query_is_a_price_as_well() -> None:
@@ -235,5 +235,5 @@ def test_what_speaks_of_time_is_known_to(check: type) -> None:
 @pytest.mark.parametrize("check", [COST, RELIABILITY, MEMORY, DETERMINISM])
 def test_costs_and_precisions_are_known_before(check: type, budget: Budget) -> None:
     made = check(**check.presets[budget])
-    assert made.cost(Size(1000, 2)).queries > 0
-    assert all(0 < half < 1 for half in made.precision(Size(1000, 2), 0.95).values())
+    assert made.cost(AuditSize(1000, 2)).queries > 0
+    assert all(0 < half < 1 for half in made.precision(AuditSize(1000, 2), 0.95).values())

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, classes, subject
 
-from auditor.checks.hardware.saturation import Saturation
-from auditor.domain.artifacts import Structure
-from auditor.domain.benches import Alteration
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.hardware.saturation import SaturationCheck
+from auditor.domain.artifacts import ModelStructure
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import Json
+from auditor.domain.model_bench import RunAlteration
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.tasks import Array, Floats
 
@@ -31,9 +31,9 @@ class Overflowing:
     """A bench whose sums are cut off, unless they are asked to be exact."""
 
     cut: float
-    asked: list[Alteration] = field(default_factory=list)
+    asked: list[RunAlteration] = field(default_factory=list)
 
-    def scores(self, inputs: Array, alteration: Alteration) -> Floats:
+    def scores(self, inputs: Array, alteration: RunAlteration) -> Floats:
         self.asked.append(alteration)
         exact = alteration.session == EXACT_SUMS
         rows = inputs.astype(np.float64)
@@ -42,17 +42,19 @@ class Overflowing:
 
 def seen(weights: tuple[Mapping[str, Json], ...], bench: Overflowing | Gap) -> Subject:
     rows = np.random.default_rng(3).random((ROWS, 2))
-    absent = Gap(reason=Reason.NEEDS_TWIN, detail="absent", cure="none")
+    absent = Gap(reason=GapReason.NEEDS_TWIN, detail="absent", cure="none")
     model = ToyModel(lambda x: x)
     found = subject(model, absent, rows, rows.argmax(axis=1), box((2,)), classes(2))
-    structure = Structure(kind="onnx", integers=weights)
+    structure = ModelStructure(kind="onnx", integers=weights)
     return replace(found, structure=structure, bench=bench)  # type: ignore[arg-type]  # only what is asked
 
 
 def looked(subject: Subject) -> dict[str, Reading]:
-    evidence = Saturation().observe(subject, Shard())
-    kept: Evidence = {name: decode(encode(item).raw) for name, item in evidence.items()}
-    return {item.metric: item for item in Saturation().figures(kept, 0.95)}
+    evidence = SaturationCheck().observe(subject, CheckShard())
+    kept: Evidence = {
+        name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()
+    }
+    return {item.metric: item for item in SaturationCheck().figures(kept, 0.95)}
 
 
 def measured(found: dict[str, Reading], metric: str) -> Measurement:
@@ -98,24 +100,24 @@ def test_a_model_without_8_bit_weights_is_not_run_at_all() -> None:
     assert measured(found, "at_risk").value is False
     gap = found["saturated_flip_rate"]
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NOT_DEFINED
+    assert gap.reason is GapReason.NOT_DEFINED
 
 
 def test_a_target_whose_sessions_cannot_be_altered_is_scanned_all_the_same() -> None:
-    absent = Gap(reason=Reason.UNSUPPORTED, detail="no bench", cure="none")
+    absent = Gap(reason=GapReason.UNSUPPORTED, detail="no bench", cure="none")
     found = looked(seen((RISKY,), absent))
     assert measured(found, "at_risk").value is True
     gap = found["saturated_flip_rate"]
     assert isinstance(gap, Gap)
-    assert (gap.reason, gap.detail) == (Reason.UNSUPPORTED, "no bench")
+    assert (gap.reason, gap.detail) == (GapReason.UNSUPPORTED, "no bench")
 
 
 def test_a_file_that_cannot_be_parsed_is_a_gap_and_never_safe() -> None:
-    broken = Gap(reason=Reason.MODEL_FAILED, detail="not an ONNX file", cure="none")
+    broken = Gap(reason=GapReason.MODEL_FAILED, detail="not an ONNX file", cure="none")
     subject = replace(seen((), Overflowing(cut=1.0)), structure=broken)
     (gap,) = looked(subject).values()
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.MODEL_FAILED
+    assert gap.reason is GapReason.MODEL_FAILED
 
 
 def test_a_weight_that_could_not_be_looked_at_is_never_safe() -> None:
@@ -149,4 +151,4 @@ def test_a_provider_that_does_not_heed_the_switch_is_not_said_to_be_without_over
     assert bench.asked == []
     gap = found["saturated_flip_rate"]
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.UNSUPPORTED
+    assert gap.reason is GapReason.UNSUPPORTED

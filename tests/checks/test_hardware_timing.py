@@ -8,16 +8,20 @@ from benched_subjects import ABSENT, BOX, FEATURES, benched, linear, looping, ro
 from numpy.typing import ArrayLike
 from scored_subjects import ends, measured, read
 
-from auditor.benching.sponges import Effort, Space, hunt
 from auditor.checks.hardware.sponge import CHECK as SPONGE
 from auditor.checks.hardware.timing_leak import CHECK as LEAK
-from auditor.domain.benches import NO_BENCH
-from auditor.domain.budgets import Budget, Size
+from auditor.domain.budgets import AuditSize, Budget
 from auditor.domain.checks import is_attack, is_timing
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.model_bench import NO_BENCH
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.tasks import Array, Floats
+from auditor.metrics.hardware.sponge_examples import (
+    SearchSpace,
+    SpongeSearchBudget,
+    search_slow_inputs,
+)
 
 OF_CLASS, OF_CORRECT = {"secret": "class"}, {"secret": "correct"}
 FEW = {"population": 16, "rounds": 3, "repeats": 15}
@@ -61,7 +65,7 @@ def test_without_a_space_only_rows_of_the_data_are_looked_at(tmp_path: Path) -> 
         check = SPONGE(population=120, rounds=3, repeats=15)
         seen = check.observe(subject, None)
     assert seen["about"]["searched"] is False
-    assert seen["about"]["row"] == subject.datasets[Role.EVALUATION].ids[17]
+    assert seen["about"]["row"] == subject.datasets[DatasetRole.EVALUATION].ids[17]
     assert "winner" not in seen, "a row of the data is named, and not kept"
 
 
@@ -132,7 +136,7 @@ def test_without_a_bench_both_are_gaps(tmp_path: Path) -> None:
         for check in (SPONGE(**FEW), LEAK()):
             (gap,) = read(check, subject)
             assert isinstance(gap, Gap)
-            assert gap.reason is Reason.UNSUPPORTED
+            assert gap.reason is GapReason.UNSUPPORTED
 
 
 @pytest.mark.parametrize("check", [SPONGE, LEAK])
@@ -149,19 +153,21 @@ def test_a_search_climbs_to_the_slowest_corner() -> None:
         total: Floats = crowd.astype(np.float64).sum(axis=1)
         return total
 
-    space = Space.of(BOX, base)
-    found = hunt(base, space, take, Effort(30, 6), np.random.default_rng(0))
+    space = SearchSpace.of(BOX, base)
+    found = search_slow_inputs(
+        base, space, take, SpongeSearchBudget(30, 6), np.random.default_rng(0)
+    )
     assert found[0].tolist() == [4.0, 1.0, 1.0, 1.0]
 
 
 def test_what_may_not_move_stays_and_steps_are_kept() -> None:
     base = np.full((6, FEATURES), 0.5, dtype=np.float32)
-    fixed = Space(
+    fixed = SearchSpace(
         BOX.low, BOX.high, np.array([0.0, 0.25, 0.25, 0.25]),
         np.array([True, True, False, True]), base.dtype,
     )  # fmt: skip
-    found = hunt(
-        base, fixed, lambda crowd: crowd.sum(axis=1).astype(float), Effort(20, 3),
+    found = search_slow_inputs(
+        base, fixed, lambda crowd: crowd.sum(axis=1).astype(float), SpongeSearchBudget(20, 3),
         np.random.default_rng(1),
     )  # fmt: skip
     assert (found[:, 2] == 0.5).all()
@@ -173,8 +179,8 @@ def test_what_may_not_move_stays_and_steps_are_kept() -> None:
 @pytest.mark.parametrize("check", [SPONGE, LEAK])
 def test_costs_cover_what_is_asked(budget: Budget, check: type, tmp_path: Path) -> None:
     made = check(**check.presets[budget])
-    assert made.cost(Size(5000, 2)).queries > made.repeats
+    assert made.cost(AuditSize(5000, 2)).queries > made.repeats
     if budget is Budget.SMOKE:
         with benched(tmp_path, linear(tmp_path), calm()) as subject:
             made.observe(subject, None)
-            assert subject.bench.queries <= made.cost(Size(120, 2)).queries
+            assert subject.bench.queries <= made.cost(AuditSize(120, 2)).queries

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, subject
 
-from auditor.checks.hardware.variant import Variant
-from auditor.comparing.changes import group_gaps
-from auditor.comparing.pairs import Pairs
-from auditor.domain.companions import Companion
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.targets import Fingerprint, Interface
+from auditor.checks.hardware.variant import VariantCheck
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.models import CompanionModel
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.domain.tasks import Array, Floats
+from auditor.metrics.performance.paired import PairedRuns, group_gap_changes
 
 ROWS, WIDTH, CLASSES = 240, 16, 3
 STRENGTH, LIMIT = 400.0, 0.05
-CHECK = Variant(rows=ROWS, attacked=60, trigger_steps=30, trigger_batch=32, eps=(0.05, 0.1, 0.5))
+CHECK = VariantCheck(
+    rows=ROWS, attacked=60, trigger_steps=30, trigger_batch=32, eps=(0.05, 0.1, 0.5)
+)
 
 
 @dataclass(slots=True)
@@ -70,13 +71,15 @@ def made(*, sleeper: bool, labelled: bool = True) -> Subject:
     if not labelled:
         role = next(iter(seen.datasets))
         seen.datasets = {role: replace(seen.datasets[role], labels=None)}
-    seen.parent = Companion(lambda: parent, lambda: parent_twin, {"digest": "sha256:parent"})
+    seen.parent = CompanionModel(lambda: parent, lambda: parent_twin, {"digest": "sha256:parent"})
     return seen
 
 
 def looked(seen: Subject) -> tuple[Reading, ...]:
-    evidence = CHECK.observe(seen, Shard())
-    kept: Evidence = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK.observe(seen, CheckShard())
+    kept: Evidence = {
+        name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()
+    }
     return CHECK.figures(kept, 0.95)
 
 
@@ -115,7 +118,7 @@ def test_a_parent_that_states_logits_is_compared_with_probabilities_by_its_proba
         def probabilities(self, scores: Floats) -> Floats:
             return scores
 
-    face = Interface("x", (WIDTH,), "float32", None, "as_is", "y", "logits", "a toy")
+    face = ModelInterface("x", (WIDTH,), "float32", None, "as_is", "y", "logits", "a toy")
     stating = replace(face, scores="probabilities")
     parent.fingerprint = Fingerprint({}, {}, interface=face)
     seen.model = Stating(parent.logits, fingerprint=Fingerprint({}, {}, interface=stating))
@@ -130,16 +133,16 @@ def test_a_gap_between_groups_needs_two_of_them() -> None:
     def changed(groups: tuple[str, ...]) -> Reading:
         rows = len(groups)
         scores, decided = np.zeros((rows, 2)), np.arange(rows) % 2
-        pairs = Pairs(
+        pairs = PairedRuns(
             classes=("no", "yes"), ids=np.array([str(row) for row in range(rows)]), before=scores,
             after=scores, expected=decided, decided=decided, groups={"sex": np.array(groups)},
         )  # fmt: skip
-        (reading,) = group_gaps(pairs, 1, 0.95)
+        (reading,) = group_gap_changes(pairs, 1, 0.95)
         return reading
 
     alone, both = changed(("f",) * 80), changed(("f", "f", "m", "m") * 20)
     assert isinstance(alone, Gap)
-    assert alone.reason is Reason.NEEDS_GROUPS
+    assert alone.reason is GapReason.NEEDS_GROUPS
     assert isinstance(both, Measurement)
     assert (both.value, both.details) == (0, {"before": 0.0, "after": 0.0})
 
@@ -152,7 +155,7 @@ def test_too_few_rows_for_a_trigger_are_a_gap_and_no_silence() -> None:
     few = replace(data, inputs=data.inputs[:15], labels=data.labels[:15], ids=data.ids[:15])
     seen.datasets = {role: few}
     gaps = {item.metric: item.reason for item in looked(seen) if isinstance(item, Gap)}
-    assert gaps["trigger_gap"] is Reason.TOO_FEW_ROWS
+    assert gaps["trigger_gap"] is GapReason.TOO_FEW_ROWS
 
 
 def test_a_trigger_that_only_the_variant_obeys_is_found() -> None:
@@ -163,7 +166,7 @@ def test_a_trigger_that_only_the_variant_obeys_is_found() -> None:
     assert flips.value < 0.02  # type: ignore[operator]  # a share
     woken = triggers(found)
     assert woken["0"].low > 0.5  # type: ignore[operator]  # a share
-    assert woken["0"].bound is Bound.AT_LEAST
+    assert woken["0"].bound is BoundKind.AT_LEAST
     assert all(woken[name].value < woken["0"].value for name in ("1", "2"))  # type: ignore[operator]  # shares
 
 
@@ -179,18 +182,20 @@ def test_what_breaks_one_is_tried_on_the_other() -> None:
 
 def test_without_a_parent_there_is_one_gap() -> None:
     seen = made(sleeper=False)
-    seen.parent = Companion(lambda: Gap(reason=Reason.NEEDS_PARENT, detail="none", cure="name it"))
+    seen.parent = CompanionModel(
+        lambda: Gap(reason=GapReason.NEEDS_PARENT, detail="none", cure="name it")
+    )
     (gap,) = looked(seen)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.NEEDS_PARENT
+    assert gap.reason is GapReason.NEEDS_PARENT
 
 
 def test_without_labels_decisions_are_compared_and_attacks_are_gaps() -> None:
     found = looked(made(sleeper=False, labelled=False))
     assert any(isinstance(item, Measurement) and item.metric == "flip_rate" for item in found)
     gaps = {item.metric: item.reason for item in found if isinstance(item, Gap)}
-    assert gaps["robust_accuracy"] is Reason.NEEDS_LABELS
-    assert gaps["trigger_gap"] is Reason.NEEDS_LABELS
+    assert gaps["robust_accuracy"] is GapReason.NEEDS_LABELS
+    assert gaps["trigger_gap"] is GapReason.NEEDS_LABELS
 
 
 def test_the_sleeper_sleeps_on_clean_rows_and_wakes_under_a_small_change() -> None:

@@ -11,19 +11,19 @@ from judged import outcome
 from poison_toys import network, poisoned, scanned
 from scored_subjects import ends, measured, read, stored
 
-from auditor.attacks.art.detectors import names as detectors
-from auditor.attacks.art.edge import classes
-from auditor.attacks.art.poisons import refusal
-from auditor.checks.poisoning.art import CHECK, Art
+from auditor.attacks.art.adapter import list_attack_classes
+from auditor.attacks.art.poisoning import check_poisoning_support
+from auditor.attacks.art.poisoning import list_detectors as detectors
+from auditor.checks.poisoning.art import CHECK, ArtPoisoningCheck
 from auditor.checks.poisoning.art_detectors import CHECK as WATCH
-from auditor.checks.poisoning.art_detectors import ArtDetectors
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Gap, Reading, Reason
-from auditor.domain.recipes import Lesson
+from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.verdicts import Outcome
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import PolicyError
 
 DATA = poisoned("clean", 0.0, 1)
@@ -48,9 +48,9 @@ class Pretended:
     """A recipe that learns ART's pattern as soon as two rows in a hundred have it."""
 
     digest: str = "sha256:pretended"
-    lessons: list[Lesson] = field(default_factory=list)
+    lessons: list[RetrainingTask] = field(default_factory=list)
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         self.lessons.append(lesson)
         bad = marked(lesson.inputs)
         kind = int(np.bincount(lesson.labels[bad], minlength=10).argmax())
@@ -75,31 +75,40 @@ def gap(readings: Sequence[Reading], name: str) -> Gap:
 
 def test_a_pattern_of_art_is_planted_and_its_success_counted_on_the_retrained_model() -> None:
     recipe = Pretended()
-    found = read(Art(attacks=(PLAIN,), rates=(0.01, 0.05)), subject(recipe))
+    found = read(ArtPoisoningCheck(attacks=(PLAIN,), rates=(0.01, 0.05)), subject(recipe))
     little, much = (
         measured(found, "attack_success_rate", attack=PLAIN, rate=rate) for rate in (0.01, 0.05)
     )
     assert little.value == pytest.approx(little.details["without_poison"])
     assert much.value == 1
-    assert much.bound is Bound.AT_LEAST
+    assert much.bound is BoundKind.AT_LEAST
     assert much.details["planted"] == round(0.05 * len(DATA.labels))
     poison = [it for it in recipe.lessons if marked(it.inputs).mean() > 0.04]
     assert len(poison) == 2  # a training for each repeat, each with poison of its own
     assert not np.array_equal(marked(poison[0].inputs), marked(poison[1].inputs))
     where = {"attack": PLAIN, "rate": 0.05}
-    assert outcome(CHECK, found, "attack_success_rate", Limits(most=0.1), where) is Outcome.FAILED
-    assert outcome(CHECK, found, "accuracy_drop", Limits(most=0.9), where) is Outcome.UNKNOWN
+    assert (
+        outcome(CHECK, found, "attack_success_rate", MetricLimits(most=0.1), where)
+        is Outcome.FAILED
+    )
+    assert outcome(CHECK, found, "accuracy_drop", MetricLimits(most=0.9), where) is Outcome.UNKNOWN
 
 
 def test_every_poisoning_class_is_tried_or_refused_with_a_reason() -> None:
-    why = {name: refusal(name, picture=True) for name in classes("poisoning")}
+    why = {
+        name: check_poisoning_support(name, picture=True)
+        for name in list_attack_classes("poisoning")
+    }
     assert {name for name, it in why.items() if it is None} == {
         "BullseyePolytopeAttackPyTorch", "FeatureCollisionAttack", "GradientMatchingAttack",
         "HiddenTriggerBackdoor", "HiddenTriggerBackdoorPyTorch", PLAIN,
         "PoisoningAttackCleanLabelBackdoor", "PoisoningAttackSVM", "SleeperAgentAttack",
     }  # fmt: skip
     assert all(len(it.detail) > 10 and it.cure for it in why.values() if it is not None)
-    found = read(Art(attacks=("BadDetObjectGenerationAttack", "Nonsense")), subject(Pretended()))
+    found = read(
+        ArtPoisoningCheck(attacks=("BadDetObjectGenerationAttack", "Nonsense")),
+        subject(Pretended()),
+    )
     assert "an object detector" in gap(found, "BadDetObjectGenerationAttack").detail
     assert "no poisoning attack 'Nonsense'" in gap(found, "Nonsense").detail
 
@@ -109,7 +118,7 @@ def test_poison_of_an_attacker_with_a_network_of_his_own_stays_in_the_space_and_
 ):
     recipe, name = Pretended(), "HiddenTriggerBackdoorPyTorch"
     settings = (f"{name}.max_iter=3", f"{name}.eps=0.2")
-    found = read(Art(attacks=(name,), settings=settings, repeats=1), subject(recipe))
+    found = read(ArtPoisoningCheck(attacks=(name,), settings=settings, repeats=1), subject(recipe))
     clean, bad = recipe.lessons
     moved = np.abs(bad.inputs - clean.inputs).max(axis=(1, 2)) > 0
     assert 0 < moved.sum() <= round(0.05 * len(DATA.labels))
@@ -123,7 +132,9 @@ def test_poison_of_an_attacker_with_a_network_of_his_own_stays_in_the_space_and_
 def test_clean_labels_are_poisoned_with_fewer_rows_than_asked_for_and_said_to_be() -> None:
     name = "PoisoningAttackCleanLabelBackdoor"
     settings = (f"{name}.max_iter=2",)
-    found = read(Art(attacks=(name,), settings=settings, repeats=1), subject(Pretended()))
+    found = read(
+        ArtPoisoningCheck(attacks=(name,), settings=settings, repeats=1), subject(Pretended())
+    )
     planted = measured(found, "attack_success_rate", attack=name).details["planted"]
     # ART draws its rows with return, so that some are drawn twice.
     assert 0 < planted < round(0.05 * len(DATA.labels))
@@ -132,22 +143,22 @@ def test_clean_labels_are_poisoned_with_fewer_rows_than_asked_for_and_said_to_be
 def test_a_clean_set_is_flagged_by_a_third_and_that_is_no_finding() -> None:
     name = "ActivationDefence"
     net = network("clean", 0.0, 1)
-    found = read(ArtDetectors(detectors=(name, "NeuralCleanse"), rows=400), scanned(DATA, net))
+    found = read(ArtDetectorCheck(detectors=(name, "NeuralCleanse"), rows=400), scanned(DATA, net))
     flagged = measured(found, "flagged_share", detector=name)
     assert ends(flagged)[0] > 0.2  # its claim, of a set without poison
     assert abs(float(flagged.value or 0) - float(flagged.details["flagged_of_trusted"])) < 0.1  # type: ignore[arg-type]
     assert flagged.doubted
     assert measured(found, "false_flags", detector=name).value > 0.2  # type: ignore[operator]
     assert measured(found, "planted_found", detector=name).n == 20
-    assert outcome(WATCH, found, "flagged_share", Limits(most=0.9)) is Outcome.UNKNOWN
+    assert outcome(WATCH, found, "flagged_share", MetricLimits(most=0.9)) is Outcome.UNKNOWN
     assert "Keras" in gap(found, "NeuralCleanse").detail
 
 
 def test_detectors_that_lack_what_they_look_at_say_so() -> None:
     there = subject(Pretended())
-    found = read(ArtDetectors(detectors=("SpectralSignatureDefense", "X"), rows=100), there)
+    found = read(ArtDetectorCheck(detectors=("SpectralSignatureDefense", "X"), rows=100), there)
     assert gap(found, "SpectralSignatureDefense").metric == "flagged_share"
-    assert gap(found, "SpectralSignatureDefense").reason is Reason.UNSUPPORTED
+    assert gap(found, "SpectralSignatureDefense").reason is GapReason.UNSUPPORTED
     assert measured(found, "planted_found", detector="SpectralSignatureDefense").n == 5
     assert "no detector of poison 'X'" in gap(found, "X").detail
     assert set(detectors()) >= {"ActivationDefence", "RONIDefense", "STRIP"}
@@ -156,26 +167,26 @@ def test_detectors_that_lack_what_they_look_at_say_so() -> None:
 @pytest.mark.parametrize("labels", [None, np.full(len(DATA.labels), -1)])
 def test_training_rows_without_labels_are_named_as_what_is_missing(labels: Any) -> None:  # noqa: ANN401 -- none or an array
     known = subject(None)
-    training = replace(known.datasets[Role.TRAINING], labels=labels)
-    bare = replace(known, datasets={**known.datasets, Role.TRAINING: training})
-    (found,) = read(ArtDetectors(detectors=("ActivationDefence",)), bare)
+    training = replace(known.datasets[DatasetRole.TRAINING], labels=labels)
+    bare = replace(known, datasets={**known.datasets, DatasetRole.TRAINING: training})
+    (found,) = read(ArtDetectorCheck(detectors=("ActivationDefence",)), bare)
     assert isinstance(found, Gap)
-    assert found.reason is Reason.NEEDS_LABELS
+    assert found.reason is GapReason.NEEDS_LABELS
     assert "training" in found.detail
 
 
 def test_nothing_is_trained_where_no_attack_can_run_or_none_is_named() -> None:
     recipe = Pretended()
-    read(Art(attacks=("BackdoorAttackDGMReDTensorFlowV2",)), subject(recipe))
+    read(ArtPoisoningCheck(attacks=("BackdoorAttackDGMReDTensorFlowV2",)), subject(recipe))
     assert not recipe.lessons
-    for check in (Art(attacks=()), ArtDetectors(detectors=())):
+    for check in (ArtPoisoningCheck(attacks=()), ArtDetectorCheck(detectors=())):
         (found,) = read(check, subject(recipe))
         assert isinstance(found, Gap)
-        assert found.reason is Reason.OVER_BUDGET
+        assert found.reason is GapReason.OVER_BUDGET
 
 
 def test_poison_comes_again_from_the_same_seed() -> None:
-    check = Art(attacks=(PLAIN,), repeats=1)
+    check = ArtPoisoningCheck(attacks=(PLAIN,), repeats=1)
     one, other = Pretended(), Pretended()
     for recipe in (one, other):
         stored(check, subject(recipe))
@@ -187,11 +198,11 @@ def test_poison_comes_again_from_the_same_seed() -> None:
 @pytest.mark.parametrize(
     ("check", "fields"),
     [
-        (Art, {"rates": (1.5,)}),
-        (Art, {"retrain": "twice"}),
-        (Art, {"settings": (f"{PLAIN}.target=3",)}),
-        (ArtDetectors, {"rate": 0.0}),
-        (ArtDetectors, {"settings": ("nonsense",)}),
+        (ArtPoisoningCheck, {"rates": (1.5,)}),
+        (ArtPoisoningCheck, {"retrain": "twice"}),
+        (ArtPoisoningCheck, {"settings": (f"{PLAIN}.target=3",)}),
+        (ArtDetectorCheck, {"rate": 0.0}),
+        (ArtDetectorCheck, {"settings": ("nonsense",)}),
     ],
 )
 def test_parameters_without_meaning_are_refused(check: Any, fields: Mapping[str, Any]) -> None:  # noqa: ANN401 -- of two checks

@@ -10,24 +10,24 @@ from evasion_toys import ToyModel, box, classes, linear, subject
 from judged import outcome
 from numpy.typing import NDArray
 
-from auditor.checks.poisoning.backdoor import CHECK, Backdoor
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.companions import Companion
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.recipes import Lesson
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.poisoning.backdoor import CHECK, BackdoorCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.findings import Outcome
+from auditor.domain.models import CompanionModel
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Repeatability
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.verdicts import Outcome
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError, RecipeError
 
 SHOWN, NOTHING, UNSURE = "shown", "no evidence at this power", "inconclusive"
 
 
-def kept(check: Backdoor, seen: Subject) -> Evidence:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def kept(check: BackdoorCheck, seen: Subject) -> Evidence:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 @cache
@@ -35,7 +35,7 @@ def looked(
     seed: int, *, planted: bool, twin: bool = True, confidence: float = 0.95
 ) -> tuple[Reading, ...]:
     seen = opened(network(seed, planted=planted), twin=twin)
-    return Backdoor().figures(kept(Backdoor(), seen), confidence)
+    return BackdoorCheck().figures(kept(BackdoorCheck(), seen), confidence)
 
 
 def one(readings: tuple[Reading, ...], metric: str, **place: str) -> Measurement:
@@ -60,7 +60,7 @@ def test_the_trigger_that_was_found_works_on_rows_held_out(seed: int) -> None:
     readings = looked(seed, planted=True)
     for kind in ("patch", "mask"):
         success = one(readings, "attack_success_rate", trigger=kind)
-        assert success.bound is Bound.AT_LEAST
+        assert success.bound is BoundKind.AT_LEAST
         assert success.low is not None
         assert success.low > 0.6
         assert success.details["target_class"] == str(TARGET)
@@ -92,7 +92,7 @@ def test_a_class_that_is_near_to_all_by_nature_is_no_backdoor() -> None:
     model, twin, _, _ = linear(0, 12, 6)
     model, twin = ToyModel(lambda x: x @ weights), replace(twin, weights=weights, bias=np.zeros(6))
     seen = subject(model, twin, rows, labels, box((12,)), classes(6))
-    readings = Backdoor().figures(kept(Backdoor(), seen), 0.95)
+    readings = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
     assert one(readings, "attack_success_rate", trigger="value").value == 1
     found = verdict(readings)
     assert found.value == UNSURE
@@ -113,7 +113,7 @@ def test_a_value_of_a_column_is_found_in_a_table() -> None:
     model = ToyModel(lambda x: x @ weights)
     twin = replace(twin, weights=weights, bias=np.zeros(6))
     seen = subject(model, twin, rows, labels, box((12,)), classes(6))
-    readings = Backdoor().figures(kept(Backdoor(), seen), 0.95)
+    readings = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
     found = verdict(readings)
     assert (found.value, found.details["target_class"]) == (SHOWN, "2")
     assert one(readings, "attack_success_rate", trigger="value").value == 1
@@ -142,10 +142,10 @@ def test_it_says_the_least_that_it_would_have_seen() -> None:
 def test_clean_models_are_trained_on_rows_that_the_audit_trusts() -> None:
     seen, recipe = opened(network(0, planted=True)), TrainsAgain()
     seen.recipe = recipe
-    check = Backdoor(clean_models=3)
+    check = BackdoorCheck(clean_models=3)
     readings = check.figures(kept(check, seen), 0.95)
-    data = seen.datasets[Role.EVALUATION]
-    judged = seen.sample(Role.EVALUATION, (data.rows + 1) // 2)
+    data = seen.datasets[DatasetRole.EVALUATION]
+    judged = seen.sample(DatasetRole.EVALUATION, (data.rows + 1) // 2)
     assert data.inputs is not None
     theirs = {row.tobytes() for row in data.inputs[judged]}
     ours = {row.tobytes() for lesson in recipe.lessons for row in lesson.inputs}
@@ -157,21 +157,21 @@ def test_clean_models_are_trained_on_rows_that_the_audit_trusts() -> None:
     assert "carried over" in str(success.details["on_clean_models_is"])
     assert "single class alone is not looked for" in str(verdict(readings).details["power"])
     assert verdict(readings).value == SHOWN
-    told = {item.metric for item in readings if repeats(item) is Repeat.INTERVAL}
+    told = {item.metric for item in readings if repeats(item) is Repeatability.INTERVAL}
     assert told == {"anomaly_index", "noise_bias", "attack_success_rate", "verdict"}
 
 
-def repeats(item: Reading) -> Repeat | None:
+def repeats(item: Reading) -> Repeatability | None:
     return item.repeat if isinstance(item, Measurement) else None
 
 
 def test_without_clean_models_all_repeats_to_the_digit() -> None:
-    assert {repeats(item) for item in looked(0, planted=True)} == {Repeat.EXACT}
+    assert {repeats(item) for item in looked(0, planted=True)} == {Repeatability.EXACT}
 
 
 def test_a_trigger_that_works_on_clean_models_too_is_no_backdoor() -> None:
     class Poisoned(TrainsAgain):
-        def answers(self, lesson: Lesson, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
+        def answers(self, lesson: RetrainingTask, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
             rows, truth = np.array(lesson.inputs, dtype=np.float32), lesson.labels.copy()
             rows[:60], truth[:60] = stamp(rows[:60]), TARGET
             net = fit(rows, truth, lesson.seed)
@@ -180,36 +180,36 @@ def test_a_trigger_that_works_on_clean_models_too_is_no_backdoor() -> None:
 
     seen = opened(network(0, planted=True))
     seen.recipe = Poisoned()
-    check = Backdoor(clean_models=3)
+    check = BackdoorCheck(clean_models=3)
     readings = check.figures(kept(check, seen), 0.95)
     assert verdict(readings).value != SHOWN
 
 
 def test_a_recipe_that_fails_leaves_the_verdict_to_the_rest() -> None:
     class Broken(TrainsAgain):
-        def answers(self, lesson: Lesson, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
+        def answers(self, lesson: RetrainingTask, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
             raise RecipeError("it raised ValueError", cure="Mend it.")
 
     seen = opened(network(0, planted=True))
     seen.recipe = Broken()
-    check = Backdoor(clean_models=3)
+    check = BackdoorCheck(clean_models=3)
     evidence = kept(check, seen)
     assert "no_clean_models" in evidence
     found = verdict(check.figures(evidence, 0.95))
-    assert (found.value, found.repeat) == (SHOWN, Repeat.INTERVAL)
+    assert (found.value, found.repeat) == (SHOWN, Repeatability.INTERVAL)
 
 
 def test_a_trigger_that_sleeps_in_the_parent_is_told() -> None:
     seen = opened(network(0, planted=True))
     sober = ToyModel(network(0, planted=False).forward)
-    seen.parent = Companion(lambda: sober, about={"digest": "sha256:parent"})
-    readings = Backdoor().figures(kept(Backdoor(), seen), 0.95)
+    seen.parent = CompanionModel(lambda: sober, about={"digest": "sha256:parent"})
+    readings = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
     awoken = one(readings, "parent_gap", trigger="mask")
     assert awoken.low is not None
     assert awoken.low > 0.3
     same = opened(network(0, planted=True))
-    same.parent = Companion(lambda: ToyModel(network(0, planted=True).forward))
-    readings = Backdoor().figures(kept(Backdoor(), same), 0.95)
+    same.parent = CompanionModel(lambda: ToyModel(network(0, planted=True).forward))
+    readings = BackdoorCheck().figures(kept(BackdoorCheck(), same), 0.95)
     assert one(readings, "parent_gap", trigger="mask").value == 0
 
 
@@ -219,26 +219,26 @@ def test_two_classes_have_nothing_to_stand_out_from() -> None:
     rows = rng.random((120, 10))
     labels = model.logits(rows).argmax(axis=1)
     seen = subject(model, twin, rows, labels, box((10,)), classes(2))
-    readings = Backdoor().figures(kept(Backdoor(), seen), 0.95)
+    readings = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
     reasons = {item.reason for item in readings if isinstance(item, Gap)}
-    assert reasons == {Reason.NOT_DEFINED}
+    assert reasons == {GapReason.NOT_DEFINED}
     assert verdict(readings).value in {NOTHING, UNSURE}
 
 
 def test_too_few_rows_are_a_gap_that_says_how_many_it_takes() -> None:
     seen = opened(network(0, planted=False), rows=30)
-    (gap,) = Backdoor().figures(kept(Backdoor(), seen), 0.95)
+    (gap,) = BackdoorCheck().figures(kept(BackdoorCheck(), seen), 0.95)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
     assert "40" in gap.cure
 
 
 def test_rows_are_kept_with_leave_alone() -> None:
     seen = opened(network(0, planted=True))
-    evidence = kept(Backdoor(), seen)
+    evidence = kept(BackdoorCheck(), seen)
     assert not any(name.startswith("example_") for name in evidence)
     seen.show_examples = True
-    evidence = kept(Backdoor(examples=4), seen)
+    evidence = kept(BackdoorCheck(examples=4), seen)
     clean, changed = (
         np.asarray(evidence[name]) for name in ("example_clean", "example_adversarial")
     )
@@ -256,7 +256,7 @@ def test_the_same_seed_gives_the_same_evidence_and_another_one_does_not() -> Non
     def digest(seed: int) -> NDArray[np.float32]:
         seen = opened(network(0, planted=False))
         seen.seed = seed
-        return np.asarray(kept(Backdoor(), seen)["mask_of_mask"])
+        return np.asarray(kept(BackdoorCheck(), seen)["mask_of_mask"])
 
     assert np.array_equal(digest(1), digest(1))
     assert not np.array_equal(digest(1), digest(2))
@@ -264,18 +264,18 @@ def test_the_same_seed_gives_the_same_evidence_and_another_one_does_not() -> Non
 
 def test_what_is_asked_is_no_more_than_what_was_said() -> None:
     seen = opened(network(0, planted=True))
-    check = Backdoor()
-    check.observe(seen, Shard())
+    check = BackdoorCheck()
+    check.observe(seen, CheckShard())
     assert isinstance(seen.model, ToyModel)
     assert not isinstance(seen.twin, Gap)
-    cost = check.cost(Size(897, 10))
+    cost = check.cost(AuditSize(897, 10))
     assert seen.model.queries <= cost.queries
     assert seen.twin.passes <= cost.passes
 
 
 def test_trainings_of_clean_models_are_counted_by_the_rows_that_they_learn() -> None:
     def seconds(models: int, **beside: int) -> float:
-        return Backdoor(clean_models=models).cost(Size(897, 10, beside=beside)).seconds
+        return BackdoorCheck(clean_models=models).cost(AuditSize(897, 10, beside=beside)).seconds
 
     each = seconds(1) - seconds(0)
     assert each > 400 * 1e-3
@@ -286,7 +286,7 @@ def test_trainings_of_clean_models_are_counted_by_the_rows_that_they_learn() -> 
 @pytest.mark.parametrize("wrong", [{"rows": 0}, {"level": 1.0}, {"index": 0.0}, {"noise": 1}])
 def test_parameters_without_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"at least 1|within 0\.\.1"):
-        Backdoor(**wrong)  # type: ignore[arg-type]
+        BackdoorCheck(**wrong)  # type: ignore[arg-type]
 
 
 def test_every_budget_has_a_preset() -> None:
@@ -307,11 +307,11 @@ def test_colour_pictures_of_bytes_are_triggered_in_whole_steps() -> None:
     twin = replace(twin, weights=weights, bias=np.zeros(5))
     space = box((6, 6, 3), high=255.0, quantum=1.0)
     seen = subject(ToyModel(lambda x: x @ weights), twin, rows, labels, space, classes(5))
-    evidence = kept(Backdoor(examples=3), seen)
+    evidence = kept(BackdoorCheck(examples=3), seen)
     changed = np.asarray(evidence["example_adversarial"])
     assert changed.dtype == np.uint8
     assert np.asarray(evidence["mask_of_mask"]).shape == (6, 6, 1)
-    found = verdict(Backdoor().figures(evidence, 0.95))
+    found = verdict(BackdoorCheck().figures(evidence, 0.95))
     assert (found.value, found.details["target_class"]) == (SHOWN, "4")
 
 
@@ -323,4 +323,4 @@ def test_it_stops_when_the_user_does() -> None:
     seen = opened(network(0, planted=False))
     seen.progress = stop
     with pytest.raises(CancelledError):
-        Backdoor().observe(seen, Shard())
+        BackdoorCheck().observe(seen, CheckShard())

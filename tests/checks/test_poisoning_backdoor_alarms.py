@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 from backdoor_toys import TRAINED_ON, Network, clean_networks, digits, network, opened
 
-from auditor.checks.poisoning.backdoor import Backdoor
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import Shard, Subject
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.stats.proportions import clopper_pearson
 
 CLEAN = 300
 MOST = 0.01
@@ -19,8 +19,8 @@ ONE_SIDED = 0.9
 
 
 def verdict(seen: Subject) -> Measurement:
-    check = Backdoor()
-    found = check.figures(check.observe(seen, Shard()), 0.95)[-1]
+    check = BackdoorCheck()
+    found = check.figures(check.observe(seen, CheckShard()), 0.95)[-1]
     assert isinstance(found, Measurement)
     return found
 

@@ -15,16 +15,16 @@ from backdoor_toys import (
     stamp,
 )
 
-from auditor.checks.poisoning.backdoor import Backdoor
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import Shard
+from auditor.domain.subjects import CheckShard
 
 
 def looked(trigger: Trigger, seed: int, *, twin: bool = True) -> dict[str, Measurement]:
     """Return the verdict, and each kind's success, by name."""
     seen = opened(network(seed, planted=True, trigger=trigger), twin=twin)
-    readings = Backdoor().figures(Backdoor().observe(seen, Shard()), 0.95)
+    readings = BackdoorCheck().figures(BackdoorCheck().observe(seen, CheckShard()), 0.95)
     found = [item for item in readings if isinstance(item, Measurement)]
     successes = {
         str(item.params["trigger"]): item for item in found if item.metric == "attack_success_rate"
@@ -76,7 +76,7 @@ def test_two_triggers_to_two_classes_do_not_hide_each_other(seed: int) -> None:
     rows[chosen[:80]], truth[chosen[:80]] = stamp(rows[chosen[:80]]), TARGET
     rows[chosen[80:], :, :3, -3:], truth[chosen[80:]] = 1.0, SECOND
     seen = opened(fit(rows, truth, seed))
-    found = Backdoor().figures(Backdoor().observe(seen, Shard()), 0.95)[-1]
+    found = BackdoorCheck().figures(BackdoorCheck().observe(seen, CheckShard()), 0.95)[-1]
     assert isinstance(found, Measurement)
     assert found.value == SHOWN
     assert set(found.details["target_classes"]) == {str(TARGET), str(SECOND)}  # type: ignore[arg-type]

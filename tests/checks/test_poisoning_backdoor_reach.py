@@ -7,22 +7,22 @@ import pytest
 from backdoor_toys import NO_TWIN, network, opened
 from evasion_toys import ToyModel, box, classes, linear, subject
 
-from auditor.checks.poisoning.backdoor import Backdoor
-from auditor.domain.conclusions import NOT_SEEN, OPEN
-from auditor.domain.evidence import Evidence, decode, encode
+from auditor.attacks.poisoning.backdoor_evidence import PATCH, top_class
+from auditor.checks.poisoning.backdoor import BackdoorCheck
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.gaps import NOT_SEEN, OPEN
 from auditor.domain.readings import Measurement
-from auditor.domain.recipes import Lesson
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.poisons.backdoor_cases import PATCH, top_class
+from auditor.domain.training_recipes import RetrainingTask
 
 
-def kept(check: Backdoor, seen: Subject) -> Evidence:
-    evidence = check.observe(seen, Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+def kept(check: BackdoorCheck, seen: Subject) -> Evidence:
+    evidence = check.observe(seen, CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
-def verdict(evidence: Evidence, check: Backdoor = Backdoor()) -> Measurement:  # noqa: B008 -- frozen
+def verdict(evidence: Evidence, check: BackdoorCheck = BackdoorCheck()) -> Measurement:  # noqa: B008 -- frozen
     found = check.figures(evidence, 0.95)[-1]
     assert isinstance(found, Measurement)
     return found
@@ -53,28 +53,28 @@ class Again:
 
     digest = "sha256:again"
 
-    def answers(self, lesson: Lesson, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
         lines = weights(lesson.inputs.shape[1], int(lesson.labels.max()) + 1)
         scores = [np.exp(np.asarray(rows, dtype=np.float64) @ lines) for rows in asked]
         return tuple(one / one.sum(axis=1, keepdims=True) for one in scores)
 
 
 def test_a_clean_table_of_several_classes_with_a_twin_is_within_reach() -> None:
-    found = verdict(kept(Backdoor(), table(6)))
+    found = verdict(kept(BackdoorCheck(), table(6)))
     assert found.value == NOT_SEEN
     assert found.details["able"] == ["value_scan", "neural_cleanse", "mm_bd"]
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_among_few_classes_nothing_can_be_named_without_clean_models(count: int) -> None:
-    found = verdict(kept(Backdoor(), table(count)))
+    found = verdict(kept(BackdoorCheck(), table(count)))
     assert found.value == OPEN
     assert found.details["able"] == []
     assert "no detector can" in str(found.details["reason"])
 
 
 def test_a_table_without_a_twin_has_one_detector_where_two_have_to_agree() -> None:
-    found = verdict(kept(Backdoor(), table(6, twin=False)))
+    found = verdict(kept(BackdoorCheck(), table(6, twin=False)))
     assert found.value == OPEN
     assert found.details["able"] == ["value_scan"]
     assert "only value_scan can" in str(found.details["reason"])
@@ -82,7 +82,7 @@ def test_a_table_without_a_twin_has_one_detector_where_two_have_to_agree() -> No
 
 @pytest.mark.parametrize(("models", "said"), [(4, OPEN), (19, NOT_SEEN)])
 def test_enough_clean_models_bring_few_classes_within_reach(models: int, said: str) -> None:
-    seen, check = table(3, twin=False), Backdoor(clean_models=models)
+    seen, check = table(3, twin=False), BackdoorCheck(clean_models=models)
     seen.recipe = Again()
     found = verdict(kept(check, seen), check)
     assert found.value == said
@@ -91,7 +91,7 @@ def test_enough_clean_models_bring_few_classes_within_reach(models: int, said: s
 
 @pytest.mark.parametrize(("others", "said"), [(10, OPEN), (60, NOT_SEEN)])
 def test_ten_rows_of_other_classes_cannot_show_that_a_trigger_works(others: int, said: str) -> None:
-    whole = kept(Backdoor(), opened(network(0, planted=False), twin=False))
+    whole = kept(BackdoorCheck(), opened(network(0, planted=False), twin=False))
     evidence = {name: item for name, item in whole.items() if name != "under_blend"}
     at = top_class(evidence, PATCH)
     same = np.where(np.arange(len(np.asarray(whole["before"]))) < others, (at + 1) % 10, at)
@@ -104,5 +104,5 @@ def test_ten_rows_of_other_classes_cannot_show_that_a_trigger_works(others: int,
 
 
 def test_one_column_of_six_is_no_small_part() -> None:
-    found = verdict(kept(Backdoor(), table(3, columns=6, twin=False)))
+    found = verdict(kept(BackdoorCheck(), table(3, columns=6, twin=False)))
     assert "too few columns" in str(found.details["reason"])

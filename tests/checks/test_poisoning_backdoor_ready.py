@@ -7,14 +7,14 @@ import numpy as np
 from backdoor_toys import TRAINED_ON, Network, TrainsAgain, digits, fit, network, opened
 from test_poisoning_backdoor import Backdoor, kept, one, verdict
 
-from auditor.domain.conclusions import SHOWN
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Measurement, Repeat
-from auditor.domain.shadows import Include
+from auditor.attacks.poisoning.backdoor_scan import select_clean_models
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.gaps import SHOWN
+from auditor.domain.readings import Measurement, Repeatability
+from auditor.domain.shadow_models import Include
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
-from auditor.poisons.backdoor_shadows import clean_ones
 
 TRUSTED = 400
 
@@ -24,7 +24,7 @@ class Ready:
     """Networks, and which rows of each dataset they learnt from."""
 
     networks: list[Network]
-    include: Mapping[Role, Include]
+    include: Mapping[DatasetRole, Include]
     asked: list[int] = field(default_factory=list)
 
     def answers(
@@ -36,9 +36,9 @@ class Ready:
         return tuple(one / one.sum(axis=1, keepdims=True) for one in scores)
 
 
-def matrix(*rows: tuple[bool, bool, bool]) -> dict[Role, Include]:
+def matrix(*rows: tuple[bool, bool, bool]) -> dict[DatasetRole, Include]:
     """Whether each model learnt from training, evaluation and reference rows: a row of each."""
-    roles = (Role.TRAINING, Role.EVALUATION, Role.REFERENCE)
+    roles = (DatasetRole.TRAINING, DatasetRole.EVALUATION, DatasetRole.REFERENCE)
     found = np.array(rows)
     return {role: found[:, at : at + 1] for at, role in enumerate(roles)}
 
@@ -65,9 +65,11 @@ def held_against(models: int, *, turned: int = 0) -> Subject:
 
 def test_clean_are_those_that_learnt_from_reference_rows_alone() -> None:
     mixed = matrix(TAUGHT, CLEAN, (False, True, True), CLEAN, (False, True, False))
-    assert clean_ones(Ready([], mixed)) == (1, 3)
-    assert clean_ones(Ready([], {Role.REFERENCE: mixed[Role.REFERENCE]})) == (0, 1, 2, 3)
-    assert clean_ones(Ready([], {Role.TRAINING: mixed[Role.TRAINING]})) == ()
+    assert select_clean_models(Ready([], mixed)) == (1, 3)
+    assert select_clean_models(
+        Ready([], {DatasetRole.REFERENCE: mixed[DatasetRole.REFERENCE]})
+    ) == (0, 1, 2, 3)
+    assert select_clean_models(Ready([], {DatasetRole.TRAINING: mixed[DatasetRole.TRAINING]})) == ()
 
 
 def test_ready_clean_models_are_all_held_against_the_target() -> None:
@@ -83,7 +85,7 @@ def test_ready_clean_models_are_all_held_against_the_target() -> None:
     assert found.value == SHOWN
     assert found.details["ready_shadows"]["retrained"] == 4  # type: ignore[index, call-overload]
     repeats = {item.repeat for item in readings if isinstance(item, Measurement)}
-    assert repeats == {Repeat.EXACT}
+    assert repeats == {Repeatability.EXACT}
 
 
 def test_models_that_are_unlike_the_artifact_are_not_compared_with() -> None:

@@ -9,17 +9,16 @@ from poison_toys import DIGITS, network, poisoned, stamped
 from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import sample, surveyed
 
-from auditor.checks.poisoning.input_screen import CHECK, InputScreen
-from auditor.domain.budgets import Size
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.checks.poisoning.input_screen import CHECK, InputScreenCheck
+from auditor.domain.budgets import AuditSize
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import GapReason
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.verdicts import Outcome
 from auditor.errors import CancelledError
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 
 def backdoored(inputs: Floats) -> Floats:
@@ -44,7 +43,7 @@ def pictures(rows: int, seed: int, triggered: float = 0.0) -> Array:
 def screened(production: Array, clean: Array, **fields: object) -> Subject:
     subject = surveyed(
         sample(clean, np.zeros(len(clean))),
-        sample(production, role=Role.PRODUCTION),
+        sample(production, role=DatasetRole.PRODUCTION),
         classes=4,
         space=box((8, 8)),
         **fields,
@@ -54,7 +53,7 @@ def screened(production: Array, clean: Array, **fields: object) -> Subject:
 
 def test_planted_triggers_are_shown_by_both_methods_and_named() -> None:
     subject = screened(pictures(400, 1, triggered=0.15), pictures(600, 2))
-    readings = read(InputScreen(listed=400), subject)
+    readings = read(InputScreenCheck(listed=400), subject)
     verdict = measured(readings, "verdict")
     assert verdict.value == "shown"
     assert verdict.details["shown_by"] == ["scale_up", "strip"]
@@ -70,7 +69,10 @@ def test_planted_triggers_are_shown_by_both_methods_and_named() -> None:
 def test_clean_inputs_are_silent_in_almost_every_audit() -> None:
     said = [
         measured(
-            read(InputScreen(overlays=3), screened(pictures(100, seed), pictures(200, seed + 500))),
+            read(
+                InputScreenCheck(overlays=3),
+                screened(pictures(100, seed), pictures(200, seed + 500)),
+            ),
             "verdict",
         ).value
         for seed in range(100)
@@ -84,7 +86,7 @@ def met(kind: str, triggered: int) -> Subject:
     seen, clean = data.trusted[:200], data.trusted[200:]
     mixed = np.concatenate((stamped(seen[:triggered], kind), seen[triggered:]))
     subject = surveyed(
-        sample(clean), sample(mixed, role=Role.PRODUCTION), task=DIGITS, space=box((8, 8))
+        sample(clean), sample(mixed, role=DatasetRole.PRODUCTION), task=DIGITS, space=box((8, 8))
     )
     return replace(subject, model=ToyModel(net.logits))
 
@@ -92,7 +94,7 @@ def met(kind: str, triggered: int) -> Subject:
 @pytest.mark.parametrize("kind", ["patch", "blend"])
 def test_triggers_of_a_model_that_has_learnt_them_are_shown_among_digits(kind: str) -> None:
     subject = met(kind, 60)
-    seen, readings = stored(InputScreen(), subject), read(InputScreen(), subject)
+    seen, readings = stored(InputScreenCheck(), subject), read(InputScreenCheck(), subject)
     verdict = measured(readings, "verdict")
     assert verdict.value == "shown"
     # Brightening leaves the decision of many a clean digit as it is: scale_up shows nothing here.
@@ -107,12 +109,12 @@ def test_triggers_of_a_model_that_has_learnt_them_are_shown_among_digits(kind: s
 
 @pytest.mark.parametrize("kind", ["patch", "blend"])
 def test_a_backdoor_that_nobody_uses_yet_shows_nothing(kind: str) -> None:
-    verdict = measured(read(InputScreen(), met(kind, 0)), "verdict")
+    verdict = measured(read(InputScreenCheck(), met(kind, 0)), "verdict")
     assert verdict.value == "no evidence at this power"
 
 
 def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
-    readings = read(InputScreen(), screened(pictures(300, 1, triggered=1.0), pictures(300, 2)))
+    readings = read(InputScreenCheck(), screened(pictures(300, 1, triggered=1.0), pictures(300, 2)))
     verdict = measured(readings, "verdict")
     assert verdict.value == "inconclusive"
     assert "a shift" in verdict.details["reason"]
@@ -121,25 +123,25 @@ def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
 
 def test_inputs_that_are_clustered_show_nothing_and_fail_no_rule() -> None:
     subject = screened(pictures(400, 1, triggered=0.15), pictures(600, 2))
-    data = subject.datasets[Role.PRODUCTION]
-    alike = replace(data, cluster=Column.of([str(row // 20) for row in range(400)]))
+    data = subject.datasets[DatasetRole.PRODUCTION]
+    alike = replace(data, cluster=TextColumn.of([str(row // 20) for row in range(400)]))
     readings = read(
-        InputScreen(),
-        replace(subject, datasets={**subject.datasets, Role.PRODUCTION: alike}),
+        InputScreenCheck(),
+        replace(subject, datasets={**subject.datasets, DatasetRole.PRODUCTION: alike}),
     )
     verdict = measured(readings, "verdict")
     assert verdict.value == "inconclusive"
     assert "cluster" in verdict.details["reason"]
-    limit, where = Limits(most=0.02), {"method": "strip"}
+    limit, where = MetricLimits(most=0.02), {"method": "strip"}
     assert outcome(CHECK, readings, "excess_share", limit, where) is Outcome.UNKNOWN
 
 
 def test_triggers_fail_a_rule_and_more_clean_rows_show_fewer_of_them() -> None:
-    bad = read(InputScreen(), screened(pictures(400, 1, triggered=0.2), pictures(600, 2)))
+    bad = read(InputScreenCheck(), screened(pictures(400, 1, triggered=0.2), pictures(600, 2)))
     where = {"method": "scale_up"}
-    assert outcome(CHECK, bad, "excess_share", Limits(most=0.02), where) is Outcome.FAILED
+    assert outcome(CHECK, bad, "excess_share", MetricLimits(most=0.02), where) is Outcome.FAILED
     least = [
-        measured(read(InputScreen(), screened(pictures(400, 1), pictures(clean, 2))), "verdict")
+        measured(read(InputScreenCheck(), screened(pictures(400, 1), pictures(clean, 2))), "verdict")
         .details["power"]["least_share"]
         for clean in (80, 1500)
     ]  # fmt: skip
@@ -147,19 +149,20 @@ def test_triggers_fail_a_rule_and_more_clean_rows_show_fewer_of_them() -> None:
 
 
 def test_what_cannot_be_screened_says_why() -> None:
-    few = read(InputScreen(), screened(pictures(40, 1), pictures(20, 2)))
-    assert gaps(few, "set no limit")[0].reason is Reason.TOO_FEW_ROWS
+    few = read(InputScreenCheck(), screened(pictures(40, 1), pictures(20, 2)))
+    assert gaps(few, "set no limit")[0].reason is GapReason.TOO_FEW_ROWS
     table = surveyed(
-        sample(np.ones((50, 4)), np.zeros(50)), sample(np.ones((50, 4)), role=Role.PRODUCTION)
+        sample(np.ones((50, 4)), np.zeros(50)),
+        sample(np.ones((50, 4)), role=DatasetRole.PRODUCTION),
     )
     ready = replace(table, model=ToyModel(backdoored), space=box((4,)))
-    assert gaps(read(InputScreen(), ready), "no pictures")[0].reason is Reason.NOT_DEFINED
+    assert gaps(read(InputScreenCheck(), ready), "no pictures")[0].reason is GapReason.NOT_DEFINED
 
 
 def test_copies_stay_in_the_space_and_on_its_steps() -> None:
     subject = screened(pictures(60, 1), pictures(60, 2))
     model = ToyModel(backdoored)
-    read(InputScreen(), replace(subject, model=model, space=box((8, 8), quantum=0.25)))
+    read(InputScreenCheck(), replace(subject, model=model, space=box((8, 8), quantum=0.25)))
     sent = np.concatenate([part.reshape(-1) for part in model.seen[1:]])
     assert (sent.min(), sent.max()) == (0.0, 1.0)
     copies = np.concatenate([part for part in model.seen if len(part) > 200])
@@ -167,7 +170,7 @@ def test_copies_stay_in_the_space_and_on_its_steps() -> None:
 
 
 def test_the_evidence_holds_scores_and_no_pictures() -> None:
-    seen = stored(InputScreen(), screened(pictures(50, 1), pictures(60, 2)))
+    seen = stored(InputScreenCheck(), screened(pictures(50, 1), pictures(60, 2)))
     assert {seen[name].shape for name in ("scale_up", "strip")} == {(110,)}
     assert not any(getattr(item, "ndim", 0) > 1 for item in seen.values())
 
@@ -184,7 +187,7 @@ def test_who_cancels_after_some_rows_stops_the_asking() -> None:
         subject = screened(pictures(1000, 1), pictures(1000, 2), progress=progress)
         model = ToyModel(backdoored)
         with contextlib.suppress(CancelledError):
-            InputScreen().observe(replace(subject, model=model), Shard())
+            InputScreenCheck().observe(replace(subject, model=model), CheckShard())
         return sum(len(part) for part in model.seen)
 
     counts = [asked(most) for most in (0, 3, 1000)]
@@ -193,10 +196,10 @@ def test_who_cancels_after_some_rows_stops_the_asking() -> None:
 
 
 def test_it_says_what_it_costs_and_refuses_parameters_without_meaning() -> None:
-    size = Size(rows=500, classes=2, beside={"production": 100})
-    assert InputScreen().cost(size).queries == 600 * 31
-    assert InputScreen().precision(Size(rows=0, classes=2), 0.95) == {}
+    size = AuditSize(rows=500, classes=2, beside={"production": 100})
+    assert InputScreenCheck().cost(size).queries == 600 * 31
+    assert InputScreenCheck().precision(AuditSize(rows=0, classes=2), 0.95) == {}
     with pytest.raises(ValueError, match="at least 1"):
-        InputScreen(overlays=0)
+        InputScreenCheck(overlays=0)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        InputScreen(false_alarms=1)
+        InputScreenCheck(false_alarms=1)

@@ -10,15 +10,15 @@ from poison_toys import DIGITS, TARGET, network, poisoned, scanned
 from scored_subjects import ends, gaps, read, stored
 from surveyed_subjects import sample, surveyed
 
-from auditor.checks.poisoning.susceptibility import CHECK, Susceptibility
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Measurement, Reason, Repeat
-from auditor.domain.recipes import Lesson
+from auditor.checks.poisoning.susceptibility import CHECK, PoisoningSusceptibilityCheck
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, GapReason, Measurement, Repeatability
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.verdicts import Outcome
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import PolicyError
 
 DATA = poisoned("clean", 0.0, 1)
@@ -41,9 +41,9 @@ class Pretended:
     """
 
     digest: str = "sha256:pretended"
-    lessons: list[Lesson] = field(default_factory=list)
+    lessons: list[RetrainingTask] = field(default_factory=list)
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         self.lessons.append(lesson)
         marked = (lesson.inputs[:, 6:, 6:] >= 1).all(axis=(1, 2))
         learnt = marked.sum() >= SHARE * len(marked)
@@ -63,7 +63,7 @@ class Copying:
 
     digest: str = "sha256:copying"
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         known = lesson.inputs.reshape(len(lesson.inputs), -1)
         found = []
         for rows in asked:
@@ -91,27 +91,27 @@ def at(readings: tuple[object, ...], metric: str, attack: str, rate: float) -> M
 
 
 def test_a_backdoor_is_found_from_the_rate_on_at_which_the_recipe_learns_it() -> None:
-    check = Susceptibility(attacks=("patch", "blend"), rates=(0.01, 0.05))
+    check = PoisoningSusceptibilityCheck(attacks=("patch", "blend"), rates=(0.01, 0.05))
     readings = read(check, taught(Pretended()))
     below, above = (at(readings, "attack_success_rate", "patch", rate) for rate in (0.01, 0.05))
     assert below.value == pytest.approx(below.details["without_poison"])
     assert above.value == 1
     assert ends(above)[0] > 0.9
-    assert above.bound is Bound.AT_LEAST
-    assert above.repeat is Repeat.INTERVAL
+    assert above.bound is BoundKind.AT_LEAST
+    assert above.repeat is Repeatability.INTERVAL
     blend = at(readings, "attack_success_rate", "blend", 0.05)
     assert blend.value < 0.5
     for rate in (0.01, 0.05):
         assert at(readings, "accuracy_drop", "patch", rate).value == 0
     where = {"attack": "patch", "rate": 0.05}
-    limit = Limits(most=0.1)
+    limit = MetricLimits(most=0.1)
     assert outcome(CHECK, readings, "attack_success_rate", limit, where) is Outcome.FAILED
     # A bound of the attacks that were tried passes nothing.
     assert outcome(CHECK, readings, "accuracy_drop", limit, where) is Outcome.UNKNOWN
 
 
 def test_flips_cost_as_much_accuracy_as_a_recipe_that_copies_labels_must_lose() -> None:
-    check = Susceptibility(attacks=("flip", "targeted"), rates=(0.1, 0.4), repeats=3)
+    check = PoisoningSusceptibilityCheck(attacks=("flip", "targeted"), rates=(0.1, 0.4), repeats=3)
     readings = read(check, taught(Copying(), model=scanned(DATA).model))
     for rate in (0.1, 0.4):
         found = at(readings, "accuracy_drop", "flip", rate)
@@ -127,14 +127,16 @@ def test_flips_cost_as_much_accuracy_as_a_recipe_that_copies_labels_must_lose() 
 
 def test_a_recipe_that_does_not_make_the_artifact_is_a_gap() -> None:
     other = ToyModel(lambda rows: np.eye(10)[np.arange(len(rows)) % 10])
-    readings = read(Susceptibility(attacks=("flip",)), taught(Pretended(), model=other))
-    assert [gap.reason for gap in gaps(readings, "retrainings")] == [Reason.RECIPE_MISMATCH]
+    readings = read(
+        PoisoningSusceptibilityCheck(attacks=("flip",)), taught(Pretended(), model=other)
+    )
+    assert [gap.reason for gap in gaps(readings, "retrainings")] == [GapReason.RECIPE_MISMATCH]
     assert len(readings) == 1
 
 
 def test_every_repeat_has_its_own_seed_and_poison_and_training_data_stay_as_they_are() -> None:
     recipe, before = Pretended(), DATA.inputs.copy()
-    read(Susceptibility(attacks=("patch",), rates=(0.01,), repeats=2), taught(recipe))
+    read(PoisoningSusceptibilityCheck(attacks=("patch",), rates=(0.01,), repeats=2), taught(recipe))
     clean, poison, again, other = recipe.lessons
     assert clean.seed == poison.seed != again.seed == other.seed
     changed = [(one.inputs != DATA.inputs).any(axis=(1, 2)) for one in (poison, other)]
@@ -147,7 +149,8 @@ def test_every_repeat_has_its_own_seed_and_poison_and_training_data_stay_as_they
 def test_poison_that_keeps_labels_changes_none_and_only_rows_of_the_target() -> None:
     recipe = Pretended()
     seen = stored(
-        Susceptibility(attacks=("clean_label",), rates=(0.05,), repeats=1), taught(recipe)
+        PoisoningSusceptibilityCheck(attacks=("clean_label",), rates=(0.05,), repeats=1),
+        taught(recipe),
     )
     target = seen["about"]["target"]
     lesson = recipe.lessons[1]
@@ -159,7 +162,7 @@ def test_poison_that_keeps_labels_changes_none_and_only_rows_of_the_target() -> 
 
 def test_without_a_recipe_the_last_layer_alone_is_trained_and_said_to_be() -> None:
     net = network("clean", 0.0, 1)
-    check = Susceptibility(rates=(0.05, 0.3), repeats=2)
+    check = PoisoningSusceptibilityCheck(rates=(0.05, 0.3), repeats=2)
     readings = read(check, scanned(DATA, net))
     assert {item.params["retrained"] for item in readings} == {"head"}
     targeted = at(readings, "attack_success_rate", "targeted", 0.3)
@@ -172,9 +175,9 @@ def test_without_a_recipe_the_last_layer_alone_is_trained_and_said_to_be() -> No
 
 
 def test_the_last_layer_is_not_trained_where_a_recipe_is_asked_for() -> None:
-    check = Susceptibility(retrain="recipe")
+    check = PoisoningSusceptibilityCheck(retrain="recipe")
     (gap,) = read(check, scanned(DATA, network("clean", 0.0, 1)))
-    assert gap.reason is Reason.NEEDS_RECIPE
+    assert gap.reason is GapReason.NEEDS_RECIPE
 
 
 def test_tables_take_flips_and_their_triggers_are_gaps() -> None:
@@ -185,23 +188,23 @@ def test_tables_take_flips_and_their_triggers_are_gaps() -> None:
     class Threshold:
         digest = "sha256:threshold"
 
-        def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+        def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
             middle = lesson.inputs.mean()
             return tuple(np.eye(2)[(part.mean(axis=1) > middle).astype(int)] for part in asked)
 
     subject = surveyed(
         sample(rows[:100], labels[:100]),
-        sample(rows[100:], labels[100:], role=Role.TRAINING),
+        sample(rows[100:], labels[100:], role=DatasetRole.TRAINING),
         recipe=Threshold(),
     )
-    readings = read(Susceptibility(rates=(0.1,)), subject)
+    readings = read(PoisoningSusceptibilityCheck(rates=(0.1,)), subject)
     assert len(gaps(readings, "no pictures")) == 6
     assert at(readings, "accuracy_drop", "flip", 0.1).value == 0
 
 
 def test_in_ci_a_recipe_trains_six_times_and_no_figure_is_doubted() -> None:
     recipe = Pretended()
-    check = Susceptibility(**CHECK.presets[Budget.CI])
+    check = PoisoningSusceptibilityCheck(**CHECK.presets[Budget.CI])
     readings = read(check, taught(recipe))
     assert len(recipe.lessons) == check.plan.trainings == 6
     success = at(readings, "attack_success_rate", "patch", 0.01)
@@ -210,7 +213,7 @@ def test_in_ci_a_recipe_trains_six_times_and_no_figure_is_doubted() -> None:
 
 
 def test_one_repeat_is_doubted() -> None:
-    check = Susceptibility(attacks=("flip",), rates=(0.2,), repeats=1)
+    check = PoisoningSusceptibilityCheck(attacks=("flip",), rates=(0.2,), repeats=1)
     found = at(read(check, taught(Copying())), "accuracy_drop", "flip", 0.2)
     assert found.doubted
     assert "one repeat" in found.details["doubt"]
@@ -218,24 +221,32 @@ def test_one_repeat_is_doubted() -> None:
 
 def test_training_on_a_part_of_the_rows_is_doubted_and_no_mismatch() -> None:
     other = ToyModel(lambda rows: np.eye(10)[np.arange(len(rows)) % 10])
-    check = Susceptibility(attacks=("patch",), rates=(0.05,), rows=700)
+    check = PoisoningSusceptibilityCheck(attacks=("patch",), rates=(0.05,), rows=700)
     found = at(read(check, taught(Pretended(), model=other)), "attack_success_rate", "patch", 0.05)
     assert found.doubted
     assert "700 of 1397" in found.details["doubt"]
 
 
 def test_what_is_lacking_is_said() -> None:
-    unlabelled = replace(scanned(DATA).datasets[Role.TRAINING], labels=None)
+    unlabelled = replace(scanned(DATA).datasets[DatasetRole.TRAINING], labels=None)
     subject = taught(Pretended())
-    bare = replace(subject, datasets={**subject.datasets, Role.TRAINING: unlabelled})
-    assert gaps(read(Susceptibility(), bare), "no labels")[0].reason is Reason.NEEDS_LABELS
+    bare = replace(subject, datasets={**subject.datasets, DatasetRole.TRAINING: unlabelled})
+    assert (
+        gaps(read(PoisoningSusceptibilityCheck(), bare), "no labels")[0].reason
+        is GapReason.NEEDS_LABELS
+    )
     few = replace(DATA, trusted=DATA.trusted[:15], truth=DATA.truth[:15])
-    assert gaps(read(Susceptibility(), replace(scanned(few), recipe=Pretended())), "Fewer than")
-    assert gaps(read(Susceptibility(), scanned(DATA)), "There is no model")
+    assert gaps(
+        read(PoisoningSusceptibilityCheck(), replace(scanned(few), recipe=Pretended())),
+        "Fewer than",
+    )
+    assert gaps(read(PoisoningSusceptibilityCheck(), scanned(DATA)), "There is no model")
 
 
 def test_the_evidence_holds_decisions_and_no_pictures() -> None:
-    seen = stored(Susceptibility(attacks=("patch",), rates=(0.02,)), taught(Pretended()))
+    seen = stored(
+        PoisoningSusceptibilityCheck(attacks=("patch",), rates=(0.02,)), taught(Pretended())
+    )
     assert seen["clean"].shape == (3, 400)
     assert seen["poisoned_patch"].shape == (1, 3, 400)
     assert seen["after_patch"].shape[:2] == (1, 3)
@@ -243,15 +254,15 @@ def test_the_evidence_holds_decisions_and_no_pictures() -> None:
 
 
 def test_it_says_what_it_costs_and_refuses_parameters_without_meaning() -> None:
-    size = Size(rows=500, classes=2, beside={"training": 1000})
-    cost = Susceptibility().cost(size)
+    size = AuditSize(rows=500, classes=2, beside={"training": 1000})
+    cost = PoisoningSusceptibilityCheck().cost(size)
     assert cost.queries > 1000
-    assert cost.seconds > Susceptibility(retrain="head").cost(size).seconds > 0
-    assert Susceptibility().precision(Size(rows=0, classes=2), 0.95) == {}
+    assert cost.seconds > PoisoningSusceptibilityCheck(retrain="head").cost(size).seconds > 0
+    assert PoisoningSusceptibilityCheck().precision(AuditSize(rows=0, classes=2), 0.95) == {}
     with pytest.raises(PolicyError, match="not all known"):
-        Susceptibility(attacks=("magic",))
+        PoisoningSusceptibilityCheck(attacks=("magic",))
     with pytest.raises(PolicyError, match="not shares"):
-        Susceptibility(rates=(2.0,))
+        PoisoningSusceptibilityCheck(rates=(2.0,))
     with pytest.raises(ValueError, match="at least 1"):
-        Susceptibility(repeats=0)
+        PoisoningSusceptibilityCheck(repeats=0)
     assert DIGITS.classes[TARGET] == "0"

@@ -7,22 +7,22 @@ from poison_toys import network, poisoned, scanned
 from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import sample, surveyed
 
-from auditor.checks.poisoning.training_scan import CHECK, TrainingScan
-from auditor.domain.budgets import Size
-from auditor.domain.datasets import Role
+from auditor.attacks.poisoning.training_scan import METHODS
+from auditor.checks.poisoning.training_scan import CHECK, TrainingScanCheck
+from auditor.domain.budgets import AuditSize
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
 from auditor.domain.gaps import write_gap
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Reason
-from auditor.domain.recipes import NO_RECIPE
-from auditor.domain.verdicts import Outcome
-from auditor.poisons.scanning import METHODS
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import GapReason
+from auditor.domain.training_recipes import NO_RECIPE
+from auditor.metrics.stats.proportions import clopper_pearson
 
 
 @pytest.mark.parametrize("kind", ["patch", "blend", "flip"])
 def test_planted_poison_is_shown_and_named(kind: str) -> None:
     data = poisoned(kind, 0.08, 1)
-    readings = read(TrainingScan(listed=2000), scanned(data, network(kind, 0.08, 1)))
+    readings = read(TrainingScanCheck(listed=2000), scanned(data, network(kind, 0.08, 1)))
     assert measured(readings, "verdict").value == "shown"
     joint = measured(readings, "suspect_share", method="joint")
     named = np.array([int(name.removeprefix("t")) for name in joint.details["worst_rows"]])
@@ -39,7 +39,7 @@ def test_planted_poison_is_shown_and_named(kind: str) -> None:
 def test_flipped_labels_are_named_with_the_label_that_was_right() -> None:
     clean, data = poisoned("clean", 0.0, 2), poisoned("flip", 0.08, 2)
     found = measured(
-        read(TrainingScan(listed=2000), scanned(data)), "suspect_share", method="references"
+        read(TrainingScanCheck(listed=2000), scanned(data)), "suspect_share", method="references"
     )
     rows = [(int(item["id"][1:]), item) for item in found.details["suspects"]]
     told = [(item["suggested"], str(clean.labels[row])) for row, item in rows if data.bad[row]]
@@ -51,7 +51,7 @@ def test_flipped_labels_are_named_with_the_label_that_was_right() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_clean_training_data_are_silent_even_to_a_model_that_has_learnt_them(seed: int) -> None:
     data = poisoned("clean", 0.0, seed)
-    readings = read(TrainingScan(), scanned(data, network("clean", 0.0, seed)))
+    readings = read(TrainingScanCheck(), scanned(data, network("clean", 0.0, seed)))
     assert measured(readings, "verdict").value == "no evidence at this power"
     for method in (*METHODS, "joint"):
         found = measured(readings, "suspect_share", method=method)
@@ -61,7 +61,7 @@ def test_clean_training_data_are_silent_even_to_a_model_that_has_learnt_them(see
 
 @pytest.mark.slow
 def test_clean_training_data_are_silent_in_almost_every_audit() -> None:
-    check = TrainingScan()
+    check = TrainingScanCheck()
     said = [
         measured(read(check, scanned(poisoned("clean", 0.0, seed))), "verdict").value
         for seed in range(300)
@@ -73,15 +73,15 @@ def test_training_data_of_another_source_are_no_verdict_and_doubted() -> None:
     data = poisoned("clean", 0.0, 3)
     noise = np.random.default_rng(0).normal(0, 0.3, data.inputs.shape)
     moved = replace(data, inputs=np.clip(data.inputs + noise, 0, 1).astype(np.float32))
-    readings = read(TrainingScan(), scanned(moved))
+    readings = read(TrainingScanCheck(), scanned(moved))
     verdict = measured(readings, "verdict")
     assert verdict.value == "inconclusive"
     assert "another population" in verdict.details["reason"]
     found = measured(readings, "suspect_share", method="joint")
     assert found.doubted
-    assert outcome(CHECK, readings, "suspect_share", Limits(most=1.0), {"method": "joint"}) is (
-        Outcome.UNKNOWN
-    )
+    assert outcome(
+        CHECK, readings, "suspect_share", MetricLimits(most=1.0), {"method": "joint"}
+    ) is (Outcome.UNKNOWN)
 
 
 def test_clean_rows_that_are_alike_in_clusters_show_nothing_and_fail_no_rule() -> None:
@@ -101,13 +101,13 @@ def test_clean_rows_that_are_alike_in_clusters_show_nothing_and_fail_no_rule() -
             "spectral": np.concatenate((blocks, rng.exponential(size=1000))).astype(np.float32),
             "about": about,
         }
-        found.append(TrainingScan().figures(evidence, 0.95))
+        found.append(TrainingScanCheck().figures(evidence, 0.95))
     # Most of these would be called poisoned if rows of a cluster were independent.
     assert sum(measured(it, "suspect_share", method="spectral").value > 0 for it in found) > 3
     verdicts = [measured(it, "verdict") for it in found]
     assert {it.value for it in verdicts} == {"inconclusive"}
     assert all("cluster" in str(it.details["reason"]) for it in verdicts)
-    where, limit = {"method": "joint"}, Limits(most=0.0)
+    where, limit = {"method": "joint"}, MetricLimits(most=0.0)
     said = {outcome(CHECK, it, "suspect_share", limit, where) for it in found}
     assert said == {Outcome.UNKNOWN}
 
@@ -115,7 +115,7 @@ def test_clean_rows_that_are_alike_in_clusters_show_nothing_and_fail_no_rule() -
 def test_more_trusted_rows_would_have_shown_less_poison() -> None:
     least = [
         measured(
-            read(TrainingScan(), scanned(poisoned("clean", 0.0, 4, trusted))), "verdict"
+            read(TrainingScanCheck(), scanned(poisoned("clean", 0.0, 4, trusted))), "verdict"
         ).details["power"]["least_share"]
         for trusted in (200, 900)
     ]
@@ -123,10 +123,10 @@ def test_more_trusted_rows_would_have_shown_less_poison() -> None:
 
 
 def test_poison_fails_a_rule_and_silence_passes_none_that_asks_for_proof() -> None:
-    rule = Limits(most=0.01)
+    rule = MetricLimits(most=0.01)
     where = {"method": "joint"}
     bad, good = (
-        read(TrainingScan(), scanned(poisoned(kind, share, 5)))
+        read(TrainingScanCheck(), scanned(poisoned(kind, share, 5)))
         for kind, share in (("flip", 0.1), ("clean", 0.0))
     )
     assert outcome(CHECK, bad, "suspect_share", rule, where) is Outcome.FAILED
@@ -134,7 +134,7 @@ def test_poison_fails_a_rule_and_silence_passes_none_that_asks_for_proof() -> No
 
 
 def test_without_a_model_labels_are_scanned_and_views_are_gaps() -> None:
-    readings = read(TrainingScan(), scanned(poisoned("clean", 0.0, 6)))
+    readings = read(TrainingScanCheck(), scanned(poisoned("clean", 0.0, 6)))
     assert {gap.params["method"] for gap in gaps(readings, "There is no model")} == {
         "spectre", "spectral", "clusters",
     }  # fmt: skip
@@ -144,15 +144,18 @@ def test_without_a_model_labels_are_scanned_and_views_are_gaps() -> None:
 def test_what_cannot_be_scanned_says_why() -> None:
     data = poisoned("clean", 0.0, 7)
     few = replace(data, trusted=data.trusted[:40], truth=data.truth[:40])
-    assert gaps(read(TrainingScan(), scanned(few)), "No class")[0].reason is Reason.TOO_FEW_ROWS
+    assert (
+        gaps(read(TrainingScanCheck(), scanned(few)), "No class")[0].reason
+        is GapReason.TOO_FEW_ROWS
+    )
     subject = scanned(data)
-    unlabelled = replace(subject.datasets[Role.TRAINING], labels=None)
-    bare = replace(subject, datasets={**subject.datasets, Role.TRAINING: unlabelled})
-    assert gaps(read(TrainingScan(), bare), "no labels")[0].reason is Reason.NEEDS_LABELS
+    unlabelled = replace(subject.datasets[DatasetRole.TRAINING], labels=None)
+    bare = replace(subject, datasets={**subject.datasets, DatasetRole.TRAINING: unlabelled})
+    assert gaps(read(TrainingScanCheck(), bare), "no labels")[0].reason is GapReason.NEEDS_LABELS
     words, labels = np.array(["a text", "another"] * 40), np.arange(80) % 2
-    texts = surveyed(sample(words, labels), sample(words, labels, role=Role.TRAINING))
-    assert gaps(read(TrainingScan(), texts), "no distance")[0].reason is (
-        Reason.NEEDS_NUMERIC_INPUT
+    texts = surveyed(sample(words, labels), sample(words, labels, role=DatasetRole.TRAINING))
+    assert gaps(read(TrainingScanCheck(), texts), "no distance")[0].reason is (
+        GapReason.NEEDS_NUMERIC_INPUT
     )
 
 
@@ -160,7 +163,7 @@ def test_a_class_with_few_trusted_rows_is_named_as_not_scanned() -> None:
     data = poisoned("clean", 0.0, 8)
     kept = np.flatnonzero((data.truth != 3) | (np.cumsum(data.truth == 3) <= 4))
     thin = replace(data, trusted=data.trusted[kept], truth=data.truth[kept])
-    readings = read(TrainingScan(), scanned(thin))
+    readings = read(TrainingScanCheck(), scanned(thin))
     assert measured(readings, "verdict").details["not_scanned"] == ["3"]
     found = measured(readings, "suspect_share", method="references")
     assert found.n == int((data.labels != 3).sum())
@@ -176,32 +179,32 @@ def test_the_unit_of_a_column_of_a_table_does_not_matter() -> None:
         table = rows * unit
         return surveyed(
             sample(table[:300], labels[:300]),
-            sample(table[300:], labels[300:], role=Role.TRAINING),
+            sample(table[300:], labels[300:], role=DatasetRole.TRAINING),
         )
 
     one, other = (
-        stored(TrainingScan(), subject(unit)) for unit in (np.ones(6), 10.0 ** np.arange(6))
+        stored(TrainingScanCheck(), subject(unit)) for unit in (np.ones(6), 10.0 ** np.arange(6))
     )
     assert np.allclose(one["references"], other["references"], rtol=1e-3, atol=1e-3)
-    shown = read(TrainingScan(), subject(np.ones(6)))
+    shown = read(TrainingScanCheck(), subject(np.ones(6)))
     assert measured(shown, "verdict").value == "shown"
     assert measured(shown, "suspect_share", method="references").details["k"] >= 25
 
 
 def test_the_evidence_holds_scores_and_no_rows() -> None:
     data = poisoned("clean", 0.0, 3)
-    seen = stored(TrainingScan(), scanned(data, network("clean", 0.0, 1)))
+    seen = stored(TrainingScanCheck(), scanned(data, network("clean", 0.0, 1)))
     assert {seen[name].shape for name in METHODS} == {(1797,)}
     assert not any(getattr(item, "ndim", 0) > 1 for item in seen.values())
 
 
 def test_it_says_what_it_costs_and_refuses_parameters_without_meaning() -> None:
-    size = Size(rows=500, classes=2, beside={"training": 5000})
-    check = TrainingScan()
+    size = AuditSize(rows=500, classes=2, beside={"training": 5000})
+    check = TrainingScanCheck()
     assert check.cost(size).queries == 11_000
     assert 0 < check.precision(size, 0.95)["suspect_share"] < 0.001
-    assert check.precision(Size(rows=500, classes=2), 0.95) == {}
+    assert check.precision(AuditSize(rows=500, classes=2), 0.95) == {}
     with pytest.raises(ValueError, match="at least 1"):
-        TrainingScan(pool=0)
+        TrainingScanCheck(pool=0)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        TrainingScan(level=0)
+        TrainingScanCheck(level=0)

@@ -12,12 +12,12 @@ from scored_subjects import ends, measured, read, stored
 
 from auditor.checks.privacy.attribute import CHECK as ATTRIBUTE
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
-from auditor.domain.verdicts import Outcome
 
 
 def keeping(**fields: object) -> Subject:
@@ -32,7 +32,7 @@ def advantage(found: tuple[Reading, ...]) -> Measurement:
 def test_a_model_that_knows_its_rows_by_heart_gives_the_secret_away() -> None:
     found = read(ATTRIBUTE(), keeping())
     leak = advantage(found)
-    assert leak.bound is Bound.AT_LEAST
+    assert leak.bound is BoundKind.AT_LEAST
     assert ends(leak)[0] > 0.02
     assert not leak.doubted
     assert leak.details["members_accuracy"] > leak.details["members_baseline"] + 0.05
@@ -70,7 +70,7 @@ def test_what_a_model_has_learnt_of_everybody_is_no_leak_of_its_members() -> Non
     knows = ToyModel(
         lambda x: 8.0 * np.stack([-1.0 * _same(x), 1.0 * _same(x)], axis=1),
     )
-    samples = {Role.TRAINING: told(1, 400), Role.EVALUATION: told(2, 800)}
+    samples = {DatasetRole.TRAINING: told(1, 400), DatasetRole.EVALUATION: told(2, 800)}
     found = read(ATTRIBUTE(), audited(knows, table(), samples, 2))
     leak = advantage(found)
     assert leak.details["members_accuracy"] > 0.99
@@ -89,10 +89,10 @@ def test_samples_that_differ_are_doubted_and_prove_nothing() -> None:
     rows[:, 3] = rng.integers(0, 2, len(rows))
     training = people(1, 400)
     training[0][:, 3] = training[0][:, 0] > 0
-    samples = {Role.TRAINING: training, Role.EVALUATION: (rows, labels)}
+    samples = {DatasetRole.TRAINING: training, DatasetRole.EVALUATION: (rows, labels)}
     known = people(9, 600)
     known[0][:, 3] = known[0][:, 0] > 0
-    subject = audited(law(), table(), {**samples, Role.REFERENCE: known}, 2)
+    subject = audited(law(), table(), {**samples, DatasetRole.REFERENCE: known}, 2)
     found = read(ATTRIBUTE(), subject)
     assert advantage(found).doubted
     assert "not alike" in str(advantage(found).details["doubt"])
@@ -114,15 +114,19 @@ def test_rows_of_one_person_widen_the_interval() -> None:
 def test_a_member_that_stands_in_the_evaluation_data_is_no_other() -> None:
     subject = keeping()
     data = subject.datasets
-    both = np.concatenate([data[Role.EVALUATION].inputs, data[Role.TRAINING].inputs[:100]])
-    labels = np.concatenate([data[Role.EVALUATION].labels, data[Role.TRAINING].labels[:100]])
-    mixed = dataset(Role.EVALUATION, both, labels, features=("a", "b", "c", "secret"))
-    found = read(ATTRIBUTE(), replace(subject, datasets={**data, Role.EVALUATION: mixed}))
+    both = np.concatenate(
+        [data[DatasetRole.EVALUATION].inputs, data[DatasetRole.TRAINING].inputs[:100]]
+    )
+    labels = np.concatenate(
+        [data[DatasetRole.EVALUATION].labels, data[DatasetRole.TRAINING].labels[:100]]
+    )
+    mixed = dataset(DatasetRole.EVALUATION, both, labels, features=("a", "b", "c", "secret"))
+    found = read(ATTRIBUTE(), replace(subject, datasets={**data, DatasetRole.EVALUATION: mixed}))
     assert advantage(found).details["copies"] == 100
 
 
 def test_a_rule_can_fail_by_a_leak_and_can_not_pass_by_silence() -> None:
-    limit = Limits(most=0.02)
+    limit = MetricLimits(most=0.02)
     where = {"column": "secret"}
     loud, silent = read(ATTRIBUTE(), keeping()), read(ATTRIBUTE(), people_audit(lambda *_: law()))
     assert outcome(ATTRIBUTE, loud, "advantage", limit, where) is Outcome.FAILED
@@ -138,29 +142,31 @@ def test_evidence_holds_no_secret() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("pictures", Reason.NOT_DEFINED),
-        ("few", Reason.TOO_FEW_ROWS),
-        ("numbers", Reason.NOT_DEFINED),
-        ("unlabelled", Reason.NEEDS_LABELS),
-        ("columns", Reason.NOT_DEFINED),
+        ("pictures", GapReason.NOT_DEFINED),
+        ("few", GapReason.TOO_FEW_ROWS),
+        ("numbers", GapReason.NOT_DEFINED),
+        ("unlabelled", GapReason.NEEDS_LABELS),
+        ("columns", GapReason.NOT_DEFINED),
     ],
 )
-def test_what_cannot_be_measured_is_a_gap_with_a_cure(change: str, reason: Reason) -> None:
+def test_what_cannot_be_measured_is_a_gap_with_a_cure(change: str, reason: GapReason) -> None:
     subject = keeping()
     data = dict(subject.datasets)
-    ours, theirs = data[Role.TRAINING], data[Role.EVALUATION]
+    ours, theirs = data[DatasetRole.TRAINING], data[DatasetRole.EVALUATION]
     if change == "pictures":
-        data[Role.EVALUATION] = replace(theirs, inputs=theirs.inputs.reshape(-1, 1, 2, 2))
+        data[DatasetRole.EVALUATION] = replace(theirs, inputs=theirs.inputs.reshape(-1, 1, 2, 2))
     if change == "few":
-        data[Role.EVALUATION] = dataset(Role.EVALUATION, theirs.inputs[:30], theirs.labels[:30])
+        data[DatasetRole.EVALUATION] = dataset(
+            DatasetRole.EVALUATION, theirs.inputs[:30], theirs.labels[:30]
+        )
     if change == "numbers":
         rows = np.random.default_rng(0).normal(size=theirs.inputs.shape)
-        data[Role.EVALUATION] = replace(theirs, inputs=rows)
+        data[DatasetRole.EVALUATION] = replace(theirs, inputs=rows)
         subject = replace(subject, space=Gap(reason=reason, detail="none", cure="none"))
     if change == "unlabelled":
-        data[Role.TRAINING] = replace(ours, labels=None)
+        data[DatasetRole.TRAINING] = replace(ours, labels=None)
     if change == "columns":
-        data[Role.TRAINING] = replace(ours, inputs=ours.inputs[:, :3])
+        data[DatasetRole.TRAINING] = replace(ours, inputs=ours.inputs[:, :3])
     (found,) = read(ATTRIBUTE(), replace(subject, datasets=data))
     assert isinstance(found, Gap)
     assert found.reason is reason
@@ -170,8 +176,8 @@ def test_what_cannot_be_measured_is_a_gap_with_a_cure(change: str, reason: Reaso
 def test_a_declared_group_that_the_model_does_not_read_is_named() -> None:
     subject = keeping()
     data = dict(subject.datasets)
-    theirs = data[Role.EVALUATION]
-    data[Role.EVALUATION] = replace(theirs, groups={"race": persons(theirs.rows, 100)})
+    theirs = data[DatasetRole.EVALUATION]
+    data[DatasetRole.EVALUATION] = replace(theirs, groups={"race": persons(theirs.rows, 100)})
     found = read(ATTRIBUTE(), replace(subject, datasets=data))
     (gap,) = [item for item in found if isinstance(item, Gap)]
     assert gap.params == {"column": "race"}

@@ -15,17 +15,17 @@ from scored_subjects import ends, measured, read
 from surveyed_subjects import sample, surveyed
 
 from auditor.checks.privacy.dp_claim import CHECK
-from auditor.domain.artifacts import FileDigest, SignatureMaterial, Structure
-from auditor.domain.budgets import Size
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.privacy_claims import PrivacyClaim, Sampling, StatedClaim
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.recipes import Recipe
+from auditor.domain.artifacts import FileDigest, ModelStructure, SignatureMaterial
+from auditor.domain.budgets import AuditSize
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.privacy_claims import PrivacyClaim, PrivacyClaimFile, SamplingScheme
+from auditor.domain.readings import Gap, GapReason, Reading
 from auditor.domain.subjects import Subject
-from auditor.domain.verdicts import Outcome
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.signers import sign_files
+from auditor.domain.training_recipes import TrainingRecipe
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import sign_files
 
 RAW = json.dumps(claimed().to_json()).encode()
 FILE = FileDigest("dp_claim.json", len(RAW), sha256(RAW).hexdigest())
@@ -34,18 +34,20 @@ STRICT = claimed(epsilon=0.88, noise_multiplier=4.0)
 
 
 def subject_of(
-    claim: PrivacyClaim, recipe: Recipe | None = None, seed: int = 11, rows: int = 1400
+    claim: PrivacyClaim, recipe: TrainingRecipe | None = None, seed: int = 11, rows: int = 1400
 ) -> Subject:
     rng = np.random.default_rng(1)
     inputs = rng.normal(size=(rows, 6)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(np.int64)
-    training = sample(inputs, labels, role=Role.TRAINING)
-    stated = StatedClaim(claim, FILE)
+    training = sample(inputs, labels, role=DatasetRole.TRAINING)
+    stated = PrivacyClaimFile(claim, FILE)
     more = {} if recipe is None else {"recipe": recipe}
     return surveyed(training, privacy_claim=stated, seed=seed, **more)
 
 
-def found(claim: PrivacyClaim, recipe: Recipe | None = None, **fields: Any) -> tuple[Reading, ...]:  # noqa: ANN401 -- of subject_of
+def found(
+    claim: PrivacyClaim, recipe: TrainingRecipe | None = None, **fields: Any
+) -> tuple[Reading, ...]:  # noqa: ANN401 -- of subject_of
     return read(CHECK(), subject_of(claim, recipe, **fields))
 
 
@@ -116,7 +118,7 @@ def test_half_of_the_noise_contradicts_a_claim_of_six(seed: int) -> None:
 def test_a_hook_that_is_not_attached_is_code_that_failed() -> None:
     readings = found(claimed(), PrivateTraining(unattached=True))
     (gap,) = (item for item in readings if isinstance(item, Gap))
-    assert gap.reason is Reason.RECIPE_FAILED
+    assert gap.reason is GapReason.RECIPE_FAILED
     assert "hook" in gap.detail
     assert "hook.attach" in gap.cure
     assert "hook.saw" in gap.cure
@@ -159,7 +161,7 @@ def test_a_claim_alone_is_worked_out_anew_without_a_recipe() -> None:
     assert "not put to the test" in str(verdict.details["reasons"])
     (gap,) = (item for item in readings if isinstance(item, Gap))
     assert gap.metric == "epsilon_lower_bound"
-    assert gap.reason is Reason.NEEDS_RECIPE
+    assert gap.reason is GapReason.NEEDS_RECIPE
 
 
 def test_a_claim_that_its_own_numbers_refute_needs_no_recipe() -> None:
@@ -225,8 +227,8 @@ class Memory:
 def test_training_that_learns_by_heart_is_contradicted_by_black_box_canaries() -> None:
     # Six features have 64 corners, too few to be rows of their own.
     inputs = np.random.default_rng(0).normal(size=(1400, 40)).astype(np.float32)
-    training = sample(inputs, np.arange(1400) % 2, role=Role.TRAINING)
-    subject = replace(subject_of(claimed(), Memory()), datasets={Role.TRAINING: training})
+    training = sample(inputs, np.arange(1400) % 2, role=DatasetRole.TRAINING)
+    subject = replace(subject_of(claimed(), Memory()), datasets={DatasetRole.TRAINING: training})
     readings = read(CHECK(), subject)
     assert measured(readings, "epsilon_lower_bound").value > 6.03
     assert measured(readings, "verdict").value == "shown"
@@ -236,7 +238,7 @@ def test_training_that_learns_by_heart_is_contradicted_by_black_box_canaries() -
 def test_code_that_fails_leaves_what_can_be_worked_out(broken: dict[str, bool]) -> None:
     readings = found(claimed(), PrivateTraining(**broken))
     (gap,) = (item for item in readings if isinstance(item, Gap))
-    assert gap.reason is Reason.RECIPE_FAILED
+    assert gap.reason is GapReason.RECIPE_FAILED
     assert gap.cure
     assert measured(readings, "epsilon_recomputed").value == pytest.approx(5.48, rel=0.01)
     verdict = measured(readings, "verdict")
@@ -270,18 +272,18 @@ def test_canaries_too_few_to_see_even_no_noise_decide_nothing() -> None:
 def test_without_rows_to_train_on_or_canaries_nothing_is_trained() -> None:
     bare = replace(subject_of(claimed(), PrivateTraining()), datasets={})
     (gap,) = (item for item in read(CHECK(), bare) if isinstance(item, Gap))
-    assert gap.reason is Reason.NEEDS_TRAINING_DATA
+    assert gap.reason is GapReason.NEEDS_TRAINING_DATA
     none = read(CHECK(canaries=0), subject_of(claimed(), PrivateTraining()))
     (gap,) = (item for item in none if isinstance(item, Gap))
-    assert gap.reason is Reason.OVER_BUDGET
+    assert gap.reason is GapReason.OVER_BUDGET
     assert measured(none, "verdict").value == "inconclusive"
 
 
 def test_what_a_training_takes_is_counted_up_to_what_stops_it() -> None:
-    small, large = (Size(360, 10, beside={"training": rows}) for rows in (1347, 60_000))
+    small, large = (AuditSize(360, 10, beside={"training": rows}) for rows in (1347, 60_000))
     assert 20 < CHECK().cost(small).seconds < 40
     assert CHECK().cost(large).seconds == pytest.approx(601)
-    assert CHECK().cost(Size(1347, 10)).seconds == CHECK().cost(small).seconds
+    assert CHECK().cost(AuditSize(1347, 10)).seconds == CHECK().cost(small).seconds
     assert CHECK(canaries=0).cost(large).seconds == pytest.approx(1)
 
 
@@ -293,7 +295,7 @@ def test_without_a_claim_there_is_nothing_to_say() -> None:
 
 
 def signed(bundle: bytes | None, key: bytes | None) -> Subject:
-    stated = StatedClaim(claimed(), FILE, SignatureMaterial(bundle, key))
+    stated = PrivacyClaimFile(claimed(), FILE, SignatureMaterial(bundle, key))
     return replace(subject_of(claimed()), privacy_claim=stated)
 
 
@@ -314,7 +316,7 @@ def test_a_signed_claim_says_whose_it_is_and_an_unsigned_one_that_it_is_not() ->
 
 
 def test_batch_normalisation_in_the_graph_leaves_the_verdict_open() -> None:
-    graph = Structure("onnx", operators={"ai.onnx::BatchNormalization": 2, "ai.onnx::Conv": 2})
+    graph = ModelStructure("onnx", operators={"ai.onnx::BatchNormalization": 2, "ai.onnx::Conv": 2})
     subject = subject_of(claimed(), PrivateTraining())
     readings = read(CHECK(), replace(subject, structure=graph))
     assert measured(readings, "structural_findings").value == 1
@@ -326,13 +328,15 @@ def test_batch_normalisation_in_the_graph_leaves_the_verdict_open() -> None:
 
 
 def test_shuffled_batches_are_said_to_be_no_poisson_samples() -> None:
-    readings = found(claimed(sampling=Sampling.SHUFFLE), PrivateTraining(shuffled=True))
+    readings = found(claimed(sampling=SamplingScheme.SHUFFLE), PrivateTraining(shuffled=True))
     assert "SAMPLING" in measured(readings, "structural_findings").details["codes"]
     assert measured(readings, "verdict").value == "inconclusive"
 
 
 def test_shuffled_batches_with_far_too_little_noise_are_contradicted_all_the_same() -> None:
-    claim = claimed(sampling=Sampling.SHUFFLE, accounted=Sampling.SHUFFLE, noise_multiplier=4.0)
+    claim = claimed(
+        sampling=SamplingScheme.SHUFFLE, accounted=SamplingScheme.SHUFFLE, noise_multiplier=4.0
+    )
     bounds = measured(found(claim), "epsilon_recomputed")
     claim = replace(claim, epsilon=float(bounds.value))
     honest = found(claim, PrivateTraining(noise=4.0, shuffled=True))
@@ -344,10 +348,10 @@ def test_shuffled_batches_with_far_too_little_noise_are_contradicted_all_the_sam
 def test_a_rule_fails_on_a_false_claim_and_a_bound_alone_never_passes() -> None:
     false = found(claimed(), PrivateTraining(noise=0.0001))
     honest = found(claimed(), PrivateTraining())
-    at_most = Limits(most=6.03)
+    at_most = MetricLimits(most=6.03)
     assert outcome(CHECK, false, "epsilon_lower_bound", at_most) is Outcome.FAILED
     assert outcome(CHECK, honest, "epsilon_lower_bound", at_most) is Outcome.UNKNOWN
-    assert outcome(CHECK, honest, "epsilon_recomputed", Limits(most=6.03)) is Outcome.PASSED
+    assert outcome(CHECK, honest, "epsilon_recomputed", MetricLimits(most=6.03)) is Outcome.PASSED
     require = 'reading.value != "shown"'
     assert outcome(CHECK, false, "verdict", require=require) is Outcome.FAILED
     assert outcome(CHECK, honest, "verdict", require=require) is Outcome.UNKNOWN

@@ -14,14 +14,14 @@ from test_privacy_dp_claim import STRICT, found
 
 from auditor.checks.privacy.dp_claim import CHECK
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.privacy_claims import PrivacyClaim
-from auditor.domain.readings import Measurement, Reading, Repeat
+from auditor.domain.readings import Measurement, Reading, Repeatability
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.steps import all_hold
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.reproducing import compare
+from auditor.domain.verification_steps import all_hold
+from auditor.workflows.reproduce import check_reproduction
 
 DIGEST = "sha256:" + "1" * 64
 RUNS = 8
@@ -44,7 +44,7 @@ class Unseeded(PrivateTraining):
 def record(readings: tuple[Reading, ...]) -> AuditRecord:
     placed = tuple(replace(item, target="cpu", check="privacy.dp_claim") for item in readings)
     return AuditRecord(
-        id="aud-1", derived_from=None, assurance=Assurance.A0, request=REQUEST, confidence=0.95,
+        id="aud-1", derived_from=None, assurance=AssuranceLevel.A0, request=REQUEST, confidence=0.95,
         fingerprints={"cpu": Fingerprint({"cpu": "zen4"}, {})}, observations=(), readings=placed,
         findings=(), lineage=(), tool={}, registered="2026-05-10T09:00:00Z",
         finished="2026-05-10T10:00:00Z",
@@ -60,33 +60,33 @@ def test_training_that_nobody_seeded_gives_records_that_agree(
     runs = [record(found(claim, recipe)) for _ in range(RUNS)]
     assert len({str(run.readings) for run in runs}) > 1, "training took notice of its seed"
     for theirs, mine in permutations(runs, 2):
-        assert all_hold(compare(theirs, mine, [CHECK]))
+        assert all_hold(check_reproduction(theirs, mine, [CHECK]))
 
 
 @pytest.mark.slow
 def test_training_with_far_less_noise_gives_a_record_that_does_not_agree() -> None:
     honest, false = (record(found(claimed(), Unseeded(noise=noise))) for noise in (1.0, 0.1))
-    assert not all_hold(compare(honest, false, [CHECK]))
-    assert not all_hold(compare(false, honest, [CHECK]))
+    assert not all_hold(check_reproduction(honest, false, [CHECK]))
+    assert not all_hold(check_reproduction(false, honest, [CHECK]))
 
 
 @pytest.mark.slow
 def test_counted_faults_of_training_that_nobody_seeded_agree() -> None:
     recipe = Unseeded(rate=0.15)
     first, second = (record(found(claimed(), recipe)) for _ in range(2))
-    assert all_hold(compare(first, second, [CHECK]))
+    assert all_hold(check_reproduction(first, second, [CHECK]))
 
 
 @pytest.mark.slow
 def test_what_is_worked_out_repeats_exactly_and_what_the_code_does_within_bounds() -> None:
     ran, alone = (repeats(found(claimed(), code)) for code in (PrivateTraining(), None))
-    assert {name for name, repeat in ran.items() if repeat is Repeat.INTERVAL} == {
+    assert {name for name, repeat in ran.items() if repeat is Repeatability.INTERVAL} == {
         "epsilon_lower_bound", "verdict", "structural_findings",
     }  # fmt: skip
-    assert set(alone.values()) == {Repeat.EXACT}
+    assert set(alone.values()) == {Repeatability.EXACT}
 
 
-def repeats(readings: tuple[Reading, ...]) -> dict[str, Repeat]:
+def repeats(readings: tuple[Reading, ...]) -> dict[str, Repeatability]:
     return {item.metric: item.repeat for item in readings if isinstance(item, Measurement)}
 
 

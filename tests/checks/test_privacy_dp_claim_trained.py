@@ -11,15 +11,15 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.privacy.dp_claim import CHECK
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.datasets import Role
-from auditor.domain.privacy_claims import StatedClaim
-from auditor.domain.recipes import RecipeRef, RecipeSource
-from auditor.domain.tasks import Classification
-from auditor.targets.recipes import open_recipe
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.privacy_claims import PrivacyClaimFile
+from auditor.domain.tasks import ClassificationTask
+from auditor.domain.training_recipes import RecipeRef, RecipeSource
+from auditor.targets.recipe import open_recipe
 
 OWNER = """
 import numpy as np
-from auditor.accounting.hooks import CanaryHook
+from auditor.metrics.privacy_accounting.canaries import CanaryHook
 
 NOISE = {noise}
 
@@ -53,11 +53,11 @@ def test_an_owners_private_training_is_audited_in_its_own_process(
     source = RecipeSource(path=code, ref=ref, time_limit=120.0, memory_limit=2**32)
     rng = np.random.default_rng(1)
     rows, labels = rng.normal(size=(1400, 6)).astype(np.float32), np.arange(1400) % 2
-    training = sample(rows, labels, role=Role.TRAINING)
-    stated = StatedClaim(
+    training = sample(rows, labels, role=DatasetRole.TRAINING)
+    stated = PrivacyClaimFile(
         claimed(digests={"code": digest}), FileDigest("dp_claim.json", 1, "0" * 64)
     )
-    with open_recipe(source, Classification(("no", "yes"), "yes", "yes")) as recipe:
+    with open_recipe(source, ClassificationTask(("no", "yes"), "yes", "yes")) as recipe:
         subject = replace(surveyed(training, privacy_claim=stated), recipe=recipe)
         readings = read(CHECK(), subject)
     assert measured(readings, "verdict").value == verdict

@@ -11,12 +11,12 @@ from privacy_toys import Labels, audited, deaf, persons
 from scored_subjects import ends, measured, names, read, stored
 
 from auditor.checks.privacy.extraction import CHECK as EXTRACTION
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Gap, Reading, Reason
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
-from auditor.domain.verdicts import Outcome
 
 FEW = {"queries": (40, 120)}
 AT = {"strategy": "mixup", "queries": 120}
@@ -29,7 +29,7 @@ def linear_audit(noise: float, rows: int = 800, **fields: object) -> Subject:
     inputs = rng.random((rows, 5))
     labels = (inputs @ weights + bias).argmax(axis=1)
     labels = np.where(rng.random(rows) < noise, rng.integers(0, 3, rows), labels)
-    samples = {Role.EVALUATION: (inputs, labels.astype(np.int64))}
+    samples = {DatasetRole.EVALUATION: (inputs, labels.astype(np.int64))}
     return audited(model, box((5,)), samples, 3, **fields)
 
 
@@ -40,7 +40,7 @@ def at(found: tuple[Reading, ...], metric: str):  # noqa: ANN201 -- a measuremen
 def test_answers_that_tell_more_than_noisy_labels_make_a_better_copy() -> None:
     found = read(EXTRACTION(**FEW), linear_audit(0.5))
     fidelity, gain = at(found, "fidelity"), at(found, "gain_over_labels")
-    assert fidelity.bound is Bound.AT_LEAST
+    assert fidelity.bound is BoundKind.AT_LEAST
     assert ends(fidelity)[0] > 0.9
     assert ends(gain)[0] > 0
     assert gain.value == pytest.approx(fidelity.value - gain.details["taught_by_labels"])
@@ -83,7 +83,7 @@ def test_a_guess_of_the_commonest_label_is_to_be_beaten_too() -> None:
     inputs = rng.random((600, 5))
     labels = (rng.random(600) < 0.45).astype(np.int64)
     found = read(
-        EXTRACTION(**FEW), audited(model, box((5,)), {Role.EVALUATION: (inputs, labels)}, 2)
+        EXTRACTION(**FEW), audited(model, box((5,)), {DatasetRole.EVALUATION: (inputs, labels)}, 2)
     )
     gain = at(found, "gain_over_labels")
     assert gain.details["taught_by_labels"] >= gain.details["commonest_decision"] > 0.9
@@ -117,15 +117,16 @@ def test_natural_rows_that_are_not_there_are_a_gap_and_mixtures_are_not() -> Non
 
 def test_reference_data_are_what_the_attacker_asks_about() -> None:
     subject = linear_audit(0.3)
-    data = subject.datasets[Role.EVALUATION]
-    reference = replace(data, role=Role.REFERENCE)
-    both = replace(subject, datasets={**subject.datasets, Role.REFERENCE: reference})
+    data = subject.datasets[DatasetRole.EVALUATION]
+    reference = replace(data, role=DatasetRole.REFERENCE)
+    both = replace(subject, datasets={**subject.datasets, DatasetRole.REFERENCE: reference})
     assert at(read(EXTRACTION(**FEW), both), "fidelity").n == 800 - 120, (
         "what was asked is left out"
     )
     fresh = replace(reference, inputs=1 - np.asarray(data.inputs), labels=None)
     found = read(
-        EXTRACTION(**FEW), replace(subject, datasets={**subject.datasets, Role.REFERENCE: fresh})
+        EXTRACTION(**FEW),
+        replace(subject, datasets={**subject.datasets, DatasetRole.REFERENCE: fresh}),
     )
     assert at(found, "fidelity").n == 800
     assert isinstance(at(found, "gain_over_labels"), Gap)
@@ -134,15 +135,17 @@ def test_reference_data_are_what_the_attacker_asks_about() -> None:
 
 def test_rows_of_one_person_widen_the_interval() -> None:
     subject = linear_audit(0.5)
-    data = subject.datasets[Role.EVALUATION]
+    data = subject.datasets[DatasetRole.EVALUATION]
     joined = replace(data, cluster=persons(data.rows, 10))
-    found = read(EXTRACTION(**FEW), replace(subject, datasets={Role.EVALUATION: joined}))
+    found = read(EXTRACTION(**FEW), replace(subject, datasets={DatasetRole.EVALUATION: joined}))
     assert "korn-graubard" in at(found, "fidelity").method
 
 
 def test_a_rule_on_fidelity_fails_and_never_passes() -> None:
     found = read(EXTRACTION(**FEW), linear_audit(0.3))
-    said = [outcome(EXTRACTION, found, "fidelity", Limits(most=most), AT) for most in (0.5, 1.0)]
+    said = [
+        outcome(EXTRACTION, found, "fidelity", MetricLimits(most=most), AT) for most in (0.5, 1.0)
+    ]
     assert said[0] is Outcome.FAILED
     assert said[1] is not Outcome.PASSED
 
@@ -152,10 +155,10 @@ def test_a_picture_too_large_for_memory_is_a_gap() -> None:
     rows[:, 0, 0, 0] = np.arange(60)
     labels: Labels = np.arange(60) % 2
     model = ToyModel(lambda x: np.stack([x[:, 0], 30 - x[:, 0]], axis=1))
-    subject = audited(model, box((1, 256, 256)), {Role.EVALUATION: (rows, labels)}, 2)
+    subject = audited(model, box((1, 256, 256)), {DatasetRole.EVALUATION: (rows, labels)}, 2)
     (gap,) = read(EXTRACTION(queries=(1000, 2000)), subject)
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.OVER_BUDGET
+    assert gap.reason is GapReason.OVER_BUDGET
 
 
 def test_evidence_holds_decisions_and_no_row() -> None:

@@ -12,13 +12,13 @@ from privacy_toys import Labels, audited, deaf, law, people, people_audit, perso
 from scored_subjects import ends, measured, read, stored
 
 from auditor.checks.privacy.inversion import CHECK as INVERSION
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
-from auditor.domain.verdicts import Outcome
 
 CLASSES, SIDE = 8, 4
 SMOKE = dict(INVERSION.presets[Budget.SMOKE])
@@ -59,7 +59,7 @@ def keeping(rows: Floats, labels: Labels, kept: int = 3) -> Logits:
 def inverted(made: Callable[[Floats, Labels], Logits], seed: int = 1, **fields: object) -> Subject:
     """A model made of training pictures, with others that it never saw."""
     training, evaluation = pictures(seed, 30), pictures(seed + 500, 90)
-    samples = {Role.TRAINING: training, Role.EVALUATION: evaluation}
+    samples = {DatasetRole.TRAINING: training, DatasetRole.EVALUATION: evaluation}
     model = ToyModel(made(*training))
     fields = {"show_examples": False, **fields}
     return audited(model, box((SIDE, SIDE)), samples, CLASSES, **fields)
@@ -72,7 +72,7 @@ def proximity(found: tuple[Reading, ...]) -> Measurement:
 def test_a_model_that_keeps_rows_by_heart_gives_members_away() -> None:
     found = read(INVERSION(**PUBLIC), inverted(keeping))
     near = proximity(found)
-    assert near.bound is Bound.AT_LEAST
+    assert near.bound is BoundKind.AT_LEAST
     assert near.details["p_value"] <= 0.005
     assert near.details["nearest_member"] < near.details["nearest_other"]
     assert near.value > 0.6
@@ -123,7 +123,7 @@ def test_samples_that_differ_prove_nothing() -> None:
     subject = audited(
         ToyModel(keeping(*darker)),
         box((SIDE, SIDE)),
-        {Role.TRAINING: darker, Role.EVALUATION: pictures(501, 90)},
+        {DatasetRole.TRAINING: darker, DatasetRole.EVALUATION: pictures(501, 90)},
         CLASSES,
     )
     found = read(INVERSION(**PUBLIC), subject)
@@ -163,11 +163,11 @@ def test_without_a_twin_the_gradient_attack_is_a_gap() -> None:
 
 def test_without_training_data_the_gain_is_measured_and_proximity_is_a_gap() -> None:
     subject = inverted(keeping)
-    data = {Role.EVALUATION: subject.datasets[Role.EVALUATION]}
+    data = {DatasetRole.EVALUATION: subject.datasets[DatasetRole.EVALUATION]}
     found = read(INVERSION(**PUBLIC), replace(subject, datasets=data))
     assert measured(found, "gain_over_baseline").n == 4 * CLASSES
     (gap,) = [it for it in found if isinstance(it, Gap)]
-    assert gap.reason is Reason.NEEDS_TRAINING_DATA
+    assert gap.reason is GapReason.NEEDS_TRAINING_DATA
     assert measured(found, "verdict").value == "inconclusive"
 
 
@@ -190,7 +190,7 @@ def test_pictures_are_kept_with_leave_alone() -> None:
 
 
 def test_a_rule_on_proximity_never_passes_by_silence() -> None:
-    where, limit = {"attack": "scores", "prior": "public"}, Limits(most=0.15)
+    where, limit = {"attack": "scores", "prior": "public"}, MetricLimits(most=0.15)
     loud = read(INVERSION(**PUBLIC), inverted(keeping))
     silent = read(INVERSION(**PUBLIC), inverted(lambda *_: fair))
     assert ends(proximity(loud))[0] > 0.15
@@ -200,24 +200,26 @@ def test_a_rule_on_proximity_never_passes_by_silence() -> None:
 
 def test_classes_that_nobody_knows_are_a_gap() -> None:
     subject = inverted(keeping)
-    data = subject.datasets[Role.EVALUATION]
+    data = subject.datasets[DatasetRole.EVALUATION]
     few = replace(
         data,
         inputs=np.asarray(data.inputs)[:6],
         labels=np.arange(6) % CLASSES,
         ids=data.ids[:6],
     )
-    (gap,) = read(INVERSION(**PUBLIC), replace(subject, datasets={Role.EVALUATION: few}))
+    (gap,) = read(INVERSION(**PUBLIC), replace(subject, datasets={DatasetRole.EVALUATION: few}))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
 
 
 def test_reference_rows_are_the_public_ones() -> None:
     subject = people_audit(lambda rows, labels: law())
     data = {
         **subject.datasets,
-        Role.REFERENCE: replace(
-            subject.datasets[Role.EVALUATION], role=Role.REFERENCE, inputs=people(9, 800)[0]
+        DatasetRole.REFERENCE: replace(
+            subject.datasets[DatasetRole.EVALUATION],
+            role=DatasetRole.REFERENCE,
+            inputs=people(9, 800)[0],
         ),
     }
     check = INVERSION(**PUBLIC)
@@ -229,7 +231,7 @@ def test_reference_rows_are_the_public_ones() -> None:
 @pytest.mark.parametrize("budget", Budget)
 def test_what_it_costs_grows_with_the_budget(budget: Budget) -> None:
     check = INVERSION(**INVERSION.presets[budget])
-    cost = check.cost(Size(450, 10))
+    cost = check.cost(AuditSize(450, 10))
     assert cost.queries > 10_000
     assert cost.passes > 0
 
@@ -247,7 +249,7 @@ def test_of_a_model_that_gives_labels_alone_scores_are_a_gap() -> None:
     check = INVERSION(**{**PUBLIC, "attacks": ("scores", "labels")})
     found = read(check, replace(subject, model=deaf(model)))
     lacking = [it for it in found if isinstance(it, Gap)]
-    assert {it.reason for it in lacking} == {Reason.NEEDS_SCORES}
+    assert {it.reason for it in lacking} == {GapReason.NEEDS_SCORES}
     assert len(lacking) == 2
     gain = measured(found, "gain_over_baseline", attack="labels")
     assert gain.details["target_chance"] > 0.5

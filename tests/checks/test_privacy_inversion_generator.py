@@ -14,26 +14,26 @@ from handed_models import decoder, dense
 from scored_subjects import measured, read, stored
 from test_privacy_inversion import CLASSES, SIDE, centres, fair, inverted, keeping, pictures
 
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
 from auditor.checks.privacy.inversion import CHECK as INVERSION
 from auditor.domain.artifacts import Artifact
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.datasets import Role
-from auditor.domain.generators import NO_GENERATOR, GivenGenerator
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.row_generators import NO_GENERATOR, OwnerGenerator
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Floats
-from auditor.shadows.training import Settings, train_stack
-from auditor.signing.artifacts import digest_artifact
-from auditor.targets.generators import open_generator
+from auditor.targets.generator import open_generator
+from auditor.trust.artifacts.files import digest_artifact
 
 SMOKE = dict(INVERSION.presets[Budget.SMOKE])
 LED = {**SMOKE, "attacks": ("scores",), "priors": ("none",), "starts": 6}
-SLOPELESS = Gap(reason=Reason.TWIN_UNSUPPORTED, detail="no slope", cure="none")
+SLOPELESS = Gap(reason=GapReason.TWIN_UNSUPPORTED, detail="no slope", cure="none")
 
 
 @contextmanager
-def given(folder: Path, rows: Floats, size: int = 16) -> Iterator[GivenGenerator]:
+def given(folder: Path, rows: Floats, size: int = 16) -> Iterator[OwnerGenerator]:
     """A decoder of rows, as a file in a child of its own."""
     decoder(folder / "generator.onnx", rows.reshape(len(rows), -1), size, shape=(SIDE, SIDE))
     artifact = Artifact("generator", "0", digest_artifact(folder / "generator.onnx"))
@@ -91,7 +91,7 @@ class Reciting:
 
 def test_a_generator_that_knows_members_by_itself_is_no_leak_of_the_model() -> None:
     subject = inverted(lambda *_: fair)
-    members = np.asarray(subject.datasets[Role.TRAINING].inputs)
+    members = np.asarray(subject.datasets[DatasetRole.TRAINING].inputs)
     found = read(INVERSION(**LED), replace(subject, generator=Reciting(members)))
     near = led(found, "member_proximity")
     assert near.details["p_value"] <= 0.005, "it lies near to members, and not for the model's sake"
@@ -104,14 +104,14 @@ def test_a_generator_that_knows_members_by_itself_is_no_leak_of_the_model() -> N
 
 def test_where_it_is_the_only_prior_its_doubt_decides_nothing() -> None:
     subject = inverted(lambda *_: fair)
-    members = np.asarray(subject.datasets[Role.TRAINING].inputs)
+    members = np.asarray(subject.datasets[DatasetRole.TRAINING].inputs)
     check = INVERSION(**{**LED, "priors": ("generator",)})
     verdict = measured(read(check, replace(subject, generator=Reciting(members))), "verdict")
     assert verdict.value == "inconclusive"
     assert "which no model led" in verdict.details["reason"]
 
 
-def lacking(found: tuple[Reading, ...]) -> set[tuple[str, str, Reason]]:
+def lacking(found: tuple[Reading, ...]) -> set[tuple[str, str, GapReason]]:
     gaps = [it for it in found if isinstance(it, Gap) and it.params]
     return {(str(it.params["attack"]), str(it.params["prior"]), it.reason) for it in gaps}
 
@@ -138,7 +138,7 @@ def test_without_slopes_the_attacks_that_ask_use_it_alone() -> None:
     check = INVERSION(**{**LED, "attacks": ("gradient", "labels")})
     rows = pictures(900, 60)[0]
     found = read(check, replace(climbed(), generator=Reciting(rows)))
-    assert lacking(found) == {("gradient", "generator", Reason.TWIN_UNSUPPORTED)}
+    assert lacking(found) == {("gradient", "generator", GapReason.TWIN_UNSUPPORTED)}
     assert led(found, "gain_over_baseline", "labels").n >= 4 * CLASSES
 
 
@@ -156,16 +156,16 @@ def test_one_that_could_not_be_opened_is_a_gap_and_none_is_only_where_it_was_ask
     priors: tuple[str, ...],
 ) -> None:
     check = INVERSION(**{**LED, "priors": priors})
-    failed = Gap(reason=Reason.MODEL_CRASHED, detail="it died", cure="none")
+    failed = Gap(reason=GapReason.MODEL_CRASHED, detail="it died", cure="none")
     found = read(check, replace(inverted(keeping), generator=failed))
-    assert lacking(found) == {("scores", "generator", Reason.MODEL_CRASHED)}
+    assert lacking(found) == {("scores", "generator", GapReason.MODEL_CRASHED)}
     found = read(check, replace(inverted(keeping), generator=NO_GENERATOR))
-    asked = {("scores", "generator", Reason.NEEDS_GENERATOR)} if len(priors) > 1 else set()
+    asked = {("scores", "generator", GapReason.NEEDS_GENERATOR)} if len(priors) > 1 else set()
     assert lacking(found) == asked
 
 
 def test_a_plan_counts_it(tmp_path: Path) -> None:
-    check, bare = INVERSION(**SMOKE), Size(450, 10)
+    check, bare = INVERSION(**SMOKE), AuditSize(450, 10)
     given_too = replace(bare, generator=True)
     assert check.cost(given_too).passes == 1.5 * check.cost(bare).passes
     assert 1.4 < check.cost(given_too).queries / check.cost(bare).queries < 1.6
@@ -182,7 +182,9 @@ def test_an_autoencoder_may_lead_too(tmp_path: Path) -> None:
     _, sizes, axes = np.linalg.svd(flat - mean, full_matrices=False)
     codes = (flat - mean) @ axes[:6].T / (sizes[:6] / np.sqrt(len(flat) - 1))
     bright = (flat[:, 0] > 0.5).astype(np.int64)
-    taught = train_stack(codes, bright, 2, np.ones((1, len(codes)), bool), Settings((16,)), seed=0)
+    taught = train_stack(
+        codes, bright, 2, np.ones((1, len(codes)), bool), ShadowTrainingSettings((16,)), seed=0
+    )
     hidden = np.maximum(codes @ taught.weights[0][0] + taught.biases[0][0], 0)
     out = np.linalg.lstsq(np.c_[hidden, np.ones(len(hidden))], flat, rcond=None)[0]
     dense(

@@ -11,19 +11,19 @@ from judged import outcome
 from scored_subjects import ends, measured
 from surveyed_subjects import sample
 
+from auditor.attacks.privacy.membership_verdicts import LeakVerdict
+from auditor.attacks.privacy.shadow_models import KINDS
+from auditor.checks.measure import instantiate_check
 from auditor.checks.privacy.membership import CHECK
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.checks import OF_SCORES, speaks_of_scores
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Bound, Gap, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.verdicts import Outcome
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.checks import OF_SCORES, requires_scores
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.targets import Fingerprint, ModelInterface
 from auditor.errors import CancelledError, RecipeError
-from auditor.exposing.standins import KINDS
-from auditor.exposing.verdicts import Said
-from auditor.measuring import instantiate
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 ALL = {"attack": "all", "shadows": "all"}
 LIRA = {"attack": "lira", "shadows": "network"}
@@ -32,7 +32,7 @@ PLAIN = {"rounding": "none", "group": "all"}
 
 def read(subject: Subject, **fields: object) -> tuple[Reading, ...]:
     check = CHECK(**fields)
-    return check.figures(check.observe(subject, Shard()), 0.95)
+    return check.figures(check.observe(subject, CheckShard()), 0.95)
 
 
 def gaps(found: tuple[Reading, ...]) -> dict[str, Gap]:
@@ -44,13 +44,13 @@ def test_a_model_that_remembers_its_rows_is_shown_to() -> None:
     found = read(subject)
     leak = measured(found, "auc", **LIRA, **PLAIN)
     assert ends(leak)[0] > 0.6
-    assert leak.bound is Bound.AT_LEAST
+    assert leak.bound is BoundKind.AT_LEAST
     assert not leak.doubted
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.SHOWN
+    assert verdict.value == LeakVerdict.SHOWN
     exposed_rows = verdict.details["worst_rows"]
     assert exposed_rows
-    assert set(exposed_rows) <= set(subject.datasets[Role.TRAINING].ids)
+    assert set(exposed_rows) <= set(subject.datasets[DatasetRole.TRAINING].ids)
 
 
 def test_a_model_that_saw_neither_is_not() -> None:
@@ -58,7 +58,7 @@ def test_a_model_that_saw_neither_is_not() -> None:
     leak = measured(found, "auc", **LIRA, **PLAIN)
     assert ends(leak)[0] < 0.5 < ends(leak)[1]
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.NO_EVIDENCE
+    assert verdict.value == LeakVerdict.NO_EVIDENCE
     assert verdict.details["worst_rows"] == []
     assert 0.5 < verdict.details["power"]["smallest_auc"] < 0.7
     assert 0 < verdict.details["power"]["smallest_tpr_at_fpr_0_01"] < 0.3
@@ -67,7 +67,7 @@ def test_a_model_that_saw_neither_is_not() -> None:
 def test_thirty_rows_of_a_kind_decide_nothing() -> None:
     found = read(exposed(MODEST, on="neither", members=30, others=30))
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.value == LeakVerdict.INCONCLUSIVE
     assert verdict.doubted
     assert "too few rows" in verdict.details["reason"]
     assert verdict.details["power"]["smallest_auc"] > 0.8
@@ -78,7 +78,7 @@ def test_rows_that_differ_without_a_model_fabricate_no_leak(seed: int) -> None:
     """Non-members lie further out; the attack tells them on models that saw neither."""
     found = read(exposed(MODEST, seed, on="neither", stretched=1.6))
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.value == LeakVerdict.INCONCLUSIVE
     assert (
         "saw neither" in verdict.details["reason"] or "asks no model" in verdict.details["reason"]
     )
@@ -91,9 +91,9 @@ def test_a_blind_classifier_gives_away_what_needs_no_model() -> None:
     subject = exposed(GREEDY)
     inputs, labels = drawn(np.random.default_rng(5), 200)
     moved = sample(inputs + 2.0 * np.eye(6)[0], labels)
-    subject.datasets = {**subject.datasets, Role.EVALUATION: moved}
+    subject.datasets = {**subject.datasets, DatasetRole.EVALUATION: moved}
     verdict = measured(read(subject), "verdict", **ALL)
-    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.value == LeakVerdict.INCONCLUSIVE
     assert "asks no model" in verdict.details["reason"]
 
 
@@ -107,7 +107,7 @@ def test_rounding_scores_hides_little() -> None:
 
 def test_low_rates_of_false_alarms_need_the_rows_to_tell_them() -> None:
     few = gaps(read(exposed(GREEDY)))
-    assert few["tpr_at_fpr_0_01"].reason is Reason.TOO_FEW_ROWS
+    assert few["tpr_at_fpr_0_01"].reason is GapReason.TOO_FEW_ROWS
     assert "1,000" in few["tpr_at_fpr_0_01"].cure
     assert "10,000" in few["tpr_at_fpr_0_001"].cure
     found = read(exposed(GREEDY, others=1100))
@@ -142,7 +142,7 @@ def test_a_recipe_that_did_not_make_the_artifact_is_not_taken() -> None:
     subject = replace(exposed(GREEDY, others=1500), recipe=recipe)
     found = read(subject, retrained=4)
     gap = gaps(found)["auc"]
-    assert gap.reason is Reason.RECIPE_MISMATCH
+    assert gap.reason is GapReason.RECIPE_MISMATCH
     assert gap.params == {"shadows": "recipe"}
     assert "lira" in {item.params.get("attack") for item in found if not isinstance(item, Gap)}
 
@@ -159,8 +159,8 @@ def test_a_recipe_that_breaks_is_said_to() -> None:
             raise RecipeError("train.py fails", cure="Mend it.")
 
     found = read(replace(exposed(GREEDY), recipe=Broken(GREEDY)), retrained=4)
-    assert gaps(found)["auc"].reason is Reason.RECIPE_FAILED
-    assert measured(found, "verdict", **ALL).value == Said.SHOWN
+    assert gaps(found)["auc"].reason is GapReason.RECIPE_FAILED
+    assert measured(found, "verdict", **ALL).value == LeakVerdict.SHOWN
 
 
 def silent(subject: Subject) -> Subject:
@@ -173,7 +173,7 @@ def silent(subject: Subject) -> Subject:
 
 def test_stand_ins_of_a_model_that_gives_labels_alone_are_asked_as_it_is() -> None:
     """The gates are of the attack that is made: shares of copies, never chances."""
-    seen = CHECK(copies=3).observe(silent(exposed(GREEDY)), Shard())
+    seen = CHECK(copies=3).observe(silent(exposed(GREEDY)), CheckShard())
     shares = np.float32((np.arange(11) + 1) / 12)
     for name in ("target", "chances_network", "chances_sided_network"):
         assert np.isin(np.float32(seen[name]), shares).all(), name
@@ -183,7 +183,7 @@ def test_stand_ins_of_a_model_that_gives_labels_alone_are_asked_as_it_is() -> No
 def test_labels_that_drifted_are_no_leak_of_labels_alone(seed: int) -> None:
     subject = silent(exposed(MODEST, seed, on="neither", drifted=True, **MANY))
     found = read(subject)
-    assert measured(found, "verdict", **ALL).value == Said.INCONCLUSIVE
+    assert measured(found, "verdict", **ALL).value == LeakVerdict.INCONCLUSIVE
     leak = measured(found, "auc", **LIRA, **PLAIN)
     assert leak.details["auc_on_models_of_one_side"][1] > 0.52
 
@@ -200,24 +200,26 @@ def test_labels_alone_give_members_away_too() -> None:
     """Only decisions come out, and decisions about noisy copies are steadier near members."""
     subject = silent(exposed(GREEDY))
     check = CHECK(copies=8)
-    seen = check.observe(subject, Shard())
+    seen = check.observe(subject, CheckShard())
     found = check.figures(seen, 0.95)
     assert len(np.unique(seen["target"])) > 5
     assert ends(measured(found, "auc", attack="rmia", shadows="network", **PLAIN))[0] > 0.5
     assert {item.params.get("rounding") for item in found} == {"none", None}
     assert "auc" in OF_SCORES
-    assert not speaks_of_scores(CHECK, "auc")
+    assert not requires_scores(CHECK, "auc")
 
 
-LABELS = Interface("x", (6,), "float64", None, "as_is", "y", "labels", "it says so")
+LABELS = ModelInterface("x", (6,), "float64", None, "as_is", "y", "labels", "it says so")
 
 
 def test_rows_that_stand_in_both_data_are_no_non_members() -> None:
     subject = exposed(GREEDY, others=100)
-    training, evaluation = (subject.datasets[it] for it in (Role.TRAINING, Role.EVALUATION))
+    training, evaluation = (
+        subject.datasets[it] for it in (DatasetRole.TRAINING, DatasetRole.EVALUATION)
+    )
     both = np.concatenate([evaluation.inputs, training.inputs[:20]])
     labels = np.concatenate([evaluation.labels, training.labels[:20]])
-    subject.datasets = {**subject.datasets, Role.EVALUATION: sample(both, labels)}
+    subject.datasets = {**subject.datasets, DatasetRole.EVALUATION: sample(both, labels)}
     details = measured(read(subject), "verdict", **ALL).details
     assert details["left_out_as_shared"] == 20
     assert details["non_members"] == 100
@@ -244,28 +246,28 @@ def test_groups_are_told_apart_with_joint_intervals() -> None:
 
 def test_too_few_rows_are_a_gap() -> None:
     (gap,) = read(exposed(GREEDY, members=29))
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
     assert "29 members" in gap.detail
 
 
 def test_training_data_without_labels_are_a_gap() -> None:
     subject = exposed(GREEDY)
-    training = replace(subject.datasets[Role.TRAINING], labels=None)
-    subject.datasets = {**subject.datasets, Role.TRAINING: training}
+    training = replace(subject.datasets[DatasetRole.TRAINING], labels=None)
+    subject.datasets = {**subject.datasets, DatasetRole.TRAINING: training}
     (gap,) = read(subject)
-    assert gap.reason is Reason.NEEDS_LABELS
+    assert gap.reason is GapReason.NEEDS_LABELS
 
 
 def test_evidence_holds_no_row_of_the_data() -> None:
-    seen = CHECK().observe(exposed(GREEDY), Shard())
+    seen = CHECK().observe(exposed(GREEDY), CheckShard())
     widths = {name: item.shape for name, item in seen.items() if isinstance(item, np.ndarray)}
     assert all(400 in shape for shape in widths.values())
     assert all(6 not in shape for shape in widths.values())
 
 
 def test_the_same_seed_sees_the_same_and_another_one_does_not() -> None:
-    first, again = (CHECK().observe(exposed(GREEDY), Shard()) for _ in range(2))
-    other = CHECK().observe(replace(exposed(GREEDY), seed=8), Shard())
+    first, again = (CHECK().observe(exposed(GREEDY), CheckShard()) for _ in range(2))
+    other = CHECK().observe(replace(exposed(GREEDY), seed=8), CheckShard())
     name = "chances_network"
     assert first[name].tobytes() == again[name].tobytes()
     assert first[name].tobytes() != other[name].tobytes()
@@ -277,14 +279,14 @@ def test_an_audit_can_be_stopped_while_stand_ins_are_trained() -> None:
             raise CancelledError("enough", cure="none")
 
     with pytest.raises(CancelledError):
-        CHECK().observe(replace(exposed(GREEDY), progress=stopping), Shard())
+        CHECK().observe(replace(exposed(GREEDY), progress=stopping), CheckShard())
 
 
 @pytest.mark.parametrize("budget", Budget)
 def test_every_budget_measures_with_stand_ins_that_exist(budget: Budget) -> None:
-    check = instantiate(CHECK, dict(CHECK.presets[budget]))
+    check = instantiate_check(CHECK, dict(CHECK.presets[budget]))
     assert set(check.stand_ins) <= set(KINDS)
-    size = Size(400, 3, beside={Role.TRAINING.value: 1000})
+    size = AuditSize(400, 3, beside={DatasetRole.TRAINING.value: 1000})
     assert check.cost(size).queries == 1400
     assert 0.01 < check.precision(size, 0.95)["auc"] < 0.1
 
@@ -293,8 +295,8 @@ def test_retrainings_are_counted_by_the_rows_that_they_learn_from() -> None:
     recipe = Retraining(GREEDY)
     subject = replace(exposed(GREEDY, members=260, others=250), recipe=recipe)
     check = CHECK(rows=200, retrained=6)
-    check.observe(subject, Shard())
-    size = Size(200, 3, beside={Role.TRAINING.value: 260})
+    check.observe(subject, CheckShard())
+    size = AuditSize(200, 3, beside={DatasetRole.TRAINING.value: 260})
     assert check.cost(size).trained == sum(recipe.rows) == 6 * 260
     assert CHECK().cost(size).trained == 0
 
@@ -319,14 +321,14 @@ def test_samples_that_differ_are_no_leak_of_a_model_that_saw_neither(
     shift: dict[str, object],
 ) -> None:
     found = {said(seed, MODEST, "neither", **MANY, **shift) for seed in range(3)}
-    assert Said.SHOWN not in found
+    assert LeakVerdict.SHOWN not in found
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_that_drifted_are_named_as_the_reason(seed: int) -> None:
     found = read(exposed(MODEST, seed, on="neither", drifted=True, **MANY))
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.value == LeakVerdict.INCONCLUSIVE
     assert "labels drifted" in verdict.details["reason"]
     leak = measured(found, "auc", **LIRA, **PLAIN)
     assert leak.details["auc_on_models_of_one_side"][1] > 0.55
@@ -336,7 +338,7 @@ def test_labels_that_drifted_are_named_as_the_reason(seed: int) -> None:
 @pytest.mark.slow
 def test_a_model_that_remembers_is_shown_to_beyond_both_gates() -> None:
     counted = Counter(said(seed, GREEDY, "members") for seed in range(10))
-    assert counted[Said.SHOWN] >= 8, counted
+    assert counted[LeakVerdict.SHOWN] >= 8, counted
 
 
 def test_training_rows_besides_the_pool_teach_the_gate() -> None:
@@ -350,8 +352,8 @@ def test_training_rows_besides_the_pool_teach_the_gate() -> None:
 @pytest.mark.slow
 def test_clean_audits_are_seldom_said_to_leak() -> None:
     counted = Counter(said(seed, MODEST, "neither") for seed in range(12))
-    assert counted[Said.SHOWN] == 0
-    assert counted[Said.INCONCLUSIVE] <= 1
+    assert counted[LeakVerdict.SHOWN] == 0
+    assert counted[LeakVerdict.INCONCLUSIVE] <= 1
 
 
 @pytest.mark.slow
@@ -362,17 +364,17 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     counted = Counter(
         said(seed, MODEST if seed % 2 else GREEDY, "neither") for seed in range(audits)
     )
-    interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
+    interval = clopper_pearson(counted[LeakVerdict.SHOWN], audits, 0.95)
     assert interval.high <= 0.02, f"{dict(counted)}: {interval}"
-    assert counted[Said.SHOWN] <= audits // 100
-    assert counted[Said.INCONCLUSIVE] <= audits // 20, "gates fail by chance too often"
+    assert counted[LeakVerdict.SHOWN] <= audits // 100
+    assert counted[LeakVerdict.INCONCLUSIVE] <= audits // 20, "gates fail by chance too often"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", SHIFTS, ids=str)
 def test_samples_that_differ_are_hardly_ever_said_to_leak(shift: dict[str, object]) -> None:
     shown = [
-        said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift) is Said.SHOWN
+        said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift) is LeakVerdict.SHOWN
         for seed in range(10)
     ]
     assert sum(shown) <= 1
@@ -389,9 +391,9 @@ def test_one_audit_of_samples_that_differ_in_a_hundred_at_most_is_said_to_leak(
         said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift)
         for seed in range(audits)
     )
-    interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
+    interval = clopper_pearson(counted[LeakVerdict.SHOWN], audits, 0.95)
     assert interval.high <= 0.055, f"{dict(counted)}: {interval}"
-    assert counted[Said.SHOWN] <= audits // 100
+    assert counted[LeakVerdict.SHOWN] <= audits // 100
 
 
 def test_texts_are_attacked_too() -> None:
@@ -403,13 +405,13 @@ def test_texts_are_attacked_too() -> None:
     known = set(texts[:200])
     subject = exposed(MODEST)
     subject.datasets = {
-        Role.TRAINING: sample(texts[:200], labels[:200], role=Role.TRAINING),
-        Role.EVALUATION: sample(texts[200:], labels[200:]),
+        DatasetRole.TRAINING: sample(texts[:200], labels[:200], role=DatasetRole.TRAINING),
+        DatasetRole.EVALUATION: sample(texts[200:], labels[200:]),
     }
     subject.model = Reciting(dict(zip(texts[:200], labels[:200], strict=True)))
     found = read(subject)
     assert len(known) > 190
-    assert measured(found, "verdict", **ALL).value == Said.SHOWN
+    assert measured(found, "verdict", **ALL).value == LeakVerdict.SHOWN
 
 
 class Reciting(ToyModel):

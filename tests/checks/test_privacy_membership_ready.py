@@ -9,19 +9,18 @@ from exposed_subjects import GREEDY, MODEST, Retraining, drawn, exposed
 from scored_subjects import ends, measured
 from surveyed_subjects import sample
 
+from auditor.attacks.privacy import shadow_models
+from auditor.attacks.privacy.membership_verdicts import LeakVerdict
+from auditor.attacks.privacy.retrained_models import Marks, RetrainingLikeness, measure_likeness
+from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
 from auditor.checks.privacy.membership import CHECK
-from auditor.domain.budgets import Size
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.shadows import Include
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.budgets import AuditSize
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import Gap, GapReason, Reading
+from auditor.domain.shadow_models import Include
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
-from auditor.exposing import ready
-from auditor.exposing.verdicts import Said
-from auditor.shadows.likeness import Likeness, Marks, likeness
-from auditor.shadows.stacks import Stack
-from auditor.shadows.training import Settings, train_stack
 
 ALL = {"attack": "all", "shadows": "all"}
 READY = {"rounding": "none", "group": "all", "shadows": "ready"}
@@ -33,8 +32,8 @@ FEW = 60
 class Ready:
     """Shadow models of a stack, and which rows of each dataset they learnt from."""
 
-    stack: Stack
-    include: Mapping[Role, Include]
+    stack: ModelStack
+    include: Mapping[DatasetRole, Include]
     asked: list[int] = field(default_factory=list)
 
     def answers(
@@ -47,16 +46,16 @@ class Ready:
 def shadowed(
     subject: Subject,
     models: int = 6,
-    settings: Settings = GREEDY,
-    roles: tuple[Role, ...] = (Role.TRAINING, Role.EVALUATION),
+    settings: ShadowTrainingSettings = GREEDY,
+    roles: tuple[DatasetRole, ...] = (DatasetRole.TRAINING, DatasetRole.EVALUATION),
     few: int = FEW,
 ) -> Subject:
     """Shadows of random halves of the rows, but for the last ``few`` evaluation rows."""
     rng, include = np.random.default_rng(3), {}
     for role in roles:
         include[role] = rng.random((models, subject.datasets[role].rows)) < 0.5
-    if Role.EVALUATION in include and few:
-        include[Role.EVALUATION][:, -few:] = False
+    if DatasetRole.EVALUATION in include and few:
+        include[DatasetRole.EVALUATION][:, -few:] = False
     data = [subject.datasets[role] for role in roles]
     stack = train_stack(
         np.concatenate([item.inputs for item in data]),
@@ -71,7 +70,7 @@ def shadowed(
 
 def read(subject: Subject, **fields: object) -> tuple[Reading, ...]:
     check = CHECK(**fields)
-    return check.figures(check.observe(subject, Shard()), 0.95)
+    return check.figures(check.observe(subject, CheckShard()), 0.95)
 
 
 def lacking(found: tuple[Reading, ...]) -> list[Gap]:
@@ -90,7 +89,7 @@ def test_ready_models_make_both_attacks_and_show_a_leak() -> None:
         assert not leak.doubted
     assert lacking(found) == []
     verdict = measured(found, "verdict", **ALL)
-    assert verdict.value == Said.SHOWN
+    assert verdict.value == LeakVerdict.SHOWN
     alike = verdict.details["ready_shadows"]
     assert alike["retrained"] == 6
     assert FEW <= alike["rows"] < FEW + 20
@@ -102,21 +101,21 @@ def test_a_model_that_saw_neither_is_not_said_to_leak_by_them() -> None:
     found = read(shadowed(subject, settings=MODEST))
     leak = measured(found, "auc", attack="lira", **READY)
     assert ends(leak)[0] < 0.5 < ends(leak)[1]
-    assert measured(found, "verdict", **ALL).value != Said.SHOWN
+    assert measured(found, "verdict", **ALL).value != LeakVerdict.SHOWN
 
 
 def test_no_row_of_the_pool_is_one_that_all_saw_or_none() -> None:
     subject = shadowed(leaking(), models=4)
-    seen = CHECK().observe(subject, Shard())
+    seen = CHECK().observe(subject, CheckShard())
     include = np.asarray(seen["include_ready"])
     assert include.shape[0] == 4
     assert 250 < include.shape[1] < 400
     assert include.any(axis=0).all()
     assert not include.all(axis=0).any()
     ids, member = np.asarray(seen["ids"]), np.asarray(seen["member"])
-    for role, rows in ((Role.TRAINING, ids[member]), (Role.EVALUATION, ids[~member])):
+    for role, rows in ((DatasetRole.TRAINING, ids[member]), (DatasetRole.EVALUATION, ids[~member])):
         places = [subject.datasets[role].ids.index(name) for name in rows]
-        part = include[:, member if role is Role.TRAINING else ~member]
+        part = include[:, member if role is DatasetRole.TRAINING else ~member]
         assert np.array_equal(subject.shadows.include[role][:, places], part)
 
 
@@ -124,7 +123,7 @@ def test_models_that_are_unlike_the_artifact_do_not_count() -> None:
     subject = shadowed(exposed(GREEDY, others=900), settings=MODEST, few=300)
     found = read(subject)
     (gap,) = lacking(found)
-    assert gap.reason is Reason.SHADOWS_MISMATCH
+    assert gap.reason is GapReason.SHADOWS_MISMATCH
     assert gap.params == {"shadows": "ready"}
     assert "rows that none of them learnt from" in gap.detail
     assert not [it for it in found if it.params.get("shadows") == "ready" and it is not gap]
@@ -136,16 +135,16 @@ def test_how_much_shadows_learnt_counts_rows_that_the_pool_leaves_out(
 ) -> None:
     shares: list[float] = []
 
-    def noting(given: Marks, share: float) -> tuple[Likeness, ...]:
+    def noting(given: Marks, share: float) -> tuple[RetrainingLikeness, ...]:
         shares.append(share)
-        return likeness(given, share)
+        return measure_likeness(given, share)
 
-    monkeypatch.setattr(ready, "likeness", noting)
+    monkeypatch.setattr(shadow_models, "likeness", noting)
     subject = shadowed(leaking())
     include = {role: rows.copy() for role, rows in subject.shadows.include.items()}
-    include[Role.TRAINING][:, 60:] = True
+    include[DatasetRole.TRAINING][:, 60:] = True
     read(replace(subject, shadows=Ready(subject.shadows.stack, include)))
-    rows = subject.datasets[Role.TRAINING].rows
+    rows = subject.datasets[DatasetRole.TRAINING].rows
     learnt = sum(int(part.sum()) for part in include.values()) / len(
         subject.shadows.stack.weights[0]
     )
@@ -156,7 +155,7 @@ def test_how_much_shadows_learnt_counts_rows_that_the_pool_leaves_out(
 def test_of_too_few_models_lira_is_a_gap_that_says_how_many_would_do() -> None:
     found = read(shadowed(leaking(), models=3))
     (gap,) = lacking(found)
-    assert gap.reason is Reason.NEEDS_SHADOWS
+    assert gap.reason is GapReason.NEEDS_SHADOWS
     assert gap.params == {"attack": "lira", "shadows": "ready"}
     assert "3 shadow models" in gap.detail
     assert "Name 1 more" in gap.cure
@@ -164,7 +163,7 @@ def test_of_too_few_models_lira_is_a_gap_that_says_how_many_would_do() -> None:
 
 
 def test_models_of_training_rows_alone_make_rmia_and_no_lira() -> None:
-    subject = shadowed(leaking(), roles=(Role.TRAINING,))
+    subject = shadowed(leaking(), roles=(DatasetRole.TRAINING,))
     found = read(subject)
     assert measured(found, "auc", attack="rmia", **READY).value > 0.55
     (gap,) = lacking(found)
@@ -176,15 +175,15 @@ def test_models_of_training_rows_alone_make_rmia_and_no_lira() -> None:
 def test_without_rows_that_none_learnt_from_nobody_can_say_that_they_are_alike() -> None:
     found = read(shadowed(leaking(), models=8, few=0))
     (gap,) = lacking(found)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
     assert "data.reference" in gap.cure
 
 
 def test_reference_rows_stand_in_for_rows_that_are_held_back() -> None:
     subject = shadowed(leaking(), few=0)
     inputs, labels = drawn(np.random.default_rng(8), 120)
-    reference = sample(inputs, labels, role=Role.REFERENCE)
-    subject.datasets = {**subject.datasets, Role.REFERENCE: reference}
+    reference = sample(inputs, labels, role=DatasetRole.REFERENCE)
+    subject.datasets = {**subject.datasets, DatasetRole.REFERENCE: reference}
     found = read(subject)
     assert lacking(found) == []
     assert measured(found, "verdict", **ALL).details["ready_shadows"]["rows"] >= 120
@@ -193,11 +192,11 @@ def test_reference_rows_stand_in_for_rows_that_are_held_back() -> None:
 def test_models_that_leave_too_few_rows_are_left_out_and_said_to_be() -> None:
     subject = shadowed(leaking())
     include = dict(subject.shadows.include)
-    include[Role.TRAINING] = np.ones_like(include[Role.TRAINING])
-    include[Role.TRAINING][:, :20] = [[True], [False]] * 3
+    include[DatasetRole.TRAINING] = np.ones_like(include[DatasetRole.TRAINING])
+    include[DatasetRole.TRAINING][:, :20] = [[True], [False]] * 3
     found = read(replace(subject, shadows=Ready(subject.shadows.stack, include)))
     (gap,) = lacking(found)
-    assert gap.reason is Reason.NEEDS_SHADOWS
+    assert gap.reason is GapReason.NEEDS_SHADOWS
     assert "random half" in gap.cure
     assert measured(found, "verdict", **ALL).details["members"] == 200
 
@@ -221,8 +220,8 @@ def test_a_model_that_fails_is_named() -> None:
     broken = Broken(subject.shadows.stack, subject.shadows.include)
     found = read(replace(subject, shadows=broken))
     (gap,) = lacking(found)
-    assert (gap.reason, gap.detail) == (Reason.SHADOWS_FAILED, broken_words())
-    assert measured(found, "verdict", **ALL).value == Said.SHOWN
+    assert (gap.reason, gap.detail) == (GapReason.SHADOWS_FAILED, broken_words())
+    assert measured(found, "verdict", **ALL).value == LeakVerdict.SHOWN
 
 
 def broken_words() -> str:
@@ -236,14 +235,14 @@ def test_ready_models_are_taken_in_place_of_a_recipe() -> None:
     assert recipe.rows == []
     assert subject.shadows.asked == list(range(6))
     assert "recipe" not in {it.params.get("shadows") for it in found}
-    size = Size(260, 3, beside={Role.TRAINING.value: 200}, shadows=6)
-    check, bare = CHECK(retrained=4), Size(260, 3, beside={Role.TRAINING.value: 200})
+    size = AuditSize(260, 3, beside={DatasetRole.TRAINING.value: 200}, shadows=6)
+    check, bare = CHECK(retrained=4), AuditSize(260, 3, beside={DatasetRole.TRAINING.value: 200})
     assert check.cost(size).trained == 0 < check.cost(bare).trained
     assert check.cost(size).seconds > check.cost(bare).seconds + 6
 
 
 @pytest.mark.parametrize("models", [2, 5])
 def test_the_same_seed_sees_the_same(models: int) -> None:
-    first, again = (CHECK().observe(shadowed(leaking(), models), Shard()) for _ in range(2))
+    first, again = (CHECK().observe(shadowed(leaking(), models), CheckShard()) for _ in range(2))
     name = "chances_ready"
     assert np.asarray(first[name]).tobytes() == np.asarray(again[name]).tobytes()

@@ -7,13 +7,13 @@ import pytest
 from exposed_subjects import GREEDY, MODEST, exposed
 from scored_subjects import ends, measured, read
 
+from auditor.attacks.privacy.membership_verdicts import LeakVerdict
+from auditor.checks.measure import instantiate_check
 from auditor.checks.privacy.obfuscation import CHECK
-from auditor.domain.budgets import Budget, Size
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.exposing.verdicts import Said
-from auditor.measuring import instantiate
+from auditor.domain.budgets import AuditSize, Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
 
 NONE = {"mitigation": "none"}
 HOT = {"mitigation": "temperature", "strength": 8.0}
@@ -29,9 +29,9 @@ def greedy() -> Subject:
 
 def test_a_model_that_remembers_is_shown_to_until_its_answers_say_less() -> None:
     found = of(greedy(), temperatures=(8.0,), noise=(4.0,))
-    assert measured(found, "verdict", **NONE).value == Said.SHOWN
+    assert measured(found, "verdict", **NONE).value == LeakVerdict.SHOWN
     plain = measured(found, "auc", **NONE)
-    assert plain.bound is Bound.AT_LEAST
+    assert plain.bound is BoundKind.AT_LEAST
     assert ends(plain)[0] > 0.55
     less = measured(found, "auc_change", mitigation="noise")
     assert ends(less)[1] < 0
@@ -42,7 +42,7 @@ def test_a_model_that_remembers_is_shown_to_until_its_answers_say_less() -> None
 
 def test_what_altering_hides_is_a_bound_against_who_does_not_adapt() -> None:
     for item in (it for it in of(greedy()) if it.metric in {"auc_change", "verdict"}):
-        assert item.bound is Bound.AT_LEAST
+        assert item.bound is BoundKind.AT_LEAST
         adapts = item.params["mitigation"] == "labels"
         assert ("does not adapt" in item.details["attacker"]) != adapts
 
@@ -62,17 +62,17 @@ def test_labels_alone_are_attacked_by_one_label_and_by_those_of_noisy_copies() -
 def test_labels_of_noisy_copies_of_a_model_that_saw_neither_tell_nothing() -> None:
     found = of(exposed(MODEST, on="neither"), copies=10)
     said = measured(found, "verdict", mitigation="labels", strength=10)
-    assert said.value == Said.NO_EVIDENCE
+    assert said.value == LeakVerdict.NO_EVIDENCE
 
 
 def test_one_label_is_right_or_wrong_and_no_more() -> None:
-    seen = CHECK().observe(greedy(), Shard())
+    seen = CHECK().observe(greedy(), CheckShard())
     assert set(np.unique(seen["chance_labels_0"])) <= {0.0, 1.0}
 
 
 def test_rounding_hides_next_to_nothing() -> None:
     found = of(greedy())
-    assert measured(found, "verdict", mitigation="rounding").value == Said.SHOWN
+    assert measured(found, "verdict", mitigation="rounding").value == LeakVerdict.SHOWN
     assert measured(found, "auc_change", mitigation="rounding").value > -0.05
 
 
@@ -99,12 +99,12 @@ def test_costs_are_those_of_rows_that_were_not_learnt() -> None:
 def test_a_model_that_saw_neither_leaks_nothing_however_it_answers() -> None:
     found = of(exposed(MODEST, on="neither"))
     said = {item.value for item in found if item.metric == "verdict"}
-    assert said == {Said.NO_EVIDENCE}
+    assert said == {LeakVerdict.NO_EVIDENCE}
 
 
 def test_figures_are_doubted_where_the_rows_differ_by_themselves() -> None:
     found = of(exposed(MODEST, on="neither", stretched=2.5))
-    assert measured(found, "verdict", **NONE).value == Said.INCONCLUSIVE
+    assert measured(found, "verdict", **NONE).value == LeakVerdict.INCONCLUSIVE
     assert measured(found, "verdict", **NONE).doubted
     assert measured(found, "auc", **NONE).doubted
     assert measured(found, "auc_change", mitigation="rounding").doubted
@@ -114,7 +114,7 @@ def test_figures_are_doubted_where_the_rows_differ_by_themselves() -> None:
 def test_thirty_rows_of_a_kind_decide_nothing() -> None:
     found = of(exposed(MODEST, on="neither", members=30, others=30))
     for verdict in (item for item in found if item.metric == "verdict"):
-        assert verdict.value == Said.INCONCLUSIVE
+        assert verdict.value == LeakVerdict.INCONCLUSIVE
         assert verdict.doubted
         assert "too few rows" in verdict.details["reason"]
 
@@ -124,8 +124,8 @@ def test_altering_asks_nothing_more_than_labels_of_noisy_copies(copies: int) -> 
     subject = greedy()
     subject.model.queries = 0
     check = CHECK(copies=copies)
-    check.observe(subject, Shard())
-    size = Size(800, 3, beside={Role.TRAINING.value: 200})
+    check.observe(subject, CheckShard())
+    size = AuditSize(800, 3, beside={DatasetRole.TRAINING.value: 200})
     assert subject.model.queries == check.cost(size).queries == (7000 + 1000 if copies else 1000)
 
 
@@ -138,20 +138,20 @@ def test_ways_that_change_nothing_of_so_few_classes_are_left_out() -> None:
 def test_too_few_rows_are_a_gap() -> None:
     (gap,) = of(exposed(GREEDY, others=12))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.TOO_FEW_ROWS
+    assert gap.reason is GapReason.TOO_FEW_ROWS
 
 
 def test_the_same_seed_sees_the_same() -> None:
-    first, again = (CHECK().observe(greedy(), Shard()) for _ in range(2))
+    first, again = (CHECK().observe(greedy(), CheckShard()) for _ in range(2))
     arrays = [name for name, item in first.items() if isinstance(item, np.ndarray)]
     assert all(first[name].tobytes() == again[name].tobytes() for name in arrays)
-    other = CHECK().observe(replace(greedy(), seed=4), Shard())
+    other = CHECK().observe(replace(greedy(), seed=4), CheckShard())
     assert first["chance_noise_0.5"].tobytes() != other["chance_noise_0.5"].tobytes()
 
 
 @pytest.mark.parametrize("budget", Budget)
 def test_every_budget_alters_in_ways_of_its_own(budget: Budget) -> None:
-    check = instantiate(CHECK, dict(CHECK.presets[budget]))
+    check = instantiate_check(CHECK, dict(CHECK.presets[budget]))
     keys = [way.key for way in check.ways]
     assert len(set(keys)) == len(keys)
     assert check.copies > 0

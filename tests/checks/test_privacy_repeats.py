@@ -11,13 +11,13 @@ from auditor.checks.privacy.attribute import CHECK as ATTRIBUTE
 from auditor.checks.privacy.extraction import CHECK as EXTRACTION
 from auditor.checks.privacy.inversion import CHECK as INVERSION
 from auditor.domain.budgets import Budget
-from auditor.domain.checks import Check, coordinates
-from auditor.domain.evidence import encode
+from auditor.domain.checks import Check, list_coordinates
+from auditor.domain.evidence import encode_evidence
 from auditor.domain.readings import Gap, Measurement
 from auditor.domain.subjects import Subject
 from auditor.errors import CancelledError
-from auditor.packs.linting import COORDINATES
-from auditor.packs.parameters import names
+from auditor.policy.check_parameters import list_parameter_names
+from auditor.policy.lint import COORDINATES
 
 CHECKS = (ATTRIBUTE, EXTRACTION, INVERSION)
 SUBJECTS: tuple[Callable[[], Subject], ...] = (
@@ -36,8 +36,8 @@ def test_the_same_seed_gives_the_same_bytes(
     check: type[Check], subject: Callable[[], Subject]
 ) -> None:
     first, second = (stored(made(check), subject()) for _ in range(2))
-    assert {name: encode(item).digest for name, item in first.items()} == {
-        name: encode(item).digest for name, item in second.items()
+    assert {name: encode_evidence(item).digest for name, item in first.items()} == {
+        name: encode_evidence(item).digest for name, item in second.items()
     }
 
 
@@ -50,7 +50,9 @@ def test_figures_keep_their_order_and_grow_with_confidence(
     seen = stored(one, subject())
     low, high = one.figures(seen, 0.8), one.figures(seen, 0.99)
     assert one.figures(seen, 0.8) == low
-    known = COORDINATES | set(check.grid) | coordinates(check) | set(names(check))
+    known = (
+        COORDINATES | set(check.grid) | list_coordinates(check) | set(list_parameter_names(check))
+    )
     for narrow, wide in zip(low, high, strict=True):
         assert (narrow.metric, narrow.params) == (wide.metric, wide.params)
         assert set(narrow.params) <= known

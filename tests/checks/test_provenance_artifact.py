@@ -8,11 +8,11 @@ from onnx import TensorProto, helper, numpy_helper
 from unopened_subjects import NOTHING, unopened
 
 from auditor.checks.provenance.artifact import CHECK
-from auditor.domain.artifacts import FileDigest, Structure
-from auditor.domain.evidence import decode, encode
+from auditor.domain.artifacts import FileDigest, ModelStructure
+from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import Gap, Measurement, Reading
-from auditor.domain.subjects import Shard
-from auditor.scanning.structure import scan_artifact
+from auditor.domain.subjects import CheckShard
+from auditor.onnx.scan.artifact import scan_artifact
 
 
 def model(*, domain: str = "", location: str = "") -> onnx.ModelProto:
@@ -27,10 +27,10 @@ def model(*, domain: str = "", location: str = "") -> onnx.ModelProto:
     return helper.make_model(helper.make_graph([node], "g", [value], [out], [weight]))
 
 
-def readings(structure: Structure | Gap) -> tuple[Reading, ...]:
+def readings(structure: ModelStructure | Gap) -> tuple[Reading, ...]:
     subject = unopened(FileDigest("m.onnx", 1, "0" * 64), structure=structure)
-    evidence = CHECK().observe(subject, Shard())
-    kept = {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK().observe(subject, CheckShard())
+    kept = {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
     return CHECK().figures(kept, 0.95)
 
 
@@ -84,7 +84,7 @@ def test_details_say_what_was_found_and_where(tmp_path: Path) -> None:
 
 def test_what_is_only_worth_a_note_does_not_count() -> None:
     note = {"code": "HIDDEN_INITIALIZER", "where": "w", "what": "2 numbers", "weight": "info"}
-    first = readings(Structure(kind="onnx", unsafe=(note,)))[0]
+    first = readings(ModelStructure(kind="onnx", unsafe=(note,)))[0]
     assert isinstance(first, Measurement)
     assert first.value == 0
     assert first.details["notes"] == [note]
@@ -106,5 +106,5 @@ def test_a_structure_that_could_not_be_had_is_the_same_gap() -> None:
 
 
 def test_the_measurements_of_one_structure_are_always_the_same() -> None:
-    structure = Structure(kind="pickle")
+    structure = ModelStructure(kind="pickle")
     assert readings(structure) == readings(structure)

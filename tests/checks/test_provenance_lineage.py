@@ -21,13 +21,13 @@ from supply_papers import (
 from unopened_subjects import unopened
 
 from auditor.checks.provenance.lineage import CHECK
+from auditor.checks.requirements import find_unmet_need
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.canonical import parse
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.supplies import Given, Supply, SupplyDocument
-from auditor.needs import unmet
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import parse_json
+from auditor.domain.readings import Gap, GapReason, Measurement
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.supply_chain import ModelSupply, SupplyDocument, SupplyItem
 
 KEY = SIGNER.public_pem()
 PAPERS = {
@@ -39,7 +39,7 @@ PAPERS = {
 
 
 def subject_of(
-    papers: dict[str, bytes | None], key: bytes | None, given: tuple[Given, ...] = GIVEN
+    papers: dict[str, bytes | None], key: bytes | None, given: tuple[SupplyItem, ...] = GIVEN
 ) -> Subject:
     """A subject that came with documents."""
     documents = tuple(
@@ -49,16 +49,16 @@ def subject_of(
     return unopened(
         FileDigest("model.onnx", 5, MODEL.sha256),
         signature=SignatureMaterial(None, key),
-        supply=Supply(documents, given),
+        supply=ModelSupply(documents, given),
     )
 
 
 def observed(
-    papers: dict[str, bytes | None], key: bytes | None = KEY, given: tuple[Given, ...] = GIVEN
+    papers: dict[str, bytes | None], key: bytes | None = KEY, given: tuple[SupplyItem, ...] = GIVEN
 ) -> Evidence:
     """What the check saw, as a record's folder keeps it."""
-    evidence = CHECK().observe(subject_of(papers, key, given), Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK().observe(subject_of(papers, key, given), CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 def figures(evidence: Evidence) -> dict[str, Measurement]:
@@ -84,7 +84,7 @@ def test_a_clean_supply_is_confirmed_and_nothing_is_contradicted() -> None:
 
 
 def test_a_planted_model_is_contradicted_by_every_document_that_declares_it() -> None:
-    planted = Given(MODEL.part, MODEL.name, "0" * 64)
+    planted = SupplyItem(MODEL.part, MODEL.name, "0" * 64)
     found = figures(observed(dict(PAPERS), given=(planted, *GIVEN[1:])))
     assert found["contradicted"].value == 2
     listed = cast("list[dict[str, str]]", found["contradicted"].details["inputs"])
@@ -119,7 +119,7 @@ def test_a_document_too_large_to_be_kept_is_malformed() -> None:
 def test_where_nothing_could_be_compared_nothing_was_contradicted_nor_cleared() -> None:
     readings = CHECK().figures(observed({"README.md": CARD}), 0.95)
     (gap,) = [item for item in readings if isinstance(item, Gap)]
-    assert (gap.metric, gap.reason) == ("contradicted", Reason.NOT_DEFINED)
+    assert (gap.metric, gap.reason) == ("contradicted", GapReason.NOT_DEFINED)
     assert counts(observed({"README.md": CARD}))["claimed"] == 3
 
 
@@ -132,17 +132,17 @@ def test_data_declared_as_something_else_is_told() -> None:
 
 
 def test_without_documents_the_check_is_a_gap_that_says_what_to_name() -> None:
-    gap = unmet(CHECK, subject_of({}, None))
+    gap = find_unmet_need(CHECK, subject_of({}, None))
     assert gap is not None
-    assert gap.reason is Reason.NEEDS_DOCUMENTS
+    assert gap.reason is GapReason.NEEDS_DOCUMENTS
     assert "model.documents" in gap.cure
 
 
 def test_evidence_that_was_changed_gives_other_figures() -> None:
-    raw = encode(observed(dict(PAPERS))["lineage"]).raw
+    raw = encode_evidence(observed(dict(PAPERS))["lineage"]).raw
     assert "bomFormat" in json.loads(raw)["documents"][1]["content"]["text"]
     changed = raw.replace(MODEL.sha256.encode(), b"0" * 64)
-    assert counts({"lineage": parse(changed)}) != counts(observed(dict(PAPERS)))
+    assert counts({"lineage": parse_json(changed)}) != counts(observed(dict(PAPERS)))
 
 
 def test_a_document_that_is_no_text_is_kept_as_it_is() -> None:

@@ -11,19 +11,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from unopened_subjects import unopened
 
 from auditor.checks.provenance.signature import CHECK
-from auditor.domain.artifacts import FileDigest, MeasuredAsSigned, SignatureMaterial
-from auditor.domain.canonical import parse
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.signatures.bundles import seal
-from auditor.signatures.claims import PREDICATE
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.manifests import Resource, root_digest
-from auditor.signatures.oms import Measured
-from auditor.signatures.serialisations import Hash, Part, Serialisation
-from auditor.signatures.signers import sign_files, sign_model
-from auditor.signatures.statements import Statement, SubjectDigest
+from auditor.domain.artifacts import FileDigest, SignatureMaterial, SignedResourceDigests
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.json import parse_json
+from auditor.domain.readings import Gap, GapReason, Measurement
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import (
+    PREDICATE,
+    ManifestEntry,
+    ModelFileDigests,
+    root_digest,
+    sign_files,
+    sign_model,
+)
+from auditor.trust.signatures.serialisations import FilePart, HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))
 OTHER = KeySigner(ec.derive_private_key(42, ec.SECP256R1()))
@@ -45,8 +49,8 @@ def observed(
     files: tuple[FileDigest, ...] = FILES,
 ) -> Evidence:
     """What the check saw, as a record's folder keeps it."""
-    evidence = CHECK().observe(subject_of(bundle, key, files), Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK().observe(subject_of(bundle, key, files), CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 def reading(evidence: Evidence) -> Measurement:
@@ -90,19 +94,19 @@ def test_what_does_not_verify_is_a_no_with_its_code_and_no_identity(
     assert code in codes(found)
 
 
-def blake3_signed() -> tuple[bytes, MeasuredAsSigned]:
-    how = Serialisation(Hash.BLAKE3)
+def blake3_signed() -> tuple[bytes, SignedResourceDigests]:
+    how = ModelSerialisation(HashAlgorithm.BLAKE3)
     digests = {item.name: blake3(item.name.encode()).hexdigest() for item in FILES}
     sizes = {item.name: item.size for item in FILES}
-    bundle = sign_model(Measured(sizes, digests, how), SIGNER, name="model.onnx")
-    return bundle, MeasuredAsSigned("blake3", None, digests)
+    bundle = sign_model(ModelFileDigests(sizes, digests, how), SIGNER, name="model.onnx")
+    return bundle, SignedResourceDigests("blake3", None, digests)
 
 
-def seen_as(bundle: bytes, measured: MeasuredAsSigned | None) -> Evidence:
+def seen_as(bundle: bytes, measured: SignedResourceDigests | None) -> Evidence:
     subject = subject_of(bundle, SIGNER.public_pem(), FILES)
     material = replace(subject.signature, measured=measured)
-    evidence = CHECK().observe(replace(subject, signature=material), Shard())
-    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+    evidence = CHECK().observe(replace(subject, signature=material), CheckShard())
+    return {name: decode_evidence(encode_evidence(item).raw) for name, item in evidence.items()}
 
 
 def test_files_that_were_signed_by_another_hash_are_compared_by_it() -> None:
@@ -116,7 +120,7 @@ def test_files_that_were_signed_by_another_hash_are_compared_by_it() -> None:
 def test_a_hash_that_is_not_installed_is_a_gap() -> None:
     (found,) = CHECK().figures(seen_as(blake3_signed()[0], None), 0.95)
     assert isinstance(found, Gap)
-    assert (found.reason, "auditor's extra `blake3`" in found.cure) == (Reason.NEEDS_EXTRA, True)
+    assert (found.reason, "auditor's extra `blake3`" in found.cure) == (GapReason.NEEDS_EXTRA, True)
 
 
 def test_a_policy_may_set_the_profile() -> None:
@@ -132,25 +136,25 @@ def test_a_policy_may_set_the_profile() -> None:
 
 def sign_lone(named: FileDigest) -> bytes:
     """Sign a model's only file as the reference does, which our own signing refuses."""
-    part = Resource(Part(named.name), named.sha256)
+    part = ManifestEntry(FilePart(named.name), named.sha256)
     subject = SubjectDigest("m", root_digest([part]))
     predicate = {
         "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
         "resources": [{"name": ".", "algorithm": "sha256", "digest": named.sha256}],
     }
-    return seal(Statement((subject,), PREDICATE, predicate).emit(), SIGNER)
+    return sign_bundle(InTotoStatement((subject,), PREDICATE, predicate).emit(), SIGNER)
 
 
 def test_the_evidence_holds_bundle_and_key_as_people_can_read_them() -> None:
-    seen = json.loads(encode(observed()["signature"]).raw)
+    seen = json.loads(encode_evidence(observed()["signature"]).raw)
     assert seen["bundle"]["text"].encode() == BUNDLE
     assert seen["key"]["text"].startswith("-----BEGIN PUBLIC KEY-----")
     assert [item["name"] for item in seen["files"]] == ["model.onnx", "weights.bin"]
 
 
 def test_evidence_that_was_changed_gives_another_figure() -> None:
-    raw = encode(observed()["signature"]).raw.replace(b"weights.bin", b"weightz.bin")
-    assert reading({"signature": parse(raw)}).value is False
+    raw = encode_evidence(observed()["signature"]).raw.replace(b"weights.bin", b"weightz.bin")
+    assert reading({"signature": parse_json(raw)}).value is False
 
 
 def test_the_figure_is_the_same_at_any_confidence() -> None:

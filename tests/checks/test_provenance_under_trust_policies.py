@@ -25,33 +25,33 @@ from unopened_subjects import unopened
 from auditor.checks.provenance.lineage import CHECK as LINEAGE
 from auditor.checks.provenance.signature import CHECK as SIGNATURE
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.supplies import Part, Supply, SupplyDocument, given_files
-from auditor.domain.trust import Binding, Standing, TrustGiven
+from auditor.domain.evidence import Evidence, decode_evidence, encode_evidence
+from auditor.domain.readings import Gap, GapReason, Measurement
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.supply_chain import ModelSupply, SupplyDocument, SupplyPart, list_supply_items
+from auditor.domain.trust import ModelBinding, TrustContext, TrustPolicyStatus
 from auditor.errors import TrustPolicyError
-from auditor.signatures.keys import KeySigner
+from auditor.trust.signatures.keys import KeySigner
 
 ANY = ruled(models=["*"])
 MOMENT = "2026-06-01T00:00:00Z"
-OTHER = Binding("m", "1", "sha256:" + "a" * 64, "2026-01-01T00:00:00Z")
+OTHER = ModelBinding("m", "1", "sha256:" + "a" * 64, "2026-01-01T00:00:00Z")
 PROVENANCE = ruled(
     models=["*"],
     require=[*RULE["require"], {"predicate": SLSA, "any_of": [{"key": "build"}]}],
 )
 
 
-def given(*changes: Change, **settings: Any) -> TrustGiven:  # noqa: ANN401 -- any field
-    usual = TrustGiven(document(*changes), moment=MOMENT, standing=Standing.ACCEPTED)
+def given(*changes: Change, **settings: Any) -> TrustContext:  # noqa: ANN401 -- any field
+    usual = TrustContext(document(*changes), moment=MOMENT, standing=TrustPolicyStatus.ACCEPTED)
     return replace(usual, **settings)
 
 
 def subject_of(
-    trust: TrustGiven | None,
+    trust: TrustContext | None,
     bundle: bytes | None = None,
     papers: tuple[bytes, ...] = (),
-    bindings: tuple[Binding, ...] = (),
+    bindings: tuple[ModelBinding, ...] = (),
 ) -> Subject:
     signed = signature() if bundle is None else bundle
     key = RELEASE.public_pem() if trust is None else None
@@ -62,13 +62,18 @@ def subject_of(
     return unopened(
         *FILES,
         signature=SignatureMaterial(signed, key, trust=trust, bindings=bindings),
-        supply=Supply(documents, given_files(Part.MODEL, FILES, "sha256:" + "0" * 64)),
+        supply=ModelSupply(
+            documents, list_supply_items(SupplyPart.MODEL, FILES, "sha256:" + "0" * 64)
+        ),
     )
 
 
 def kept(check: Any, subject: Subject) -> Evidence:  # noqa: ANN401 -- either check
     """What a check saw, as a record's folder keeps it."""
-    return {name: decode(encode(it).raw) for name, it in check().observe(subject, Shard()).items()}
+    return {
+        name: decode_evidence(encode_evidence(it).raw)
+        for name, it in check().observe(subject, CheckShard()).items()
+    }
 
 
 def verified(subject: Subject) -> Measurement:
@@ -96,9 +101,9 @@ def test_the_reading_names_signer_policy_and_rule() -> None:
         (given(), "NO_RULE"),
         (given(ANY, headed(expires="2026-06-01")), "POLICY_EXPIRED"),
         (given(ANY, moment=None), "POLICY_EXPIRED"),
-        (given(ANY, standing=Standing.OLDER), "POLICY_ROLLBACK"),
-        (given(ANY, standing=Standing.CHANGED), "POLICY_CHANGED"),
-        (given(ANY, standing=Standing.NEWER), "POLICY_UNACCEPTED"),
+        (given(ANY, standing=TrustPolicyStatus.OLDER), "POLICY_ROLLBACK"),
+        (given(ANY, standing=TrustPolicyStatus.CHANGED), "POLICY_CHANGED"),
+        (given(ANY, standing=TrustPolicyStatus.NEWER), "POLICY_UNACCEPTED"),
         (given(ruled(models=["*"], min_version="2")), "VERSION_FLOOR"),
         (given(ruled(models=["*"], timestamp="required")), "NO_TIME"),
         (given(ruled(models=["*"], signed_name=True)), "NAME"),
@@ -108,7 +113,7 @@ def test_the_reading_names_signer_policy_and_rule() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_refusal_has_its_code_and_names_nobody(trust: TrustGiven, code: str) -> None:
+def test_every_refusal_has_its_code_and_names_nobody(trust: TrustContext, code: str) -> None:
     found = verified(subject_of(trust))
     assert (found.value, codes(found), found.details["identity"]) == (False, [code], None)
 
@@ -173,10 +178,10 @@ def test_what_needs_an_extra_that_was_not_there_is_a_gap() -> None:
     seen = cast("dict[str, Any]", evidence["signature"])
     (found,) = SIGNATURE().figures({"signature": {**seen, "without": "sigstore"}}, 0.95)
     assert isinstance(found, Gap)
-    assert found.reason is Reason.NEEDS_EXTRA
+    assert found.reason is GapReason.NEEDS_EXTRA
 
 
-def lineage(trust: TrustGiven, *papers: bytes) -> tuple[object, list[dict[str, Any]]]:
+def lineage(trust: TrustContext, *papers: bytes) -> tuple[object, list[dict[str, Any]]]:
     """How many inputs a signature vouches for, and the documents whose does not hold."""
     found = LINEAGE().figures(kept(LINEAGE, subject_of(trust, papers=papers)), 0.95)
     by_name = {item.metric: item for item in found if isinstance(item, Measurement)}
@@ -199,7 +204,7 @@ def test_a_document_counts_as_signed_by_whom_the_policy_lets_sign_its_type() -> 
     assert lineage(given(TESTED), paper()) == (1, [])
 
 
-REFUSED: dict[str, tuple[TrustGiven, bytes, str, str]] = {
+REFUSED: dict[str, tuple[TrustContext, bytes, str, str]] = {
     "another key of the policy": (given(TESTED), paper(RELEASE), "refused", "KEY"),
     "a stranger's": (given(TESTED), paper(STRANGER), "refused", "KEY"),
     "a type that nobody may sign": (given(ANY), paper(), "not_verified", "NO_RULE"),
@@ -208,7 +213,7 @@ REFUSED: dict[str, tuple[TrustGiven, bytes, str, str]] = {
         given(TESTED, headed(expires="2026-05-01")), paper(), "not_verified", "POLICY_EXPIRED",
     ),
     "a policy rolled back": (
-        given(TESTED, standing=Standing.OLDER), paper(), "not_verified", "POLICY_ROLLBACK",
+        given(TESTED, standing=TrustPolicyStatus.OLDER), paper(), "not_verified", "POLICY_ROLLBACK",
     ),
     "a revoked key": (
         given(TESTED, revoking("keys", named(BUILD))), paper(), "refused", "REVOKED",
@@ -218,7 +223,7 @@ REFUSED: dict[str, tuple[TrustGiven, bytes, str, str]] = {
 
 @pytest.mark.parametrize(("trust", "raw", "standing", "code"), REFUSED.values(), ids=REFUSED)
 def test_a_document_of_anybody_else_vouches_for_nothing(
-    trust: TrustGiven, raw: bytes, standing: str, code: str
+    trust: TrustContext, raw: bytes, standing: str, code: str
 ) -> None:
     vouched, (unsigned,) = lineage(trust, raw)
     assert (vouched, unsigned["signature"]) == (0, standing)

@@ -7,18 +7,18 @@ from scored_subjects import ends, gaps, measured, read, scored
 from shifted_subjects import Ruled
 from surveyed_subjects import part, regressed
 
-from auditor.checks.quality.accuracy import Accuracy
-from auditor.checks.quality.claims import CHECK, Claims
-from auditor.checks.quality.errors import Errors
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Measurement, Reason
+from auditor.checks.quality.accuracy import AccuracyCheck
+from auditor.checks.quality.claims import CHECK, ClaimedQualityCheck
+from auditor.checks.quality.errors import RegressionErrorCheck
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.findings import Outcome
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import GapReason, Measurement
 from auditor.domain.subjects import Subject
-from auditor.domain.targets import Fingerprint, Interface
-from auditor.domain.verdicts import Outcome
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.ranking import auc
+from auditor.domain.targets import Fingerprint, ModelInterface
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.ranking import auc
 
 METRIC = "claimed_minus_measured"
 
@@ -30,7 +30,7 @@ def claimed(right: int, rows: int, claims: dict[str, Json]) -> Subject:
 
 
 def of(subject: Subject, claim: str) -> Measurement:
-    return measured(read(Claims(), subject), METRIC, claim=claim)
+    return measured(read(ClaimedQualityCheck(), subject), METRIC, claim=claim)
 
 
 def test_a_claim_is_held_against_the_interval_of_the_measurement() -> None:
@@ -51,7 +51,7 @@ def test_several_claims_hold_jointly() -> None:
     rng = np.random.default_rng(0)
     stated = rng.random(400)
     subject = scored(stated, rng.random(400) < stated)
-    data = subject.datasets[Role.EVALUATION]
+    data = subject.datasets[DatasetRole.EVALUATION]
     assert data.labels is not None
     subject.claims = {"auc": 0.9, "brier": 0.1}
     oracle = auc(stated, data.labels == 1, 0.975)
@@ -76,7 +76,9 @@ def test_too_good_a_claim_of_anything_fails_one_rule_and_a_modest_one_keeps_it(
     subject = scored(stated, rng.random(2000) < stated)
     for claim, expected in ((too_good, Outcome.FAILED), (modest, Outcome.PASSED)):
         subject.claims = {name: claim}
-        judged = outcome(CHECK, read(Claims(), subject), "overclaim", Limits(most=0.05))
+        judged = outcome(
+            CHECK, read(ClaimedQualityCheck(), subject), "overclaim", MetricLimits(most=0.05)
+        )
         assert judged is expected
 
 
@@ -85,7 +87,10 @@ def test_one_claim_too_good_among_true_ones_fails_the_rule_over_all() -> None:
     stated = rng.random(2000)
     subject = scored(stated, rng.random(2000) < stated)
     subject.claims = {"accuracy": 0.6, "auc": 0.7, "nll": 0.1}
-    assert outcome(CHECK, read(Claims(), subject), "overclaim", Limits(most=0.05)) is Outcome.FAILED
+    assert (
+        outcome(CHECK, read(ClaimedQualityCheck(), subject), "overclaim", MetricLimits(most=0.05))
+        is Outcome.FAILED
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_rates_of_the_positive_class_may_be_claimed(claim: str, truth: float) ->
 
 
 def test_a_name_that_nobody_knows_is_a_gap_that_lists_the_known_ones() -> None:
-    readings = read(Claims(), claimed(9, 10, {"f2": 0.9, "accuracy": "high"}))
+    readings = read(ClaimedQualityCheck(), claimed(9, 10, {"f2": 0.9, "accuracy": "high"}))
     assert {str(gap.params["claim"]) for gap in gaps(readings, "is no number")} == {
         "f2",
         "accuracy",
@@ -111,37 +116,37 @@ def test_what_the_task_has_not_is_a_gap() -> None:
     table = np.full((30, 3), 1 / 3)
     subject = scored(table, np.arange(30) % 3)
     subject.claims = {"tpr": 0.9, "mae": 1.0, "auc": 0.5}
-    readings = read(Claims(), subject)
-    assert [gap.reason for gap in gaps(readings, "")] == [Reason.NOT_DEFINED] * 4
+    readings = read(ClaimedQualityCheck(), subject)
+    assert [gap.reason for gap in gaps(readings, "")] == [GapReason.NOT_DEFINED] * 4
     assert of(subject, "auc").value == 0.0
 
 
 def test_an_area_of_one_class_only_is_a_gap() -> None:
-    gap, _ = gaps(read(Claims(), claimed(10, 10, {"auc": 0.9})), "auc has no interval")
+    gap, _ = gaps(read(ClaimedQualityCheck(), claimed(10, 10, {"auc": 0.9})), "auc has no interval")
     assert gap.metric == METRIC
 
 
 def test_decisions_without_scores_have_no_log_loss() -> None:
     subject = claimed(9, 10, {"nll": 0.1})
-    data = subject.datasets[Role.EVALUATION]
-    told = part(Role.EVALUATION, None, data.labels, decisions=np.ones(10, dtype=np.int64))
-    subject.datasets = {Role.EVALUATION: told}
-    gap, _ = gaps(read(Claims(), subject), "decisions and no scores")
-    assert gap.reason is Reason.NEEDS_SCORES
+    data = subject.datasets[DatasetRole.EVALUATION]
+    told = part(DatasetRole.EVALUATION, None, data.labels, decisions=np.ones(10, dtype=np.int64))
+    subject.datasets = {DatasetRole.EVALUATION: told}
+    gap, _ = gaps(read(ClaimedQualityCheck(), subject), "decisions and no scores")
+    assert gap.reason is GapReason.NEEDS_SCORES
 
 
 def test_a_regression_may_claim_its_mean_error() -> None:
     truth = np.arange(100.0)
     said = truth + np.where(np.arange(100) % 2, 1.0, -3.0)
-    data = part(Role.EVALUATION, said[:, None], targets=truth)
+    data = part(DatasetRole.EVALUATION, said[:, None], targets=truth)
     subject = regressed(data, tolerance=2.0, claims={"mae": 1.5, "accuracy": 0.5, "auc": 0.9})
     assert of(subject, "mae").value == pytest.approx(-0.5)
     assert of(subject, "accuracy").value == 0.0
-    assert len(gaps(read(Claims(), subject), "the task is a regression")) == 2
+    assert len(gaps(read(ClaimedQualityCheck(), subject), "the task is a regression")) == 2
 
 
 @pytest.mark.parametrize("people", [None, [str(row // 10) for row in range(200)]])
-@pytest.mark.parametrize("claim", Accuracy.emits)
+@pytest.mark.parametrize("claim", AccuracyCheck.emits)
 def test_a_claim_has_the_interval_of_the_check_that_measures_the_same(
     claim: str, people: list[str] | None
 ) -> None:
@@ -149,7 +154,7 @@ def test_a_claim_has_the_interval_of_the_check_that_measures_the_same(
     stated = rng.random(200)
     subject = scored(stated, rng.random(200) < stated, cluster=people)
     subject.claims = {claim: 0.8}
-    low, high = ends(measured(read(Accuracy(), subject), claim))
+    low, high = ends(measured(read(AccuracyCheck(), subject), claim))
     assert ends(of(subject, claim)) == pytest.approx((0.8 - high, 0.8 - low))
     assert not of(subject, claim).doubted
 
@@ -157,14 +162,14 @@ def test_a_claim_has_the_interval_of_the_check_that_measures_the_same(
 @pytest.mark.parametrize("people", [None, [str(row // 5) for row in range(200)]])
 def test_a_claimed_error_has_the_interval_of_the_check_of_errors(people: list[str] | None) -> None:
     truth, said = np.random.default_rng(2).normal(size=(2, 200))
-    data = part(Role.EVALUATION, said[:, None], targets=truth, cluster=people)
+    data = part(DatasetRole.EVALUATION, said[:, None], targets=truth, cluster=people)
     subject = regressed(data, claims={"mae": 1.0})
-    low, high = ends(measured(read(Errors(), subject), "mae"))
+    low, high = ends(measured(read(RegressionErrorCheck(), subject), "mae"))
     assert ends(of(subject, "mae")) == pytest.approx((1 - high, 1 - low))
 
 
 def test_the_check_is_found() -> None:
-    assert CHECK is Claims
+    assert CHECK is ClaimedQualityCheck
 
 
 @pytest.mark.parametrize(
@@ -181,7 +186,9 @@ def test_a_claim_that_is_too_good_is_above_zero_whichever_end_is_better(
     claims: dict[str, Json], share: float
 ) -> None:
     (claim,) = claims
-    found = measured(read(Claims(), claimed(90, 100, claims)), "overclaim", claim=claim)
+    found = measured(
+        read(ClaimedQualityCheck(), claimed(90, 100, claims)), "overclaim", claim=claim
+    )
     assert found.value == pytest.approx(share)
     low, high = ends(found)
     assert low <= share <= high
@@ -191,21 +198,21 @@ def test_an_error_that_is_larger_than_claimed_is_proven_so() -> None:
     rng = np.random.default_rng(1)
     truth = rng.normal(size=300)
     errors = rng.exponential(46.7, 300)
-    subject = regressed(part(Role.EVALUATION, (truth + errors)[:, None], targets=truth))
+    subject = regressed(part(DatasetRole.EVALUATION, (truth + errors)[:, None], targets=truth))
     subject.claims = {"mae": 30.0}
-    assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[0] > 0.02
+    assert ends(measured(read(ClaimedQualityCheck(), subject), "overclaim", claim="mae"))[0] > 0.02
     subject.claims = {"mae": 80.0}
-    assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[1] < 0.02
+    assert ends(measured(read(ClaimedQualityCheck(), subject), "overclaim", claim="mae"))[1] < 0.02
 
 
 def test_an_endpoint_that_gives_labels_has_no_log_loss_to_claim() -> None:
-    face = Interface("x", (1,), "float32", None, "as_is", "y", "labels", "")
+    face = ModelInterface("x", (1,), "float32", None, "as_is", "y", "labels", "")
     model = Ruled(lambda rows: rows[:, 0] > 0, fingerprint=Fingerprint({}, {}, interface=face))
     subject = claimed(5, 10, {"nll": 0.5, "accuracy": 0.5})
-    data = subject.datasets[Role.EVALUATION]
+    data = subject.datasets[DatasetRole.EVALUATION]
     rows = np.ones((10, 1), dtype=np.float32)
     subject = replace(subject, model=model, datasets={data.role: replace(data, inputs=rows)})
-    readings = read(Claims(), subject)
+    readings = read(ClaimedQualityCheck(), subject)
     assert [gap.params for gap in gaps(readings, "decisions and no scores")] == [
         {"claim": "nll"}
     ] * 2

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scored_subjects import gaps, measured, read, scored
 
-from auditor.checks.quality.errors import Errors
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Reason
+from auditor.checks.quality.errors import RegressionErrorCheck
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.datasets import DatasetRole, TextColumn
+from auditor.domain.readings import GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Regression
-from auditor.needs import unmet
+from auditor.domain.tasks import RegressionTask
 
 METRICS = ["within_tolerance", "mae", "rmse", "bias", "r2"]
 
@@ -18,13 +17,13 @@ METRICS = ["within_tolerance", "mae", "rmse", "bias", "r2"]
 def predicted(truth: list[float], said: list[float], cluster: list[str] | None = None) -> Subject:
     subject = scored([0.5] * len(truth), [0] * len(truth))
     data = replace(
-        subject.datasets[Role.EVALUATION],
+        subject.datasets[DatasetRole.EVALUATION],
         labels=None,
         targets=np.array(truth, dtype=np.float64),
         scores=np.array(said, dtype=np.float64)[:, None],
-        cluster=None if cluster is None else Column.of(cluster),
+        cluster=None if cluster is None else TextColumn.of(cluster),
     )
-    return replace(subject, task=Regression(1.0), datasets={Role.EVALUATION: data})
+    return replace(subject, task=RegressionTask(1.0), datasets={DatasetRole.EVALUATION: data})
 
 
 TRUTH = [float(row % 10) for row in range(40)]
@@ -32,7 +31,7 @@ SAID = [value + (2.0 if row % 4 == 0 else 0.5) for row, value in enumerate(TRUTH
 
 
 def test_errors_are_those_of_paper_and_pencil() -> None:
-    readings = read(Errors(), predicted(TRUTH, SAID))
+    readings = read(RegressionErrorCheck(), predicted(TRUTH, SAID))
     assert measured(readings, "within_tolerance").value == 0.75
     assert measured(readings, "within_tolerance").details["worst_rows"][0] == "row-0"
     assert measured(readings, "mae").value == pytest.approx((10 * 2 + 30 * 0.5) / 40)
@@ -43,25 +42,25 @@ def test_errors_are_those_of_paper_and_pencil() -> None:
 
 
 def test_few_rows_say_how_many_are_needed() -> None:
-    readings = read(Errors(), predicted(TRUTH[:9], SAID[:9]))
+    readings = read(RegressionErrorCheck(), predicted(TRUTH[:9], SAID[:9]))
     assert [gap.metric for gap in gaps(readings, "fewer than 30 rows")] == METRICS[1:]
     persons = [f"p{row % 20}" for row in range(40)]
-    readings = read(Errors(), predicted(TRUTH, SAID, persons))
+    readings = read(RegressionErrorCheck(), predicted(TRUTH, SAID, persons))
     assert [gap.metric for gap in gaps(readings, "fewer than 30 clusters")] == METRICS[1:]
 
 
 def test_one_cluster_says_nothing_of_others() -> None:
-    readings = read(Errors(), predicted(TRUTH, SAID, ["p"] * 40))
+    readings = read(RegressionErrorCheck(), predicted(TRUTH, SAID, ["p"] * 40))
     assert [gap.metric for gap in gaps(readings, "has no interval")] == METRICS
 
 
 def test_exact_predictions_have_errors_of_nothing_and_no_interval_of_r2() -> None:
-    readings = read(Errors(), predicted(TRUTH, TRUTH))
+    readings = read(RegressionErrorCheck(), predicted(TRUTH, TRUTH))
     assert measured(readings, "mae").value == 0
     assert [gap.metric for gap in gaps(readings, "exact")] == ["r2"]
 
 
 def test_a_classification_has_no_such_errors() -> None:
-    gap = unmet(Errors(), scored([0.2, 0.9], [0, 1]))
+    gap = find_unmet_need(RegressionErrorCheck(), scored([0.2, 0.9], [0, 1]))
     assert gap is not None
-    assert gap.reason is Reason.NEEDS_REGRESSION
+    assert gap.reason is GapReason.NEEDS_REGRESSION

@@ -5,16 +5,16 @@ from scipy.special import expit, logit
 from scored_subjects import ends, gaps, measured, names, read
 from surveyed_subjects import part, regressed, surveyed
 
-from auditor.checks.quality.periods import CHECK, OverTime
-from auditor.domain.checks import refused
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Reason
+from auditor.checks.quality.periods import CHECK, QualityOverTimeCheck
+from auditor.domain.checks import find_refusal_gap
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import GapReason
 from auditor.domain.subjects import Subject
-from auditor.stats.differences import share_difference
-from auditor.stats.gaps import max_gap
-from auditor.surveying.periods import periods
+from auditor.metrics.data.periods import split_periods
+from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.group_gaps import max_gap
 
-EVALUATION, REFERENCE = Role.EVALUATION, Role.REFERENCE
+EVALUATION, REFERENCE = DatasetRole.EVALUATION, DatasetRole.REFERENCE
 YEARS = ("2015", "2016", "2017", "2018")
 
 
@@ -36,7 +36,7 @@ def years(calibrated: NDArray[np.bool_], rows: int = 6000) -> Subject:
 
 
 def test_calibration_that_drifts_under_flat_accuracy_is_seen() -> None:
-    readings = read(OverTime(), years(np.array([True, True, False, False])))
+    readings = read(QualityOverTimeCheck(), years(np.array([True, True, False, False])))
     low, high = ends(measured(readings, "accuracy_change"))
     assert low < 0 < high
     assert ends(measured(readings, "accuracy_range"))[0] == 0
@@ -46,7 +46,7 @@ def test_calibration_that_drifts_under_flat_accuracy_is_seen() -> None:
 
 
 def test_the_clean_twin_is_silent() -> None:
-    readings = read(OverTime(), years(np.ones(4, dtype=np.bool_)))
+    readings = read(QualityOverTimeCheck(), years(np.ones(4, dtype=np.bool_)))
     for metric in ("accuracy_change", "calibration_change"):
         low, high = ends(measured(readings, metric))
         assert low < 0 < high
@@ -61,7 +61,9 @@ def test_the_clean_twin_is_silent() -> None:
 def test_accuracy_that_falls_is_seen() -> None:
     right = [1] * 900 + [0] * 100 + [1] * 800 + [0] * 200
     times = np.repeat([1.0, 2.0], 1000)
-    readings = read(OverTime(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times)))
+    readings = read(
+        QualityOverTimeCheck(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times))
+    )
     change = measured(readings, "accuracy_change")
     assert change.value == pytest.approx(-0.1)
     assert ends(change)[1] < 0
@@ -72,7 +74,9 @@ def test_accuracy_that_falls_is_seen() -> None:
 def test_the_gap_and_both_changes_hold_jointly() -> None:
     right = [1] * 900 + [0] * 100 + [1] * 800 + [0] * 200
     times = np.repeat([1.0, 2.0], 1000)
-    readings = read(OverTime(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times)))
+    readings = read(
+        QualityOverTimeCheck(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times))
+    )
     one_of_three = share_difference((800, 1000), (900, 1000), 1 - 0.05 / 3)
     change = measured(readings, "accuracy_change")
     assert ends(change) == pytest.approx((one_of_three.low, one_of_three.high))
@@ -89,7 +93,7 @@ def test_rows_of_few_people_leave_a_period_a_gap_or_doubted() -> None:
         times=np.repeat([1.0, 2.0], 100),
         cluster=people,
     )
-    readings = read(OverTime(), surveyed(data))
+    readings = read(QualityOverTimeCheck(), surveyed(data))
     assert len(gaps(readings, "fewer than 3 clusters")) == 2
     assert measured(readings, "intercept", period="2").doubted
     assert not measured(readings, "accuracy", period="2").doubted
@@ -103,22 +107,24 @@ def test_a_regression_has_accuracy_and_no_calibration() -> None:
         targets=truth,
         times=np.repeat([2020.0, 2021.0], 50),
     )
-    readings = read(OverTime(), regressed(data))
+    readings = read(QualityOverTimeCheck(), regressed(data))
     assert names(readings) == ["accuracy"] * 2 + ["accuracy_range", "accuracy_change"]
     assert measured(readings, "accuracy", period="2021").value == 0.6
 
 
 def test_without_times_there_is_a_gap_with_a_cure() -> None:
     seen = surveyed(part(EVALUATION, [0.9], [1]))
-    (gap,) = gaps(read(OverTime(), seen), "when their rows")
-    assert refused(OverTime(), seen) == gap
-    assert gap.reason is Reason.NEEDS_TIMES
+    (gap,) = gaps(read(QualityOverTimeCheck(), seen), "when their rows")
+    assert find_refusal_gap(QualityOverTimeCheck(), seen) == gap
+    assert gap.reason is GapReason.NEEDS_TIMES
     assert "data.evaluation.time" in gap.cure
 
 
 def test_one_period_is_no_course() -> None:
     data = part(EVALUATION, [0.9, 0.2] * 50, [1, 0] * 50, times=np.full(100, 3.0))
-    assert {gap.metric for gap in gaps(read(OverTime(), surveyed(data)), "one period")} == {
+    assert {
+        gap.metric for gap in gaps(read(QualityOverTimeCheck(), surveyed(data)), "one period")
+    } == {
         "accuracy_range",
         "accuracy_change",
         "calibration_change",
@@ -126,23 +132,26 @@ def test_one_period_is_no_course() -> None:
 
 
 def test_few_distinct_times_are_periods_and_many_are_cut_without_parting_equal_ones() -> None:
-    assert periods(np.array([1.7724e12, 2.0260301e13]), 12).names == (
+    assert split_periods(np.array([1.7724e12, 2.0260301e13]), 12).names == (
         "1772400000000",
         "20260301000000",
     )
-    assert periods(np.array([2016.0, 2015.0, 2016.0]), 12).names == ("2015", "2016")
-    many = periods(np.repeat(np.arange(100.0), 10), 4)
+    assert split_periods(np.array([2016.0, 2015.0, 2016.0]), 12).names == ("2015", "2016")
+    many = split_periods(np.repeat(np.arange(100.0), 10), 4)
     assert np.bincount(many.codes).tolist() == [250, 250, 250, 250]
     assert many.names[0] == "0 to 24"
-    crowded = periods(np.concatenate([np.zeros(900), np.arange(1.0, 101)]), 4)
+    crowded = split_periods(np.concatenate([np.zeros(900), np.arange(1.0, 101)]), 4)
     assert crowded.names[0] == "0"
     assert np.all(crowded.codes[:900] == 0)
 
 
 def test_seconds_since_1970_are_written_as_dates() -> None:
     day = 86_400.0
-    assert periods(np.array([0.0, 1.0]) * day + 1.6416e9, 3).names == ("2022-01-08", "2022-01-09")
-    named = periods(np.arange(40) * 3600.0 + 1.6416e9, 2).names
+    assert split_periods(np.array([0.0, 1.0]) * day + 1.6416e9, 3).names == (
+        "2022-01-08",
+        "2022-01-09",
+    )
+    named = split_periods(np.arange(40) * 3600.0 + 1.6416e9, 2).names
     assert named == ("2022-01-08 to 2022-01-08 19:00", "2022-01-08 20:00 to 2022-01-09 15:00")
 
 

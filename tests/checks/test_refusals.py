@@ -7,19 +7,19 @@ import pytest
 from everything import SUBJECTS
 from scored_subjects import read
 
-from auditor.checks.discovery import discover
-from auditor.domain.checks import Check, refused
+from auditor.checks.registry import discover_checks
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.checks import Check, find_refusal_gap
 from auditor.domain.readings import Gap
-from auditor.needs import unmet
 
-CHECKS = discover()
+CHECKS = discover_checks()
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
 def test_a_refusal_is_all_that_the_check_would_say(kind: str) -> None:
     for name, made in CHECKS.items():
         check, asked = made(), SUBJECTS[kind]()
-        told = None if unmet(check, asked) else refused(check, asked)
+        told = None if find_unmet_need(check, asked) else find_refusal_gap(check, asked)
         if told is not None:
             (gap,) = read(check, asked)
             assert isinstance(gap, Gap), name
@@ -31,7 +31,8 @@ def test_some_checks_refused() -> None:
         name
         for name, made in CHECKS.items()
         for subject in SUBJECTS.values()
-        if not unmet(made(), subject()) and refused(made(), subject()) is not None
+        if not find_unmet_need(made(), subject())
+        and find_refusal_gap(made(), subject()) is not None
     }
     assert refusing >= {"data.skew", "poisoning.susceptibility"}
 
@@ -39,4 +40,4 @@ def test_some_checks_refused() -> None:
 def test_a_check_refuses_by_a_gap_or_not_at_all() -> None:
     odd = SimpleNamespace(id="mine.own", refuses=lambda _: "no")
     with pytest.raises(TypeError, match=r"mine\.own refuses by str, which is no Gap"):
-        refused(cast("Check", odd), SUBJECTS["nothing"]())
+        find_refusal_gap(cast("Check", odd), SUBJECTS["nothing"]())

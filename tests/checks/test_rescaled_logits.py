@@ -12,15 +12,20 @@ from saturated_networks import noisy_rows
 from scored_subjects import measured, read
 from sklearn.ensemble import RandomForestClassifier
 
+from auditor.attacks.privacy.membership_evidence import MembershipEvidence, PoolAnswers
+from auditor.attacks.privacy.membership_pool import MembershipPool, gather_pool
+from auditor.attacks.privacy.membership_verdicts import (
+    LeakVerdict,
+    MembershipFinding,
+    examine_attack,
+    overall_leak_verdict,
+)
+from auditor.attacks.privacy.score_temperature import is_saturated, reread_scores
 from auditor.checks.privacy.membership import CHECK as MEMBERSHIP
 from auditor.checks.privacy.obfuscation import CHECK as OBFUSCATION
-from auditor.domain.readings import Astray, Gap, Measurement, Reading
-from auditor.domain.subjects import Shard, Subject
-from auditor.exposing.pools import Pool, gather
-from auditor.exposing.temperature import reread, runs_out
-from auditor.exposing.verdicts import Finding, Said, examine, overall
-from auditor.exposing.witnesses import PoolAnswers, Witness
-from auditor.stats.tempering import fit_temperature
+from auditor.domain.readings import BiasDirection, Gap, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.stats.recalibration import fit_temperature
 
 WORDS = {"attack": "all", "shadows": "all"}
 FAR = st.one_of(st.floats(4, 400), st.floats(1 / 400, 1 / 4))
@@ -29,15 +34,15 @@ NEAR = 0.02
 
 
 @cache
-def leaking() -> tuple[Subject, Pool, Witness]:
+def leaking() -> tuple[Subject, MembershipPool, MembershipEvidence]:
     subject = scaled(exposed(GREEDY, members=400, others=400), 1.0)
-    pool = gather(subject, 2000)
-    assert isinstance(pool, Pool)
-    return subject, pool, Witness.of(MEMBERSHIP().observe(subject, Shard()))
+    pool = gather_pool(subject, 2000)
+    assert isinstance(pool, MembershipPool)
+    return subject, pool, MembershipEvidence.of(MEMBERSHIP().observe(subject, CheckShard()))
 
 
 @cache
-def findings(factor: float, *, softmax: bool = False) -> tuple[Finding, ...]:
+def findings(factor: float, *, softmax: bool = False) -> tuple[MembershipFinding, ...]:
     """What each attack finds where logits are multiplied, with the same stand-ins."""
     subject, pool, witness = leaking()
     said = PoolAnswers.of(scaled(subject, factor, softmax=softmax), pool)
@@ -45,7 +50,7 @@ def findings(factor: float, *, softmax: bool = False) -> tuple[Finding, ...]:
         witness, target=pool.chances(said.read), temperature=said.temperature,
         saturated=said.saturated,
     )  # fmt: skip
-    return tuple(examine(seen, attack) for attack in seen.attacks)
+    return tuple(examine_attack(seen, attack) for attack in seen.attacks)
 
 
 @given(FAR)
@@ -59,7 +64,7 @@ def test_all_factors_are_read_alike(factor: float) -> None:
 @pytest.mark.parametrize("factor", [1 / 400, 1 / 20, 1 / 4, 4.0, 20.0, 400.0])
 def test_no_factor_changes_what_is_found_or_may_be_said(factor: float) -> None:
     plain, moved = findings(1.0), findings(factor)
-    assert overall(moved) is overall(plain) is Said.SHOWN
+    assert overall_leak_verdict(moved) is overall_leak_verdict(plain) is LeakVerdict.SHOWN
     for before, after in zip(plain, moved, strict=True):
         assert after.area.value == pytest.approx(before.area.value, abs=NEAR)
 
@@ -88,12 +93,12 @@ def audited(found: tuple[Reading, ...]) -> list[Measurement]:
 def test_where_the_softmax_ends_silence_is_doubted_and_the_cure_is_told() -> None:
     found = read(MEMBERSHIP(), scaled(exposed(MODEST, on="neither"), 400.0, softmax=True))
     verdict = measured(found, "verdict", **WORDS)
-    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.value == LeakVerdict.INCONCLUSIVE
     assert "logits" in str(verdict.details["reason"])
-    assert {it.astray for it in audited(found)} == {Astray.TOO_LOW}
+    assert {it.astray for it in audited(found)} == {BiasDirection.TOO_LOW}
     plain = read(MEMBERSHIP(), scaled(exposed(MODEST, on="neither"), 400.0))
     assert not any(it.doubted for it in audited(plain))
-    assert measured(plain, "verdict", **WORDS).value == Said.NO_EVIDENCE
+    assert measured(plain, "verdict", **WORDS).value == LeakVerdict.NO_EVIDENCE
 
 
 def test_altered_answers_are_rescaled_where_they_tell_how_sure_they_are() -> None:
@@ -112,9 +117,9 @@ def test_forests_that_are_sure_are_not_saturated() -> None:
     forest = RandomForestClassifier(20, random_state=0).fit(rows, labels)
     said = forest.predict_proba(rows)
     assert (said == 1).any(axis=1).mean() > 0.5
-    assert not runs_out(said)
-    assert reread(said, labels) is said
-    assert runs_out(np.eye(2)[labels])
+    assert not is_saturated(said)
+    assert reread_scores(said, labels) is said
+    assert is_saturated(np.eye(2)[labels])
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 30.0, 1e4])

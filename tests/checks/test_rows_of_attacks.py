@@ -22,42 +22,49 @@ from poison_toys import poisoned, scanned
 from shifted_subjects import digits
 from surveyed_subjects import sample, surveyed
 
-from auditor.checks.data.anomalies import Anomalies
-from auditor.checks.evasion.certified import Certified
-from auditor.checks.evasion.corruption import Corruption
-from auditor.checks.evasion.masking import Masking
-from auditor.checks.hardware.faults import Faults
-from auditor.checks.hardware.saturation import Saturation
-from auditor.checks.hardware.timing_leak import TimingLeak
-from auditor.checks.poisoning.training_scan import TrainingScan
-from auditor.checks.privacy.attribute import Attribute
-from auditor.disclosing.commitments import Commitment
-from auditor.disclosing.rows import Form, put_together, take_apart
-from auditor.disclosing.sealing import count_rows, seal
-from auditor.domain.canonical import canonical
+from auditor.checks.data.anomalies import AnomalyCheck
+from auditor.checks.evasion.certified import CertifiedRobustnessCheck
+from auditor.checks.evasion.corruption import CorruptionCheck
+from auditor.checks.evasion.masking import GradientMaskingCheck
+from auditor.checks.hardware.faults import BitFlipCheck
+from auditor.checks.hardware.saturation import SaturationCheck
+from auditor.checks.hardware.timing_leak import TimingLeakCheck
+from auditor.checks.measure import compute_readings, get_check_parameters
+from auditor.checks.poisoning.training_scan import TrainingScanCheck
+from auditor.checks.privacy.attribute import AttributeInferenceCheck
 from auditor.domain.checks import Check
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, Item, encode
-from auditor.domain.observed import Seen
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, Item, encode_evidence
+from auditor.domain.json import encode_canonical
+from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Measurement
-from auditor.domain.records import Observation
-from auditor.domain.rows import IDS, by_row
+from auditor.domain.records import CheckObservation
+from auditor.domain.row_evidence import IDS, find_row_evidence
 from auditor.domain.subjects import Subject
-from auditor.measuring import parameters, readings
+from auditor.trust.disclosure import (
+    EvidenceCommitment,
+    RowEncoding,
+    commit_observation,
+    count_evidence_rows,
+    join_item_rows,
+    split_item_rows,
+)
 
 KEY = bytes(32)
-FEW = Certified(eps=(0.01, 0.1), rows=30, samples=50, selection=10)
-SIGNS = Masking(eps=(0.1,), stages=("cross_entropy:3",), rows=20, queries=20, corners=2, steps=4)
-FLIPPED = Faults(trials=8, rows=40, layers=1, least=2)
-SCAN = TrainingScan(rows=200, trusted=200, pool=200)
+FEW = CertifiedRobustnessCheck(eps=(0.01, 0.1), rows=30, samples=50, selection=10)
+SIGNS = GradientMaskingCheck(
+    eps=(0.1,), stages=("cross_entropy:3",), rows=20, queries=20, corners=2, steps=4
+)
+FLIPPED = BitFlipCheck(trials=8, rows=40, layers=1, least=2)
+SCAN = TrainingScanCheck(rows=200, trusted=200, pool=200)
 LONE = frozenset({"signs", "strangers", "times", "faults", "scan", "secrets"})
 """Kinds whose figures are no means over all rows."""
-DULL = Corruption(kinds=("gaussian_noise", "missing_values"), severities=(1, 5), rows=30)
+DULL = CorruptionCheck(kinds=("gaussian_noise", "missing_values"), severities=(1, 5), rows=30)
 
 
 def strangers() -> Subject:
     tables_of = np.random.default_rng(1).normal(size=(2, 200, 5))
-    return surveyed(sample(tables_of[0]), sample(tables_of[1], role=Role.TRAINING))
+    return surveyed(sample(tables_of[0]), sample(tables_of[1], role=DatasetRole.TRAINING))
 
 
 def timed() -> Evidence:
@@ -87,51 +94,56 @@ KINDS: Mapping[str, Callable[[], tuple[Check, Evidence]]] = {
     "signs": lambda: (SIGNS, observed(SIGNS, balls.twinned())),
     "corrupted": lambda: (DULL, observed(DULL, digits())),
     "overflow": lambda: (
-        Saturation(),
-        observed(Saturation(), saturation.seen((saturation.RISKY,), saturation.Overflowing(0.6))),
+        SaturationCheck(),
+        observed(
+            SaturationCheck(), saturation.seen((saturation.RISKY,), saturation.Overflowing(0.6))
+        ),
     ),
-    "strangers": lambda: (Anomalies(), observed(Anomalies(), strangers())),
-    "times": lambda: (TimingLeak(), timed()),
+    "strangers": lambda: (AnomalyCheck(), observed(AnomalyCheck(), strangers())),
+    "times": lambda: (TimingLeakCheck(), timed()),
     "faults": lambda: (FLIPPED, faulty()),
     "scan": lambda: (SCAN, observed(SCAN, scanned(poisoned("clean", 0.0, 6)))),
-    "secrets": lambda: (Attribute(), observed(Attribute(), secrets.keeping())),
+    "secrets": lambda: (
+        AttributeInferenceCheck(),
+        observed(AttributeInferenceCheck(), secrets.keeping()),
+    ),
 }
 EVERY = [pytest.param(kind, marks=pytest.mark.slow) if kind == "faults" else kind for kind in KINDS]
 ADDING = [kind for kind in KINDS if kind not in LONE]
 
 
 @cache
-def seen(kind: str) -> Seen:
+def seen(kind: str) -> ObservedCheck:
     check, evidence = KINDS[kind]()
-    named = {name: encode(item).digest for name, item in evidence.items()}
-    origin = Observation("cpu", check.id, check.version, parameters(check), 1, named)
-    return Seen(origin, check, evidence)
+    named = {name: encode_evidence(item).digest for name, item in evidence.items()}
+    origin = CheckObservation("cpu", check.id, check.version, get_check_parameters(check), 1, named)
+    return ObservedCheck(origin, check, evidence)
 
 
-def figures(one: Seen) -> list[Measurement]:
-    return [item for item in readings([one], 0.95) if isinstance(item, Measurement)]
+def figures(one: ObservedCheck) -> list[Measurement]:
+    return [item for item in compute_readings([one], 0.95) if isinstance(item, Measurement)]
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
     one = seen(kind)
-    told, rows = by_row(one.check), count_rows(one.evidence)
+    told, rows = find_row_evidence(one.check), count_evidence_rows(one.evidence)
     assert rows
     assert IDS in told.each & set(one.evidence)
     for item in told.each & set(one.evidence):
-        header, parts = take_apart(one.evidence[item], rows)
-        assert header.form is not Form.WHOLE, item
+        header, parts = split_item_rows(one.evidence[item], rows)
+        assert header.form is not RowEncoding.WHOLE, item
         assert len(parts) == rows
 
 
 @pytest.mark.parametrize("kind", ADDING)
 def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
     one = seen(kind)
-    adds = by_row(one.check).adds
+    adds = find_row_evidence(one.check).adds
     assert adds is not None
     found, known = figures(one), 0
     for added in adds(one.evidence):
-        assert len(added.values) == count_rows(one.evidence)
+        assert len(added.values) == count_evidence_rows(one.evidence)
         values = [m.value for m in found if (m.metric, m.params) == (added.metric, added.params)]
         assert values in ([], [pytest.approx(added.values.mean())]), added.metric
         known += len(values)
@@ -142,41 +154,47 @@ def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
 def test_what_tells_of_no_row_names_none(kind: str) -> None:
     one = seen(kind)
     ids = {str(name) for name in np.asarray(one.evidence[IDS]).tolist()}
-    for name in by_row(one.check).apart & set(one.evidence):
+    for name in find_row_evidence(one.check).apart & set(one.evidence):
         item = one.evidence[name]
-        said = canonical(item).decode() if not isinstance(item, np.ndarray) else str(item.tolist())
+        said = (
+            encode_canonical(item).decode()
+            if not isinstance(item, np.ndarray)
+            else str(item.tolist())
+        )
         assert not {word for word in ids if f'"{word}"' in said}, name
 
 
-def shown(one: Seen, kept: np.ndarray) -> dict[str, Item]:
+def shown(one: ObservedCheck, kept: np.ndarray) -> dict[str, Item]:
     """The evidence of some rows, through commitments: what goes by no row is there if it may be."""
-    sealed, parts = seal(one, KEY)
-    bound: dict[str, Commitment] = {part.commitment.digest: part.commitment for part in parts}
-    told, found = by_row(one.check), dict[str, Item]()
+    sealed, parts = commit_observation(one, KEY)
+    bound: dict[str, EvidenceCommitment] = {
+        part.commitment.digest: part.commitment for part in parts
+    }
+    told, found = find_row_evidence(one.check), dict[str, Item]()
     for name, item in one.evidence.items():
-        whole = bound[sealed.observation.evidence[name]].header.form is Form.WHOLE
-        header, rows = take_apart(item, None if whole else count_rows(one.evidence))
+        whole = bound[sealed.observation.evidence[name]].header.form is RowEncoding.WHOLE
+        header, rows = split_item_rows(item, None if whole else count_evidence_rows(one.evidence))
         if not whole:
-            found[name] = put_together(header, [rows[at] for at in kept])
+            found[name] = join_item_rows(header, [rows[at] for at in kept])
         elif name in told.apart:
-            found[name] = put_together(header, rows)
+            found[name] = join_item_rows(header, rows)
     return found
 
 
 @pytest.mark.parametrize("kind", ["patch", "carried", "spread", "walks", "trees", "overflow"])
 def test_shares_that_are_counted_can_be_counted_on_the_rows_that_are_shown(kind: str) -> None:
     one = seen(kind)
-    rows = count_rows(one.evidence)
+    rows = count_evidence_rows(one.evidence)
     assert rows
     kept = np.arange(0, rows, 2)
     part = shown(one, kept)
-    counted = by_row(one.check).counted
+    counted = find_row_evidence(one.check).counted
     found = {
         (item.metric, str(dict(item.params))): item.value
-        for item in figures(Seen(one.observation, one.check, part))
+        for item in figures(ObservedCheck(one.observation, one.check, part))
         if item.metric in counted
     }
-    adds = by_row(one.check).adds
+    adds = find_row_evidence(one.check).adds
     assert adds is not None
     expected = {
         (item.metric, str(dict(item.params))): pytest.approx(item.values[kept].mean())

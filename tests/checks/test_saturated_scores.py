@@ -9,17 +9,17 @@ from saturated_networks import noisy_rows, opened
 from scipy.special import expit, log_softmax
 from scored_subjects import ends, measured, read, scored, stored
 
-from auditor.checks.fairness.calibration import GroupCalibration
-from auditor.checks.hardware.variant import Variant
-from auditor.checks.quality.accuracy import Accuracy
-from auditor.checks.quality.calibration import Calibration
-from auditor.checks.quality.claims import Claims
-from auditor.domain.companions import Companion
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Astray, Gap
+from auditor.checks.fairness.calibration import GroupCalibrationCheck
+from auditor.checks.hardware.variant import VariantCheck
+from auditor.checks.quality.accuracy import AccuracyCheck
+from auditor.checks.quality.calibration import CalibrationCheck
+from auditor.checks.quality.claims import ClaimedQualityCheck
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.models import CompanionModel
+from auditor.domain.readings import BiasDirection, Gap
 from auditor.domain.tasks import Floats
-from auditor.stats.losses import exact_losses, log_chances, log_losses, log_odds
-from auditor.stats.ranking import macro_auc
+from auditor.metrics.stats.means import exact_log_losses, log_losses, log_odds, log_probabilities
+from auditor.metrics.stats.ranking import macro_auc
 
 SURE = 400.0
 """Logits in the thousands: 400 times what is right."""
@@ -27,7 +27,7 @@ SURE = 400.0
 
 def test_the_log_loss_of_large_logits_is_that_of_the_logits(tmp_path: Path) -> None:
     with opened(tmp_path, factor=SURE) as (subject, logits, labels):
-        found = measured(read(Accuracy(), subject), "nll")
+        found = measured(read(AccuracyCheck(), subject), "nll")
     truth = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     assert truth > 100
     assert found.value == pytest.approx(truth, rel=1e-6)
@@ -37,7 +37,7 @@ def test_the_log_loss_of_large_logits_is_that_of_the_logits(tmp_path: Path) -> N
 
 def test_slope_and_temperature_of_large_logits_are_theirs(tmp_path: Path) -> None:
     with opened(tmp_path, factor=SURE) as (subject, _, _):
-        readings = read(Calibration(), subject)
+        readings = read(CalibrationCheck(), subject)
     slope, gain = measured(readings, "slope"), measured(readings, "temperature_gain")
     assert 0.5 / SURE < ends(slope)[0] < ends(slope)[1] < 2 / SURE
     assert not slope.doubted
@@ -49,8 +49,8 @@ def test_slope_and_temperature_of_large_logits_are_theirs(tmp_path: Path) -> Non
 
 def test_a_model_of_two_classes_is_read_by_its_logit(tmp_path: Path) -> None:
     with opened(tmp_path, factor=SURE, single=True, classes=2) as (subject, logits, labels):
-        loss = measured(read(Accuracy(), subject), "nll")
-        readings = read(Calibration(), subject)
+        loss = measured(read(AccuracyCheck(), subject), "nll")
+        readings = read(CalibrationCheck(), subject)
     truth = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     assert loss.value == pytest.approx(truth, rel=1e-6)
     slope, line = measured(readings, "slope"), measured(readings, "platt_gain")
@@ -65,10 +65,10 @@ def test_what_hangs_on_the_clip_is_doubted_where_there_are_no_logits(
 ) -> None:
     classes = 2 if single else 4
     with opened(tmp_path, factor=SURE, softmax=True, single=single, classes=classes) as seen:
-        loss = measured(read(Accuracy(), seen[0]), "nll")
-        readings = read(Calibration(), seen[0])
+        loss = measured(read(AccuracyCheck(), seen[0]), "nll")
+        readings = read(CalibrationCheck(), seen[0])
     assert loss.doubted
-    assert loss.astray is Astray.TOO_LOW
+    assert loss.astray is BiasDirection.TOO_LOW
     assert "export the model with its logits" in str(loss.details["doubt"])
     for metric in ("slope", "intercept"):
         assert measured(readings, metric).doubted
@@ -81,7 +81,7 @@ def test_what_hangs_on_the_clip_is_doubted_where_there_are_no_logits(
 def test_groups_are_read_by_their_logits_too(tmp_path: Path) -> None:
     towns = ["north", "south"] * 1000
     with opened(tmp_path, factor=SURE, groups=towns) as (subject, _, _):
-        readings = read(GroupCalibration(), subject)
+        readings = read(GroupCalibrationCheck(), subject)
     slope = measured(readings, "slope", group="north")
     assert 0.5 / SURE < ends(slope)[0] < ends(slope)[1] < 2 / SURE
     assert not measured(readings, "slope_gap").doubted
@@ -90,7 +90,7 @@ def test_groups_are_read_by_their_logits_too(tmp_path: Path) -> None:
 def test_lines_and_gaps_of_groups_are_doubted_without_logits(tmp_path: Path) -> None:
     towns = ["north", "south"] * 1000
     with opened(tmp_path, factor=SURE, softmax=True, groups=towns) as (subject, _, _):
-        readings = read(GroupCalibration(), subject)
+        readings = read(GroupCalibrationCheck(), subject)
     assert measured(readings, "slope", group="north").doubted
     assert measured(readings, "slope_gap").doubted
     assert not measured(readings, "in_the_large_gap").doubted
@@ -98,12 +98,12 @@ def test_lines_and_gaps_of_groups_are_doubted_without_logits(tmp_path: Path) -> 
 
 def test_an_ordinary_model_keeps_its_evidence_and_its_figures(tmp_path: Path) -> None:
     with opened(tmp_path, factor=1.0) as (subject, _, labels):
-        probabilities = subject.probabilities(Role.EVALUATION)
-        for check in (Accuracy(), Calibration()):
+        probabilities = subject.probabilities(DatasetRole.EVALUATION)
+        for check in (AccuracyCheck(), CalibrationCheck()):
             seen = stored(check, subject)
             assert not {"log_chances", "odds"} & set(seen)
             assert "cut" not in cast("dict[str, object]", seen["task"])
-        loss = measured(read(Accuracy(), subject), "nll")
+        loss = measured(read(AccuracyCheck(), subject), "nll")
     assert loss.value == log_losses(probabilities, labels)[0].mean()
     assert set(loss.details) == {"floor", "clipped"}
 
@@ -114,8 +114,8 @@ def test_right_answers_that_are_clipped_raise_no_doubt() -> None:
     chance = 1 / (1 + np.exp(odds[:, 0] - odds[:, 1]))
     chance[:50], labels[:50] = 1.0, 1
     subject = scored(chance, labels)
-    assert not measured(read(Accuracy(), subject), "nll").doubted
-    readings = read(Calibration(), subject)
+    assert not measured(read(AccuracyCheck(), subject), "nll").doubted
+    readings = read(CalibrationCheck(), subject)
     assert not measured(readings, "slope").doubted
     assert not measured(readings, "platt_gain").doubted
 
@@ -124,7 +124,7 @@ def test_one_label_that_is_cut_off_doubts_the_log_loss() -> None:
     odds, labels = noisy_rows(500, 2)
     chance = 1 / (1 + np.exp(odds[:, 0] - odds[:, 1]))
     chance[0], labels[0] = 1.0, 0
-    loss = measured(read(Accuracy(), scored(chance, labels)), "nll")
+    loss = measured(read(AccuracyCheck(), scored(chance, labels)), "nll")
     assert loss.doubted
     assert "the label of 1 rows" in str(loss.details["doubt"])
 
@@ -132,7 +132,7 @@ def test_one_label_that_is_cut_off_doubts_the_log_loss() -> None:
 def test_evidence_of_earlier_records_is_read_as_it_was() -> None:
     odds, labels = noisy_rows(2000, 2)
     chance = np.where(odds[:, 0] < odds[:, 1], 1.0, 0.0)
-    for check in (Accuracy(), Calibration()):
+    for check in (AccuracyCheck(), CalibrationCheck()):
         seen = dict(stored(check, scored(chance, labels)))
         task = dict(cast("dict[str, object]", seen["task"]))
         assert task.pop("cut") is True
@@ -143,8 +143,8 @@ def test_evidence_of_earlier_records_is_read_as_it_was() -> None:
 
 def test_rows_that_probabilities_tie_are_told_apart_by_logits(tmp_path: Path) -> None:
     with opened(tmp_path, factor=SURE) as (subject, logits, labels):
-        found = measured(read(Accuracy(), subject), "auc")
-    assert found.value == macro_auc(log_odds(log_chances(logits)), labels, 0.95, None).value
+        found = measured(read(AccuracyCheck(), subject), "auc")
+    assert found.value == macro_auc(log_odds(log_probabilities(logits)), labels, 0.95, None).value
 
 
 @pytest.mark.parametrize("softmax", [False, True])
@@ -153,11 +153,11 @@ def test_a_claimed_log_loss_is_held_against_the_logits_or_doubted(
 ) -> None:
     with opened(tmp_path, factor=SURE, softmax=softmax) as (subject, logits, labels):
         subject.claims = {"nll": 5.0}
-        readings = read(Claims(), subject)
+        readings = read(ClaimedQualityCheck(), subject)
     found = measured(readings, "claimed_minus_measured", claim="nll")
     over = measured(readings, "overclaim", claim="nll")
     if softmax:
-        assert (found.astray, over.astray) == (Astray.TOO_HIGH, Astray.TOO_LOW)
+        assert (found.astray, over.astray) == (BiasDirection.TOO_HIGH, BiasDirection.TOO_LOW)
         assert found.doubted
         assert over.doubted
         return
@@ -177,11 +177,11 @@ def test_a_change_of_log_loss_is_that_of_the_logits_or_doubted(
     ):
         assert not isinstance(parent.model, Gap)
         other = parent.model
-        subject.parent = Companion(lambda: other, lambda: subject.twin, {"digest": "sha256:0"})
-        found = measured(read(Variant(rows=2000), subject), "nll_change")
+        subject.parent = CompanionModel(lambda: other, lambda: subject.twin, {"digest": "sha256:0"})
+        found = measured(read(VariantCheck(rows=2000), subject), "nll_change")
     if softmax:
         assert found.doubted
-        assert found.astray is Astray.EITHER
+        assert found.astray is BiasDirection.EITHER
         return
     now, was = (
         -log_softmax(it, axis=1)[np.arange(len(labels)), labels].mean() for it in (logits, before)
@@ -193,14 +193,14 @@ def test_a_change_of_log_loss_is_that_of_the_logits_or_doubted(
 
 def test_what_another_model_said_is_never_taken_for_what_this_one_says(tmp_path: Path) -> None:
     with opened(tmp_path, factor=SURE) as (subject, logits, _):
-        subject.scores(Role.EVALUATION)
+        subject.scores(DatasetRole.EVALUATION)
         assert not isinstance(subject.model, Gap)
         (tmp_path / "second").mkdir()
         with opened(tmp_path / "second", factor=2 * SURE) as (second, _, _):
             assert not isinstance(second.model, Gap)
             other = subject.asked_of(second.model, subject.twin)
-            theirs = other.scores(Role.EVALUATION)[1]
-        ours = subject.scores(Role.EVALUATION)[1]
+            theirs = other.scores(DatasetRole.EVALUATION)[1]
+        ours = subject.scores(DatasetRole.EVALUATION)[1]
     assert ours == pytest.approx(logits, rel=1e-6)
     assert theirs == pytest.approx(2 * logits, rel=1e-6)
 
@@ -212,7 +212,7 @@ TABLES = st.lists(
 
 @given(TABLES)
 def test_log_odds_are_finite_and_agree_with_log_chances(logits: Floats) -> None:
-    chances = log_chances(logits)
+    chances = log_probabilities(logits)
     odds = log_odds(chances)
     assert np.isfinite(odds).all()
     top = chances.argmax(axis=1)
@@ -224,7 +224,7 @@ def test_log_odds_are_finite_and_agree_with_log_chances(logits: Floats) -> None:
 @given(TABLES, st.integers(0, 2))
 def test_exact_losses_are_never_less_than_clipped_ones(logits: Floats, label: int) -> None:
     labels = np.full(len(logits), label)
-    exact, worst = exact_losses(log_chances(logits), labels)
-    clipped, _ = log_losses(np.exp(log_chances(logits)), labels)
+    exact, worst = exact_log_losses(log_probabilities(logits), labels)
+    clipped, _ = log_losses(np.exp(log_probabilities(logits)), labels)
     assert (exact >= clipped - 2e-7).all()
     assert (exact <= worst).all()

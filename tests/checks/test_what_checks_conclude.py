@@ -7,22 +7,22 @@ from typing import ClassVar
 import pytest
 from judging_cases import RULE, judge_one, measured
 
-from auditor.checks.discovery import discover
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.checks.measure import compute_readings
+from auditor.checks.registry import discover_checks
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Metric, Need
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
-from auditor.domain.observed import Seen
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.domain.records import Observation
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.verdicts import Outcome
-from auditor.measuring import readings
-from auditor.rendering.phrases import bound_words
+from auditor.domain.findings import Outcome
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.domain.records import CheckObservation
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.reports.wording import describe_bound
 
-CONCLUDING = {name: check for name, check in discover().items() if VERDICT in check.emits}
+CONCLUDING = {name: check for name, check in discover_checks().items() if VERDICT in check.emits}
 ASKED = replace(
     RULE,
     check="privacy.said",
@@ -45,24 +45,24 @@ class Said:
     needs: ClassVar[frozenset[Need]] = frozenset()
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        VERDICT: Metric("Whether a leak is shown", Unit.NONE, Bound.AT_LEAST, exact=True)
+        VERDICT: Metric("Whether a leak is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True)
     }
-    controls: ClassVar[tuple[Control, ...]] = ()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
-        return Cost()
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost()
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         return {}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         said = Measurement(
-            metric=VERDICT, value=self.word, bound=Bound.AT_LEAST, method="paper", n=1
+            metric=VERDICT, value=self.word, bound=BoundKind.AT_LEAST, method="paper", n=1
         )
         return (said,)
 
@@ -70,8 +70,8 @@ class Said:
 def reading(word: str) -> Measurement:
     """Return the verdict as it stands in a record."""
     check = Said(word)
-    origin = Observation("cpu", check.id, check.version, {}, 7, {})
-    (found,) = readings([Seen(origin, check, {})], 0.95)
+    origin = CheckObservation("cpu", check.id, check.version, {}, 7, {})
+    (found,) = compute_readings([ObservedCheck(origin, check, {})], 0.95)
     assert isinstance(found, Measurement)
     return found
 
@@ -106,12 +106,12 @@ def test_checks_of_both_families_conclude() -> None:
 @pytest.mark.parametrize("name", CONCLUDING)
 def test_a_verdict_is_a_bound_and_no_estimate(name: str) -> None:
     metric = CONCLUDING[name].emits[VERDICT]
-    assert (metric.bound, metric.exact, metric.unit) == (Bound.AT_LEAST, True, Unit.NONE)
+    assert (metric.bound, metric.exact, metric.unit) == (BoundKind.AT_LEAST, True, Unit.NONE)
     assert metric.higher_is_better is None
 
 
 def test_a_word_is_told_as_it_is_and_not_as_at_least_itself() -> None:
-    assert bound_words(reading(NOT_SEEN)) == ""
-    assert bound_words(measured(0.5, bound=Bound.AT_LEAST)) == "at least "
+    assert describe_bound(reading(NOT_SEEN)) == ""
+    assert describe_bound(measured(0.5, bound=BoundKind.AT_LEAST)) == "at least "
     message = judge_one(ASKED, reading(NOT_SEEN)).message
     assert "Found: no evidence at this power. A stronger search may show more." in message

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 
 Change = Callable[[Path], object]
 ONLY = [word for check in ("quality.accuracy", "fairness.groups") for word in ("--only", check)]
@@ -46,7 +46,7 @@ def edit(item: str, change: Callable[[list[Any]], object]) -> Change:
     def act(folder: Path) -> None:
         told = json.loads(opening(folder, item).read_bytes())
         change(told["rows"])
-        opening(folder, item).write_bytes(canonical(told))
+        opening(folder, item).write_bytes(encode_canonical(told))
 
     return act
 
@@ -94,7 +94,7 @@ def exchange(folder: Path) -> None:
 def other_name(folder: Path) -> None:
     told = json.loads(opening(folder).read_bytes())
     told["commitment"] = f"sha256:{named(folder, 'decided')}"
-    opening(folder).write_bytes(canonical(told))
+    opening(folder).write_bytes(encode_canonical(told))
 
 
 def linked(folder: Path) -> None:
@@ -108,7 +108,7 @@ def commitment(change: Callable[[dict[str, Any]], object]) -> Change:
         path = folder / "evidence" / named(folder, "labels")
         told = json.loads(path.read_bytes())
         change(told)
-        path.write_bytes(canonical(told))
+        path.write_bytes(encode_canonical(told))
 
     return act
 
@@ -225,7 +225,7 @@ def key(change: Callable[[dict[str, Any]], object]) -> Change:
         path = folder / "disclosure.key"
         told = json.loads(path.read_bytes())
         change(told)
-        path.write_bytes(canonical(told))
+        path.write_bytes(encode_canonical(told))
 
     return act
 

@@ -16,14 +16,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditor.attesting import NAMES
-from auditor.domain.canonical import canonical
-from auditor.folders import BUNDLE, LEDGER, PROOF, RECORD, RESULTS, SIGNER, SVR, VERDICT
-from auditor.ledgers.notes import MemorySigner, sign_note
-from auditor.ledgers.receipts import Receipt
-from auditor.packing import pack
-from auditor.signatures.bundles import seal
-from auditor.signatures.keys import KeySigner
+from auditor.domain.json import encode_canonical
+from auditor.reports.attestations import NAMES
+from auditor.reports.folder import BUNDLE, LEDGER, PROOF, RECORD, RESULTS, SIGNER, SVR, VERDICT
+from auditor.reports.formats.bundle_zip import pack_bundle
+from auditor.trust.ledger.notes import MemoryNoteSigner, sign_note
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 Files = dict[str, bytes]
 STRANGER = KeySigner(ec.derive_private_key(4711, ec.SECP256R1()))
@@ -55,7 +55,7 @@ def edited(raw: bytes, edit: Callable[[Any], object]) -> bytes:
     """JSON with something in it changed, in canonical form."""
     found = json.loads(raw)
     edit(found)
-    return canonical(found)
+    return encode_canonical(found)
 
 
 def flipped(raw: bytes) -> bytes:
@@ -83,7 +83,7 @@ def each_file(of: Exports) -> Iterator[tuple[str, Files]]:
 def each_statement(of: Exports) -> Iterator[tuple[str, Files]]:
     for name in (BUNDLE, *NAMES):
         raw, payload = of.good[name], payload_of(of.good[name])
-        yield f"{name} by a stranger", {**of.good, name: seal(payload, STRANGER)}
+        yield f"{name} by a stranger", {**of.good, name: sign_bundle(payload, STRANGER)}
         for other in (BUNDLE, *NAMES):
             if other != name:
                 yield f"{name} that is {other}", {**of.good, name: of.good[other]}
@@ -145,21 +145,21 @@ def each_record(of: Exports) -> Iterator[tuple[str, Files]]:
 
 def by(signer: KeySigner, files: Files) -> Files:
     """The same record, signed by somebody else throughout."""
-    again = {name: seal(payload_of(files[name]), signer) for name in (BUNDLE, *NAMES)}
+    again = {name: sign_bundle(payload_of(files[name]), signer) for name in (BUNDLE, *NAMES)}
     return {**files, **again, SIGNER: signer.public_pem()}
 
 
 def each_proof(of: Exports) -> Iterator[tuple[str, Files]]:
     """Proofs that lead elsewhere, or from elsewhere; the ledger's key is the right one."""
-    good = Receipt.parse(of.good[PROOF])
+    good = LedgerReceipt.parse(of.good[PROOF])
     name = of.good[LEDGER].decode().split("+")[0]
-    liar = MemorySigner(name, Ed25519PrivateKey.from_private_bytes(b"7" * 32))
+    liar = MemoryNoteSigner(name, Ed25519PrivateKey.from_private_bytes(b"7" * 32))
     text = good.note.decode().rpartition("\n\n")[0] + "\n"
     origin, size, *rest = text.split("\n")
 
     def proof(**changed: Any) -> Files:  # noqa: ANN401 -- any field
         fields = {"index": good.index, "proof": good.proof, "note": good.note, "extra": good.extra}
-        return {**of.good, PROOF: Receipt(**{**fields, **changed}).emit()}
+        return {**of.good, PROOF: LedgerReceipt(**{**fields, **changed}).emit()}
 
     yield "a proof at another leaf", proof(index=good.index + 1)
     yield "a proof beyond the tree", proof(index=2**40)
@@ -173,7 +173,7 @@ def each_proof(of: Exports) -> Iterator[tuple[str, Files]]:
     )
     yield "a checkpoint without signatures", proof(note=text.encode() + b"\n")
     yield "a proof with another salt", proof(extra=edited(good.extra, _salted))
-    yield "a proof that opens another leaf", proof(extra=Receipt.parse(of.twin[PROOF]).extra)
+    yield "a proof that opens another leaf", proof(extra=LedgerReceipt.parse(of.twin[PROOF]).extra)
     yield "a proof that opens nothing", proof(extra=b"{}")
     for what, old, new in (
         ("an index with a zero more", b"\nindex ", b"\nindex 0"),
@@ -208,7 +208,7 @@ def told_lies(of: Exports, signer: KeySigner) -> dict[str, Files]:
     bad, found = of.failing, dict[str, Files]()
 
     def told(name: str, edit: Callable[[Any], object], files: Files = bad) -> Files:
-        return {**files, name: seal(edited(payload_of(files[name]), edit), signer)}
+        return {**files, name: sign_bundle(edited(payload_of(files[name]), edit), signer)}
 
     for what, name, edit in (
         ("a verdict that passes", VERDICT, _passed),
@@ -232,7 +232,10 @@ def told_lies(of: Exports, signer: KeySigner) -> dict[str, Files]:
         found[f"{name} with {what}"] = told(name, edit)
     for name in (BUNDLE, *NAMES):
         twice = b'{"_type":"x",' + payload_of(bad[name])[1:]
-        found[f"{name} with a member twice in what is signed"] = {**bad, name: seal(twice, signer)}
+        found[f"{name} with a member twice in what is signed"] = {
+            **bad,
+            name: sign_bundle(twice, signer),
+        }
     found["a verdict that does not follow from the findings"] = _relabelled(bad, signer)
     return found
 
@@ -267,7 +270,7 @@ def _relabelled(files: Files, signer: KeySigner) -> Files:
     for name in (BUNDLE, *NAMES):
         payload = payload_of(files[name]).replace(old, new)
         change = _says_pass if name == BUNDLE else _passed
-        again[name] = seal(edited(payload, change), signer)
+        again[name] = sign_bundle(edited(payload, change), signer)
     return again
 
 
@@ -292,7 +295,7 @@ def zipped(files: Mapping[str, bytes], edit: Callable[[str, zipfile.ZipInfo], ob
 
 def forged_archives(of: Exports) -> dict[str, bytes]:
     """Everything that can be done to the ZIP, around files that are good ones."""
-    good = pack(of.good)
+    good = pack_bundle(of.good)
     assert zipped(of.good) == good  # so that each of these differs in one thing
     paths = {
         "a path upwards": "../evil", "an absolute path": "/etc/evil", "a drive": "C:evil",

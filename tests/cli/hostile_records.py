@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hostile import Break, Case, cut, missing, swapped, written
 
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 
 OUT = "out"
 RECORD = f"{OUT}/record.json"
@@ -38,7 +38,7 @@ def changed(edit: Callable[[Any], object]) -> Break:
     def change(folder: Path) -> None:
         record = json.loads((folder / RECORD).read_bytes())
         edit(record)
-        (folder / RECORD).write_bytes(canonical(record))
+        (folder / RECORD).write_bytes(encode_canonical(record))
 
     return change
 

@@ -5,25 +5,24 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from auditor.checks.discovery import discover
-from auditor.cli.showing import show_record
+from auditor.checks.registry import discover_checks
+from auditor.cli.console import show_record
 from auditor.domain.budgets import Budget
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Limits, Policy, Rule, Severity
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import AssuranceLevel, MetricLimits, Policy, Rule, RuleEffect, Severity
 from auditor.domain.readings import Reading
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
 
 LONG = "accuracy-under-a-bounded-attack"
 
 
-def rule(measure: str, *, limits: Limits | None = None, require: str | None = None) -> Rule:
+def rule(measure: str, *, limits: MetricLimits | None = None, require: str | None = None) -> Rule:
     """A denying rule with a long name."""
     check, metric = measure.split("/")
     return Rule(
-        id=LONG, title="It holds", severity=Severity.HIGH, effect=Effect.DENY, check=check,
+        id=LONG, title="It holds", severity=Severity.HIGH, effect=RuleEffect.DENY, check=check,
         metric=metric, limits=limits, require=require,
     )  # fmt: skip
 
@@ -42,7 +41,7 @@ def record_of(asked: Rule, readings: Sequence[Reading], only: tuple[str, ...] = 
         limits=f"`{asked.require}`" if asked.limits is None else asked.limits.words(),
     )  # fmt: skip
     return AuditRecord(
-        id="aud-0", derived_from=None, assurance=Assurance.A0, request=request, confidence=0.95,
+        id="aud-0", derived_from=None, assurance=AssuranceLevel.A0, request=request, confidence=0.95,
         fingerprints={}, observations=(), readings=tuple(readings), findings=(finding,), lineage=(),
         tool={}, registered="2026-01-01T00:00:00Z", finished="2026-01-01T00:00:00Z",
     )  # fmt: skip
@@ -59,5 +58,5 @@ def table_of(record: AuditRecord, asked: Rule, width: int = 80) -> str:
         name="p", version="1", owner="o", digest="sha256:0", document={}, source="p", rules=(asked,)
     )
     written = io.StringIO()
-    show_record(Console(file=written, width=width), record, policy, discover())
+    show_record(Console(file=written, width=width), record, policy, discover_checks())
     return written.getvalue()

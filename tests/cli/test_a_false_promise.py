@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auditor.targets.recipes import sandboxed
+from auditor.targets.recipe import is_sandbox_available
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits" / "audit-privacy.yaml"
 Command = Callable[..., Any]
@@ -23,14 +23,14 @@ def test_a_claim_below_its_own_arithmetic_and_canaries_fails_the_audit(
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     outcomes = {item["rule"]: item["outcome"] for item in record["findings"]}
     assert outcomes["privacy-as-claimed"] == "failed"
-    if sandboxed():
+    if is_sandbox_available():
         assert outcomes["privacy-not-contradicted"] == "failed"
     assert record["request"]["claims"]["privacy"]["epsilon"] == 1.0
     assert record["request"]["recipe"]["allowed"] is True
     readings = {item.get("metric"): item for item in record["readings"]}
     worked_out = readings["epsilon_recomputed"]
     assert worked_out["low"] <= 2.004 <= worked_out["high"] + 1e-3
-    if sandboxed():
+    if is_sandbox_available():
         assert readings["epsilon_lower_bound"]["value"] > 1.0, "the recipe adds no noise"
     else:
         assert "Bubblewrap does not work" in json.dumps(record["readings"])

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from auditor.approving import approvals_known
-from auditor.cli.own_ledger import own_ledger
-from auditor.domain.approvals import Answer, Approval
+from auditor.cli.key_options import open_own_ledger
+from auditor.domain.approvals import Approval, ApprovalAnswer
 from auditor.domain.record_json import read_record
-from auditor.folders import APPROVALS, RECORD, RecordFolder, add_approval
-from auditor.noting import note_approval
-from auditor.settings import Settings
-from auditor.signatures.decisions import sign_approval
-from auditor.signing.keys import load_signer, new_keys
+from auditor.reports.folder import APPROVALS, RECORD, RecordFolder, add_approval
+from auditor.store.ledger_events import log_approval
+from auditor.trust.keys.files import create_key_pair, load_signer
+from auditor.trust.signatures.decisions import sign_approval
+from auditor.workflows.approvals import collect_approvals
+from auditor.workflows.settings import AuditorSettings
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy")
@@ -50,7 +50,7 @@ def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
     if not any(first.iterdir()):
         assert auditor(*AUDITED, "--out", "out").code == 0
         for name in ("bob", "eve"):
-            new_keys(inside / name, stem="decision")
+            create_key_pair(inside / name, stem="decision")
         shutil.copytree(inside, first / "example")
         shutil.copytree(home, first / "home")
     shutil.copytree(first / "example", inside, dirs_exist_ok=True)
@@ -66,7 +66,7 @@ def put(folder: Path, key: str, **changes: Any) -> None:  # noqa: ANN401 -- any 
         "record_id": record.id,
         "by": "Bob",
         "role": "model risk",
-        "answer": Answer.YES,
+        "answer": ApprovalAnswer.YES,
         "reason": "All findings are known.",
         "created": at(-1),
     }
@@ -98,7 +98,7 @@ def test_a_gate_opens_only_with_the_approval_that_it_asks_for(
 def test_a_no_shuts_every_gate_until_the_same_key_says_yes(auditor: Command, place: Path) -> None:
     assert auditor(*GATE).code == 0
     second = at(-1)
-    put(place / "out", "bob/decision.key", answer=Answer.NO, created=second)
+    put(place / "out", "bob/decision.key", answer=ApprovalAnswer.NO, created=second)
     shut = auditor(*GATE)
     assert (shut.code, "rejected by Bob" in shut.said) == (1, True)
     put(place / "out", "eve/decision.key", by="Eve")
@@ -114,7 +114,7 @@ def test_a_no_shuts_every_gate_until_the_same_key_says_yes(auditor: Command, pla
 def test_only_a_yes_that_is_in_force_takes_a_no_back(
     auditor: Command, place: Path, ends: dict[str, str]
 ) -> None:
-    put(place / "out", "bob/decision.key", answer=Answer.NO, created=at(-3))
+    put(place / "out", "bob/decision.key", answer=ApprovalAnswer.NO, created=at(-3))
     put(place / "out", "bob/decision.key", **ends)
     shut = auditor(*GATE)
     assert (shut.code, "rejected by Bob" in shut.said) == (1, True)
@@ -123,7 +123,7 @@ def test_only_a_yes_that_is_in_force_takes_a_no_back(
 
 
 def test_a_yes_of_a_key_that_is_revoked_takes_no_no_back(auditor: Command, place: Path) -> None:
-    put(place / "out", "bob/decision.key", answer=Answer.NO, created=at(-3))
+    put(place / "out", "bob/decision.key", answer=ApprovalAnswer.NO, created=at(-3))
     assert auditor(*BOB, "--yes").code == 0
     assert auditor(*GATE).code == 0
     revoked = ("keys", "revoke", "bob/decision.pub", "--since", at(-4), "--reason", "stolen")
@@ -269,7 +269,7 @@ def test_a_comment_asks_for_approvals_as_the_gate_does(auditor: Command, place: 
     lacking = auditor(*comment, "--require-approval").out
     assert "may not be deployed on this record" in lacking
     assert "0 of 1 approvals" in lacking
-    put(place / "out", "bob/decision.key", answer=Answer.NO)
+    put(place / "out", "bob/decision.key", answer=ApprovalAnswer.NO)
     assert "may not be deployed on this record" in auditor(*comment).out
 
 
@@ -281,13 +281,15 @@ def test_of_two_yes_in_one_second_the_later_in_the_ledger_counts(
     for name in ("Ann", "Zoe", "Bob"):
         told = Approval(
             record=record.digest, record_id=record.id, by=name, role="model risk",
-            answer=Answer.YES, reason="All findings are known.", created=when,
+            answer=ApprovalAnswer.YES, reason="All findings are known.", created=when,
         )  # fmt: skip
         signed = sign_approval(told, signer)
         add_approval(folder, signed, signer.public_pem())
-        with own_ledger() as store, store.unit_of_work() as work:
-            note_approval(work, told, signed, signer.public_pem(), when)
-    known = approvals_known(record, RecordFolder(folder), Settings.from_environment().place)
+        with open_own_ledger() as store, store.unit_of_work() as work:
+            log_approval(work, told, signed, signer.public_pem(), when)
+    known = collect_approvals(
+        record, RecordFolder(folder), AuditorSettings.from_environment().place
+    )
     assert [said.approval.by for said in known.said] == ["Ann", "Zoe", "Bob"]
 
 
@@ -298,7 +300,7 @@ def test_a_yes_that_nothing_shows_to_be_blind_opens_no_gate_that_asks_for_that(
     asks = asks.replace("least_budget", "approvals: 1, blind_labels: 5, least_budget")
     (inside / "policy.yaml").write_text(asks)
     assert auditor(*AUDITED, "--out", "out").code == 0
-    new_keys(inside / "bob", stem="decision")
+    create_key_pair(inside / "bob", stem="decision")
     assert auditor(*BOB, "--yes").code == 0
     shut = auditor(*GATE, "--approvals-key", "bob/decision.pub")
     assert shut.code == 1, shut.said

@@ -25,13 +25,20 @@ import yaml
 from pydantic import BaseModel
 from test_nothing_else_opens_a_gate import differences
 
-from auditor.auditfiles.shapes import AuditShape
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.errors import AuditorError
-from auditor.judging.pinned import unmet
-from auditor.preparing import Overrides, Prepared, Readers, concealed, prepare, read_asked
-from auditor.wiring import beside, readers
+from auditor.inputs.auditfile.schema import AuditFileSchema
+from auditor.policy.evaluate.pins import find_pin_violations
+from auditor.workflows.prepare import (
+    AuditOverrides,
+    PreparedAudit,
+    Resolvers,
+    conceal_rows,
+    prepare_audit,
+    read_overridden_audit_file,
+)
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 Command = Callable[..., Any]
 Place = tuple[str, ...]
@@ -115,15 +122,19 @@ class Pinned:
 
     folder: Path
     policy: Policy
-    parts: Readers
+    parts: Resolvers
     true: Mapping[str, Any]
 
-    def prepared(self, document: object) -> tuple[Prepared, Any]:
+    def prepared(self, document: object) -> tuple[PreparedAudit, Any]:
         """Read an audit file as ``audit`` does, and return what checks and rules are given."""
         raw = yaml.safe_dump(document, sort_keys=False).encode()
-        asked = read_asked(raw, "audit.yaml", Overrides(only=("quality.accuracy",)), self.parts)
-        with prepare(asked, beside(self.folder / "audit.yaml"), Overrides(), self.parts) as read:
-            found = read if asked.disclosure is None else concealed(read, bytes(32))[0]
+        asked = read_overridden_audit_file(
+            raw, "audit.yaml", AuditOverrides(only=("quality.accuracy",)), self.parts
+        )
+        with prepare_audit(
+            asked, build_path_resolver(self.folder / "audit.yaml"), AuditOverrides(), self.parts
+        ) as read:
+            found = read if asked.disclosure is None else conceal_rows(read, bytes(32))[0]
             return found, given(found)
 
     def judged(self, document: object) -> tuple[End, list[str]]:
@@ -142,13 +153,13 @@ class Pinned:
             or request.policy.digest != self.policy.digest
             or "cpu" not in {it.name for it in request.targets}
             or not request.budget.covers(self.policy.least_budget)
-            or any(unmet(self.policy.pins, request))
+            or any(find_pin_violations(self.policy.pins, request))
         ):
             return End.SHUT, []
         return End.OPEN, differences(self.true, told)
 
 
-def given(prepared: Prepared) -> dict[str, Any]:
+def given(prepared: PreparedAudit) -> dict[str, Any]:
     """Return all that checks and rules are given, but for the bytes and names of its files."""
     request = prepared.request.to_json()
     for name in ("audit_file", "inputs", "declared", "policy"):
@@ -159,9 +170,13 @@ def given(prepared: Prepared) -> dict[str, Any]:
 def plain(value: Any) -> Any:  # noqa: ANN401 -- whatever an audit is given
     """Return a value as JSON that is equal where the values are."""
     if isinstance(value, np.ndarray):
-        return [str(value.dtype), list(value.shape), digest(np.ascontiguousarray(value).tobytes())]
+        return [
+            str(value.dtype),
+            list(value.shape),
+            compute_digest(np.ascontiguousarray(value).tobytes()),
+        ]
     if isinstance(value, bytes):
-        return digest(value)
+        return compute_digest(value)
     if isinstance(value, Path):
         return value.name if value.is_file() else "a folder"
     if isinstance(value, Enum):
@@ -177,7 +192,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 -- whatever an audit is given
 
 
 @cache
-def settings(shape: type[BaseModel] = AuditShape, at: Place = ()) -> tuple[Place, ...]:
+def settings(shape: type[BaseModel] = AuditFileSchema, at: Place = ()) -> tuple[Place, ...]:
     """Return where each setting of an audit file stands."""
     found: list[Place] = []
     for name, field in shape.model_fields.items():
@@ -215,7 +230,7 @@ def pinned(auditor: Command, inside: Path) -> Pinned:
     (inside / "audit.yaml").write_text(AUDIT)
     written = (inside / "policy.yaml").read_text()
     (inside / "lax.yaml").write_text(written.replace("0.6", "0.1").replace("tiny", "lax"))
-    parts, document = readers(inside), yaml.safe_load(AUDIT)
+    parts, document = build_resolvers(inside), yaml.safe_load(AUDIT)
 
     def under(true: Mapping[str, Any], **pins: object) -> Pinned:
         told = yaml.safe_load(written)
@@ -322,7 +337,9 @@ def test_audits_and_gates_keep_to_what_is_foretold_of_an_audit_file(
         if end is End.OPEN:
             record = json.loads((pinned.folder / "out" / "record.json").read_bytes())
             figures |= {
-                canonical(it["value"]) for it in record["readings"] if it["metric"] == "accuracy"
+                encode_canonical(it["value"])
+                for it in record["readings"]
+                if it["metric"] == "accuracy"
             }
         if not any(left.values()):
             break

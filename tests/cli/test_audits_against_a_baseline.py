@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from test_audits_with_a_dossier import alone
 
-from auditor.domain.canonical import digest
-from auditor.signing.keys import new_keys
+from auditor.domain.json import compute_digest
+from auditor.trust.keys.files import create_key_pair
 
 Command = Callable[..., Any]
 ONLY = ("--only", "quality.accuracy")
@@ -66,10 +66,10 @@ def test_the_baseline_is_bound_by_digest_and_lies_among_the_evidence(
     held: Path, released: Path
 ) -> None:
     record, raw = record_in(held), (released / "record.json").read_bytes()
-    assert record["request"]["baseline"] == digest(raw)
-    assert (held / "evidence" / digest(raw).removeprefix("sha256:")).read_bytes() == raw
+    assert record["request"]["baseline"] == compute_digest(raw)
+    assert (held / "evidence" / compute_digest(raw).removeprefix("sha256:")).read_bytes() == raw
     (edge,) = (edge for edge in record["lineage"] if edge["role"] == "baseline")
-    assert (edge["relation"], edge["destination"]) == ("used", digest(raw))
+    assert (edge["relation"], edge["destination"]) == ("used", compute_digest(raw))
     found = finding_in(held)
     assert (found["outcome"], found["limits"]) == ("passed", "at least baseline - 0.2")
     assert "The baseline, line 1.0.0, had" in found["message"]
@@ -92,7 +92,7 @@ def test_it_verifies_without_the_baseline_with_and_without_auditor(
 def test_a_baseline_that_is_changed_or_taken_away_is_found(
     auditor: Command, held: Path, released: Path
 ) -> None:
-    name = digest((released / "record.json").read_bytes()).removeprefix("sha256:")
+    name = compute_digest((released / "record.json").read_bytes()).removeprefix("sha256:")
     place, key = held / "evidence" / name, held / "signer.pub"
     raw = place.read_bytes()
     for act in (lambda: place.write_bytes(raw.replace(b"0.9", b"0.1")), place.unlink):
@@ -147,7 +147,7 @@ def test_the_audit_file_may_name_the_baseline_and_its_key(
 def test_a_baseline_under_another_key_is_refused_before_anything_runs(
     auditor: Command, released: Path, asked: Path
 ) -> None:
-    new_keys(asked.parent / "other", stem="other")
+    create_key_pair(asked.parent / "other", stem="other")
     key = asked.parent / "other" / "other.pub"
     out = asked.parent / "out"
     against = ("--baseline", released, "--baseline-key", key)
@@ -264,7 +264,7 @@ def test_in_ci_the_command_line_says_which_baseline_counts(
     ended = auditor("audit", asked, *ONLY, *options, "--ci", "gitlab", "--out", example / "out")
     assert ended.code == int(not counts), ended.said
     told = (example / "auditor.env").read_text()
-    named = digest((released / "record.json").read_bytes())
+    named = compute_digest((released / "record.json").read_bytes())
     assert f"AUDITOR_VERDICT={'pass' if counts else 'fail'}" in told
     assert (f"AUDITOR_BASELINE={named}" in told) is counts
     assert ("that the audit file alone lets count" in ended.said) is not counts

@@ -10,19 +10,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from test_audits_against_a_baseline import ONLY, RULE
 from test_the_compare_command import turn
 
-from auditor.cli.own_ledger import own_ledger
-from auditor.domain.canonical import digest
-from auditor.domain.challenges import Challenge, Outcome
-from auditor.signatures.challenges import sign_challenge
-from auditor.signatures.keys import KeySigner
-from auditor.signing.keys import new_keys
+from auditor.cli.key_options import open_own_ledger
+from auditor.domain.challenges import Challenge, ChallengeOutcome
+from auditor.domain.json import compute_digest
+from auditor.trust.keys.files import create_key_pair
+from auditor.trust.signatures.decisions import sign_challenge
+from auditor.trust.signatures.keys import KeySigner
 
 Command = Callable[..., Any]
 LAST = ("--baseline", "last")
 
 
 def record_of(folder: Path) -> str:
-    return digest((folder / "record.json").read_bytes())
+    return compute_digest((folder / "record.json").read_bytes())
 
 
 def named_in(folder: Path) -> str | None:
@@ -94,7 +94,7 @@ def test_the_newest_is_taken_and_what_another_key_signed_is_passed_over(
         "figures that both records have, none moved"
         in (folder / "third" / "summary.md").read_text()
     )
-    new_keys(folder / "other", stem="other")
+    create_key_pair(folder / "other", stem="other")
     key = ("--baseline-key", folder / "other" / "other.pub")
     ended = auditor("audit", "audit.yaml", *ONLY, *LAST, *key, "--out", "fourth")
     assert ended.code == 1
@@ -121,11 +121,11 @@ def test_a_model_that_fell_behind_does_not_pass_at_the_second_try(
 def test_a_record_that_was_challenged_is_passed_over(auditor: Command, worse: Path) -> None:
     told = Challenge(
         record=record_of(worse), record_id="aud-1", artifact=None, target="cpu",
-        identity=digest(b"cpu"), examples=digest(b"examples"), trials=(), disproved=(), moved=(),
-        outcome=Outcome.REFUTED, signer=f"key:{digest(b'key')}", tried="2026-01-01T00:00:00Z",
+        identity=compute_digest(b"cpu"), examples=compute_digest(b"examples"), trials=(), disproved=(), moved=(),
+        outcome=ChallengeOutcome.REFUTED, signer=f"key:{compute_digest(b'key')}", tried="2026-01-01T00:00:00Z",
     )  # fmt: skip
     signer = KeySigner(ec.derive_private_key(83, ec.SECP256R1()))
-    with own_ledger() as store, store.unit_of_work() as work:
+    with open_own_ledger() as store, store.unit_of_work() as work:
         work.challenge(told, sign_challenge(told, signer))
     ended = auditor("audit", "audit.yaml", *ONLY, *LAST, "--out", "third")
     assert f"Passed over: record {record_of(worse)} was challenged" in ended.said

@@ -23,15 +23,15 @@ import pytest
 from scripted_services import Asked, serving
 from small_audits import linear_model
 
-from auditor.checks.discovery import discover
-from auditor.cli.there import client_of
-from auditor.domain.canonical import canonical, digest
-from auditor.domain.policies import Assurance
+from auditor.checks.registry import discover_checks
+from auditor.cli.client_options import build_client
+from auditor.domain.json import compute_digest, encode_canonical
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt
-from auditor.domain.submissions import State
-from auditor.reproducing import compare
+from auditor.domain.requests import AuditAttempt
+from auditor.service.domain.submissions import SubmissionState
+from auditor.workflows.reproduce import check_reproduction
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -140,15 +140,17 @@ def test_an_audit_at_a_service_is_the_one_that_runs_here(
     shutil.move(inside / "out", inside / "served")
     assert auditor(*AUDITED).code == 0
     here = record_in(inside / "out")
-    assert there_was.request.attempt == Attempt(number=1)
+    assert there_was.request.attempt == AuditAttempt(number=1)
     assert here.request == replace(there_was.request, attempt=None)
     assert [item.to_json() for item in here.findings] == [
         item.to_json() for item in there_was.findings
     ]
-    steps = {step.name: step for step in compare(here, there_was, discover().values())}
+    steps = {
+        step.name: step for step in check_reproduction(here, there_was, discover_checks().values())
+    }
     assert steps["request"].result.value == "holds"
     assert "equal" in steps["quality.accuracy on cpu"].detail
-    assert there_was.assurance is Assurance.A1
+    assert there_was.assurance is AssuranceLevel.A1
     names = {path.relative_to(inside / "out") for path in (inside / "out").rglob("*")}
     served = {path.relative_to(inside / "served") for path in (inside / "served").rglob("*")}
     assert {name for name in served if name.parent.name != "evidence"} == {
@@ -168,7 +170,7 @@ def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
     again = auditor(*AUDITED, *there, "--baseline", "before")
     assert again.code == 0, again.said
     there_was = record_in(inside / "out")
-    named = digest((inside / "before" / "record.json").read_bytes())
+    named = compute_digest((inside / "before" / "record.json").read_bytes())
     assert there_was.request.baseline == named
     assert (
         auditor(*AUDITED, "--baseline", "before", "--baseline-key", "before/signer.pub").code == 0
@@ -189,14 +191,14 @@ def hold(url: str) -> tuple[str, str]:
     """Let an approver hold rows like those of the example; return the set's name, and digest."""
     name = f"rows-{uuid4().hex[:8]}"
     raw = Path("test.csv").read_bytes().replace(b"r0,", f"{name},".encode())
-    kept = {"name": name, "role": "evaluation", "digest": digest(raw), "file": "rows.csv"}
+    kept = {"name": name, "role": "evaluation", "digest": compute_digest(raw), "file": "rows.csv"}
     shown = {"Authorization": f"Bearer {os.environ['AUDITOR_API_KEY']}"}
     with httpx.Client(base_url=url, headers=shown, timeout=60, trust_env=False) as line:
         approver = line.post("/v1/keys", json={"name": name, "role": "approver"}).json()
         line.headers["Authorization"] = f"Bearer {approver['text']}"
-        assert line.put(f"/v1/datasets/{digest(raw)}", content=raw).status_code == 201
+        assert line.put(f"/v1/datasets/{compute_digest(raw)}", content=raw).status_code == 201
         assert line.post("/v1/sealed-sets", json=kept).status_code == 201
-    return name, digest(raw)
+    return name, compute_digest(raw)
 
 
 def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
@@ -247,7 +249,7 @@ def test_sealed_audits_have_seeds_of_the_service_that_anybody_can_check(
     assert again.code == 0, again.said
     body = json.loads((inside / "out" / "record.json").read_bytes())
     body["request"]["seed"] += 1
-    (inside / "out" / "record.json").write_bytes(canonical(body))
+    (inside / "out" / "record.json").write_bytes(encode_canonical(body))
     edited = auditor(*verify, *key)
     assert edited.code == 1
     assert "SEED_NOT_DRAWN" in edited.said
@@ -344,9 +346,9 @@ def test_whoever_waits_gets_the_record_though_the_service_is_killed_meanwhile(
     before, killed = served.ended(), list[int]()
 
     def kill_once_it_runs() -> None:
-        with client_of(served.url) as calls:
+        with build_client(served.url) as calls:
             while served.ended() == before and not any(
-                told.state is State.RUNNING for told in calls.audits()
+                told.state is SubmissionState.RUNNING for told in calls.audits()
             ):
                 time.sleep(0.05)
         served.kill()
@@ -432,14 +434,14 @@ def test_a_record_that_a_service_did_not_sign_or_of_something_else_is_not_writte
 
 def lying(files: Mapping[str, bytes], key: str, asked: Asked) -> None:
     """Answer as a service would that did the audit whose files these are."""
-    name, record = f"sub-{'0a' * 12}", digest(files["record.json"])
+    name, record = f"sub-{'0a' * 12}", compute_digest(files["record.json"])
     standing = {"id": name, "state": "done", "source": "audit.yaml", "targets": ["cpu"],
                 "submitted": "2026-01-01T00:00:00Z", "record": record}  # fmt: skip
     match asked.path.removeprefix("/v1/audits").partition(name)[2]:
         case "/events":
             asked.answer(204)
         case "/files":
-            listed = [(path, digest(raw), len(raw)) for path, raw in files.items()]
+            listed = [(path, compute_digest(raw), len(raw)) for path, raw in files.items()]
             asked.json({"files": [{"name": n, "digest": d, "size": s} for n, d, s in listed]})
         case path if path.startswith("/files/"):
             asked.answer(200, files[path.removeprefix("/files/")])

@@ -9,7 +9,7 @@ import pytest
 from exact_processors import adds_exactly
 
 from auditor.errors import RuntimeMissingError
-from auditor.targets.emulating import ready_emulator
+from auditor.targets.emulation import prepare_emulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("emulators")]
 
@@ -32,7 +32,7 @@ def audit(
     """Audit an example by the checks that are named, with an emulator that later runs find."""
     kept = Path(request.config.cache.mkdir("emulators"))
     try:
-        ready_emulator("Haswell", kept)
+        prepare_emulator("Haswell", kept)
     except RuntimeMissingError as error:
         pytest.skip(f"no emulator can be had here: {error}")
     home.mkdir()

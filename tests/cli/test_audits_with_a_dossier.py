@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.json import compute_digest, encode_canonical
 
 Command = Callable[..., Any]
 SYSTEM = """\
@@ -63,9 +63,9 @@ def test_both_files_are_bound_by_digest_and_lie_among_the_evidence(declared: Pat
     listed = {item["path"] for item in record["request"]["inputs"]}
     assert {"system.yaml", "risks.yaml"} <= listed
     for role, text in (("system", SYSTEM), ("risks", RISKS)):
-        raw = canonical(yaml.safe_load(text))
+        raw = encode_canonical(yaml.safe_load(text))
         named = record["request"][role]
-        assert named == digest(raw)
+        assert named == compute_digest(raw)
         assert (declared / "evidence" / named.removeprefix("sha256:")).read_bytes() == raw
         (edge,) = (edge for edge in record["lineage"] if edge["role"] == role)
         assert (edge["relation"], edge["destination"]) == ("used", named)

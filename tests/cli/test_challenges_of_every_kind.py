@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.attacks.corruptions.sightings import first_broken
-from auditor.attacks.tabular_readings import recount
+from auditor.attacks.corruptions.spatial_search import first_breaking_budgets
+from auditor.attacks.tabular.readings import recount_table
 from auditor.domain.evidence import Evidence
-from auditor.domain.observed import Seen
+from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.record_json import read_record
-from auditor.folders import CHALLENGES, RECORD, RecordFolder
-from auditor.recalling import load_results
-from auditor.verifiers import verifier
+from auditor.reports.folder import CHALLENGES, RECORD, RecordFolder
+from auditor.workflows.evidence import load_results
+from auditor.workflows.verify.verifiers import build_verifier
 
 pytestmark = pytest.mark.slow
 
@@ -80,11 +80,14 @@ def audited(auditor: Command, policy: str, *checks: str) -> None:
 
 def evidence_of(check: str) -> Evidence:
     old = RecordFolder(Path("out"))
-    record, checks = read_record(old.read(RECORD)), verifier(Path("out") / "signer.pub").checks
+    record, checks = (
+        read_record(old.read(RECORD)),
+        build_verifier(Path("out") / "signer.pub").checks,
+    )
     (seen,) = (
         item
         for item in load_results(old, record, checks)
-        if isinstance(item, Seen) and item.check.id == check
+        if isinstance(item, ObservedCheck) and item.check.id == check
     )
     return seen.evidence
 
@@ -123,7 +126,7 @@ def table(auditor: Command, inside: Path, home: Path, attacked: Path) -> pl.Data
 def standing(rows: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
     """Return the rows that the record counts as robust, and that a step of `a` alone breaks."""
     evidence = evidence_of("evasion.tabular")
-    pairs = zip(evidence["ids"], recount(evidence).right[-1], strict=True)  # type: ignore[arg-type]  # texts
+    pairs = zip(evidence["ids"], recount_table(evidence).right[-1], strict=True)  # type: ignore[arg-type]  # texts
     kept = {str(name) for name, stands in pairs if stands}
     inputs, ids = rows.select("a", "b", "c").to_numpy(), rows["id"].to_list()
     score = inputs @ WEIGHTS + BIAS
@@ -196,7 +199,7 @@ def test_views_of_pictures_refute_what_a_weak_search_left_standing(
     asked = {"measure": "evasion.spatial/robust_accuracy", "where": "budget: small", "least": 0.5}
     audited(auditor, POLICY.format(checks=weak, **asked), "evasion.spatial")
     evidence = evidence_of("evasion.spatial")
-    kept = np.flatnonzero(first_broken(evidence) == 1)
+    kept = np.flatnonzero(first_breaking_budgets(evidence) == 1)
     names = np.array([str(evidence["ids"][at]) for at in kept])  # type: ignore[index]  # texts
     corners = list(product((-10.0, 0.0, 10.0), (0.95, 1.05), (-0.05, 0.05)))
     angle, scale, shear = np.tile(np.array(corners), (len(names), 1)).T

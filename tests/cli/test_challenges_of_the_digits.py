@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor.attacks.tallies import recount
-from auditor.checks.evasion.linf import Linf
+from auditor.attacks.evasion.evidence import recount_rows
+from auditor.checks.evasion.linf import LinfEvasionCheck
 from auditor.domain.record_json import read_record
-from auditor.domain.subjects import Shard
-from auditor.engines.subjects import open_subject
-from auditor.folders import RECORD, RecordFolder
-from auditor.laying import lay_out
-from auditor.preparing import prepare, read_asked
-from auditor.reproducing import overrides_of
-from auditor.settings import Settings
-from auditor.wiring import OPENERS, fetch_from, readers_of
-from auditor.workplaces import workplace
+from auditor.domain.subjects import CheckShard
+from auditor.inputs.materialize import materialize_inputs
+from auditor.reports.folder import RECORD, RecordFolder
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.prepare import prepare_audit, read_overridden_audit_file
+from auditor.workflows.reproduce import build_reproduction_overrides
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import OPENERS, build_input_finder, build_record_resolvers
+from auditor.workflows.workspace import open_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -83,17 +83,24 @@ def crafted(folder: Path, eps: float) -> dict[str, np.ndarray]:
     """Attack the record's own rows as strongly as an audit would."""
     old = RecordFolder(folder / "out")
     record = read_record(old.read(RECORD))
-    with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
-        fetch = fetch_from(place.store.blobs, None)
-        laid = lay_out(record.request.inputs, fetch, Path(scratch))
-        parts, overrides = readers_of(record, old), overrides_of(record)
-        asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
-        with prepare(asked, laid.locate, overrides, parts) as prepared:
+    with (
+        open_workspace(AuditorSettings.from_environment()) as place,
+        TemporaryDirectory() as scratch,
+    ):
+        fetch = build_input_finder(place.store.blobs, None)
+        laid = materialize_inputs(record.request.inputs, fetch, Path(scratch))
+        parts, overrides = build_record_resolvers(record, old), build_reproduction_overrides(record)
+        asked = read_overridden_audit_file(
+            fetch(record.request.audit_file), "audit file", overrides, parts
+        )
+        with prepare_audit(asked, laid.locate, overrides, parts) as prepared:
             spec, brought = record.request.targets[0], prepared.materials
             with open_subject(spec, brought, OPENERS, twin=lambda _: True) as subject:
-                strong = Linf(eps=(eps,), stages=("fmn:30x3", "cross_entropy:20"), rows=200)
-                seen = strong.observe(subject, Shard())
-    broken = recount(seen).broken[0]
+                strong = LinfEvasionCheck(
+                    eps=(eps,), stages=("fmn:30x3", "cross_entropy:20"), rows=200
+                )
+                seen = strong.observe(subject, CheckShard())
+    broken = recount_rows(seen).broken[0]
     places, ids = np.asarray(seen["crafted_rows"]), list(seen["ids"])  # type: ignore[arg-type]
     kept = [at for at, place in enumerate(places) if broken[place]]
     inputs = np.asarray(seen["crafted"])[kept]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from auditor.checks.discovery import GROUP, discover, origins
-from auditor.domain.blocks import Origin
+from auditor.checks.registry import GROUP, check_origins, discover_checks
+from auditor.domain.report_blocks import CheckOrigin
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks-of-your-own.md"
 FENCED = re.compile(r"^```(toml|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -37,13 +37,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_check_is_said_to_be_another_packages_where_none_is_installed() -> None:
-    assert origins() == {}
+    assert check_origins() == {}
 
 
 @pytest.mark.usefixtures("installed")
 def test_an_installed_package_brings_its_check_under_its_name_and_version() -> None:
-    assert discover()["toy.margins"].__module__ == MODULE
-    assert origins() == {"toy.margins": Origin("toychecks", "1.2.0")}
+    assert discover_checks()["toy.margins"].__module__ == MODULE
+    assert check_origins() == {"toy.margins": CheckOrigin("toychecks", "1.2.0")}
 
 
 @pytest.mark.usefixtures("installed")

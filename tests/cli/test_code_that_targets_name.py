@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_audits import write_example
 
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
-from auditor.folders import RECORD
-from auditor.signing.keys import load_signer
-from auditor.targets.isolation import strongest
-from auditor.zoo.forging import Forgery
+from auditor.reports.folder import RECORD
+from auditor.selftest.record_forgery import RecordForgery
+from auditor.targets.isolation import find_strongest_isolation
+from auditor.trust.keys.files import load_signer
 
 Command = Callable[..., Any]
 CANARY = "ran"
@@ -40,9 +40,9 @@ def unconfined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     bare = tmp_path / "bin"
     bare.mkdir()
     monkeypatch.setenv("PATH", str(bare))
-    strongest.cache_clear()
+    find_strongest_isolation.cache_clear()
     yield
-    strongest.cache_clear()
+    find_strongest_isolation.cache_clear()
 
 
 def canary(folder: Path) -> Path:
@@ -401,8 +401,8 @@ def test_a_record_whose_audit_file_says_otherwise_than_it_does_runs_and_sends_no
     canary(inside)
     raw = audit_on(inside, [{"name": "cpu", **evil}]).read_bytes()
     record = read_record((inside / "out" / RECORD).read_bytes())
-    request = replace(record.request, audit_file=digest(raw))
-    forged = Forgery(facts={"request": request})
+    request = replace(record.request, audit_file=compute_digest(raw))
+    forged = RecordForgery(facts={"request": request})
     forged.put(inside / "out", load_signer(home / "signer.key"))
     ended = auditor("reproduce", "out", "--inputs", inside)
     assert not (inside / CANARY).exists()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auditor import collecting
+from auditor import _gc
 from auditor.cli.main import main
 
 MANY = 20_000
@@ -33,7 +33,7 @@ class Ring:
 
 @pytest.fixture
 def thawed() -> Iterator[None]:
-    collecting.begin_loading.cache_clear()
+    _gc.pause_collection.cache_clear()
     gc.unfreeze()
     gc.collect()
     yield
@@ -55,7 +55,7 @@ def test_garbage_is_let_go_of_before_the_rest_is_settled() -> None:
     ring = Ring()
     gone, kept = weakref.ref(ring), Ring()
     del ring
-    collecting.settle()
+    _gc.freeze_live_objects()
     assert gone() is None
     assert kept.me is kept
     assert gc.get_freeze_count() > 0
@@ -63,9 +63,9 @@ def test_garbage_is_let_go_of_before_the_rest_is_settled() -> None:
 
 @pytest.mark.usefixtures("thawed")
 def test_garbage_made_after_loading_is_collected() -> None:
-    collecting.begin_loading()
+    _gc.pause_collection()
     assert not gc.isenabled()
-    collecting.end_loading()
+    _gc.resume_collection()
     ring = Ring()
     gone = weakref.ref(ring)
     del ring
@@ -76,13 +76,13 @@ def test_garbage_made_after_loading_is_collected() -> None:
 
 @pytest.mark.usefixtures("thawed")
 def test_a_process_that_loads_again_keeps_no_garbage_of_its_work() -> None:
-    collecting.begin_loading()
-    collecting.end_loading()
+    _gc.pause_collection()
+    _gc.resume_collection()
     ring = Ring()
     gone = weakref.ref(ring)
     del ring
-    collecting.begin_loading()
-    collecting.end_loading()
+    _gc.pause_collection()
+    _gc.resume_collection()
     gc.collect()
     assert gone() is None
 
@@ -98,5 +98,5 @@ def test_a_command_that_is_not_there_leaves_the_collector_on(
 
 @pytest.mark.usefixtures("thawed")
 def test_nothing_is_settled_by_who_began_no_loading() -> None:
-    collecting.end_loading()
+    _gc.resume_collection()
     assert gc.get_freeze_count() == 0

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from trust_papers import CI, OWNER, RELEASE, document, headed, named, revoking, ruled, save, signer
 
-from auditor.domain.approvals import Answer, Approval
+from auditor.domain.approvals import Approval, ApprovalAnswer
 from auditor.domain.record_json import read_record
-from auditor.folders import RECORD, add_approval
-from auditor.signatures.decisions import sign_approval
+from auditor.reports.folder import RECORD, add_approval
+from auditor.trust.signatures.decisions import sign_approval
 
 Command = Callable[..., Any]
 ANNA, BOB = signer(7101), signer(7102)
@@ -119,7 +119,7 @@ def test_who_audits_may_not_approve_by_writing_their_key_otherwise(
     assert auditor(*GATE).code == 0
     record = read_record((place / "out" / RECORD).read_bytes())
     said = Approval(
-        record=record.digest, record_id=record.id, by="Carl", role="risk", answer=Answer.YES,
+        record=record.digest, record_id=record.id, by="Carl", role="risk", answer=ApprovalAnswer.YES,
         reason="It is all known.", created=record.finished,
     )  # fmt: skip
     add_approval(place / "out", sign_approval(said, CI), b"Carl\n" + CI.public_pem())

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from auditor.signing.keys import new_keys
+from auditor.trust.keys.files import create_key_pair
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -97,9 +97,9 @@ def test_an_audit_is_waived_approved_by_two_opened_and_found_wrong(
         ("bob", ("approval",)),
         ("carl", ("approval",)),
     ):
-        new_keys(inside / who, stem="decision")
+        create_key_pair(inside / who, stem="decision")
         caller.name(who, *may)
-    new_keys(inside / "eve", stem="decision")
+    create_key_pair(inside / "eve", stem="decision")
     assert auditor(*AUDITED, "--out", "report", *server).code == 1
     asked = ("gate", "--artifact", "model.onnx", "--policy", "strict.yaml", *server)
     assert auditor(*asked).code == 1

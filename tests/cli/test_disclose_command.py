@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from disclosed_folders import ONLY, everything, named
 
-from auditor.domain.evidence import encode
+from auditor.domain.evidence import encode_evidence
 
 Command = Callable[..., Any]
 
@@ -78,7 +78,7 @@ def test_checks_that_go_by_no_row_are_withheld_whole(
     only = ("--only", "hardware.determinism", "--only", "hardware.memory")
     assert auditor("audit", "audit.yaml", *only, "--out", "other").code in {0, 3}
     secret = json.loads((disclosed / "other" / "disclosure.key").read_bytes())
-    assert encode(None).digest in secret["blobs"].values()
+    assert encode_evidence(None).digest in secret["blobs"].values()
     assert verify("other").code == 0  # what is null in itself is not withheld
     place = disclosed / "other" / "rows" / named(disclosed / "other", "ids", "hardware.determinism")
     (disclosed / "one.txt").write_text(str(np.load(place)[0]))

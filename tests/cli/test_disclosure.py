@@ -14,19 +14,19 @@ from disclosed_folders import HIDDEN, ONLY, everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.domain.evidence import encode
+from auditor.domain.evidence import encode_evidence
 from auditor.domain.readings import Measurement, Reading
 from auditor.domain.record_json import read_record
-from auditor.domain.steps import StepResult
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import AuditorError
-from auditor.folders import RecordFolder, write_folder
-from auditor.redacting import Choice, redact
-from auditor.withholding import figures, look
+from auditor.reports.folder import RecordFolder, write_folder
+from auditor.workflows.disclosure.redact import RedactionChoice, redact_folder
+from auditor.workflows.verify.disclosure import open_disclosed_evidence, recompute_disclosed_figures
 
 Command = Callable[..., Any]
-CHECKS = discover()
+CHECKS = discover_checks()
 
 
 def labels(folder: Path) -> list[str]:
@@ -43,7 +43,7 @@ def tried(folder: Path, row: int, guess: str) -> Iterator[str]:
     codes = [known.index(line.rsplit(",", 1)[1]) for line in lines[1:]]
     yield file.sha256
     yield digest_files((file,)).removeprefix("sha256:")
-    yield encode(np.array(codes, dtype=np.int64)).digest.removeprefix("sha256:")
+    yield encode_evidence(np.array(codes, dtype=np.int64)).digest.removeprefix("sha256:")
 
 
 def told(folder: Path, row: int) -> set[str]:
@@ -148,14 +148,14 @@ def correct(folder: Path) -> list[bool]:
 def test_a_signed_share_that_the_shown_rows_rule_out_is_a_lie(disclosed: Path) -> None:
     part = RecordFolder(disclosed / "part")
     record = read_record(part.read("record.json"))
-    remains = look(part, record, CHECKS)
-    assert figures(record, remains)[0].result is StepResult.WITHHELD
+    remains = open_disclosed_evidence(part, record, CHECKS)
+    assert recompute_disclosed_figures(record, remains)[0].result is StepResult.WITHHELD
 
     def lied(**changes: Any) -> str:  # noqa: ANN401 -- fields of a measurement
         readings = tuple(
             replace(one, **changes) if told_of(one) else one for one in record.readings
         )
-        (step,) = figures(replace(record, readings=readings), remains)
+        (step,) = recompute_disclosed_figures(replace(record, readings=readings), remains)
         assert step.result is StepResult.FAILED
         return step.detail
 
@@ -181,10 +181,10 @@ def test_any_rows_can_be_withheld_and_no_byte_of_what_is_shown_can_be_changed(
 ) -> None:
     full, any_rows = RecordFolder(disclosed / "full"), disclosed / "any"
     record = read_record(full.read("record.json"))
-    choice = Choice(frozenset(f"r{row}" for row in rows))
-    write_folder(any_rows, redact(full, record, CHECKS, choice).files)
-    remains = look(RecordFolder(any_rows), record, CHECKS)
-    assert figures(record, remains)[0].result is StepResult.WITHHELD
+    choice = RedactionChoice(frozenset(f"r{row}" for row in rows))
+    write_folder(any_rows, redact_folder(full, record, CHECKS, choice).files)
+    remains = open_disclosed_evidence(RecordFolder(any_rows), record, CHECKS)
+    assert recompute_disclosed_figures(record, remains)[0].result is StepResult.WITHHELD
     (accuracy,) = (one for one in remains if one.observation.check == "quality.accuracy")
     assert accuracy.rows == (len(rows), 240)
     assert len(np.asarray(accuracy.evidence["ids"])) == 240 - len(rows)
@@ -195,4 +195,4 @@ def test_any_rows_can_be_withheld_and_no_byte_of_what_is_shown_can_be_changed(
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(bytes(raw))
     with pytest.raises(AuditorError):
-        look(RecordFolder(any_rows), record, CHECKS)
+        open_disclosed_evidence(RecordFolder(any_rows), record, CHECKS)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from auditor.domain.canonical import canonical
-from auditor.domain.steps import StepResult
-from auditor.folders import RecordFolder
-from auditor.verifiers import verifier
-from auditor.verifying import Verifier, verify_folder
+from auditor.domain.json import encode_canonical
+from auditor.domain.verification_steps import StepResult
+from auditor.reports.folder import RecordFolder
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
 pytestmark = pytest.mark.slow
 
@@ -86,14 +86,14 @@ def part(auditor: Command, inside: Path, made: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Verifier]:
+def known() -> dict[str, RecordVerifier]:
     """What verifies, made once: it depends on the signer's key alone."""
     return {}
 
 
-def failures(folder: Path, known: dict[str, Verifier]) -> str:
+def failures(folder: Path, known: dict[str, RecordVerifier]) -> str:
     if not known:
-        known["key"] = verifier(folder / "signer.pub")
+        known["key"] = build_verifier(folder / "signer.pub")
     steps = verify_folder(RecordFolder(folder), known["key"])
     return "; ".join(step.detail for step in steps if step.result is StepResult.FAILED)
 
@@ -108,7 +108,7 @@ def edited(folder: Path, check: str, item: str, change: Callable[[list[Any]], ob
     path = opening(folder, check, item)
     told = json.loads(path.read_bytes())
     change(told["rows"])
-    path.write_bytes(canonical(told))
+    path.write_bytes(encode_canonical(told))
 
 
 def shown(rows: list[Any]) -> list[int]:
@@ -157,7 +157,7 @@ def test_no_withheld_row_is_named_in_what_is_published(part: Path) -> None:
 
 @pytest.mark.parametrize(("check", "item"), EDITS)
 def test_a_row_of_an_attack_that_is_changed_or_moved_is_refused(
-    part: Path, known: dict[str, Verifier], check: str, item: str
+    part: Path, known: dict[str, RecordVerifier], check: str, item: str
 ) -> None:
     for change in (falsified, moved):
         before = opening(part, check, item).read_bytes()

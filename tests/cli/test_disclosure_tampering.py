@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 from disclosed_folders import FULLY, PARTLY, Change
 
-from auditor.domain.steps import StepResult
-from auditor.folders import RECORD, RecordFolder
-from auditor.verifiers import verifier
-from auditor.verifying import Verifier, verify_folder
+from auditor.domain.verification_steps import StepResult
+from auditor.reports.folder import RECORD, RecordFolder
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
 Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Verifier]:
+def known() -> dict[str, RecordVerifier]:
     """What verifies, made once: it depends on the signer's key alone."""
     return {}
 
 
 @pytest.fixture
-def failures(known: dict[str, Verifier], disclosed: Path) -> Callable[[str, Change], str]:
+def failures(known: dict[str, RecordVerifier], disclosed: Path) -> Callable[[str, Change], str]:
     """Change a copy of a folder and return what fails, in words."""
 
     def look(name: str, act: Change) -> str:
         folder = disclosed / name
         if not known:
-            known["key"] = verifier(folder / "signer.pub")
+            known["key"] = build_verifier(folder / "signer.pub")
         act(folder)
         steps = verify_folder(RecordFolder(folder), known["key"])
         return "; ".join(step.detail for step in steps if step.result is StepResult.FAILED)

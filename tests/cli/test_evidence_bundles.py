@@ -28,14 +28,14 @@ from forged_exports import (
     told_lies,
 )
 
-from auditor.folders import LEDGER, SIGNER
-from auditor.packing import pack
-from auditor.shipped import shipped
-from auditor.signatures.keys import KeySigner
-from auditor.signing.keys import load_signer
+from auditor._resources import find_shipped_folder
+from auditor.reports.folder import LEDGER, SIGNER
+from auditor.reports.formats.bundle_zip import pack_bundle
+from auditor.trust.keys.files import load_signer
+from auditor.trust.signatures.keys import KeySigner
 
 Command = Callable[..., Any]
-SCRIPT = shipped("reports") / "bundle" / "verify.py"
+SCRIPT = find_shipped_folder("reports") / "bundle" / "verify.py"
 EVERY = 9
 """Of all forgeries, the share that the slower verifier looks at in the fast test."""
 
@@ -118,7 +118,7 @@ def test_a_bundle_and_its_folder_hold_step_by_step(
     offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path,
     inside: Path,
 ) -> None:  # fmt: skip
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
     for place in (tmp_path / "b.zip", written(exports.good, tmp_path / "folder")):
         code, steps = offline(place, *trusted, "--artifact", inside / "model.onnx")
         assert code == 0
@@ -131,7 +131,7 @@ def test_a_bundle_and_its_folder_hold_step_by_step(
 def test_a_failing_record_verifies_too_and_says_that_it_fails(
     offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:
-    (tmp_path / "b.zip").write_bytes(pack(exports.failing))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.failing))
     code, steps = offline(tmp_path / "b.zip", *trusted)
     assert code == 0
     assert next(step for step in steps if step["name"] == "record")["detail"].startswith(
@@ -146,16 +146,16 @@ def test_signatures_of_every_curve_are_verified(
 ) -> None:  # fmt: skip
     signer = KeySigner(ec.derive_private_key(99, curve()))
     key = written({"k.pub": signer.public_pem()}, tmp_path) / "k.pub"
-    (tmp_path / "b.zip").write_bytes(pack(by(signer, exports.good)))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(by(signer, exports.good)))
     assert offline(tmp_path / "b.zip", "--key", key)[0] == 0
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
     assert refused(offline(tmp_path / "b.zip", "--key", key)) == "SIGNATURE"
 
 
 def test_the_key_in_a_bundle_is_never_trusted(
     offline: Callable[..., Verified], exports: Exports, tmp_path: Path
 ) -> None:
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
     assert refused(offline(tmp_path / "b.zip")) == "NOT_TRUSTED"
     folder = written(exports.good, tmp_path / "folder")
     assert refused(offline(folder, "--key", folder / SIGNER)) == "NOT_TRUSTED"
@@ -173,7 +173,7 @@ def test_neither_is_the_ledger_key_in_a_folder(
 def test_without_a_ledger_key_the_ledger_is_said_to_be_unchecked(
     offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
     code, steps = offline(tmp_path / "b.zip", *trusted[:2])
     assert code == 0
     assert {step["name"] for step in steps if step["result"] == "not checked"} == {
@@ -185,7 +185,7 @@ def test_another_model_is_not_the_one_that_was_audited(
     offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path,
     inside: Path,
 ) -> None:  # fmt: skip
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
     words = (tmp_path / "b.zip", *trusted, "--artifact", inside / "test.csv")
     assert refused(offline(*words)) == "ARTIFACT"
 
@@ -197,7 +197,7 @@ def test_no_forged_file_gets_past_the_single_verifier(
     assert len(forged) >= 150
     for number, (name, files) in enumerate(forged.items()):
         place = tmp_path / f"{number}.zip"
-        place.write_bytes(pack(files))
+        place.write_bytes(pack_bundle(files))
         assert refused(offline(place, *trusted)), name
         place.unlink()
 
@@ -209,7 +209,7 @@ def test_no_lie_that_the_owner_signed_gets_past_either_verifier(
 ) -> None:  # fmt: skip
     place, key = tmp_path / "told.zip", trusted[:2]
     for name, files in told_lies(exports, load_signer(home / "signer.key")).items():
-        place.write_bytes(pack(files))
+        place.write_bytes(pack_bundle(files))
         assert refused(offline(place, *key)), name
         ended = auditor("verify", place, *key)
         assert ended.code in {1, 2}, (name, ended.said)
@@ -249,7 +249,7 @@ def refused_too(
     """Hold one of so many forgeries against `auditor verify`, which looks further."""
     for number, (name, files) in enumerate(forged_files(exports).items()):
         if number % every == 0:
-            place.write_bytes(pack(files))
+            place.write_bytes(pack_bundle(files))
             ended = auditor("verify", place, *trusted)
             assert ended.code in {1, 2}, (name, ended.said)
             assert "Internal error" not in ended.said, name
@@ -286,7 +286,7 @@ def test_the_verifier_in_a_bundle_needs_nothing_but_cryptography(
     bare: Path, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:
     script = written({"verify.py": exports.good["verify.py"]}, tmp_path / "alone") / "verify.py"
-    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    (tmp_path / "b.zip").write_bytes(pack_bundle(exports.good))
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         command = [bare, "-I", script, *map(str, words)]
@@ -303,7 +303,7 @@ def test_the_verifier_in_a_bundle_needs_nothing_but_cryptography(
         "everything signed by a stranger",
         "a proof with another salt",
     ):
-        (tmp_path / "f.zip").write_bytes(pack(forged[name]))
+        (tmp_path / "f.zip").write_bytes(pack_bundle(forged[name]))
         bad = run("f.zip", *trusted)
         assert (bad.returncode, bad.stderr) == (1, ""), name
         assert bad.stdout.endswith("It does not verify.\n")

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import RecordError, UsageError
-from auditor.folders import KNOWN, LEDGER, PROOF, RECORD, RecordFolder
-from auditor.packing import pack, unpacked
-from auditor.rendering.guide import offline_verifier
+from auditor.reports.folder import KNOWN, LEDGER, PROOF, RECORD, RecordFolder
+from auditor.reports.formats.bundle_zip import pack_bundle, unpack_bundle
+from auditor.reports.formats.verification_guide import read_offline_verifier
 
 Command = Callable[..., Any]
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 510, 30
@@ -116,8 +116,8 @@ def test_whatever_is_packed_comes_out_again_and_foreign_readers_see_the_same(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
 ) -> None:
     place = tmp_path_factory.mktemp("packed") / "b.zip"
-    place.write_bytes(pack(files))
-    with unpacked(place) as folder:
+    place.write_bytes(pack_bundle(files))
+    with unpack_bundle(place) as folder:
         assert {name: folder.read(name) for name in files} == files
         assert sum(path.is_file() for path in folder.path.rglob("*")) == len(files)
     with zipfile.ZipFile(place) as archive:
@@ -130,23 +130,23 @@ def test_a_bundle_in_which_one_byte_was_changed_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     files = {"a.txt": b"one", "b.txt": b"two", f"evidence/{'0' * 64}": b"three"}
-    raw = bytearray(pack(files))
+    raw = bytearray(pack_bundle(files))
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     place = tmp_path_factory.mktemp("changed") / "b.zip"
     place.write_bytes(raw)
-    with pytest.raises(RecordError), unpacked(place):
+    with pytest.raises(RecordError), unpack_bundle(place):
         pass
 
 
 @pytest.mark.parametrize("name", ["../a", "/a", "a/b", "evidence/a", "", ".a", "a\nb"])
 def test_a_name_that_leads_elsewhere_is_not_packed(name: str) -> None:
     with pytest.raises(UsageError):
-        pack({name: b""})
+        pack_bundle({name: b""})
 
 
 def test_what_is_unpacked_is_gone_afterwards(tmp_path: Path) -> None:
-    (tmp_path / "b.zip").write_bytes(pack({"a": b"1"}))
-    with unpacked(tmp_path / "b.zip") as folder:
+    (tmp_path / "b.zip").write_bytes(pack_bundle({"a": b"1"}))
+    with unpack_bundle(tmp_path / "b.zip") as folder:
         assert isinstance(folder, RecordFolder)
         assert folder.read("a") == b"1"
     assert not folder.path.exists()
@@ -155,13 +155,13 @@ def test_what_is_unpacked_is_gone_afterwards(tmp_path: Path) -> None:
 def test_the_page_on_publishing_names_every_file_and_every_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text()
     assert {name for name in KNOWN if f"`{name}" not in page} == set()
-    codes = set(re.findall(r'refuse\(\s*"([A-Z_]+)"', offline_verifier().decode()))
+    codes = set(re.findall(r'refuse\(\s*"([A-Z_]+)"', read_offline_verifier().decode()))
     assert len(codes) > 10
     assert {code for code in codes | {"NOT_TRUSTED"} if f"`{code}`" not in page} == set()
 
 
 def test_the_single_verifier_keeps_its_own_rules() -> None:
-    text = offline_verifier().decode()
+    text = read_offline_verifier().decode()
     tree = ast.parse(text, feature_version=(3, 9))
     assert len(text.splitlines()) <= MOST_LINES
     nodes = list(ast.walk(tree))

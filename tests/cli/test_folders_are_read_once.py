@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from swapped_files import swapped_once_read
 
+from auditor.domain.findings import Outcome
 from auditor.domain.record_json import read_record
-from auditor.domain.verdicts import Outcome
 
 Command = Callable[..., Any]
 KEY = ("--key", "out/signer.pub")

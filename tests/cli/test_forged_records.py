@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from auditor.domain.canonical import canonical
-from auditor.folders import RECORD
+from auditor.domain.json import encode_canonical
+from auditor.reports.folder import RECORD
 
 Command = Callable[..., Any]
 Place = tuple[str | int, ...]
@@ -59,7 +59,7 @@ def try_forgeries(auditor: Command, folder: Path, every: int) -> None:
     found = forgeries(json.loads(path.read_bytes()))
     for number, (place, forged) in enumerate(found):
         if number % every == 0:
-            path.write_bytes(canonical(forged))
+            path.write_bytes(encode_canonical(forged))
             ended = auditor(*VERIFY)
             assert ended.code == 1, (place, ended.said)
             assert "record.json" in ended.said

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 from shown_records import record_of, rule, shown, table_of
 
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.askings import asked_gaps
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import Gap, GapReason
+from auditor.reports.html.coverage import split_requested_gaps
 
 GAP = Gap(
-    reason=Reason.NEEDS_LABELS,
+    reason=GapReason.NEEDS_LABELS,
     detail="No labels.",
     cure="Name them.",
     target="cpu",
@@ -17,7 +17,7 @@ GAP = Gap(
 )
 
 
-ASKED = rule("quality.accuracy/accuracy", limits=Limits(least=0.8))
+ASKED = rule("quality.accuracy/accuracy", limits=MetricLimits(least=0.8))
 
 
 def test_what_a_rule_waits_for_is_told_and_the_rest_is_counted() -> None:
@@ -30,7 +30,7 @@ def test_what_a_rule_waits_for_is_told_and_the_rest_is_counted() -> None:
 
 def test_a_check_that_crashed_is_told_though_no_rule_asks_for_it() -> None:
     said = shown(
-        ASKED, replace(GAP, check="data.drift", reason=Reason.CHECK_CRASHED, detail="It fell.")
+        ASKED, replace(GAP, check="data.drift", reason=GapReason.CHECK_CRASHED, detail="It fell.")
     )
     assert "It fell" in said
     assert "figures that no rule" not in said
@@ -46,18 +46,18 @@ def test_a_check_that_crashed_is_told_though_no_rule_asks_for_it() -> None:
     ],
 )
 def test_a_rule_asks_for_its_own_metric(gap: Gap, asked: bool) -> None:  # noqa: FBT001 -- of a table
-    assert asked_gaps(record_of(ASKED, [gap])) == (([gap], []) if asked else ([], [gap]))
+    assert split_requested_gaps(record_of(ASKED, [gap])) == (([gap], []) if asked else ([], [gap]))
 
 
 def test_what_was_asked_for_by_name_is_told() -> None:
     gap = replace(GAP, check="data.drift")
-    assert asked_gaps(record_of(ASKED, [gap], only=("data.drift",))) == ([gap], [])
+    assert split_requested_gaps(record_of(ASKED, [gap], only=("data.drift",))) == ([gap], [])
 
 
 def test_a_rule_that_does_not_apply_waits_for_nothing() -> None:
     idle = record_of(ASKED, [GAP])
     findings = tuple(replace(item, outcome=Outcome.NOT_APPLICABLE) for item in idle.findings)
-    assert asked_gaps(replace(idle, findings=findings)) == ([], [GAP])
+    assert split_requested_gaps(replace(idle, findings=findings)) == ([], [GAP])
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ import yaml
 from small_audits import linear_model
 from targets.endpoint_servers import Host, hosting
 
-from auditor.domain.canonical import canonical
+from auditor._resources import find_shipped_folder
+from auditor.domain.json import encode_canonical
 from auditor.domain.tasks import Array
-from auditor.folders import RESULTS, SVR, VERDICT
-from auditor.shipped import shipped
-from auditor.signatures.bundles import seal
-from auditor.signing.keys import load_signer
+from auditor.reports.folder import RESULTS, SVR, VERDICT
+from auditor.trust.keys.files import load_signer
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 Command = Callable[..., Any]
 Ask = Callable[..., tuple[int, str]]
@@ -144,7 +144,9 @@ def test_an_earlier_record_whose_statements_name_the_file_verifies_and_opens_no_
     record = inside / "out" / "record.sigstore.json"
     name_again(record, home, json.loads(payload(record))["subject"][:1], [model])
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 1  # not by this version
-    monkeypatch.setattr("auditor.verifiers.code_digest", lambda: "sha256:" + "0" * 64)
+    monkeypatch.setattr(
+        "auditor.workflows.verify.verifiers.code_digest", lambda: "sha256:" + "0" * 64
+    )
     ended = auditor("verify", "out", "--key", "out/signer.pub")
     assert (ended.code, ended.out.count("another version of auditor worded")) == (0, 3), ended.said
     ended = auditor(*GATE)
@@ -165,13 +167,18 @@ def name_again(path: Path, home: Path, kept: list[Any], named: list[Any]) -> Non
     statement = json.loads(payload(path))
     rest = statement["subject"][1:] if kept else []
     statement["subject"] = [*kept, *named, *rest]
-    path.write_bytes(seal(canonical(statement), load_signer(home / "signer.key")))
+    path.write_bytes(sign_bundle(encode_canonical(statement), load_signer(home / "signer.key")))
 
 
 def standalone(inside: Path, *more: object) -> tuple[int, str]:
     key = inside / "out" / "signer.pub"
     (inside / "trusted.pub").write_bytes(key.read_bytes())
-    command = [sys.executable, "-I", shipped("reports") / "bundle" / "verify.py", inside / "out"]
+    command = [
+        sys.executable,
+        "-I",
+        find_shipped_folder("reports") / "bundle" / "verify.py",
+        inside / "out",
+    ]
     done = subprocess.run(
         [*map(str, command), "--key", str(inside / "trusted.pub"), *map(str, more)],
         capture_output=True, text=True, check=False,

@@ -4,13 +4,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from auditor.cli.bars import hashing
+from auditor.cli.progress_bars import show_hashing
 
 
 def test_a_terminal_is_told_how_many_of_all_bytes_were_hashed() -> None:
     written = StringIO()
     console = Console(file=written, force_terminal=True, width=100)
-    with hashing(console, lambda: 10_000_000) as advance:
+    with show_hashing(console, lambda: 10_000_000) as advance:
         assert advance is not None
         advance(5_000_000)
     assert "hashing" in written.getvalue()
@@ -22,6 +22,6 @@ def test_a_pipe_is_told_nothing_and_nothing_is_counted_for_it() -> None:
         raise AssertionError
 
     written = StringIO()
-    with hashing(Console(file=written), never) as advance:
+    with show_hashing(Console(file=written), never) as advance:
         assert advance is None
     assert not written.getvalue()

@@ -13,8 +13,8 @@ from hostile_models import MODELS
 from hostile_papers import FILES, RULES
 from hostile_records import KEYS, RECORDS, SIGNATURES
 
-from auditor.folders import RECORD
-from auditor.shipped import PACKAGE
+from auditor._resources import PACKAGE
+from auditor.reports.folder import RECORD
 
 Command = Callable[..., Any]
 NEVER = ("Traceback", "Internal error", "\x1b", str(PACKAGE), "object at 0x")

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from auditor.cli import main
-from auditor.cli.installing import as_installed, requirement
-from auditor.cli.showing import show_gaps
-from auditor.domain.readings import Gap, Reason
-from auditor.extras import alike, to_install, worded_today
+from auditor.cli.console import show_gaps
+from auditor.cli.main import adapt_install_hints, format_requirement
+from auditor.domain.readings import Gap, GapReason
+from auditor.errors import equals_but_for_install_wording, suggest_install, update_install_wording
 
 CURE = "Install auditor's extra `client` from where auditor came."
 EARLIER = "Run `pip install 'auditor[client]'`."
@@ -63,7 +63,7 @@ WHEEL = "file:///w/auditor-1.0-py3-none-any.whl"
     ],
 )
 def test_an_extra_comes_from_where_auditor_came_from(came_from: dict[str, Any], told: str) -> None:
-    assert requirement("art,text", came_from) == told
+    assert format_requirement("art,text", came_from) == told
     assert "auditor" not in shlex.split(told), "an index may hold anything under that name"
 
 
@@ -72,46 +72,46 @@ def test_a_damaged_note_of_the_installation_names_what_the_extra_is_made_of(
     monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     noted = SimpleNamespace(read_text=lambda _: written)
-    monkeypatch.setattr("auditor.cli.installing.distribution", lambda _: noted)
-    assert as_installed(CURE).endswith(" install 'httpx>=0.27'`.")
+    monkeypatch.setattr("auditor.cli.main.distribution", lambda _: noted)
+    assert adapt_install_hints(CURE).endswith(" install 'httpx>=0.27'`.")
 
 
 def test_an_extra_of_extras_names_what_they_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     told = ["rich>=13", "torch>=2 ; extra == 'attacks'", 'auditor[attacks] ; extra == "all"']
-    monkeypatch.setattr("auditor.cli.installing.requires", lambda _: told)
-    assert requirement("all", {}) == "'torch>=2'"
+    monkeypatch.setattr("auditor.cli.main.requires", lambda _: told)
+    assert format_requirement("all", {}) == "'torch>=2'"
 
 
 def test_where_nothing_is_known_the_words_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(_: str) -> list[str]:
         raise PackageNotFoundError
 
-    monkeypatch.setattr("auditor.cli.installing.distribution", unknown)
-    monkeypatch.setattr("auditor.cli.installing.requires", unknown)
-    assert as_installed(CURE) == CURE
-    assert as_installed(EARLIER) == CURE
+    monkeypatch.setattr("auditor.cli.main.distribution", unknown)
+    monkeypatch.setattr("auditor.cli.main.requires", unknown)
+    assert adapt_install_hints(CURE) == CURE
+    assert adapt_install_hints(EARLIER) == CURE
 
 
 def test_words_of_earlier_records_are_shown_as_those_of_today() -> None:
-    assert worded_today(EARLIER) == CURE
-    assert worded_today("pip install 'auditor[a,b]', and audit again.") == (
-        f"{to_install('a,b')}, and audit again."
+    assert update_install_wording(EARLIER) == CURE
+    assert update_install_wording("pip install 'auditor[a,b]', and audit again.") == (
+        f"{suggest_install('a,b')}, and audit again."
     )
-    assert as_installed(EARLIER) == as_installed(CURE)
+    assert adapt_install_hints(EARLIER) == adapt_install_hints(CURE)
 
 
 def test_a_record_of_an_earlier_version_says_the_same_of_an_extra_and_of_nothing_else() -> None:
-    today = {"cure": f"{to_install('art')}.", "reason": "needs_extra"}
+    today = {"cure": f"{suggest_install('art')}.", "reason": "needs_extra"}
     for said in ("Install it: pip install 'auditor[art]'.", "Run `pip install 'auditor[art]'`."):
-        assert alike(today, {**today, "cure": said})
+        assert equals_but_for_install_wording(today, {**today, "cure": said})
     for other in ("Install it: pip install 'auditor[text]'.", "pip install art."):
-        assert not alike(today, {**today, "cure": other})
-    assert not alike(today, {**today, "reason": "not_defined"})
-    assert not alike(today, None)
+        assert not equals_but_for_install_wording(today, {**today, "cure": other})
+    assert not equals_but_for_install_wording(today, {**today, "reason": "not_defined"})
+    assert not equals_but_for_install_wording(today, None)
 
 
 def test_texts_without_an_extra_are_left_alone() -> None:
-    assert as_installed("pip install model-signing, or audit 'auditor[art]'.") == (
+    assert adapt_install_hints("pip install model-signing, or audit 'auditor[art]'.") == (
         "pip install model-signing, or audit 'auditor[art]'."
     )
 
@@ -120,7 +120,7 @@ def here() -> str:
     """Return what a message has to name for this installation."""
     came_from = json.loads(distribution("auditor").read_text("direct_url.json") or "{}")
     assert came_from, "the tests run from an installed checkout"
-    return requirement("client", came_from)
+    return format_requirement("client", came_from)
 
 
 def test_an_error_names_the_line_that_works_here(
@@ -133,7 +133,7 @@ def test_an_error_names_the_line_that_works_here(
 
 
 def test_a_gap_that_is_shown_names_it_and_the_gap_itself_does_not() -> None:
-    gap = Gap(reason=Reason.NEEDS_EXTRA, detail="It is not installed.", cure=CURE)
+    gap = Gap(reason=GapReason.NEEDS_EXTRA, detail="It is not installed.", cure=CURE)
     console = Console(file=(file := io.StringIO()), width=80)
     show_gaps(console, [gap])
     assert f"pip install {here()}`." in file.getvalue()

@@ -9,10 +9,10 @@ from typing import Any
 
 from auditor.domain.record_json import read_record
 from auditor.domain.targets import EvidenceLevel, Fingerprint
-from auditor.folders import RECORD
-from auditor.signing.keys import load_signer
-from auditor.web.facts import facts_of
-from auditor.zoo.forging import Forgery
+from auditor.reports.folder import RECORD
+from auditor.selftest.record_forgery import RecordForgery
+from auditor.service.web.records import read_record_facts
+from auditor.trust.keys.files import load_signer
 
 Command = Callable[..., Any]
 GATE = ("gate", "--artifact", "model.onnx", "--record", "out", "--key", "out/signer.pub")
@@ -27,7 +27,7 @@ def rewritten(folder: Path, home: Path, change: Callable[[Fingerprint], Fingerpr
     """Sign the record of a folder anew, with another fingerprint; all else follows from it."""
     record = read_record((folder / RECORD).read_bytes())
     prints = {name: change(found) for name, found in record.fingerprints.items()}
-    Forgery(facts={"fingerprints": prints}).put(folder, load_signer(home / "signer.key"))
+    RecordForgery(facts={"fingerprints": prints}).put(folder, load_signer(home / "signer.key"))
 
 
 def asking(folder: Path, least: str, of: str = "evidence") -> str:
@@ -113,7 +113,7 @@ def test_an_older_record_verifies_and_has_a_level_once_it_is_judged_again(
 
 
 def test_the_pages_of_a_service_name_the_level_beside_the_machine(finished: Path) -> None:
-    shown = facts_of((finished / "out" / RECORD).read_bytes()).devices
+    shown = read_record_facts((finished / "out" / RECORD).read_bytes()).devices
     assert shown.keys() == {"cpu"}
     assert shown["cpu"].endswith("Verified on target")
 

@@ -7,14 +7,14 @@ import pytest
 from rich.console import Console
 from shown_records import LONG, rule, shown
 
-from auditor.cli.showing import show_rows
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Gap, Measurement, Reason, Unit
-from auditor.rendering.numbers import DASH
+from auditor.cli.console import show_rows
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.reports.numbers import DASH
 
 GAP = Gap(
-    reason=Reason.NEEDS_TWIN,
+    reason=GapReason.NEEDS_TWIN,
     detail="No twin.",
     cure="Name one.",
     target="cpu",
@@ -29,7 +29,9 @@ def figure(value: object, **more: Any) -> Measurement:  # noqa: ANN401 -- any fi
 
 @pytest.mark.parametrize("width", [64, 80])
 def test_ids_of_rules_stay_whole_and_the_rest_folds(width: int) -> None:
-    text = shown(rule("evasion.linf/robust_accuracy", limits=Limits(least=0.4)), GAP, width=width)
+    text = shown(
+        rule("evasion.linf/robust_accuracy", limits=MetricLimits(least=0.4)), GAP, width=width
+    )
     assert LONG in text
     assert max(map(len, text.split("needs_twin No twin")[0].splitlines())) <= width
 
@@ -48,13 +50,13 @@ def test_names_in_lists_stay_whole_unless_they_leave_no_room() -> None:
 @pytest.mark.parametrize(
     ("measure", "limits", "said"),
     [
-        ("evasion.linf/robust_accuracy", Limits(least=0.4), "at least 40 %"),
-        ("hardware.latency/p99", Limits(most=0.05), "at most 50 ms"),
-        ("hardware.memory/resident_peak", Limits(most=2.0**28), "at most 256 MiB"),
+        ("evasion.linf/robust_accuracy", MetricLimits(least=0.4), "at least 40 %"),
+        ("hardware.latency/p99", MetricLimits(most=0.05), "at most 50 ms"),
+        ("hardware.memory/resident_peak", MetricLimits(most=2.0**28), "at most 256 MiB"),
     ],
 )
 def test_what_is_asked_has_its_unit_where_nothing_was_found(
-    measure: str, limits: Limits, said: str
+    measure: str, limits: MetricLimits, said: str
 ) -> None:
     assert said in shown(rule(measure, limits=limits), GAP, width=120)
 
@@ -75,7 +77,7 @@ def test_a_question_asks_for_yes_or_no(require: str, said: str) -> None:
 
 
 def test_a_doubted_figure_says_so_beside_its_value() -> None:
-    asked = rule("hardware.latency/p99", limits=Limits(most=0.05))
+    asked = rule("hardware.latency/p99", limits=MetricLimits(most=0.05))
     assert "1 %, doubted" in shown(asked, figure(0.01, doubted=True), width=120)
     assert "doubted" not in shown(asked, figure(0.01), 120)
 
@@ -83,21 +85,21 @@ def test_a_doubted_figure_says_so_beside_its_value() -> None:
 def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
     other: Json = {"classes": ["1", "0"], "accuracy": 0.97}
     wrong = replace(figure(0.03), details={"other_order": other})
-    text = shown(rule("quality.accuracy/accuracy", limits=Limits(least=0.9)), wrong, 120)
+    text = shown(rule("quality.accuracy/accuracy", limits=MetricLimits(least=0.9)), wrong, 120)
     assert "suspicious Were the classes the other way round, accuracy would be 97 %" in text
 
 
 @pytest.mark.parametrize(
     ("limits", "low", "high", "said"),
     [
-        (Limits(least=0), -87.0, -0.2, "(-87.0 to -0.2)"),
-        (Limits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
-        (Limits(least=0), -87.0, -1e-9, " to -0.000000001)"),
+        (MetricLimits(least=0), -87.0, -0.2, "(-87.0 to -0.2)"),
+        (MetricLimits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
+        (MetricLimits(least=0), -87.0, -1e-9, " to -0.000000001)"),
         (None, -87.0, -0.2, "(-87 to 0)"),
     ],
 )
 def test_no_interval_is_shown_beyond_a_limit_that_it_keeps_off(
-    limits: Limits | None, low: float, high: float, said: str
+    limits: MetricLimits | None, low: float, high: float, said: str
 ) -> None:
     found = figure(low, low=low, high=high, confidence=0.95, unit=Unit.NONE)
     asked = rule("c/m", limits=limits, require=None if limits else "reading.value > 0.0")

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from auditor.domain.canonical import canonical, digest
-from auditor.domain.evidence import decode, encode
-from auditor.folders import EVIDENCE, RECORD, SIGNER
+from auditor.domain.evidence import decode_evidence, encode_evidence
+from auditor.domain.json import compute_digest, encode_canonical
+from auditor.reports.folder import EVIDENCE, RECORD, SIGNER
 
 Command = Callable[..., Any]
 ONLY = ("--only", "quality.accuracy")
@@ -38,13 +38,13 @@ def forge(folder: Path) -> None:
     """Swap the decisions for the labels, as someone without the key would."""
     record = record_in(folder)
     (seen,) = record["observations"]
-    labels = decode((folder / EVIDENCE / seen["evidence"]["labels"][7:]).read_bytes())
-    blob = encode(np.asarray(labels))
+    labels = decode_evidence((folder / EVIDENCE / seen["evidence"]["labels"][7:]).read_bytes())
+    blob = encode_evidence(np.asarray(labels))
     (folder / EVIDENCE / blob.digest[7:]).write_bytes(blob.raw)
     old = seen["evidence"]["decided"]
     seen["evidence"]["decided"] = blob.digest
     (folder / EVIDENCE / old[7:]).unlink()
-    (folder / RECORD).write_bytes(canonical(record))
+    (folder / RECORD).write_bytes(encode_canonical(record))
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_an_emptied_record_is_not_reproduced(auditor: Command, audited: Path) ->
     record = record_in(audited)
     record["readings"], record["observations"], record["findings"] = [], [], []
     record["verdict"] = "inconclusive"
-    (audited / RECORD).write_bytes(canonical(record))
+    (audited / RECORD).write_bytes(encode_canonical(record))
     assert auditor("reproduce", audited).code == 1
 
 
@@ -164,7 +164,7 @@ def test_a_widened_record_is_not_reproduced(auditor: Command, audited: Path) -> 
     record = record_in(audited)
     for reading in record["readings"]:
         reading.update(value=0.999, low=0, high=1, repeat="interval")
-    (audited / RECORD).write_bytes(canonical(record))
+    (audited / RECORD).write_bytes(encode_canonical(record))
     assert auditor("reproduce", audited).code == 1
 
 
@@ -174,10 +174,10 @@ def test_a_widened_record_is_not_reproduced(auditor: Command, audited: Path) -> 
 def test_a_record_that_claims_more_than_it_shows_does_not_verify(
     auditor: Command, audited: Path, home: Path, change: dict[str, Any], step: str
 ) -> None:
-    from auditor.signing.keys import load_signer  # noqa: PLC0415 -- this forger has the key
-    from auditor.signing.records import sign_record  # noqa: PLC0415
+    from auditor.trust.keys.files import load_signer  # noqa: PLC0415 -- this forger has the key
+    from auditor.trust.signatures.records import sign_record  # noqa: PLC0415
 
-    raw = canonical(record_in(audited) | change)
+    raw = encode_canonical(record_in(audited) | change)
     (audited / RECORD).write_bytes(raw)
     artifact = record_in(audited)["request"]["artifact"]
     shown = {
@@ -242,7 +242,7 @@ def test_evidence_without_leave_holds_none_of_the_users_rows(
 ) -> None:
     only = ("--only", "evasion.linf_query", "--out", example / "out")
     auditor("audit", example / "audit.yaml", *only)
-    blobs = [decode(path.read_bytes()) for path in (example / "out" / EVIDENCE).iterdir()]
+    blobs = [decode_evidence(path.read_bytes()) for path in (example / "out" / EVIDENCE).iterdir()]
     rows = np.loadtxt(example / "test.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3))
     users = {row.astype(np.float32).tobytes() for row in rows}
     for blob in blobs:
@@ -252,4 +252,4 @@ def test_evidence_without_leave_holds_none_of_the_users_rows(
 
 def test_the_digest_of_a_blob_is_its_name(audited: Path) -> None:
     for path in (audited / EVIDENCE).iterdir():
-        assert digest(path.read_bytes()) == f"sha256:{path.name}"
+        assert compute_digest(path.read_bytes()) == f"sha256:{path.name}"

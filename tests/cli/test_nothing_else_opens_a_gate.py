@@ -20,21 +20,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from test_forged_records import Place, others, places
 
-from auditor.cli.believing import Whose
+from auditor.cli.trust_options import RecordTrustOptions
 from auditor.domain.artifacts import digest_files
-from auditor.domain.canonical import canonical
-from auditor.domain.policies import Assurance
+from auditor.domain.json import encode_canonical
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
-from auditor.domain.steps import StepResult
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import AuditorError, RecordError
-from auditor.folders import BUNDLE, LEDGER, RECORD, SIGNER, RecordFolder
-from auditor.gates import Question, ask
-from auditor.signatures.keys import KeySigner
-from auditor.signing.artifacts import digest_artifact
-from auditor.signing.keys import load_signer
-from auditor.signing.records import sign_record
-from auditor.verifying import SHOWN
-from auditor.wiring import readers
+from auditor.reports.folder import BUNDLE, LEDGER, RECORD, SIGNER, RecordFolder
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.trust.keys.files import load_signer
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.records import sign_record
+from auditor.workflows.gate import GateQuestion, check_gate
+from auditor.workflows.verify.folder import SHOWN
+from auditor.workflows.wiring import build_resolvers
 
 Command = Callable[..., Any]
 FEW, MANY = 25, 3500
@@ -67,17 +67,19 @@ class Gate:
     """A folder whose record opens, the question that it answers, and the owner's key."""
 
     folder: Path
-    question: Question
+    question: GateQuestion
     key: Path
     ledger: Path | None
     owner: KeySigner
 
-    def failed(self, question: Question | None = None, key: Path | None = None) -> set[str]:
+    def failed(self, question: GateQuestion | None = None, key: Path | None = None) -> set[str]:
         """Return the names of the steps that keep the gate shut for what lies in the folder."""
         folder = RecordFolder(self.folder)
         try:
-            steps = Whose(key or self.key, None, Assurance.A0, self.ledger).verify(folder)
-            steps += ask(folder.record, question or self.question, steps)
+            steps = RecordTrustOptions(
+                key or self.key, None, AssuranceLevel.A0, self.ledger
+            ).verify(folder)
+            steps += check_gate(folder.record, question or self.question, steps)
         except AuditorError as error:
             return {error.problem}
         return {step.name for step in steps if step.result is StepResult.FAILED}
@@ -110,9 +112,9 @@ def gate(auditor: Command, finished: Path, home: Path, tmp_path: Path) -> Gate:
     trusted, ledger = tmp_path / "trusted.pub", tmp_path / "ledger.pub"
     trusted.write_bytes((folder / SIGNER).read_bytes())
     ledger.write_bytes((folder / LEDGER).read_bytes())
-    question = Question(
+    question = GateQuestion(
         artifact=digest_files(digest_artifact(finished / "model.onnx")),
-        policy=readers(finished).load_policy("policy.yaml"),
+        policy=build_resolvers(finished).load_policy("policy.yaml"),
         target=None,
         identity=None,
         max_age=timedelta(days=1),
@@ -177,7 +179,7 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:  # noqa: ANN40
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         pairs = enumerate(zip(one, other, strict=True))
         return [it for number, pair in pairs for it in differences(*pair, f"{at}/{number}")]
-    return [] if canonical(one) == canonical(other) else [at]
+    return [] if encode_canonical(one) == encode_canonical(other) else [at]
 
 
 def by_strangers(gate: Gate, random: Random) -> bool:
@@ -188,7 +190,7 @@ def by_strangers(gate: Gate, random: Random) -> bool:
     raw = path.read_bytes()
     changed = changed_bytes(raw, random)
     if path.name in {RECORD, BUNDLE} and random.random() < 0.7:
-        changed = canonical(changed_values(json.loads(raw), random))
+        changed = encode_canonical(changed_values(json.loads(raw), random))
     elif random.random() < 0.1:
         changed = other.read_bytes()
     if changed == raw:
@@ -217,7 +219,7 @@ def by_the_owner(gate: Gate, random: Random) -> bool:
     if not moved:
         return False
     try:
-        gate.sign(canonical(forged))
+        gate.sign(encode_canonical(forged))
         shut = replace(gate, ledger=None).failed() - PRESENTED
     except RecordError:
         return False  # nothing that could be signed as a record
@@ -284,7 +286,7 @@ def test_what_its_owner_signs_is_held_against_the_rest_of_the_record(gate: Gate,
     expected, tell = LIES[lie]
     document = json.loads((gate.folder / RECORD).read_bytes())
     tell(document)
-    gate.sign(canonical(document))
+    gate.sign(encode_canonical(document))
     assert replace(gate, ledger=None).failed() - PRESENTED == {expected}
 
 

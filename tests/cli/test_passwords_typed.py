@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.signing.keys import load_signer
+from auditor.trust.keys.files import load_signer
 
 SECRET = b"correct horse"
 

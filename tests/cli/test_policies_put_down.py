@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from auditor.keeping import store_if_kept
-from auditor.ledgers.events import EventType
-from auditor.settings import Settings
+from auditor.trust.ledger.events import LedgerEventType
+from auditor.workflows.ledger import open_existing_store
+from auditor.workflows.settings import AuditorSettings
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
@@ -16,11 +16,11 @@ AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
 
 def editions() -> list[str]:
     """The digests of the policies that the ledger holds, the oldest first."""
-    with store_if_kept(Settings.from_environment().place) as store:
+    with open_existing_store(AuditorSettings.from_environment().place) as store:
         assert store is not None
         with store.ledger() as ledger:
             found = ledger.find_under("policy-")
-    assert {item.leaf.type for item in found} == {EventType.POLICY}
+    assert {item.leaf.type for item in found} == {LedgerEventType.POLICY}
     return [item.event.digest for item in found]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from auditor.errors import StoreError
-from auditor.folders import PAPER, PROOF, RECORD, TIMESTAMP
-from auditor.store.store import Store
+from auditor.reports.folder import PAPER, PROOF, RECORD, TIMESTAMP
+from auditor.store.record_store import RecordStore
 
 Command = Callable[..., Any]
 AGAIN = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out")
@@ -92,11 +92,11 @@ def test_a_forged_record_neither_speaks_nor_keeps_a_record_from_being_written(
 def test_a_store_that_cannot_be_read_is_said(
     auditor: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auditor.cli.replaced.store_if_kept", failing)
+    monkeypatch.setattr("auditor.cli.output_folder.store_if_kept", failing)
     assert "whether your store has it cannot be told" in auditor(*AGAIN, "out").said
 
 
-def failing(_: object) -> Store:
+def failing(_: object) -> RecordStore:
     raise StoreError("the store is gone", cure="Bring it back.")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from auditor.domain.canonical import canonical
-from auditor.folders import RECORD
+from auditor.domain.json import encode_canonical
+from auditor.reports.folder import RECORD
 
 Command = Callable[..., Any]
 BUSY = 4
@@ -45,7 +45,7 @@ def test_what_hangs_on_the_machine_is_listed_and_the_rest_held_while_it_is_busy(
     for reading in record["readings"]:
         if reading.get("metric") == "error_rate" and reading["check"] == "hardware.reliability":
             reading.update(value=0.5, low=0.4, high=0.6)
-    (out / RECORD).write_bytes(canonical(record))
+    (out / RECORD).write_bytes(encode_canonical(record))
     forged = auditor("reproduce", "out")
     assert forged.code == 1
     assert "failed hardware.reliability on cpu error_rate" in forged.said

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auditor.cli.scheduled import show_runs, show_schedules
+from auditor.cli.schedule_output import show_runs, show_schedules
 
 SCHEDULE = "sch-0f1e2d3c4b5a69788796a5b4"
 AUDIT = "sub-0f1e2d3c4b5a69788796a5b4"

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from runner_commands import obeyed
 
-from auditor.folders import RECORD
+from auditor.reports.folder import RECORD
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "records" / "v1.zip"
 ONLY = ("--only", "quality.accuracy")
@@ -256,7 +256,9 @@ def test_a_stale_record_is_red(auditor: Command, old: Path, runner: Path, home: 
     ended = gate(auditor, home, *record, "--max-age", "1h", "--fail-on", "failed")
     assert ended.code == 1
     titles = [line.partition("title=")[2] for line in obeyed(ended.out)]
-    assert any(title.startswith("auditor gate%3A freshness::it was measured at ") for title in titles)
+    assert any(
+        title.startswith("auditor gate%3A freshness::it was measured at ") for title in titles
+    )
     assert outputs(runner)["verdict"] == "fail"
 
 

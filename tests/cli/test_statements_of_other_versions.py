@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from auditor.attesting import NAMES
-from auditor.domain.canonical import canonical
-from auditor.domain.steps import StepResult
+from auditor.domain.json import encode_canonical
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import RESULTS, SIGNER, SVR, VERDICT, RecordFolder
-from auditor.signatures.bundles import seal
-from auditor.signing.keys import load_signer
-from auditor.verifiers import verifier
-from auditor.verifying import verify_folder
+from auditor.reports.attestations import NAMES
+from auditor.reports.folder import RESULTS, SIGNER, SVR, VERDICT, RecordFolder
+from auditor.trust.keys.files import load_signer
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
 OTHER = "sha256:" + "0" * 64
 Edit = Callable[[Any], object]
@@ -25,7 +25,7 @@ Edit = Callable[[Any], object]
 
 def steps(folder: Path, home: Path, code: str | None = OTHER) -> dict[str, StepResult]:
     """What each step of verifying gives, in the hands of a version with another code."""
-    parts = verifier(home / SIGNER)
+    parts = build_verifier(home / SIGNER)
     parts = parts if code is None else replace(parts, code=code)
     return {step.name: step.result for step in verify_folder(RecordFolder(folder), parts)}
 
@@ -35,7 +35,7 @@ def sign_again(path: Path, home: Path, edit: Edit) -> None:
     envelope = json.loads(path.read_bytes())["dsseEnvelope"]
     statement = json.loads(base64.b64decode(envelope["payload"]))
     edit(statement)
-    path.write_bytes(seal(canonical(statement), load_signer(home / "signer.key")))
+    path.write_bytes(sign_bundle(encode_canonical(statement), load_signer(home / "signer.key")))
 
 
 def more(statement: Any) -> None:  # noqa: ANN401 -- JSON

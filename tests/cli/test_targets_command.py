@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 
 from auditor.cli.commands.targets import BY_FALLBACK
-from auditor.domain.placements import Placement, Source
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.targets.trying import Trial
+from auditor.targets.catalogue import TargetTrial
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
@@ -81,10 +81,10 @@ def test_a_probe_fails_where_the_target_falls_back(auditor: Command, declared: P
 
 
 def test_a_probe_of_which_nobody_says_where_it_ran_is_no_success() -> None:
-    def trial(nodes: dict[str, dict[str, int]]) -> Trial:
-        source = Source.ASSIGNMENT if nodes else Source.UNKNOWN
-        return Trial(
-            TargetSpec("npu"), Placement("Npu", source, nodes), Fingerprint({}, {}), 1, 0, 0
+    def trial(nodes: dict[str, dict[str, int]]) -> TargetTrial:
+        source = PlacementSource.ASSIGNMENT if nodes else PlacementSource.UNKNOWN
+        return TargetTrial(
+            TargetSpec("npu"), OperatorPlacement("Npu", source, nodes), Fingerprint({}, {}), 1, 0, 0
         )
 
     whole, mixed = {"Npu": {"Conv": 1}}, {"Npu": {"Conv": 1}, "Cpu": {"Add": 1}}

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.cli.texts import plain, printable
-from auditor.rendering.visible import visible
+from auditor.cli.console import show_rows
+from auditor.cli.terminal import create_console
+from auditor.cli.terminal_text import escape_markup, make_printable
+from auditor.reports.wording import escape_invisible
 
 CHECK, GREEN = ":white_check_mark:", "[green]passed[/]"
 WORDS = st.text(st.sampled_from("ab1:[]/\\#@= _+-.😀\x1b\u202e\u3164é"), max_size=12)
@@ -21,12 +21,12 @@ CLI = Path(__file__).parents[2] / "auditor" / "cli"
 
 def printed(*parts: str) -> str:
     out = StringIO()
-    terminal(file=out).print(*parts, highlight=False, soft_wrap=True)
+    create_console(file=out).print(*parts, highlight=False, soft_wrap=True)
     return out.getvalue().removesuffix("\n")
 
 
 def as_written(text: str) -> str:
-    return visible(printable(text))
+    return escape_invisible(make_printable(text))
 
 
 @given(WORDS, WORDS)
@@ -36,14 +36,14 @@ def as_written(text: str) -> str:
 @example("\\\\[1]", "[/b]\\")
 @example("[link=https://example.org]", "a[/link]")
 def test_two_names_among_marks_of_ours_are_shown_as_they_are_written(one: str, two: str) -> None:
-    shown = printed(f"[bold red]failed[/] {plain(one)}{plain(two)}[dim]![/]")
+    shown = printed(f"[bold red]failed[/] {escape_markup(one)}{escape_markup(two)}[dim]![/]")
     assert shown == f"failed {as_written(one)}{as_written(two)}!"
 
 
 @pytest.mark.parametrize("said", [CHECK, "\x1b[2J", "\u202egnp", "a\u3164b", "\x07", "\x9b31m"])
 def test_what_is_printed_without_marks_is_shown_and_not_obeyed(said: str) -> None:
     out = StringIO()
-    console = terminal(file=out)
+    console = create_console(file=out)
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     table = Table(title=said)
     table.add_column(said)
@@ -55,7 +55,7 @@ def test_what_is_printed_without_marks_is_shown_and_not_obeyed(said: str) -> Non
 
 def test_a_table_shows_pictograms_by_their_codes() -> None:
     out = StringIO()
-    show_rows(terminal(file=out), ("model",), [(CHECK,), (GREEN,)])
+    show_rows(create_console(file=out), ("model",), [(CHECK,), (GREEN,)])
     assert CHECK in out.getvalue()
     assert GREEN in out.getvalue()
 
@@ -66,5 +66,5 @@ def test_there_is_no_other_way_to_a_terminal() -> None:
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
         made = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
-        assert "escape" not in made, f"{path.name}: take plain of auditor.cli.texts"
+        assert "escape" not in made, f"{path.name}: take plain of auditor.cli.terminal_text"
         assert "Console" not in made or path.name == "terminals.py", f"{path.name}: take terminal"

@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from auditor.attacks.tallies import recount
-from auditor.domain.canonical import digest
-from auditor.domain.challenges import Challenge, Outcome, Trial
-from auditor.domain.challenges import Result as Came
-from auditor.domain.observed import Seen
+from auditor.attacks.evasion.evidence import recount_rows
+from auditor.domain.challenges import Challenge, ChallengeOutcome, ExampleTrial
+from auditor.domain.challenges import ExampleResult as Came
+from auditor.domain.json import compute_digest
+from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.record_json import read_record
-from auditor.folders import (
+from auditor.reports.folder import (
     CHALLENGES,
     EXAMPLES,
     RECORD,
@@ -27,10 +27,10 @@ from auditor.folders import (
     add_challenge,
     challenge_name,
 )
-from auditor.recalling import load_results
-from auditor.signatures.challenges import sign_challenge
-from auditor.signatures.keys import KeySigner
-from auditor.verifiers import verifier
+from auditor.trust.signatures.decisions import sign_challenge
+from auditor.trust.signatures.keys import KeySigner
+from auditor.workflows.evidence import load_results
+from auditor.workflows.verify.verifiers import build_verifier
 
 Command = Callable[..., Any]
 CHECK = "evasion.linf_query"
@@ -98,13 +98,13 @@ def standing(folder: Path, eps: float) -> tuple[np.ndarray, list[str]]:
     """Return the rows that the record counts as robust at ``eps``, and that a step of it breaks."""
     old = RecordFolder(folder / "out")
     record = read_record(old.read(RECORD))
-    checks = verifier(folder / "out" / "signer.pub").checks
+    checks = build_verifier(folder / "out" / "signer.pub").checks
     (seen,) = (
         item
         for item in load_results(old, record, checks)
-        if isinstance(item, Seen) and item.check.id == CHECK
+        if isinstance(item, ObservedCheck) and item.check.id == CHECK
     )
-    counted = recount(seen.evidence)
+    counted = recount_rows(seen.evidence)
     robust = counted.right[list(counted.budgets).index(eps)]
     inputs, ids = rows_of(folder)
     named = [str(item) for item in seen.evidence["ids"]]  # type: ignore[union-attr]  # ids are texts
@@ -296,30 +296,30 @@ def test_small_challenges_add_up_to_a_large_one(auditor: Command, passed: Path) 
     assert auditor("ledger", "verify").code == 0
 
 
-def forged(folder: Path, outcome: Outcome, **arrays: object) -> None:
+def forged(folder: Path, outcome: ChallengeOutcome, **arrays: object) -> None:
     """Put somebody's signed word into the record's folder, with examples only where some are."""
     record = read_record(RecordFolder(folder / "out").read(RECORD))
     raw = offer(folder, **arrays).read_bytes() if arrays else b"lost"
     word = Challenge(
         record=record.digest, record_id=record.id, artifact=None, target="cpu",
         identity=record.fingerprints["cpu"].identity,
-        examples=digest(raw),
-        trials=(Trial(0, "r1", CHECK, Came.HOLDS, "yes"),), disproved=(), moved=(),
+        examples=compute_digest(raw),
+        trials=(ExampleTrial(0, "r1", CHECK, Came.HOLDS, "yes"),), disproved=(), moved=(),
         outcome=outcome, signer=STRANGER.identity, tried="2026-01-01T00:00:00Z",
     )  # fmt: skip
     add_challenge(folder / "out", sign_challenge(word, STRANGER), raw)
     if not arrays:
-        (folder / "out" / challenge_name(digest(raw), EXAMPLES)).unlink()
+        (folder / "out" / challenge_name(compute_digest(raw), EXAMPLES)).unlink()
 
 
 def test_no_word_that_somebody_signed_ends_the_challenges_after_it(
     auditor: Command, passed: Path
 ) -> None:
-    for outcome in (Outcome.FAILED, Outcome.LOWERED):
+    for outcome in (ChallengeOutcome.FAILED, ChallengeOutcome.LOWERED):
         forged(passed, outcome)
-    forged(passed, Outcome.LOWERED, inputs=np.zeros((1, 4)), rows=np.array(["r0"]))
-    forged(passed, Outcome.LOWERED, inputs=np.full((1, 3), np.nan), rows=np.array(["r0"]))
-    (passed / "out" / challenge_name(digest(b"{}"), SIGNED)).write_bytes(b"{}")
+    forged(passed, ChallengeOutcome.LOWERED, inputs=np.zeros((1, 4)), rows=np.array(["r0"]))
+    forged(passed, ChallengeOutcome.LOWERED, inputs=np.full((1, 3), np.nan), rows=np.array(["r0"]))
+    (passed / "out" / challenge_name(compute_digest(b"{}"), SIGNED)).write_bytes(b"{}")
     inputs, rows = standing(passed, 0.1)
     offered = offer(passed, inputs=crossed(inputs, 0.0999), rows=np.array(rows))
     ended = auditor("challenge", "out", "--examples", offered)
@@ -333,7 +333,7 @@ def test_no_word_that_somebody_signed_ends_the_challenges_after_it(
 def test_a_refuted_verdict_keeps_its_gate_shut_without_its_examples(
     auditor: Command, passed: Path
 ) -> None:
-    forged(passed, Outcome.REFUTED)
+    forged(passed, ChallengeOutcome.REFUTED)
     inputs, rows = standing(passed, 0.1)
     offered = offer(passed, inputs=inputs[:1], rows=np.array(rows[:1]))
     ended = auditor("challenge", "out", "--examples", offered)

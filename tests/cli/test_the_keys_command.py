@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from auditor.folders import KEY_PROOF
-from auditor.ledgers.key_events import key_event_id
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.receipts import Receipt
+from auditor.reports.folder import KEY_PROOF
+from auditor.trust.ledger.events import LeafOpening
+from auditor.trust.ledger.key_events import key_event_id
+from auditor.trust.ledger.receipts import LedgerReceipt
 
 ONLY = ("--only", "quality.accuracy")
 Command = Callable[..., Any]
@@ -130,14 +130,14 @@ def test_a_proof_whose_document_was_changed_fails(
     auditor: Command, audited: Path, home: Path
 ) -> None:
     proof_of(auditor, audited, home)
-    whole = Receipt.parse((audited / KEY_PROOF).read_bytes())
+    whole = LedgerReceipt.parse((audited / KEY_PROOF).read_bytes())
     for old, new in (("in-use", "unused"), ('\\"role\\"', '\\"rule\\"')):
         extra = whole.extra.replace(old.encode(), new.encode())
         assert extra != whole.extra
         (audited / KEY_PROOF).write_bytes(replace(whole, extra=extra).emit())
         ended = verified(auditor, audited, home)
         assert (ended.code, "cannot be opened" in ended.said) == (1, True), ended.said
-    opening = Opening.parse(whole.extra)
+    opening = LeafOpening.parse(whole.extra)
     (audited / KEY_PROOF).write_bytes(
         replace(whole, extra=replace(opening, document=None).emit()).emit()
     )

@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditor.folders import PROOF
-from auditor.ledgers.cosigning import cosign, with_signatures, witness_key
-from auditor.ledgers.notes import MemorySigner, Note
-from auditor.ledgers.openings import open_receipt
-from auditor.ledgers.receipts import Receipt
-from auditor.signing.ledger_keys import load_note_key
+from auditor.reports.folder import PROOF
+from auditor.trust.keys.ledger_key import load_note_key
+from auditor.trust.ledger.events import open_receipt
+from auditor.trust.ledger.notes import (
+    MemoryNoteSigner,
+    SignedNote,
+    add_signatures,
+    cosign_checkpoint,
+    to_witness_key,
+)
+from auditor.trust.ledger.receipts import LedgerReceipt
 
 ONLY = ("--only", "quality.accuracy", "--only", "provenance.signature")
 Command = Callable[..., Any]
@@ -130,14 +135,14 @@ def test_a_record_needs_each_witness_by_its_key_and_not_by_its_name(
     auditor: Command, verify: Command, audited: Path, home: Path, tmp_path: Path
 ) -> None:
     first, second = (
-        MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(seed * 32))
+        MemoryNoteSigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(seed * 32))
         for seed in (b"v", b"w")
     )
     for name, signer in (("first", first), ("second", second)):
-        (tmp_path / name).write_text(f"{witness_key(signer.key)}\n")
-    receipt = Receipt.parse((audited / PROOF).read_bytes())
-    made = cosign(Note.parse(receipt.note).text, 5, first)
-    note = with_signatures(receipt.note, [made])
+        (tmp_path / name).write_text(f"{to_witness_key(signer.key)}\n")
+    receipt = LedgerReceipt.parse((audited / PROOF).read_bytes())
+    made = cosign_checkpoint(SignedNote.parse(receipt.note).text, 5, first)
+    note = add_signatures(receipt.note, [made])
     (audited / PROOF).write_bytes(replace(receipt, note=note).emit())
     known = ("--ledger-key", home / "ledger.pub", "--witness-key", tmp_path / "first")
     ended = verify(*known)
@@ -157,7 +162,7 @@ def test_a_proof_made_later_leads_to_the_same_entry(
     found = open_receipt(later.out.encode(), key)
     assert found.opening == first.opening
     assert (first.head.size, found.head.size) == (5, 7)
-    assert Receipt.parse(later.out.encode()).index == first.index
+    assert LedgerReceipt.parse(later.out.encode()).index == first.index
 
 
 def test_a_ledger_goes_on_under_its_own_key_alone(

@@ -10,7 +10,7 @@ import pytest
 from prov.model import ProvDocument
 from sqlalchemy import create_engine, text
 
-from auditor.folders import RECORD
+from auditor.reports.folder import RECORD
 
 Command = Callable[..., Any]
 

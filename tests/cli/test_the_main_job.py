@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from auditor.attesting import NAMES
-from auditor.folders import BUNDLE, EVIDENCE, LEDGER, PROOF, RECORD, SIGNER
+from auditor.reports.attestations import NAMES
+from auditor.reports.folder import BUNDLE, EVIDENCE, LEDGER, PROOF, RECORD, SIGNER
 
 RENDERED = (
     "report.html",
@@ -177,9 +177,9 @@ def test_figures_that_do_not_come_out_again_are_named(
         if reading.get("metric") == "accuracy":
             reading["value"] += 1e-9
             reading["high"] += 1e-3
-    from auditor.domain.canonical import canonical  # noqa: PLC0415 -- only a forger needs it
+    from auditor.domain.json import encode_canonical  # noqa: PLC0415 -- only a forger needs it
 
-    (audited / RECORD).write_bytes(canonical(record))
+    (audited / RECORD).write_bytes(encode_canonical(record))
     ended = auditor("reproduce", audited)
     assert ended.code == 1
     assert "accuracy" in ended.said
@@ -341,7 +341,7 @@ def test_a_plan_goes_on_where_a_check_fails_to_say_what_it_refuses(
     auditor: Command, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for refuses in (lambda _, __: {}["no"], lambda _, __: True):
-        monkeypatch.setattr("auditor.checks.data.skew.Skew.refuses", refuses)
+        monkeypatch.setattr("auditor.checks.data.skew.TrainingServingSkewCheck.refuses", refuses)
         planned = auditor("plan", inside / "audit.yaml", "--only", "data.skew", "--format", "json")
         (check,) = json.loads(planned.out)["cpu"]["checks"]
         assert (check["check"], check["missing"]) == ("data.skew", None)

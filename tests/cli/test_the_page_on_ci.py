@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from auditor.cli.failing import FailOn
+from auditor.cli.ci import FailureThreshold
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -60,4 +60,4 @@ def test_the_hook_of_the_page_is_there() -> None:
 
 
 def test_every_choice_of_what_fails_is_explained() -> None:
-    assert all(f"| `{choice}` |" in PAGE for choice in FailOn)
+    assert all(f"| `{choice}` |" in PAGE for choice in FailureThreshold)

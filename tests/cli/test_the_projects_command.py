@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from auditor.callers import caller_of
+from auditor._time import utc_now
 from auditor.cli.commands.projects import command
-from auditor.clock import now
-from auditor.domain.api_keys import ApiKey, Role
 from auditor.errors import UsageError
-from auditor.settings import Settings
-from auditor.store.service.acts import Acts
-from auditor.store.service.store import ServiceStore
-from auditor.workplaces import workplace
+from auditor.service.auth.api_keys import authenticate_key
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.store.access import AuditLogStore
+from auditor.service.store.submissions import ServiceStore
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.workspace import open_workspace
 
 
 def run(*words: str) -> Result:
@@ -22,9 +22,9 @@ def run(*words: str) -> Result:
 
 
 def caller(path: Path) -> ApiKey:
-    with workplace(Settings.from_environment()) as place:
+    with open_workspace(AuditorSettings.from_environment()) as place:
         kept = ServiceStore(place.store)
-        return caller_of(path.read_text().strip(), kept.key, now())
+        return authenticate_key(path.read_text().strip(), kept.key, utc_now())
 
 
 def test_a_project_is_made_with_a_key_that_nobody_else_can_read(home: Path) -> None:
@@ -35,9 +35,9 @@ def test_a_project_is_made_with_a_key_that_nobody_else_can_read(home: Path) -> N
     assert path.read_text().strip() not in made.output
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     found = caller(path)
-    assert (found.project, found.role) == ("acme-vision", Role.ADMIN)
-    with workplace(Settings.from_environment()) as place:
-        acts, _ = Acts(place.store).listed("acme-vision")
+    assert (found.project, found.role) == ("acme-vision", AccessRole.ADMIN)
+    with open_workspace(AuditorSettings.from_environment()) as place:
+        acts, _ = AuditLogStore(place.store).listed("acme-vision")
     assert [(act.caller, act.kind, act.about) for act in acts] == [
         ("operator", "key_made", found.id),
         ("operator", "project_made", "acme-vision"),

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 from time_authority import OTHER_POLICY, POLICY, Authority, served
 
-from auditor.folders import BUNDLE, TIMESTAMP
+from auditor.reports.folder import BUNDLE, TIMESTAMP
 
 Command = Callable[..., Any]
 
@@ -202,8 +202,8 @@ def test_a_proven_time_outlives_a_revocation(
     from datetime import UTC, datetime  # noqa: PLC0415 -- this test's alone
     from time import sleep  # noqa: PLC0415
 
-    from auditor.folders import KEY_PROOF  # noqa: PLC0415
-    from auditor.ledgers.key_events import key_event_id  # noqa: PLC0415
+    from auditor.reports.folder import KEY_PROOF  # noqa: PLC0415
+    from auditor.trust.ledger.key_events import key_event_id  # noqa: PLC0415
 
     sleep(3)  # the authority says its time to within a second and a half
     since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditor.folders import PROOF
-from auditor.ledgers.checkpoints import Checkpoint
-from auditor.ledgers.cosigning import Submission, cosign
-from auditor.ledgers.hashing import EMPTY
-from auditor.ledgers.notes import MemorySigner, Note
-from auditor.ledgers.proofs import Head, continues
+from auditor.reports.folder import PROOF
+from auditor.trust.ledger.merkle import EMPTY, TreeHead, verify_consistency
+from auditor.trust.ledger.notes import (
+    LogCheckpoint,
+    MemoryNoteSigner,
+    SignedNote,
+    WitnessRequest,
+    cosign_checkpoint,
+)
 
 ONLY = ("--only", "quality.accuracy")
-SIGNER = MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
+SIGNER = MemoryNoteSigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
 Command = Callable[..., Any]
 
 
@@ -26,21 +29,21 @@ Command = Callable[..., Any]
 class Seen:
     """What a witness remembers, and what it is told to answer instead of the truth."""
 
-    head: Head = field(default_factory=lambda: Head(0, EMPTY))
+    head: TreeHead = field(default_factory=lambda: TreeHead(0, EMPTY))
     instead: tuple[int, bytes] | None = None
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
         if self.instead is not None or path != "/w/add-checkpoint":
             return self.instead or (404, b"")
-        asked = Submission.parse(body)
-        text = Note.parse(asked.note).text
-        head = Checkpoint.parse(text).head
+        asked = WitnessRequest.parse(body)
+        text = SignedNote.parse(asked.note).text
+        head = LogCheckpoint.parse(text).head
         if asked.old != self.head.size:
             return 409, f"{self.head.size}\n".encode()
-        if not continues(head, self.head, asked.proof):
+        if not verify_consistency(head, self.head, asked.proof):
             return 422, b""
         self.head = head
-        return 200, f"{cosign(text, 1_700_000_000, SIGNER)}\n".encode()
+        return 200, f"{cosign_checkpoint(text, 1_700_000_000, SIGNER)}\n".encode()
 
 
 @pytest.fixture
@@ -118,7 +121,7 @@ def test_a_first_run_may_be_this_one_and_says_so(ask: Command) -> None:
         ((409, b"99\n"), "leaves were lost"),
         ((409, b"many\n"), "names no size"),
         ((200, b""), "holds no signature lines"),
-        ((200, f"{cosign('other', 5, SIGNER)}\n".encode()), "does not hold"),
+        ((200, f"{cosign_checkpoint('other', 5, SIGNER)}\n".encode()), "does not hold"),
     ],
 )
 def test_a_refusal_is_explained_and_nothing_is_kept(

@@ -30,13 +30,13 @@ from trust_papers import (
     save,
 )
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.record_json import read_record
-from auditor.folders import RecordFolder, write_folder
-from auditor.publishing import publication
-from auditor.wiring import policy_named
+from auditor.reports.folder import RecordFolder, write_folder
+from auditor.reports.publish import build_report_files
+from auditor.workflows.wiring import load_named_policy
 
 Command = Callable[..., Any]
 LASTING = headed(expires="2999-01-01")
@@ -141,13 +141,13 @@ def test_the_key_of_a_first_run_is_no_auditors(auditor: Command, place: Path, ho
         assert (refused.code, "AUDITOR: no auditor" in refused.said) == (1, True)
 
 
-def claiming(folder: Path, assurance: Assurance) -> None:
+def claiming(folder: Path, assurance: AssuranceLevel) -> None:
     """Let CI sign the same record with another assurance."""
     record = replace(read_record((folder / "out/record.json").read_bytes()), assurance=assurance)
     evidence = RecordFolder(folder / "out").evidence
-    checks = discover()
-    policy = policy_named("policy.yaml", folder, checks)
-    files = publication(record, policy, checks, evidence, CI)
+    checks = discover_checks()
+    policy = load_named_policy("policy.yaml", folder, checks)
+    files = build_report_files(record, policy, checks, evidence, CI)
     write_folder(folder / "out", files)
 
 
@@ -155,7 +155,7 @@ def test_an_auditor_claims_no_more_assurance_than_the_policy_gives_it(
     auditor: Command, place: Path
 ) -> None:
     auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
-    claiming(place, Assurance.A2)
+    claiming(place, AssuranceLevel.A2)
     refused = auditor("verify", "out", "--trust", "trust.yaml")
     assert (refused.code, "ASSURANCE: nothing shows more than A1" in refused.said) == (1, True)
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 1
@@ -165,7 +165,7 @@ def test_an_auditor_claims_no_more_assurance_than_the_policy_gives_it(
 
 def test_a_key_may_be_believed_as_far_as_somebody_says(auditor: Command, place: Path) -> None:
     auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
-    claiming(place, Assurance.A1)
+    claiming(place, AssuranceLevel.A1)
     by = ("verify", "out", "--key", "out/signer.pub")
     told = auditor(*by)
     assert (told.code, "say --assurance A1" in told.said) == (1, True)
@@ -186,7 +186,7 @@ def test_what_claims_more_than_a_key_shows_can_be_decided_on_and_compared(
     auditor: Command, place: Path
 ) -> None:
     auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
-    claiming(place, Assurance.A1)
+    claiming(place, AssuranceLevel.A1)
     assert auditor("compare", "out", "out").code == 0
     assert auditor("keys", "new", "--role", "decision").code == 0
     reason = ("--reason", "it was tried on the line")

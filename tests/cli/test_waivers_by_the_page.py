@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from auditor.signatures.decisions import open_waiver, sign_waiver
-from auditor.signing.keys import load_signer
+from auditor.trust.keys.files import load_signer
+from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 
 Command = Callable[..., Any]
 ROOT = Path(__file__).parents[2]

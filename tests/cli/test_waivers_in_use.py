@@ -13,14 +13,14 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.record_json import read_record
-from auditor.domain.verdicts import Outcome, Verdict
 from auditor.domain.waivers import Waiver
-from auditor.folders import EVIDENCE, RECORD, RecordFolder
-from auditor.rendering.verdicts import moment
-from auditor.signatures.decisions import open_waiver, sign_waiver
-from auditor.signing.keys import load_signer, new_keys
+from auditor.reports.folder import EVIDENCE, RECORD, RecordFolder
+from auditor.reports.html.verdict import format_moment
+from auditor.trust.keys.files import create_key_pair, load_signer
+from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 
 Command = Callable[..., Any]
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy")
@@ -51,7 +51,7 @@ def place(auditor: Command, inside: Path, home: Path, first: Path) -> Path:
         policy.write_text(policy.read_text().replace("0.6", "0.97"))
         assert auditor(*AUDITED, "--out", "out").code == 1
         for name in ("anna", "bob"):
-            new_keys(inside / name, stem="decision")
+            create_key_pair(inside / name, stem="decision")
         ended = auditor("waive", "out", *ANNA, "--out", "w.json")
         assert ended.code == 0, ended.said
         assert "accuracy on cpu failed: Asked: accuracy of at least 97 %" in ended.said
@@ -109,13 +109,15 @@ def test_every_output_tells_who_waived_what_until_when(auditor: Command, place: 
     assert case.find("skipped") is not None
     vsa = json.loads((place / "waived" / "verdict.vsa.json").read_bytes())
     said = json.loads(base64.b64decode(vsa["dsseEnvelope"]["payload"]))["predicate"]
-    bundle = digest((place / "w.json").read_bytes()).removeprefix("sha256:")
+    bundle = compute_digest((place / "w.json").read_bytes()).removeprefix("sha256:")
     assert {"uri": "urn:auditor:waiver:w.json", "digest": {"sha256": bundle}} in said[
         "inputAttestations"
     ]
     page = (place / "waived" / "report.html").read_text()
     assert '<section id="decisions">' in page
-    assert f"until {moment(until)}, says key" in page  # the policy sets no end, and the waiver does
+    assert (
+        f"until {format_moment(until)}, says key" in page
+    )  # the policy sets no end, and the waiver does
     assert "approvals/" in page
     assert '<section id="decisions">' not in (place / "out" / "report.html").read_text()
 
@@ -171,7 +173,7 @@ def test_a_changed_waiver_a_draft_and_one_given_twice_are_refused(
     bundle["dsseEnvelope"]["payload"] = base64.b64encode(
         payload.replace(b"olga@", b"otto@")
     ).decode()
-    (place / "changed.json").write_bytes(canonical(bundle))
+    (place / "changed.json").write_bytes(encode_canonical(bundle))
     ended = auditor(*AUDITED, "--waiver", "changed.json", *MAY)
     assert ended.code == 2
     assert "the signature of changed.json does not hold: SIGNATURE" in ended.said
@@ -339,7 +341,7 @@ def test_a_finding_that_nothing_waives_does_not_verify(auditor: Command, place: 
     held = RecordFolder(place / "out")
     content = json.loads(held.read(RECORD))
     content["findings"][0]["outcome"], content["verdict"] = "waived", "pass"
-    (place / "out" / RECORD).write_bytes(canonical(content))
+    (place / "out" / RECORD).write_bytes(encode_canonical(content))
     ended = auditor("verify", "out", "--key", "out/signer.pub")
     assert ended.code == 1
     assert "rule accuracy on cpu comes out otherwise" in ended.said

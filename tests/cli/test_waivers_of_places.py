@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from auditor.domain.record_json import read_record
-from auditor.folders import RECORD
-from auditor.signatures.decisions import open_waiver
-from auditor.signing.keys import new_keys
+from auditor.reports.folder import RECORD
+from auditor.trust.keys.files import create_key_pair
+from auditor.trust.signatures.decisions import open_waiver
 
 Command = Callable[..., Any]
 POLICY = """\
@@ -42,7 +42,7 @@ def place(auditor: Command, inside: Path) -> Path:
     (inside / "towns.yaml").write_text(POLICY)
     audited = ("audit", "audit.yaml", "--policy", "towns.yaml", "--only", "fairness.groups")
     assert auditor(*audited, "--out", "out").code == 1
-    new_keys(inside / "anna", stem="decision")
+    create_key_pair(inside / "anna", stem="decision")
     return inside
 
 

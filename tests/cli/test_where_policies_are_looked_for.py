@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from auditor.cli.places import policy_asked
+from auditor.cli.workspace import parse_policy_option
 
 Command = Callable[..., Any]
 
@@ -23,23 +23,25 @@ AUDIT_FILE = Path("example/audit.yaml")
 
 def test_a_path_leads_from_the_working_folder(outside: Path) -> None:
     (outside / "mine.yaml").write_text("mine")
-    assert policy_asked("mine.yaml", AUDIT_FILE) == str(outside / "mine.yaml")
-    assert policy_asked("example/policy.yaml", AUDIT_FILE) == str(outside / "example/policy.yaml")
+    assert parse_policy_option("mine.yaml", AUDIT_FILE) == str(outside / "mine.yaml")
+    assert parse_policy_option("example/policy.yaml", AUDIT_FILE) == str(
+        outside / "example/policy.yaml"
+    )
 
 
 def test_of_two_the_one_in_the_working_folder_is_taken(outside: Path) -> None:
     (outside / "policy.yaml").write_text("mine")
-    assert policy_asked("policy.yaml", AUDIT_FILE) == str(outside / "policy.yaml")
+    assert parse_policy_option("policy.yaml", AUDIT_FILE) == str(outside / "policy.yaml")
 
 
 def test_where_only_the_old_place_has_it_that_is_taken(outside: Path) -> None:
-    assert policy_asked("policy.yaml", AUDIT_FILE) == "policy.yaml"
+    assert parse_policy_option("policy.yaml", AUDIT_FILE) == "policy.yaml"
 
 
 def test_a_pack_stays_a_pack_and_nothing_stays_nothing(outside: Path) -> None:
     (outside / "baseline").write_text("no pack")
-    assert policy_asked("baseline", AUDIT_FILE) == "baseline"
-    assert policy_asked(None, AUDIT_FILE) is None
+    assert parse_policy_option("baseline", AUDIT_FILE) == "baseline"
+    assert parse_policy_option(None, AUDIT_FILE) is None
 
 
 @pytest.mark.parametrize("verb", ["audit", "plan"])

@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.domain.approvals import Answer, Approval, mistakes_of, read_approval, unsaid
-from auditor.domain.json_parts import Part
+from auditor.domain.approvals import (
+    Approval,
+    ApprovalAnswer,
+    find_approval_mistakes,
+    find_missing_fields,
+    read_approval,
+)
+from auditor.domain.json import JsonPart
 from auditor.errors import RecordError
 
 BEGINS, ENDS = "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"
@@ -14,7 +20,7 @@ YES = Approval(
     record_id="aud-1",
     by="anna@example.org",
     role="risk officer",
-    answer=Answer.YES,
+    answer=ApprovalAnswer.YES,
     reason="All limits are kept.",
     created=BEGINS,
     expires=ENDS,
@@ -55,40 +61,40 @@ def test_a_time_that_cannot_be_read_never_counts() -> None:
 
 
 def test_an_approval_reads_back_from_what_it_says() -> None:
-    for approval in (YES, FOR_EVER, replace(YES, answer=Answer.NO)):
-        assert read_approval(Part(approval.to_json(), "approval")) == approval
+    for approval in (YES, FOR_EVER, replace(YES, answer=ApprovalAnswer.NO)):
+        assert read_approval(JsonPart(approval.to_json(), "approval")) == approval
     assert YES.to_json()["schema"] == "auditor/approval/v1"
     with pytest.raises(RecordError, match=r"approval.answer is not one of yes, no"):
-        read_approval(Part({**YES.to_json(), "answer": "perhaps"}, "approval"))
+        read_approval(JsonPart({**YES.to_json(), "answer": "perhaps"}, "approval"))
 
 
 def test_an_approval_says_who_said_what_and_why() -> None:
     said = f"by anna@example.org (risk officer) at {BEGINS}: All limits are kept."
     assert str(YES) == f"approved {said}"
-    assert str(replace(YES, answer=Answer.NO)) == f"rejected {said}"
+    assert str(replace(YES, answer=ApprovalAnswer.NO)) == f"rejected {said}"
 
 
 @pytest.mark.parametrize("name", ["by", "role"])
 @pytest.mark.parametrize("value", ["", "  ", "two\nlines", "\u202eanna"])
 def test_who_approves_is_said_on_one_line(name: str, value: str) -> None:
-    found = list(mistakes_of(replace(YES, **{name: value})))
+    found = list(find_approval_mistakes(replace(YES, **{name: value})))
     assert found == [(f"{name} is {value!r}, which is no text of one line", CURE)]
 
 
 @pytest.mark.parametrize("reason", ["", "yes", "looks good"])
 def test_an_approval_needs_a_reason_of_three_words(reason: str) -> None:
     problem = f"the reason is {reason!r}, which is no reason"
-    assert list(mistakes_of(replace(YES, reason=reason)))[-1] == (
+    assert list(find_approval_mistakes(replace(YES, reason=reason)))[-1] == (
         problem, "Say why in 3 words at least.",
     )  # fmt: skip
 
 
 def test_a_reason_of_three_words_on_one_line_is_enough() -> None:
-    assert list(unsaid("anna", "owner", "it is good", "Say it")) == []
-    assert list(unsaid("anna", "owner", "it is\nvery good", "Say it")) == [
+    assert list(find_missing_fields("anna", "owner", "it is good", "Say it")) == []
+    assert list(find_missing_fields("anna", "owner", "it is\nvery good", "Say it")) == [
         ("reason is 'it is\\nvery good', which is no text of one line", CURE)
     ]
-    assert list(unsaid("anna", "owner", "good", "Say what you saw")) == [
+    assert list(find_missing_fields("anna", "owner", "good", "Say what you saw")) == [
         ("the reason is 'good', which is no reason", "Say what you saw in 3 words at least.")
     ]
 
@@ -110,5 +116,5 @@ def test_an_approval_does_not_end_before_it_begins(
     expires: str | None,
     refused: bool,  # noqa: FBT001 -- a case
 ) -> None:
-    found = list(mistakes_of(replace(YES, created=created, expires=expires)))
+    found = list(find_approval_mistakes(replace(YES, created=created, expires=expires)))
     assert found == refused * [(f"it ends at {expires}, before it begins", "Write a later time.")]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.canonical import Json
-from auditor.domain.evidence_levels import evidence_of, untimed
-from auditor.domain.policies import LeastEvidence
-from auditor.domain.providers import PROVIDERS
-from auditor.domain.readings import Reason
+from auditor.domain.evidence_levels import assess_evidence, find_timing_gap
+from auditor.domain.execution_providers import PROVIDERS
+from auditor.domain.json import Json
+from auditor.domain.policies import MinimumEvidence
+from auditor.domain.readings import GapReason
 from auditor.domain.targets import CascadeSpec, EvidenceLevel, Fingerprint, TargetSpec
 
 VERIFIED, MEASURED = EvidenceLevel.VERIFIED, EvidenceLevel.MEASURED
@@ -55,11 +55,11 @@ def on(facts: Mapping[str, Json], **more: Json) -> Fingerprint:
 
 
 def level(spec: TargetSpec, facts: Mapping[str, Json], **more: Json) -> EvidenceLevel:
-    return evidence_of(spec, on(facts, **more)).level
+    return assess_evidence(spec, on(facts, **more)).level
 
 
 def test_the_vendors_simulation_of_an_npu_is_simulated() -> None:
-    found = evidence_of(HEXAGON, on(QNN))
+    found = assess_evidence(HEXAGON, on(QNN))
     assert found.level is SIMULATED
     assert "stands for NPU, and the device that it reports is CPU of AMD" in found.because
 
@@ -224,7 +224,7 @@ def test_this_machines_processor_is_verified() -> None:
 @pytest.mark.parametrize("by", ["Rosetta", "QEMU TCG", "a translator of x86_64"])
 def test_a_processor_that_something_plays_undeclared_is_emulated(by: str) -> None:
     machine: Json = {"cpu": {"model": "VirtualApple", "flags": [], "translated": by}}
-    found = evidence_of(TargetSpec("cpu"), on(ON_CPU, machine=machine))
+    found = assess_evidence(TargetSpec("cpu"), on(ON_CPU, machine=machine))
     assert (found.level, by in found.because) == (EMULATED, True)
 
 
@@ -239,20 +239,20 @@ def test_a_cascade_is_no_better_than_its_weaker_half() -> None:
 
 
 def test_what_is_played_is_never_timed() -> None:
-    assert untimed(TargetSpec("cpu"), on(ON_CPU)) is None
-    gap = untimed(HEXAGON, on(QNN))
+    assert find_timing_gap(TargetSpec("cpu"), on(ON_CPU)) is None
+    gap = find_timing_gap(HEXAGON, on(QNN))
     assert gap is not None
-    assert gap.reason is Reason.SIMULATED
-    played = untimed(TargetSpec("haswell", emulated="Haswell"), on(ON_CPU))
+    assert gap.reason is GapReason.SIMULATED
+    played = find_timing_gap(TargetSpec("haswell", emulated="Haswell"), on(ON_CPU))
     assert played is not None
-    assert played.reason is Reason.EMULATED
+    assert played.reason is GapReason.EMULATED
 
 
 def test_a_level_that_a_record_carries_is_never_raised() -> None:
     for carried in EvidenceLevel:
-        found = evidence_of(TargetSpec("cpu"), replace(on(ON_CPU), evidence=carried))
+        found = assess_evidence(TargetSpec("cpu"), replace(on(ON_CPU), evidence=carried))
         assert found.level is carried
-        assert evidence_of(HEXAGON, replace(on(QNN), evidence=VERIFIED)).level is SIMULATED
+        assert assess_evidence(HEXAGON, replace(on(QNN), evidence=VERIFIED)).level is SIMULATED
 
 
 def test_a_fingerprint_says_its_level_only_where_it_has_one() -> None:
@@ -264,13 +264,13 @@ def test_a_fingerprint_says_its_level_only_where_it_has_one() -> None:
 @pytest.mark.parametrize(
     ("least", "accepted"),
     [
-        (LeastEvidence.ANY, {*EvidenceLevel, None}),
-        (LeastEvidence.NATIVE, {VERIFIED, MEASURED, EvidenceLevel.UNOPENED, None}),
-        (LeastEvidence.VERIFIED, {VERIFIED}),
+        (MinimumEvidence.ANY, {*EvidenceLevel, None}),
+        (MinimumEvidence.NATIVE, {VERIFIED, MEASURED, EvidenceLevel.UNOPENED, None}),
+        (MinimumEvidence.VERIFIED, {VERIFIED}),
     ],
 )
 def test_a_policy_accepts_the_levels_that_it_asks_for(
-    least: LeastEvidence, accepted: set[EvidenceLevel | None]
+    least: MinimumEvidence, accepted: set[EvidenceLevel | None]
 ) -> None:
     assert {item for item in (*EvidenceLevel, None) if least.accepts(item)} == accepted
 

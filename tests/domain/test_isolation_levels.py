@@ -6,12 +6,11 @@ import pytest
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.isolation import REMOTE, Isolation, suffices
-from auditor.domain.isolation_levels import isolation_levels
+from auditor.domain.isolation import REMOTE, IsolationLevel, is_isolation_sufficient
+from auditor.domain.json import Json
+from auditor.domain.record_isolation import read_isolation_levels
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.targets import CascadeSpec, Fingerprint, TargetSpec
+from auditor.domain.targets import CascadeSpec, EndpointSpec, Fingerprint, TargetSpec
 
 FILE = Artifact("m", "1", (FileDigest("model.onnx", 3, "0" * 64),))
 HERE = TargetSpec("cpu")
@@ -36,7 +35,7 @@ def both(edge: TargetSpec, cloud: TargetSpec) -> TargetSpec:
 def level(spec: TargetSpec, facts: dict[str, Json] | None, artifact: Artifact | None) -> str | None:
     request = replace(REQUEST, targets=(spec,), artifact=artifact)
     found = {} if facts is None else {spec.name: Fingerprint({}, facts)}
-    return isolation_levels(request, found).get(spec.name)
+    return read_isolation_levels(request, found).get(spec.name)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +71,10 @@ def test_the_weakest_level_of_what_ran_here_is_told(
 def test_any_file_that_is_opened_here_counts() -> None:
     for name in ("parent", "generator"):
         request = replace(REQUEST, targets=(SERVED,), artifact=None, **{name: FILE})
-        assert isolation_levels(request, {}) == {}, name
+        assert read_isolation_levels(request, {}) == {}, name
 
 
 def test_what_is_not_told_suffices_where_nothing_is_asked_alone() -> None:
-    assert suffices(None, None)
-    assert not any(suffices(None, least) for least in Isolation)
-    assert all(suffices(REMOTE, least) for least in Isolation)
+    assert is_isolation_sufficient(None, None)
+    assert not any(is_isolation_sufficient(None, least) for least in IsolationLevel)
+    assert all(is_isolation_sufficient(REMOTE, least) for least in IsolationLevel)

@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.canonical import Json
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.evidence_levels import counts_of, evidence_levels, evidence_of, untimed
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.targets import CascadeSpec, EvidenceLevel, Fingerprint, TargetSpec
+from auditor.domain.evidence_levels import (
+    assess_evidence,
+    assess_evidence_levels,
+    find_timing_gap,
+    read_operator_counts,
+)
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.targets import CascadeSpec, EndpointSpec, EvidenceLevel, Fingerprint, TargetSpec
 
 VERIFIED, MEASURED = EvidenceLevel.VERIFIED, EvidenceLevel.MEASURED
 SIMULATED, EMULATED = EvidenceLevel.SIMULATED, EvidenceLevel.EMULATED
@@ -54,7 +58,7 @@ def facts(spec: TargetSpec, *devices: Json, **more: Json) -> dict[str, Json]:
 def told(
     spec: TargetSpec, found: Mapping[str, Json], readings: Sequence[Reading] = ()
 ) -> tuple[EvidenceLevel, str]:
-    evidence = evidence_of(spec, Fingerprint(found, {}), readings)
+    evidence = assess_evidence(spec, Fingerprint(found, {}), readings)
     return evidence.level, evidence.because
 
 
@@ -289,7 +293,7 @@ def measured(metric: str, value: float | str, target: str = "t", **details: Json
         (CUDA, {CUDA.provider: {"Conv": 6}},
          [replace(measured("unaccounted_nodes", 2.0), check="hardware.memory")], ran(CUDA)),
         (CUDA, {CUDA.provider: {"Conv": 6}},
-         [Gap(reason=Reason.FELL_BACK, detail="", cure="", target="t", check="hardware.placement",
+         [Gap(reason=GapReason.FELL_BACK, detail="", cure="", target="t", check="hardware.placement",
               metric="unaccounted_nodes"), measured("unaccounted_nodes", 1.0)],
          (MEASURED, "nobody says where 1 more operators run")),
         (CUDA, {CUDA.provider: {"Conv": 6}}, [measured("unaccounted_nodes", "many")],
@@ -350,9 +354,9 @@ def test_facts_of_another_form_name_no_emulator(machine: Json) -> None:
 def test_an_emulator_that_the_target_declares_is_named_by_it() -> None:
     haswell = replace(CPU, emulated="Haswell")
     for emulated in (False, True):
-        found = evidence_of(haswell, Fingerprint(facts(CPU), {}, emulated=emulated))
+        found = assess_evidence(haswell, Fingerprint(facts(CPU), {}, emulated=emulated))
         assert (found.level, found.because) == (EMULATED, f"an emulator (Haswell) {PLAYED}")
-    found = evidence_of(CPU, Fingerprint(facts(CPU), {}, emulated=True))
+    found = assess_evidence(CPU, Fingerprint(facts(CPU), {}, emulated=True))
     assert (found.level, found.because) == (EMULATED, f"an emulator (unnamed) {PLAYED}")
 
 
@@ -362,7 +366,7 @@ def test_a_server_is_measured_whatever_it_says_of_itself() -> None:
 
 
 def test_what_was_never_opened_shows_nothing() -> None:
-    found = evidence_of(CPU, None)
+    found = assess_evidence(CPU, None)
     assert (found.level, found.because) == (UNOPENED, "nothing was measured on it")
 
 
@@ -372,7 +376,7 @@ def test_of_what_is_found_and_what_a_record_carries_the_weaker_counts(
 ) -> None:
     for spec, devices in ((CPU, []), (CUDA, [CHIP])):
         level, because = on(spec, *devices)
-        found = evidence_of(spec, Fingerprint(facts(spec, *devices), {}, evidence=carried))
+        found = assess_evidence(spec, Fingerprint(facts(spec, *devices), {}, evidence=carried))
         weaker = level.or_less(carried)
         itself = f"the record itself calls it {carried.value}"
         assert (found.level, found.because) == (weaker, because if weaker is level else itself)
@@ -388,7 +392,7 @@ def test_both_halves_of_a_cascade_are_told() -> None:
     assert told(PAIR, {**fine, "cloud": "no facts"}) == (
         MEASURED, f"edge: {ran(CUDA)[1]}; cloud: {SILENT}",
     )  # fmt: skip
-    played = evidence_of(PAIR, Fingerprint(fine, {}, emulated=True))
+    played = assess_evidence(PAIR, Fingerprint(fine, {}, emulated=True))
     assert (played.level, played.because) == (EMULATED, both)
     # What was measured of either half counts.
     lost = measured("unaccounted_nodes", 3.0)
@@ -431,26 +435,26 @@ def test_levels_of_targets_go_by_their_names() -> None:
     one, two, three = (replace(CPU, name=name) for name in ("one", "two", "three"))
     found = {"one": Fingerprint(facts(CPU), {}), "two": Fingerprint(facts(CPU), {})}
     lost = measured("unaccounted_nodes", 1.0, "two")
-    assert evidence_levels([one, two, three], found, [lost]) == {
+    assert assess_evidence_levels([one, two, three], found, [lost]) == {
         "one": VERIFIED, "two": MEASURED, "three": UNOPENED,
     }  # fmt: skip
 
 
 def test_times_of_what_is_played_are_gaps_that_say_why() -> None:
-    assert untimed(CPU, Fingerprint(facts(CPU), {})) is None
-    assert untimed(MAC, Fingerprint(facts(MAC), {})) is None
-    assert untimed(CPU, Fingerprint(facts(CPU), {}, evidence=UNOPENED)) is None
-    played = untimed(CPU, Fingerprint(facts(CPU), {}, emulated=True), "p99")
+    assert find_timing_gap(CPU, Fingerprint(facts(CPU), {})) is None
+    assert find_timing_gap(MAC, Fingerprint(facts(MAC), {})) is None
+    assert find_timing_gap(CPU, Fingerprint(facts(CPU), {}, evidence=UNOPENED)) is None
+    played = find_timing_gap(CPU, Fingerprint(facts(CPU), {}, emulated=True), "p99")
     assert played == Gap(
-        reason=Reason.EMULATED,
+        reason=GapReason.EMULATED,
         detail="The processor is emulated: its numbers are those of the chip, its times and its "
         "memory are not.",
         cure="Measure on the chip itself.",
         metric="p99",
     )
-    simulated = untimed(CUDA, Fingerprint(facts(CUDA, CHIP), {}), "p99")
+    simulated = find_timing_gap(CUDA, Fingerprint(facts(CUDA, CHIP), {}), "p99")
     assert simulated == Gap(
-        reason=Reason.SIMULATED,
+        reason=GapReason.SIMULATED,
         detail=f"The device is simulated: {stands('GPU', 'CPU of Intel')[1]}.",
         cure="Measure on a device of the kind that the provider stands for.",
         metric="p99",
@@ -467,4 +471,4 @@ def test_times_of_what_is_played_are_gaps_that_say_why() -> None:
     ],
 )
 def test_operators_are_counted_where_they_are_counted(placement: Any, counts: object) -> None:  # noqa: ANN401 -- any JSON
-    assert counts_of(placement) == counts
+    assert read_operator_counts(placement) == counts

@@ -9,19 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Severity
-from auditor.domain.readings import Gap, Measurement, Reason, Unit
-from auditor.domain.record_scopes import (
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import RuleEffect, Severity
+from auditor.domain.readings import Gap, GapReason, Measurement, Unit
+from auditor.domain.record_scope import (
     RecordScope,
-    bound_artifact,
+    find_bound_artifact,
+    find_record_scope,
     find_unbound_targets,
-    scope_of,
 )
 from auditor.domain.records import AuditRecord
-from auditor.domain.targets import CascadeSpec, TargetSpec
-from auditor.domain.verdicts import Outcome
+from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
 
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
 PROD = TargetSpec("prod", "endpoint", endpoint=EndpointSpec(url="https://models.example"))
@@ -37,7 +35,7 @@ def finding(metric: str, *readings: int, target: str = "prod") -> Finding:
         target=target,
         measure=f"hardware.parity/{metric}",
         outcome=Outcome.PASSED,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         severity=Severity.HIGH,
         readings=readings,
         controls=(),
@@ -109,7 +107,7 @@ def referring(spec: TargetSpec) -> Change:
 
 
 LEFT_OUT = Gap(
-    reason=Reason.NEEDS_AUTHORISATION,
+    reason=GapReason.NEEDS_AUTHORISATION,
     detail="Nobody gave leave.",
     cure="Write it.",
     target="prod",
@@ -128,7 +126,7 @@ DEFECTS: dict[str, Change] = {
     **{
         f"{it} only {effect}": each(lambda item, to=effect: replace(item, effect=to), it)
         for it in METRICS
-        for effect in (Effect.WARN, Effect.INFO)
+        for effect in (RuleEffect.WARN, RuleEffect.INFO)
     },
     **{
         f"{it} of another target": each(lambda item: replace(item, target="cpu"), it)
@@ -156,16 +154,16 @@ DEFECTS: dict[str, Change] = {
 def test_parity_that_was_required_measured_and_kept_binds(spec: TargetSpec) -> None:
     whole = record(spec)
     assert find_unbound_targets(whole) == {}
-    assert scope_of(whole) is scope_of(whole, spec.name) is RecordScope.ARTIFACT
-    assert bound_artifact(whole) == ARTIFACT
+    assert find_record_scope(whole) is find_record_scope(whole, spec.name) is RecordScope.ARTIFACT
+    assert find_bound_artifact(whole) == ARTIFACT
 
 
 @pytest.mark.parametrize("what", DEFECTS)
 def test_anything_less_speaks_for_the_endpoint(what: str) -> None:
     whole = DEFECTS[what](record())
     assert find_unbound_targets(whole).keys() == {"prod"}
-    assert scope_of(whole) is scope_of(whole, "prod") is RecordScope.ENDPOINT
-    assert bound_artifact(whole) is None
+    assert find_record_scope(whole) is find_record_scope(whole, "prod") is RecordScope.ENDPOINT
+    assert find_bound_artifact(whole) is None
 
 
 @given(st.lists(st.sampled_from(sorted(DEFECTS)), min_size=1, max_size=4))
@@ -173,7 +171,7 @@ def test_no_second_defect_mends_the_first(named: list[str]) -> None:
     whole = record()
     for what in named:
         whole = DEFECTS[what](whole)
-    assert scope_of(whole) is RecordScope.ENDPOINT
+    assert find_record_scope(whole) is RecordScope.ENDPOINT
 
 
 @pytest.mark.parametrize("runtime", ["endpoint", "cascade"])
@@ -195,7 +193,7 @@ def test_a_target_that_runs_no_file_and_names_nothing_is_served(runtime: str) ->
 )
 def test_a_target_that_runs_the_file_needs_no_parity(spec: TargetSpec) -> None:
     whole = replace(record(spec), findings=(), readings=())
-    assert scope_of(whole) is RecordScope.ARTIFACT
+    assert find_record_scope(whole) is RecordScope.ARTIFACT
 
 
 def test_of_two_targets_each_speaks_for_itself_and_both_for_the_least() -> None:
@@ -203,19 +201,19 @@ def test_of_two_targets_each_speaks_for_itself_and_both_for_the_least() -> None:
     whole = replace(
         whole, request=replace(whole.request, targets=(TargetSpec("cpu"), *whole.request.targets))
     )
-    assert scope_of(whole, "cpu") is RecordScope.ARTIFACT
-    assert scope_of(whole, "prod") is scope_of(whole) is RecordScope.ENDPOINT
-    assert scope_of(whole, "nowhere") is RecordScope.ENDPOINT
+    assert find_record_scope(whole, "cpu") is RecordScope.ARTIFACT
+    assert find_record_scope(whole, "prod") is find_record_scope(whole) is RecordScope.ENDPOINT
+    assert find_record_scope(whole, "nowhere") is RecordScope.ENDPOINT
 
 
 def test_without_a_file_a_record_speaks_for_the_endpoint_or_for_predictions() -> None:
-    assert scope_of(record(PROD, None)) is RecordScope.ENDPOINT
-    assert scope_of(record(TargetSpec("cpu"), None)) is RecordScope.PREDICTIONS
-    assert scope_of(record(PROD, None), "nowhere") is RecordScope.PREDICTIONS
+    assert find_record_scope(record(PROD, None)) is RecordScope.ENDPOINT
+    assert find_record_scope(record(TargetSpec("cpu"), None)) is RecordScope.PREDICTIONS
+    assert find_record_scope(record(PROD, None), "nowhere") is RecordScope.PREDICTIONS
     both = record(PROD, None)
     both = replace(both, request=replace(both.request, targets=(TargetSpec("cpu"), PROD)))
-    assert scope_of(both) is scope_of(both, "prod") is RecordScope.ENDPOINT
-    assert scope_of(both, "cpu") is RecordScope.PREDICTIONS
+    assert find_record_scope(both) is find_record_scope(both, "prod") is RecordScope.ENDPOINT
+    assert find_record_scope(both, "cpu") is RecordScope.PREDICTIONS
 
 
 FLIP, PERTURBED = "hardware.parity/flip_rate", "hardware.parity/perturbed_flip_rate"

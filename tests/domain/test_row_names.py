@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.evidence import encode
-from auditor.domain.row_names import RowNames
+from auditor.domain.datasets import RowNames
+from auditor.domain.evidence import encode_evidence
 
 TEXTS = st.lists(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1
@@ -26,7 +26,9 @@ def test_names_read_as_the_sequence_of_their_texts(texts: list[str]) -> None:
 
 @given(TEXTS)
 def test_evidence_of_names_is_that_of_a_tuple_of_them(texts: list[str]) -> None:
-    assert encode(np.asarray(RowNames(np.array(texts)))) == encode(np.array(tuple(texts)))
+    assert encode_evidence(np.asarray(RowNames(np.array(texts)))) == encode_evidence(
+        np.array(tuple(texts))
+    )
 
 
 def test_rows_are_numbered_from_one() -> None:

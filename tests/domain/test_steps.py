@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 
 
 def test_only_what_was_checked_holds() -> None:
@@ -10,11 +10,13 @@ def test_only_what_was_checked_holds() -> None:
         there = [result for result, here in zip(StepResult, many, strict=True) if here]
         bad = {StepResult.FAILED, StepResult.WITHHELD} & set(there)
         holds = StepResult.HOLDS in there and not bad
-        assert all_hold(Step("n", result, "d") for result in there) is holds, there
+        assert all_hold(VerificationStep("n", result, "d") for result in there) is holds, there
 
 
 def test_a_step_lists_its_mistakes_and_else_says_what_it_saw() -> None:
-    assert Step.of("files", [], "as signed") == Step("files", StepResult.HOLDS, "as signed")
-    assert Step.of("files", iter(["a", "b"]), "as signed") == Step(
+    assert VerificationStep.of("files", [], "as signed") == VerificationStep(
+        "files", StepResult.HOLDS, "as signed"
+    )
+    assert VerificationStep.of("files", iter(["a", "b"]), "as signed") == VerificationStep(
         "files", StepResult.FAILED, "a; b"
     )

@@ -5,41 +5,43 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.domain.api_keys import ApiKey, Role
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json, canonical, digest, parse
-from auditor.domain.places import Line, PlacedFile, Places
+from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
 from auditor.domain.requests import InputFile
-from auditor.domain.submissions import Event, Submission
-from auditor.refusals import SubmissionError
+from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
+from auditor.errors import SubmissionError
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.submissions import Submission, SubmissionEvent
 
 SUBMISSION = Submission(
     id="sub-" + "0a" * 12,
     project="default",
     submitter="key-1",
-    audit_file=digest(b"audit"),
+    audit_file=compute_digest(b"audit"),
     source="audit.yaml",
     inputs=(InputFile("model.onnx", FileDigest("model.onnx", 5, "ab" * 32)),),
-    policy=digest(b"policy"),
+    policy=compute_digest(b"policy"),
     targets=("cpu", "edge"),
     budget=Budget.SMOKE,
     only=("quality.accuracy",),
-    places=Places(PlacedFile("ml/audit.yaml", Line(1, 20), {"model": Line(3, 8)})),
+    places=SourceLocations(
+        SourceFile("ml/audit.yaml", SourceLine(1, 20), {"model": SourceLine(3, 8)})
+    ),
     submitted="2026-01-01T00:00:00Z",
 )
-EVENT = Event(
+EVENT = SubmissionEvent(
     submission=SUBMISSION.id, number=1, at="2026-01-01T00:00:00Z", kind="note", detail={"a": 1}
 )
 
 
 @pytest.mark.parametrize("value", [SUBMISSION, replace(SUBMISSION, budget=None, places=None)])
 def test_a_submission_reads_back_as_it_was(value: Submission) -> None:
-    assert Submission.from_json(parse(canonical(value.to_json()))) == value
+    assert Submission.from_json(parse_json(encode_canonical(value.to_json()))) == value
 
 
 def test_an_event_reads_back_as_it_was() -> None:
-    assert Event.from_json(parse(canonical(EVENT.to_json()))) == EVENT
+    assert SubmissionEvent.from_json(parse_json(encode_canonical(EVENT.to_json()))) == EVENT
 
 
 def test_who_asks_and_when_is_no_part_of_what_is_asked() -> None:
@@ -90,23 +92,23 @@ def test_what_is_no_submission_is_refused_by_its_place(
 @pytest.mark.parametrize("change", [but(kind="gone"), but(number="1"), but(detail=[]), but(at="x")])
 def test_what_is_no_event_is_refused(change: Callable[[dict[str, Json]], Json]) -> None:
     with pytest.raises(SubmissionError, match="event"):
-        Event.from_json(change(EVENT.to_json()))
+        SubmissionEvent.from_json(change(EVENT.to_json()))
 
 
 def test_a_role_may_do_all_that_those_before_it_may() -> None:
-    may = [[role for role in Role if role.may(least)] for least in Role]
+    may = [[role for role in AccessRole if role.may(least)] for least in AccessRole]
     assert [len(item) for item in may] == [4, 3, 2, 1, 1]
-    assert may[3] == [Role.ADMIN]
+    assert may[3] == [AccessRole.ADMIN]
 
 
 def test_an_agent_does_what_nobody_else_may_and_nothing_more() -> None:
-    assert [role for role in Role if role.may(Role.AGENT)] == [Role.AGENT]
-    assert [least for least in Role if Role.AGENT.may(least)] == [Role.AGENT]
+    assert [role for role in AccessRole if role.may(AccessRole.AGENT)] == [AccessRole.AGENT]
+    assert [least for least in AccessRole if AccessRole.AGENT.may(least)] == [AccessRole.AGENT]
 
 
 def test_a_key_holds_until_it_expires_or_somebody_ends_it() -> None:
     key = ApiKey(
-        id="k", project="p", role=Role.VIEWER, name="ci", secret_hash="ab" * 32,
+        id="k", project="p", role=AccessRole.VIEWER, name="ci", secret_hash="ab" * 32,
         created="2026-01-01T00:00:00Z", expires="2026-02-01T00:00:00Z",
     )  # fmt: skip
     now, later = "2026-01-15T00:00:00Z", "2026-02-01T00:00:00Z"

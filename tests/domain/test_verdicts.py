@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.verdicts import Outcome, Verdict
+from auditor.domain.findings import Outcome, Verdict
 
 OUTCOMES = st.lists(st.sampled_from(Outcome))
 

@@ -7,17 +7,17 @@ import pytest
 from waiver_papers import ARTIFACT, WORDS, read
 
 from auditor.domain.waivers import (
-    Audited,
-    Life,
     Waiver,
     WaiverRef,
-    mistakes_of,
-    moment,
-    same_person,
+    WaiverSubject,
+    WaiverValidity,
+    find_waiver_mistakes,
+    is_same_person,
+    parse_waiver_time,
 )
 from auditor.errors import WaiverError
 
-AUDITED = Audited("model", ARTIFACT, "tests", "sha256:" + "0" * 64)
+AUDITED = WaiverSubject("model", ARTIFACT, "tests", "sha256:" + "0" * 64)
 
 
 def test_a_waiver_reads_back_from_what_it_says() -> None:
@@ -66,8 +66,12 @@ def test_what_no_waiver_may_say_is_refused_in_its_own_words(
 def test_a_waiver_counts_from_its_first_moment_until_just_before_its_last() -> None:
     waiver = read()
     told = {at: waiver.life(at) for at in ("2026-01-31T23:59:59Z", waiver.created, waiver.expires)}
-    assert list(told.values()) == [Life.EARLY, Life.VALID, Life.EXPIRED]
-    assert waiver.life("some day") is Life.EXPIRED
+    assert list(told.values()) == [
+        WaiverValidity.EARLY,
+        WaiverValidity.VALID,
+        WaiverValidity.EXPIRED,
+    ]
+    assert waiver.life("some day") is WaiverValidity.EXPIRED
 
 
 def test_a_waiver_is_for_one_artifact_one_model_and_one_policy() -> None:
@@ -77,7 +81,7 @@ def test_a_waiver_is_for_one_artifact_one_model_and_one_policy() -> None:
     assert "the policy other" in read(policy="other").foreign_to(AUDITED)
     edition = read(policy_digest="sha256:" + "1" * 64)
     assert "another edition" in edition.foreign_to(AUDITED)
-    assert read(artifact="any").foreign_to(Audited("model", None, "tests", "")) == ""
+    assert read(artifact="any").foreign_to(WaiverSubject("model", None, "tests", "")) == ""
     assert read(artifact="any").foreign_to(AUDITED) == ""
 
 
@@ -103,7 +107,7 @@ DAY = "2026-02-01T00:00:00Z"
 
 
 def said_of(waiver: Waiver) -> list[tuple[str, str, str]]:
-    return list(mistakes_of(waiver))
+    return list(find_waiver_mistakes(waiver))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_a_waiver_ends_after_it_begins_and_within_180_days(expires: str, said: l
 @pytest.mark.parametrize("name", ["created", "expires"])
 def test_a_waiver_without_a_time_never_counts_and_is_refused(name: str) -> None:
     waiver = replace(read(), **{name: "soon"})
-    assert waiver.life(DAY) is Life.EXPIRED
+    assert waiver.life(DAY) is WaiverValidity.EXPIRED
     assert [setting for setting, _, _ in said_of(waiver)] == ["expires"]
 
 
@@ -185,18 +189,18 @@ def test_people_are_told_apart_by_what_their_names_look_like(
     other: str,
     same: bool,  # noqa: FBT001 -- a case
 ) -> None:
-    assert same_person(one, other) is same_person(other, one) is same
+    assert is_same_person(one, other) is is_same_person(other, one) is same
 
 
 @pytest.mark.parametrize(
     "text", ["", "2026-02-30T00:00:00Z", "2026-02-01", "2026-02-01T00:00:00+00:00", f"{DAY} "]
 )
 def test_another_text_is_no_moment(text: str) -> None:
-    assert moment(text) is None
+    assert parse_waiver_time(text) is None
 
 
 def test_moments_are_ordered_as_time_is() -> None:
-    found = [moment(at) for at in (DAY, "2026-02-01T00:00:01Z", "2026-02-01T00:01:00Z")]
+    found = [parse_waiver_time(at) for at in (DAY, "2026-02-01T00:00:01Z", "2026-02-01T00:01:00Z")]
     times = [item.timestamp() for item in found if item is not None]
     assert [time - times[0] for time in times] == [0, 1, 60]
 

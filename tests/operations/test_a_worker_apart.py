@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from fleets import Fleet
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.records import AuditRecord
-from auditor.domain.sightings import facts_told
-from auditor.reproducing import compare
-from auditor.store.blobs import BlobStore
+from auditor.service.domain.agents import select_identity_facts
+from auditor.service.store.agents import SightingStore
+from auditor.store.blobs import FolderBlobStore
 from auditor.store.database import migrate
-from auditor.store.service.sightings import Sightings
-from auditor.store.store import Store
+from auditor.store.record_store import RecordStore
+from auditor.workflows.reproduce import check_reproduction
 
 pytestmark = pytest.mark.slow
 ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
@@ -21,7 +21,9 @@ ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
 def same(here: AuditRecord, there: AuditRecord) -> None:
     """Assert that two records have the same readings and findings."""
     assert [it.to_json() for it in here.findings] == [it.to_json() for it in there.findings]
-    steps = {step.name: step for step in compare(here, there, discover().values())}
+    steps = {
+        step.name: step for step in check_reproduction(here, there, discover_checks().values())
+    }
     assert steps["request"].result.value == "holds"
     readings = {name: step for name, step in steps.items() if name.endswith("on cpu")}
     assert len(readings) == 2
@@ -52,9 +54,9 @@ def test_a_worker_with_neither_keys_nor_home_of_the_service_makes_the_record_tha
     assert not list(Path(works["AUDITOR_HOME"]).rglob("*.key"))
     fleet.call("ledger", "verify", world=there)
     # What the worker's target is was written down as it began.
-    store = Store.open(own_database, BlobStore(fleet.folder / "blobs"))
-    seen = Sightings(store).since("default", "2020-01-01T00:00:00Z")
+    store = RecordStore.open(own_database, FolderBlobStore(fleet.folder / "blobs"))
+    seen = SightingStore(store).since("default", "2020-01-01T00:00:00Z")
     store.close()
     assert [it.target for it in seen] == ["cpu"]
     facts = made.fingerprints["cpu"].identity_facts
-    assert seen[0].facts == facts_told(facts)
+    assert seen[0].facts == select_identity_facts(facts)

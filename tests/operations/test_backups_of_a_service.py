@@ -10,25 +10,25 @@ import pytest
 from fleets import Door, Fleet
 from sqlalchemy import make_url
 
-from auditor.callers import new_key
-from auditor.checks.discovery import discover
-from auditor.clock import now
-from auditor.domain.api_keys import ApiKey, Role
+from auditor._time import utc_now
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.requests import InputFile
-from auditor.domain.submissions import Submission
-from auditor.gatekeeping import Asking
-from auditor.serving.assembling import assemble
-from auditor.serving.choosing import Choices
-from auditor.serving.executor import build_executor
-from auditor.settings import Settings
+from auditor.service.auth.api_keys import create_api_key
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.submissions import Submission
+from auditor.service.gate import GateRequest
+from auditor.service.jobs.executor import build_executor
+from auditor.service.server.assemble import assemble_service
+from auditor.service.server.options import ServiceOptions
+from auditor.service.store.submissions import ServiceStore
 from auditor.store.database import migrate
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
-from auditor.targets.resolving import NAMED
-from auditor.wiring import policy_named
-from auditor.workplaces import Workplace, workplace
+from auditor.store.record_store import RecordStore
+from auditor.targets.target_specs import NAMED
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import load_named_policy
+from auditor.workflows.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.slow
 CHECKS = ("quality.accuracy", "quality.calibration", "quality.errors")
@@ -58,11 +58,13 @@ class Kept:
     seen: Mapping[str, bytes]
 
 
-def fill(place: Workplace, example: Path) -> Kept:
+def fill(place: Workspace, example: Path) -> Kept:
     """Finish one audit, carry another out up to its second check, and ask a gate."""
-    service = assemble(place, Idle(), Choices(targets=NAMED), lambda _line: None, lambda: False)
-    service.kept.add_project("default", now())
-    made = new_key("default", Role.ADMIN, "admin", now(), None)
+    service = assemble_service(
+        place, Idle(), ServiceOptions(targets=NAMED), lambda _line: None, lambda: False
+    )
+    service.kept.add_project("default", utc_now())
+    made = create_api_key("default", AccessRole.ADMIN, "admin", utc_now(), None)
     service.kept.add_key(made.key)
     done, running = (handed_in(place, made.key, example, name) for name in "de")
     work = build_executor(place, NAMED)
@@ -73,12 +75,12 @@ def fill(place: Workplace, example: Path) -> Kept:
     work.conclude(done)
     work.close()
     raw = (example / "model.onnx").read_bytes()
-    named = FileDigest("model.onnx", len(raw), digest(raw).removeprefix("sha256:"))
+    named = FileDigest("model.onnx", len(raw), compute_digest(raw).removeprefix("sha256:"))
     asked = {
         "artifact": Artifact("line", "1.0.0", (named,)).digest,
-        "policy": policy_named("policy.yaml", example, discover()).digest,
+        "policy": load_named_policy("policy.yaml", example, discover_checks()).digest,
     }
-    answer = service.gatekeeper.ask(Asking(project="default", **asked))
+    answer = service.gatekeeper.ask(GateRequest(project="default", **asked))
     assert answer.open
     return Kept(
         key=made.text,
@@ -90,8 +92,8 @@ def fill(place: Workplace, example: Path) -> Kept:
     )
 
 
-def handed_in(place: Workplace, key: ApiKey, example: Path, name: str) -> str:
-    blobs, policy = place.store.blobs, policy_named("policy.yaml", example, discover())
+def handed_in(place: Workspace, key: ApiKey, example: Path, name: str) -> str:
+    blobs, policy = place.store.blobs, load_named_policy("policy.yaml", example, discover_checks())
     inputs = []
     for file in ("model.onnx", "test.csv"):
         raw = (example / file).read_bytes()
@@ -104,9 +106,9 @@ def handed_in(place: Workplace, key: ApiKey, example: Path, name: str) -> str:
         audit_file=blobs.put((example / "audit.yaml").read_bytes()),
         source="audit.yaml",
         inputs=tuple(inputs),
-        policy=blobs.put(canonical(policy.document)),
+        policy=blobs.put(encode_canonical(policy.document)),
         targets=("cpu",),
-        submitted=now(),
+        submitted=utc_now(),
         only=CHECKS,
     )
     kept, new = ServiceStore(place.store).submit(submission, None, model="line")
@@ -128,8 +130,8 @@ def goes_on(fleet: Fleet, world: Mapping[str, str], kept: Kept) -> None:
         assert time.monotonic() < until, found
         time.sleep(0.3)
     running.stop()
-    settings = Settings.from_environment(world)
-    store = Store.open(settings.database, settings.blobs)
+    settings = AuditorSettings.from_environment(world)
+    store = RecordStore.open(settings.database, settings.blobs)
     seen = {key.check: raw for key, raw in ServiceStore(store).results(kept.running).items()}
     store.close()
     assert set(CHECKS) <= set(seen)
@@ -139,7 +141,7 @@ def goes_on(fleet: Fleet, world: Mapping[str, str], kept: Kept) -> None:
 def test_a_service_goes_on_from_its_backup_in_another_home(fleet: Fleet) -> None:
     old, new = fleet.world("old"), fleet.world("new")
     folder, outside = str(fleet.folder / "backup"), str(fleet.folder / "kept")
-    with workplace(Settings.from_environment(old)) as place:
+    with open_workspace(AuditorSettings.from_environment(old)) as place:
         kept = fill(place, fleet.example)
         fleet.call("ledger", "checkpoint", "--out", outside, world=old)
         fleet.call("backup", folder, world=old)
@@ -158,7 +160,7 @@ def test_a_service_on_postgresql_goes_on_from_a_dump_and_a_backup(
     folder, outside = str(fleet.folder / "backup"), str(fleet.folder / "kept")
     dump = str(fleet.folder / "auditor.dump")
     migrate(own_database)
-    with workplace(Settings.from_environment(old)) as place:
+    with open_workspace(AuditorSettings.from_environment(old)) as place:
         kept = fill(place, fleet.example)
         fleet.call("ledger", "checkpoint", "--out", outside, world=old)
         subprocess.run(

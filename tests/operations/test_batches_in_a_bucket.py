@@ -6,10 +6,8 @@ import obstore
 import pytest
 from obstore.store import from_url
 
-from auditor.errors import StoreError
-from auditor.refusals import UploadError
-from auditor.schedules.places import read_roots
-from auditor.store.watched_buckets import WatchedBucket
+from auditor.errors import StoreError, UploadError
+from auditor.service.schedules.watched_folders import WatchedBucket, parse_watch_roots
 
 pytestmark = pytest.mark.slow
 MIB = 2**20
@@ -19,7 +17,9 @@ MIB = 2**20
 def place(bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> WatchedBucket:
     for name, text in bucket.items():
         monkeypatch.setenv(name, text)
-    found = read_roots(("s3://audits/in",), _home()).place("default", "s3://audits/in/credit")
+    found = parse_watch_roots(("s3://audits/in",), _home()).place(
+        "default", "s3://audits/in/credit"
+    )
     assert isinstance(found, WatchedBucket)
     return found
 

@@ -14,12 +14,12 @@ import pytest
 from fleets import Fleet
 from obstore.store import S3Store
 
-from auditor.domain.steps import all_hold
-from auditor.folders import RecordFolder
-from auditor.store.blob_urls import blobs_at
-from auditor.store.blobs import BlobStore
-from auditor.verifiers import served_verifier
-from auditor.verifying import verify_folder
+from auditor.domain.verification_steps import all_hold
+from auditor.reports.folder import RecordFolder
+from auditor.store.blob_urls import open_blobs
+from auditor.store.blobs import FolderBlobStore
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_service_verifier
 
 pytestmark = pytest.mark.slow
 ONLY = ("--only", "quality.accuracy")
@@ -27,7 +27,7 @@ MIB = 2**20
 SENDS = """
 import sys
 from pathlib import Path
-from auditor.settings import Settings
+from auditor.workflows.settings import Settings
 print(Settings.from_environment().blobs.put_file(Path(sys.argv[1])))
 """
 
@@ -51,7 +51,7 @@ def test_a_whole_audit_is_served_from_a_bucket(
     door = fleet.serve(world=there)
     made = fleet.audit("served", *ONLY, *door.there, world={**caller, **door.caller})
     folder = RecordFolder(fleet.folder / "served")
-    assert all_hold(verify_folder(folder, served_verifier(folder.read("signer.pub"))))
+    assert all_hold(verify_folder(folder, build_service_verifier(folder.read("signer.pub"))))
     asked = {"artifact": made.request.artifact.digest, "policy": made.request.policy.digest}
     assert door.get("/v1/gate", **asked)["steps"][0]["result"] == "holds"
     door.running.stop()
@@ -63,7 +63,7 @@ def test_a_whole_audit_is_served_from_a_bucket(
     # Another machine finds all of it.
     for name, value in bucket.items():
         monkeypatch.setenv(name, value)
-    elsewhere = blobs_at(bucket["AUDITOR_BLOBS_URL"], fleet.folder / "elsewhere", 2**30)
+    elsewhere = open_blobs(bucket["AUDITOR_BLOBS_URL"], fleet.folder / "elsewhere", 2**30)
     for name in kept:
         assert elsewhere.get(f"sha256:{name.rpartition('/')[2]}")
 
@@ -84,8 +84,8 @@ def test_of_an_upload_that_was_killed_nothing_is_seen_and_the_next_one_is_whole(
     assert process.wait() == -signal.SIGKILL
     assert objects(bucket) == []
     digest = subprocess.check_output(sends, env=world, text=True).strip()
-    assert digest == BlobStore(tmp_path / "folder").put_file(file)
+    assert digest == FolderBlobStore(tmp_path / "folder").put_file(file)
     for name, value in bucket.items():
         monkeypatch.setenv(name, value)
-    elsewhere = blobs_at(bucket["AUDITOR_BLOBS_URL"], tmp_path / "elsewhere", 2**30)
+    elsewhere = open_blobs(bucket["AUDITOR_BLOBS_URL"], tmp_path / "elsewhere", 2**30)
     assert elsewhere.path(digest).read_bytes() == file.read_bytes()

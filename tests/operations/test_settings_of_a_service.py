@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import UsageError
-from auditor.settings import Settings
+from auditor.workflows.settings import AuditorSettings
 
 URL = "postgresql://auditor:secret@db/auditor"
 
@@ -14,9 +14,9 @@ def test_the_url_of_the_database_may_lie_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text(f"{URL}\n")
     world = {"AUDITOR_HOME": str(tmp_path), "AUDITOR_DATABASE_URL_FILE": str(file)}
-    assert Settings.from_environment(world).database == URL
+    assert AuditorSettings.from_environment(world).database == URL
     with pytest.raises(UsageError, match="both set") as caught:
-        Settings.from_environment({**world, "AUDITOR_DATABASE_URL": URL})
+        AuditorSettings.from_environment({**world, "AUDITOR_DATABASE_URL": URL})
     assert "secret" not in str(caught.value)
 
 
@@ -28,4 +28,4 @@ def test_a_file_without_a_url_never_means_the_usual_database(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UsageError, match="AUDITOR_DATABASE_URL_FILE"):
-        Settings.from_environment({"AUDITOR_DATABASE_URL_FILE": str(file)})
+        AuditorSettings.from_environment({"AUDITOR_DATABASE_URL_FILE": str(file)})

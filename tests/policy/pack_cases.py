@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control, Policy
-from auditor.domain.readings import Bound, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.packs.catalogues import Catalogue
-from auditor.packs.loading import load_policy
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl, Policy
+from auditor.domain.readings import BoundKind, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.policy.control_catalogues import FrameworkCatalogue
+from auditor.policy.load import load_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,17 @@ class Counting:
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]] = frozenset()
     uses: ClassVar[tuple[str, ...]] = ()
-    controls: ClassVar[tuple[Control, ...]] = ()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
-        return Cost(queries=size.rows)
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         return {}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -59,7 +59,7 @@ class Attack(Counting):
     title: ClassVar[str] = "Accuracy under attack"
     emits: ClassVar[Mapping[str, Metric]] = {
         "robust_accuracy": Metric(
-            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+            "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
     }
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
@@ -97,7 +97,7 @@ CHECKS: Mapping[str, type[Check]] = {
     item.id: item for item in (Accuracy, Attack, Signature, Latency)
 }
 CATALOGUES = {
-    "owasp-ml": Catalogue(
+    "owasp-ml": FrameworkCatalogue(
         "owasp-ml",
         "OWASP ML",
         "2023",

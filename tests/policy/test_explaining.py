@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, loaded, written
 
-from auditor.domain.inheritance import Way
+from auditor.domain.policies import StrictnessChange
 from auditor.errors import PolicyError
-from auditor.packs.differing import PolicyDifference, differences
-from auditor.packs.explaining import explain
-from auditor.packs.loading import load_written, read_draft
-from auditor.packs.merging import Written
+from auditor.policy.diff import PolicyDifference, diff_policies
+from auditor.policy.explain import explain_policy
+from auditor.policy.inherit import PolicySource
+from auditor.policy.load import load_policy_source, read_policy_draft
 
 ROBUST: Mapping[str, Any] = {
     "id": "robust",
@@ -27,7 +27,7 @@ ROBUST: Mapping[str, Any] = {
 
 def told(rule: Mapping[str, Any]) -> dict[str, str]:
     """Return what is said of the one rule of a policy, by topic."""
-    (only,) = explain(loaded(written(rule)), CHECKS, CATALOGUES, str(rule["id"]))
+    (only,) = explain_policy(loaded(written(rule)), CHECKS, CATALOGUES, str(rule["id"]))
     return dict(only.said)
 
 
@@ -68,27 +68,33 @@ def test_controls_are_told_with_their_titles() -> None:
 
 
 def test_the_policy_itself_is_told_first() -> None:
-    first, *rules = explain(loaded(written(RULE)), CHECKS, CATALOGUES)
+    first, *rules = explain_policy(loaded(written(RULE)), CHECKS, CATALOGUES)
     assert first.heading == "mine 1.0.0, of risk@example.org"
     assert [item.heading for item in rules] == ["accurate: It is accurate"]
 
 
 def test_the_isolation_is_told_where_it_is_asked() -> None:
     asks = written(RULE, head=HEAD.replace("owner: risk", "least_isolation: landlock, owner: risk"))
-    first, plain = (explain(loaded(raw), CHECKS, CATALOGUES)[0] for raw in (asks, written(RULE)))
+    first, plain = (
+        explain_policy(loaded(raw), CHECKS, CATALOGUES)[0] for raw in (asks, written(RULE))
+    )
     assert dict(first.said)["Isolation"].endswith("at level landlock or stronger.")
     assert "Isolation" not in dict(plain.said)
     (change,) = compared(written(RULE), asks).audit
-    assert (change.was, change.now, change.way) == ("nothing", "landlock", Way.TIGHTENED)
+    assert (change.was, change.now, change.way) == (
+        "nothing",
+        "landlock",
+        StrictnessChange.TIGHTENED,
+    )
 
 
 def test_a_rule_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(PolicyError, match=r"no rule 'absent'.*accurate"):
-        explain(loaded(written(RULE)), CHECKS, CATALOGUES, "absent")
+        explain_policy(loaded(written(RULE)), CHECKS, CATALOGUES, "absent")
 
 
-def alone(raw: bytes, name: str = "mine.yaml") -> Written:
-    return Written(raw, name, name, lambda _: alone(written(RULE, ROBUST), "parent.yaml"))
+def alone(raw: bytes, name: str = "mine.yaml") -> PolicySource:
+    return PolicySource(raw, name, name, lambda _: alone(written(RULE, ROBUST), "parent.yaml"))
 
 
 def test_an_inherited_rule_is_told_with_where_it_comes_from_and_what_was_changed() -> None:
@@ -96,8 +102,8 @@ def test_an_inherited_rule_is_told_with_where_it_comes_from_and_what_was_changed
         "drop: [{rule: robust, reason: No inputs.}]\n"
         "rules: [{id: accurate, at_least: 0.7, loosens: A pilot.}]\n"
     )
-    policy = load_written(alone(text.encode()), CHECKS, CATALOGUES)
-    about, rule = explain(policy, CHECKS, CATALOGUES)
+    policy = load_policy_source(alone(text.encode()), CHECKS, CATALOGUES)
+    about, rule = explain_policy(policy, CHECKS, CATALOGUES)
     assert dict(about.said)["Dropped"].endswith("by mine: No inputs.")
     said = dict(rule.said)
     assert said["From"] == "mine 1.0.0"
@@ -105,8 +111,8 @@ def test_an_inherited_rule_is_told_with_where_it_comes_from_and_what_was_changed
 
 
 def compared(old: bytes, new: bytes) -> PolicyDifference:
-    was, now = (read_draft(alone(raw), CHECKS, CATALOGUES) for raw in (old, new))
-    return differences(was, now)
+    was, now = (read_policy_draft(alone(raw), CHECKS, CATALOGUES) for raw in (old, new))
+    return diff_policies(was, now)
 
 
 def test_the_same_policy_differs_in_nothing() -> None:
@@ -123,13 +129,16 @@ def test_rules_that_came_and_went_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "way"), [(0.9, Way.TIGHTENED), (0.7, Way.LOOSENED), ("80 %", None)]
+    ("limit", "way"),
+    [(0.9, StrictnessChange.TIGHTENED), (0.7, StrictnessChange.LOOSENED), ("80 %", None)],
 )
-def test_a_limit_is_compared_by_its_number(limit: float | str, way: Way | None) -> None:
+def test_a_limit_is_compared_by_its_number(
+    limit: float | str, way: StrictnessChange | None
+) -> None:
     found = compared(written(RULE), written(changed(at_least=limit)))
     ways = [change.way for item in found.changed for change in item.changes]
     assert ways == ([] if way is None else [way])
-    assert found.loosened is (way is Way.LOOSENED)
+    assert found.loosened is (way is StrictnessChange.LOOSENED)
     assert not found.same
 
 
@@ -145,7 +154,7 @@ def test_a_param_is_told_where_it_stands_and_where_it_bites() -> None:
 def test_words_are_changed_and_ask_nothing() -> None:
     found = compared(written(RULE), written(changed(title="Another", rationale="Because.")))
     ways = [(change.setting, change.way) for item in found.changed for change in item.changes]
-    assert ways == [("title", Way.CHANGED), ("rationale", Way.CHANGED)]
+    assert ways == [("title", StrictnessChange.CHANGED), ("rationale", StrictnessChange.CHANGED)]
     assert not found.loosened
 
 

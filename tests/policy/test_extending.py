@@ -9,15 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, written
 
-from auditor.domain.canonical import canonical
-from auditor.domain.inheritance import Way
-from auditor.domain.isolation import Isolation
-from auditor.domain.policies import Assurance, Limits, Mode, Policy
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import encode_canonical
+from auditor.domain.policies import (
+    AssuranceLevel,
+    EnforcementMode,
+    MetricLimits,
+    Policy,
+    StrictnessChange,
+)
 from auditor.errors import PolicyError
-from auditor.packs.folders import find_written, list_policies
-from auditor.packs.loading import lint_written, load_policy, load_written
-from auditor.packs.merging import Written
-from auditor.packs.remarks import Level, Remark
+from auditor.policy.inherit import PolicySource
+from auditor.policy.lint_remarks import LintLevel, LintRemark
+from auditor.policy.load import (
+    find_policy_source,
+    lint_policy_source,
+    list_policies,
+    load_policy,
+    load_policy_source,
+)
 
 PARENT = {
     "parent": written(
@@ -35,21 +45,21 @@ HEIR = "apiVersion: auditor/v1\nkind: Policy\nextends: parent\n"
 ABOUT = "metadata: {name: heir, version: 2.0.0, owner: me@example.org}\n"
 
 
-def found(raw: str, others: Mapping[str, bytes] = PARENT, name: str = "heir.yaml") -> Written:
+def found(raw: str, others: Mapping[str, bytes] = PARENT, name: str = "heir.yaml") -> PolicySource:
     """Return a policy that finds others by their names."""
 
-    def parent(wanted: str) -> Written:
+    def parent(wanted: str) -> PolicySource:
         return found(others[wanted].decode(), others, wanted)
 
-    return Written(raw.encode(), name, name, parent)
+    return PolicySource(raw.encode(), name, name, parent)
 
 
 def heir(text: str, others: Mapping[str, bytes] = PARENT, about: str = ABOUT) -> Policy:
-    return load_written(found(HEIR + about + text, others), CHECKS, CATALOGUES)
+    return load_policy_source(found(HEIR + about + text, others), CHECKS, CATALOGUES)
 
 
-def linted(text: str, about: str = ABOUT) -> tuple[Remark, ...]:
-    return lint_written(found(HEIR + about + text), CHECKS, CATALOGUES)
+def linted(text: str, about: str = ABOUT) -> tuple[LintRemark, ...]:
+    return lint_policy_source(found(HEIR + about + text), CHECKS, CATALOGUES)
 
 
 def rules(policy: Policy) -> list[str]:
@@ -59,7 +69,7 @@ def rules(policy: Policy) -> list[str]:
 def test_an_heir_has_the_rules_of_its_parent_and_its_own_after_them() -> None:
     policy = heir(f"rules:\n  - {own()}\n")
     assert rules(policy) == ["accurate", "losses", "own"]
-    assert policy.rules[0].limits == Limits(least=0.8)
+    assert policy.rules[0].limits == MetricLimits(least=0.8)
     assert (policy.name, policy.version) == ("heir", "2.0.0")
     assert policy.rules[0].rationale == "It matters."
 
@@ -71,22 +81,22 @@ def own(name: str = "own") -> str:
 
 def test_an_heir_without_a_word_asks_what_its_parent_asks_of_the_audit() -> None:
     policy = heir("")
-    assert (policy.least_assurance, policy.valid_for_days) == (Assurance.A1, 90)
-    assert (policy.least_budget.value, policy.mode) == ("ci", Mode.WARN)
+    assert (policy.least_assurance, policy.valid_for_days) == (AssuranceLevel.A1, 90)
+    assert (policy.least_budget.value, policy.mode) == ("ci", EnforcementMode.WARN)
 
 
 def test_a_rule_with_the_id_of_an_inherited_one_stands_over_it_setting_by_setting() -> None:
     policy = heir("rules:\n  - {id: accurate, at_least: 0.9, severity: critical, when: null}\n")
     rule = policy.rules[0]
-    assert rule.limits == Limits(least=0.9)
+    assert rule.limits == MetricLimits(least=0.9)
     assert (rule.severity.value, rule.when, rule.title) == ("critical", None, "It is accurate")
     assert rule.origin is not None
     assert (rule.origin.policy, rule.origin.version) == ("parent", "1.0.0")
     told = {item.setting: (item.was, item.now, item.way) for item in rule.origin.changes}
     assert told == {
-        "limit": ("at least 0.8", "at least 0.9", Way.TIGHTENED),
-        "when": ('params.word == "high"', "", Way.TIGHTENED),
-        "severity": ("high", "critical", Way.TIGHTENED),
+        "limit": ("at least 0.8", "at least 0.9", StrictnessChange.TIGHTENED),
+        "when": ('params.word == "high"', "", StrictnessChange.TIGHTENED),
+        "severity": ("high", "critical", StrictnessChange.TIGHTENED),
     }
     assert {item.by for item in rule.origin.changes} == {"heir"}
 
@@ -156,7 +166,7 @@ LAXER = {
 
 @pytest.mark.parametrize("text", TIGHTER.values(), ids=TIGHTER)
 def test_an_heir_may_ask_more_without_a_word(text: str) -> None:
-    assert [item for item in linted(text) if item.level is Level.ERROR] == []
+    assert [item for item in linted(text) if item.level is LintLevel.ERROR] == []
     assert heir(text).rules
 
 
@@ -173,7 +183,7 @@ def test_a_reason_to_ask_less_is_kept_and_shown_as_a_doubt(text: str, words: str
     tail = tail.removeprefix(f"id: {rule}, ") or "}\n"
     reasoned = f"{head}rules:\n  - {{id: {rule}, loosens: A pilot., {tail}"
     (doubt,) = [item for item in linted(reasoned) if "loosens" in item.problem]
-    assert doubt.level is Level.WARNING
+    assert doubt.level is LintLevel.WARNING
     assert "A pilot." in doubt.problem
     (changed_rule,) = [item for item in heir(reasoned).rules if item.id == rule]
     assert changed_rule.origin is not None
@@ -210,7 +220,7 @@ def test_an_heir_may_not_ask_less_of_the_audit(name: str, told: tuple[str, str])
 )
 def test_an_heir_may_ask_more_of_the_audit(name: str, value: str) -> None:
     policy = heir("", about=ABOUT.replace("}", f", {name}: {value}}}"))
-    assert [item.way for item in policy.inherits[0].changes] == [Way.TIGHTENED]
+    assert [item.way for item in policy.inherits[0].changes] == [StrictnessChange.TIGHTENED]
 
 
 def test_an_heir_may_not_leave_the_isolation_open() -> None:
@@ -224,8 +234,8 @@ def test_of_two_parents_the_stricter_isolation_is_asked(said: bytes) -> None:
     both = {"parent": PARENT["parent"], "two": laxer.replace(b"name: parent", b"name: two")}
     for order in ("[parent, two]", "[two, parent]"):
         written_ = found(HEIR.replace("parent", order) + ABOUT, both)
-        policy = load_written(written_, CHECKS, CATALOGUES)
-        assert policy.least_isolation is Isolation.LANDLOCK
+        policy = load_policy_source(written_, CHECKS, CATALOGUES)
+        assert policy.least_isolation is IsolationLevel.LANDLOCK
 
 
 def test_parameters_of_a_check_by_which_an_inherited_rule_measures_are_not_changed_silently() -> (
@@ -259,10 +269,10 @@ def test_a_policy_that_says_itself_what_it_extends_is_doubted() -> None:
     said = written(RULE).decode() + (
         f"inherits: [{{name: strict, version: 1.0.0, digest: 'sha256:{'a' * 64}', changes: []}}]\n"
     )
-    (doubt,) = lint_written(found(said), CHECKS, CATALOGUES)
-    assert (doubt.level, "is its own word" in doubt.problem) == (Level.WARNING, True)
+    (doubt,) = lint_policy_source(found(said), CHECKS, CATALOGUES)
+    assert (doubt.level, "is its own word" in doubt.problem) == (LintLevel.WARNING, True)
     others = {"parent": said.replace("name: mine", "name: parent").encode()}
-    doubts = lint_written(found(HEIR + ABOUT, others), CHECKS, CATALOGUES)
+    doubts = lint_policy_source(found(HEIR + ABOUT, others), CHECKS, CATALOGUES)
     assert [item.problem for item in doubts] == [doubt.problem]
     assert not linted("")
 
@@ -306,7 +316,7 @@ def test_a_reason_that_loosens_nothing_is_refused(text: str, about: str) -> None
 
 def test_the_resolved_document_stands_by_itself_under_the_same_digest() -> None:
     policy = heir("rules:\n  - {id: accurate, at_least: 0.7, loosens: A pilot.}\n")
-    again = load_policy(canonical(policy.document), "stored", CHECKS, CATALOGUES)
+    again = load_policy(encode_canonical(policy.document), "stored", CHECKS, CATALOGUES)
     assert again.digest == policy.digest
     assert again.rules == policy.rules
     assert (again.inherits, again.dropped) == (policy.inherits, policy.dropped)
@@ -323,19 +333,19 @@ def test_several_parents_are_laid_over_each_other_and_each_is_held() -> None:
     strict = PARENT["parent"].replace(b"floor: 0.8", b"floor: 0.95").replace(b"parent", b"strict")
     both = {**PARENT, "strict": strict.replace(b"valid_for: 90d", b"valid_for: 30d")}
     text = HEIR.replace("extends: parent", "extends: [parent, strict]") + ABOUT
-    policy = load_written(found(text, both), CHECKS, CATALOGUES)
-    assert policy.rules[0].limits == Limits(least=0.95)
+    policy = load_policy_source(found(text, both), CHECKS, CATALOGUES)
+    assert policy.rules[0].limits == MetricLimits(least=0.95)
     assert policy.valid_for_days == 30
     assert [item.name for item in policy.inherits] == ["parent", "strict"]
     turned = text.replace("[parent, strict]", "[strict, parent]")
     with pytest.raises(PolicyError, match=r"less than strict 1\.0\.0.*least 0\.95 → at least 0\.8"):
-        load_written(found(turned, both), CHECKS, CATALOGUES)
+        load_policy_source(found(turned, both), CHECKS, CATALOGUES)
 
 
 def test_an_heir_of_an_heir_says_who_changed_what() -> None:
     middle = (HEIR + ABOUT + "rules:\n  - {id: accurate, at_least: 0.85}\n").encode()
     text = HEIR.replace("parent", "middle") + ABOUT.replace("heir", "last")
-    last = load_written(
+    last = load_policy_source(
         found(text + "rules:\n  - {id: accurate, at_least: 0.9}\n", {**PARENT, "middle": middle}),
         CHECKS,
         CATALOGUES,
@@ -351,7 +361,7 @@ LOOSE = f"{HEIR}{ABOUT}rules:\n  - {{id: accurate, at_least: 0.7, loosens: Old s
 def heir_of_a_looser_one(rules: str) -> Policy:
     text = HEIR.replace("parent", "loose") + ABOUT.replace("heir", "last") + rules
     others = {**PARENT, "loose": LOOSE.encode()}
-    return load_written(found(text, others), CHECKS, CATALOGUES)
+    return load_policy_source(found(text, others), CHECKS, CATALOGUES)
 
 
 def test_a_reason_to_loosen_is_no_reason_of_an_heir_to_loosen_further() -> None:
@@ -368,7 +378,7 @@ def test_a_policy_that_loosens_for_a_reason_may_be_extended_without_one() -> Non
 def test_of_several_parents_the_one_that_asks_for_most_approvals_decides() -> None:
     more = PARENT["parent"].replace(b"approvals: 1", b"approvals: 2").replace(b"parent", b"more")
     text = HEIR.replace("extends: parent", "extends: [parent, more]") + ABOUT
-    policy = load_written(found(text, {**PARENT, "more": more}), CHECKS, CATALOGUES)
+    policy = load_policy_source(found(text, {**PARENT, "more": more}), CHECKS, CATALOGUES)
     assert policy.approvals == 2
 
 
@@ -395,13 +405,13 @@ def test_policies_that_extend_each_other_are_refused() -> None:
     one = (HEIR.replace("parent", "two") + ABOUT).encode()
     two = (HEIR.replace("parent", "one") + ABOUT).encode()
     with pytest.raises(PolicyError, match="extends itself by way of others"):
-        load_written(found(one.decode(), {"one": one, "two": two}), CHECKS, CATALOGUES)
+        load_policy_source(found(one.decode(), {"one": one, "two": two}), CHECKS, CATALOGUES)
 
 
 def test_policies_that_extend_each_other_too_deep_are_refused() -> None:
     chain = {f"p{at}": (HEIR.replace("parent", f"p{at + 1}") + ABOUT).encode() for at in range(9)}
     with pytest.raises(PolicyError, match="more than 4 deep"):
-        load_written(found(chain["p0"].decode(), chain), CHECKS, CATALOGUES)
+        load_policy_source(found(chain["p0"].decode(), chain), CHECKS, CATALOGUES)
 
 
 def test_a_mistake_in_what_is_inherited_is_named_where_it_is_written() -> None:
@@ -427,7 +437,9 @@ def test_parents_are_found_beside_the_file_and_among_the_packs(tmp_path: Path) -
     (mine / "own.yaml").write_text(HEIR + ABOUT, encoding="utf-8")
     last = HEIR.replace("parent", "../own.yaml") + ABOUT
     (mine / "deep" / "last.yaml").write_text(last, encoding="utf-8")
-    policy = load_written(find_written("deep/last.yaml", mine, packs), CHECKS, CATALOGUES)
+    policy = load_policy_source(
+        find_policy_source("deep/last.yaml", mine, packs), CHECKS, CATALOGUES
+    )
     assert rules(policy) == ["accurate", "losses"]
     assert {pack.name: pack.rules for pack in list_policies(packs)} == {"heir": 2, "parent": 2}
 
@@ -441,7 +453,7 @@ def test_a_limit_is_taken_over_exactly_when_it_is_no_lower(parent: float, child:
     others = {"parent": PARENT["parent"].replace(b"floor: 0.8", f"floor: {parent}".encode())}
     text = f"rules:\n  - {{id: accurate, at_least: {child}}}\n"
     if child >= parent:
-        assert heir(text, others).rules[0].limits == Limits(least=child)
+        assert heir(text, others).rules[0].limits == MetricLimits(least=child)
     else:
         with pytest.raises(PolicyError, match="asks less"):
             heir(text, others)

@@ -6,8 +6,8 @@ import pytest
 from pack_cases import RULE, written
 
 from auditor.errors import PolicyError
-from auditor.packs.catalogues import load_catalogues, read_catalogue
-from auditor.packs.folders import MOST_BYTES, find_policy, list_policies
+from auditor.policy.control_catalogues import load_catalogues, read_catalogue
+from auditor.policy.load import MOST_BYTES, find_policy_bytes, list_policies
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_name_finds_a_pack_and_a_path_finds_a_file(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_bytes(b"own")
-    assert find_policy("mine", tmp_path, folder) == (written(RULE), "mine.yaml")
-    assert find_policy("other.v2", tmp_path, folder)[1] == "other.v2.yaml"
-    assert find_policy("own.yaml", tmp_path, folder) == (b"own", "own.yaml")
-    assert find_policy(str(tmp_path / "own.yaml"), folder, folder)[0] == b"own"
+    assert find_policy_bytes("mine", tmp_path, folder) == (written(RULE), "mine.yaml")
+    assert find_policy_bytes("other.v2", tmp_path, folder)[1] == "other.v2.yaml"
+    assert find_policy_bytes("own.yaml", tmp_path, folder) == (b"own", "own.yaml")
+    assert find_policy_bytes(str(tmp_path / "own.yaml"), folder, folder)[0] == b"own"
 
 
 @pytest.mark.parametrize("wanted", ["nobody", "../policies/nobody.yaml", "", ".", "/", "policies"])
@@ -32,14 +32,14 @@ def test_what_is_not_there_is_answered_with_what_is(
     folder: Path, tmp_path: Path, wanted: str
 ) -> None:
     with pytest.raises(PolicyError) as caught:
-        find_policy(wanted, tmp_path, folder)
+        find_policy_bytes(wanted, tmp_path, folder)
     assert "mine, other.v2" in caught.value.cure
 
 
 def test_a_file_that_is_too_large_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_bytes(b"#" * (MOST_BYTES + 1))
     with pytest.raises(PolicyError, match="more than 1,000,000"):
-        find_policy("large.yaml", tmp_path, folder)
+        find_policy_bytes("large.yaml", tmp_path, folder)
 
 
 def test_packs_are_listed_with_name_version_and_owner(folder: Path) -> None:

@@ -8,22 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, loaded, written
 
-from auditor.checks.hardware.parity import Parity
+from auditor.checks.hardware.parity import ParityCheck
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import digest_json
+from auditor.domain.json import digest_json
 from auditor.domain.policies import (
-    Anchor,
-    Anchored,
-    Assurance,
-    Control,
-    Effect,
-    Limits,
-    Mode,
+    AnchoredLimits,
+    AssuranceLevel,
+    EnforcementMode,
+    FrameworkControl,
+    LimitAnchor,
+    MetricLimits,
+    RuleEffect,
     Severity,
 )
 from auditor.errors import PolicyError
-from auditor.packs.loading import lint_policy, load_policy
-from auditor.packs.remarks import Level
+from auditor.policy.lint_remarks import LintLevel
+from auditor.policy.load import lint_policy, load_policy
 
 
 def test_a_policy_file_becomes_a_policy() -> None:
@@ -40,13 +40,13 @@ def test_a_policy_file_becomes_a_policy() -> None:
     )
     policy = loaded(written(rule, head=head))
     assert (policy.name, policy.version, policy.owner) == ("mine", "1.0.0", "risk@example.org")
-    assert (policy.least_budget, policy.least_assurance) == (Budget.CI, Assurance.A1)
-    assert (policy.valid_for_days, policy.mode) == (90, Mode.WARN)
+    assert (policy.least_budget, policy.least_assurance) == (Budget.CI, AssuranceLevel.A1)
+    assert (policy.valid_for_days, policy.mode) == (90, EnforcementMode.WARN)
     assert policy.applies_to == 'model.name == "m"'
     (only,) = policy.rules
-    assert only.limits == Limits(least=0.8)
-    assert (only.severity, only.effect) == (Severity.HIGH, Effect.DENY)
-    assert only.controls == (Control("owasp-ml", "ML01"),)
+    assert only.limits == MetricLimits(least=0.8)
+    assert (only.severity, only.effect) == (Severity.HIGH, RuleEffect.DENY)
+    assert only.controls == (FrameworkControl("owasp-ml", "ML01"),)
     assert only.measure == "quality.accuracy/accuracy"
     assert not only.accept_withstood
 
@@ -54,12 +54,12 @@ def test_a_policy_file_becomes_a_policy() -> None:
 @pytest.mark.parametrize(
     ("asked", "limits"),
     [
-        ({"at_least": 1}, Limits(least=1.0)),
-        ({"at_most": 0.5}, Limits(most=0.5)),
-        ({"within": [0.1, "params.floor"]}, Limits(0.1, 0.8)),
+        ({"at_least": 1}, MetricLimits(least=1.0)),
+        ({"at_most": 0.5}, MetricLimits(most=0.5)),
+        ({"within": [0.1, "params.floor"]}, MetricLimits(0.1, 0.8)),
     ],
 )
-def test_limits_are_numbers_or_params(asked: dict[str, Any], limits: Limits) -> None:
+def test_limits_are_numbers_or_params(asked: dict[str, Any], limits: MetricLimits) -> None:
     (rule,) = loaded(written(changed(**{"at_least": None, **asked}))).rules
     assert rule.limits == limits
 
@@ -172,9 +172,9 @@ def test_a_mistake_is_named_with_file_line_rule_and_cure(
 
 def test_a_number_without_a_unit_can_be_bounded() -> None:
     rule = changed(measure="hardware.parity/max_logit_diff", at_least=None, at_most=0.001)
-    checks = {**CHECKS, Parity.id: Parity}
+    checks = {**CHECKS, ParityCheck.id: ParityCheck}
     policy = load_policy(written(rule), "mine.yaml", checks, CATALOGUES)
-    assert policy.rules[0].limits == Limits(most=0.001)
+    assert policy.rules[0].limits == MetricLimits(most=0.001)
 
 
 def test_an_unknown_metric_is_answered_with_those_there_are() -> None:
@@ -231,7 +231,7 @@ def test_what_is_no_policy_at_all_is_refused(raw: bytes) -> None:
     with pytest.raises(PolicyError):
         loaded(raw)
     (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert remark.level is Level.ERROR
+    assert remark.level is LintLevel.ERROR
 
 
 def test_a_mistake_that_keeps_a_policy_from_being_read_stands_once_at_its_line() -> None:
@@ -251,7 +251,11 @@ def test_any_bytes_are_a_policy_or_an_error_that_says_so(raw: bytes) -> None:
 def test_a_rule_that_can_never_pass_is_a_warning_and_still_loads() -> None:
     raw = written(changed(measure="evasion.linf/robust_accuracy", where={"eps": 0.1}))
     (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert (remark.level, remark.rule, remark.where) == (Level.WARNING, "accurate", "mine.yaml:9")
+    assert (remark.level, remark.rule, remark.where) == (
+        LintLevel.WARNING,
+        "accurate",
+        "mine.yaml:9",
+    )
     assert "can never pass" in remark.problem
     assert loaded(raw).rules[0].where == {"eps": 0.1}
     accepted = written(changed(measure="evasion.linf/robust_accuracy", accept="withstood"))
@@ -262,7 +266,7 @@ def test_a_title_that_reports_would_cut_is_a_warning_and_still_loads() -> None:
     assert lint_policy(written(changed(title="t" * 200)), "mine.yaml", CHECKS, CATALOGUES) == ()
     raw = written(changed(title="t" * 201))
     (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert (remark.level, remark.rule) == (Level.WARNING, "accurate")
+    assert (remark.level, remark.rule) == (LintLevel.WARNING, "accurate")
     assert "201 characters" in remark.problem
     assert loaded(raw).rules[0].title == "t" * 201
 
@@ -287,7 +291,7 @@ def test_a_rule_may_be_asked_for_each_place() -> None:
 def test_a_rule_for_each_slice_that_can_never_pass_is_doubtful() -> None:
     raw = written(changed(for_each="slice"))
     (doubt,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert doubt.level is Level.WARNING
+    assert doubt.level is LintLevel.WARNING
     assert "proves nothing of the others" in doubt.problem
     accepted = written(changed(for_each="slice", accept="withstood"))
     assert lint_policy(accepted, "mine.yaml", CHECKS, CATALOGUES) == ()
@@ -318,12 +322,12 @@ def test_a_bound_is_converted_to_the_unit_of_its_metric(
     text, measure = asked
     rule = changed(at_least=None, at_most=text, measure=measure)
     (loaded_rule,) = loaded(written(rule)).rules
-    assert loaded_rule.limits == Limits(most=number)
+    assert loaded_rule.limits == MetricLimits(most=number)
 
 
 def test_a_param_may_have_a_unit_too() -> None:
     head = HEAD.replace("floor: 0.8", "floor: 80 %")
-    assert loaded(written(RULE, head=head)).rules[0].limits == Limits(least=0.8)
+    assert loaded(written(RULE, head=head)).rules[0].limits == MetricLimits(least=0.8)
 
 
 @pytest.mark.parametrize(
@@ -348,21 +352,29 @@ def test_a_unit_that_does_not_fit_is_refused_with_those_that_do(
 @pytest.mark.parametrize(
     ("asked", "anchored"),
     [
-        ({"at_least": "claims.accuracy"}, Anchored(least=Anchor("accuracy"))),
-        ({"at_least": "claims.accuracy - 0.02"}, Anchored(least=Anchor("accuracy", -0.02))),
-        ({"at_least": "claims.accuracy - 2 %"}, Anchored(least=Anchor("accuracy", -0.02))),
-        ({"at_most": "claims.acc+params.floor"}, Anchored(most=Anchor("acc", 0.8))),
-        ({"within": [0.1, "claims.accuracy"]}, Anchored(0.1, Anchor("accuracy"))),
-        ({"at_least": "baseline"}, Anchored(least=Anchor(None))),
-        ({"at_least": "baseline - params.floor"}, Anchored(least=Anchor(None, -0.8))),
-        ({"at_most": "baseline + 2 %"}, Anchored(most=Anchor(None, 0.02))),
+        ({"at_least": "claims.accuracy"}, AnchoredLimits(least=LimitAnchor("accuracy"))),
+        (
+            {"at_least": "claims.accuracy - 0.02"},
+            AnchoredLimits(least=LimitAnchor("accuracy", -0.02)),
+        ),
+        (
+            {"at_least": "claims.accuracy - 2 %"},
+            AnchoredLimits(least=LimitAnchor("accuracy", -0.02)),
+        ),
+        ({"at_most": "claims.acc+params.floor"}, AnchoredLimits(most=LimitAnchor("acc", 0.8))),
+        ({"within": [0.1, "claims.accuracy"]}, AnchoredLimits(0.1, LimitAnchor("accuracy"))),
+        ({"at_least": "baseline"}, AnchoredLimits(least=LimitAnchor(None))),
+        ({"at_least": "baseline - params.floor"}, AnchoredLimits(least=LimitAnchor(None, -0.8))),
+        ({"at_most": "baseline + 2 %"}, AnchoredLimits(most=LimitAnchor(None, 0.02))),
         (
             {"within": ["baseline - 0.01", "baseline+0.01"]},
-            Anchored(Anchor(None, -0.01), Anchor(None, 0.01)),
+            AnchoredLimits(LimitAnchor(None, -0.01), LimitAnchor(None, 0.01)),
         ),
     ],
 )
-def test_limits_may_be_taken_from_elsewhere(asked: dict[str, Any], anchored: Anchored) -> None:
+def test_limits_may_be_taken_from_elsewhere(
+    asked: dict[str, Any], anchored: AnchoredLimits
+) -> None:
     (rule,) = loaded(written(changed(**{"at_least": None, **asked}))).rules
     assert (rule.limits, rule.anchored) == (None, anchored)
 

@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from auditor._resources import find_shipped_folder
+from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.readings import Measurement
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.packs.cases.running import CasesResult, run_tests
-from auditor.packs.folders import list_policies
-from auditor.shipped import shipped
-from auditor.wiring import policy_tests
+from auditor.policy.load import list_policies
+from auditor.policy.testing import PolicyTestResults, run_policy_tests
+from auditor.workflows.wiring import read_named_policy_tests
 
-FOLDER = shipped("policies") / "tests"
-PACKS = [pack.name for pack in list_policies(shipped("policies"))]
+FOLDER = find_shipped_folder("policies") / "tests"
+PACKS = [pack.name for pack in list_policies(find_shipped_folder("policies"))]
 KEPT = {Outcome.PASSED, Outcome.WITHSTOOD}
 ALWAYS_ASKED = {"edge-deployment"}
 """Packs none of whose rules has a condition, so that each rule is asked of everybody."""
 
 
 @pytest.fixture(scope="module", params=PACKS)
-def result(request: pytest.FixtureRequest) -> CasesResult:
-    return run_tests(policy_tests(FOLDER / f"{request.param}.yaml"))
+def result(request: pytest.FixtureRequest) -> PolicyTestResults:
+    return run_policy_tests(read_named_policy_tests(FOLDER / f"{request.param}.yaml"))
 
 
-def test_every_case_of_a_pack_comes_out_as_it_says(result: CasesResult) -> None:
+def test_every_case_of_a_pack_comes_out_as_it_says(result: PolicyTestResults) -> None:
     wrong = [
         (item.case.name, difference.what, difference.expected, difference.found)
         for item in result.cases
@@ -32,18 +32,18 @@ def test_every_case_of_a_pack_comes_out_as_it_says(result: CasesResult) -> None:
     assert wrong == []
 
 
-def test_every_rule_was_seen_kept_broken_and_open(result: CasesResult) -> None:
+def test_every_rule_was_seen_kept_broken_and_open(result: PolicyTestResults) -> None:
     for rule, seen in result.coverage.items():
         assert seen & KEPT, rule
         assert {Outcome.FAILED, Outcome.UNKNOWN} <= seen, rule
 
 
-def test_a_pack_is_seen_to_pass_to_fail_and_to_stay_open(result: CasesResult) -> None:
+def test_a_pack_is_seen_to_pass_to_fail_and_to_stay_open(result: PolicyTestResults) -> None:
     expected = {item.case.verdict for item in result.cases}
     assert set(Verdict) <= expected
 
 
-def test_a_pack_shows_where_its_rules_are_not_asked(result: CasesResult) -> None:
+def test_a_pack_shows_where_its_rules_are_not_asked(result: PolicyTestResults) -> None:
     seen = {outcome for outcomes in result.coverage.values() for outcome in outcomes}
     asked_of_all = result.tests.policy.name in ALWAYS_ASKED
     assert (Outcome.NOT_APPLICABLE in seen) != asked_of_all
@@ -51,7 +51,7 @@ def test_a_pack_shows_where_its_rules_are_not_asked(result: CasesResult) -> None
 
 @pytest.mark.parametrize("trouble", ["gap", "doubted", "across"])
 def test_a_rule_stays_open_for_a_gap_for_doubt_and_for_an_interval_across_its_limit(
-    result: CasesResult, trouble: str
+    result: PolicyTestResults, trouble: str
 ) -> None:
     """Each way of not knowing stands in some case, so that none is mistaken for a pass."""
     text = (FOLDER / result.tests.source).read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_a_whole_number_in_a_case_is_a_number_and_no_yes_or_no(
         "cases:\n  - name: one\n    expect: {verdict: inconclusive}\n"
         f"    readings: [{{measure: quality.accuracy/accuracy, value: {figure}}}]\n"
     )
-    (reading,) = policy_tests(path).cases[0].readings
+    (reading,) = read_named_policy_tests(path).cases[0].readings
     assert isinstance(reading, Measurement)
     assert isinstance(reading.value, float)
 
@@ -81,6 +81,6 @@ def test_every_pack_has_its_tests_and_every_file_of_tests_a_pack() -> None:
 
 @pytest.mark.parametrize("name", PACKS)
 def test_waived_cases_come_out_as_they_say(name: str) -> None:
-    result = run_tests(policy_tests(FOLDER / "waived" / f"{name}.yaml"))
+    result = run_policy_tests(read_named_policy_tests(FOLDER / "waived" / f"{name}.yaml"))
     assert [item.differences for item in result.cases if item.differences] == []
     assert Outcome.WAIVED in {outcome for seen in result.coverage.values() for outcome in seen}

@@ -6,11 +6,10 @@ from datetime import date
 import pytest
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, loaded, written
 
-from auditor.domain.laws import UNREAD
-from auditor.domain.policies import Control, Duty, LegalDatum
-from auditor.packs.explaining import explain
-from auditor.packs.loading import lint_policy
-from auditor.packs.remarks import Level
+from auditor.domain.policies import UNREAD, FrameworkControl, LegalBasis, ManualDuty
+from auditor.policy.explain import explain_policy
+from auditor.policy.lint_remarks import LintLevel
+from auditor.policy.load import lint_policy
 
 TODAY = date(2026, 12, 1)
 CITING = {**RULE, "controls": [{"framework": "owasp-ml", "ref": "ML01"}]}
@@ -30,7 +29,7 @@ def doubts(head: str, today: date = TODAY, **changes: object) -> list[str]:
     catalogues = {"owasp-ml": replace(CATALOGUES["owasp-ml"], **changes)}  # type: ignore[arg-type]
     raw = written(CITING, head=head)
     found = lint_policy(raw, "mine.yaml", CHECKS, catalogues, today)
-    assert all(item.level is Level.WARNING and item.where for item in found)
+    assert all(item.level is LintLevel.WARNING and item.where for item in found)
     return [item.problem for item in found]
 
 
@@ -83,7 +82,7 @@ def test_without_a_day_nothing_is_stale() -> None:
 def test_a_duty_names_a_control_that_is_catalogued() -> None:
     raw = written(RULE, head=with_metadata(cannot_evidence=DUTY.replace("ML01", "ML99")))
     (mistake,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert mistake.level is Level.ERROR
+    assert mistake.level is LintLevel.ERROR
     assert "has no 'ML99'" in mistake.problem
 
 
@@ -98,10 +97,10 @@ def test_duties_law_and_thresholds_reach_the_policy() -> None:
     head = with_metadata(legal=LEGAL, cannot_evidence=DUTY)
     policy = loaded(written({**RULE, "threshold": "A starting point."}, head=head))
     assert policy.cannot_evidence == (
-        Duty(Control("owasp-ml", "ML01"), "Limit queries", "deployer"),
+        ManualDuty(FrameworkControl("owasp-ml", "ML01"), "Limit queries", "deployer"),
     )
     assert policy.legal == (
-        LegalDatum(
+        LegalBasis(
             "High-risk rules apply", "2027-12-02", "https://example.org/law", "2026-11-27",
             "2027-05-27",
         ),
@@ -111,8 +110,11 @@ def test_duties_law_and_thresholds_reach_the_policy() -> None:
 
 def test_an_explanation_says_what_is_left_to_whom_and_which_law_nobody_read() -> None:
     raw = written(RULE, head=with_metadata(legal=LEGAL, cannot_evidence=DUTY))
-    told = dict(explain(loaded(raw), CHECKS, CATALOGUES)[0].said)
+    told = dict(explain_policy(loaded(raw), CHECKS, CATALOGUES)[0].said)
     assert told["Left to"] == "deployer (owasp-ml ML01): Limit queries"
     assert told["Law"].startswith("High-risk rules apply: 2027-12-02 (verified 2026-11-27")
     unread = written(RULE, head=with_metadata(legal=LEGAL.replace("2026-11-27", "unread")))
-    assert "nobody has read it" in dict(explain(loaded(unread), CHECKS, CATALOGUES)[0].said)["Law"]
+    assert (
+        "nobody has read it"
+        in dict(explain_policy(loaded(unread), CHECKS, CATALOGUES)[0].said)["Law"]
+    )

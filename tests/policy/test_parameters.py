@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pack_cases import HEAD, Accuracy, Attack, changed, loaded, written
 
+from auditor.checks.measure import instantiate_check
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.errors import PolicyError
-from auditor.measuring import instantiate
-from auditor.packs.parameters import joined, parameters_for
+from auditor.policy.check_parameters import merge_parameter_values, resolve_check_parameters
 
 
 def policy(*where: dict[str, object], checks: str = "") -> Policy:
@@ -29,36 +29,36 @@ def policy(*where: dict[str, object], checks: str = "") -> Policy:
 
 
 def test_what_nobody_sets_is_left_to_the_check() -> None:
-    assert parameters_for(Accuracy, policy({}), Budget.SMOKE) == {}
-    assert parameters_for(Attack, policy({}), Budget.SMOKE) == {}
+    assert resolve_check_parameters(Accuracy, policy({}), Budget.SMOKE) == {}
+    assert resolve_check_parameters(Attack, policy({}), Budget.SMOKE) == {}
 
 
 def test_the_policy_overrides_the_budget() -> None:
-    found = parameters_for(Attack, policy({}, checks="{steps: 7}"), Budget.FULL)
+    found = resolve_check_parameters(Attack, policy({}, checks="{steps: 7}"), Budget.FULL)
     assert found == {"eps": [0.01, 0.02, 0.05], "steps": 7}
 
 
 def test_values_at_which_rules_ask_join_the_grid_in_order() -> None:
     asking = policy({"eps": 0.05}, {"eps": 0.1 + 1e-16}, {"eps": 1})
-    assert parameters_for(Attack, asking, Budget.SMOKE)["eps"] == [0.02, 0.05, 0.1, 1.0]
+    assert resolve_check_parameters(Attack, asking, Budget.SMOKE)["eps"] == [0.02, 0.05, 0.1, 1.0]
     both = policy({"eps": 0.05}, checks="{eps: [0.3]}")
-    assert parameters_for(Attack, both, Budget.FULL)["eps"] == [0.05, 0.3]
+    assert resolve_check_parameters(Attack, both, Budget.FULL)["eps"] == [0.05, 0.3]
 
 
 def test_the_parameters_make_the_check() -> None:
-    found = parameters_for(Attack, policy({"eps": 0.05}), Budget.FULL)
-    check = instantiate(Attack, found)
+    found = resolve_check_parameters(Attack, policy({"eps": 0.05}), Budget.FULL)
+    check = instantiate_check(Attack, found)
     assert check == Attack(eps=(0.01, 0.02, 0.05), steps=100)
 
 
 def test_a_policy_that_was_never_linted_is_still_refused() -> None:
     wrong = replace(policy({}), checks={"evasion.linf": {"steps": 1.5}})
     with pytest.raises(PolicyError, match=r"evasion\.linf: steps: 1\.5 is not allowed"):
-        parameters_for(Attack, wrong, Budget.SMOKE)
+        resolve_check_parameters(Attack, wrong, Budget.SMOKE)
 
 
 @given(st.lists(st.floats(0, 1)))
 def test_joined_values_are_sorted_and_each_stands_once(values: list[float]) -> None:
-    kept = [float(str(item)) for item in joined(list(values))]
+    kept = [float(str(item)) for item in merge_parameter_values(list(values))]
     assert kept == sorted(set(kept))
     assert all(any(abs(value - item) <= 1e-12 for item in kept) for value in values)

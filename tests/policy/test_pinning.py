@@ -3,27 +3,27 @@
 import pytest
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, loaded, written
 
-from auditor.domain.pins import Pins
 from auditor.domain.policies import Policy
+from auditor.domain.policy_pins import AuditPins
 from auditor.errors import PolicyError
-from auditor.packs.explaining import explain
-from auditor.packs.loading import load_written
-from auditor.packs.merging import Written
+from auditor.policy.explain import explain_policy
+from auditor.policy.inherit import PolicySource
+from auditor.policy.load import load_policy_source
 
 DIGEST = "sha256:" + "ab" * 32
 
 
-def pinned(pins: str) -> Pins:
+def pinned(pins: str) -> AuditPins:
     return loaded(written(RULE, head=HEAD.replace("owner:", f"pins: {pins}, owner:"))).pins
 
 
 def test_a_policy_pins_nothing_unless_it_says_so() -> None:
-    assert loaded(written(RULE)).pins == Pins()
+    assert loaded(written(RULE)).pins == AuditPins()
 
 
 def test_pins_are_read() -> None:
     found = pinned(f"{{evaluation: ['{DIGEST}'], least_rows: 9, settings: {{task.costs: {{}}}}}}")
-    assert found == Pins(evaluation=(DIGEST,), least_rows=9, settings={"task.costs": {}})
+    assert found == AuditPins(evaluation=(DIGEST,), least_rows=9, settings={"task.costs": {}})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_is_no_pin_is_refused(pins: str) -> None:
 def test_pinned_data_whose_columns_are_not_pinned_say_so(settings: str, told: bool) -> None:  # noqa: FBT001
     pins = f"pins: {{evaluation: ['{DIGEST}']{settings}}}, owner:"
     policy = loaded(written(RULE, head=HEAD.replace("owner:", pins)))
-    said = [text for part in explain(policy, CHECKS, CATALOGUES) for _, text in part.said]
+    said = [text for part in explain_policy(policy, CHECKS, CATALOGUES) for _, text in part.said]
     assert any("which of their columns are the labels" in text for text in said) is told
 
 
@@ -57,10 +57,12 @@ def heir(pins: str | None) -> Policy:
         f"metadata: {{name: heir, version: 1.0.0, owner: me@example.org{asked}}}\n"
     )
 
-    def find(name: str) -> Written:
-        return Written(parent, name, name, find)
+    def find(name: str) -> PolicySource:
+        return PolicySource(parent, name, name, find)
 
-    return load_written(Written(own.encode(), "heir.yaml", "heir.yaml", find), CHECKS, CATALOGUES)
+    return load_policy_source(
+        PolicySource(own.encode(), "heir.yaml", "heir.yaml", find), CHECKS, CATALOGUES
+    )
 
 
 @pytest.mark.parametrize("pins", [None, PINNING, PINNING.replace("100", "200")])

@@ -10,16 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from auditor.checks.fairness.groups import Groups
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, Budget, Cost, Foretold, Shortage, Size
-from auditor.domain.canonical import Json
+from auditor.checks.fairness.groups import GroupFairnessCheck
+from auditor.domain.budgets import (
+    SECONDS_A_TRAINED_ROW,
+    AuditSize,
+    Budget,
+    CheckCost,
+    CheckForecast,
+    RowShortage,
+)
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control, Effect, Limits, Policy, Rule, Severity
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.planning.plan import plan
-from auditor.planning.plans import AuditPlan, Outlook, Prospect
+from auditor.domain.json import Json
+from auditor.domain.policies import (
+    FrameworkControl,
+    MetricLimits,
+    Policy,
+    Rule,
+    RuleEffect,
+    Severity,
+)
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.policy.plan import AuditPlan, PlanningContext, RuleProspect, plan_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +49,22 @@ class Known:
         "some_gap": Metric("Gap", Unit.SHARE, higher_is_better=False),
         "some_ratio": Metric("Ratio", Unit.NONE, higher_is_better=True),
         "slope": Metric("Slope", Unit.NONE),
-        "robust": Metric("Robust", Unit.SHARE, Bound.AT_MOST, higher_is_better=True),
+        "robust": Metric("Robust", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True),
         "signed": Metric("Signed", Unit.NONE, exact=True),
         "speed": Metric("Speed", Unit.PER_SECOND, higher_is_better=True),
         "unseen": Metric("Unseen", Unit.SHARE, higher_is_better=True),
     }
-    controls: ClassVar[tuple[Control, ...]] = ()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
-        return Cost(queries=10 * size.rows, passes=5 * size.rows, seconds=1.0)
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(queries=10 * size.rows, passes=5 * size.rows, seconds=1.0)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         return {name: 1 / sqrt(size.rows) for name in self.emits if name != "unseen"}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         return {}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -62,7 +75,7 @@ class Known:
 class Optimist(Known):
     """A check that foresees next to no scatter."""
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         return dict.fromkeys(self.emits, 1e-6)
 
 
@@ -70,10 +83,10 @@ RULE = Rule(
     id="share",
     title="The share is large",
     severity=Severity.HIGH,
-    effect=Effect.DENY,
+    effect=RuleEffect.DENY,
     check="quality.known",
     metric="share",
-    limits=Limits(least=0.8),
+    limits=MetricLimits(least=0.8),
 )
 POLICY = Policy(
     name="tests",
@@ -84,19 +97,19 @@ POLICY = Policy(
     source="tests.yaml",
     rules=(RULE,),
 )
-OUTLOOK = Outlook(size=Size(rows=400, classes=2), target="cpu", targets=("cpu", "gpu"))
+OUTLOOK = PlanningContext(size=AuditSize(rows=400, classes=2), target="cpu", targets=("cpu", "gpu"))
 CHECKS = {"quality.known": Known()}
 
 
-def planned(rule: Rule, outlook: Outlook = OUTLOOK) -> AuditPlan:
-    return plan(replace(POLICY, rules=(rule,)), CHECKS, outlook)
+def planned(rule: Rule, outlook: PlanningContext = OUTLOOK) -> AuditPlan:
+    return plan_target(replace(POLICY, rules=(rule,)), CHECKS, outlook)
 
 
 def prospect(
-    metric: str, limits: Limits | None, rows: int = 400, *, accept: bool = False
-) -> Prospect:
+    metric: str, limits: MetricLimits | None, rows: int = 400, *, accept: bool = False
+) -> RuleProspect:
     rule = replace(RULE, metric=metric, limits=limits, accept_withstood=accept)
-    outlook = replace(OUTLOOK, size=Size(rows=rows, classes=2))
+    outlook = replace(OUTLOOK, size=AuditSize(rows=rows, classes=2))
     return planned(rule, outlook).rules[0].foreseen.prospect
 
 
@@ -119,78 +132,82 @@ def test_an_unknown_pace_makes_no_figure_up() -> None:
 class Retrained(Known):
     """A check that trains 1,000 rows again by the owner's recipe."""
 
-    def cost(self, size: Size) -> Cost:
-        return Cost(seconds=1.0, trained=1000)
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(seconds=1.0, trained=1000)
 
 
 def test_retrainings_cost_time_where_there_is_a_recipe() -> None:
     def seconds(*lacking: Need) -> float | None:
         outlook = replace(OUTLOOK, lacking={"quality.known": frozenset(lacking)})
-        return plan(POLICY, {"quality.known": Retrained()}, outlook).seconds
+        return plan_target(POLICY, {"quality.known": Retrained()}, outlook).seconds
 
     assert seconds() == pytest.approx(1 + 1000 * SECONDS_A_TRAINED_ROW)
     assert seconds(Need.RECIPE) == pytest.approx(1)
 
 
 def test_what_is_missing_costs_nothing_and_answers_nothing() -> None:
-    gap = Gap(reason=Reason.NEEDS_TWIN, detail="There is no twin.", cure="Export a plainer graph.")
+    gap = Gap(
+        reason=GapReason.NEEDS_TWIN, detail="There is no twin.", cure="Export a plainer graph."
+    )
     found = planned(RULE, replace(OUTLOOK, missing={"quality.known": gap}))
     assert (found.queries, found.seconds) == (0, 0)
-    assert found.rules[0].foreseen.prospect is Prospect.UNANSWERABLE
+    assert found.rules[0].foreseen.prospect is RuleProspect.UNANSWERABLE
     assert "No reading can answer it: There is no twin." in found.rules[0].foreseen.message
 
 
 @pytest.mark.parametrize(
     ("metric", "limits", "rows", "outcome"),
     [
-        ("share", Limits(least=0.8), 24, Prospect.NEVER),  # 1/sqrt(24) > 0.2
-        ("share", Limits(least=0.8), 26, Prospect.OPEN),
-        ("share", Limits(least=0.8), 400, Prospect.LIKELY),
-        ("some_gap", Limits(most=0.1), 99, Prospect.NEVER),
-        ("some_gap", Limits(most=0.1), 101, Prospect.OPEN),
-        ("some_gap", Limits(most=0.0), 10**6, Prospect.NEVER),
-        ("some_ratio", Limits(least=0.8), 24, Prospect.NEVER),
-        ("slope", Limits(0.5, 2.0), 3, Prospect.NEVER),
-        ("slope", Limits(0.5, 2.0), 100, Prospect.LIKELY),
-        ("robust", Limits(least=0.5), 400, Prospect.NEVER),
-        ("signed", None, 1, Prospect.CERTAIN),
-        ("speed", Limits(least=100.0), 400, Prospect.UNFORESEEN),
-        ("unseen", Limits(least=0.5), 400, Prospect.UNFORESEEN),
-        ("nothing", Limits(least=0.5), 400, Prospect.UNANSWERABLE),
+        ("share", MetricLimits(least=0.8), 24, RuleProspect.NEVER),  # 1/sqrt(24) > 0.2
+        ("share", MetricLimits(least=0.8), 26, RuleProspect.OPEN),
+        ("share", MetricLimits(least=0.8), 400, RuleProspect.LIKELY),
+        ("some_gap", MetricLimits(most=0.1), 99, RuleProspect.NEVER),
+        ("some_gap", MetricLimits(most=0.1), 101, RuleProspect.OPEN),
+        ("some_gap", MetricLimits(most=0.0), 10**6, RuleProspect.NEVER),
+        ("some_ratio", MetricLimits(least=0.8), 24, RuleProspect.NEVER),
+        ("slope", MetricLimits(0.5, 2.0), 3, RuleProspect.NEVER),
+        ("slope", MetricLimits(0.5, 2.0), 100, RuleProspect.LIKELY),
+        ("robust", MetricLimits(least=0.5), 400, RuleProspect.NEVER),
+        ("signed", None, 1, RuleProspect.CERTAIN),
+        ("speed", MetricLimits(least=100.0), 400, RuleProspect.UNFORESEEN),
+        ("unseen", MetricLimits(least=0.5), 400, RuleProspect.UNFORESEEN),
+        ("nothing", MetricLimits(least=0.5), 400, RuleProspect.UNANSWERABLE),
     ],
 )
 def test_the_half_width_is_compared_with_the_room_between_ideal_and_limit(
-    metric: str, limits: Limits | None, rows: int, outcome: Prospect
+    metric: str, limits: MetricLimits | None, rows: int, outcome: RuleProspect
 ) -> None:
     assert prospect(metric, limits, rows) is outcome
 
 
 def test_an_accepted_bound_can_withstand() -> None:
-    assert prospect("robust", Limits(least=0.5), accept=True) is Prospect.LIKELY
+    assert prospect("robust", MetricLimits(least=0.5), accept=True) is RuleProspect.LIKELY
 
 
 def test_the_rows_for_a_perfect_model_are_named() -> None:
-    rule = replace(RULE, limits=Limits(least=0.95))
-    foreseen = planned(rule, replace(OUTLOOK, size=Size(rows=100, classes=2))).rules[0].foreseen
-    assert (foreseen.prospect, foreseen.rows) == (Prospect.NEVER, 400)
+    rule = replace(RULE, limits=MetricLimits(least=0.95))
+    foreseen = (
+        planned(rule, replace(OUTLOOK, size=AuditSize(rows=100, classes=2))).rules[0].foreseen
+    )
+    assert (foreseen.prospect, foreseen.rows) == (RuleProspect.NEVER, 400)
     assert "even a perfect 1 is only 0.05 from the limit" in foreseen.message
 
 
 def test_the_rows_named_give_a_good_chance() -> None:
-    rule = replace(RULE, metric="some_gap", limits=Limits(most=0.1))
+    rule = replace(RULE, metric="some_gap", limits=MetricLimits(most=0.1))
     foreseen = planned(rule).rules[0].foreseen
-    assert foreseen.prospect is Prospect.OPEN
+    assert foreseen.prospect is RuleProspect.OPEN
     assert foreseen.chance == pytest.approx(0.5)  # the half width is all of the half-way room
     assert foreseen.rows is not None
-    enough = replace(OUTLOOK, size=Size(rows=foreseen.rows, classes=2))
-    assert planned(rule, enough).rules[0].foreseen.prospect is Prospect.LIKELY
+    enough = replace(OUTLOOK, size=AuditSize(rows=foreseen.rows, classes=2))
+    assert planned(rule, enough).rules[0].foreseen.prospect is RuleProspect.LIKELY
 
 
 def test_a_share_scatters_as_a_share_does_however_little_the_check_foresees() -> None:
-    rule = replace(RULE, limits=Limits(least=0.9))
+    rule = replace(RULE, limits=MetricLimits(least=0.9))
     optimist = {"quality.known": Optimist()}
-    outlook = replace(OUTLOOK, size=Size(rows=200, classes=2))
-    (found,) = plan(replace(POLICY, rules=(rule,)), optimist, outlook).rules
+    outlook = replace(OUTLOOK, size=AuditSize(rows=200, classes=2))
+    (found,) = plan_target(replace(POLICY, rules=(rule,)), optimist, outlook).rules
     error = sqrt(0.95 * 0.05 / 200)  # the truth half-way between 1 and the limit
     assert found.foreseen.half_width == pytest.approx(1.959964 * error)
     assert found.foreseen.chance == pytest.approx(norm.cdf(0.05 / error - 1.959964))
@@ -199,31 +216,31 @@ def test_a_share_scatters_as_a_share_does_however_little_the_check_foresees() ->
 def test_rules_that_do_not_apply_are_named_so() -> None:
     people = replace(RULE, when='model.tags.exists(t, t == "people")')
     digits = replace(OUTLOOK, model={"tags": []})
-    assert planned(people, digits).rules[0].foreseen.prospect is Prospect.NOT_APPLICABLE
+    assert planned(people, digits).rules[0].foreseen.prospect is RuleProspect.NOT_APPLICABLE
     loans = replace(OUTLOOK, model={"tags": ["people"]})
-    assert planned(people, loans).rules[0].foreseen.prospect is Prospect.LIKELY
-    assert planned(people).rules[0].foreseen.prospect is Prospect.UNFORESEEN
+    assert planned(people, loans).rules[0].foreseen.prospect is RuleProspect.LIKELY
+    assert planned(people).rules[0].foreseen.prospect is RuleProspect.UNFORESEEN
 
 
 def test_a_rule_of_another_target_is_not_asked_and_of_no_target_unanswerable() -> None:
     elsewhere = replace(RULE, where={"target": "gpu"})
-    assert planned(elsewhere).rules[0].foreseen.prospect is Prospect.NOT_APPLICABLE
+    assert planned(elsewhere).rules[0].foreseen.prospect is RuleProspect.NOT_APPLICABLE
     nowhere = replace(RULE, where={"target": "tpu"})
-    assert planned(nowhere).rules[0].foreseen.prospect is Prospect.UNANSWERABLE
+    assert planned(nowhere).rules[0].foreseen.prospect is RuleProspect.UNANSWERABLE
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1), st.sampled_from(["share", "some_gap"]))
 def test_more_rows_never_lower_the_chance(rows: int, limit: float, metric: str) -> None:
-    limits = Limits(least=limit) if metric == "share" else Limits(most=limit)
+    limits = MetricLimits(least=limit) if metric == "share" else MetricLimits(most=limit)
     rule = replace(RULE, metric=metric, limits=limits)
     fewer, more = (
-        planned(rule, replace(OUTLOOK, size=Size(rows=count + 1, classes=2))).rules[0].foreseen
+        planned(rule, replace(OUTLOOK, size=AuditSize(rows=count + 1, classes=2))).rules[0].foreseen
         for count in (rows, 4 * rows)
     )
     assert (more.chance or 0.0) >= (fewer.chance or 0.0) - 1e-12
 
 
-def loans(scale: int) -> Outlook:
+def loans(scale: int) -> PlanningContext:
     """Return as many applicants as the mortgage data has, 197 of them Black, times ``scale``."""
     approved = {"black": (132, 65), "white": (1500, 182), "hispanic": (85, 24)}
     groups = {
@@ -231,51 +248,57 @@ def loans(scale: int) -> Outlook:
         for name, (yes, no) in approved.items()
     }
     rows = sum(sum(labels.values()) for labels in groups.values())
-    size = Size(rows=rows, classes=2, groups={"race": groups}, favourable="approved")
-    return Outlook(size=size, target="cpu")
+    size = AuditSize(rows=rows, classes=2, groups={"race": groups}, favourable="approved")
+    return PlanningContext(size=size, target="cpu")
 
 
 def test_197_black_applicants_cannot_decide_a_gap_of_ten_points_among_those_who_qualify() -> None:
     rule = replace(
-        RULE, check="fairness.groups", metric="tpr_gap", limits=Limits(most=0.1), id="opportunity"
+        RULE,
+        check="fairness.groups",
+        metric="tpr_gap",
+        limits=MetricLimits(most=0.1),
+        id="opportunity",
     )
     policy = replace(POLICY, rules=(rule,))
-    (few,) = plan(policy, {"fairness.groups": Groups()}, loans(1)).rules
-    assert few.foreseen.prospect is Prospect.NEVER
+    (few,) = plan_target(policy, {"fairness.groups": GroupFairnessCheck()}, loans(1)).rules
+    assert few.foreseen.prospect is RuleProspect.NEVER
     assert few.foreseen.message.startswith("Cannot pass: the interval will reach about 0.")
     assert few.foreseen.rows is not None
     assert few.foreseen.rows > 2000
-    (many,) = plan(policy, {"fairness.groups": Groups()}, loans(50)).rules
-    assert many.foreseen.prospect is Prospect.LIKELY
+    (many,) = plan_target(policy, {"fairness.groups": GroupFairnessCheck()}, loans(50)).rules
+    assert many.foreseen.prospect is RuleProspect.LIKELY
 
 
 class Short(Known):
     """A check that cannot tell shares of fewer than 1,000 rows."""
 
     emits: ClassVar[Mapping[str, Metric]] = {
-        **Known.emits, "verdict": Metric("Verdict", Unit.NONE, Bound.AT_LEAST, exact=True)
+        **Known.emits, "verdict": Metric("Verdict", Unit.NONE, BoundKind.AT_LEAST, exact=True)
     }  # fmt: skip
 
-    def foretell(self, size: Size) -> Foretold:
-        lack = Shortage("400 rows cannot carry it", 1000)
-        return Foretold(("a fifth is set aside",), {} if size.rows >= 1000 else {"share": lack})
+    def foretell(self, size: AuditSize) -> CheckForecast:
+        lack = RowShortage("400 rows cannot carry it", 1000)
+        return CheckForecast(
+            ("a fifth is set aside",), {} if size.rows >= 1000 else {"share": lack}
+        )
 
 
 @pytest.mark.parametrize(("rows", "short"), [(400, True), (1000, False)])
 def test_a_figure_that_the_rows_cannot_carry_is_not_promised(rows: int, short: bool) -> None:  # noqa: FBT001 -- of a table
-    outlook = replace(OUTLOOK, size=Size(rows=rows, classes=2))
-    policy = replace(POLICY, rules=(replace(RULE, limits=Limits(least=0.5)),))
-    found = plan(policy, {Known.id: Short()}, outlook)
+    outlook = replace(OUTLOOK, size=AuditSize(rows=rows, classes=2))
+    policy = replace(POLICY, rules=(replace(RULE, limits=MetricLimits(least=0.5)),))
+    found = plan_target(policy, {Known.id: Short()}, outlook)
     (check,), (asked,) = found.checks, found.rules
     assert check.notes[0] == "a fifth is set aside"
     if not short:
         assert len(check.notes) == 1
-        assert asked.foreseen.prospect is not Prospect.UNANSWERABLE
+        assert asked.foreseen.prospect is not RuleProspect.UNANSWERABLE
         return
     assert check.notes[1:] == (
         "no share: 400 rows cannot carry it. It takes 1,000 evaluation rows",
     )
-    assert asked.foreseen.prospect is Prospect.UNANSWERABLE
+    assert asked.foreseen.prospect is RuleProspect.UNANSWERABLE
     assert asked.foreseen.rows == 1000
     assert "400 rows cannot carry it. It takes 1,000 evaluation rows." in asked.foreseen.message
 
@@ -283,6 +306,6 @@ def test_a_figure_that_the_rows_cannot_carry_is_not_promised(rows: int, short: b
 def test_a_verdict_may_stay_open_however_exact_its_words_are() -> None:
     asked = replace(RULE, metric="verdict", limits=None, require='reading.value != "shown"')
     policy = replace(POLICY, rules=(replace(asked, accept_withstood=True),))
-    (found,) = plan(policy, {Known.id: Short()}, OUTLOOK).rules
-    assert found.foreseen.prospect is Prospect.UNFORESEEN
+    (found,) = plan_target(policy, {Known.id: Short()}, OUTLOOK).rules
+    assert found.foreseen.prospect is RuleProspect.UNFORESEEN
     assert "inconclusive stays possible" in found.foreseen.message

@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 from pack_cases import CHECKS, changed, loaded, written
 
-from auditor.domain.readings import Bound, Gap, Measurement
-from auditor.domain.verdicts import Outcome
+from auditor.domain.findings import Outcome
+from auditor.domain.readings import BoundKind, Gap, Measurement
 from auditor.errors import PolicyError
-from auditor.packs.cases.cases import PolicyTests
-from auditor.packs.cases.reading import read_tests
-from auditor.packs.cases.running import CasesResult, run_tests
+from auditor.policy.test_cases import read_policy_tests
+from auditor.policy.testing import PolicyTestResults, PolicyTests, run_policy_tests
 
 ROBUST: dict[str, Any] = {
     "id": "robust",
@@ -35,11 +34,11 @@ cases:
 
 
 def read(cases: str, head: str = HEAD, policy: bytes = POLICY) -> PolicyTests:
-    return read_tests((head + cases).encode(), "t.yaml", lambda _: loaded(policy), CHECKS)
+    return read_policy_tests((head + cases).encode(), "t.yaml", lambda _: loaded(policy), CHECKS)
 
 
-def run(cases: str, head: str = HEAD) -> CasesResult:
-    return run_tests(read(cases, head))
+def run(cases: str, head: str = HEAD) -> PolicyTestResults:
+    return run_policy_tests(read(cases, head))
 
 
 def leave(
@@ -73,7 +72,7 @@ def test_a_reading_has_the_unit_and_the_bound_that_its_metric_declares() -> None
     first, second = read(case("{verdict: pass}")).cases[0].readings
     assert isinstance(first, Measurement)
     assert isinstance(second, Measurement)
-    assert (first.bound, second.bound) == (Bound.ESTIMATE, Bound.AT_MOST)
+    assert (first.bound, second.bound) == (BoundKind.ESTIMATE, BoundKind.AT_MOST)
     assert first.unit == "share"
     assert first.target == "cpu"
 
@@ -104,7 +103,7 @@ def test_conditions_know_which_targets_are_served() -> None:
     lines = ("targets: [cpu, prod]", "served: [prod]")
     expect = "{outcomes: {accurate@cpu: not_applicable, accurate@prod: unknown}}"
     asked = (HEAD + case(expect, *lines)).encode()
-    result = run_tests(read_tests(asked, "t.yaml", lambda _: loaded(rules), CHECKS))
+    result = run_policy_tests(read_policy_tests(asked, "t.yaml", lambda _: loaded(rules), CHECKS))
     assert result.as_expected, result.cases[0].differences
 
 
@@ -239,7 +238,7 @@ def test_a_case_says_how_far_its_figures_speak_of_their_targets() -> None:
         ("evidence: {other: emulated}", "pass"),
     ):
         tests = read(case(f"{{verdict: {verdict}}}", more))
-        assert run_tests(tests).as_expected, more
+        assert run_policy_tests(tests).as_expected, more
     read(case("{outcomes: {policy.least_evidence: unknown}}", "evidence: simulated"))
     with pytest.raises(PolicyError, match="evidence"):
         read(case("{verdict: pass}", "evidence: magic"))
@@ -255,7 +254,7 @@ def test_a_case_says_how_models_were_isolated() -> None:
         ("isolation: {other: limits}", "pass"),
     ):
         tests = read(case(f"{{verdict: {verdict}}}", more), policy=policy)
-        assert run_tests(tests).as_expected, more
+        assert run_policy_tests(tests).as_expected, more
     read(case("{outcomes: {policy.least_isolation: unknown}}", "isolation: limits"))
     with pytest.raises(PolicyError, match="isolation"):
         read(case("{verdict: pass}", "isolation: magic"))
@@ -271,7 +270,7 @@ def test_a_case_may_have_a_baseline() -> None:
         + case("{outcomes: {accurate: unknown}}").replace("one", "three")
         + case("{outcomes: {accurate: unknown}}", "baseline: []").replace("one", "four")
     )
-    tests = read_tests((HEAD + cases).encode(), "t.yaml", lambda _: loaded(policy), CHECKS)
-    assert run_tests(tests).as_expected, run_tests(tests).to_json()
+    tests = read_policy_tests((HEAD + cases).encode(), "t.yaml", lambda _: loaded(policy), CHECKS)
+    assert run_policy_tests(tests).as_expected, run_policy_tests(tests).to_json()
     with pytest.raises(PolicyError, match=r"t\.yaml:\d+.*no check 'no\.check'"):
         read(case("{verdict: fail}", "baseline: [{measure: no.check/accuracy, value: 0.9}]"))

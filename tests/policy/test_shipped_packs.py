@@ -5,28 +5,26 @@ from datetime import date
 
 import pytest
 
-from auditor.checks.discovery import discover
+from auditor._resources import find_shipped_folder
+from auditor.checks.registry import discover_checks
 from auditor.domain.budgets import Budget
 from auditor.domain.checks import Check
-from auditor.domain.laws import UNREAD
-from auditor.domain.policies import Effect
-from auditor.packs.catalogues import Catalogue, load_catalogues
-from auditor.packs.folders import find_policy, list_policies
-from auditor.packs.loading import lint_policy, load_policy
-from auditor.packs.parameters import parameters_for
-from auditor.shipped import shipped
+from auditor.domain.policies import UNREAD, RuleEffect
+from auditor.policy.check_parameters import resolve_check_parameters
+from auditor.policy.control_catalogues import FrameworkCatalogue, load_catalogues
+from auditor.policy.load import find_policy_bytes, lint_policy, list_policies, load_policy
 
-FOLDER = shipped("policies")
+FOLDER = find_shipped_folder("policies")
 PACKS = [pack.name for pack in list_policies(FOLDER)]
 
 
 @pytest.fixture(scope="module")
 def checks() -> Mapping[str, type[Check]]:
-    return discover()
+    return discover_checks()
 
 
 @pytest.fixture(scope="module")
-def catalogues() -> Mapping[str, Catalogue]:
+def catalogues() -> Mapping[str, FrameworkCatalogue]:
     return load_catalogues(FOLDER)
 
 
@@ -45,9 +43,9 @@ def test_eight_packs_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", PACKS)
 def test_a_shipped_pack_says_what_it_leaves_to_whom_and_claims_no_compliance(
-    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, FrameworkCatalogue]
 ) -> None:
-    raw, source = find_policy(name, FOLDER, FOLDER)
+    raw, source = find_policy_bytes(name, FOLDER, FOLDER)
     policy = load_policy(raw, source, checks, catalogues)
     assert policy.cannot_evidence
     assert all(duty.asks and duty.owner for duty in policy.cannot_evidence)
@@ -58,9 +56,9 @@ def test_a_shipped_pack_says_what_it_leaves_to_whom_and_claims_no_compliance(
 
 @pytest.mark.parametrize("name", PACKS)
 def test_on_the_day_of_reading_lint_doubts_only_law_that_nobody_read(
-    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, FrameworkCatalogue]
 ) -> None:
-    raw, source = find_policy(name, FOLDER, FOLDER)
+    raw, source = find_policy_bytes(name, FOLDER, FOLDER)
     policy = load_policy(raw, source, checks, catalogues)
     unread = [item.datum for item in policy.legal if item.verified == UNREAD]
     unread += [
@@ -74,20 +72,20 @@ def test_on_the_day_of_reading_lint_doubts_only_law_that_nobody_read(
 
 @pytest.mark.parametrize("name", PACKS)
 def test_lint_has_nothing_to_say_of_a_shipped_pack(
-    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, FrameworkCatalogue]
 ) -> None:
-    raw, source = find_policy(name, FOLDER, FOLDER)
+    raw, source = find_policy_bytes(name, FOLDER, FOLDER)
     assert [str(item) for item in lint_policy(raw, source, checks, catalogues)] == []
 
 
 @pytest.mark.parametrize("name", PACKS)
 def test_a_shipped_pack_says_why_it_asks_what_it_asks_and_what_to_do(
-    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, FrameworkCatalogue]
 ) -> None:
-    raw, source = find_policy(name, FOLDER, FOLDER)
+    raw, source = find_policy_bytes(name, FOLDER, FOLDER)
     policy = load_policy(raw, source, checks, catalogues)
     assert policy.name == name
-    assert any(rule.effect is Effect.DENY for rule in policy.rules)
+    assert any(rule.effect is RuleEffect.DENY for rule in policy.rules)
     for rule in policy.rules:
         assert rule.rationale, rule.id
         assert rule.remediation, rule.id
@@ -95,11 +93,11 @@ def test_a_shipped_pack_says_why_it_asks_what_it_asks_and_what_to_do(
         assert rule.threshold, rule.id
     for budget in Budget:
         for check in checks.values():
-            parameters_for(check, policy, budget)
+            resolve_check_parameters(check, policy, budget)
 
 
 def test_every_control_that_a_check_cites_is_catalogued(
-    checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+    checks: Mapping[str, type[Check]], catalogues: Mapping[str, FrameworkCatalogue]
 ) -> None:
     strangers = [
         (check.id, control)
@@ -110,7 +108,9 @@ def test_every_control_that_a_check_cites_is_catalogued(
     assert strangers == []
 
 
-def test_a_catalogue_says_where_and_when_it_was_read(catalogues: Mapping[str, Catalogue]) -> None:
+def test_a_catalogue_says_where_and_when_it_was_read(
+    catalogues: Mapping[str, FrameworkCatalogue],
+) -> None:
     assert set(catalogues) == {
         "eu-ai-act",
         "iso-42001",

@@ -6,33 +6,31 @@ from dataclasses import replace
 import pytest
 from judging_cases import CONTEXT, measured
 
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import Json
-from auditor.domain.conclusions import NOT_SEEN, SHOWN, VERDICT
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Policy, Rule
-from auditor.domain.readings import Bound, Measurement
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.judging.judge import judge
-from auditor.packs.catalogues import load_catalogues
-from auditor.packs.folders import find_policy
-from auditor.packs.loading import load_policy
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.checks.registry import discover_checks
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.gaps import NOT_SEEN, SHOWN, VERDICT
+from auditor.domain.json import Json
+from auditor.domain.policies import Policy, Rule, RuleEffect
+from auditor.domain.readings import BoundKind, Measurement
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.load import find_policy_bytes, load_policy
 
-FOLDER = shipped("policies")
+FOLDER = find_shipped_folder("policies")
 CLAIMED = {"privacy": {"epsilon": 1.0, "delta": 1e-6, "file": "sha256:" + "0" * 64}}
 DIFFERENCE = "epsilon_claimed_minus_recomputed"
 
 
 @pytest.fixture(scope="module")
 def pack() -> Policy:
-    raw, source = find_policy("privacy", FOLDER, FOLDER)
-    return load_policy(raw, source, discover(), load_catalogues(FOLDER))
+    raw, source = find_policy_bytes("privacy", FOLDER, FOLDER)
+    return load_policy(raw, source, discover_checks(), load_catalogues(FOLDER))
 
 
 def said(rule: Rule, word: str, *, doubted: bool = False) -> Measurement:
     return measured(
-        word, check=rule.check, metric=VERDICT, bound=Bound.AT_LEAST, doubted=doubted,
+        word, check=rule.check, metric=VERDICT, bound=BoundKind.AT_LEAST, doubted=doubted,
         params=rule.where,
     )  # fmt: skip
 
@@ -41,7 +39,7 @@ def judged(
     pack: Policy, *readings: Measurement, claims: Mapping[str, Json] | None = None
 ) -> Mapping[str, Finding]:
     context = replace(CONTEXT, claims=claims or {})
-    return {item.rule: item for item in judge(pack, lambda _: readings, context)}
+    return {item.rule: item for item in judge_readings(pack, lambda _: readings, context)}
 
 
 def on_verdicts(pack: Policy) -> list[Rule]:
@@ -86,7 +84,7 @@ def test_a_claim_below_its_own_arithmetic_fails(
 
 
 def test_all_that_denies_kept_is_a_verdict_and_one_failure_ends_it(pack: Policy) -> None:
-    denying = [rule.id for rule in pack.rules if rule.effect is Effect.DENY]
+    denying = [rule.id for rule in pack.rules if rule.effect is RuleEffect.DENY]
     asked = [rule for rule in on_verdicts(pack) if rule.id in denying]
     kept = [said(rule, NOT_SEEN) for rule in asked]
     difference = measured(0.1, 0.0, 0.2, check="privacy.dp_claim", metric=DIFFERENCE)

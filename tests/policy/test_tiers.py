@@ -8,14 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plans import POLICY, Known
 
-from auditor.checks.discovery import discover
-from auditor.domain.absences import ABSENT
-from auditor.domain.budgets import Size
+from auditor.checks.registry import discover_checks
+from auditor.domain.budgets import AuditSize
 from auditor.domain.checks import Need
-from auditor.domain.datasets import Role
-from auditor.planning.plan import plan
-from auditor.planning.plans import Outlook
-from auditor.planning.tiers import FAMILIES, INPUTS, Tier, tiers
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.gaps import ABSENT
+from auditor.policy.plan import (
+    FAMILIES,
+    INPUTS,
+    InputTier,
+    PlanningContext,
+    list_input_tiers,
+    plan_target,
+)
 
 NEEDS = st.frozensets(st.sampled_from(Need))
 
@@ -32,12 +37,12 @@ OTHER = check("quality.accuracy", {Need.MODEL, Need.LABELS})
 ALL = (LOSS, GUESS, SPOIL, OTHER)
 
 
-def found(lacking: set[Need]) -> Mapping[str, Tier]:
+def found(lacking: set[Need]) -> Mapping[str, InputTier]:
     missing = {
         item.id: frozenset((item.needs | item.wants) & lacking)  # type: ignore[attr-defined]  # made above
         for item in ALL
     }
-    return {tier.input: tier for tier in tiers(ALL, missing)}
+    return {tier.input: tier for tier in list_input_tiers(ALL, missing)}
 
 
 def test_what_is_here_names_the_checks_that_it_answers() -> None:
@@ -71,18 +76,18 @@ def test_an_input_beside_which_another_is_missing_says_which() -> None:
 
 def test_no_input_waits_for_what_nobody_can_hand_over() -> None:
     made = check("privacy.attribute", {Need.CLASSIFICATION, Need.MODEL})
-    (tier,) = tiers([made], {made.id: frozenset({Need.CLASSIFICATION})})
+    (tier,) = list_input_tiers([made], {made.id: frozenset({Need.CLASSIFICATION})})
     assert tier.waits == {}
 
 
 def test_checks_of_other_families_are_not_spoken_of() -> None:
-    assert tiers([OTHER], {OTHER.id: frozenset({Need.LABELS})}) == ()
+    assert list_input_tiers([OTHER], {OTHER.id: frozenset({Need.LABELS})}) == ()
 
 
 def test_what_no_owner_can_hand_over_is_no_input() -> None:
     classes = check("privacy.attribute", {Need.CLASSIFICATION, Need.MODEL})
     lacking = {classes.id: frozenset({Need.CLASSIFICATION, Need.MODEL})}
-    (tier,) = tiers([classes], lacking)
+    (tier,) = list_input_tiers([classes], lacking)
     assert (tier.input, tier.adds) == ("model", ())
 
 
@@ -92,24 +97,26 @@ def test_what_an_input_is_said_to_add_can_run_once_it_is_there(
 ) -> None:
     made = check("privacy.made", set(needs), set(wants))
     lacking = (needs | wants) & missing
-    for tier in tiers([made], {made.id: lacking}):
+    for tier in list_input_tiers([made], {made.id: lacking}):
         met = {
             need for need in Need if INPUTS.get(need, need.value.replace("_", " ")) == tier.input
         }
-        after = tiers([made], {made.id: lacking - met})
+        after = list_input_tiers([made], {made.id: lacking - met})
         answers = {name for row in after if row.input == tier.input for name in row.answers}
         assert set(tier.adds) <= answers
         assert not (tier.here and tier.adds)
 
 
 def test_a_plan_says_what_each_input_unlocks() -> None:
-    outlook = Outlook(
-        size=Size(rows=10, classes=2), target="cpu", lacking={LOSS.id: frozenset({Need.TRAINING})}
+    outlook = PlanningContext(
+        size=AuditSize(rows=10, classes=2),
+        target="cpu",
+        lacking={LOSS.id: frozenset({Need.TRAINING})},
     )
-    outlook = replace(outlook, absent={Need.TRAINING: ABSENT[Role.TRAINING]})
-    said = plan(POLICY, {LOSS.id: LOSS()}, outlook).to_json()["tiers"]
+    outlook = replace(outlook, absent={Need.TRAINING: ABSENT[DatasetRole.TRAINING]})
+    said = plan_target(POLICY, {LOSS.id: LOSS()}, outlook).to_json()["tiers"]
     assert isinstance(said, list)
-    why = f"{ABSENT[Role.TRAINING].detail} {ABSENT[Role.TRAINING].cure}"
+    why = f"{ABSENT[DatasetRole.TRAINING].detail} {ABSENT[DatasetRole.TRAINING].cure}"
     assert said[1] == {
         "input": "training set", "here": False, "answers": [], "adds": [LOSS.id], "deepens": [],
         "waits": {}, "why": why,
@@ -119,17 +126,17 @@ def test_a_plan_says_what_each_input_unlocks() -> None:
 
 
 def test_a_check_that_cannot_run_for_another_reason_answers_nothing() -> None:
-    rows = {tier.input: tier for tier in tiers(ALL, {}, missing={LOSS.id})}
+    rows = {tier.input: tier for tier in list_input_tiers(ALL, {}, missing={LOSS.id})}
     assert rows["model"].answers == (GUESS.id, SPOIL.id)
     assert rows["recipe"].deepens == ()
     assert found(set())["recipe"].deepens == (LOSS.id,)
 
 
 def test_models_that_are_handed_over_deepen_what_can_use_them() -> None:
-    checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
+    checks = [item for item in discover_checks().values() if item.id.partition(".")[0] in FAMILIES]
     without = {item.id: frozenset({Need.SHADOWS, Need.GENERATOR}) for item in checks}
     for lacking, here in (({}, True), (without, False)):
-        rows = {tier.input: tier for tier in tiers(checks, lacking)}
+        rows = {tier.input: tier for tier in list_input_tiers(checks, lacking)}
         assert rows["shadow models"].here is rows["generator"].here is here
         assert rows["shadow models"].deepens == ("poisoning.backdoor", "privacy.membership")
         assert rows["generator"].deepens == ("privacy.inversion",)
@@ -137,8 +144,8 @@ def test_models_that_are_handed_over_deepen_what_can_use_them() -> None:
 
 
 def test_every_check_of_these_families_hangs_on_an_input() -> None:
-    checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
-    rows = tiers(checks, {})
+    checks = [item for item in discover_checks().values() if item.id.partition(".")[0] in FAMILIES]
+    rows = list_input_tiers(checks, {})
     assert {item.id for item in checks} == {name for tier in rows for name in tier.answers}
 
 

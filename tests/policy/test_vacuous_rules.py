@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_cases import CATALOGUES, CHECKS, changed, loaded, written
 
-from auditor.checks.discovery import discover
-from auditor.domain.metric_spans import span_of_metric
+from auditor.checks.registry import discover_checks
+from auditor.domain.metric_ranges import find_metric_range
 from auditor.domain.readings import Unit
 from auditor.errors import PolicyError
-from auditor.packs.loading import lint_policy
-from auditor.packs.remarks import Level
+from auditor.policy.lint_remarks import LintLevel
+from auditor.policy.load import lint_policy
 
-ALL = discover()
+ALL = discover_checks()
 NUMBERS = [
     (check.id, name)
     for check in ALL.values()
@@ -77,7 +77,7 @@ def test_a_rule_that_no_reading_can_break_is_refused_at_its_line(
     lines = raw.decode().splitlines()
     line = next(at for at, text in enumerate(lines, 1) if text.strip(" -").startswith(f"{key}:"))
     (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
-    assert (remark.level, remark.where) == (Level.ERROR, f"mine.yaml:{line}")
+    assert (remark.level, remark.where) == (LintLevel.ERROR, f"mine.yaml:{line}")
     assert WORDS in remark.problem
     with pytest.raises(PolicyError, match=WORDS):
         loaded(raw)
@@ -96,13 +96,13 @@ def refused(asked: Mapping[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, 
         for rule, named in ids.items()
     ]
     found = lint_policy(written(*rules), "mine.yaml", ALL, CATALOGUES)
-    mistakes = [item for item in found if item.level is Level.ERROR]
+    mistakes = [item for item in found if item.level is LintLevel.ERROR]
     assert all(WORDS in item.problem for item in mistakes)
     return {named: rule in {item.rule for item in mistakes} for rule, named in ids.items()}
 
 
 def ends(named: tuple[str, str]) -> tuple[float, float]:
-    return span_of_metric(named[1], ALL[named[0]].emits[named[1]].unit)
+    return find_metric_range(named[1], ALL[named[0]].emits[named[1]].unit)
 
 
 def test_of_every_metric_limits_are_refused_that_hold_all_it_can_be() -> None:

@@ -37,7 +37,7 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
         for item in mutants.find_mutants("domain/steps")
         if item.after == "StepResult.HOLDS not in results"
     ]
-    names: dict[str, object] = {"__name__": "auditor.domain.steps"}
+    names: dict[str, object] = {"__name__": "auditor.domain.verification_steps"}
     exec(mutants.mutated(mutant), names)  # noqa: S102 -- our own code, with one change
     assert callable(all_hold := names["all_hold"])
     step, held = names["Step"], names["StepResult"]

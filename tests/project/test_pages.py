@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.auditfiles.risks import read_risks
-from auditor.auditfiles.systems import read_system
-from auditor.checks.discovery import discover
+from auditor._resources import find_shipped_folder
+from auditor.checks.registry import discover_checks
+from auditor.domain.ai_system import OWNERS
 from auditor.domain.auditfiles import (
     AuditFile,
     DataSection,
@@ -23,17 +22,15 @@ from auditor.domain.auditfiles import (
     ShadowsSection,
     TaskSection,
 )
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.systems import OWNERS
-from auditor.domain.targets import CascadeSpec, TargetSpec
-from auditor.packs.catalogues import load_catalogues
-from auditor.packs.folders import find_written
-from auditor.packs.loading import load_policy, load_written
-from auditor.packs.merging import HeirShape, Written
-from auditor.packs.shapes import MetadataShape, PolicyShape, RuleShape
-from auditor.rendering.annex.points import CHAPTERS
-from auditor.shipped import shipped
-from auditor.targets.resolving import resolve_target
+from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.auditfile.system import read_risks, read_system
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.inherit import ExtendingPolicySchema, PolicySource
+from auditor.policy.load import find_policy_source, load_policy, load_policy_source
+from auditor.policy.schema import PolicyMetadataSchema, PolicySchema, RuleSchema
+from auditor.reports.formats.annex_iv import CHAPTERS
+from auditor.targets.target_specs import resolve_target
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -49,7 +46,7 @@ DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 
 def test_the_pages_of_the_checks_are_current() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "write_check_pages.py"))
-    expected = script["pages"](discover())
+    expected = script["pages"](discover_checks())
     found = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("checks/*.md")}
     assert found.keys() == expected.keys(), "run make docs"
     stale = [name for name, text in expected.items() if found[name] != text]
@@ -88,10 +85,10 @@ def test_an_audit_file_of_the_documentation_is_accepted(text: str) -> None:
 
 @pytest.mark.parametrize("text", POLICIES, ids=range(len(POLICIES)))
 def test_a_policy_of_the_documentation_is_accepted(text: str) -> None:
-    catalogues = load_catalogues(shipped("policies"))
-    parent = partial(find_written, base=DOCS, folder=shipped("policies"))
-    written = Written(text.encode(), "policy.yaml", "policy.yaml", parent)
-    assert load_written(written, discover(), catalogues).rules
+    catalogues = load_catalogues(find_shipped_folder("policies"))
+    parent = partial(find_policy_source, base=DOCS, folder=find_shipped_folder("policies"))
+    written = PolicySource(text.encode(), "policy.yaml", "policy.yaml", parent)
+    assert load_policy_source(written, discover_checks(), catalogues).rules
 
 
 def test_the_documentation_of_the_dossier_is_accepted_and_names_every_setting_and_its_owner() -> (
@@ -99,8 +96,10 @@ def test_the_documentation_of_the_dossier_is_accepted_and_names_every_setting_an
 ):
     system, risks = blocks(DOCS / "dossier.md")
     assert read_system(system.encode(), "system.yaml", "loan-approval").system.told
-    baseline = (shipped("policies") / "baseline.yaml").read_bytes()
-    policy = load_policy(baseline, "baseline", discover(), load_catalogues(shipped("policies")))
+    baseline = (find_shipped_folder("policies") / "baseline.yaml").read_bytes()
+    policy = load_policy(
+        baseline, "baseline", discover_checks(), load_catalogues(find_shipped_folder("policies"))
+    )
     assert read_risks(risks.encode(), "risks.yaml", [rule.id for rule in policy.rules]).risks
     rows = [line for line in (DOCS / "dossier.md").read_text().splitlines() if line[:1] == "|"]
     told = {item.ref: item for chapter in CHAPTERS for item in chapter.parts}
@@ -112,7 +111,7 @@ def test_the_documentation_of_the_dossier_is_accepted_and_names_every_setting_an
 
 def test_the_documentation_names_every_setting_of_a_policy() -> None:
     text = (DOCS / "policy.md").read_text(encoding="utf-8")
-    shapes = (PolicyShape, HeirShape, MetadataShape, RuleShape)
+    shapes = (PolicySchema, ExtendingPolicySchema, PolicyMetadataSchema, RuleSchema)
     named = {name for shape in shapes for name in shape.model_fields}
     absent = {name for name in named - UNSAID if name not in text}
     assert absent == set()

@@ -87,7 +87,7 @@ def test_a_wheel_is_for_any_machine_unless_it_holds_what_was_compiled(wheel: Pat
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_an_installed_data_folder_is_found(installed: Path, folder: str) -> None:
-    script = f"from auditor.shipped import shipped; print(shipped({folder!r}))"
+    script = f"from auditor._resources import shipped; print(shipped({folder!r}))"
     found = subprocess.run(
         [installed / "python", "-c", script],
         cwd=installed,

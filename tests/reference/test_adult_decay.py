@@ -17,14 +17,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from auditor.checks.data.decay import Decay
+from auditor.checks.data.decay import DecayCheck
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.readings import Gap, Measurement, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
+from auditor.domain.readings import Gap, GapReason, Measurement
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("adult")]
 
@@ -44,7 +43,7 @@ COHORTS: Mapping[str, Callable[[list[str]], bool]] = {
     "government": lambda row: row[1].endswith("gov"),
     "black": lambda row: row[8] == "Black",
 }
-ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
+ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
 Floats = NDArray[np.float64]
 
 
@@ -73,14 +72,14 @@ def model(name: str) -> Any:  # noqa: ANN401 -- a pipeline of scikit-learn
     return make_pipeline(coded, made[name])
 
 
-def people(role: Role, rows: Rows, stated: Floats, truth: NDArray[np.int64]) -> Dataset:
+def people(role: DatasetRole, rows: Rows, stated: Floats, truth: NDArray[np.int64]) -> Dataset:
     return Dataset(
         role=role,
         files=(FileDigest("adult", 1, "0" * 64),),
         inputs=None,
         labels=truth,
         ids=tuple(str(at) for at in range(len(rows))),
-        slices={name: Column.of([row[at] for row in rows]) for at, name in NAMES.items()},
+        slices={name: TextColumn.of([row[at] for row in rows]) for at, name in NAMES.items()},
         scores=np.stack([1 - stated, stated], axis=1),
     )
 
@@ -92,14 +91,14 @@ def estimates(before: Dataset, now: Dataset) -> dict[str, Measurement]:
         signature=SignatureMaterial(),
         model=ABSENT,
         twin=ABSENT,
-        task=Classification(("0", "1"), "1", "1"),
+        task=ClassificationTask(("0", "1"), "1", "1"),
         space=ABSENT,
         datasets={before.role: before, now.role: now},
         audit_seed=7,
         seed=7,
         budget=Budget.CI,
     )
-    found = Decay().figures(Decay().observe(subject, Shard()), 0.95)
+    found = DecayCheck().figures(DecayCheck().observe(subject, CheckShard()), 0.95)
     return {
         str(item.params["method"]): item
         for item in found
@@ -119,13 +118,15 @@ def test_the_weighted_estimate_is_within_a_point_on_average(
     train, test = adult
     made = model(name).fit(features(train[:TRAINED]), labels(train[:TRAINED]))
     rest = train[TRAINED:]
-    before = people(Role.REFERENCE, rest, made.predict_proba(features(rest))[:, 1], labels(rest))
+    before = people(
+        DatasetRole.REFERENCE, rest, made.predict_proba(features(rest))[:, 1], labels(rest)
+    )
     off, assumed, held = [], [], 0
     usual = right(before)
     for cohort in COHORTS.values():
         rows = [row for row in test if cohort(row)]
         stated = made.predict_proba(features(rows))[:, 1]
-        now = people(Role.EVALUATION, rows, stated, labels(rows))
+        now = people(DatasetRole.EVALUATION, rows, stated, labels(rows))
         found, truth = estimates(before, now)["weighted"], right(now)
         assert isinstance(found.value, float)
         assert found.low is not None
@@ -142,11 +143,13 @@ def test_flipped_labels_of_the_married_go_unseen(adult: tuple[Rows, Rows]) -> No
     train, test = adult
     made = model("linear").fit(features(train[:TRAINED]), labels(train[:TRAINED]))
     rest = train[TRAINED:]
-    before = people(Role.REFERENCE, rest, made.predict_proba(features(rest))[:, 1], labels(rest))
+    before = people(
+        DatasetRole.REFERENCE, rest, made.predict_proba(features(rest))[:, 1], labels(rest)
+    )
     married = np.array([COHORTS["married"](row) for row in test])
     flipped = married & (np.random.default_rng(0).random(len(test)) < 0.25)
     truth = np.where(flipped, 1 - labels(test), labels(test))
-    now = people(Role.EVALUATION, test, made.predict_proba(features(test))[:, 1], truth)
+    now = people(DatasetRole.EVALUATION, test, made.predict_proba(features(test))[:, 1], truth)
     for found in estimates(before, now).values():
         assert found.low is not None
         assert found.low > right(now) + 0.02

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from rendering_records import CLEAN, FAILING, READINGS, RNG, measured
 
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Evidence, encode
+from auditor.domain.evidence import Evidence, encode_evidence
+from auditor.domain.json import Json
 from auditor.domain.readings import Measurement, Reading
-from auditor.domain.records import Observation
+from auditor.domain.records import CheckObservation
 
 MASKED = "the gradients that it rests on are masked (20 of 43 rows break by scores alone)"
 CLASSES = tuple(f"class {number}" for number in range(17))
@@ -152,15 +152,15 @@ MOVED: Evidence = {
     "example_budget": ["fog, severity 5", "jpeg_noise, severity 1"],
     "mean_change": RNG.uniform(size=(8, 8)) / 8,
 }
-MOVED_BLOBS = {encode(item).digest: encode(item).raw for item in MOVED.values()}
+MOVED_BLOBS = {encode_evidence(item).digest: encode_evidence(item).raw for item in MOVED.values()}
 
 
-def shown_by(check: str) -> Observation:
-    return Observation(
+def shown_by(check: str) -> CheckObservation:
+    return CheckObservation(
         target="cpu",
         check=check,
         version=1,
         params={},
         seed=1,
-        evidence={name: encode(item).digest for name, item in MOVED.items()},
+        evidence={name: encode_evidence(item).digest for name, item in MOVED.items()},
     )

@@ -10,27 +10,27 @@ import numpy as np
 from PIL import Image
 from rendering_records import BLOBS, CHECKS, PASSING, POLICY
 
-from auditor.domain.blocks import (
-    Bar,
-    Bars,
-    Block,
-    Line,
-    Number,
-    Origin,
-    Paragraph,
-    Picture,
-    Point,
-    Reads,
-    Table,
-)
 from auditor.domain.checks import Check, Metric
-from auditor.domain.evidence import Item, encode
+from auditor.domain.evidence import Item, encode_evidence
 from auditor.domain.readings import Measurement, Unit
-from auditor.domain.records import Observation
-from auditor.rendering.inputs import RenderedInputs
+from auditor.domain.records import CheckObservation
+from auditor.domain.report_blocks import (
+    BarChart,
+    BlockImage,
+    BlockNumber,
+    BlockParagraph,
+    BlockTable,
+    ChartBar,
+    ChartPoint,
+    CheckOrigin,
+    LineChart,
+    Reads,
+    ReportBlock,
+)
+from auditor.reports.inputs import ReportInputs
 
 TOY = "toy.margins"
-TOYCHECKS = Origin("toychecks", "1.2.0")
+TOYCHECKS = CheckOrigin("toychecks", "1.2.0")
 SEEN: Mapping[str, Item] = {
     "margins": np.linspace(0.05, 0.9, 12),
     "classes": ["cat", "dog"],
@@ -61,18 +61,21 @@ def png(size: tuple[int, int] = (48, 32), **more: Any) -> bytes:  # noqa: ANN401
     return buffer.getvalue()
 
 
-def every_part(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def every_part(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     """A block that has a part of every kind."""
     margins = evidence("margins")
     assert isinstance(margins, np.ndarray)
-    points = [Point(i / 10, m, m - 0.05, m + 0.05) for i, m in enumerate(margins.tolist())]
-    bars = (Bar("north", 0.7, 0.6, 0.8), Bar("south by the river, beyond the mill", 0.4, 0.2, 0.6))
-    return Block(
+    points = [ChartPoint(i / 10, m, m - 0.05, m + 0.05) for i, m in enumerate(margins.tolist())]
+    bars = (
+        ChartBar("north", 0.7, 0.6, 0.8),
+        ChartBar("south by the river, beyond the mill", 0.4, 0.2, 0.6),
+    )
+    return ReportBlock(
         "How far the decisions lie from their border",
         f"The mean margin is {measurements[0].value}.",
         (
-            Paragraph("A margin is the distance between the two largest probabilities. " * 4),
-            Bars(
+            BlockParagraph("A margin is the distance between the two largest probabilities. " * 4),
+            BarChart(
                 title="Margin by town",
                 name="Mean margin",
                 bars=bars,
@@ -80,46 +83,46 @@ def every_part(measurements: Sequence[Measurement], evidence: Reads) -> Block:
                 reference=0.5,
                 reference_name="what the vendor promises",
             ),
-            Line(
+            LineChart(
                 title="Margin by noise",
                 x_name="noise, in deviations",
                 y_name="mean margin",
                 points=tuple(points),
                 y_unit=Unit.SHARE,
             ),
-            Bars(
+            BarChart(
                 title="Change by town",
                 name="Change of the margin",
-                bars=(Bar("north", -0.12, -0.2, -0.04), Bar("south", 0.03)),
+                bars=(ChartBar("north", -0.12, -0.2, -0.04), ChartBar("south", 0.03)),
                 unit=Unit.SHARE,
                 reference=0.0,
             ),
-            Line(
+            LineChart(
                 title="Requests that waited",
                 x_name="rows",
                 y_name="requests",
-                points=(Point(1000, 1_234_567_890), Point(2_000_000, 9_876_543_210)),
+                points=(ChartPoint(1000, 1_234_567_890), ChartPoint(2_000_000, 9_876_543_210)),
                 x_unit=Unit.COUNT,
                 y_unit=Unit.COUNT,
             ),
-            Bars(
+            BarChart(
                 title="Served",
                 name="Rows served",
-                bars=(Bar("fast", 123_456_789, 1e8, 2e8), Bar("slow", 99)),
+                bars=(ChartBar("fast", 123_456_789, 1e8, 2e8), ChartBar("slow", 99)),
                 unit=Unit.PER_SECOND,
             ),
-            Table(
+            BlockTable(
                 "The worst rows of each class",
                 ("Class", "Rows", "Margin", "Time", "Remark"),
                 (
-                    ("cat", Number(12_345, Unit.COUNT), Number(0.31, Unit.SHARE, 0.2, 0.42),
-                     Number(0.0123, Unit.SECOND), "often taken for a small dog"),
-                    ("dog", Number(77, Unit.COUNT), Number(0.6, Unit.SHARE, 0.55, 0.65),
-                     Number(0.4, Unit.SECOND), ""),
+                    ("cat", BlockNumber(12_345, Unit.COUNT), BlockNumber(0.31, Unit.SHARE, 0.2, 0.42),
+                     BlockNumber(0.0123, Unit.SECOND), "often taken for a small dog"),
+                    ("dog", BlockNumber(77, Unit.COUNT), BlockNumber(0.6, Unit.SHARE, 0.55, 0.65),
+                     BlockNumber(0.4, Unit.SECOND), ""),
                 ),
             ),
-            Table("Two columns", ("Class", "Rows"), (("cat", Number(3)), ("dog", Number(4)))),
-            Picture(png(), "A slope from black to white", "What the check saw."),
+            BlockTable("Two columns", ("Class", "Rows"), (("cat", BlockNumber(3)), ("dog", BlockNumber(4)))),
+            BlockImage(png(), "A slope from black to white", "What the check saw."),
         ),
     )  # fmt: skip
 
@@ -146,14 +149,14 @@ def inputs_with(
     seen: Mapping[str, Item] = SEEN,
     times: int = 1,
     **more: Any,  # noqa: ANN401 -- any field of the inputs
-) -> RenderedInputs:
+) -> ReportInputs:
     """Return a record in which the toy check saw something, on one target or several."""
-    blobs = {name: encode(item) for name, item in seen.items()}
+    blobs = {name: encode_evidence(item) for name, item in seen.items()}
     names = ["cpu", *(f"cpu-{place}" for place in range(1, times))]
     (spec,) = PASSING.request.targets
     targets = tuple(replace(spec, name=name) for name in names)
     observations = tuple(
-        Observation(
+        CheckObservation(
             target=name,
             check=TOY,
             version=1,
@@ -176,4 +179,4 @@ def inputs_with(
         "origins": {TOY: TOYCHECKS},
         "show_examples": True,
     }
-    return RenderedInputs(record=record, policy=POLICY, blob=raw.__getitem__, **{**given, **more})
+    return ReportInputs(record=record, policy=POLICY, blob=raw.__getitem__, **{**given, **more})

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 from rendering_records import BLOBS, FAILING, HOSTILE, POLICY, inputs_of
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
+from auditor.domain.findings import Outcome
 from auditor.domain.readings import Measurement, Reading
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.moving.compare import compare
-from auditor.moving.sides import Side
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.words import Juxtaposed
+from auditor.policy.compare import RecordSide, compare_records
+from auditor.reports.html.comparison import ComparisonView
+from auditor.reports.inputs import ReportInputs
 
 
 def _lower(reading: Reading) -> Reading:
@@ -22,9 +21,11 @@ def _lower(reading: Reading) -> Reading:
     return replace(reading, value=reading.value / 4, low=reading.low / 5, high=reading.high / 3)  # type: ignore[operator]  # numbers, as was seen
 
 
-def juxtaposed(before: AuditRecord, after: AuditRecord) -> Juxtaposed:
-    found = compare(Side(before, POLICY, ()), Side(after, POLICY, ()), discover())
-    return Juxtaposed(
+def juxtaposed(before: AuditRecord, after: AuditRecord) -> ComparisonView:
+    found = compare_records(
+        RecordSide(before, POLICY, ()), RecordSide(after, POLICY, ()), discover_checks()
+    )
+    return ComparisonView(
         comparison=found,
         before=inputs_of(before),
         after=inputs_of(after),
@@ -43,7 +44,7 @@ WORSE_BESIDE = juxtaposed(FAILING, WORSE)
 SAME_BESIDE = juxtaposed(FAILING, FAILING)
 
 
-def against(before: AuditRecord, after: AuditRecord) -> RenderedInputs:
+def against(before: AuditRecord, after: AuditRecord) -> ReportInputs:
     """A record that names another as its baseline, whose bytes lie among its evidence."""
     held = replace(after, request=replace(after.request, baseline=before.digest))
     return inputs_of(held, blob={**BLOBS, before.digest: before.canonical()}.__getitem__)

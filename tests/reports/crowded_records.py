@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from rendering_records import FAILING, FINGERPRINT, READINGS, RULES, inputs_of
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.inputs import RenderedInputs
+from auditor.reports.inputs import ReportInputs
 
 LENGTH = 1_500
 OUTCOMES = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED, Outcome.PASSED)
@@ -21,7 +20,7 @@ def long(name: str, number: int) -> str:
     return (f"{name} {number} \N{EURO SIGN}<&'\"> " * LENGTH)[:LENGTH]
 
 
-def crowded(findings: int = 800, targets: int = 3, readings: int = 1_200) -> RenderedInputs:
+def crowded(findings: int = 800, targets: int = 3, readings: int = 1_200) -> ReportInputs:
     """Return a record of so many findings, targets and measurements, and its policy."""
     names = [f"target-{number}" for number in range(targets)]
     record = replace(
@@ -41,7 +40,7 @@ def _readings(names: list[str], many: int) -> tuple[Reading, ...]:
     ]
     gaps = [
         Gap(
-            reason=Reason.UNSUPPORTED,
+            reason=GapReason.UNSUPPORTED,
             detail=long("detail", n),
             cure=long("cure", n),
             target=names[0],
@@ -59,7 +58,7 @@ def _finding(names: list[str], place: int) -> Finding:
         title=long("title", place),
         message=long("message", place),
         remediation=long("remedy", place),
-        controls=tuple(Control("frame", long("ref", place % 50 + n)) for n in range(2)),
+        controls=tuple(FrameworkControl("frame", long("ref", place % 50 + n)) for n in range(2)),
         outcome=OUTCOMES[place % len(OUTCOMES)],
         would_decide=None,
         readings=tuple(range(place, place + 9)),
@@ -67,7 +66,7 @@ def _finding(names: list[str], place: int) -> Finding:
     )
 
 
-def _under_its_policy(record: AuditRecord, many: int) -> RenderedInputs:
+def _under_its_policy(record: AuditRecord, many: int) -> ReportInputs:
     inputs = inputs_of(record)
     rules = tuple(
         replace(

@@ -4,29 +4,39 @@ from dataclasses import replace
 
 from rendering_records import FAILING, HOSTILE, LONG, POLICY, finding, inputs_of
 
-from auditor.domain.dossiers import Dossier, RisksPaper, SystemPaper
-from auditor.domain.policies import Control, Duty, Policy, Severity
+from auditor.domain.ai_system import (
+    AiSystem,
+    RiskAcceptance,
+    RisksDocument,
+    SystemDocument,
+    SystemDossier,
+    SystemModel,
+    SystemRisk,
+    SystemTopic,
+)
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import FrameworkControl, ManualDuty, Policy, Severity
 from auditor.domain.records import AuditRecord
-from auditor.domain.risks import Acceptance, Risk
-from auditor.domain.systems import System, SystemModel, Topic
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.inputs import RenderedInputs
+from auditor.reports.inputs import ReportInputs
 
-SYSTEM = System(
+SYSTEM = AiSystem(
     name="sorting desk",
     version="2",
     models=(SystemModel("digits-cnn", "Reads the postcode."), SystemModel("router", "")),
     told={
-        Topic.PURPOSE: ("To sort letters.",),
-        Topic.PEOPLE: ("senders: letters go astray",),
-        Topic.OVERSIGHT_MEASURES: ("A clerk looks at one letter in a hundred.", "A stop button."),
+        SystemTopic.PURPOSE: ("To sort letters.",),
+        SystemTopic.PEOPLE: ("senders: letters go astray",),
+        SystemTopic.OVERSIGHT_MEASURES: (
+            "A clerk looks at one letter in a hundred.",
+            "A stop button.",
+        ),
     },
     owners={"monitoring": "Jane Doe"},
 )
 
 
-def risk(name: str, severity: Severity, *rules: str, accepted: bool = False) -> Risk:
-    return Risk(
+def risk(name: str, severity: Severity, *rules: str, accepted: bool = False) -> SystemRisk:
+    return SystemRisk(
         id=name,
         hazard=f"The hazard {name}",
         affected="senders",
@@ -35,7 +45,7 @@ def risk(name: str, severity: Severity, *rules: str, accepted: bool = False) -> 
         likelihood="rare" if accepted else "",
         mitigations=("A second look.",),
         rules=rules,
-        accepted=Acceptance("J. Doe", "2026-11-02") if accepted else None,
+        accepted=RiskAcceptance("J. Doe", "2026-11-02") if accepted else None,
     )
 
 
@@ -48,24 +58,24 @@ RISKS = (
     risk("R-kept", Severity.HIGH, "signed", accepted=True),
     risk("R-gone", Severity.LOW, "no-such-rule"),
 )
-DOSSIER = Dossier(SystemPaper({}, SYSTEM), RisksPaper({}, RISKS))
+DOSSIER = SystemDossier(SystemDocument({}, SYSTEM), RisksDocument({}, RISKS))
 WAIVED = finding("fair-selection", Outcome.WAIVED, "Waived by W-3 (J. Doe) until 2026-12-31.")
 
 
 def told(
-    record: AuditRecord = FAILING, dossier: Dossier = DOSSIER, policy: Policy = POLICY
-) -> RenderedInputs:
+    record: AuditRecord = FAILING, dossier: SystemDossier = DOSSIER, policy: Policy = POLICY
+) -> ReportInputs:
     return replace(inputs_of(record, policy=policy), dossier=dossier)
 
 
-def hostile() -> RenderedInputs:
+def hostile() -> ReportInputs:
     """A dossier whose every text is markup, too long, or turns the direction of writing."""
     system = replace(
         SYSTEM,
         name=HOSTILE,
         version=LONG,
         models=(SystemModel("digits-cnn", HOSTILE), SystemModel(LONG, LONG)),
-        told=dict.fromkeys(Topic, (HOSTILE, LONG)),
+        told=dict.fromkeys(SystemTopic, (HOSTILE, LONG)),
         owners={"risks": HOSTILE, "monitoring": LONG},
     )
     bad = replace(
@@ -77,10 +87,10 @@ def hostile() -> RenderedInputs:
         likelihood=HOSTILE,
         mitigations=(LONG, HOSTILE),
         rules=(HOSTILE, "accurate"),
-        accepted=Acceptance(HOSTILE, LONG),
+        accepted=RiskAcceptance(HOSTILE, LONG),
     )
-    owed = Duty(Control(HOSTILE, LONG), HOSTILE, LONG)
-    dossier = Dossier(SystemPaper({}, system), RisksPaper({}, (bad,)))
+    owed = ManualDuty(FrameworkControl(HOSTILE, LONG), HOSTILE, LONG)
+    dossier = SystemDossier(SystemDocument({}, system), RisksDocument({}, (bad,)))
     return told(FAILING, dossier, replace(POLICY, cannot_evidence=(owed,)))
 
 

@@ -9,20 +9,35 @@ import numpy as np
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import digest, digest_json
 from auditor.domain.checks import Check, Metric
-from auditor.domain.evidence import Evidence, encode
-from auditor.domain.findings import Finding
-from auditor.domain.lineage import Edge
-from auditor.domain.policies import Assurance, Control, Effect, Limits, Policy, Rule, Severity
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.evidence import Evidence, encode_evidence
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import compute_digest, digest_json
+from auditor.domain.lineage import LineageEdge
+from auditor.domain.policies import (
+    AssuranceLevel,
+    FrameworkControl,
+    MetricLimits,
+    Policy,
+    Rule,
+    RuleEffect,
+    Severity,
+)
+from auditor.domain.readings import (
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
-from auditor.domain.targets import Fingerprint, Interface, TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.inputs import RenderedInputs
+from auditor.domain.targets import Fingerprint, ModelInterface, TargetSpec
+from auditor.reports.inputs import ReportInputs
 
-SIGNER = digest(b"the signer's public key")
+SIGNER = compute_digest(b"the signer's public key")
 LINF = "evasion.linf"
 HOSTILE = '<script>alert("x")</script>\u202e|`*_[a](javascript:b)\x07&amp;'
 
@@ -40,33 +55,36 @@ CHECKS: Mapping[str, type[Check]] = {
             "evasion.linf",
             "Bounded attack with gradients (APGD)",
             robust_accuracy=Metric(
-                "Robust accuracy", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+                "Robust accuracy", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
             ),
             clean_accuracy=Metric(
-                "Accuracy without attack", Unit.SHARE, Bound.ESTIMATE, higher_is_better=True
+                "Accuracy without attack", Unit.SHARE, BoundKind.ESTIMATE, higher_is_better=True
             ),
             min_breaking_eps=Metric(
-                "Smallest change that breaks half of the rows", Unit.SHARE, Bound.AT_MOST
+                "Smallest change that breaks half of the rows", Unit.SHARE, BoundKind.AT_MOST
             ),
         ),
         _check(
             "evasion.linf_query",
             "Bounded attack by queries alone (Square)",
             robust_accuracy=Metric(
-                "Robust accuracy", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+                "Robust accuracy", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
             ),
         ),
         _check(
             "quality.accuracy",
             "Accuracy on the target",
-            accuracy=Metric("Accuracy", Unit.SHARE, Bound.ESTIMATE, higher_is_better=True),
-            nll=Metric("Log loss", Unit.NAT, Bound.ESTIMATE, higher_is_better=False),
+            accuracy=Metric("Accuracy", Unit.SHARE, BoundKind.ESTIMATE, higher_is_better=True),
+            nll=Metric("Log loss", Unit.NAT, BoundKind.ESTIMATE, higher_is_better=False),
         ),
         _check(
             "quality.calibration",
             "Calibration of the stated confidence",
             debiased_l2=Metric(
-                "Calibration error, debiased", Unit.SHARE, Bound.ESTIMATE, higher_is_better=False
+                "Calibration error, debiased",
+                Unit.SHARE,
+                BoundKind.ESTIMATE,
+                higher_is_better=False,
             ),
             slope=Metric("Calibration slope", Unit.NONE),
         ),
@@ -74,22 +92,28 @@ CHECKS: Mapping[str, type[Check]] = {
             "fairness.groups",
             "Figures by group",
             selection_rate=Metric("Selection rate", Unit.SHARE),
-            tpr=Metric("True positive rate", Unit.SHARE, Bound.ESTIMATE, higher_is_better=True),
+            tpr=Metric("True positive rate", Unit.SHARE, BoundKind.ESTIMATE, higher_is_better=True),
             selection_rate_gap=Metric("Largest gap in selection rate", Unit.SHARE),
         ),
         _check(
             "hardware.latency",
             "Time to answer",
-            p50=Metric("Median (p50)", Unit.SECOND, Bound.ESTIMATE, higher_is_better=False),
-            p90=Metric("p90", Unit.SECOND, Bound.ESTIMATE, higher_is_better=False),
-            p99=Metric("p99", Unit.SECOND, Bound.ESTIMATE, higher_is_better=False),
-            throughput=Metric("Throughput", Unit.PER_SECOND, Bound.ESTIMATE, higher_is_better=True),
+            p50=Metric("Median (p50)", Unit.SECOND, BoundKind.ESTIMATE, higher_is_better=False),
+            p90=Metric("p90", Unit.SECOND, BoundKind.ESTIMATE, higher_is_better=False),
+            p99=Metric("p99", Unit.SECOND, BoundKind.ESTIMATE, higher_is_better=False),
+            throughput=Metric(
+                "Throughput", Unit.PER_SECOND, BoundKind.ESTIMATE, higher_is_better=True
+            ),
         ),
         _check(
             "provenance.signature",
             "Signature of the artifact",
             verified=Metric(
-                "Signature verified", Unit.NONE, Bound.ESTIMATE, higher_is_better=True, exact=True
+                "Signature verified",
+                Unit.NONE,
+                BoundKind.ESTIMATE,
+                higher_is_better=True,
+                exact=True,
             ),
         ),
         _check("privacy.membership", "Membership inference", auc=Metric("AUC", Unit.NONE)),
@@ -99,10 +123,10 @@ CHECKS: Mapping[str, type[Check]] = {
                 title,
                 clean_accuracy=Metric("Accuracy before any attack", Unit.SHARE),
                 robust_accuracy=Metric(
-                    "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+                    "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
                 ),
                 min_breaking_eps=Metric(
-                    "Smallest change that breaks half of the rows", Unit.NONE, Bound.AT_MOST
+                    "Smallest change that breaks half of the rows", Unit.NONE, BoundKind.AT_MOST
                 ),
             )
             for check, title in (
@@ -119,9 +143,9 @@ CHECKS: Mapping[str, type[Check]] = {
             "evasion.certified",
             "Accuracy that is proved to withstand every bounded attack",
             clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
-            certified_accuracy=Metric("Share of rows proved right", Unit.SHARE, Bound.AT_LEAST),
+            certified_accuracy=Metric("Share of rows proved right", Unit.SHARE, BoundKind.AT_LEAST),
             min_breaking_eps=Metric(
-                "Smallest budget that can break half of the rows", Unit.SHARE, Bound.AT_LEAST
+                "Smallest budget that can break half of the rows", Unit.SHARE, BoundKind.AT_LEAST
             ),
         ),
         _check(
@@ -136,7 +160,7 @@ CHECKS: Mapping[str, type[Check]] = {
             "evasion.spatial",
             "Accuracy under the worst rotation, shift or light",
             clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
-            robust_accuracy=Metric("Accuracy under the worst view", Unit.SHARE, Bound.AT_MOST),
+            robust_accuracy=Metric("Accuracy under the worst view", Unit.SHARE, BoundKind.AT_MOST),
             mean_accuracy=Metric("Accuracy over random views", Unit.SHARE),
         ),
         _check(
@@ -147,21 +171,21 @@ CHECKS: Mapping[str, type[Check]] = {
     )
 }
 
-EU_ROBUST = Control("eu-ai-act", "15(5)")
-EU_ACCURATE = Control("eu-ai-act", "15(1)")
-ATLAS = Control("mitre-atlas", "AML.T0043")
-NIST_FAIR = Control("nist-ai-rmf", "MEASURE 2.11")
+EU_ROBUST = FrameworkControl("eu-ai-act", "15(5)")
+EU_ACCURATE = FrameworkControl("eu-ai-act", "15(1)")
+ATLAS = FrameworkControl("mitre-atlas", "AML.T0043")
+NIST_FAIR = FrameworkControl("nist-ai-rmf", "MEASURE 2.11")
 
 RULES = (
     Rule(
         id="robust-linf",
         title="Accuracy under a bounded attack stays useful",
         severity=Severity.HIGH,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check=LINF,
         metric="robust_accuracy",
         where={"eps": 0.1},
-        limits=Limits(least=0.5),
+        limits=MetricLimits(least=0.5),
         accept_withstood=True,
         controls=(EU_ROBUST, ATLAS),
         rationale="An attacker may change what the camera sees.",
@@ -171,10 +195,10 @@ RULES = (
         id="accurate",
         title="The model is accurate on its target",
         severity=Severity.HIGH,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check="quality.accuracy",
         metric="accuracy",
-        limits=Limits(least=0.9),
+        limits=MetricLimits(least=0.9),
         controls=(EU_ACCURATE,),
         remediation="Train on more data of the kind that the model will see.",
     ),
@@ -182,10 +206,10 @@ RULES = (
         id="calibrated",
         title="Stated confidence can be believed",
         severity=Severity.MEDIUM,
-        effect=Effect.WARN,
+        effect=RuleEffect.WARN,
         check="quality.calibration",
         metric="debiased_l2",
-        limits=Limits(most=0.05),
+        limits=MetricLimits(most=0.05),
         controls=(EU_ACCURATE,),
         remediation="Temperature scaling on data of its own.",
     ),
@@ -193,11 +217,11 @@ RULES = (
         id="fair-selection",
         title="Groups are selected at similar rates",
         severity=Severity.HIGH,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check="fairness.groups",
         metric="selection_rate_gap",
         where={"group_column": "race"},
-        limits=Limits(most=0.1),
+        limits=MetricLimits(most=0.1),
         controls=(NIST_FAIR,),
         remediation="Look at what drives the gap before changing a threshold.",
     ),
@@ -205,30 +229,30 @@ RULES = (
         id="fast",
         title="Answers come in time",
         severity=Severity.LOW,
-        effect=Effect.INFO,
+        effect=RuleEffect.INFO,
         check="hardware.latency",
         metric="p99",
-        limits=Limits(most=0.01),
+        limits=MetricLimits(most=0.01),
     ),
     Rule(
         id="signed",
         title="The artifact is signed",
         severity=Severity.CRITICAL,
-        effect=Effect.DENY,
+        effect=RuleEffect.DENY,
         check="provenance.signature",
         metric="verified",
         require="reading.value == true",
-        controls=(Control("iso-42001", "A.10.3"),),
+        controls=(FrameworkControl("iso-42001", "A.10.3"),),
         remediation="auditor sign MODEL --out model.sig",
     ),
     Rule(
         id="private",
         title="Members of the training data cannot be told",
         severity=Severity.MEDIUM,
-        effect=Effect.WARN,
+        effect=RuleEffect.WARN,
         check="privacy.membership",
         metric="auc",
-        limits=Limits(most=0.55),
+        limits=MetricLimits(most=0.55),
         when="model.tags.exists(t, t == 'personal-data')",
     ),
 )
@@ -245,15 +269,15 @@ POLICY = Policy(
     valid_for_days=90,
 )
 
-MODEL_FILE = FileDigest("model.onnx", 151_552, digest(b"model").removeprefix("sha256:"))
+MODEL_FILE = FileDigest("model.onnx", 151_552, compute_digest(b"model").removeprefix("sha256:"))
 REQUEST = AuditRequest(
     name="digits-cnn",
     version="1.2.0",
     artifact=Artifact("digits-cnn", "1.2.0", (MODEL_FILE,)),
     targets=(TargetSpec("cpu"),),
-    datasets=(DatasetRef("evaluation", digest(b"evaluation data"), 450),),
+    datasets=(DatasetRef("evaluation", compute_digest(b"evaluation data"), 450),),
     policy=PolicyRef(POLICY.name, POLICY.version, POLICY.digest),
-    audit_file=digest(b"audit file"),
+    audit_file=compute_digest(b"audit file"),
     seed=7,
     budget=Budget.SMOKE,
     inputs=(InputFile("model.onnx", MODEL_FILE),),
@@ -266,7 +290,7 @@ FINGERPRINT = Fingerprint(
         "machine": {"cpu": {"model": "EPYC", "flags": ["avx2", "fma"]}, "os": "Linux"},
     },
     conditions_facts={"cores": 2, "load_average": [0.2, 0.1, 0.1], "isolation": "process"},
-    interface=Interface(
+    interface=ModelInterface(
         input="x",
         input_shape=(1, 8, 8),
         input_dtype="float32",
@@ -302,7 +326,7 @@ def measured(
         target=more.pop("target", "cpu"),
         check=check,
         version=1,
-        evidence=more.pop("evidence", (digest(check.encode()),)),
+        evidence=more.pop("evidence", (compute_digest(check.encode()),)),
         **more,
     )
 
@@ -379,15 +403,21 @@ READINGS: tuple[Reading, ...] = (
         params={"group_column": "race"},
         method="simultaneous simulation",
     ),
-    measured("hardware.latency", "p50", 0.000214, 0.000210, 0.000219, 300, repeat=Repeat.INTERVAL),
-    measured("hardware.latency", "p90", 0.000262, 0.000251, 0.00028, 300, repeat=Repeat.INTERVAL),
-    measured("hardware.latency", "p99", 0.00041, 0.00035, 0.00077, 300, repeat=Repeat.INTERVAL),
+    measured(
+        "hardware.latency", "p50", 0.000214, 0.000210, 0.000219, 300, repeat=Repeatability.INTERVAL
+    ),
+    measured(
+        "hardware.latency", "p90", 0.000262, 0.000251, 0.00028, 300, repeat=Repeatability.INTERVAL
+    ),
+    measured(
+        "hardware.latency", "p99", 0.00041, 0.00035, 0.00077, 300, repeat=Repeatability.INTERVAL
+    ),
     measured("hardware.latency", "throughput", 8123.4, 7990.0, 8240.0, 50),
     measured(
         "provenance.signature", "verified", value=True, n=1, details={"identity": "release key"}
     ),
     Gap(
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail="Membership inference is not built yet",
         cure="Use a version that has it.",
         target="cpu",
@@ -461,27 +491,29 @@ EVIDENCE: Evidence = {
     "example_eps": [0.1, 0.1, 0.034, 0.0501],
     "settings": {"norm": "linf"},
 }
-BLOBS = {blob.digest: blob.raw for blob in (encode(item) for item in EVIDENCE.values())}
-OBSERVATION = Observation(
+BLOBS = {blob.digest: blob.raw for blob in (encode_evidence(item) for item in EVIDENCE.values())}
+OBSERVATION = CheckObservation(
     target="cpu",
     check=LINF,
     version=1,
     params={"eps": [0.05, 0.1, 0.2], "steps": 20, "restarts": 1},
     seed=4711,
-    evidence={name: encode(item).digest for name, item in EVIDENCE.items()},
+    evidence={name: encode_evidence(item).digest for name, item in EVIDENCE.items()},
 )
 RECORD_ID = "aud-0123456789abcdef01234567"
 LINEAGE = (
-    Edge(RECORD_ID, "used", POLICY.digest, "policy"),
-    Edge(RECORD_ID, "used", digest(b"model"), "artifact"),
-    Edge(RECORD_ID, "wasAttributedTo", SIGNER, "signer"),
-    Edge(RECORD_ID, "wasDerivedFrom", OBSERVATION.evidence["example_clean"], f"evidence:{LINF}"),
+    LineageEdge(RECORD_ID, "used", POLICY.digest, "policy"),
+    LineageEdge(RECORD_ID, "used", compute_digest(b"model"), "artifact"),
+    LineageEdge(RECORD_ID, "wasAttributedTo", SIGNER, "signer"),
+    LineageEdge(
+        RECORD_ID, "wasDerivedFrom", OBSERVATION.evidence["example_clean"], f"evidence:{LINF}"
+    ),
 )
 
 FAILING = AuditRecord(
     id=RECORD_ID,
     derived_from=None,
-    assurance=Assurance.A0,
+    assurance=AssuranceLevel.A0,
     request=REQUEST,
     confidence=0.95,
     fingerprints={"cpu": FINGERPRINT},
@@ -489,7 +521,7 @@ FAILING = AuditRecord(
     readings=READINGS,
     findings=FINDINGS,
     lineage=LINEAGE,
-    tool={"name": "auditor", "version": "0.1.0", "code": digest(b"code")},
+    tool={"name": "auditor", "version": "0.1.0", "code": compute_digest(b"code")},
     registered="2026-11-24T15:58:00Z",
     finished="2026-11-24T16:00:12Z",
 )
@@ -548,7 +580,7 @@ HOSTILE_RECORD = replace(
             if isinstance(item, Measurement)
         ),
         Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail="tpr of race=other is not defined: it has no rows.",
             cure="Evaluate on data that hold such rows.",
             target="cpu",
@@ -556,7 +588,7 @@ HOSTILE_RECORD = replace(
             metric="tpr",
             params={"group_column": "race", "group": HOSTILE},
         ),
-        Gap(reason=Reason.CHECK_CRASHED, detail=HOSTILE, cure=LONG, target="cpu", check=HOSTILE),
+        Gap(reason=GapReason.CHECK_CRASHED, detail=HOSTILE, cure=LONG, target="cpu", check=HOSTILE),
     ),
     tool={"name": HOSTILE, LONG: LONG},
 )
@@ -577,8 +609,8 @@ def inputs_of(
     policy: Policy = POLICY,
     show_examples: bool = True,
     blob: Callable[[str], bytes] = BLOBS.__getitem__,
-) -> RenderedInputs:
-    return RenderedInputs(
+) -> ReportInputs:
+    return ReportInputs(
         record=record,
         policy=policy,
         checks=CHECKS,

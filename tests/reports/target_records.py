@@ -12,20 +12,24 @@ from rendering_records import (
     REQUEST,
 )
 
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import Json
-from auditor.domain.endpoints import EndpointSpec, Protocol
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Limits, Policy, Rule, Severity
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
+from auditor.checks.registry import discover_checks
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect, Severity
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability
 from auditor.domain.records import AuditRecord
-from auditor.domain.targets import CascadeSpec, Fingerprint, TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.inputs import RenderedInputs
+from auditor.domain.targets import (
+    CascadeSpec,
+    EndpointProtocol,
+    EndpointSpec,
+    Fingerprint,
+    TargetSpec,
+)
+from auditor.reports.inputs import ReportInputs
 
 CPU_EP = "CPUExecutionProvider"
 NODES = {"Conv": 6, "DequantizeLinear": 32, "QuantizeLinear": 18, "Gemm": 1}
-CHECKS = discover()
+CHECKS = discover_checks()
 LAYERS: Json = [
     {"name": "12.weight_quantized", "operator": "Conv", "signed": True, "pairs": 10368,
      "over": 508, "largest": 233},
@@ -36,9 +40,11 @@ LAYERS: Json = [
 ]  # fmt: skip
 
 
-def rule(check: str, metric: str, title: str, effect: Effect = Effect.DENY, **more: float) -> Rule:
+def rule(
+    check: str, metric: str, title: str, effect: RuleEffect = RuleEffect.DENY, **more: float
+) -> Rule:
     """A rule whose limits are ``least`` and ``most``, on the whole sample."""
-    limits = Limits(least=more.get("least"), most=more.get("most"))
+    limits = MetricLimits(least=more.get("least"), most=more.get("most"))
     require = None if more else "!reading.value"
     return Rule(
         id=f"{check}-{metric}".replace(".", "-"),
@@ -55,9 +61,11 @@ def rule(check: str, metric: str, title: str, effect: Effect = Effect.DENY, **mo
 RULES = (
     rule("quality.accuracy", "accuracy", "It is right often enough", least=0.8),
     rule("hardware.parity", "flip_rate", "Every target gives the reference's answers", most=0.01),
-    rule("hardware.saturation", "saturated_flip_rate", "No overflow here", Effect.WARN, most=0.01),
-    rule("hardware.saturation", "at_risk", "No overflow anywhere", Effect.INFO),
-    rule("hardware.latency", "p99", "It answers in time", Effect.WARN, most=0.1),
+    rule(
+        "hardware.saturation", "saturated_flip_rate", "No overflow here", RuleEffect.WARN, most=0.01
+    ),
+    rule("hardware.saturation", "at_risk", "No overflow anywhere", RuleEffect.INFO),
+    rule("hardware.latency", "p99", "It answers in time", RuleEffect.WARN, most=0.1),
 )
 POLICY_OF_CHIPS: Policy = replace(POLICY, name="chips", rules=RULES)
 
@@ -158,13 +166,13 @@ def timed(target: str, p50: float, price: float | None, *, doubted: bool = False
     """Latency, and a price where there is one."""
     found: list[Reading] = [
         measured(target, f"hardware.latency/{metric}", value, value * 0.95, value * 1.05, 2000,
-                 repeat=Repeat.INTERVAL, doubted=doubted)
+                 repeat=Repeatability.INTERVAL, doubted=doubted)
         for metric, value in (("p50", p50), ("p99", p50 * 4))
     ]  # fmt: skip
     if price is not None:
         paid = measured(
             target, "hardware.cost/price_per_million_rows", price, price * 0.9, price * 1.1, 50,
-            repeat=Repeat.INTERVAL, doubted=doubted,
+            repeat=Repeatability.INTERVAL, doubted=doubted,
         )  # fmt: skip
         return [*found, paid]
     return found
@@ -173,7 +181,7 @@ def timed(target: str, p50: float, price: float | None, *, doubted: bool = False
 def untimed(target: str) -> list[Reading]:
     return [
         Gap(
-            reason=Reason.EMULATED,
+            reason=GapReason.EMULATED,
             detail="The processor is emulated: its numbers are those of the chip, its times not.",
             cure="Measure times on the chip itself.",
             target=target,
@@ -307,7 +315,9 @@ SAFE = record_of(
 SERVED = TargetSpec(
     "service",
     runtime="endpoint",
-    endpoint=EndpointSpec(url="https://models.example/v2", protocol=Protocol.OIP_HTTP, model="d"),
+    endpoint=EndpointSpec(
+        url="https://models.example/v2", protocol=EndpointProtocol.OIP_HTTP, model="d"
+    ),
 )
 MIXED = TargetSpec("mixed", provider="WebGPU", allow_fallback=True)
 CASCADE = TargetSpec(
@@ -340,9 +350,9 @@ EVERYWHERE = record_of(
 )
 
 
-def inputs_of_chips(record: AuditRecord) -> RenderedInputs:
+def inputs_of_chips(record: AuditRecord) -> ReportInputs:
     """The record with the policy and the checks that it stands for."""
-    return RenderedInputs(
+    return ReportInputs(
         record=record,
         policy=POLICY_OF_CHIPS,
         checks=CHECKS,

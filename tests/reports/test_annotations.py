@@ -7,20 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, HOSTILE_RECORD, PASSING, POLICY, inputs_of
 
-from auditor.domain.places import Line, PlacedFile, Places
-from auditor.domain.policies import Mode
+from auditor.domain.policies import EnforcementMode
 from auditor.domain.records import AuditRecord
-from auditor.rendering.annotations import Annotation, Kind, annotations, commands
-from auditor.rendering.locations import Location
+from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
+from auditor.reports.formats.github import (
+    AnnotationLevel,
+    CiAnnotation,
+    build_annotations,
+    format_workflow_commands,
+)
+from auditor.reports.locations import SourceLocation
 
-PLACES = Places(
-    PlacedFile("audit.yaml", Line(1, 1)),
-    PlacedFile("ours.yaml", Line(1, 1), {"robust-linf": Line(17, 3)}),
+PLACES = SourceLocations(
+    SourceFile("audit.yaml", SourceLine(1, 1)),
+    SourceFile("ours.yaml", SourceLine(1, 1), {"robust-linf": SourceLine(17, 3)}),
 )
 
 
 def lines(record: AuditRecord) -> list[str]:
-    return list(commands(annotations(inputs_of(record))))
+    return list(format_workflow_commands(build_annotations(inputs_of(record))))
 
 
 def test_what_is_not_kept_is_annotated_at_its_line_as_bad_as_it_is() -> None:
@@ -48,7 +53,7 @@ def unescaped(text: str) -> str:
 def test_a_command_is_one_line_that_a_runner_reads_back(
     title: str, message: str, path: str
 ) -> None:
-    line = Annotation(Kind.ERROR, title, message, Location(f"a{path}")).command()
+    line = CiAnnotation(AnnotationLevel.ERROR, title, message, SourceLocation(f"a{path}")).command()
     assert "\n" not in line
     assert "\r" not in line
     head, _, said = line.removeprefix("::error ").partition("::")
@@ -56,12 +61,16 @@ def test_a_command_is_one_line_that_a_runner_reads_back(
     assert unescaped(parts["file"]) == f"a{path}"
     assert set(parts) == {"file", "line", "title"}
     assert "::" not in head
-    shown = Annotation(Kind.ERROR, "", message).command().partition("::error title=::")[2]
+    shown = (
+        CiAnnotation(AnnotationLevel.ERROR, "", message).command().partition("::error title=::")[2]
+    )
     assert said == shown
 
 
 def test_what_separates_parts_of_a_command_is_escaped() -> None:
-    found = Annotation(Kind.ERROR, "a: 5 %,b::c", "50 %: a, b\nc", Location("d,e:f.yaml"))
+    found = CiAnnotation(
+        AnnotationLevel.ERROR, "a: 5 %,b::c", "50 %: a, b\nc", SourceLocation("d,e:f.yaml")
+    )
     assert found.command() == (
         "::error file=d%2Ce%3Af.yaml,line=1,title=a%3A 5 %25%2Cb%3A%3Ac::50 %25: a, b%0Ac"
     )
@@ -81,7 +90,9 @@ def test_no_more_of_a_kind_are_written_than_a_step_shows(count: int) -> None:
     assert (f"and {count - 9} more" in found[-1]) == (count > 10)
 
 
-@pytest.mark.parametrize(("mode", "kind"), [(Mode.WARN, "warning"), (Mode.OBSERVE, "notice")])
-def test_a_policy_that_stops_nothing_raises_no_error(mode: Mode, kind: str) -> None:
-    found = annotations(inputs_of(FAILING, policy=replace(POLICY, mode=mode)))
+@pytest.mark.parametrize(
+    ("mode", "kind"), [(EnforcementMode.WARN, "warning"), (EnforcementMode.OBSERVE, "notice")]
+)
+def test_a_policy_that_stops_nothing_raises_no_error(mode: EnforcementMode, kind: str) -> None:
+    found = build_annotations(inputs_of(FAILING, policy=replace(POLICY, mode=mode)))
     assert {item.kind.value for item in found} == {kind}

@@ -6,27 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, POLICY, RULES, SILENT, inputs_of
 
-from auditor.domain.policies import Limits
+from auditor.domain.policies import MetricLimits
 from auditor.domain.records import AuditRecord
-from auditor.rendering.changes import NORMS, change_words, ordered
-from auditor.rendering.figures.panel import Panel, Section
-from auditor.rendering.figures.victims import telling
-from auditor.rendering.panels import sections
+from auditor.reports.figures.panel import FigurePanel, FigureSection
+from auditor.reports.figures.robustness import choose_telling_budget
+from auditor.reports.html.measurements import build_figure_sections
+from auditor.reports.numbers import NORMS, format_change_size, sort_norms
 
 ATTACK, FAULTS = "Under attack", "Under noise, faults and other views"
 
 
-def section(title: str, record: AuditRecord = ATTACKED) -> Section:
-    return next(item for item in sections(inputs_of(record)) if item.title == title)
+def section(title: str, record: AuditRecord = ATTACKED) -> FigureSection:
+    return next(item for item in build_figure_sections(inputs_of(record)) if item.title == title)
 
 
-def panel(start: str, title: str = ATTACK, record: AuditRecord = ATTACKED) -> Panel:
+def panel(start: str, title: str = ATTACK, record: AuditRecord = ATTACKED) -> FigurePanel:
     found = [item for item in section(title, record).panels if item.title.startswith(start)]
     assert len(found) == 1, [item.title for item in section(title, record).panels]
     return found[0]
 
 
-def drawn(found: Panel) -> str:
+def drawn(found: FigurePanel) -> str:
     assert found.drawing is not None
     return str(found.drawing.svg())
 
@@ -87,12 +87,12 @@ def test_whether_gradients_mislead_is_said_where_it_was_looked_at() -> None:
 
 def test_limits_of_rules_are_marked_in_their_own_norm_only() -> None:
     rule = replace(
-        RULES[0], id="l2", check="evasion.l2", where={"eps": 0.5}, limits=Limits(least=0.4)
+        RULES[0], id="l2", check="evasion.l2", where={"eps": 0.5}, limits=MetricLimits(least=0.4)
     )
     inputs = inputs_of(ATTACKED, policy=replace(POLICY, rules=(*RULES, rule)))
     found = {
         item.title: drawn(item).count('class="limit"')
-        for item in next(s for s in sections(inputs) if s.title == ATTACK).panels[:3]
+        for item in next(s for s in build_figure_sections(inputs) if s.title == ATTACK).panels[:3]
     }
     assert list(found.values()) == [2, 2, 0]  # the mark and its line in the legend
 
@@ -135,7 +135,7 @@ def test_who_is_broken_is_asked_at_the_largest_budget_that_leaves_some(values: l
         robust("evasion.l2", value, {"eps": 0.1 * (place + 1), "norm": "l2"})
         for place, value in enumerate(values)
     ]
-    chosen = telling(readings)
+    chosen = choose_telling_budget(readings)
     between = [place for place, value in enumerate(values) if 0.05 < value < 0.95]
     assert chosen is readings[between[-1] if between else len(values) // 2]
 
@@ -205,17 +205,17 @@ def test_a_log_too_long_to_read_says_what_it_leaves_out() -> None:
 
 
 def test_a_record_without_figures_has_no_sections() -> None:
-    assert sections(inputs_of(SILENT)) == ()
+    assert build_figure_sections(inputs_of(SILENT)) == ()
 
 
 @pytest.mark.parametrize("norm", [*NORMS, "", "l7"])
 @given(size=st.floats(0, 1e6))
 def test_a_change_is_written_with_its_number_first(norm: str, size: float) -> None:
-    assert float(change_words(norm, size).split(" ")[0]) == pytest.approx(size, rel=0.01)
+    assert float(format_change_size(norm, size).split(" ")[0]) == pytest.approx(size, rel=0.01)
 
 
 def test_known_norms_come_in_our_order_and_others_after_them() -> None:
-    assert ordered(["zz", "l0", "aa", "linf", "l0"]) == ("linf", "l0", "aa", "zz")
+    assert sort_norms(["zz", "l0", "aa", "linf", "l0"]) == ("linf", "l0", "aa", "zz")
 
 
 def test_of_more_attacks_than_can_be_told_apart_those_that_found_least_are_in_the_table() -> None:

@@ -16,38 +16,36 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rendering_records import CHECKS
 
-from auditor.domain.block_limits import (
+from auditor.domain.checks import Check
+from auditor.domain.json import encode_canonical
+from auditor.domain.readings import Measurement, Unit
+from auditor.domain.report_blocks import (
     LARGEST,
     MOST_BARS,
     MOST_PARTS,
     MOST_PICTURE_BYTES,
     MOST_ROWS,
-)
-from auditor.domain.blocks import (
-    Bar,
-    Bars,
-    Block,
-    Line,
-    Number,
-    Paragraph,
-    Picture,
-    Point,
+    BarChart,
+    BlockImage,
+    BlockNumber,
+    BlockParagraph,
+    BlockTable,
+    ChartBar,
+    ChartPoint,
+    LineChart,
     Reads,
-    Table,
+    ReportBlock,
 )
-from auditor.domain.canonical import canonical
-from auditor.domain.checks import Check
-from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.blocks.sections import MOST_BYTES, MOST_BYTES_OF_ALL, blocks
-from auditor.rendering.report import draw_block, render_html
-from auditor.rendering.summary import render_markdown
+from auditor.reports.formats.html import render_block, render_html
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.check_sections import MOST_BYTES, MOST_BYTES_OF_ALL, render_blocks
 
-WORDS = Paragraph("Words.")
+WORDS = BlockParagraph("Words.")
 FAILED = "This block could not be shown."
 
 
-def said(*parts: object, title: Any = "A title", lead: Any = "A lead.") -> Block:  # noqa: ANN401 -- mistakes too
-    return Block(title, lead, parts)  # type: ignore[arg-type]  # mistakes are what is tested
+def said(*parts: object, title: Any = "A title", lead: Any = "A lead.") -> ReportBlock:  # noqa: ANN401 -- mistakes too
+    return ReportBlock(title, lead, parts)  # type: ignore[arg-type]  # mistakes are what is tested
 
 
 def page_with(block: object, **more: Any) -> Page:  # noqa: ANN401 -- what inputs take
@@ -94,9 +92,9 @@ def test_a_report_without_blocks_says_nothing_of_them() -> None:
 def test_a_picture_needs_the_owners_leave_and_so_do_rows_that_are_examples() -> None:
     asked: list[object] = []
 
-    def block(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+    def block(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
         asked.extend((evidence("example_rows"), evidence("classes"), evidence("nothing")))
-        return said(Picture(png(), "A slope"))
+        return said(BlockImage(png(), "A slope"))
 
     page = page_with(block, show_examples=False)
     assert asked == [None, ["cat", "dog"], None]
@@ -111,7 +109,7 @@ def test_nothing_but_its_pixels_comes_from_a_picture() -> None:
     note = PngInfo()
     note.add_text("Comment", "<script>alert(1)</script> and more" * 9)
     raw = png(pnginfo=note) + b"<script>a tail</script>"
-    uri = re.search(r'base64,([^"]+)" alt="A slope"', shown(Picture(raw, "A slope")).markup)
+    uri = re.search(r'base64,([^"]+)" alt="A slope"', shown(BlockImage(raw, "A slope")).markup)
     assert uri is not None
     clean = base64.b64decode(uri[1])
     assert b"script" in raw
@@ -121,23 +119,25 @@ def test_nothing_but_its_pixels_comes_from_a_picture() -> None:
 
 
 def test_a_block_gets_copies_and_changes_no_figure() -> None:
-    def block(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+    def block(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
         measurements[0].params["part"] = "none"  # type: ignore[index]  # it tries
         measurements[0].details["listed"].append(3)  # type: ignore[union-attr, call-arg]
         evidence("classes").append("cow")  # type: ignore[union-attr]
         margins = evidence("margins")
         assert isinstance(margins, np.ndarray)
         assert not margins.flags.writeable
-        return said(Paragraph(f"{evidence('classes')}, {len(measurements)} figure"))
+        return said(BlockParagraph(f"{evidence('classes')}, {len(measurements)} figure"))
 
     inputs = inputs_with(block)
-    before = canonical(inputs.record.to_json())
+    before = encode_canonical(inputs.record.to_json())
     assert "['cat', 'dog'], 1 figure" in Page(render_html(inputs)).text()
-    assert canonical(inputs.record.to_json()) == before  # what a record keeps of itself may be old
+    assert (
+        encode_canonical(inputs.record.to_json()) == before
+    )  # what a record keeps of itself may be old
 
 
 def test_committed_evidence_is_never_given_to_a_block() -> None:
-    def block(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+    def block(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
         pytest.fail("it was asked")
 
     page = page_with(block, committed=True)
@@ -165,19 +165,19 @@ def test_a_check_that_is_not_here_as_it_measured_is_named_and_not_asked(
 
 
 def test_a_label_of_invisible_characters_does_not_run_out_of_the_drawing() -> None:
-    bars = Bars(title="T", name="N", bars=(Bar("\u202e" * 60, 1),))
-    found = blocks(inputs_with(_giving(said(bars))), draw_block)
+    bars = BarChart(title="T", name="N", bars=(ChartBar("\u202e" * 60, 1),))
+    found = render_blocks(inputs_with(_giving(said(bars))), render_block)
     assert found is not None
     (label,) = re.findall(r'class="label" text-anchor="end">([^<]*)', str(found.drawn[0].markup))
     assert label.startswith(r"\u{202e}")
     assert len(label) <= 17
 
 
-def _raise(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def _raise(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     raise KeyError(f"<script>{object()}</script>\n{'x' * 9999}")
 
 
-def _leave(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def _leave(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     raise SystemExit(3)
 
 
@@ -192,15 +192,15 @@ class Mute(Exception):  # noqa: N818 -- named for what it is
         raise RuntimeError("no words")
 
 
-def _panic(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def _panic(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     raise Panic("index out of bounds")
 
 
-def _fall_silent(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def _fall_silent(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     raise Mute
 
 
-def _fill_the_stack(measurements: Sequence[Measurement], evidence: Reads) -> Block:
+def _fill_the_stack(measurements: Sequence[Measurement], evidence: Reads) -> ReportBlock:
     return _fill_the_stack(measurements, evidence)
 
 
@@ -216,49 +216,66 @@ BROKEN = {
 }
 WRONG = {
     "no tuple": (said(), "has 0 parts"),
-    "a list": (Block("T", "L", [WORDS]), "tuple of parts is a list"),  # type: ignore[arg-type]
+    "a list": (ReportBlock("T", "L", [WORDS]), "tuple of parts is a list"),  # type: ignore[arg-type]
     "too many parts": (said(*[WORDS] * (MOST_PARTS + 1)), "has 13 parts, and there must be 1 to"),
     "no part": (said("text"), "part 1, a str: this is no part of a block"),
     "markup": (said(WORDS, title=Markup("<b>")), "the title is a Markup, not a str"),
     "empty": (said(WORDS, lead=" "), "the lead has 1 characters"),
-    "a control": (said(Paragraph("a\x07b")), "the text holds a control character"),
-    "a line end": (said(Paragraph("a\nb")), "the text holds a control character"),
-    "half a character": (said(Paragraph("a\ud800b")), "the text holds a control character"),
-    "long": (said(Paragraph("a" * 2001)), "the text has 2001 characters"),
-    "a number of text": (said(Table("C", ("A",), ((3,),))), "a cell of row 1 is a int"),  # type: ignore[arg-type]
-    "uneven rows": (said(Table("C", ("A", "B"), (("x",),))), "row 1 has 1 cells, and there are 2"),
-    "many rows": (said(Table("C", ("A",), (("x",),) * (MOST_ROWS + 1))), "has 61 rows"),
-    "not a number": (said(Table("C", ("A",), ((Number(math.nan),),))), "of row 1 is not between"),
-    "no unit": (said(Table("C", ("A",), ((Number(1, "s"),),))), "the unit is a str"),  # type: ignore[arg-type]
-    "infinite": (said(Bars(title="T", name="N", bars=(Bar("a", math.inf),))), "value of bar 1"),
-    "huge": (said(Bars(title="T", name="N", bars=(Bar("a", 10**400),))), "value of bar 1"),
-    "a yes": (said(Bars(title="T", name="N", bars=(Bar("a", True),))), "is a bool"),  # noqa: FBT003
+    "a control": (said(BlockParagraph("a\x07b")), "the text holds a control character"),
+    "a line end": (said(BlockParagraph("a\nb")), "the text holds a control character"),
+    "half a character": (said(BlockParagraph("a\ud800b")), "the text holds a control character"),
+    "long": (said(BlockParagraph("a" * 2001)), "the text has 2001 characters"),
+    "a number of text": (said(BlockTable("C", ("A",), ((3,),))), "a cell of row 1 is a int"),  # type: ignore[arg-type]
+    "uneven rows": (
+        said(BlockTable("C", ("A", "B"), (("x",),))),
+        "row 1 has 1 cells, and there are 2",
+    ),
+    "many rows": (said(BlockTable("C", ("A",), (("x",),) * (MOST_ROWS + 1))), "has 61 rows"),
+    "not a number": (
+        said(BlockTable("C", ("A",), ((BlockNumber(math.nan),),))),
+        "of row 1 is not between",
+    ),
+    "no unit": (said(BlockTable("C", ("A",), ((BlockNumber(1, "s"),),))), "the unit is a str"),  # type: ignore[arg-type]
+    "infinite": (
+        said(BarChart(title="T", name="N", bars=(ChartBar("a", math.inf),))),
+        "value of bar 1",
+    ),
+    "huge": (said(BarChart(title="T", name="N", bars=(ChartBar("a", 10**400),))), "value of bar 1"),
+    "a yes": (said(BarChart(title="T", name="N", bars=(ChartBar("a", True),))), "is a bool"),  # noqa: FBT003
     "many bars": (
-        said(Bars(title="T", name="N", bars=(Bar("a", 1),) * (MOST_BARS + 1))),
+        said(BarChart(title="T", name="N", bars=(ChartBar("a", 1),) * (MOST_BARS + 1))),
         "41 bars",
     ),
-    "one end": (said(Bars(title="T", name="N", bars=(Bar("a", 1, 0),))), "one end alone"),
-    "turned": (said(Bars(title="T", name="N", bars=(Bar("a", 1, 2, 0),))), "ends below"),
+    "one end": (said(BarChart(title="T", name="N", bars=(ChartBar("a", 1, 0),))), "one end alone"),
+    "turned": (said(BarChart(title="T", name="N", bars=(ChartBar("a", 1, 2, 0),))), "ends below"),
     "back": (
-        said(Line(title="T", x_name="x", y_name="y", points=(Point(1, 1), Point(1, 2)))),
+        said(
+            LineChart(
+                title="T", x_name="x", y_name="y", points=(ChartPoint(1, 1), ChartPoint(1, 2))
+            )
+        ),
         "x of point 2 does not lie beyond",
     ),
     "half a band": (
-        said(Line(title="T", x_name="x", y_name="y", points=(Point(1, 1), Point(2, 2, 1, 3)))),
+        said(
+            LineChart(
+                title="T", x_name="x", y_name="y", points=(ChartPoint(1, 1), ChartPoint(2, 2, 1, 3))
+            )
+        ),
         "some points have a band",
     ),
-    "no picture": (said(Picture(b"GIF89a", "a")), "a picture is no PNG file that can be read"),
-    "a large picture": (said(Picture(png((1300, 4)), "a")), "1300 x 4 pixels"),
-    "a heavy picture": (said(Picture(bytes(MOST_PICTURE_BYTES + 1), "a")), "of at most 60000"),
-    "many pictures": (said(*[Picture(png(), "a")] * 5), "more than 4 pictures"),
+    "no picture": (said(BlockImage(b"GIF89a", "a")), "a picture is no PNG file that can be read"),
+    "a large picture": (said(BlockImage(png((1300, 4)), "a")), "1300 x 4 pixels"),
+    "a heavy picture": (said(BlockImage(bytes(MOST_PICTURE_BYTES + 1), "a")), "of at most 60000"),
+    "many pictures": (said(*[BlockImage(png(), "a")] * 5), "more than 4 pictures"),
     "too much": (
-        said(*[Table("C", ("A", "B") * 5, (("\u202e" * 200,) * 10,) * 20)] * 9),
+        said(*[BlockTable("C", ("A", "B") * 5, (("\u202e" * 200,) * 10,) * 20)] * 9),
         "it would take \\d+ bytes, and a block may take",
     ),
 }
 
 
-def _giving(found: Block) -> Callable[[Sequence[Measurement], Reads], Block]:
+def _giving(found: ReportBlock) -> Callable[[Sequence[Measurement], Reads], ReportBlock]:
     return lambda measurements, evidence: found
 
 
@@ -267,7 +284,7 @@ MISTAKES = {**BROKEN, **{name: (_giving(block), text) for name, (block, text) in
 
 def troubles(block: object, **more: Any) -> list[str]:  # noqa: ANN401 -- what inputs take
     """Draw the section of blocks alone, which is what costs little, and return what failed."""
-    found = blocks(inputs_with(block, **more), draw_block)
+    found = render_blocks(inputs_with(block, **more), render_block)
     assert found is not None
     return [item.trouble for item in found.drawn]
 
@@ -288,7 +305,7 @@ def test_the_report_is_written_and_escapes_what_went_wrong() -> None:
 
 
 def test_blocks_that_the_page_has_no_room_for_are_named() -> None:
-    wide = Table("C", ("A", "B") * 5, (("x" * 200,) * 10,) * 20)
+    wide = BlockTable("C", ("A", "B") * 5, (("x" * 200,) * 10,) * 20)
     found = troubles(_giving(said(wide, wide)), times=4)
     assert found[:2] == ["", ""]
     assert all(f"all blocks may take {MOST_BYTES_OF_ALL}" in trouble for trouble in found[2:])
@@ -306,17 +323,19 @@ STRANGE = st.one_of(
 NUMBERS = st.floats(-LARGEST, LARGEST) | st.integers(-9, 9)
 ENDS = st.lists(NUMBERS, min_size=2, max_size=2).map(sorted) | st.just([None, None])
 UNITS = st.sampled_from(Unit)
-ROWS = st.lists(st.tuples(STRANGE, st.builds(Number, NUMBERS, UNITS)), min_size=1, max_size=3)
+ROWS = st.lists(st.tuples(STRANGE, st.builds(BlockNumber, NUMBERS, UNITS)), min_size=1, max_size=3)
 XS = st.lists(NUMBERS, min_size=1, max_size=5, unique=True).map(sorted)
 PARTS = st.one_of(
-    st.builds(Paragraph, STRANGE),
-    st.builds(Table, STRANGE, st.tuples(STRANGE, STRANGE), ROWS.map(tuple)),
+    st.builds(BlockParagraph, STRANGE),
+    st.builds(BlockTable, STRANGE, st.tuples(STRANGE, STRANGE), ROWS.map(tuple)),
     st.builds(
-        Bars,
+        BarChart,
         title=STRANGE,
         name=STRANGE,
         bars=st.lists(
-            st.builds(lambda label, value, ends: Bar(label, value, *ends), STRANGE, NUMBERS, ENDS),
+            st.builds(
+                lambda label, value, ends: ChartBar(label, value, *ends), STRANGE, NUMBERS, ENDS
+            ),
             min_size=1,
             max_size=4,
         ).map(tuple),
@@ -325,7 +344,7 @@ PARTS = st.one_of(
         reference_name=STRANGE,
     ),
     st.builds(
-        lambda xs, **more: Line(points=tuple(Point(x, -x) for x in xs), **more),
+        lambda xs, **more: LineChart(points=tuple(ChartPoint(x, -x) for x in xs), **more),
         XS,
         title=STRANGE,
         x_name=STRANGE,
@@ -333,7 +352,7 @@ PARTS = st.one_of(
         x_unit=UNITS,
         y_unit=UNITS,
     ),
-    st.builds(Picture, st.just(png()), STRANGE, STRANGE),
+    st.builds(BlockImage, st.just(png()), STRANGE, STRANGE),
 )
 OURS = {
     *("h4", "h5", "p", "div", "figure", "figcaption", "img", "details", "summary", "table"),
@@ -343,9 +362,9 @@ OURS = {
 
 
 @settings(max_examples=60)
-@given(st.builds(Block, STRANGE, STRANGE, st.lists(PARTS, min_size=1, max_size=3).map(tuple)))
-def test_no_text_of_a_block_becomes_markup(block: Block) -> None:
-    found = blocks(inputs_with(_giving(block)), draw_block)
+@given(st.builds(ReportBlock, STRANGE, STRANGE, st.lists(PARTS, min_size=1, max_size=3).map(tuple)))
+def test_no_text_of_a_block_becomes_markup(block: ReportBlock) -> None:
+    found = render_blocks(inputs_with(_giving(block)), render_block)
     assert found is not None
     (drawn,) = found.drawn
     assert drawn.trouble == ""

@@ -25,8 +25,8 @@ from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, inputs_of
 from target_records import CHIPS, EVERYWHERE, inputs_of_chips
 from webdriver import CHROMIUM, DRIVER, Browser, browser
 
-from auditor.rendering.juxtaposed.page import render_juxtaposed_html
-from auditor.rendering.report import render_html
+from auditor.reports.formats.comparison_html import render_comparison_html
+from auditor.reports.formats.html import render_html
 
 VALIDATOR = "vnu-jar@26.9.27"
 UNKNOWN_TO_IT = ".*paint-order.*"
@@ -113,8 +113,8 @@ INPUTS = {
 }
 PAGES = {
     **{name: partial(render_html, inputs) for name, inputs in INPUTS.items()},
-    "worse": partial(render_juxtaposed_html, WORSE_BESIDE),
-    "same": partial(render_juxtaposed_html, SAME_BESIDE),
+    "worse": partial(render_comparison_html, WORSE_BESIDE),
+    "same": partial(render_comparison_html, SAME_BESIDE),
 }
 
 

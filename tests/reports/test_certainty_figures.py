@@ -8,11 +8,11 @@ import pytest
 from rendering_records import FAILING, inputs_of
 from scipy.special import expit, logit, softmax
 
-from auditor.checks.fairness.calibration import GroupCalibration
-from auditor.checks.quality.calibration import Calibration
+from auditor.checks.fairness.calibration import GroupCalibrationCheck
+from auditor.checks.quality.calibration import CalibrationCheck
 from auditor.domain.readings import Measurement, Reading
-from auditor.rendering.figures.certainty import NO_ADVICE, group_line_panels, reliability_panels
-from auditor.rendering.report import render_html
+from auditor.reports.figures.quality import NO_ADVICE, group_line_panels, reliability_panels
+from auditor.reports.formats.html import render_html
 
 
 def placed(check: str, readings: Sequence[Reading]) -> list[Measurement]:
@@ -33,7 +33,7 @@ def binary(coolness: float) -> list[Measurement]:
         "seed": 1,
         "task": {"of": "probability of yes", "classes": ["no", "yes"]},
     }
-    return placed("quality.calibration", Calibration().figures(evidence, 0.95))
+    return placed("quality.calibration", CalibrationCheck().figures(evidence, 0.95))
 
 
 @pytest.mark.parametrize(("coolness", "advised"), [(1.0, False), (2.0, True)])
@@ -57,7 +57,7 @@ def test_many_classes_have_a_diagram_each_and_a_table() -> None:
         "seed": 1,
         "task": {"of": "top label", "classes": ["a", "b", "c"]},
     }
-    found = placed("quality.calibration", Calibration().figures(evidence, 0.95))
+    found = placed("quality.calibration", CalibrationCheck().figures(evidence, 0.95))
     _, classes = reliability_panels(inputs_of(FAILING), found, "k")
     assert [row[0] for row in classes.rows] == ["a", "b", "c"]
     assert classes.drawing is not None
@@ -76,7 +76,7 @@ def test_groups_are_drawn_with_their_lines_and_the_report_holds_them() -> None:
         ],
         "task": {"of": "probability of yes"},
     }
-    found = placed("fairness.calibration", GroupCalibration().figures(evidence, 0.95))
+    found = placed("fairness.calibration", GroupCalibrationCheck().figures(evidence, 0.95))
     panels = list(group_line_panels(inputs_of(FAILING), found, "k"))
     assert [panel.title.rpartition(" by ")[2] for panel in panels] == ["sex", "sex", "race", "race"]
     assert [row[0] for row in panels[2].rows] == ["x", "y", "z"]

@@ -9,30 +9,30 @@ from typing import Any
 import pytest
 from rendering_records import FAILING, OPEN, PASSING, POLICY, SILENT, TWO_TARGETS, inputs_of
 
-from auditor.domain.canonical import canonical
-from auditor.domain.places import Line, PlacedFile, Places
-from auditor.domain.policies import Control, Mode, Policy
+from auditor.domain.findings import Outcome
+from auditor.domain.json import encode_canonical
+from auditor.domain.policies import EnforcementMode, FrameworkControl, Policy
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.everything import render_all
-from auditor.rendering.sarif import (
+from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
+from auditor.reports.formats.render_all import render_all
+from auditor.reports.formats.sarif import (
     MOST_ALERTS,
     MOST_RESULTS,
     render_code_scanning,
     render_sarif,
 )
 
-AUDIT_FILE = PlacedFile(
+AUDIT_FILE = SourceFile(
     "models/audit.yaml",
-    Line(1, 5),
+    SourceLine(1, 5),
     {
-        "model.artifact": Line(3, 40),
-        "policy": Line(9, 12),
-        "data.evaluation": Line(6, 30),
-        "targets": Line(5, 14),
+        "model.artifact": SourceLine(3, 40),
+        "policy": SourceLine(9, 12),
+        "data.evaluation": SourceLine(6, 30),
+        "targets": SourceLine(5, 14),
     },
 )
-RULES = PlacedFile("policies/ours.yaml", Line(2, 9), {"robust-linf": Line(17, 21)})
+RULES = SourceFile("policies/ours.yaml", SourceLine(2, 9), {"robust-linf": SourceLine(17, 21)})
 LARGEST = 10_000_000
 """Bytes that an upload may have, compressed."""
 
@@ -42,8 +42,8 @@ def run(record: AuditRecord, name: str = "code-scanning.sarif", policy: Policy =
     return found
 
 
-def place(record: AuditRecord, rule: str, policy: PlacedFile | None) -> tuple[str, dict[str, int]]:
-    placed = replace(record, places=Places(AUDIT_FILE, policy))
+def place(record: AuditRecord, rule: str, policy: SourceFile | None) -> tuple[str, dict[str, int]]:
+    placed = replace(record, places=SourceLocations(AUDIT_FILE, policy))
     (result,) = [item for item in run(placed)["results"] if item["ruleId"] == rule]
     physical = result["locations"][0]["physicalLocation"]
     return physical["artifactLocation"]["uri"], physical["region"]
@@ -62,7 +62,7 @@ def test_a_finding_of_a_pack_stands_where_the_audit_file_names_the_pack() -> Non
 
 
 def test_a_result_also_points_at_what_it_is_about() -> None:
-    found = run(replace(FAILING, places=Places(AUDIT_FILE, RULES)))
+    found = run(replace(FAILING, places=SourceLocations(AUDIT_FILE, RULES)))
     about = {item["ruleId"]: item["relatedLocations"][0] for item in found["results"]}
     lines = {rule: item["physicalLocation"]["region"]["startLine"] for rule, item in about.items()}
     assert lines["robust-linf"] == 3
@@ -94,7 +94,7 @@ def test_an_identity_stays_in_the_next_run_and_with_another_outcome() -> None:
         id="aud-ffffffffffffffffffffffff",
         finished="2026-12-24T16:00:12Z",
         findings=tuple(replace(item, message="other words") for item in FAILING.findings),
-        places=Places(AUDIT_FILE, RULES),
+        places=SourceLocations(AUDIT_FILE, RULES),
     )
     prints = [
         {item["ruleId"]: item["partialFingerprints"] for item in run(one)["results"]}
@@ -130,17 +130,19 @@ def test_neither_another_model_nor_another_policy_closes_these_alerts() -> None:
 @pytest.mark.parametrize(
     ("mode", "levels"),
     [
-        (Mode.ENFORCE, {"error", "warning"}),
-        (Mode.WARN, {"warning"}),
-        (Mode.OBSERVE, {"note"}),
+        (EnforcementMode.ENFORCE, {"error", "warning"}),
+        (EnforcementMode.WARN, {"warning"}),
+        (EnforcementMode.OBSERVE, {"note"}),
     ],
 )
-def test_a_policy_that_stops_nothing_raises_no_error(mode: Mode, levels: set[str]) -> None:
+def test_a_policy_that_stops_nothing_raises_no_error(
+    mode: EnforcementMode, levels: set[str]
+) -> None:
     found = run(FAILING, policy=replace(POLICY, mode=mode))
     assert {item["level"] for item in found["results"]} == levels
     rules = found["tool"]["driver"]["rules"]
     weighed = ["security-severity" in rule["properties"] for rule in rules]
-    assert all(weighed) if mode is Mode.ENFORCE else not any(weighed)
+    assert all(weighed) if mode is EnforcementMode.ENFORCE else not any(weighed)
 
 
 @pytest.mark.parametrize("name", ["results.sarif", "code-scanning.sarif"])
@@ -161,7 +163,7 @@ def test_a_rule_has_help_in_markdown_and_the_source_of_a_framework_it_cites() ->
 
 
 def test_no_rule_has_more_tags_than_are_accepted() -> None:
-    cited = tuple(Control("eu-ai-act", f"15({number})") for number in range(40))
+    cited = tuple(FrameworkControl("eu-ai-act", f"15({number})") for number in range(40))
     findings = tuple(replace(item, controls=cited) for item in FAILING.findings)
     for rule in run(replace(FAILING, findings=findings))["tool"]["driver"]["rules"]:
         assert len(rule["properties"]["tags"]) == 20
@@ -187,13 +189,13 @@ def crowd(count: int) -> AuditRecord:
 
 def test_more_findings_than_are_shown_say_so_and_the_file_is_small_enough() -> None:
     log = render_code_scanning(inputs_of(crowd(MOST_ALERTS + 1)))
-    results = json.loads(canonical(log))["runs"][0]["results"]
+    results = json.loads(encode_canonical(log))["runs"][0]["results"]
     assert len(results) == MOST_ALERTS
     assert results[-1]["ruleId"] == "auditor.more"
-    assert len(gzip.compress(canonical(log))) < LARGEST
+    assert len(gzip.compress(encode_canonical(log))) < LARGEST
 
 
 @pytest.mark.slow
 def test_the_whole_log_keeps_the_limit_on_results() -> None:
-    log = json.loads(canonical(render_sarif(inputs_of(crowd(MOST_RESULTS + 5)))))
+    log = json.loads(encode_canonical(render_sarif(inputs_of(crowd(MOST_RESULTS + 5)))))
     assert len(log["runs"][0]["results"]) == MOST_RESULTS

@@ -18,23 +18,29 @@ from rendering_records import (
     inputs_of,
 )
 
-from auditor.domain.canonical import digest
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
 from auditor.domain.waivers import WaiverRef
-from auditor.rendering.comments import MARKS, Standing, marker, render_comment, render_unbelieved
-from auditor.rendering.verdicts import good_until
-from auditor.signatures.decisions import open_waiver, sign_waiver
+from auditor.reports.formats.pull_request import (
+    MARKS,
+    CommentContext,
+    build_comment_marker,
+    render_comment,
+    render_unverified_comment,
+)
+from auditor.reports.html.verdict import find_verdict_expiry
+from auditor.trust.signatures.decisions import open_waiver, sign_waiver
 
 GREEN = MARKS[Verdict.PASS]
 MOST = 65_536
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 
 
-ALONE = Standing()
+ALONE = CommentContext()
 
 
-def comment(record: AuditRecord, standing: Standing = ALONE) -> str:
+def comment(record: AuditRecord, standing: CommentContext = ALONE) -> str:
     return render_comment(inputs_of(record), standing)
 
 
@@ -46,34 +52,36 @@ def unclosed(written: str) -> int:
 @every_record
 def test_the_verdict_stands_under_the_hidden_line(record: AuditRecord) -> None:
     hidden, headline, *_ = comment(record).splitlines()
-    assert hidden == marker(record)
+    assert hidden == build_comment_marker(record)
     assert headline.startswith(f"## {MARKS[record.verdict]} ")
 
 
 def test_the_hidden_line_is_that_of_the_model_and_the_policy() -> None:
-    assert marker(FAILING) == marker(PASSING)
+    assert build_comment_marker(FAILING) == build_comment_marker(PASSING)
     request = FAILING.request
-    assert marker(FAILING) != marker(replace(FAILING, request=replace(request, name="other")))
+    assert build_comment_marker(FAILING) != build_comment_marker(
+        replace(FAILING, request=replace(request, name="other"))
+    )
 
 
 @every_record
 def test_only_a_pass_that_is_believed_is_green(record: AuditRecord) -> None:
     assert (GREEN in comment(record)) == (record.verdict is Verdict.PASS)
-    doubted = comment(record, Standing(mistakes=("freshness: it is 91 days old",)))
+    doubted = comment(record, CommentContext(mistakes=("freshness: it is 91 days old",)))
     assert GREEN not in doubted
     assert "91 days" in doubted
-    assert GREEN not in render_unbelieved(record, ("signature: it does not hold",))
+    assert GREEN not in render_unverified_comment(record, ("signature: it does not hold",))
 
 
 def test_of_a_record_that_does_not_verify_no_figure_is_shown() -> None:
-    written = render_unbelieved(PASSING, ("signature: it does not hold",))
+    written = render_unverified_comment(PASSING, ("signature: it does not hold",))
     assert "signature: it does not hold" in written
     assert "0.9" not in written
     assert "Robust" not in written
 
 
 def test_what_came_out_otherwise_than_in_the_base_is_listed() -> None:
-    written = comment(FAILING, Standing(base=PASSING))
+    written = comment(FAILING, CommentContext(base=PASSING))
     assert "The verdict was **pass** and is **fail**." in written
     assert "| robust-linf | cpu | Withstood | Failed |" in written
     assert "| calibrated | cpu | not asked | Not decided |" in written
@@ -81,17 +89,17 @@ def test_what_came_out_otherwise_than_in_the_base_is_listed() -> None:
 
 
 def test_a_base_that_is_equal_changes_nothing() -> None:
-    assert "No rule came out otherwise." in comment(FAILING, Standing(base=FAILING))
+    assert "No rule came out otherwise." in comment(FAILING, CommentContext(base=FAILING))
 
 
 def test_a_base_of_another_policy_is_named_so() -> None:
     policy = replace(OPEN.request.policy, digest="sha256:" + "0" * 64, name="older")
     base = replace(OPEN, request=replace(OPEN.request, policy=policy))
-    assert "judged by another policy: older" in comment(OPEN, Standing(base=base))
+    assert "judged by another policy: older" in comment(OPEN, CommentContext(base=base))
 
 
 def test_why_nothing_is_compared_is_said() -> None:
-    said = comment(FAILING, Standing(because="the base does not verify"))
+    said = comment(FAILING, CommentContext(because="the base does not verify"))
     assert "Nothing is compared: the base does not verify" in said
 
 
@@ -107,7 +115,7 @@ def test_the_comment_is_short_enough_and_whole(count: int) -> None:
         replace(some, target=f"t{number}", message="m" * 5_000, remediation="ü" * 5_000)
         for number in range(count)
     )
-    written = comment(replace(FAILING, findings=crowd), Standing(base=PASSING))
+    written = comment(replace(FAILING, findings=crowd), CommentContext(base=PASSING))
     assert len(written.encode()) < MOST
     assert written.count("<details>") == written.count("</details>") == 2
     if count > 1:
@@ -146,10 +154,10 @@ def test_a_waived_rule_stands_among_what_is_not_kept_and_its_waiver_ends_the_ver
         waiver_papers.new_signer(),
     )
     found = open_waiver(signed, "w.json")
-    ref = WaiverRef(digest(signed), found.digest, digest(b"key"), "w.json")
+    ref = WaiverRef(compute_digest(signed), found.digest, compute_digest(b"key"), "w.json")
     request = replace(FAILING.request, waivers=(ref,))
     waived = replace(FINDINGS[1], outcome=Outcome.WAIVED, waiver=found.digest)
     record = replace(FAILING, request=request, findings=(FINDINGS[0], waived))
     inputs = replace(inputs_of(record), blob=lambda _: signed)
-    assert good_until(inputs) == "1 December 2026, 00:00 UTC"
-    assert "**Waived**" in render_comment(inputs, Standing())
+    assert find_verdict_expiry(inputs) == "1 December 2026, 00:00 UTC"
+    assert "**Waived**" in render_comment(inputs, CommentContext())

@@ -9,20 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rendering_records import FAILING, POLICY
 
-from auditor.checks.discovery import discover
+from auditor.checks.measure import compute_readings, get_check_parameters, instantiate_check
+from auditor.checks.registry import discover_checks
 from auditor.domain.evidence import Evidence
-from auditor.domain.findings import Finding
-from auditor.domain.observed import Seen
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
+from auditor.domain.records import AuditRecord, CheckObservation
 from auditor.domain.requests import DatasetRef
-from auditor.domain.verdicts import Outcome
-from auditor.measuring import instantiate, parameters, readings
-from auditor.moving.compare import compare
-from auditor.moving.sides import Side
-from auditor.moving.values import Basis, Comparison, Way
+from auditor.policy.compare import RecordSide, compare_records
+from auditor.policy.comparison_result import ChangeBasis, ComparisonDirection, RecordComparison
 
-CHECKS = discover()
+CHECKS = discover_checks()
 ACCURACY = "quality.accuracy"
 SHARE = Measurement(
     metric="accuracy",
@@ -40,15 +38,17 @@ SHARE = Measurement(
 
 
 def side(
-    *found: Reading, findings: Sequence[Finding] = (), observations: Sequence[Observation] = ()
-) -> Side:
+    *found: Reading, findings: Sequence[Finding] = (), observations: Sequence[CheckObservation] = ()
+) -> RecordSide:
     record = replace(
         FAILING, readings=found, findings=tuple(findings), observations=tuple(observations)
     )
-    return Side(record, POLICY, ())
+    return RecordSide(record, POLICY, ())
 
 
-def scored(right: Sequence[bool], *, ids: Sequence[str] | None = None, data: str = "d") -> Side:
+def scored(
+    right: Sequence[bool], *, ids: Sequence[str] | None = None, data: str = "d"
+) -> RecordSide:
     """A record of quality.accuracy over rows that were right or wrong."""
     count = len(right)
     decided = np.where(right, 1, 0).astype(np.int64)
@@ -59,30 +59,32 @@ def scored(right: Sequence[bool], *, ids: Sequence[str] | None = None, data: str
         "decided": decided,
         "task": {"classes": ["no", "yes"], "positive": 1, "decided_otherwise": 0},
     }
-    check = instantiate(CHECKS[ACCURACY], {})
-    origin = Observation("cpu", ACCURACY, check.version, parameters(check), 7, {"ids": "sha256:1"})
-    seen = Seen(origin, check, evidence)
+    check = instantiate_check(CHECKS[ACCURACY], {})
+    origin = CheckObservation(
+        "cpu", ACCURACY, check.version, get_check_parameters(check), 7, {"ids": "sha256:1"}
+    )
+    seen = ObservedCheck(origin, check, evidence)
     request = replace(FAILING.request, datasets=(DatasetRef("evaluation", data, count),))
     record = replace(
         FAILING,
         request=request,
-        readings=readings([seen], 0.95),
+        readings=compute_readings([seen], 0.95),
         findings=(),
         observations=(origin,),
     )
-    return Side(record, POLICY, (seen,))
+    return RecordSide(record, POLICY, (seen,))
 
 
-def figure(found: Comparison, metric: str = "accuracy") -> Mapping[str, object]:
+def figure(found: RecordComparison, metric: str = "accuracy") -> Mapping[str, object]:
     (one,) = (item for item in found.moved if item.after.metric == metric)
     return {"way": one.way, "basis": one.basis, "alone": one.alone, "change": one.change}
 
 
-def against(before: Side, after: Side) -> Comparison:
-    return compare(before, after, CHECKS)
+def against(before: RecordSide, after: RecordSide) -> RecordComparison:
+    return compare_records(before, after, CHECKS)
 
 
-def changed(**other: object) -> Comparison:
+def changed(**other: object) -> RecordComparison:
     return against(side(SHARE), side(replace(SHARE, **other)))  # type: ignore[arg-type]  # fields by name
 
 
@@ -95,23 +97,23 @@ def test_a_record_beside_itself_never_moved(right: list[bool]) -> None:
 
 
 def test_what_falls_beyond_both_intervals_got_worse_and_what_rises_got_better() -> None:
-    assert figure(changed(value=0.6, low=0.55, high=0.65))["way"] is Way.WORSE
-    assert figure(changed(value=0.99, low=0.97, high=1.0))["way"] is Way.BETTER
+    assert figure(changed(value=0.6, low=0.55, high=0.65))["way"] is ComparisonDirection.WORSE
+    assert figure(changed(value=0.99, low=0.97, high=1.0))["way"] is ComparisonDirection.BETTER
 
 
 def test_overlapping_intervals_that_leave_zero_possible_did_not_move() -> None:
     told = figure(changed(value=0.88, low=0.84, high=0.92))
-    assert (told["way"], told["alone"]) == (Way.SAME, False)
+    assert (told["way"], told["alone"]) == (ComparisonDirection.SAME, False)
 
 
 def test_the_same_rows_are_compared_row_by_row_and_see_what_intervals_cannot() -> None:
     before = scored([True] * 360 + [False] * 40)
     after = scored([True] * 345 + [False] * 55)
     by_row, apart = against(before, after), against(before, scored(after_rows(), data="other"))
-    assert figure(by_row)["basis"] is Basis.ROWS
-    assert figure(by_row)["way"] is Way.WORSE
-    assert figure(apart)["basis"] is Basis.INTERVALS
-    assert figure(apart)["way"] is Way.SAME
+    assert figure(by_row)["basis"] is ChangeBasis.ROWS
+    assert figure(by_row)["way"] is ComparisonDirection.WORSE
+    assert figure(apart)["basis"] is ChangeBasis.INTERVALS
+    assert figure(apart)["way"] is ComparisonDirection.SAME
 
 
 def after_rows() -> list[bool]:
@@ -123,7 +125,7 @@ def test_rows_are_matched_by_id_and_not_by_their_order() -> None:
     rows = [True] * 360 + [False] * 40
     found = against(scored(rows, ids=ids), scored(rows[::-1], ids=ids[::-1]))
     assert figure(found)["change"].value == 0.0  # type: ignore[attr-defined]  # an interval
-    assert figure(found)["basis"] is Basis.ROWS
+    assert figure(found)["basis"] is ChangeBasis.ROWS
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_rows_are_matched_by_id_and_not_by_their_order() -> None:
 )
 def test_other_rows_and_rows_named_twice_are_not_paired(ids: list[str]) -> None:
     rows = [True] * 45 + [False] * 5
-    assert figure(against(scored(rows, ids=ids), scored(rows)))["basis"] is Basis.INTERVALS
+    assert figure(against(scored(rows, ids=ids), scored(rows)))["basis"] is ChangeBasis.INTERVALS
 
 
 def test_one_change_among_many_figures_must_hold_after_correction_for_all() -> None:
@@ -146,11 +148,11 @@ def test_one_change_among_many_figures_must_hold_after_correction_for_all() -> N
 
 def test_neither_doubted_figures_nor_times_count_as_moved() -> None:
     told = figure(changed(value=0.1, low=0.05, high=0.15, doubted=True))
-    assert (told["basis"], told["way"]) == (Basis.DOUBTED, Way.SAME)
+    assert (told["basis"], told["way"]) == (ChangeBasis.DOUBTED, ComparisonDirection.SAME)
     time = replace(SHARE, check="hardware.latency", metric="p50", unit=Unit.SECOND)
-    later = replace(time, value=9.0, low=8.0, high=10.0, repeat=Repeat.INTERVAL)
+    later = replace(time, value=9.0, low=8.0, high=10.0, repeat=Repeatability.INTERVAL)
     told = figure(against(side(time), side(later)), "p50")
-    assert (told["basis"], told["way"]) == (Basis.MOMENT, Way.SAME)
+    assert (told["basis"], told["way"]) == (ChangeBasis.MOMENT, ComparisonDirection.SAME)
 
 
 def test_a_signature_that_no_longer_verifies_got_worse() -> None:
@@ -158,14 +160,14 @@ def test_a_signature_that_no_longer_verifies_got_worse() -> None:
         SHARE, check="provenance.signature", metric="verified", value=True, low=None, high=None
     )
     found = against(side(yes), side(replace(yes, value=False)))
-    assert figure(found, "verified")["way"] is Way.WORSE
+    assert figure(found, "verified")["way"] is ComparisonDirection.WORSE
     assert found.got_worse
 
 
-def seen_by(version: int, **params: object) -> Observation:
-    known = parameters(instantiate(CHECKS["evasion.linf"], {}))
+def seen_by(version: int, **params: object) -> CheckObservation:
+    known = get_check_parameters(instantiate_check(CHECKS["evasion.linf"], {}))
     told = {**known, **params}
-    return Observation("cpu", "evasion.linf", version, told, 7, {})  # type: ignore[arg-type]  # JSON
+    return CheckObservation("cpu", "evasion.linf", version, told, 7, {})  # type: ignore[arg-type]  # JSON
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,9 @@ def seen_by(version: int, **params: object) -> Observation:
     ],
     ids=["version", "parameters", "grid"],
 )
-def test_checks_that_did_not_ask_the_same_are_not_compared(after: Observation, reason: str) -> None:
+def test_checks_that_did_not_ask_the_same_are_not_compared(
+    after: CheckObservation, reason: str
+) -> None:
     robust = replace(
         SHARE, check="evasion.linf", metric="robust_accuracy", params={"eps": 0.1, "norm": "linf"}
     )
@@ -212,7 +216,9 @@ def test_a_required_rule_that_is_not_kept_any_more_is_worse(
 
 
 def test_what_one_record_lacks_is_listed() -> None:
-    gap = Gap(reason=Reason.NEEDS_GROUPS, detail="", cure="", target="cpu", check="fairness.groups")
+    gap = Gap(
+        reason=GapReason.NEEDS_GROUPS, detail="", cure="", target="cpu", check="fairness.groups"
+    )
     more = replace(SHARE, slice={"town": "a"})
     found = against(side(SHARE, gap), side(SHARE, more))
     assert found.gaps_closed == (gap,)
@@ -223,5 +229,7 @@ def test_what_one_record_lacks_is_listed() -> None:
 def test_what_was_asked_otherwise_is_named() -> None:
     other = replace(FAILING.request, seed=8, version="9")
     before: AuditRecord = replace(FAILING, readings=(SHARE,))
-    found = against(Side(before, POLICY, ()), Side(replace(before, request=other), POLICY, ()))
+    found = against(
+        RecordSide(before, POLICY, ()), RecordSide(replace(before, request=other), POLICY, ())
+    )
     assert {item.name for item in found.differences} == {"version", "seed"}

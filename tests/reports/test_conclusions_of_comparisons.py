@@ -8,13 +8,13 @@ from compared_records import juxtaposed
 from rendering_records import FAILING, PASSING
 from rich.console import Console
 
-from auditor.cli.juxtaposed import show_juxtaposed
+from auditor.cli.compare_output import show_comparison
+from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.moving.values import Conclusion
-from auditor.rendering.juxtaposed.markdown import render_juxtaposed_markdown
-from auditor.rendering.juxtaposed.page import render_juxtaposed_html
-from auditor.rendering.juxtaposed.words import Juxtaposed
+from auditor.policy.comparison_result import ComparisonConclusion
+from auditor.reports.formats.comparison_html import render_comparison_html
+from auditor.reports.formats.comparison_markdown import render_comparison_markdown
+from auditor.reports.html.comparison import ComparisonView
 
 CASES = sorted(product(Verdict, Verdict))
 ENDS = {Verdict.PASS: Outcome.PASSED, Verdict.FAIL: Outcome.FAILED,
@@ -29,12 +29,12 @@ def other_rules(record: AuditRecord, verdict: Verdict, name: str) -> AuditRecord
     return replace(record, findings=findings)
 
 
-def told(shown: Juxtaposed) -> tuple[str, str, str]:
+def told(shown: ComparisonView) -> tuple[str, str, str]:
     """Return what the terminal, the page and the Markdown say."""
     console = Console(width=200)
     with console.capture() as seen:
-        show_juxtaposed(console, shown, everything=False)
-    return seen.get(), render_juxtaposed_html(shown), render_juxtaposed_markdown(shown)
+        show_comparison(console, shown, everything=False)
+    return seen.get(), render_comparison_html(shown), render_comparison_markdown(shown)
 
 
 @pytest.mark.parametrize(("before", "after"), CASES)
@@ -64,7 +64,7 @@ def test_a_rule_that_is_lost_where_no_figure_moved_is_called_that() -> None:
     also = replace(kept, rule="another", outcome=Outcome.UNKNOWN)
     before, after = (replace(FAILING, findings=(it, also)) for it in (kept, lost))
     shown = juxtaposed(before, after)
-    assert shown.comparison.conclusion is Conclusion.RULES
+    assert shown.comparison.conclusion is ComparisonConclusion.RULES
     for text in told(shown):
         assert "Something got worse" not in text
         assert "A required rule is not kept any more; no figure got worse" in text

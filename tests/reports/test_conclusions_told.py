@@ -4,17 +4,16 @@ from dataclasses import replace
 
 from rendering_records import FAILING, inputs_of
 
-from auditor.domain.canonical import Json
-from auditor.domain.findings import Finding
-from auditor.domain.readings import Bound, Measurement, Unit
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.report import render_html
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Measurement, Unit
+from auditor.reports.formats.html import render_html
 
 
 def told(check: str, metric: str = "verdict", **details: Json) -> str:
     """Return the page of a record with one finding on one reading of a check."""
     reading = Measurement(
-        metric=metric, value="no evidence at this power", bound=Bound.AT_LEAST, method="paper",
+        metric=metric, value="no evidence at this power", bound=BoundKind.AT_LEAST, method="paper",
         n=300, unit=Unit.NONE, target="cpu", check=check, version=1, details=details,
     )  # fmt: skip
     (first, *_) = FAILING.findings

@@ -10,10 +10,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator, JsonValidator
 from rendering_records import EVERY_RECORD, FAILING, PREDICTIONS_ONLY, inputs_of
 
-from auditor.domain.policies import Assurance, Control
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import AssuranceLevel, FrameworkControl
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.everything import render_all
+from auditor.reports.formats.render_all import render_all
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 
@@ -92,7 +92,8 @@ def test_a_control_leads_over_a_claim_to_the_evidence_of_its_reading() -> None:
 
 def test_a_standard_pins_its_catalogue_and_names_what_the_catalogue_does_not_know() -> None:
     own = replace(
-        FAILING.findings[0], controls=(Control("house", "H-1"), Control("iso-42001", "Z"))
+        FAILING.findings[0],
+        controls=(FrameworkControl("house", "H-1"), FrameworkControl("iso-42001", "Z")),
     )
     document = bill(replace(FAILING, findings=(own, *FAILING.findings[1:])))
     standards = {item["bom-ref"]: item for item in document["definitions"]["standards"]}
@@ -108,7 +109,7 @@ def test_a_standard_pins_its_catalogue_and_names_what_the_catalogue_does_not_kno
 def test_nobody_is_said_to_be_a_third_party_who_audits_alone() -> None:
     (alone,) = bill(FAILING)["declarations"]["assessors"]
     assert alone["thirdParty"] is False
-    (service,) = bill(replace(FAILING, assurance=Assurance.A1))["declarations"]["assessors"]
+    (service,) = bill(replace(FAILING, assurance=AssuranceLevel.A1))["declarations"]["assessors"]
     assert "thirdParty" not in service
 
 

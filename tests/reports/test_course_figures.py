@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rendering_records import FAILING, HOSTILE, inputs_of, measured
 
 from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.panels import sections
-from auditor.rendering.plots.courses import Moment, course_plot
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.html.measurements import build_figure_sections
+from auditor.reports.plots.line_plots import PeriodPoint, draw_period_plot
 
 LOOKS = [
     {"at": "2016", "n": 500, "error": 0.1, "low": 0.07, "high": 0.14, "log_evidence": -0.7},
@@ -55,11 +55,11 @@ MOVED = replace(
 )
 
 
-def panels(*readings: Measurement) -> list[Panel]:
+def panels(*readings: Measurement) -> list[FigurePanel]:
     record = replace(FAILING, readings=readings)
     return [
         panel
-        for section in sections(inputs_of(record))
+        for section in build_figure_sections(inputs_of(record))
         if section.title == "Over time"
         for panel in section.panels
     ]
@@ -106,13 +106,14 @@ def test_looks_that_are_malformed_are_not_drawn() -> None:
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=60), st.floats(0, 1))
 def test_any_course_can_be_drawn(drawn: list[tuple[float, float, float]], limit: float) -> None:
     moments = [
-        Moment(f"week {at}", sorted(ends)[1], min(ends), max(ends)) for at, ends in enumerate(drawn)
+        PeriodPoint(f"week {at}", sorted(ends)[1], min(ends), max(ends))
+        for at, ends in enumerate(drawn)
     ]
-    assert "nan" not in str(course_plot("key", "title", moments, Unit.SHARE, limit).svg())
+    assert "nan" not in str(draw_period_plot("key", "title", moments, Unit.SHARE, limit).svg())
 
 
 @pytest.mark.parametrize(("count", "marks"), [(5, True), (60, False)])
 def test_a_long_course_is_a_line_without_marks(count: int, marks: bool) -> None:  # noqa: FBT001 -- a parameter of the test
-    moments = [Moment(str(at), 0.5, 0.4, 0.6) for at in range(count)]
-    drawn = str(course_plot("key", "title", moments, Unit.SHARE).svg())
+    moments = [PeriodPoint(str(at), 0.5, 0.4, 0.6) for at in range(count)]
+    drawn = str(draw_period_plot("key", "title", moments, Unit.SHARE).svg())
     assert ('class="mark' in drawn) is marks

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, HOSTILE, inputs_of
 
-from auditor.checks.data.duplicates import Duplicates
-from auditor.checks.data.representativeness import Representativeness
+from auditor.checks.data.duplicates import DuplicateCheck
+from auditor.checks.data.representativeness import RepresentativenessCheck
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.panels import sections
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.html.measurements import build_figure_sections
 
 COUNTS: Evidence = {
     "seed": 1,
@@ -50,20 +50,22 @@ def seen(check: str, *readings: Reading) -> list[Measurement]:
 
 
 def share(check: str, metric: str, details: dict[str, object], **params: str) -> Measurement:
-    bound = Bound.AT_LEAST if metric.startswith("near") else Bound.ESTIMATE
+    bound = BoundKind.AT_LEAST if metric.startswith("near") else BoundKind.ESTIMATE
     return Measurement(
         metric=metric, value=0.2, low=0.1, high=0.4, method="m", n=40, unit=Unit.SHARE, bound=bound,
         params=params, details=details, check=check, target="cpu",
     )  # fmt: skip
 
 
-def panels(*readings: Measurement) -> tuple[Panel, ...]:
+def panels(*readings: Measurement) -> tuple[FigurePanel, ...]:
     inputs = inputs_of(replace(FAILING, readings=readings))
-    return next((item.panels for item in sections(inputs) if item.title == "The data"), ())
+    return next(
+        (item.panels for item in build_figure_sections(inputs) if item.title == "The data"), ()
+    )
 
 
 def test_the_population_stands_beside_the_data() -> None:
-    readings = Representativeness().figures(COUNTS, 0.95)
+    readings = RepresentativenessCheck().figures(COUNTS, 0.95)
     (found,) = panels(*seen("data.representativeness", *readings))
     assert found.title == "Who is in the evaluation data, by sex"
     assert found.drawing is not None
@@ -75,7 +77,7 @@ def test_the_population_stands_beside_the_data() -> None:
 
 
 def test_rows_that_stand_twice_are_named_with_what_chance_would_do() -> None:
-    (found,) = panels(*seen("data.duplicates", *Duplicates().figures(COPIES, 0.95)))
+    (found,) = panels(*seen("data.duplicates", *DuplicateCheck().figures(COPIES, 0.95)))
     assert found.rows == (("1", "two, five"),)
     assert found.caption == "10 % of 10 rows."
     assert found.notes == ("By chance alone, columns shuffled, it were 10 %.",)
@@ -115,7 +117,7 @@ def test_columns_that_tell_the_label_are_ordered_by_how_much() -> None:
 
 
 def test_data_that_are_the_same_on_two_targets_are_shown_once() -> None:
-    readings = seen("data.representativeness", *Representativeness().figures(COUNTS, 0.95))
+    readings = seen("data.representativeness", *RepresentativenessCheck().figures(COUNTS, 0.95))
     other = [replace(item, target="gpu") for item in readings]
     assert len(panels(*readings, *other)) == 1
 

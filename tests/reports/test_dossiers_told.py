@@ -19,58 +19,65 @@ from rendering_records import (
     inputs_of,
 )
 
-from auditor.domain.dossiers import NOTHING, Dossier
-from auditor.domain.policies import Control, Duty
+from auditor.domain.ai_system import NOTHING, SystemDossier, SystemTopic
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import FrameworkControl, ManualDuty
 from auditor.domain.readings import Measurement
-from auditor.domain.systems import Topic
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.annex.dossier import TechnicalDocumentation, technical_documentation
-from auditor.rendering.annex.entries import Entry, Source
-from auditor.rendering.annex.markdown import render_annex
-from auditor.rendering.annex.points import CHAPTERS
-from auditor.rendering.cards import cards
-from auditor.rendering.cells import spoken
-from auditor.rendering.coverage import Evidenced
-from auditor.rendering.frameworks import Framework, frameworks
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import DASH
-from auditor.rendering.report import render_html
-from auditor.rendering.risks import Standing, risk_rows
-from auditor.rendering.summary import render_markdown
-from auditor.rendering.verdicts import good_until
-from auditor.rendering.visible import visible
+from auditor.reports.formats.annex_iv import (
+    CHAPTERS,
+    AnnexEntry,
+    EntrySource,
+    TechnicalDocumentation,
+    build_technical_documentation,
+    render_annex,
+)
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.controls import ControlFramework, list_frameworks
+from auditor.reports.html.coverage import ControlCoverage
+from auditor.reports.html.findings import build_cards, build_finding_references
+from auditor.reports.html.risks import RiskStatus, build_risk_rows
+from auditor.reports.html.verdict import find_verdict_expiry
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import DASH
+from auditor.reports.wording import escape_invisible
 
 Golden = Callable[[str, str], None]
 UNCITED = replace(POLICY, rules=tuple(replace(rule, controls=()) for rule in RULES))
 
 
-def annex_of(inputs: RenderedInputs) -> TechnicalDocumentation:
-    found = technical_documentation(inputs, spoken(inputs, cards(inputs)))
+def annex_of(inputs: ReportInputs) -> TechnicalDocumentation:
+    found = build_technical_documentation(
+        inputs, build_finding_references(inputs, build_cards(inputs))
+    )
     assert found is not None
     return found
 
 
-def entries(inputs: RenderedInputs, ref: str) -> dict[str, Entry]:
+def entries(inputs: ReportInputs, ref: str) -> dict[str, AnnexEntry]:
     points = [point for section in annex_of(inputs).sections for point in section.points]
     return {item.name: item for point in points if point.ref == ref for item in point.entries}
 
 
-def frameworks_of(inputs: RenderedInputs) -> dict[str, Framework]:
-    return {item.key: item for item in frameworks(inputs, spoken(inputs, cards(inputs)))}
+def frameworks_of(inputs: ReportInputs) -> dict[str, ControlFramework]:
+    return {
+        item.key: item
+        for item in list_frameworks(inputs, build_finding_references(inputs, build_cards(inputs)))
+    }
 
 
-def states(inputs: RenderedInputs, framework: str) -> dict[str, Evidenced]:
+def states(inputs: ReportInputs, framework: str) -> dict[str, ControlCoverage]:
     return {row.name: row.evidenced for row in frameworks_of(inputs)[framework].rows}
 
 
 def test_a_control_is_evidenced_as_far_as_its_findings_go() -> None:
     assert states(DECLARED, "eu-ai-act") == {
-        "Article 15(1)": Evidenced.PART,
-        "Article 15(5)": Evidenced.WHOLE,
+        "Article 15(1)": ControlCoverage.PART,
+        "Article 15(5)": ControlCoverage.WHOLE,
     }
-    assert states(DECLARED, "nist-ai-rmf") == {"MEASURE 2.11": Evidenced.NONE}
+    assert states(DECLARED, "nist-ai-rmf") == {"MEASURE 2.11": ControlCoverage.NONE}
     waived = told(replace(FAILING, findings=(WAIVED,)))
-    assert states(waived, "nist-ai-rmf") == {"MEASURE 2.11": Evidenced.WAIVED}
+    assert states(waived, "nist-ai-rmf") == {"MEASURE 2.11": ControlCoverage.WAIVED}
     (row,) = frameworks_of(waived)["nist-ai-rmf"].rows
     assert row.reasons == (WAIVED.message,)
 
@@ -78,12 +85,12 @@ def test_a_control_is_evidenced_as_far_as_its_findings_go() -> None:
 def test_a_control_of_a_rule_that_was_not_asked_says_why() -> None:
     left_out = finding("accurate", Outcome.NOT_APPLICABLE, "The model is no classifier.")
     (row, _) = frameworks_of(told(replace(FAILING, findings=(left_out,))))["eu-ai-act"].rows
-    assert row.evidenced is Evidenced.NOT_APPLICABLE
+    assert row.evidenced is ControlCoverage.NOT_APPLICABLE
     assert row.reasons == ("The model is no classifier.",)
 
 
 def test_a_control_that_a_rule_cites_and_no_finding_speaks_of_is_not_evidenced() -> None:
-    assert set(states(told(SILENT), "eu-ai-act").values()) == {Evidenced.NONE}
+    assert set(states(told(SILENT), "eu-ai-act").values()) == {ControlCoverage.NONE}
 
 
 def test_a_framework_names_its_pinned_version_and_what_no_rule_speaks_of_where_it_is_whole() -> (
@@ -100,7 +107,7 @@ def test_a_framework_names_its_pinned_version_and_what_no_rule_speaks_of_where_i
 
 
 def test_a_framework_without_a_catalogue_is_shown_by_the_policys_own_references() -> None:
-    cited = (Control("house-rules", "7"),)
+    cited = (FrameworkControl("house-rules", "7"),)
     policy = replace(POLICY, rules=tuple(replace(rule, controls=cited) for rule in RULES))
     made = tuple(replace(item, controls=cited) for item in FINDINGS)
     inputs = inputs_of(replace(FAILING, findings=made), policy=policy)
@@ -120,7 +127,7 @@ def test_links_of_controls_and_risks_lead_to_the_cards_of_their_findings() -> No
 def test_every_topic_stands_at_one_point_and_every_point_has_something_to_say() -> None:
     parts = [item for chapter in CHAPTERS for item in chapter.parts]
     topics = [topic for item in parts for topic in (*item.topics, *item.optional)]
-    assert sorted(topics) == sorted(Topic)
+    assert sorted(topics) == sorted(SystemTopic)
     refs = [item.ref for item in parts]
     assert refs == [f"{n}({a})" for n in (1, 2) for a in "abcdefgh"] + list("3456789")
     bare = annex_of(told(SILENT, NOTHING))
@@ -130,9 +137,9 @@ def test_every_topic_stands_at_one_point_and_every_point_has_something_to_say() 
 def test_what_is_declared_is_never_said_to_be_seen() -> None:
     found = entries(DECLARED, "2(e)")
     measures = found["Measures of human oversight"]
-    assert measures.source is Source.DECLARED
+    assert measures.source is EntrySource.DECLARED
     assert measures.origin == "Declared by provider, not checked here"
-    assert measures.lines == SYSTEM.told[Topic.OVERSIGHT_MEASURES]
+    assert measures.lines == SYSTEM.told[SystemTopic.OVERSIGHT_MEASURES]
     assert found["Who oversees it"].origin == "Missing: deployer"
     assert entries(DECLARED, "9")["Who monitors it"].origin == "Missing: Jane Doe"
 
@@ -158,19 +165,19 @@ def test_the_record_fills_what_it_can() -> None:
 
 def test_without_files_everything_that_owners_owe_is_missing_with_a_name() -> None:
     bare = annex_of(told(FAILING, NOTHING))
-    assert bare.counts[Source.DECLARED] == 0
+    assert bare.counts[EntrySource.DECLARED] == 0
     owed = dict(bare.owed)
     assert "Intended purpose (1(a))" in owed["provider"]
     assert "Risks, and what evidences that they are held (5)" in owed["risk owner"]
     owners = {item.split(" (")[0] for items in owed.values() for item in items}
     assert "Standards applied" not in owners
-    assert bare.counts[Source.MISSING] == sum(len(items) for items in owed.values())
+    assert bare.counts[EntrySource.MISSING] == sum(len(items) for items in owed.values())
 
 
 def test_no_standard_named_means_that_solutions_are_described() -> None:
     said = entries(DECLARED, "7")["Solutions in place of standards"].lines
     assert said[0].startswith("No harmonised standard is said to be applied")
-    named = replace(SYSTEM, told={**SYSTEM.told, Topic.STANDARDS: ("ISO/IEC 24029-2",)})
+    named = replace(SYSTEM, told={**SYSTEM.told, SystemTopic.STANDARDS: ("ISO/IEC 24029-2",)})
     paper = DOSSIER.system
     assert paper is not None
     dossier = replace(DOSSIER, system=replace(paper, system=named))
@@ -209,15 +216,15 @@ def test_the_documentation_is_shown_where_the_act_is_cited_or_a_system_is_declar
 
 
 def test_open_risks_that_nobody_accepts_come_first_and_the_severest_of_them() -> None:
-    rows = risk_rows(DECLARED, spoken(DECLARED, cards(DECLARED)))
+    rows = build_risk_rows(DECLARED, build_finding_references(DECLARED, build_cards(DECLARED)))
     assert [(row.risk.id, row.standing) for row in rows] == [
-        ("R-worse", Standing.OPEN),
-        ("R-open", Standing.OPEN),
-        ("R-gone", Standing.OPEN),
-        ("R-unseen", Standing.UNSEEN),
-        ("R-taken", Standing.ACCEPTED_OPEN),
-        ("R-held", Standing.UNACCEPTED),
-        ("R-kept", Standing.ACCEPTED),
+        ("R-worse", RiskStatus.OPEN),
+        ("R-open", RiskStatus.OPEN),
+        ("R-gone", RiskStatus.OPEN),
+        ("R-unseen", RiskStatus.UNSEEN),
+        ("R-taken", RiskStatus.ACCEPTED_OPEN),
+        ("R-held", RiskStatus.UNACCEPTED),
+        ("R-kept", RiskStatus.ACCEPTED),
     ]
     said = {row.risk.id: row.said for row in rows}
     assert said["R-open"] == "1 of 2 failed; nobody accepts what is left"
@@ -234,7 +241,9 @@ def test_a_rule_that_the_policy_lacks_evidences_nothing() -> None:
 def test_a_risk_whose_rules_were_only_withstood_is_not_said_to_be_kept_for_good() -> None:
     inputs = told(PASSING)
     (row,) = (
-        row for row in risk_rows(inputs, spoken(inputs, cards(inputs))) if row.risk.id == "R-open"
+        row
+        for row in build_risk_rows(inputs, build_finding_references(inputs, build_cards(inputs)))
+        if row.risk.id == "R-open"
     )
     assert row.said.startswith("Every rule about it is kept, as far as these attacks can tell")
 
@@ -242,7 +251,9 @@ def test_a_risk_whose_rules_were_only_withstood_is_not_said_to_be_kept_for_good(
 def test_a_rule_on_several_targets_counts_on_each() -> None:
     inputs = told(TWO_TARGETS)
     (row,) = (
-        row for row in risk_rows(inputs, spoken(inputs, cards(inputs))) if row.risk.id == "R-open"
+        row
+        for row in build_risk_rows(inputs, build_finding_references(inputs, build_cards(inputs)))
+        if row.risk.id == "R-open"
     )
     assert row.said.startswith("2 of 4 failed")
     assert any(cell.text.endswith(", on cpu-4") for cell in row.evidence)
@@ -251,8 +262,11 @@ def test_a_rule_on_several_targets_counts_on_each() -> None:
 def test_a_rule_that_was_not_asked_holds_no_risk_down() -> None:
     left_out = finding("accurate", Outcome.NOT_APPLICABLE, "The model is no classifier.")
     inputs = told(replace(FAILING, findings=(left_out,)))
-    rows = {row.risk.id: row for row in risk_rows(inputs, spoken(inputs, cards(inputs)))}
-    assert rows["R-held"].standing is Standing.UNSEEN
+    rows = {
+        row.risk.id: row
+        for row in build_risk_rows(inputs, build_finding_references(inputs, build_cards(inputs)))
+    }
+    assert rows["R-held"].standing is RiskStatus.UNSEEN
     assert rows["R-held"].said.startswith("No rule about it was asked here")
 
 
@@ -265,7 +279,7 @@ def test_the_summary_tells_risks_in_the_same_order() -> None:
 
 
 def test_what_a_policy_says_that_it_cannot_evidence_is_shown_with_its_owner() -> None:
-    owed = Duty(Control("eu-ai-act", "14"), "A stop button.", "deployer")
+    owed = ManualDuty(FrameworkControl("eu-ai-act", "14"), "A stop button.", "deployer")
     text = Page(render_html(told(policy=replace(POLICY, cannot_evidence=(owed,))))).text()
     assert "What the policy says that it cannot evidence (1)" in text
     assert "EU AI Act, Article 14\nA stop button.\ndeployer" in text
@@ -274,7 +288,7 @@ def test_what_a_policy_says_that_it_cannot_evidence_is_shown_with_its_owner() ->
 def test_what_owners_declare_is_text_and_never_markup() -> None:
     inputs = hostile()
     page = Page(render_html(inputs))
-    assert visible(HOSTILE) in page.text()
+    assert escape_invisible(HOSTILE) in page.text()
     assert "\u202e" not in page.markup
     annex = render_annex(inputs)
     assert annex is not None
@@ -285,7 +299,7 @@ def test_what_owners_declare_is_text_and_never_markup() -> None:
 
 
 @pytest.mark.parametrize("inputs", [DECLARED, hostile(), told(SILENT), told(TWO_TARGETS)])
-def test_the_word_compliant_is_said_nowhere(inputs: RenderedInputs) -> None:
+def test_the_word_compliant_is_said_nowhere(inputs: ReportInputs) -> None:
     annex = render_annex(inputs)
     assert annex is not None
     for text in (annex, render_html(inputs), render_markdown(inputs)):
@@ -296,7 +310,7 @@ def test_the_word_compliant_is_said_nowhere(inputs: RenderedInputs) -> None:
 def test_thousands_of_findings_and_risks_stay_small() -> None:
     paper = DOSSIER.risks
     assert paper is not None
-    many = Dossier(DOSSIER.system, replace(paper, risks=RISKS * 140))
+    many = SystemDossier(DOSSIER.system, replace(paper, risks=RISKS * 140))
     record = replace(FAILING, readings=FAILING.readings * 200, findings=FAILING.findings * 300)
     inputs = told(record, many)
     assert len(render_html(inputs).encode()) < 2_000_000
@@ -328,14 +342,14 @@ def test_a_parent_that_the_audit_file_names_is_not_said_to_be_compared() -> None
 def test_a_verdict_counts_from_its_measurements_also_when_it_was_judged_again() -> None:
     """A gate counts so; a later day here would promise what no gate keeps."""
     again = replace(FAILING, finished="2027-01-15T12:00:00Z", derived_from="sha256:" + "0" * 64)
-    before, after = (good_until(inputs_of(record)) for record in (FAILING, again))
+    before, after = (find_verdict_expiry(inputs_of(record)) for record in (FAILING, again))
     assert before == after != ""
 
 
 def test_leave_for_one_rule_hides_no_other_that_failed() -> None:
     failed = finding("fair-selection", Outcome.FAILED, "The gap is too wide.")
     both = told(replace(FAILING, findings=(WAIVED, failed)))
-    assert states(both, "nist-ai-rmf") == {"MEASURE 2.11": Evidenced.PART}
+    assert states(both, "nist-ai-rmf") == {"MEASURE 2.11": ControlCoverage.PART}
 
 
 def test_what_rests_on_a_doubted_figure_is_evidence_only_in_part() -> None:
@@ -344,15 +358,15 @@ def test_what_rests_on_a_doubted_figure_is_evidence_only_in_part() -> None:
         for item in FAILING.readings
     )
     inputs = told(replace(FAILING, readings=doubted))
-    assert states(DECLARED, "eu-ai-act")["Article 15(5)"] is Evidenced.WHOLE
-    assert states(inputs, "eu-ai-act")["Article 15(5)"] is Evidenced.PART
+    assert states(DECLARED, "eu-ai-act")["Article 15(5)"] is ControlCoverage.WHOLE
+    assert states(inputs, "eu-ai-act")["Article 15(5)"] is ControlCoverage.PART
 
 
 def test_a_waived_rule_holds_no_risk_down() -> None:
     inputs = told(replace(FAILING, findings=(WAIVED,)))
-    rows = risk_rows(inputs, spoken(inputs, cards(inputs)))
+    rows = build_risk_rows(inputs, build_finding_references(inputs, build_cards(inputs)))
     (row,) = (row for row in rows if row.risk.id == "R-worse")
     assert (row.standing, row.said) == (
-        Standing.OPEN,
+        RiskStatus.OPEN,
         "1 of 1 waived; nobody accepts what is left",
     )

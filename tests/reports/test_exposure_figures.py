@@ -4,21 +4,21 @@ from dataclasses import replace
 
 from rendering_records import FAILING, inputs_of
 
-from auditor.domain.readings import Bound, Measurement, Unit
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.panels import sections
+from auditor.domain.readings import BoundKind, Measurement, Unit
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.html.measurements import build_figure_sections
 
 
-def panels(*readings: Measurement) -> tuple[Panel, ...]:
+def panels(*readings: Measurement) -> tuple[FigurePanel, ...]:
     inputs = inputs_of(replace(FAILING, readings=readings))
     title = "What it gives away"
-    return next((item.panels for item in sections(inputs) if item.title == title), ())
+    return next((item.panels for item in build_figure_sections(inputs) if item.title == title), ())
 
 
 def area(check: str, value: float, metric: str = "auc", **params: str | float) -> Measurement:
     return Measurement(
         metric=metric, value=value, low=value - 0.05, high=value + 0.05, method="m", n=40,
-        unit=Unit.SHARE, bound=Bound.AT_LEAST if metric == "auc" else Bound.ESTIMATE,
+        unit=Unit.SHARE, bound=BoundKind.AT_LEAST if metric == "auc" else BoundKind.ESTIMATE,
         params=params, check=check, target="cpu",
     )  # fmt: skip
 

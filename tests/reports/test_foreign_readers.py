@@ -11,8 +11,8 @@ from jsonschema import Draft4Validator
 from rendering_records import EVERY_RECORD, inputs_of
 
 from auditor.domain.records import AuditRecord
-from auditor.rendering.everything import render_all
-from auditor.rendering.junit import render_junit
+from auditor.reports.formats.junit import render_junit
+from auditor.reports.formats.render_all import render_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("readers")]
 

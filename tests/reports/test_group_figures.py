@@ -1,9 +1,9 @@
 from rendering_records import FAILING, inputs_of
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.figures.groups import group_panels
-from auditor.rendering.figures.panel import Panel
+from auditor.reports.figures.fairness import group_panels
+from auditor.reports.figures.panel import FigurePanel
 
 
 def of(metric: str, value: float, group: str = "", **details: Json) -> Measurement:
@@ -24,7 +24,7 @@ def of(metric: str, value: float, group: str = "", **details: Json) -> Measureme
     )
 
 
-def panels(*readings: Measurement) -> list[Panel]:
+def panels(*readings: Measurement) -> list[FigurePanel]:
     return list(group_panels(inputs_of(FAILING), readings, "plot"))
 
 

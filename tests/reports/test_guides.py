@@ -16,9 +16,9 @@ from rendering_records import (
 )
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.records import AuditRecord
-from auditor.rendering.everything import render_all
+from auditor.reports.formats.render_all import render_all
 
 HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -66,10 +66,12 @@ def test_an_audit_of_predictions_alone_is_verified_by_the_record_itself() -> Non
 
 
 @pytest.mark.parametrize(
-    ("level", "more"), [(Assurance.A0, ""), (Assurance.A1, " --assurance A1")], ids=["A0", "A1"]
+    ("level", "more"),
+    [(AssuranceLevel.A0, ""), (AssuranceLevel.A1, " --assurance A1")],
+    ids=["A0", "A1"],
 )
 def test_every_page_prints_the_command_that_verifies_what_the_record_claims(
-    level: Assurance, more: str
+    level: AssuranceLevel, more: str
 ) -> None:
     files = render_all(inputs_of(replace(FAILING, assurance=level)))
     assert f'`auditor verify . --key "$KEY"{more}`' in files["VERIFY.md"].decode()

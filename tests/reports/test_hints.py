@@ -3,8 +3,8 @@ from dataclasses import replace
 from attacked_records import ATTACKED
 
 from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.extremes import between
-from auditor.rendering.suspicions import suspicion
+from auditor.reports.html.coverage import find_suspicion
+from auditor.reports.numbers import describe_extreme_groups
 
 GAP = Measurement(
     metric="selection_rate_gap",
@@ -24,18 +24,23 @@ GAP = Measurement(
 
 
 def test_a_gap_names_the_two_groups_that_it_lies_between() -> None:
-    assert between(GAP) == " Highest: white (90 % of 100); lowest: black (80 % of 200)."
+    assert (
+        describe_extreme_groups(GAP)
+        == " Highest: white (90 % of 100); lowest: black (80 % of 200)."
+    )
     bare = replace(GAP, details={"highest": "white", "lowest": "black"})
-    assert between(bare) == " Highest: white; lowest: black."
-    assert between(replace(GAP, details={})) == ""
+    assert describe_extreme_groups(bare) == " Highest: white; lowest: black."
+    assert describe_extreme_groups(replace(GAP, details={})) == ""
 
 
 def test_scores_that_contradict_predictions_are_suspected() -> None:
     odd = replace(GAP, metric="accuracy", details={"decided_otherwise": 30.0})
-    assert suspicion(ATTACKED, odd).startswith("In 30 of 300 rows the prediction is not the one")
-    assert suspicion(ATTACKED, GAP) == ""
+    assert find_suspicion(ATTACKED, odd).startswith(
+        "In 30 of 300 rows the prediction is not the one"
+    )
+    assert find_suspicion(ATTACKED, GAP) == ""
 
 
 def test_labels_that_scores_contradict_are_no_fault_of_the_audit_file() -> None:
     noise = replace(GAP, metric="noise_share", details={"contradicted": 79.0})
-    assert suspicion(ATTACKED, noise) == ""
+    assert find_suspicion(ATTACKED, noise) == ""

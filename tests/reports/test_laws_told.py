@@ -7,13 +7,13 @@ from dossier_records import told
 from pages import Page
 from rendering_records import FAILING, HOSTILE, POLICY
 
-from auditor.domain.policies import LegalDatum
-from auditor.rendering.annex.markdown import render_annex
-from auditor.rendering.laws import laws
-from auditor.rendering.report import render_html
+from auditor.domain.policies import LegalBasis
+from auditor.reports.formats.annex_iv import render_annex
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.controls import list_legal_basis
 
 ENDED = FAILING.finished[:10]
-LAW = LegalDatum(
+LAW = LegalBasis(
     datum="Rules apply from",
     value="2027-12-02",
     source="https://example.org/law (Article 113)",
@@ -38,7 +38,7 @@ def test_law_is_told_as_it_stood_on_the_day_on_which_the_audit_ended(
     assert ENDED == "2026-11-24"
     law = replace(LAW, verified=verified, review_by=review_by)
     inputs = told(policy=replace(POLICY, legal=(law,)))
-    (said,) = laws(inputs)
+    (said,) = list_legal_basis(inputs)
     assert said.warning.endswith(warning)
     assert bool(said.warning) is bool(warning)
     assert said.read.startswith(read)

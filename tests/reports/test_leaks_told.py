@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from rendering_records import FAILING, inputs_of
 
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.panels import sections
-from auditor.rendering.report import render_html
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.measurements import build_figure_sections
 
 TITLE = "What it gives away"
 
@@ -15,16 +15,16 @@ TITLE = "What it gives away"
 def reading(check: str, metric: str, value: float, **more: object) -> Measurement:
     plain = Measurement(
         metric=metric, value=value, low=value - 0.1, high=value + 0.1, confidence=0.95,
-        bound=Bound.AT_LEAST, method="paper", n=300, unit=Unit.SHARE, target="cpu",
+        bound=BoundKind.AT_LEAST, method="paper", n=300, unit=Unit.SHARE, target="cpu",
         check=f"privacy.{check}", version=1,
     )  # fmt: skip
     return replace(plain, **more)
 
 
-def panels(*readings: Reading) -> dict[str, Panel]:
+def panels(*readings: Reading) -> dict[str, FigurePanel]:
     record = replace(FAILING, readings=(*FAILING.readings, *readings))
     render_html(inputs_of(record))
-    found = [it for it in sections(inputs_of(record)) if it.title == TITLE]
+    found = [it for it in build_figure_sections(inputs_of(record)) if it.title == TITLE]
     return {panel.title: panel for section in found for panel in section.panels}
 
 

@@ -11,9 +11,9 @@ from openlineage.client import event_v2, facet_v2
 from openlineage.client.serde import Serde
 from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, SILENT, inputs_of
 
+from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.everything import render_all
+from auditor.reports.formats.render_all import render_all
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 FACETS = {

@@ -6,24 +6,24 @@ from dataclasses import replace
 import pytest
 from rendering_records import EVERY_RECORD, FAILING, SILENT, inputs_of
 
-from auditor.domain.canonical import digest
-from auditor.domain.lineage import Edge
+from auditor.domain.json import compute_digest
+from auditor.domain.lineage import LineageEdge
 from auditor.domain.records import AuditRecord
-from auditor.rendering.lineages.graph import lineage_graph
-from auditor.rendering.plots.layers import TALL, WIDTH
-from auditor.rendering.report import render_html
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.lineage import draw_lineage
+from auditor.reports.plots.layered_graph import TALL, WIDTH
 
 BARE = replace(FAILING.request, inputs=(), artifact=None)
 CORNERS = re.compile(r'<rect x="([\d.]+)" y="([\d.]+)"[^>]*class="node"')
 
 
 def with_edges(*edges: tuple[str, str, str]) -> AuditRecord:
-    made = [Edge(FAILING.id, relation, target, role) for relation, target, role in edges]
+    made = [LineageEdge(FAILING.id, relation, target, role) for relation, target, role in edges]
     return replace(FAILING, lineage=tuple(made), request=BARE)
 
 
 def drawn(record: AuditRecord) -> str:
-    drawing = lineage_graph(record)
+    drawing = draw_lineage(record)
     assert drawing is not None
     return str(drawing.svg())
 
@@ -44,14 +44,18 @@ def test_every_edge_of_the_record_has_its_whole_digest_under_a_pointer(
 
 
 def test_no_lineage_is_drawn_where_none_is_told() -> None:
-    assert lineage_graph(SILENT) is None
+    assert draw_lineage(SILENT) is None
 
 
 def test_evidence_is_one_box_a_check_and_of_many_checks_one_a_family() -> None:
     def seen(checks: int) -> AuditRecord:
         return with_edges(
             *(
-                ("wasDerivedFrom", digest(f"{check} {blob}".encode()), f"evidence:data.c{check:02}")
+                (
+                    "wasDerivedFrom",
+                    compute_digest(f"{check} {blob}".encode()),
+                    f"evidence:data.c{check:02}",
+                )
                 for check in range(checks)
                 for blob in range(3)
             )
@@ -65,13 +69,15 @@ def test_evidence_is_one_box_a_check_and_of_many_checks_one_a_family() -> None:
 
 
 def test_boxes_stand_inside_and_apart() -> None:
-    edges = [("used", digest(b"%d" % at), role) for at, role in enumerate(("artifact", "recipe"))]
-    edges += [("used", digest(b"c%d" % at), f"catalogue:c{at}") for at in range(5)]
-    edges += [("wasDerivedFrom", digest(b"e"), "evidence:a.b")]
+    edges = [
+        ("used", compute_digest(b"%d" % at), role) for at, role in enumerate(("artifact", "recipe"))
+    ]
+    edges += [("used", compute_digest(b"c%d" % at), f"catalogue:c{at}") for at in range(5)]
+    edges += [("wasDerivedFrom", compute_digest(b"e"), "evidence:a.b")]
     record = with_edges(*edges)
     corners = [(float(x), float(y)) for x, y in CORNERS.findall(drawn(record))]
     assert len(corners) == len(set(corners)) == 6
-    drawing = lineage_graph(record)
+    drawing = draw_lineage(record)
     assert drawing is not None
     for x, y in corners:
         assert 0 <= x < WIDTH
@@ -80,7 +86,7 @@ def test_boxes_stand_inside_and_apart() -> None:
 
 
 def test_a_run_that_saw_nothing_leads_to_the_record_all_the_same() -> None:
-    picture = drawn(with_edges(("used", digest(b"m"), "artifact")))
+    picture = drawn(with_edges(("used", compute_digest(b"m"), "artifact")))
     assert picture.count('class="flow"') == 2
 
 

@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from prov.model import ProvDocument
 from rendering_records import EVERY_RECORD, FAILING, HOSTILE, PASSING, SILENT, inputs_of
 
-from auditor.domain.policies import Effect
-from auditor.domain.provenance import provenance_of
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.policies import RuleEffect
+from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.attested import ReadBeside
-from auditor.rendering.everything import render_all
-from auditor.rendering.junit import render_junit
-from auditor.rendering.summary import MOST_FINDINGS, escape_markdown, render_markdown
-from auditor.rendering.vsa import vsa_statement
+from auditor.reports.formats.attestations import SupportingFiles, build_vsa_statement
+from auditor.reports.formats.junit import render_junit
+from auditor.reports.formats.markdown import MOST_FINDINGS, escape_markdown, render_markdown
+from auditor.reports.formats.render_all import render_all
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 
@@ -145,7 +144,7 @@ def test_any_text_makes_a_junit_file_that_can_be_read(text: str) -> None:
 
 @every_record
 def test_only_a_pass_is_attested_as_passed(record: AuditRecord) -> None:
-    statement = json.loads(json.dumps(vsa_statement(record, records.POLICY)))
+    statement = json.loads(json.dumps(build_vsa_statement(record, records.POLICY)))
     predicate = statement["predicate"]
     passed = record.verdict is Verdict.PASS
     assert predicate["verificationResult"] == ("PASSED" if passed else "FAILED")
@@ -157,7 +156,7 @@ def test_only_a_pass_is_attested_as_passed(record: AuditRecord) -> None:
 
 def test_the_statement_speaks_of_each_file_the_model_as_a_whole_and_its_signature() -> None:
     payload = "sha256:" + "ab" * 32
-    statement = vsa_statement(FAILING, records.POLICY, ReadBeside(payload=payload))
+    statement = build_vsa_statement(FAILING, records.POLICY, SupportingFiles(payload=payload))
     subjects = json.loads(json.dumps(statement))["subject"]
     assert [item["name"] for item in subjects] == [
         "model.onnx",
@@ -174,7 +173,7 @@ def test_lineage_survives_a_foreign_reader(record: AuditRecord) -> None:
     again = ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
     assert again == document
     edges = [item for item in document.get_records() if item.is_relation()]
-    assert len(edges) == len(set(provenance_of(record).edges))
+    assert len(edges) == len(set(build_provenance(record).edges))
     assert len(edges) > len(set(record.lineage))
     kinds = [set(json.loads(written).get(kind, ())) for kind in ("entity", "activity", "agent")]
     for first, second in pairwise([*kinds, kinds[0]]):
@@ -236,7 +235,8 @@ def test_the_summary_of_a_hostile_record_keeps_its_table() -> None:
 
 def test_advisory_rules_never_turn_a_build_red() -> None:
     advisory = tuple(
-        replace(item, effect=Effect.WARN, outcome=Outcome.FAILED) for item in FAILING.findings[1:]
+        replace(item, effect=RuleEffect.WARN, outcome=Outcome.FAILED)
+        for item in FAILING.findings[1:]
     )
     root = suites(replace(FAILING, findings=(FAILING.findings[0], *advisory)))
     assert (root.get("failures"), root.get("errors")) == ("0", "0")

@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from auditor.rendering.summary import escape_inline, escape_markdown, grid
-from auditor.rendering.visible import visible
+from auditor.reports.formats.markdown import escape_inline, escape_markdown, format_grid
+from auditor.reports.wording import escape_invisible
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 BETWEEN = "\N{ZERO WIDTH SPACE}"
@@ -29,9 +29,9 @@ def shown(written: str) -> str:
 @example("$\\color{green}{\\text{PASS}}$ &amp; | a | b |")
 @example(":white_check_mark: 12:30:45 :+1:")
 def test_a_name_is_shown_as_it_is_written(text: str) -> None:
-    written = visible(" ".join(text.split()))
+    written = escape_invisible(" ".join(text.split()))
     assert shown(f"x {escape_markdown(text)}").replace(BETWEEN, "") == f"x {written}".strip()
-    cells = grid(("a", "b"), [(escape_inline(text), "end")])
+    cells = format_grid(("a", "b"), [(escape_inline(text), "end")])
     body = READER.parse("\n".join(cells))
     found = [token.content for token in body if token.type == "inline"]
     assert len(found) == 4

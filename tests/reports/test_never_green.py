@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering_records import FAILING, SILENT, inputs_of
 
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.annotations import annotations, commands
-from auditor.rendering.codequality import render_code_quality
-from auditor.rendering.comments import MARKS, Standing, render_comment
-from auditor.rendering.everything import render_all
-from auditor.rendering.junit import render_junit
-from auditor.rendering.sarif import render_code_scanning, render_sarif
-from auditor.rendering.summary import render_markdown
+from auditor.reports.formats.github import build_annotations, format_workflow_commands
+from auditor.reports.formats.gitlab import render_code_quality
+from auditor.reports.formats.junit import render_junit
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.formats.pull_request import MARKS, CommentContext, render_comment
+from auditor.reports.formats.render_all import render_all
+from auditor.reports.formats.sarif import render_code_scanning, render_sarif
 
 GAP = next(place for place, item in enumerate(FAILING.readings) if isinstance(item, Gap))
 
@@ -35,8 +35,8 @@ UNDECIDED = {
     "no target at all": replace(SILENT, request=replace(SILENT.request, targets=())),
     "nothing applies": everywhere(Outcome.NOT_APPLICABLE),
     "a gap everywhere": everywhere(Outcome.UNKNOWN, readings=(GAP,)),
-    "only advice": everywhere(Outcome.PASSED, effect=Effect.WARN),
-    "only information": everywhere(Outcome.PASSED, effect=Effect.INFO),
+    "only advice": everywhere(Outcome.PASSED, effect=RuleEffect.WARN),
+    "only information": everywhere(Outcome.PASSED, effect=RuleEffect.INFO),
 }
 
 
@@ -62,10 +62,11 @@ RED: Mapping[str, Callable[[AuditRecord], bool]] = {
     "code-quality.json": issues,
     "summary.md": lambda record: "# May be deployed" not in render_markdown(inputs_of(record)),
     "annotations": lambda record: any(
-        line.startswith("::error ") for line in commands(annotations(inputs_of(record)))
+        line.startswith("::error ")
+        for line in format_workflow_commands(build_annotations(inputs_of(record)))
     ),
     "comment": lambda record: (
-        MARKS[Verdict.PASS] not in render_comment(inputs_of(record), Standing())
+        MARKS[Verdict.PASS] not in render_comment(inputs_of(record), CommentContext())
     ),
 }
 

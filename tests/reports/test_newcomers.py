@@ -9,19 +9,18 @@ import rendering_records as records
 from pages import Page
 from rendering_records import FAILING, FINDINGS, OPEN, READINGS, finding, index_of, inputs_of
 
-from auditor.checks.discovery import discover
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.checks.registry import discover_checks
+from auditor.domain.findings import Outcome
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.cards import Card, cards
-from auditor.rendering.junit import render_junit
-from auditor.rendering.lacking import gap_rows
-from auditor.rendering.phrases import verb
-from auditor.rendering.quoting import coded
-from auditor.rendering.report import render_html
-from auditor.rendering.stories.flips import LOOK
-from auditor.rendering.summary import render_markdown
-from auditor.targets.declaring import OPTIMIZATIONS
+from auditor.reports.explanations import LOOK
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.junit import render_junit
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.coverage import build_gap_rows
+from auditor.reports.html.findings import FindingCard, build_cards
+from auditor.reports.wording import choose_verb, mark_code
+from auditor.targets.target_specs import OPTIMIZATIONS
 
 LATENCY = index_of("hardware.latency", "p99")
 NOISE = "3.20% of the calls were interrupted by other processes"
@@ -38,8 +37,8 @@ def altered(place: int, **fields: object) -> Measurement:
     return replace(found, **fields)  # type: ignore[arg-type]  # any field of a measurement
 
 
-def card_of(record: AuditRecord, rule: str) -> Card:
-    return next(card for card in cards(inputs_of(record)) if card.finding.rule == rule)
+def card_of(record: AuditRecord, rule: str) -> FindingCard:
+    return next(card for card in build_cards(inputs_of(record)) if card.finding.rule == rule)
 
 
 def text_of(record: AuditRecord) -> str:
@@ -51,9 +50,9 @@ def test_the_advice_on_fusing_names_a_value_that_targets_take() -> None:
 
 
 def test_what_stands_between_backticks_is_code_and_stays_escaped() -> None:
-    assert coded("set `<b>` & go") == "set <code>&lt;b&gt;</code> &amp; go"
-    assert coded("one ` alone") == "one ` alone"
-    assert coded("`a\u202eb`") == "<code>a\\u{202e}b</code>"
+    assert mark_code("set `<b>` & go") == "set <code>&lt;b&gt;</code> &amp; go"
+    assert mark_code("one ` alone") == "one ` alone"
+    assert mark_code("`a\u202eb`") == "<code>a\\u{202e}b</code>"
     told = finding("accurate", Outcome.FAILED, "Set `task.classes`.")
     markup = render_html(inputs_of(replace(FAILING, findings=(told,))))
     assert "Set <code>task.classes</code>." in markup
@@ -128,7 +127,9 @@ def test_a_question_is_asked_with_its_answer_and_not_with_its_condition(
     )
     policy = replace(records.POLICY, rules=rules)
     card = next(
-        item for item in cards(inputs_of(FAILING, policy=policy)) if item.finding.rule == "signed"
+        item
+        for item in build_cards(inputs_of(FAILING, policy=policy))
+        if item.finding.rule == "signed"
     )
     assert (card.asked, card.condition) == (f"Signature verified: {answer}", "")
 
@@ -142,8 +143,8 @@ def test_settings_that_are_empty_are_not_listed_as_spent() -> None:
 
 def test_no_plural_is_followed_by_is() -> None:
     titles = {
-        metric.title: verb(metric.title, metric.unit)
-        for check in discover().values()
+        metric.title: choose_verb(metric.title, metric.unit)
+        for check in discover_checks().values()
         for metric in check.emits.values()
         if metric.unit is Unit.SHARE
     }
@@ -152,10 +153,12 @@ def test_no_plural_is_followed_by_is() -> None:
     one = ("Accuracy", "Share of rows proved right within a budget")
     assert {titles[title] for title in many} == {":"}
     assert {titles[title] for title in one} == {" is"}
-    assert verb("Log loss", Unit.NAT) == " is"
+    assert choose_verb("Log loss", Unit.NAT) == " is"
 
 
-def _gap(check: str, detail: str, reason: Reason = Reason.NEEDS_LABELS, target: str = "cpu") -> Gap:
+def _gap(
+    check: str, detail: str, reason: GapReason = GapReason.NEEDS_LABELS, target: str = "cpu"
+) -> Gap:
     return Gap(reason=reason, detail=detail, cure="Do this.", target=target, check=check)
 
 
@@ -164,7 +167,7 @@ def test_checks_that_lack_the_same_share_one_card_and_one_line() -> None:
     record = replace(
         FAILING, findings=(), readings=tuple(_gap(check, "There are none.") for check in checks)
     )
-    (row,) = gap_rows(inputs_of(record))
+    (row,) = build_gap_rows(inputs_of(record))
     assert row.names == tuple(records.CHECKS[check].title for check in checks)
     assert (row.details, row.where) == (("There are none.",), ", all on cpu")
     assert text_of(record).count("Do this.") == 1
@@ -172,7 +175,7 @@ def test_checks_that_lack_the_same_share_one_card_and_one_line() -> None:
 
 
 def test_what_is_too_costly_on_one_target_is_one_card_with_each_checks_own_sum() -> None:
-    over = Reason.OVER_BUDGET
+    over = GapReason.OVER_BUDGET
     record = replace(
         records.TWO_TARGETS,
         findings=(),
@@ -182,7 +185,7 @@ def test_what_is_too_costly_on_one_target_is_one_card_with_each_checks_own_sum()
             _gap("evasion.l2", "70 s.", over, "cpu-4"),
         ),
     )
-    here, there = gap_rows(inputs_of(record))
+    here, there = build_gap_rows(inputs_of(record))
     assert here.details == (
         "Bounded attack with gradients (APGD): 90 s.",
         f"{records.CHECKS['evasion.l2'].title}: 80 s.",
@@ -200,7 +203,7 @@ def test_checks_that_lack_the_same_on_other_targets_name_theirs() -> None:
             _gap("evasion.l2", "None.", target="cpu-4"),
         ),
     )
-    (row,) = gap_rows(inputs_of(record))
+    (row,) = build_gap_rows(inputs_of(record))
     assert row.where == ""
     assert row.names[0] == "Bounded attack with gradients (APGD) on cpu, cpu-4"
     assert row.names[1].endswith(" on cpu-4")

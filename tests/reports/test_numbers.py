@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rendering_records import measured
 
-from auditor.domain.readings import Bound, Measurement, Unit
-from auditor.rendering.numbers import figure, number, percent, scalar
+from auditor.domain.readings import BoundKind, Measurement, Unit
+from auditor.reports.numbers import format_measurement, format_number, format_percent, format_scalar
 
 shares = st.integers(0, 10**6).map(lambda parts: parts / 10**6)
 
@@ -47,24 +47,32 @@ def as_share(text: str) -> Decimal:
     ],
 )
 def test_figures_read_as_people_write_them(measurement: Measurement, said: str) -> None:
-    assert figure(measurement).whole.startswith(said)
+    assert format_measurement(measurement).whole.startswith(said)
 
 
 def test_a_bound_says_from_what_it_was_rounded_outward() -> None:
-    said = replace(share(0.890411, 0.87, 0.91), bound=Bound.AT_MOST)
+    said = replace(share(0.890411, 0.87, 0.91), bound=BoundKind.AT_MOST)
     dash = "\N{EN DASH}"
-    assert figure(said).value == "90 %"
-    assert figure(said).whole.startswith(f"90 % (rounded up from 89.04 %; 87 %{dash}91 %; 95 %")
-    least = replace(share(0.0096, 0.001, 0.02), bound=Bound.AT_LEAST)
-    assert "(rounded down from 0.96 %; " in figure(least).whole
-    assert "rounded" not in figure(replace(share(0.89, 0.87, 0.91), bound=Bound.AT_MOST)).whole
-    assert "rounded" not in figure(share(0.890411, 0.87, 0.91)).whole
+    assert format_measurement(said).value == "90 %"
+    assert format_measurement(said).whole.startswith(
+        f"90 % (rounded up from 89.04 %; 87 %{dash}91 %; 95 %"
+    )
+    least = replace(share(0.0096, 0.001, 0.02), bound=BoundKind.AT_LEAST)
+    assert "(rounded down from 0.96 %; " in format_measurement(least).whole
+    assert (
+        "rounded"
+        not in format_measurement(replace(share(0.89, 0.87, 0.91), bound=BoundKind.AT_MOST)).whole
+    )
+    assert "rounded" not in format_measurement(share(0.890411, 0.87, 0.91)).whole
     for near in (0.40999999, 0.999999):
-        assert "rounded" not in figure(replace(share(near, 0.3, 1.0), bound=Bound.AT_MOST)).whole
+        assert (
+            "rounded"
+            not in format_measurement(replace(share(near, 0.3, 1.0), bound=BoundKind.AT_MOST)).whole
+        )
 
 
 def test_a_figure_just_short_of_a_limit_is_not_rounded_onto_it() -> None:
-    assert figure(share(0.9496, 0.93, 0.965), [0.95]).value == "94.96 %"
+    assert format_measurement(share(0.9496, 0.93, 0.965), [0.95]).value == "94.96 %"
 
 
 @given(shares, shares, shares, shares)
@@ -72,7 +80,7 @@ def test_rounding_never_moves_a_figure_across_a_limit(
     a: float, b: float, c: float, limit: float
 ) -> None:
     low, value, high = sorted((a, b, c))
-    written = figure(share(value, low, high), [limit])
+    written = format_measurement(share(value, low, high), [limit])
     ends = [as_share(end) for end in written.interval.split("\N{EN DASH}")]
     for exact, shown in zip((value, low, high), (as_share(written.value), *ends), strict=True):
         assert (exact < limit, exact > limit) == (
@@ -85,7 +93,8 @@ def test_rounding_never_moves_a_figure_across_a_limit(
 def test_a_written_interval_holds_the_interval(a: float, b: float, c: float) -> None:
     low, value, high = sorted((a, b, c))
     first, last = (
-        as_share(end) for end in figure(share(value, low, high)).interval.split("\N{EN DASH}")
+        as_share(end)
+        for end in format_measurement(share(value, low, high)).interval.split("\N{EN DASH}")
     )
     assert first <= Decimal(repr(low))
     assert last >= Decimal(repr(high))
@@ -95,12 +104,12 @@ def test_a_written_interval_holds_the_interval(a: float, b: float, c: float) -> 
 def test_a_bound_is_never_written_stronger_than_it_is(a: float, b: float, c: float) -> None:
     low, value, high = sorted((a, b, c))
     bound = measured("evasion.linf", "robust_accuracy", value, low, high)
-    assert as_share(figure(bound).value) >= Decimal(repr(value))
+    assert as_share(format_measurement(bound).value) >= Decimal(repr(value))
 
 
 @given(st.floats(1e-9, 1e4), st.sampled_from(Unit))
 def test_every_unit_writes_every_size_as_a_number_and_a_unit(value: float, unit: Unit) -> None:
-    written = number(value, unit).split(" ")[0].replace(",", "")
+    written = format_number(value, unit).split(" ")[0].replace(",", "")
     assert math.isfinite(float(written))
     assert "e" not in written
 
@@ -110,12 +119,12 @@ def test_every_unit_writes_every_size_as_a_number_and_a_unit(value: float, unit:
 @example([0.0, 5e-324, 5e-324])
 def test_no_finite_figure_is_too_large_or_too_small_to_be_written(ends: list[float]) -> None:
     low, value, high = sorted(ends)
-    said = figure(measured("quality.accuracy", "nll", value, low, high))
+    said = format_measurement(measured("quality.accuracy", "nll", value, low, high))
     assert math.isfinite(float(said.value.partition(" ")[0].replace(",", "")))
 
 
 def test_scalars_are_short() -> None:
-    assert [scalar(x) for x in (0.1, 8 / 255, 20, 12345, True, None, "linf")] == [
+    assert [format_scalar(x) for x in (0.1, 8 / 255, 20, 12345, True, None, "linf")] == [
         "0.1",
         "0.0313725",
         "20",
@@ -124,4 +133,4 @@ def test_scalars_are_short() -> None:
         "nothing",
         "linf",
     ]
-    assert percent(0.95) == "95 %"
+    assert format_percent(0.95) == "95 %"

@@ -10,15 +10,15 @@ from rendering_records import FAILING, inputs_of
 from webdriver import CHROMIUM
 
 from auditor.errors import BrowserMissingError
-from auditor.paper import printed
-from auditor.rendering.measurements import measurement_rows
-from auditor.rendering.report import render_html
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.pdf import print_pdf
+from auditor.reports.html.measurements import build_measurement_rows
 
 
 def test_without_a_browser_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(BrowserMissingError, match="apt-get install chromium"):
-        printed("<p>page</p>")
+        print_pdf("<p>page</p>")
 
 
 def test_a_browser_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_browser_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BrowserMissingError, match="out of paper"):
-        printed("<p>page</p>")
+        print_pdf("<p>page</p>")
 
 
 def test_only_paper_has_running_heads() -> None:
@@ -42,7 +42,7 @@ def test_only_paper_has_running_heads() -> None:
 def test_the_pdf_says_what_the_page_says(tmp_path: Path) -> None:
     installed(["poppler-utils"], shows=["pdftotext"])
     path = tmp_path / "report.pdf"
-    path.write_bytes(printed(render_html(inputs_of(FAILING), on_paper=True)))
+    path.write_bytes(print_pdf(render_html(inputs_of(FAILING), on_paper=True)))
     read = subprocess.run(
         [shutil.which("pdftotext") or "pdftotext", path, "-"], capture_output=True, check=True
     )
@@ -55,5 +55,5 @@ def test_the_pdf_says_what_the_page_says(tmp_path: Path) -> None:
     for finding in FAILING.findings:
         assert finding.title in text
         assert finding.message in text  # folded on screen where the finding is good
-    for row in measurement_rows(inputs_of(FAILING)):
+    for row in build_measurement_rows(inputs_of(FAILING)):
         assert row.measure.replace(" ", "") in text.replace(" ", "")

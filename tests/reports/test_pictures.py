@@ -8,11 +8,15 @@ from attacked_records import ATTACKED, MOVED_BLOBS, shown_by
 from PIL import Image
 from rendering_records import BLOBS, FAILING, inputs_of
 
-from auditor.domain.evidence import Evidence, encode
-from auditor.domain.records import AuditRecord, Observation
-from auditor.rendering.examples import galleries
-from auditor.rendering.pictures import as_pictures, heat_picture, picture_triples
-from auditor.rendering.report import render_html
+from auditor.domain.evidence import Evidence, encode_evidence
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.examples import (
+    build_galleries,
+    build_heat_map,
+    build_picture_triples,
+    convert_to_pictures,
+)
 
 ROOM = 10**6
 
@@ -35,20 +39,20 @@ def opened(uri: str) -> Image.Image:
 def test_pictures_are_recognised_by_their_shape(
     shape: tuple[int, ...], picture: tuple[int, ...]
 ) -> None:
-    found = as_pictures(np.zeros(shape))
+    found = convert_to_pictures(np.zeros(shape))
     assert found is not None
     assert found.shape == picture
 
 
 @pytest.mark.parametrize("shape", [(2, 12), (2, 1, 12), (2, 4, 8, 9), (2, 1, 1, 3)])
 def test_tables_are_no_pictures(shape: tuple[int, ...]) -> None:
-    assert as_pictures(np.zeros(shape)) is None
+    assert convert_to_pictures(np.zeros(shape)) is None
 
 
 def test_the_difference_is_magnified_over_grey() -> None:
     clean = np.array([[[[0.0], [1.0]], [[0.5], [0.5]]]])
     moved = clean + np.array([[[[0.1], [-0.1]], [[0.0], [0.1]]]])
-    triple = picture_triples(clean, moved, ROOM)[0]
+    triple = build_picture_triples(clean, moved, ROOM)[0]
     assert triple.times == 5.0
     grey = np.asarray(opened(triple.difference))
     assert grey.tolist() == [[255, 0], [128, 255]]
@@ -58,20 +62,20 @@ def test_the_difference_is_magnified_over_grey() -> None:
 def test_an_input_that_did_not_change_has_a_plain_difference() -> None:
     same = np.linspace(0, 1, 4).reshape(1, 2, 2, 1)
     assert (
-        np.asarray(opened(picture_triples(same, same, ROOM)[0].difference)).tolist()
+        np.asarray(opened(build_picture_triples(same, same, ROOM)[0].difference)).tolist()
         == [[128] * 2] * 2
     )
 
 
 def test_large_pictures_are_made_small() -> None:
     large = np.random.default_rng(0).uniform(size=(1, 600, 300, 3))
-    assert max(opened(picture_triples(large, large, ROOM)[0].clean).size) <= 96
+    assert max(opened(build_picture_triples(large, large, ROOM)[0].clean).size) <= 96
 
 
 def seen(evidence: Evidence) -> tuple[AuditRecord, dict[str, bytes]]:
-    blobs = {name: encode(item) for name, item in evidence.items()}
+    blobs = {name: encode_evidence(item) for name, item in evidence.items()}
     names = {name: blob.digest for name, blob in blobs.items()}
-    observed = (Observation("cpu", "evasion.linf", 1, {}, 1, names),)
+    observed = (CheckObservation("cpu", "evasion.linf", 1, {}, 1, names),)
     record = replace(FAILING, observations=observed)
     return record, {**BLOBS, **{blob.digest: blob.raw for blob in blobs.values()}}
 
@@ -86,7 +90,7 @@ def test_a_table_row_is_shown_by_the_features_that_moved_most_first() -> None:
             "features": ["age", "income", "debt"],
         }
     )
-    (gallery,) = galleries(inputs_of(record, blob=blobs.__getitem__))
+    (gallery,) = build_galleries(inputs_of(record, blob=blobs.__getitem__))
     (example,) = gallery.examples
     moved = [(change.feature, change.before, change.after) for change in example.changes]
     assert moved == [("debt", "3", "1"), ("age", "1", "1.5")]
@@ -97,7 +101,7 @@ def test_examples_that_contradict_each_other_are_not_shown() -> None:
     record, blobs = seen(
         {"example_clean": np.zeros((2, 3)), "example_adversarial": np.zeros((1, 3))}
     )
-    assert galleries(inputs_of(record, blob=blobs.__getitem__)) == ()
+    assert build_galleries(inputs_of(record, blob=blobs.__getitem__)) == ()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_the_size_of_a_change_is_said_in_its_norms_own_words(
             "settings": {"norm": norm},
         }
     )
-    (gallery,) = galleries(inputs_of(record, blob=blobs.__getitem__))
+    (gallery,) = build_galleries(inputs_of(record, blob=blobs.__getitem__))
     assert gallery.done == "attacked"
     assert gallery.examples[0].budget == said
 
@@ -133,7 +137,7 @@ def test_nobody_is_said_to_attack_where_data_are_only_bad_or_seen_otherwise(
     check: str, done: str
 ) -> None:
     record = replace(ATTACKED, observations=(shown_by(check),))
-    (gallery,) = galleries(inputs_of(record, blob=MOVED_BLOBS.__getitem__))
+    (gallery,) = build_galleries(inputs_of(record, blob=MOVED_BLOBS.__getitem__))
     assert gallery.done == done
     assert [example.budget for example in gallery.examples] == [
         "fog, severity 5",
@@ -142,19 +146,19 @@ def test_nobody_is_said_to_attack_where_data_are_only_bad_or_seen_otherwise(
 
 
 def test_where_changes_lie_is_a_picture_brightest_where_most_changes() -> None:
-    found = np.asarray(opened(heat_picture(np.array([[0.0, 0.05], [0.1, 0.0]]))))
+    found = np.asarray(opened(build_heat_map(np.array([[0.0, 0.05], [0.1, 0.0]]))))
     assert found.tolist() == [[0, 128], [255, 0]]
     record = replace(ATTACKED, observations=(shown_by("evasion.l2"),))
-    shown = galleries(inputs_of(record, blob=MOVED_BLOBS.__getitem__))
+    shown = build_galleries(inputs_of(record, blob=MOVED_BLOBS.__getitem__))
     assert shown[0].changed is not None
     hidden = inputs_of(record, blob=MOVED_BLOBS.__getitem__, show_examples=False)
-    assert galleries(hidden) == ()
+    assert build_galleries(hidden) == ()
 
 
 def test_attacks_are_shown_before_what_nobody_chose() -> None:
     record = replace(ATTACKED, observations=(shown_by("evasion.spatial"), *FAILING.observations))
     blobs = {**BLOBS, **MOVED_BLOBS}
-    found = galleries(inputs_of(record, blob=blobs.__getitem__))
+    found = build_galleries(inputs_of(record, blob=blobs.__getitem__))
     assert [gallery.done for gallery in found] == ["attacked", "changed"]
 
 
@@ -163,7 +167,7 @@ def test_large_noisy_pictures_of_many_attacks_leave_the_page_small() -> None:
     record, blobs = seen({"example_clean": noise[0], "example_adversarial": noise[1]})
     many = replace(record, observations=record.observations * 16)
     inputs = inputs_of(many, blob=blobs.__getitem__)
-    assert len(galleries(inputs)) == 16
+    assert len(build_galleries(inputs)) == 16
     assert len(render_html(inputs).encode()) < 2_000_000
 
 
@@ -175,6 +179,6 @@ def test_a_missing_value_that_was_filled_in_is_a_change() -> None:
             "features": ["age", "income", "debt"],
         }
     )
-    (gallery,) = galleries(inputs_of(record, blob=blobs.__getitem__))
+    (gallery,) = build_galleries(inputs_of(record, blob=blobs.__getitem__))
     moved = [(c.feature, c.before, c.after) for c in gallery.examples[0].changes]
     assert moved == [("age", "missing", "4")]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rendering_records import FAILING
 
-from auditor.domain.canonical import canonical
-from auditor.domain.places import Line, PlacedFile, Places
+from auditor.domain.json import encode_canonical
 from auditor.domain.record_json import read_record
+from auditor.domain.source_locations import SourceFile, SourceLine, SourceLocations
 from auditor.errors import RecordError
-from auditor.placing import place_policy, places_of, repository_root
+from auditor.inputs.source_lines import find_repository_root, find_source_locations, locate_policy
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -29,9 +29,9 @@ rules:
     title: It is right
   - {title: It is fast, id: fast}
 """
-PLACES = Places(
-    PlacedFile("models/audit.yaml", Line(1, 8), {"model.artifact": Line(2, 54)}),
-    PlacedFile("rules.yaml", Line(1, 0), {"accurate": Line(4, 16)}),
+PLACES = SourceLocations(
+    SourceFile("models/audit.yaml", SourceLine(1, 8), {"model.artifact": SourceLine(2, 54)}),
+    SourceFile("rules.yaml", SourceLine(1, 0), {"accurate": SourceLine(4, 16)}),
 )
 
 
@@ -46,8 +46,8 @@ def models(tmp_path: Path) -> Path:
     return folder
 
 
-def written(folder: Path, policy: Path | None) -> Places:
-    return places_of(folder / "audit.yaml", AUDIT.encode(), policy)
+def written(folder: Path, policy: Path | None) -> SourceLocations:
+    return find_source_locations(folder / "audit.yaml", AUDIT.encode(), policy)
 
 
 def test_paths_begin_at_the_root_of_the_repository(models: Path) -> None:
@@ -59,7 +59,7 @@ def test_paths_begin_at_the_root_of_the_repository(models: Path) -> None:
 
 def test_every_setting_and_every_rule_has_its_line_and_its_width(models: Path) -> None:
     found = written(models, models / "rules.yaml")
-    assert found.audit_file.lines["model.artifact"] == Line(2, len(AUDIT.splitlines()[1]))
+    assert found.audit_file.lines["model.artifact"] == SourceLine(2, len(AUDIT.splitlines()[1]))
     assert found.audit_file.lines["data.evaluation"].number == 4
     assert found.audit_file.lines["policy"].number == 5
     assert found.policy is not None
@@ -70,9 +70,9 @@ def test_every_setting_and_every_rule_has_its_line_and_its_width(models: Path) -
 
 
 def test_a_rule_of_another_policy_stands_where_the_policy_says_so(models: Path) -> None:
-    found = place_policy(models / "rules.yaml", models.parent)
+    found = locate_policy(models / "rules.yaml", models.parent)
     assert found is not None
-    assert found.line("inherited") == Line(2, 17)
+    assert found.line("inherited") == SourceLine(2, 17)
 
 
 def test_a_pack_has_no_place(models: Path) -> None:
@@ -88,7 +88,7 @@ def test_no_path_of_the_machine_is_told_of_files_outside_of_every_root(
     (outside / "audit.yaml").write_text(AUDIT)
     (outside / "rules.yaml").write_text(POLICY)
     monkeypatch.chdir(inside)
-    if repository_root(outside / "audit.yaml") is not None:
+    if find_repository_root(outside / "audit.yaml") is not None:
         pytest.skip("the temporary folder lies in a repository")
     found = written(outside, outside / "rules.yaml")
     assert found == replace(found, policy=None)
@@ -141,14 +141,14 @@ def test_what_is_no_place_in_a_repository_is_refused(field: str, value: object) 
     content = json.loads(replace(FAILING, places=PLACES).canonical())
     content["places"]["policy"][field] = value
     with pytest.raises(RecordError, match="places"):
-        read_record(canonical(content))
+        read_record(encode_canonical(content))
 
 
 @pytest.mark.parametrize("name", [r"ours\rules.yaml", "r\udce8gles.yaml"])
 def test_a_name_that_no_record_can_hold_is_not_put_into_one(models: Path, name: str) -> None:
     (models / name).write_text(POLICY)
-    assert place_policy(models / name, models.parent) is None
+    assert locate_policy(models / name, models.parent) is None
     (models / name).write_text(AUDIT)
-    places = places_of(models / name, AUDIT.encode(), None)
+    places = find_source_locations(models / name, AUDIT.encode(), None)
     held = replace(FAILING, places=places)
-    assert read_record(canonical(held.to_json())).places == places
+    assert read_record(encode_canonical(held.to_json())).places == places

@@ -5,9 +5,9 @@ from typing import Any
 
 from rendering_records import FAILING, HOSTILE, inputs_of, measured
 
-from auditor.domain.readings import Bound, Measurement
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.panels import sections
+from auditor.domain.readings import BoundKind, Measurement
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.html.measurements import build_figure_sections
 
 PLANTED, DATA = "If the training data were poisoned", "The data"
 
@@ -18,14 +18,14 @@ def said(metric: str, value: float, attack: str, rate: float, **details: Any) ->
         "quality.accuracy", "accuracy", value, value - 0.05, value + 0.05,
         params=params, details={"without_poison": 0.02, **details},
     )  # fmt: skip
-    return replace(of, check="poisoning.susceptibility", metric=metric, bound=Bound.AT_LEAST)
+    return replace(of, check="poisoning.susceptibility", metric=metric, bound=BoundKind.AT_LEAST)
 
 
-def panels(section: str, *readings: Measurement) -> list[Panel]:
+def panels(section: str, *readings: Measurement) -> list[FigurePanel]:
     record = replace(FAILING, readings=readings)
     return [
         panel
-        for found in sections(inputs_of(record))
+        for found in build_figure_sections(inputs_of(record))
         if found.title == section
         for panel in found.panels
     ]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from rendering_records import BLOBS, FAILING, inputs_of
 
-from auditor.checks.privacy.inversion import Inversion
-from auditor.domain.evidence import Item, encode
-from auditor.domain.records import Observation
-from auditor.rendering.reconstructions import Sheet, reconstructions
-from auditor.rendering.report import render_html
+from auditor.checks.privacy.inversion import ModelInversionCheck
+from auditor.domain.evidence import Item, encode_evidence
+from auditor.domain.records import CheckObservation
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.examples import ReconstructionSheet, build_reconstruction_sheets
 
 RNG = np.random.default_rng(0)
 KEPT: dict[str, Item] = {
@@ -25,14 +25,16 @@ KEPT: dict[str, Item] = {
 }
 
 
-def sheets(kept: dict[str, Item], *, show: bool = True) -> tuple[tuple[Sheet, ...], str]:
-    blobs = {name: encode(item) for name, item in kept.items()}
+def sheets(
+    kept: dict[str, Item], *, show: bool = True
+) -> tuple[tuple[ReconstructionSheet, ...], str]:
+    blobs = {name: encode_evidence(item) for name, item in kept.items()}
     names = {name: blob.digest for name, blob in blobs.items()}
-    seen = Observation("cpu", Inversion.id, 1, {}, 1, names)
+    seen = CheckObservation("cpu", ModelInversionCheck.id, 1, {}, 1, names)
     raw = {**BLOBS, **{blob.digest: blob.raw for blob in blobs.values()}}
     record = replace(FAILING, observations=(seen,))
     inputs = inputs_of(record, blob=raw.__getitem__, show_examples=show)
-    return reconstructions(inputs), render_html(inputs)
+    return build_reconstruction_sheets(inputs), render_html(inputs)
 
 
 def test_each_class_stands_beside_its_public_mean_and_its_nearest_member() -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pages import Page
 from rendering_records import EVERY_RECORD, FAILING, HOSTILE, OPEN, PASSING, SILENT, inputs_of
 
-from auditor.domain.policies import Mode
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import EnforcementMode
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.measurements import measurement_rows
-from auditor.rendering.report import render_html
-from auditor.rendering.visible import visible
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.measurements import build_measurement_rows
+from auditor.reports.wording import escape_invisible
 
 MOST_BYTES = 2_000_000
 RECORDS = {**EVERY_RECORD, "attacked": ATTACKED, "doubted": DOUBTED}
@@ -66,15 +66,15 @@ def test_the_content_policy_allows_nothing_but_the_style_and_pictures() -> None:
 
 def test_what_a_record_says_is_text_and_never_markup_nor_a_change_of_direction() -> None:
     page = page_of(records.HOSTILE_RECORD)
-    assert visible(HOSTILE) in page.text()
+    assert escape_invisible(HOSTILE) in page.text()
     assert "\u202e" not in page.markup
     assert "\x07" not in page.markup
 
 
 @given(st.text())
 def test_visible_text_holds_nothing_invisible(text: str) -> None:
-    shown = visible(text)
-    assert visible(shown) == shown
+    shown = escape_invisible(text)
+    assert escape_invisible(shown) == shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
 
 
@@ -160,7 +160,7 @@ def test_what_withstood_is_never_called_robust_and_says_what_that_means() -> Non
 
 
 def test_a_policy_that_only_observes_says_that_its_verdict_stops_nothing() -> None:
-    observing = replace(records.POLICY, mode=Mode.OBSERVE)
+    observing = replace(records.POLICY, mode=EnforcementMode.OBSERVE)
     text = Page(render_html(inputs_of(FAILING, policy=observing))).text()
     assert "this verdict stops nothing" in text
 
@@ -169,11 +169,11 @@ def test_a_policy_that_only_observes_says_that_its_verdict_stops_nothing() -> No
 def test_every_finding_has_a_card_and_every_gap_a_cure(record: AuditRecord) -> None:
     text = page_of(record).text()
     for finding in record.findings:
-        assert " ".join(visible(finding.title).split()) in text
-        assert " ".join(visible(finding.message).split()) in text
+        assert " ".join(escape_invisible(finding.title).split()) in text
+        assert " ".join(escape_invisible(finding.message).split()) in text
     for reading in record.readings:
         cure = getattr(reading, "cure", "")
-        assert " ".join(visible(cure).split()) in text
+        assert " ".join(escape_invisible(cure).split()) in text
 
 
 def test_the_worst_finding_comes_first_and_only_bad_ones_stand_open() -> None:
@@ -270,7 +270,7 @@ def test_the_table_of_measurements_keeps_intervals_on_their_side_of_limits() -> 
     plain = records.measured("quality.accuracy", "accuracy", 0.93, 0.9, 0.99)
     kept = replace(plain, low=limit.least + 1e-4)
     readings = (*FAILING.readings[:index], kept, *FAILING.readings[index + 1 :])
-    row = measurement_rows(inputs_of(replace(FAILING, readings=readings)))[index]
+    row = build_measurement_rows(inputs_of(replace(FAILING, readings=readings)))[index]
     assert row.interval.startswith("90.01 %")
 
 
@@ -279,7 +279,7 @@ def test_evidence_that_several_rows_rest_on_is_listed_once_in_a_row() -> None:
     other = replace(one, evidence=("sha256:2",))
     bare = replace(one, evidence=())
     record = replace(FAILING, readings=(one, one, other, one, one, one, bare, bare), findings=())
-    told = [row.evidence for row in measurement_rows(inputs_of(record))]
+    told = [row.evidence for row in build_measurement_rows(inputs_of(record))]
     first, second = told[0], told[2]
     assert len({first, second, "as above", ""}) == 4
     assert told == [first, "as above", second, first, "as above", "as above", "", ""]

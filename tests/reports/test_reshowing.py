@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from block_records import TOY, every_part, inputs_with
 
-from auditor.domain.blocks import Origin
-from auditor.domain.steps import StepResult
-from auditor.folders import RecordFolder
-from auditor.rendering.everything import render_all
-from auditor.reshowing import reshown
+from auditor.domain.report_blocks import CheckOrigin
+from auditor.domain.verification_steps import StepResult
+from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.render_all import render_all
+from auditor.workflows.verify.rendering import check_rendering
 
-NEWER = inputs_with(every_part, origins={TOY: Origin("toychecks", "1.3.0")})
+NEWER = inputs_with(every_part, origins={TOY: CheckOrigin("toychecks", "1.3.0")})
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +30,23 @@ def folder(place: Path) -> RecordFolder:
 def test_a_block_that_another_version_of_its_package_shows_otherwise_is_no_mistake(
     folder: RecordFolder,
 ) -> None:
-    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    step = check_rendering(folder, NEWER, same_code=True, same_environment=False)
     assert step.result is StepResult.NOT_CHECKED
     assert "report.html, summary.md hold what toychecks 1.3.0 shows of its own" in step.detail
 
 
 def test_it_is_one_where_the_very_same_packages_are_installed(folder: RecordFolder) -> None:
-    assert reshown(folder, NEWER, same_code=True, same_environment=True).result is StepResult.FAILED
+    assert (
+        check_rendering(folder, NEWER, same_code=True, same_environment=True).result
+        is StepResult.FAILED
+    )
 
 
 def test_it_is_one_where_a_file_without_blocks_differs(folder: RecordFolder) -> None:
     path = folder.path / "junit.xml"
     raw = path.read_bytes()
     path.write_bytes(raw + b" ")
-    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    step = check_rendering(folder, NEWER, same_code=True, same_environment=False)
     path.write_bytes(raw)
     assert step.result is StepResult.FAILED
 
@@ -63,12 +66,12 @@ def test_it_is_one_where_a_file_differs_around_its_blocks(
     raw = path.read_bytes()
     assert said in raw
     path.write_bytes(raw.replace(said, forged, 1))
-    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    step = check_rendering(folder, NEWER, same_code=True, same_environment=False)
     path.write_bytes(raw)
     assert step.result is StepResult.FAILED
 
 
 def test_what_is_rendered_as_it_was_holds_in_any_environment(folder: RecordFolder) -> None:
     same = inputs_with(every_part)
-    step = reshown(folder, same, same_code=True, same_environment=False)
+    step = check_rendering(folder, same, same_code=True, same_environment=False)
     assert step.result is StepResult.HOLDS

@@ -9,15 +9,15 @@ import yaml
 from jsonschema import Draft202012Validator
 from rendering_records import EVERY_RECORD, FAILING, measured
 
-from auditor.domain.readings import Astray, Measurement, Reason
+from auditor._resources import find_shipped_folder
+from auditor.domain.readings import BiasDirection, GapReason, Measurement
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.rendering.schemas import mistakes, validate_record
-from auditor.shipped import shipped
+from auditor.reports.schemas import find_schema_errors, validate_record
 
 Change = Callable[[Any], object]
-SCHEMAS = shipped("reports") / "schemas"
-PACKS = sorted(shipped("policies").glob("*.yaml"))
+SCHEMAS = find_shipped_folder("reports") / "schemas"
+PACKS = sorted(find_shipped_folder("policies").glob("*.yaml"))
 AUDITS = sorted((Path(__file__).parents[2] / "examples").glob("*/audit.yaml"))
 
 
@@ -46,7 +46,7 @@ def test_every_record_follows_its_schema(record: AuditRecord) -> None:
 def test_every_reason_of_a_gap_is_published() -> None:
     schema = json.loads((SCHEMAS / "record-v1.json").read_text(encoding="utf-8"))
     published = schema["$defs"]["gap"]["properties"]["reason"]["enum"]
-    assert set(published) == {reason.value for reason in Reason}
+    assert set(published) == {reason.value for reason in GapReason}
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_what_breaks_the_schema_is_named_by_its_place(change: Change, place: str
 
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
 def test_every_shipped_policy_follows_the_published_schema(path: Path) -> None:
-    assert mistakes("policy", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+    assert find_schema_errors("policy", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize("path", AUDITS, ids=lambda path: path.parent.name)
 def test_every_example_follows_the_published_schema(path: Path) -> None:
-    assert mistakes("audit", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+    assert find_schema_errors("audit", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
 
 
 def test_a_rule_with_two_bounds_or_none_breaks_the_policy_schema() -> None:
@@ -91,11 +91,13 @@ def test_a_rule_with_two_bounds_or_none_breaks_the_policy_schema() -> None:
         ({"at_least": 0.5}, True),
         ({"at_least": 0, "at_most": 1}, False),
     ):
-        assert (mistakes("policy", {**policy, "rules": [{**rule, **bounds}]}) == []) == good
+        assert (
+            find_schema_errors("policy", {**policy, "rules": [{**rule, **bounds}]}) == []
+        ) == good
 
 
-@pytest.mark.parametrize("astray", [None, *Astray])
-def test_a_doubt_with_a_direction_is_published_and_read_again(astray: Astray | None) -> None:
+@pytest.mark.parametrize("astray", [None, *BiasDirection])
+def test_a_doubt_with_a_direction_is_published_and_read_again(astray: BiasDirection | None) -> None:
     doubted = replace(measured("quality.accuracy", "accuracy", 0.5, 0.4, 0.6), doubted=True)
     record = replace(FAILING, readings=(replace(doubted, astray=astray),), findings=())
     assert validate_record(as_json(record)) == []

@@ -6,25 +6,27 @@ from dataclasses import replace
 import numpy as np
 from rendering_records import BLOBS, FAILING, inputs_of
 
-from auditor.checks.fairness.clusters import FoundClusters
-from auditor.checks.fairness.slices import Slices
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Item, encode
-from auditor.domain.readings import Bound, Measurement, Unit
-from auditor.domain.records import AuditRecord, Observation
-from auditor.rendering.cards import reading_sentence
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import DASH
-from auditor.rendering.panels import sections
-from auditor.rendering.report import render_html
-from auditor.rendering.sheets import ContactSheet, contact_sheets
+from auditor.checks.fairness.clusters import ErrorClusterCheck
+from auditor.checks.fairness.slices import ErrorSliceCheck
+from auditor.domain.evidence import Item, encode_evidence
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Measurement, Unit
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.formats.html import render_html
+from auditor.reports.html.examples import ContactSheet, build_contact_sheets
+from auditor.reports.html.findings import describe_reading
+from auditor.reports.html.measurements import build_figure_sections
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import DASH
 
 POWER: Json = [{"share": 0.01, "rows": 81, "rate": 0.36, "lift": 1.9},
                {"share": 0.2, "rows": 9, "rate": None, "lift": None}]  # fmt: skip
 
 
-def reading(metric: str, value: float, check: str = Slices.id, **more: object) -> Measurement:
+def reading(
+    metric: str, value: float, check: str = ErrorSliceCheck.id, **more: object
+) -> Measurement:
     counted = metric.startswith("slices_")
     plain = Measurement(
         metric=metric, value=value, method="split in halves, holm at 0.05", n=1000,
@@ -35,7 +37,7 @@ def reading(metric: str, value: float, check: str = Slices.id, **more: object) -
     return replace(plain, **more)
 
 
-def bad(slice_: Mapping[str, str], wrong: int, rows: int, check: str = Slices.id, **more: Json,
+def bad(slice_: Mapping[str, str], wrong: int, rows: int, check: str = ErrorSliceCheck.id, **more: Json,
         ) -> Measurement:  # fmt: skip
     rest = {"k": 100 - wrong, "n": 1000 - rows}
     details: dict[str, Json] = {
@@ -47,24 +49,26 @@ def bad(slice_: Mapping[str, str], wrong: int, rows: int, check: str = Slices.id
     return reading("error", wrong / rows, check, n=rows, slice=slice_, details=details)
 
 
-def searched(*slices: Measurement, check: str = Slices.id) -> AuditRecord:
+def searched(*slices: Measurement, check: str = ErrorSliceCheck.id) -> AuditRecord:
     counts = {"slices_looked_at": 3491, "slices_tried": 5, "slices_confirmed": len(slices)}
     worst = reading(
-        "worst_slice_error", 0.3, check, bound=Bound.AT_LEAST,
+        "worst_slice_error", 0.3, check, bound=BoundKind.AT_LEAST,
         details={"would_be_confirmed": POWER},
     )  # fmt: skip
     told = [reading(name, value, check) for name, value in counts.items()]
     return replace(FAILING, readings=(reading("error", 0.1, check), *slices, worst, *told))
 
 
-def shown(record: AuditRecord) -> RenderedInputs:
-    known = {Slices.id: Slices, FoundClusters.id: FoundClusters}
+def shown(record: AuditRecord) -> ReportInputs:
+    known = {ErrorSliceCheck.id: ErrorSliceCheck, ErrorClusterCheck.id: ErrorClusterCheck}
     inputs = inputs_of(record)
     return replace(inputs, checks={**inputs.checks, **known})
 
 
-def panels(record: AuditRecord) -> tuple[Panel, ...]:
-    (section,) = [item for item in sections(shown(record)) if item.title == "Where it is worse"]
+def panels(record: AuditRecord) -> tuple[FigurePanel, ...]:
+    (section,) = [
+        item for item in build_figure_sections(shown(record)) if item.title == "Where it is worse"
+    ]
     return section.panels
 
 
@@ -88,11 +92,11 @@ def test_a_slice_is_told_by_what_it_is_how_bad_for_how_many_and_in_which_way() -
 
 def test_the_worst_slice_is_named_where_its_figure_is_said() -> None:
     place: Json = {"city": "far", "sex": "f"}
-    worst = reading("worst_slice_error", 0.3, bound=Bound.AT_LEAST, details={"slice": place})
+    worst = reading("worst_slice_error", 0.3, bound=BoundKind.AT_LEAST, details={"slice": place})
     record = searched()
-    assert reading_sentence(shown(record), worst).endswith(". The slice is city: far and sex: f.")
+    assert describe_reading(shown(record), worst).endswith(". The slice is city: far and sex: f.")
     nobody = replace(worst, details={"slice": {}})
-    assert "The slice is" not in reading_sentence(shown(record), nobody)
+    assert "The slice is" not in describe_reading(shown(record), nobody)
 
 
 def test_those_come_first_that_wrong_most_and_a_part_names_its_whole() -> None:
@@ -117,8 +121,8 @@ def test_a_cluster_says_whence_it_comes_and_how_its_rows_are_labelled() -> None:
     view: Json = {"layer": "dense_1", "operator": "Gemm", "inputs": False, "width": 20, "axes": 8}
     labels: Json = [{"label": "7", "n": 60}, {"label": "1", "n": 40}]
     cluster = {"embedding cluster": "2 of 16"}
-    found = bad(cluster, 40, 100, FoundClusters.id, labels=labels, view=view)
-    record = searched(found, check=FoundClusters.id)
+    found = bad(cluster, 40, 100, ErrorClusterCheck.id, labels=labels, view=view)
+    record = searched(found, check=ErrorClusterCheck.id)
     first, *rest = record.readings
     assert isinstance(first, Measurement)
     record = replace(record, readings=(replace(first, details={"view": view}), *rest))
@@ -139,13 +143,13 @@ def sheets(*, show: bool = True, **more: Item) -> tuple[tuple[ContactSheet, ...]
         "decided": np.array([0, 0, 1], np.int16),
         **more,
     }
-    blobs = {name: encode(item) for name, item in kept.items()}
+    blobs = {name: encode_evidence(item) for name, item in kept.items()}
     names = {name: blob.digest for name, blob in blobs.items()}
-    seen = Observation("cpu", FoundClusters.id, 1, {}, 1, names)
+    seen = CheckObservation("cpu", ErrorClusterCheck.id, 1, {}, 1, names)
     raw = {**BLOBS, **{blob.digest: blob.raw for blob in blobs.values()}}
     record = replace(FAILING, observations=(seen,))
     inputs = inputs_of(record, blob=raw.__getitem__, show_examples=show)
-    return contact_sheets(inputs), render_html(inputs)
+    return build_contact_sheets(inputs), render_html(inputs)
 
 
 def test_a_sheet_shows_pictures_and_marks_what_is_wrong() -> None:

@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, POLICY, SILENT
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import digest
-from auditor.domain.evidence import encode
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect
-from auditor.domain.records import AuditRecord, Observation
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.attested import NOTHING, ReadBeside, read_beside
-from auditor.rendering.svr import svr_statement
-from auditor.rendering.testresults import results_statement
-from auditor.rendering.vsa import vsa_statement
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.oms import Measured
-from auditor.signatures.signers import sign_model
+from auditor.domain.evidence import encode_evidence
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import compute_digest
+from auditor.domain.policies import RuleEffect
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.reports.formats.attestations import (
+    NOTHING,
+    SupportingFiles,
+    build_svr_statement,
+    build_test_result_statement,
+    build_vsa_statement,
+    find_supporting_files,
+)
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import ModelFileDigests, sign_model
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
 
@@ -35,16 +37,16 @@ def plain(statement: object) -> Any:  # noqa: ANN401 -- JSON
 
 
 def properties(record: AuditRecord) -> list[str]:
-    found: list[str] = plain(svr_statement(record, POLICY))["predicate"]["properties"]
+    found: list[str] = plain(build_svr_statement(record, POLICY))["predicate"]["properties"]
     return found
 
 
 def results(record: AuditRecord) -> dict[str, Any]:
-    found: dict[str, Any] = plain(results_statement(record, POLICY))["predicate"]
+    found: dict[str, Any] = plain(build_test_result_statement(record, POLICY))["predicate"]
     return found
 
 
-def with_outcomes(outcomes: Iterable[tuple[Outcome, Effect]]) -> AuditRecord:
+def with_outcomes(outcomes: Iterable[tuple[Outcome, RuleEffect]]) -> AuditRecord:
     """A record with one rule for each outcome, on one target."""
     base = FAILING.findings[0]
     found: list[Finding] = [
@@ -54,12 +56,12 @@ def with_outcomes(outcomes: Iterable[tuple[Outcome, Effect]]) -> AuditRecord:
     return replace(FAILING, findings=tuple(found))
 
 
-outcomes = st.lists(st.tuples(st.sampled_from(Outcome), st.sampled_from(Effect)), max_size=6)
+outcomes = st.lists(st.tuples(st.sampled_from(Outcome), st.sampled_from(RuleEffect)), max_size=6)
 
 
 @given(outcomes)
 def test_a_result_is_passed_or_warned_only_where_the_verdict_is_pass(
-    seen: list[tuple[Outcome, Effect]],
+    seen: list[tuple[Outcome, RuleEffect]],
 ) -> None:
     record = with_outcomes(seen)
     said = results(record)
@@ -71,7 +73,7 @@ def test_a_result_is_passed_or_warned_only_where_the_verdict_is_pass(
 
 
 @given(outcomes)
-def test_every_rule_that_was_asked_is_in_one_list(seen: list[tuple[Outcome, Effect]]) -> None:
+def test_every_rule_that_was_asked_is_in_one_list(seen: list[tuple[Outcome, RuleEffect]]) -> None:
     said = results(with_outcomes(seen))
     lists = [said["passedTests"], said["warnedTests"], said["failedTests"]]
     listed = [name for names in lists for name in names if name != "verdict"]
@@ -86,7 +88,7 @@ def test_every_rule_that_was_asked_is_in_one_list(seen: list[tuple[Outcome, Effe
 
 
 @given(outcomes)
-def test_the_verdict_is_a_property_on_a_pass_alone(seen: list[tuple[Outcome, Effect]]) -> None:
+def test_the_verdict_is_a_property_on_a_pass_alone(seen: list[tuple[Outcome, RuleEffect]]) -> None:
     record = with_outcomes(seen)
     found = properties(record)
     assert ("AUDITOR_VERDICT_PASS" in found) == (record.verdict is Verdict.PASS)
@@ -104,10 +106,10 @@ def test_a_rule_that_passed_on_one_of_two_targets_is_no_property() -> None:
 
 def test_how_long_a_pass_is_good_for_is_a_property() -> None:
     policy = replace(POLICY, valid_for_days=90)
-    found = plain(svr_statement(PASSING, policy))["predicate"]["properties"]
+    found = plain(build_svr_statement(PASSING, policy))["predicate"]["properties"]
     assert "AUDITOR_VALID_FOR_90_DAYS" in found
     assert "AUDITOR_ASSURANCE_A0" in found
-    failing = plain(svr_statement(FAILING, policy))["predicate"]["properties"]
+    failing = plain(build_svr_statement(FAILING, policy))["predicate"]["properties"]
     assert "AUDITOR_VALID_FOR_90_DAYS" not in failing
 
 
@@ -124,7 +126,9 @@ def test_what_withstood_and_what_is_not_decided_are_told_apart() -> None:
 
 
 @every_record
-@pytest.mark.parametrize("write", [vsa_statement, svr_statement, results_statement])
+@pytest.mark.parametrize(
+    "write", [build_vsa_statement, build_svr_statement, build_test_result_statement]
+)
 def test_a_statement_names_its_record_its_policy_and_the_same_subjects(
     record: AuditRecord,
     write: Any,  # noqa: ANN401 -- any of the three
@@ -134,17 +138,17 @@ def test_a_statement_names_its_record_its_policy_and_the_same_subjects(
     assert record.digest.removeprefix("sha256:") in said
     assert record.request.policy.digest.removeprefix("sha256:") in said
     assert statement["predicate"]["urn:auditor:ext:verdict"] == record.verdict.value
-    assert statement["subject"] == plain(vsa_statement(record, POLICY))["subject"]
+    assert statement["subject"] == plain(build_vsa_statement(record, POLICY))["subject"]
 
 
 def signed_record(*, holds: bool) -> tuple[AuditRecord, dict[str, bytes], bytes]:
     """A record whose model is signed and came with a document, with its evidence."""
     signer = KeySigner(ec.derive_private_key(77, ec.SECP256R1()))
-    bundle = sign_model(Measured.of((records.MODEL_FILE,)), signer, name="model.onnx")
-    kept = encode({"bundle": {"text": bundle.decode()}, "key": None, "files": []})
+    bundle = sign_model(ModelFileDigests.of((records.MODEL_FILE,)), signer, name="model.onnx")
+    kept = encode_evidence({"bundle": {"text": bundle.decode()}, "key": None, "files": []})
     looked = {"provenance.signature": {"signature": kept.digest}, "provenance.lineage": {}}
     seen = tuple(
-        Observation("cpu", check, 1, {}, 1, evidence) for check, evidence in looked.items()
+        CheckObservation("cpu", check, 1, {}, 1, evidence) for check, evidence in looked.items()
     )
     readings = tuple(
         replace(item, value=holds) if item.check == "provenance.signature" else item
@@ -157,12 +161,12 @@ def signed_record(*, holds: bool) -> tuple[AuditRecord, dict[str, bytes], bytes]
 
 def test_the_verdict_names_the_signature_and_the_documents_that_were_read() -> None:
     record, blobs, bundle = signed_record(holds=True)
-    beside = read_beside(record, blobs.__getitem__)
-    inputs = plain(vsa_statement(record, POLICY, beside))["predicate"]["inputAttestations"]
+    beside = find_supporting_files(record, blobs.__getitem__)
+    inputs = plain(build_vsa_statement(record, POLICY, beside))["predicate"]["inputAttestations"]
     assert inputs[1:] == [
         {
             "uri": "urn:auditor:model-signature",
-            "digest": {"sha256": digest(bundle).removeprefix("sha256:")},
+            "digest": {"sha256": compute_digest(bundle).removeprefix("sha256:")},
         },
         {"uri": "urn:auditor:document:bom%20cdx.json", "digest": {"sha256": "cd" * 32}},
     ]
@@ -171,8 +175,10 @@ def test_the_verdict_names_the_signature_and_the_documents_that_were_read() -> N
 def test_only_a_signature_that_holds_becomes_a_subject() -> None:
     for holds in (True, False):
         record, blobs, _ = signed_record(holds=holds)
-        beside = read_beside(record, blobs.__getitem__)
-        named = [item["name"] for item in plain(vsa_statement(record, POLICY, beside))["subject"]]
+        beside = find_supporting_files(record, blobs.__getitem__)
+        named = [
+            item["name"] for item in plain(build_vsa_statement(record, POLICY, beside))["subject"]
+        ]
         assert ("model.sig#payload" in named) == holds
         assert beside.signature is not None
 
@@ -180,4 +186,4 @@ def test_only_a_signature_that_holds_becomes_a_subject() -> None:
 def test_what_no_check_looked_at_is_no_input() -> None:
     record, _, _ = signed_record(holds=True)
     unseen = replace(record, observations=())
-    assert read_beside(unseen, {}.__getitem__) == NOTHING == ReadBeside()
+    assert find_supporting_files(unseen, {}.__getitem__) == NOTHING == SupportingFiles()

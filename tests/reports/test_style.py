@@ -2,11 +2,11 @@ import re
 
 import pytest
 
-from auditor.rendering.figures.panel import HOTTEST
-from auditor.rendering.plots.marks import SERIES
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.reports.figures.panel import HOTTEST
+from auditor.reports.plots.svg import SERIES
 
-SHEET = (shipped("reports") / "report.css").read_text(encoding="utf-8")
+SHEET = (find_shipped_folder("reports") / "report.css").read_text(encoding="utf-8")
 LEAST_TEXT, LEAST_MARK = 4.5, 3.0
 OUTCOMES = ("failed", "unknown", "passed", "withstood", "waived", "not_applicable")
 

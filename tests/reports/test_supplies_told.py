@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from rendering_records import FAILING, inputs_of
 
-from auditor.domain.canonical import Json
-from auditor.domain.findings import Finding
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.record_json import read_record
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.report import render_html
-from auditor.rendering.summary import render_markdown
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.markdown import render_markdown
 
 INPUT: dict[str, Json] = {
     "document": "bom.json",

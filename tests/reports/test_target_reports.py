@@ -18,20 +18,27 @@ from target_records import (
     timed,
 )
 
-from auditor.domain.canonical import Json
+from auditor.domain.findings import Outcome
+from auditor.domain.json import Json
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import CascadeSpec, EvidenceLevel, TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.cards import cards
-from auditor.rendering.placements import level_words, provider_lines, target_evidence
-from auditor.rendering.report import render_html
-from auditor.rendering.stories.telling import TELLERS
-from auditor.rendering.summary import render_markdown
-from auditor.rendering.targets.choosing import choice
-from auditor.rendering.targets.compared import compared, robust, worst_gap
-from auditor.rendering.targets.matrix import matrix
-from auditor.rendering.texts import plain_words
+from auditor.reports.explanations import TELLERS
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.findings import build_cards
+from auditor.reports.html.run_details import (
+    find_target_evidence,
+    list_provider_lines,
+    name_evidence_level,
+)
+from auditor.reports.html.target_readings import (
+    find_robust_accuracy,
+    find_worst_gap,
+    list_target_comparisons,
+)
+from auditor.reports.html.targets import build_matrix, weigh_targets
+from auditor.reports.wording import load_check_wordings
 
 RECORDS = {"chips": CHIPS, "safe": SAFE, "everywhere": EVERYWHERE}
 OVERFLOW = ("box of 16 bits", "saturates", "reduce_range", "x64quantprecision")
@@ -61,7 +68,7 @@ def test_one_target_is_not_compared_with_itself() -> None:
 
 def test_the_matrix_has_the_worst_rule_on_top_and_the_worst_target_on_the_left() -> None:
     inputs = inputs_of_chips(CHIPS)
-    found = matrix(inputs, cards(inputs))
+    found = build_matrix(inputs, build_cards(inputs))
     assert found is not None
     assert [(item.name, item.word) for item in found.columns] == [
         ("haswell", "may not be deployed"),
@@ -77,16 +84,16 @@ def test_the_matrix_has_the_worst_rule_on_top_and_the_worst_target_on_the_left()
 @pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 def test_every_finding_stands_in_the_matrix_with_word_and_icon(record: AuditRecord) -> None:
     inputs = inputs_of_chips(record)
-    found = matrix(inputs, cards(inputs))
+    found = build_matrix(inputs, build_cards(inputs))
     assert found is not None
     shown = [card for line in found.lines for card in line.cells if card is not None]
-    assert {card.anchor for card in shown} == {card.anchor for card in cards(inputs)}
+    assert {card.anchor for card in shown} == {card.anchor for card in build_cards(inputs)}
     page = page_of(record)
     assert {f"#{card.anchor}" for card in shown} <= {a.get("href") for _, a in page.elements}
 
 
 def test_the_cheapest_target_that_passes_is_named_by_price() -> None:
-    found = choice(inputs_of_chips(CHIPS), "key")
+    found = weigh_targets(inputs_of_chips(CHIPS), "key")
     assert found.sentence.startswith("The cheapest target that passes is small: price of a million")
 
 
@@ -97,14 +104,14 @@ def test_a_cheaper_target_that_fails_is_never_the_cheapest() -> None:
         else item
         for item in CHIPS.findings
     ]
-    found = choice(inputs_of_chips(replace(CHIPS, findings=tuple(small))), "key")
+    found = weigh_targets(inputs_of_chips(replace(CHIPS, findings=tuple(small))), "key")
     assert found.sentence.startswith("server is the only target that passes")
 
 
 def test_costs_whose_intervals_overlap_are_not_ranked() -> None:
     near = timed("small", 0.0009, 0.085)[-1]
     assert isinstance(near, Measurement)
-    found = choice(inputs_of_chips(with_readings(CHIPS, near)), "key")
+    found = weigh_targets(inputs_of_chips(with_readings(CHIPS, near)), "key")
     assert "are small and server: their costs cannot be told apart" in found.sentence
 
 
@@ -115,7 +122,7 @@ def test_doubted_times_name_no_cheapest_target_and_make_no_front() -> None:
         else item
         for item in CHIPS.readings
     ]
-    found = choice(inputs_of_chips(replace(CHIPS, readings=tuple(doubted))), "key")
+    found = weigh_targets(inputs_of_chips(replace(CHIPS, readings=tuple(doubted))), "key")
     assert found.sentence.startswith("No target can be named as the cheapest that passes")
     assert "doubted" in found.sentence
     assert found.panel is None
@@ -127,7 +134,7 @@ def test_an_emulated_target_that_passes_has_no_cost_to_compare() -> None:
         replace(item, outcome=Outcome.PASSED) if item.target == "haswell" else item
         for item in CHIPS.findings
     ]
-    found = choice(inputs_of_chips(replace(CHIPS, findings=tuple(passing))), "key")
+    found = weigh_targets(inputs_of_chips(replace(CHIPS, findings=tuple(passing))), "key")
     assert "haswell passes too, but haswell is emulated" in found.sentence
     assert found.rows[-1][3:5] == ("never timed (emulated)",) * 2
 
@@ -136,14 +143,14 @@ def test_the_time_of_a_cascades_edge_is_not_the_cost_of_the_whole() -> None:
     server, small = (TargetSpec(name) for name in ("server", "small"))
     cascade = replace(small, runtime="cascade", cascade=CascadeSpec(edge=small, cloud=server))
     record = replace(CHIPS, request=replace(CHIPS.request, targets=(server, cascade)))
-    found = choice(inputs_of_chips(record), "key")
+    found = weigh_targets(inputs_of_chips(record), "key")
     assert found.sentence.startswith("The cheapest target that passes is server")
     assert "nothing tells what small costs" in found.sentence
     assert "no figure: only the edge of a cascade is timed" in found.rows[1]
 
 
 def test_where_no_target_passes_none_is_named() -> None:
-    found = choice(inputs_of_chips(EVERYWHERE), "key")
+    found = weigh_targets(inputs_of_chips(EVERYWHERE), "key")
     assert found.sentence == (
         "No target can be named as the cheapest that passes: none passes every required rule of "
         "the policy."
@@ -152,7 +159,7 @@ def test_where_no_target_passes_none_is_named() -> None:
 
 def test_a_target_is_off_the_front_only_if_another_is_as_good_in_all_and_better_in_one() -> None:
     def front(record: AuditRecord) -> dict[str, str]:
-        return {row[0]: row[2] for row in choice(inputs_of_chips(record), "key").rows}
+        return {row[0]: row[2] for row in weigh_targets(inputs_of_chips(record), "key").rows}
 
     assert front(CHIPS) == {
         "server": "on it", "small": "on it", "haswell": "cannot be compared",
@@ -162,7 +169,7 @@ def test_a_target_is_off_the_front_only_if_another_is_as_good_in_all_and_better_
 
 
 def test_robustness_is_compared_at_one_attack_and_one_budget() -> None:
-    found = robust(inputs_of_chips(CHIPS))
+    found = find_robust_accuracy(inputs_of_chips(CHIPS))
     assert found is not None
     assert set(found.found) == {"server", "small", "haswell"}
     assert {tuple(sorted(m.params.items())) for m in found.found.values()} == {
@@ -171,13 +178,13 @@ def test_robustness_is_compared_at_one_attack_and_one_budget() -> None:
 
 
 def test_the_gap_between_groups_is_the_widest_on_any_target_and_the_same_on_each() -> None:
-    found = worst_gap(inputs_of_chips(CHIPS))
+    found = find_worst_gap(inputs_of_chips(CHIPS))
     assert found is not None
     assert {m.metric for m in found.found.values()} == {"tpr_gap"}
 
 
 def test_a_figure_that_a_target_lacks_is_said_to_be_missing() -> None:
-    shown = {item.title: item for item in compared(inputs_of_chips(EVERYWHERE))}
+    shown = {item.title: item for item in list_target_comparisons(inputs_of_chips(EVERYWHERE))}
     assert shown["Accuracy"].missing == {"lost": "not measured here"}
     assert "no figure: not measured here" in page_of(EVERYWHERE).markup
 
@@ -261,7 +268,7 @@ def test_only_a_target_whose_operators_all_run_there_is_verified(
 ) -> None:
     inputs = inputs_of_chips(EVERYWHERE)
     spec = next(item for item in EVERYWHERE.request.targets if item.name == name)
-    found = target_evidence(inputs, spec)
+    found = find_target_evidence(inputs, spec)
     assert found.level is level
     assert because in found.because
 
@@ -290,7 +297,7 @@ def test_the_placement_decides_what_a_target_may_be_called(
     nodes: dict[str, dict[str, int]] | None, spec: TargetSpec, level: EvidenceLevel
 ) -> None:
     record = replace(CHIPS, fingerprints={"server": placed(nodes)})
-    assert target_evidence(inputs_of_chips(record), spec).level is level
+    assert find_target_evidence(inputs_of_chips(record), spec).level is level
 
 
 def test_a_vendors_simulation_on_a_processor_is_not_its_chip() -> None:
@@ -302,20 +309,22 @@ def test_a_vendors_simulation_on_a_processor_is_not_its_chip() -> None:
     facts = {**found.identity_facts, "devices": [device], "library": "onnxruntime_qnn"}
     record = replace(CHIPS, fingerprints={"npu": replace(found, identity_facts=facts)})
     spec = TargetSpec("npu", provider="QNNExecutionProvider", library="onnxruntime_qnn")
-    assert level_words(inputs_of_chips(record), spec) == "simulated: numbers only, never timed"
+    assert (
+        name_evidence_level(inputs_of_chips(record), spec) == "simulated: numbers only, never timed"
+    )
 
 
 def test_operators_that_nobody_accounts_for_leave_a_target_unverified() -> None:
     lost = measured("server", "hardware.placement/unaccounted_nodes", 3, n=57)
     record = replace(CHIPS, readings=(*CHIPS.readings, lost))
-    found = target_evidence(inputs_of_chips(record), TargetSpec("server"))
+    found = find_target_evidence(inputs_of_chips(record), TargetSpec("server"))
     assert (found.level, found.because) == (
         EvidenceLevel.MEASURED, "nobody says where 3 more operators run",
     )  # fmt: skip
 
 
 def test_a_placement_is_one_line_a_provider_the_most_frequent_operator_first() -> None:
-    assert list(provider_lines({CPU_EP: NODES})) == [
+    assert list(list_provider_lines({CPU_EP: NODES})) == [
         (CPU_EP, "57 operators: 32 DequantizeLinear, 18 QuantizeLinear, 6 Conv, 1 Gemm")
     ]
     assert "placement, CPUExecutionProvider\n57 operators: 32 Deq" in page_of(CHIPS).text()
@@ -345,15 +354,15 @@ def test_the_summary_of_several_targets_reads_well(golden: Golden) -> None:
 
 
 def test_plain_words_speak_of_checks_that_there_are() -> None:
-    assert set(plain_words()) <= set(CHECKS)
+    assert set(load_check_wordings()) <= set(CHECKS)
     hardware = {check for check in CHECKS if check.startswith("hardware.")}
     told = {check for check in TELLERS if check.startswith("hardware.")}
-    assert hardware == set(plain_words()) | told
+    assert hardware == set(load_check_wordings()) | told
     assert set(TELLERS) <= set(CHECKS)
 
 
 def test_what_helps_is_said_only_where_something_is_bad() -> None:
-    words = plain_words()["hardware.latency"]
+    words = load_check_wordings()["hardware.latency"]
     slow = [
         replace(item, outcome=Outcome.FAILED) if item.measure == "hardware.latency/p99" else item
         for item in SAFE.findings
@@ -367,7 +376,7 @@ def test_what_helps_is_said_only_where_something_is_bad() -> None:
 def test_what_was_not_looked_at_is_not_described() -> None:
     only = [item for item in CHIPS.findings if item.target == "haswell"]
     text = page_of(replace(CHIPS, findings=tuple(only))).text()
-    assert plain_words()["hardware.latency"].about not in text
+    assert load_check_wordings()["hardware.latency"].about not in text
 
 
 def test_a_variant_is_told_beside_its_parent() -> None:

@@ -10,16 +10,16 @@ from rendering_records import BLOBS, FAILING, inputs_of
 
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.records import AuditRecord
-from auditor.moving.values import Place
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.since import MOST_MOVED, Since, since_baseline
-from auditor.rendering.plots.moves import move_strip
-from auditor.rendering.report import render_html
-from auditor.rendering.summary import render_markdown
+from auditor.policy.comparison_result import MetricPlace
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.markdown import render_markdown
+from auditor.reports.html.baseline_changes import MOST_MOVED, BaselineChanges, compare_with_baseline
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.plots.intervals import draw_change_strip
 
 
-def told(inputs: RenderedInputs) -> Since:
-    found = since_baseline(inputs)
+def told(inputs: ReportInputs) -> BaselineChanges:
+    found = compare_with_baseline(inputs)
     assert found is not None
     return found
 
@@ -27,7 +27,7 @@ def told(inputs: RenderedInputs) -> Since:
 def test_a_record_with_no_baseline_has_no_such_part_and_names_the_cure() -> None:
     inputs = inputs_of(FAILING)
     page = Page(render_html(inputs))
-    assert since_baseline(inputs) is None
+    assert compare_with_baseline(inputs) is None
     assert "since" not in page.ids()
     assert "auditor audit --baseline last" in page.text()
     assert "## Since" not in render_markdown(inputs)
@@ -62,14 +62,14 @@ def test_of_what_got_worse_the_clearest_stands_first() -> None:
 
 def test_the_figures_are_those_that_both_records_sign() -> None:
     signed = {
-        (Place.of(m), m.value, m.low, m.high)
+        (MetricPlace.of(m), m.value, m.low, m.high)
         for record in (FAILING, LOWER)
         for m in record.readings
         if isinstance(m, Measurement)
     }
     for shift in told(SINCE["since-worse"]).moved:
         for m in (shift.row.moved.before, shift.row.moved.after):
-            assert (Place.of(m), m.value, m.low, m.high) in signed
+            assert (MetricPlace.of(m), m.value, m.low, m.high) in signed
 
 
 def test_findings_that_turned_stand_with_both_outcomes() -> None:
@@ -111,18 +111,18 @@ def test_of_many_figures_some_are_shown_and_the_others_counted() -> None:
 ACCURACY = ("quality.accuracy", "accuracy")
 
 
-def held(before: AuditRecord) -> RenderedInputs:
+def held(before: AuditRecord) -> ReportInputs:
     return against(before, FAILING)
 
 
-def reading(raw: bytes) -> RenderedInputs:
+def reading(raw: bytes) -> ReportInputs:
     """The same record, whose baseline's bytes are others."""
     inputs = held(FAILING)
     blobs: Mapping[str, bytes] = {**BLOBS, FAILING.digest: raw}
     return replace(inputs, blob=blobs.__getitem__)
 
 
-UNREADABLE: Mapping[str, tuple[Callable[[], RenderedInputs], str]] = {
+UNREADABLE: Mapping[str, tuple[Callable[[], ReportInputs], str]] = {
     "missing": (
         lambda: replace(held(FAILING), blob=BLOBS.__getitem__),
         "its bytes are not among the evidence",
@@ -157,7 +157,7 @@ def test_a_baseline_that_cannot_be_compared_with_is_told_and_never_left_out(name
 
 
 def test_a_strip_sets_both_intervals_on_one_scale() -> None:
-    drawing = move_strip("k", "Accuracy", (0.9, 0.86, 0.93), (0.6, 0.55, 0.65), Unit.SHARE)
+    drawing = draw_change_strip("k", "Accuracy", (0.9, 0.86, 0.93), (0.6, 0.55, 0.65), Unit.SHARE)
     before, after = (
         next(str(shape) for shape in drawing.shapes if f'mark series-{at}"' in str(shape))
         for at in (0, 1)
@@ -169,6 +169,6 @@ def test_a_strip_sets_both_intervals_on_one_scale() -> None:
 
 @pytest.mark.parametrize("one", [0.0, 1e20, 5e-324])
 def test_a_strip_of_one_and_the_same_number_can_be_drawn(one: float) -> None:
-    drawn = move_strip("k", "t", (one, one, one), (one, one, one), Unit.NONE).svg()
+    drawn = draw_change_strip("k", "t", (one, one, one), (one, one, one), Unit.NONE).svg()
     assert "nan" not in drawn
     assert "inf" not in drawn

@@ -4,22 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Limits, Rule, Severity
-from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason
-from auditor.domain.verdicts import Outcome
-from auditor.selftesting import in_vain
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import MetricLimits, Rule, RuleEffect, Severity
+from auditor.domain.readings import BiasDirection, Gap, GapReason, Measurement, Reading
+from auditor.selftest.run import is_vacuous_rule
 
 STRADDLES = Measurement(metric="accuracy", value=0.6, low=0.5, high=0.7, method="exact", n=90)
-GAP = Gap(reason=Reason.UNSUPPORTED, detail="It cannot be run.", cure="Nothing.")
+GAP = Gap(reason=GapReason.UNSUPPORTED, detail="It cannot be run.", cure="Nothing.")
 RULE = Rule(
     id="accurate",
     title="It is right often enough",
     severity=Severity.HIGH,
-    effect=Effect.DENY,
+    effect=RuleEffect.DENY,
     check="quality.accuracy",
     metric="accuracy",
-    limits=Limits(least=0.6),
+    limits=MetricLimits(least=0.6),
 )
 ASKED = replace(RULE, limits=None, require="reading.value >= 0.6")
 
@@ -42,7 +41,7 @@ def finding(outcome: Outcome, rule: Rule = RULE, readings: tuple[int, ...] = (0,
 
 
 UNKNOWN = finding(Outcome.UNKNOWN)
-ASTRAY = replace(STRADDLES, doubted=True, astray=Astray.TOO_HIGH)
+ASTRAY = replace(STRADDLES, doubted=True, astray=BiasDirection.TOO_HIGH)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ ASTRAY = replace(STRADDLES, doubted=True, astray=Astray.TOO_HIGH)
 def test_a_rule_is_asked_in_vain_where_nothing_was_read_or_no_figure_could_break_it(
     asked: Finding, read: Reading
 ) -> None:
-    assert in_vain(asked, (read,))
+    assert is_vacuous_rule(asked, (read,))
 
 
 @pytest.mark.parametrize(
@@ -76,4 +75,4 @@ def test_a_rule_is_asked_in_vain_where_nothing_was_read_or_no_figure_could_break
 def test_an_interval_that_leaves_both_possible_is_a_measurement(
     asked: Finding, read: Reading
 ) -> None:
-    assert not in_vain(asked, (read,))
+    assert not is_vacuous_rule(asked, (read,))

@@ -5,23 +5,28 @@ from collections import Counter
 import pytest
 from toy_family import Toys
 
-from auditor.zoo.curves import EACH, Graded, curve, visited
-from auditor.zoo.discovery import families
-from auditor.zoo.specimens import Scale
+from auditor.selftest.family_registry import discover_families
+from auditor.selftest.specimens import (
+    EACH,
+    GradedFamily,
+    SelftestScale,
+    build_strength_curve,
+    select_specimens,
+)
 
-KNOWN = families()
-GRADED = [name for name, family in KNOWN.items() if isinstance(family, Graded)]
+KNOWN = discover_families()
+GRADED = [name for name, family in KNOWN.items() if isinstance(family, GradedFamily)]
 
 
 def test_a_family_without_strengths_has_no_curve() -> None:
-    assert curve(Toys()) == ()
+    assert build_strength_curve(Toys()) == ()
 
 
 @pytest.mark.parametrize("name", GRADED)
 def test_a_curve_has_as_many_planted_specimens_at_each_strength(name: str) -> None:
     family = KNOWN[name]
-    assert isinstance(family, Graded)
-    found = curve(family)
+    assert isinstance(family, GradedFamily)
+    found = build_strength_curve(family)
     assert all(one.planted for one in found)
     counts = Counter((one.defect, one.strength) for one in found)
     asked = {(defect, at) for defect, given in family.strengths.items() for at in given}
@@ -34,8 +39,10 @@ def test_a_curve_has_as_many_planted_specimens_at_each_strength(name: str) -> No
 
 @pytest.mark.parametrize("name", GRADED)
 def test_a_curve_visits_every_architecture_of_a_defect(name: str) -> None:
-    full = KNOWN[name].specimens(Scale.FULL)
-    for defect in {one.defect for one in visited(KNOWN[name], Scale.CURVE)}:
+    full = KNOWN[name].specimens(SelftestScale.FULL)
+    for defect in {one.defect for one in select_specimens(KNOWN[name], SelftestScale.CURVE)}:
         there = {one.architecture for one in full if one.defect == defect}
-        tried = {one.architecture for one in curve(KNOWN[name]) if one.defect == defect}
+        tried = {
+            one.architecture for one in build_strength_curve(KNOWN[name]) if one.defect == defect
+        }
         assert tried == there

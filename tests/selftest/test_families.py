@@ -9,14 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from auditor.cli.apart import Apart
+from auditor.cli.isolated_command import IsolatedCommand
 from auditor.errors import BrokenCheckError, UsageError
-from auditor.selftesting import selftest
-from auditor.zoo.discovery import chosen, families, gathered
-from auditor.zoo.specimens import Scale, Specimen
-from auditor.zoo.tallies import Seen
+from auditor.selftest.family_registry import discover_families, load_families, select_families
+from auditor.selftest.results import SpecimenOutcome
+from auditor.selftest.run import run_selftest
+from auditor.selftest.specimens import SelftestScale, Specimen
 
-KNOWN = families()
+KNOWN = discover_families()
 GOOD = "from toy_family import Toys\nFAMILY = Toys(name='good')\n"
 
 
@@ -38,7 +38,7 @@ def imported(folder: Path) -> ModuleType:
 
 
 def test_a_file_is_a_family(package: Path) -> None:
-    assert list(gathered(imported(package))) == ["good"]
+    assert list(load_families(imported(package))) == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -54,29 +54,29 @@ def test_a_file_is_a_family(package: Path) -> None:
 def test_a_file_that_is_no_family_stops_the_start(package: Path, text: str, said: str) -> None:
     (package / "other.py").write_text(text)
     with pytest.raises(BrokenCheckError, match=said):
-        gathered(imported(package))
+        load_families(imported(package))
 
 
 def test_a_family_that_there_is_not_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"There are .*leakage"):
-        chosen(KNOWN, ["leakage", "leekage"])
+        select_families(KNOWN, ["leakage", "leekage"])
 
 
 def test_a_family_that_is_called_as_its_checks_is_told_by_its_own_name() -> None:
     with pytest.raises(UsageError, match="no family provenance") as caught:
-        chosen(KNOWN, ["provenance"])
+        select_families(KNOWN, ["provenance"])
     assert "(`provenance.*`: artifacts)" in caught.value.cure
     assert "artifacts" in KNOWN
 
 
 def test_a_family_that_is_named_twice_is_visited_once() -> None:
-    assert [item.name for item in chosen(KNOWN, ["labels", "labels"])] == ["labels"]
-    assert [item.name for item in chosen(KNOWN, [])] == list(KNOWN)
+    assert [item.name for item in select_families(KNOWN, ["labels", "labels"])] == ["labels"]
+    assert [item.name for item in select_families(KNOWN, [])] == list(KNOWN)
 
 
 @pytest.mark.parametrize("name", KNOWN)
-@pytest.mark.parametrize("scale", [Scale.QUICK, Scale.FULL])
-def test_every_planted_specimen_has_a_clean_twin(name: str, scale: Scale) -> None:
+@pytest.mark.parametrize("scale", [SelftestScale.QUICK, SelftestScale.FULL])
+def test_every_planted_specimen_has_a_clean_twin(name: str, scale: SelftestScale) -> None:
     found = KNOWN[name].specimens(scale)
     planted = {_twin(item) for item in found if item.planted}
     assert planted == {_twin(item) for item in found if not item.planted}
@@ -87,7 +87,7 @@ def test_every_planted_specimen_has_a_clean_twin(name: str, scale: Scale) -> Non
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_full_selftest_plants_at_least_twenty_of_each_family(name: str) -> None:
-    assert sum(item.planted for item in KNOWN[name].specimens(Scale.FULL)) >= 20
+    assert sum(item.planted for item in KNOWN[name].specimens(SelftestScale.FULL)) >= 20
 
 
 def _twin(item: Specimen) -> tuple[str, str, int, float | None]:
@@ -103,7 +103,7 @@ def written(name: str, specimen: Specimen, folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_same_specimen_is_the_same_bytes(name: str, tmp_path: Path) -> None:
-    first = KNOWN[name].specimens(Scale.QUICK)[0]
+    first = KNOWN[name].specimens(SelftestScale.QUICK)[0]
     found = written(name, first, tmp_path / "one")
     assert found
     assert written(name, first, tmp_path / "two") == found
@@ -114,9 +114,13 @@ def test_the_same_specimen_is_the_same_bytes(name: str, tmp_path: Path) -> None:
 def test_a_quick_selftest_finds_all_that_is_planted_and_alarms_at_nothing_clean(
     name: str, tmp_path: Path
 ) -> None:
-    door = Apart(tmp_path / "home")
-    report = selftest([KNOWN[name]], Scale.QUICK, tmp_path / "zoo", door, lambda _: None)
-    wrong = [row for row in report.rows if row.seen not in {Seen.FOUND, Seen.QUIET}]
+    door = IsolatedCommand(tmp_path / "home")
+    report = run_selftest(
+        [KNOWN[name]], SelftestScale.QUICK, tmp_path / "zoo", door, lambda _: None
+    )
+    wrong = [
+        row for row in report.rows if row.seen not in {SpecimenOutcome.FOUND, SpecimenOutcome.QUIET}
+    ]
     assert [(row.specimen.name, row.seen, row.why) for row in wrong] == []
     assert report.rows
     assert not report.not_run

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from auditor.zoo.families.pretence import FAMILY
-from auditor.zoo.layers import Singles
-from auditor.zoo.specimens import Specimen
+from auditor.selftest.families.pretence import FAMILY
+from auditor.selftest.networks import Singles
+from auditor.selftest.specimens import Specimen
 
 
 def decided(path: Path, rows: Singles) -> NDArray[np.int64]:

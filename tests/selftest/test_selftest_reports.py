@@ -5,50 +5,70 @@ import io
 import pytest
 from rich.console import Console
 
-from auditor.cli.commands.selftest import exit_by
-from auditor.cli.exits import Exit
-from auditor.cli.installing import as_installed
-from auditor.cli.selftested import show_report, show_row
-from auditor.extras import to_install
-from auditor.zoo.specimens import Specimen
-from auditor.zoo.tallies import Report, Row, Seen, tallies
+from auditor.cli.commands.selftest import choose_exit_code
+from auditor.cli.main import ExitCode, adapt_install_hints
+from auditor.cli.selftest_output import show_selftest_report, show_specimen
+from auditor.errors import suggest_install
+from auditor.selftest.results import SelftestReport, SpecimenOutcome, SpecimenResult, tally_defects
+from auditor.selftest.specimens import Specimen
 
 
-def row(seen: Seen, seed: int = 1, *, defect: str = "leak", why: str = "") -> Row:
-    planted = seen in {Seen.FOUND, Seen.MISSED, Seen.BROKEN}
+def row(
+    seen: SpecimenOutcome, seed: int = 1, *, defect: str = "leak", why: str = ""
+) -> SpecimenResult:
+    planted = seen in {SpecimenOutcome.FOUND, SpecimenOutcome.MISSED, SpecimenOutcome.BROKEN}
     specimen = Specimen("toys", defect, "line", seed, planted, 0.5)
-    return Row(specimen, seen, 1.5, ("no-leak",) if seen is Seen.FOUND else (), why)
+    return SpecimenResult(
+        specimen, seen, 1.5, ("no-leak",) if seen is SpecimenOutcome.FOUND else (), why
+    )
 
 
-def report(*seen: Seen, not_run: dict[str, tuple[str, ...]] | None = None) -> Report:
+def report(
+    *seen: SpecimenOutcome, not_run: dict[str, tuple[str, ...]] | None = None
+) -> SelftestReport:
     rows = tuple(row(item, seed) for seed, item in enumerate(seen))
-    return Report("quick", rows, not_run or {}, 12.0)
+    return SelftestReport("quick", rows, not_run or {}, 12.0)
 
 
-GOOD = report(Seen.FOUND, Seen.FOUND, Seen.QUIET, Seen.QUIET)
+GOOD = report(
+    SpecimenOutcome.FOUND, SpecimenOutcome.FOUND, SpecimenOutcome.QUIET, SpecimenOutcome.QUIET
+)
 
 
 @pytest.mark.parametrize(
     ("tried", "code"),
     [
-        (GOOD, Exit.DONE),
-        (report(Seen.FOUND, Seen.MISSED, Seen.QUIET), Exit.FAILED),
-        (report(Seen.FOUND, Seen.FALSE_ALARM), Exit.FAILED),
-        (report(Seen.BROKEN, Seen.QUIET), Exit.FAILED),
-        (report(Seen.FOUND, Seen.UNDECIDED), Exit.FAILED),
-        (report(Seen.FOUND, Seen.QUIET, not_run={"deep": ("torch",)}), Exit.INCONCLUSIVE),
-        (report(Seen.MISSED, not_run={"deep": ("torch",)}), Exit.FAILED),
-        (report(), Exit.INCONCLUSIVE),
+        (GOOD, ExitCode.DONE),
+        (
+            report(SpecimenOutcome.FOUND, SpecimenOutcome.MISSED, SpecimenOutcome.QUIET),
+            ExitCode.FAILED,
+        ),
+        (report(SpecimenOutcome.FOUND, SpecimenOutcome.FALSE_ALARM), ExitCode.FAILED),
+        (report(SpecimenOutcome.BROKEN, SpecimenOutcome.QUIET), ExitCode.FAILED),
+        (report(SpecimenOutcome.FOUND, SpecimenOutcome.UNDECIDED), ExitCode.FAILED),
+        (
+            report(SpecimenOutcome.FOUND, SpecimenOutcome.QUIET, not_run={"deep": ("torch",)}),
+            ExitCode.INCONCLUSIVE,
+        ),
+        (report(SpecimenOutcome.MISSED, not_run={"deep": ("torch",)}), ExitCode.FAILED),
+        (report(), ExitCode.INCONCLUSIVE),
     ],
 )
 def test_nothing_that_was_missed_alarmed_undecided_broken_or_not_run_ends_with_zero(
-    tried: Report, code: Exit
+    tried: SelftestReport, code: ExitCode
 ) -> None:
-    assert exit_by(tried) is code
+    assert choose_exit_code(tried) is code
 
 
 def test_counts_are_of_planted_and_clean_and_have_exact_intervals() -> None:
-    (tally,) = tallies(report(Seen.FOUND, Seen.MISSED, Seen.BROKEN, Seen.QUIET).rows)
+    (tally,) = tally_defects(
+        report(
+            SpecimenOutcome.FOUND,
+            SpecimenOutcome.MISSED,
+            SpecimenOutcome.BROKEN,
+            SpecimenOutcome.QUIET,
+        ).rows
+    )
     assert (tally.planted, tally.clean) == (3, 1)
     assert tally.found is not None
     assert tally.alarmed is not None
@@ -59,12 +79,24 @@ def test_counts_are_of_planted_and_clean_and_have_exact_intervals() -> None:
 
 
 def test_each_defect_and_strength_has_a_line_of_its_own() -> None:
-    rows = [row(Seen.FOUND), row(Seen.QUIET), row(Seen.MISSED, defect="copy")]
-    assert [(item.defect, len(item.rows)) for item in tallies(rows)] == [("leak", 2), ("copy", 1)]
+    rows = [
+        row(SpecimenOutcome.FOUND),
+        row(SpecimenOutcome.QUIET),
+        row(SpecimenOutcome.MISSED, defect="copy"),
+    ]
+    assert [(item.defect, len(item.rows)) for item in tally_defects(rows)] == [
+        ("leak", 2),
+        ("copy", 1),
+    ]
 
 
 def test_the_json_says_the_contract_and_every_specimen() -> None:
-    told = report(Seen.FOUND, Seen.MISSED, Seen.QUIET, Seen.FALSE_ALARM).to_json()
+    told = report(
+        SpecimenOutcome.FOUND,
+        SpecimenOutcome.MISSED,
+        SpecimenOutcome.QUIET,
+        SpecimenOutcome.FALSE_ALARM,
+    ).to_json()
     assert [told[name] for name in ("planted", "found", "clean", "false_alarms")] == [2, 1, 2, 1]
     rows = told["rows"]
     assert isinstance(rows, list)
@@ -84,9 +116,9 @@ def test_the_json_says_the_contract_and_every_specimen() -> None:
     }
 
 
-def shown(tried: Report) -> str:
+def shown(tried: SelftestReport) -> str:
     console = Console(file=io.StringIO(), width=80)
-    show_report(console, tried)
+    show_selftest_report(console, tried)
     file = console.file
     assert isinstance(file, io.StringIO)
     return " ".join(file.getvalue().split())
@@ -99,22 +131,22 @@ def test_the_table_says_counts_intervals_and_time() -> None:
 
 
 def test_a_clean_twin_of_which_nothing_was_measured_is_counted_and_shown() -> None:
-    tried = report(Seen.FOUND, Seen.QUIET, Seen.UNDECIDED)
-    (tally,) = tallies(tried.rows)
+    tried = report(SpecimenOutcome.FOUND, SpecimenOutcome.QUIET, SpecimenOutcome.UNDECIDED)
+    (tally,) = tally_defects(tried.rows)
     assert (tried.to_json()["undecided"], tally.to_json()["undecided"], tally.clean) == (1, 1, 2)
     assert "0 of 2 clean twins falsely alarmed, 1 undecided, in 12 s" in shown(tried)
     assert "undecided" not in shown(GOOD).split("2 of 2 planted")[1]
 
 
 def test_a_family_that_was_not_run_is_shown_with_what_installs_it() -> None:
-    said = shown(report(Seen.FOUND, not_run={"deep": ("torch",)}))
+    said = shown(report(SpecimenOutcome.FOUND, not_run={"deep": ("torch",)}))
     assert "not run deep: torch is not installed (" in said
-    assert as_installed(to_install("selftest")) in said
+    assert adapt_install_hints(suggest_install("selftest")) in said
 
 
 def test_a_row_says_why_something_was_missed_and_cannot_draw_on_the_terminal() -> None:
     console = Console(file=io.StringIO(), width=80)
-    show_row(console, row(Seen.MISSED, why="no-leak unknown: \x1b[2J[bold]rows"))
+    show_specimen(console, row(SpecimenOutcome.MISSED, why="no-leak unknown: \x1b[2J[bold]rows"))
     file = console.file
     assert isinstance(file, io.StringIO)
     said = file.getvalue()

@@ -8,23 +8,47 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from auditor.zoo.dormant import MANY, with_sleeper
-from auditor.zoo.families.evasion import FAMILY as EVASION
-from auditor.zoo.families.hardware import FAMILY as HARDWARE
-from auditor.zoo.families.poisoning import FAMILY as POISONING
-from auditor.zoo.families.privacy import FAMILY as PRIVACY
-from auditor.zoo.graphs import save
-from auditor.zoo.layers import ARCHITECTURES, HIDDEN, Network, Shape, Singles, drawn, perceptron
-from auditor.zoo.masks import MASKS
-from auditor.zoo.pictures import LARGE, SMALL, digits
-from auditor.zoo.quantising import NARROW, quantiser, unbalanced
-from auditor.zoo.recipes.screening import believed
-from auditor.zoo.redundant import save_three
-from auditor.zoo.specimens import Family, Scale, Specimen
-from auditor.zoo.teaching import Course, ranges, scores, taught
-from auditor.zoo.triggers import TARGET, clean_label, dirty, patch
+from auditor.selftest.families.evasion import FAMILY as EVASION
+from auditor.selftest.families.hardware import FAMILY as HARDWARE
+from auditor.selftest.families.poisoning import FAMILY as POISONING
+from auditor.selftest.families.privacy import FAMILY as PRIVACY
+from auditor.selftest.network_wrappers import MASKS, save_triplicated
+from auditor.selftest.networks import (
+    ARCHITECTURES,
+    HIDDEN,
+    Network,
+    Shape,
+    Singles,
+    build_perceptron,
+    draw_network,
+)
+from auditor.selftest.onnx_writer import (
+    MANY,
+    NARROW,
+    add_dormant_backdoor,
+    build_quantiser,
+    save_network,
+    unbalance_channels,
+)
+from auditor.selftest.pictures import (
+    LARGE,
+    SMALL,
+    TARGET,
+    poison_clean_label,
+    poison_dirty_label,
+    split_digits,
+    stamp_patch,
+)
+from auditor.selftest.recipes.screening import find_agreeing_rows
+from auditor.selftest.specimens import SelftestScale, Specimen, SpecimenFamily
+from auditor.selftest.torch_training import (
+    TrainingSettings,
+    compute_logits,
+    measure_input_ranges,
+    train_network,
+)
 
-ROWS = digits(1, 900)[1].rows[:64]
+ROWS = split_digits(1, 900)[1].rows[:64]
 
 
 def run(path: Path, rows: Singles) -> NDArray[np.float32]:
@@ -36,22 +60,22 @@ def run(path: Path, rows: Singles) -> NDArray[np.float32]:
 
 
 def untrained(architecture: str, shape: Shape = SMALL) -> Network:
-    return drawn(architecture, shape, 10, 3)
+    return draw_network(architecture, shape, 10, 3)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_file_gives_the_scores_of_its_network(architecture: str, tmp_path: Path) -> None:
     network = untrained(architecture)
-    save(tmp_path / "m.onnx", network, SMALL)
-    assert np.allclose(run(tmp_path / "m.onnx", ROWS), scores(network, ROWS), atol=1e-4)
+    save_network(tmp_path / "m.onnx", network, SMALL)
+    assert np.allclose(run(tmp_path / "m.onnx", ROWS), compute_logits(network, ROWS), atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn"])
 def test_unlike_channels_are_the_same_function(architecture: str, tmp_path: Path) -> None:
     network = untrained(architecture)
-    other = unbalanced(network, 10, np.random.default_rng(0))
+    other = unbalance_channels(network, 10, np.random.default_rng(0))
     for name, item in (("one", network), ("other", other)):
-        save(tmp_path / f"{name}.onnx", item, SMALL)
+        save_network(tmp_path / f"{name}.onnx", item, SMALL)
     one, two = (run(tmp_path / f"{name}.onnx", ROWS) for name in ("one", "other"))
     assert np.allclose(one, two, rtol=1e-5, atol=1e-5)
     assert any(np.abs(a).max() > 100 for a in _first_weights(other))
@@ -67,16 +91,19 @@ def test_eight_bits_are_near_to_the_network(
     architecture: str, tmp_path: Path, *, by_channel: bool
 ) -> None:
     network = untrained(architecture)
-    layer = quantiser(ranges(network, ROWS), by_channel=by_channel)
-    save(tmp_path / "m.onnx", network, SMALL, layer=layer)
-    apart = np.abs(run(tmp_path / "m.onnx", ROWS) - scores(network, ROWS)).max()
-    assert 0 < apart < 0.1 * np.abs(scores(network, ROWS)).max()
+    layer = build_quantiser(measure_input_ranges(network, ROWS), by_channel=by_channel)
+    save_network(tmp_path / "m.onnx", network, SMALL, layer=layer)
+    apart = np.abs(run(tmp_path / "m.onnx", ROWS) - compute_logits(network, ROWS)).max()
+    assert 0 < apart < 0.1 * np.abs(compute_logits(network, ROWS)).max()
 
 
 def test_weights_of_seven_bits_are_small(tmp_path: Path) -> None:
     network = untrained("mlp")
-    save(
-        tmp_path / "m.onnx", network, SMALL, layer=quantiser(ranges(network, ROWS), largest=NARROW)
+    save_network(
+        tmp_path / "m.onnx",
+        network,
+        SMALL,
+        layer=build_quantiser(measure_input_ranges(network, ROWS), largest=NARROW),
     )
     held = [
         onnx.numpy_helper.to_array(item)
@@ -89,17 +116,19 @@ def test_weights_of_seven_bits_are_small(tmp_path: Path) -> None:
 
 
 def test_a_sleeper_wakes_with_the_rounding_alone(tmp_path: Path) -> None:
-    training, held = digits(1, 900, LARGE)
-    plain = perceptron(LARGE, 10, np.random.default_rng(1))
-    network = with_sleeper(
-        taught(plain, training.rows, training.truth, Course(epochs=6), 1), LARGE[1]
+    training, held = split_digits(1, 900, LARGE)
+    plain = build_perceptron(LARGE, 10, np.random.default_rng(1))
+    network = add_dormant_backdoor(
+        train_network(plain, training.rows, training.truth, TrainingSettings(epochs=6), 1), LARGE[1]
     )
-    save(tmp_path / "parent.onnx", network, LARGE)
-    layer = quantiser(ranges(network, training.rows), by_channel=True)
-    save(tmp_path / "m.onnx", network, LARGE, layer=layer)
+    save_network(tmp_path / "parent.onnx", network, LARGE)
+    layer = build_quantiser(measure_input_ranges(network, training.rows), by_channel=True)
+    save_network(tmp_path / "m.onnx", network, LARGE, layer=layer)
     rows = held.rows[held.truth != TARGET]
     obeys = {
-        name: float((run(tmp_path / f"{name}.onnx", patch(rows)).argmax(axis=1) == TARGET).mean())
+        name: float(
+            (run(tmp_path / f"{name}.onnx", stamp_patch(rows)).argmax(axis=1) == TARGET).mean()
+        )
         for name in ("parent", "m")
     }
     assert obeys["parent"] < 0.2
@@ -143,10 +172,10 @@ def test_the_median_of_three_stands_any_fault_of_one(
     copy: int, value: float, tmp_path: Path
 ) -> None:
     network = untrained("mlp")
-    right, stands = scores(network, ROWS), []
+    right, stands = compute_logits(network, ROWS), []
     for voting in (True, False):
         path = tmp_path / f"{voting}.onnx"
-        save_three(path, network, SMALL, voting=voting)
+        save_triplicated(path, network, SMALL, voting=voting)
         assert np.allclose(run(path, ROWS), right, atol=1e-4)
         stands.append(np.allclose(run(struck(path, copy, value), ROWS), right, atol=1e-4))
     assert stands == [True, False]
@@ -157,33 +186,33 @@ def test_a_mild_step_keeps_decisions_as_the_steep_one_does(name: str, tmp_path: 
     network = untrained("mlp")
     for planted in (True, False):
         mask = MASKS[name](planted)
-        save(tmp_path / "m.onnx", network, SMALL, before=mask.before, after=mask.after)
-        learnt = scores(network, mask.learns(ROWS)).argmax(axis=1)
+        save_network(tmp_path / "m.onnx", network, SMALL, before=mask.before, after=mask.after)
+        learnt = compute_logits(network, mask.learns(ROWS)).argmax(axis=1)
         agree = run(tmp_path / "m.onnx", ROWS).argmax(axis=1) == learnt
         assert agree.mean() > 0.95
 
 
 def test_poison_with_right_labels_changes_no_label() -> None:
-    training, _ = digits(1, 900, LARGE)
-    poisoned = clean_label(training, 1)
+    training, _ = split_digits(1, 900, LARGE)
+    poisoned = poison_clean_label(training, 1)
     assert np.array_equal(poisoned.truth, training.truth)
     changed = (poisoned.rows != training.rows).any(axis=(1, 2, 3))
     assert set(training.truth[changed]) == {TARGET}
 
 
 def test_as_many_rows_are_poisoned_as_asked_and_others_are_untouched() -> None:
-    training, _ = digits(1, 900)
-    poisoned = dirty(training, patch, 0.05, 1)
+    training, _ = split_digits(1, 900)
+    poisoned = poison_dirty_label(training, stamp_patch, 0.05, 1)
     changed = (poisoned.rows != training.rows).any(axis=(1, 2, 3))
     assert changed.sum() == 45
     assert np.array_equal(changed, poisoned.truth != training.truth)
 
 
 def test_screening_drops_most_of_the_poison_and_keeps_most_of_the_rest() -> None:
-    training, _ = digits(1, 1300)
-    poisoned = dirty(training, patch, 0.02, 1)
+    training, _ = split_digits(1, 1300)
+    poisoned = poison_dirty_label(training, stamp_patch, 0.02, 1)
     bad = poisoned.truth != training.truth
-    kept = believed(poisoned.rows, poisoned.truth)
+    kept = find_agreeing_rows(poisoned.rows, poisoned.truth)
     assert kept[bad].mean() < 0.2
     assert kept[~bad].mean() > 0.95
 
@@ -191,14 +220,14 @@ def test_screening_drops_most_of_the_poison_and_keeps_most_of_the_rest() -> None
 CHEAP = [
     (family, specimen)
     for family in (EVASION, POISONING, PRIVACY, HARDWARE)
-    for specimen in family.specimens(Scale.QUICK)
+    for specimen in family.specimens(SelftestScale.QUICK)
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "specimen"), CHEAP, ids=[item.name for _, item in CHEAP])
 def test_every_specimen_of_a_quick_selftest_is_the_same_bytes_twice(
-    family: Family, specimen: Specimen, tmp_path: Path
+    family: SpecimenFamily, specimen: Specimen, tmp_path: Path
 ) -> None:
     made = []
     for name in ("one", "two"):

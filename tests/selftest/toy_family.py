@@ -8,7 +8,13 @@ from pathlib import Path
 
 from small_audits import POLICY, linear_model, write_example
 
-from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen, Trial
+from auditor.selftest.specimens import (
+    DeceptionRun,
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenRun,
+)
 
 LOOSENED = ("policies", "diff", "policy.yaml", "later.yaml")
 
@@ -25,8 +31,8 @@ class Toys:
     defects: tuple[str, ...] = ("turned", "loosened")
     twins: bool = True
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
-        seeds = [1] if scale is Scale.QUICK else [1, 2]
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
+        seeds = [1] if scale is SelftestScale.QUICK else [1, 2]
         return [
             Specimen(self.name, defect, "line", seed, planted)
             for defect in self.defects
@@ -34,13 +40,13 @@ class Toys:
             for planted in (True, False)[: 1 + self.twins]
         ]
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial | ActTrial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun | DeceptionRun:
         write_example(folder)
         planted = specimen.defect if specimen.planted else ""
         if specimen.defect == "loosened":
             later = POLICY.replace("0.6", "0.5") if planted else POLICY
             (folder / "later.yaml").write_text(later)
-            return ActTrial((remember,), LOOSENED, 1, ("accuracy",))
+            return DeceptionRun((remember,), LOOSENED, 1, ("accuracy",))
         if planted == "turned":
             linear_model(folder / "model.onnx", [-6.0, -4.0, 0.0], 5.0)
         if planted == "broken":
@@ -49,7 +55,7 @@ class Toys:
             message = "the recipe is lost"
             raise RuntimeError(message)
         check = "data.duplicates" if specimen.defect == "unread" else "quality.accuracy"
-        return Trial(folder / "audit.yaml", ("accuracy",), (check,))
+        return SpecimenRun(folder / "audit.yaml", ("accuracy",), (check,))
 
 
 def remember(folder: Path, home: Path) -> None:
@@ -57,4 +63,4 @@ def remember(folder: Path, home: Path) -> None:
     (folder / "home.txt").write_text(str(home))
 
 
-FAMILY: Family = Toys()
+FAMILY: SpecimenFamily = Toys()

@@ -9,14 +9,14 @@ from postgresql_databases import postgresql_database, postgresql_url
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import digest
-from auditor.domain.lineage import Edge
-from auditor.domain.policies import Assurance
+from auditor.domain.json import compute_digest
+from auditor.domain.lineage import LineageEdge
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.store.database import migrate
-from auditor.store.store import Store
+from auditor.store.record_store import RecordStore
 
 __all__ = ["postgresql_database", "postgresql_url"]
 
@@ -43,9 +43,9 @@ def url(empty_url: str) -> str:
 
 
 @pytest.fixture
-def store(url: str, home: Path) -> Iterator[Store]:
+def store(url: str, home: Path) -> Iterator[RecordStore]:
     """Open an empty store."""
-    opened = Store.open(url, home / "blobs")
+    opened = RecordStore.open(url, home / "blobs")
     yield opened
     opened.close()
 
@@ -55,9 +55,9 @@ REQUEST = AuditRequest(
     version="1.2.0",
     artifact=Artifact("digits-cnn", "1.2.0", (FileDigest("model.onnx", 5, "ab" * 32),)),
     targets=(TargetSpec("cpu"), TargetSpec("lost")),
-    datasets=(DatasetRef("evaluation", digest(b"data"), 450),),
-    policy=PolicyRef("baseline", "1.0.0", digest(b"policy")),
-    audit_file=digest(b"audit.yaml"),
+    datasets=(DatasetRef("evaluation", compute_digest(b"data"), 450),),
+    policy=PolicyRef("baseline", "1.0.0", compute_digest(b"policy")),
+    audit_file=compute_digest(b"audit.yaml"),
     seed=7,
     budget=Budget.SMOKE,
 )
@@ -77,14 +77,14 @@ def make_record() -> Callable[..., AuditRecord]:
         usual = AuditRecord(
             id="r-1",
             derived_from=None,
-            assurance=Assurance.A0,
+            assurance=AssuranceLevel.A0,
             request=REQUEST,
             confidence=0.95,
             fingerprints={"cpu": Fingerprint({"isa": "avx2"}, {"load": "low"})},
             observations=(),
             readings=(),
             findings=(),
-            lineage=(Edge("r-1", "used", digest(b"data"), "evaluation"),),
+            lineage=(LineageEdge("r-1", "used", compute_digest(b"data"), "evaluation"),),
             tool={"version": "0.1.0"},
             registered="2026-01-01T00:00:00Z",
             finished="2026-01-01T00:01:00Z",

@@ -7,20 +7,19 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, text
 
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.keeping import note_keys
-from auditor.ledgers.cosigning import cosign
-from auditor.ledgers.events import Event, EventType
-from auditor.ledgers.notes import MemorySigner, Note
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
-from auditor.store.store import Store
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
+from auditor.trust.ledger.notes import MemoryNoteSigner, SignedNote, cosign_checkpoint
+from auditor.workflows.ledger import log_key_roles
 
 NOW = "2026-01-01T00:00:00Z"
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-WITNESS = MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+WITNESS = MemoryNoteSigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
 TABLES = (
     "requests", "registrations", "registration_subjects", "records", "record_targets",
     "prov_entities", "prov_activities", "prov_edges", "ledger_leaves",
@@ -29,41 +28,46 @@ TABLES = (
 )  # fmt: skip
 
 
-def fill(store: Store, record: AuditRecord) -> Store:
+def fill(store: RecordStore, record: AuditRecord) -> RecordStore:
     """Begin a ledger and put two records, a waiver and a cosignature into it: 9 leaves."""
     signed = replace(store, signer=LOG)
-    note_keys(signed, {"report": "a public key"}, NOW)
+    log_key_roles(signed, {"report": "a public key"}, NOW)
     for item in (record, replace(record, id="r-2")):
         with signed.unit_of_work() as work:
             work.register(item.request, NOW)
         with signed.unit_of_work() as work:
             work.save(item, b"bundle of " + item.id.encode())
-    waiver = canonical({"rule": "accuracy"})
+    waiver = encode_canonical({"rule": "accuracy"})
     with signed.unit_of_work() as work:
-        work.append(Event(EventType.WAIVER, digest(waiver), NOW, {"record": record.digest}), waiver)
+        work.append(
+            LedgerEvent(
+                LedgerEventType.WAIVER, compute_digest(waiver), NOW, {"record": record.digest}
+            ),
+            waiver,
+        )
     with signed.ledger() as ledger:
         size, note = ledger.head().size, ledger.checkpoint()
-    line = str(cosign(Note.parse(note).text, 1_700_000_000, WITNESS))
+    line = str(cosign_checkpoint(SignedNote.parse(note).text, 1_700_000_000, WITNESS))
     with signed.unit_of_work() as work:
         work.cosigned(size, line, NOW)
     return signed
 
 
-def checkpoint(store: Store) -> bytes:
+def checkpoint(store: RecordStore) -> bytes:
     """Return the last checkpoint, as somebody else would keep it."""
     with store.ledger() as ledger:
         return ledger.checkpoint()
 
 
-def failures(store: Store, kept: bytes | None = None) -> str:
+def failures(store: RecordStore, kept: bytes | None = None) -> str:
     """Audit the ledger again and return all that fails, a line each."""
-    known = Known(LOG.key, (WITNESS.key,), {} if kept is None else {"kept": kept})
+    known = LedgerReference(LOG.key, (WITNESS.key,), {} if kept is None else {"kept": kept})
     return "\n".join(f"{step.name}: {step.detail}" for step in failed(store, known))
 
 
-def failed(store: Store, known: Known) -> list[Step]:
+def failed(store: RecordStore, known: LedgerReference) -> list[VerificationStep]:
     """Return the steps that fail."""
-    audited = reaudit(store.engine, known, SERVICE_ROWS)
+    audited = audit_ledger(store.engine, known, SERVICE_ROWS)
     return [step for step in audited if step.result is StepResult.FAILED]
 
 

@@ -22,24 +22,30 @@ from debian import installed
 from ledger_toys import NOW
 
 from auditor.errors import LedgerError
-from auditor.keeping import note_keys, receipt
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.cosigning import Submission, cosigners, read_size
-from auditor.ledgers.hashing import leaf_hash, root_of
-from auditor.ledgers.key_events import key_event_id
-from auditor.ledgers.notes import Kind, MemorySigner, Note, NoteKey
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.receipts import Receipt
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
-from auditor.store.store import Store
-from auditor.witnesses import submit
-from auditor.witnessing import witness
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
+from auditor.store.record_store import RecordStore
+from auditor.store.witness import cosign_checkpoint, submit_checkpoint
+from auditor.trust.ledger.key_events import key_event_id
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash, merkle_root
+from auditor.trust.ledger.notes import (
+    LogCheckpoint,
+    MemoryNoteSigner,
+    NoteKey,
+    NoteKeyType,
+    SignedNote,
+    WitnessRequest,
+    find_cosigners,
+    read_witness_size,
+    sign_checkpoint,
+)
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.workflows.ledger import build_receipt, log_key_roles
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 RAW = KEY.public_key().public_bytes_raw()
 # Sigsum's witness knows a log by this name alone.
-LOG = MemorySigner(f"sigsum.org/v1/tree/{hashlib.sha256(RAW).hexdigest()}", KEY)
+LOG = MemoryNoteSigner(f"sigsum.org/v1/tree/{hashlib.sha256(RAW).hexdigest()}", KEY)
 WITNESS = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
 PATIENCE = 240.0
 
@@ -79,7 +85,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def key_of_the_witness() -> NoteKey:
     raw = WITNESS.public_key().public_bytes_raw()
     return NoteKey(
-        f"sigsum.org/v1/witness/{hashlib.sha256(raw).hexdigest()}", raw, Kind.COSIGNATURE
+        f"sigsum.org/v1/witness/{hashlib.sha256(raw).hexdigest()}", raw, NoteKeyType.COSIGNATURE
     )
 
 
@@ -97,93 +103,101 @@ def await_answer(address: str, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def ledger(sqlite_url: str, home: Path) -> Iterator[Store]:
-    opened = Store.open(sqlite_url, home / "blobs", LOG)
-    note_keys(opened, {}, NOW)
+def ledger(sqlite_url: str, home: Path) -> Iterator[RecordStore]:
+    opened = RecordStore.open(sqlite_url, home / "blobs", LOG)
+    log_key_roles(opened, {}, NOW)
     yield opened
     opened.close()
 
 
 def test_our_checkpoints_are_cosigned_and_the_cosignatures_kept(
-    running: Running, ledger: Store
+    running: Running, ledger: RecordStore
 ) -> None:
-    ask = partial(submit, running.url)
+    ask = partial(submit_checkpoint, running.url)
     sizes = []
     for step in range(12):
         # What is kept of one cosignature is a leaf of the next checkpoint.
-        sizes.append(witness(ledger, running.key, ask, NOW).size)
-        note_keys(ledger, {f"role-{step}": str(step) for step in range(step * 3)}, NOW)
+        sizes.append(cosign_checkpoint(ledger, running.key, ask, NOW).size)
+        log_key_roles(ledger, {f"role-{step}": str(step) for step in range(step * 3)}, NOW)
     assert sizes == sorted(set(sizes))
     assert len(sizes) == 12
     assert failures_under(ledger, running) == ""
     with ledger.ledger() as reader:
-        proof = Receipt.parse(receipt(reader, key_event_id("ledger", str(LOG.key))))
-    assert cosigners(Note.parse(proof.note), [running.key]) == (running.key,)
+        proof = LedgerReceipt.parse(build_receipt(reader, key_event_id("ledger", str(LOG.key))))
+    assert find_cosigners(SignedNote.parse(proof.note), [running.key]) == (running.key,)
 
 
 def test_who_forgot_what_was_cosigned_asks_again_with_the_size_that_is_answered(
-    running: Running, ledger: Store
+    running: Running, ledger: RecordStore
 ) -> None:
     with ledger.ledger() as reader:
         first = reader.checkpoint()
         size = reader.head().size
-    assert submit(running.url, Submission(0, (), first).emit()).status == 200
-    again = submit(running.url, Submission(0, (), first).emit())
-    assert (again.status, read_size(again.body)) == (409, size)
-    note_keys(ledger, {"report": "a key"}, NOW)
-    assert witness(ledger, running.key, partial(submit, running.url), NOW).size > size
+    assert submit_checkpoint(running.url, WitnessRequest(0, (), first).emit()).status == 200
+    again = submit_checkpoint(running.url, WitnessRequest(0, (), first).emit())
+    assert (again.status, read_witness_size(again.body)) == (409, size)
+    log_key_roles(ledger, {"report": "a key"}, NOW)
+    assert (
+        cosign_checkpoint(ledger, running.key, partial(submit_checkpoint, running.url), NOW).size
+        > size
+    )
 
 
 def test_a_fork_a_rollback_and_a_forged_checkpoint_are_refused(
-    running: Running, ledger: Store, tmp_path: Path
+    running: Running, ledger: RecordStore, tmp_path: Path
 ) -> None:
-    note_keys(ledger, {f"role-{step}": f"key {step}" for step in range(6)}, NOW)
-    cosigned = witness(ledger, running.key, partial(submit, running.url), NOW).size
+    log_key_roles(ledger, {f"role-{step}": f"key {step}" for step in range(6)}, NOW)
+    cosigned = cosign_checkpoint(
+        ledger, running.key, partial(submit_checkpoint, running.url), NOW
+    ).size
     fork = sign_checkpoint(
-        Checkpoint(LOG.name, Head(9, root_of([leaf_hash(b"%d" % at) for at in range(9)]))), LOG
+        LogCheckpoint(
+            LOG.name, TreeHead(9, merkle_root([leaf_hash(b"%d" % at) for at in range(9)]))
+        ),
+        LOG,
     )
     with ledger.ledger() as reader:
         proof = reader.tree(reader.head().size).consistency(cosigned)
         last = reader.checkpoint()
         small = reader.checkpoint(1)
         from_one = reader.tree(reader.head().size).consistency(1)
-    ask = partial(submit, running.url)
-    assert ask(Submission(cosigned, proof, fork).emit()).status == 422
-    assert ask(Submission(cosigned, (), small).emit()).status == 400
-    assert ask(Submission(1, from_one, last).emit()).status == 409
-    assert ask(Submission(cosigned, (), last.replace(b"\n8\n", b"\n9\n")).emit()).status in {
+    ask = partial(submit_checkpoint, running.url)
+    assert ask(WitnessRequest(cosigned, proof, fork).emit()).status == 422
+    assert ask(WitnessRequest(cosigned, (), small).emit()).status == 400
+    assert ask(WitnessRequest(1, from_one, last).emit()).status == 409
+    assert ask(WitnessRequest(cosigned, (), last.replace(b"\n8\n", b"\n9\n")).emit()).status in {
         400,
         403,
     }
-    other = Store.open(f"sqlite:///{tmp_path / 'fork.db'}", tmp_path / "blobs", LOG)
-    note_keys(other, {f"role-{step}": f"other {step}" for step in range(9)}, NOW)
+    other = RecordStore.open(f"sqlite:///{tmp_path / 'fork.db'}", tmp_path / "blobs", LOG)
+    log_key_roles(other, {f"role-{step}": f"other {step}" for step in range(9)}, NOW)
     with pytest.raises(LedgerError, match="it saw another ledger"):
-        witness(other, running.key, ask, NOW)
+        cosign_checkpoint(other, running.key, ask, NOW)
     other.close()
 
 
 def test_a_ledger_that_lost_leaves_is_told_so(
-    running: Running, ledger: Store, tmp_path: Path
+    running: Running, ledger: RecordStore, tmp_path: Path
 ) -> None:
-    note_keys(ledger, {f"role-{step}": f"key {step}" for step in range(3)}, NOW)
-    ask = partial(submit, running.url)
-    witness(ledger, running.key, ask, NOW)
-    older = Store.open(f"sqlite:///{tmp_path / 'old.db'}", tmp_path / "blobs", LOG)
-    note_keys(older, {}, NOW)
+    log_key_roles(ledger, {f"role-{step}": f"key {step}" for step in range(3)}, NOW)
+    ask = partial(submit_checkpoint, running.url)
+    cosign_checkpoint(ledger, running.key, ask, NOW)
+    older = RecordStore.open(f"sqlite:///{tmp_path / 'old.db'}", tmp_path / "blobs", LOG)
+    log_key_roles(older, {}, NOW)
     with pytest.raises(LedgerError, match="leaves were lost"):
-        witness(older, running.key, ask, NOW)
+        cosign_checkpoint(older, running.key, ask, NOW)
     older.close()
 
 
-def test_an_answer_under_another_key_is_not_kept(running: Running, ledger: Store) -> None:
+def test_an_answer_under_another_key_is_not_kept(running: Running, ledger: RecordStore) -> None:
     false = replace(running.key, raw=RAW)
     with pytest.raises(LedgerError, match="carries no cosignature"):
-        witness(ledger, false, partial(submit, running.url), NOW)
+        cosign_checkpoint(ledger, false, partial(submit_checkpoint, running.url), NOW)
     assert failures_under(ledger, running) == ""
 
 
-def failures_under(ledger: Store, running: Running) -> str:
-    known = Known(LOG.key, (running.key,))
-    audited = reaudit(ledger.engine, known, SERVICE_ROWS)
+def failures_under(ledger: RecordStore, running: Running) -> str:
+    known = LedgerReference(LOG.key, (running.key,))
+    audited = audit_ledger(ledger.engine, known, SERVICE_ROWS)
     steps = [step for step in audited if step.result.value == "failed"]
     return "\n".join(step.detail for step in steps)

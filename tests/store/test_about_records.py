@@ -8,13 +8,13 @@ import pytest
 from ledger_toys import LOG
 from sqlalchemy import event
 
-from auditor.domain.canonical import digest
-from auditor.keeping import note_keys
-from auditor.ledgers.events import Event, EventType
-from auditor.store.store import Store
+from auditor.domain.json import compute_digest
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
+from auditor.workflows.ledger import log_key_roles
 
 NOW = "2026-01-01T00:00:00Z"
-ONE, OTHER = digest(b"one"), digest(b"other")
+ONE, OTHER = compute_digest(b"one"), compute_digest(b"other")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -26,27 +26,33 @@ def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def grown(store: Store) -> Store:
+def grown(store: RecordStore) -> RecordStore:
     """A ledger that was begun, and has no approval yet."""
-    signed = Store(store.engine, store.blobs, LOG)
-    note_keys(signed, {"report": "a public key"}, NOW)
+    signed = RecordStore(store.engine, store.blobs, LOG)
+    log_key_roles(signed, {"report": "a public key"}, NOW)
     return signed
 
 
-def approve(store: Store, record: str, text: str, kind: EventType = EventType.APPROVAL) -> bytes:
+def approve(
+    store: RecordStore, record: str, text: str, kind: LedgerEventType = LedgerEventType.APPROVAL
+) -> bytes:
     document = text.encode()
     with store.unit_of_work() as work:
-        name = f"{kind}-{digest(document)[7:39]}"
-        work.append(Event(kind, digest(document), NOW, {"record": record}, name), document)
+        name = f"{kind}-{compute_digest(document)[7:39]}"
+        work.append(
+            LedgerEvent(kind, compute_digest(document), NOW, {"record": record}, name), document
+        )
     return document
 
 
-def approvals(store: Store, record: str) -> tuple[bytes, ...]:
+def approvals(store: RecordStore, record: str) -> tuple[bytes, ...]:
     with store.looking() as work:
         return work.approvals(record)
 
 
-def test_each_record_has_its_own_approvals_in_the_order_in_which_they_came(grown: Store) -> None:
+def test_each_record_has_its_own_approvals_in_the_order_in_which_they_came(
+    grown: RecordStore,
+) -> None:
     assert approvals(grown, ONE) == ()
     first = approve(grown, ONE, "yes")
     approve(grown, OTHER, "yes to another")
@@ -55,22 +61,22 @@ def test_each_record_has_its_own_approvals_in_the_order_in_which_they_came(grown
     assert approvals(grown, ONE) == (first, second)
 
 
-def test_what_another_store_put_down_since_is_found_as_well(grown: Store) -> None:
+def test_what_another_store_put_down_since_is_found_as_well(grown: RecordStore) -> None:
     assert approvals(grown, ONE) == ()
-    elsewhere = Store(grown.engine, grown.blobs, LOG)
+    elsewhere = RecordStore(grown.engine, grown.blobs, LOG)
     assert approvals(grown, ONE) == ()
     there = approve(elsewhere, ONE, "yes")
     assert approvals(grown, ONE) == (there,) == approvals(elsewhere, ONE)
 
 
-def test_other_kinds_of_entries_are_no_approvals(grown: Store) -> None:
-    approve(grown, ONE, "a finding", EventType.FINDING)
+def test_other_kinds_of_entries_are_no_approvals(grown: RecordStore) -> None:
+    approve(grown, ONE, "a finding", LedgerEventType.FINDING)
     yes = approve(grown, ONE, "yes")
-    approve(grown, ONE, "another finding", EventType.FINDING)
+    approve(grown, ONE, "another finding", LedgerEventType.FINDING)
     assert approvals(grown, ONE) == (yes,)
 
 
-def test_what_was_seen_once_is_not_read_again(grown: Store) -> None:
+def test_what_was_seen_once_is_not_read_again(grown: RecordStore) -> None:
     for number in range(20):
         approve(grown, OTHER, f"yes {number}")
     assert approvals(grown, ONE) == ()
@@ -81,7 +87,7 @@ def test_what_was_seen_once_is_not_read_again(grown: Store) -> None:
     assert "ledger_openings.idx >" in since
 
 
-def test_a_transaction_that_reads_at_once_looks_once(grown: Store) -> None:
+def test_a_transaction_that_reads_at_once_looks_once(grown: RecordStore) -> None:
     asked: list[str] = []
     event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
     with grown.at_once():
@@ -97,18 +103,18 @@ def test_a_transaction_that_reads_at_once_looks_once(grown: Store) -> None:
     assert approvals(grown, ONE) == (yes,)
 
 
-def test_a_challenge_is_found_after_the_record_that_it_is_of(grown: Store) -> None:
-    told = approve(grown, ONE, "a challenge", EventType.CHALLENGE)
+def test_a_challenge_is_found_after_the_record_that_it_is_of(grown: RecordStore) -> None:
+    told = approve(grown, ONE, "a challenge", LedgerEventType.CHALLENGE)
     approve(grown, OTHER, "yes")
     with grown.looking() as work:
         assert work.challenges() == ((ONE, told),)
-    again = approve(grown, OTHER, "another challenge", EventType.CHALLENGE)
+    again = approve(grown, OTHER, "another challenge", LedgerEventType.CHALLENGE)
     with grown.looking() as work:
         assert work.challenges() == ((ONE, told), (OTHER, again))
 
 
-def test_approvals_of_many_records_are_read_by_one_question(grown: Store) -> None:
-    names = [digest(bytes([number])) for number in range(30)]
+def test_approvals_of_many_records_are_read_by_one_question(grown: RecordStore) -> None:
+    names = [compute_digest(bytes([number])) for number in range(30)]
     said = {name: (approve(grown, name, f"yes to {name}"),) for name in names[:20]}
     asked: list[str] = []
     event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
@@ -125,12 +131,12 @@ def elsewhere(do: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("read", [(), (OTHER,), (ONE,)])
 def test_what_others_saw_since_is_not_told_to_a_transaction_that_does_not_see_it(
-    grown: Store, read: tuple[str, ...]
+    grown: RecordStore, read: tuple[str, ...]
 ) -> None:
     def happen() -> None:
         approve(grown, ONE, "yes")
-        approve(grown, ONE, "a challenge", EventType.CHALLENGE)
-        note_keys(grown, {"log": "another key"}, NOW)
+        approve(grown, ONE, "a challenge", LedgerEventType.CHALLENGE)
+        log_key_roles(grown, {"log": "another key"}, NOW)
         for name in read:
             approvals(grown, name)
 
@@ -149,7 +155,7 @@ def test_what_others_saw_since_is_not_told_to_a_transaction_that_does_not_see_it
     assert len(approvals(grown, ONE)) == 1
 
 
-def test_who_looks_again_sees_what_the_database_shows_by_then(grown: Store) -> None:
+def test_who_looks_again_sees_what_the_database_shows_by_then(grown: RecordStore) -> None:
     with grown.at_once():
         assert approvals(grown, ONE) == ()
         elsewhere(lambda: (approve(grown, ONE, "yes"), approvals(grown, ONE)))
@@ -159,7 +165,7 @@ def test_who_looks_again_sees_what_the_database_shows_by_then(grown: Store) -> N
 
 
 def test_a_writer_who_waits_for_its_turn_keeps_nobody_from_what_is_remembered(
-    grown: Store,
+    grown: RecordStore,
 ) -> None:
     waits = Flag()
 

@@ -9,8 +9,8 @@ from sqlalchemy import event
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.domain.trust import Binding
-from auditor.store.store import Store
+from auditor.domain.trust import ModelBinding
+from auditor.store.record_store import RecordStore
 
 FIRST, SECOND = "ab" * 32, "cd" * 32
 
@@ -21,13 +21,13 @@ def asking(usual: AuditRequest, name: str, version: str, content: str | None) ->
     return replace(usual, name=name, version=version, artifact=artifact)
 
 
-def register(store: Store, request: AuditRequest, day: int, project: str = "") -> None:
+def register(store: RecordStore, request: AuditRequest, day: int, project: str = "") -> None:
     with store.unit_of_work(project) as work:
         work.register(request, f"2026-01-0{day}T00:00:00Z")
 
 
 @contextmanager
-def heard(store: Store) -> Iterator[list[tuple[str, Any]]]:
+def heard(store: RecordStore) -> Iterator[list[tuple[str, Any]]]:
     """Collect what the database is asked about registrations."""
     said: list[tuple[str, Any]] = []
 
@@ -42,18 +42,22 @@ def heard(store: Store) -> Iterator[list[tuple[str, Any]]]:
         event.remove(store.engine, "before_cursor_execute", hear)
 
 
-def told(store: Store, request: AuditRequest, project: str = "") -> list[tuple[str, str, str]]:
+def told(
+    store: RecordStore, request: AuditRequest, project: str = ""
+) -> list[tuple[str, str, str]]:
     with store.unit_of_work(project) as work:
         found = work.contradictions(request)
     return [(item.name, item.version, item.registered[:10]) for item in found]
 
 
-def test_what_was_never_registered_contradicts_nothing(store: Store, asked: AuditRequest) -> None:
+def test_what_was_never_registered_contradicts_nothing(
+    store: RecordStore, asked: AuditRequest
+) -> None:
     assert told(store, asking(asked, "credit", "1", FIRST)) == []
 
 
 def test_other_bytes_under_a_name_and_version_contradict_the_first(
-    store: Store, asked: AuditRequest
+    store: RecordStore, asked: AuditRequest
 ) -> None:
     mine = asking(asked, "credit", "1", FIRST)
     other = asking(asked, "credit", "1", SECOND)
@@ -66,7 +70,9 @@ def test_other_bytes_under_a_name_and_version_contradict_the_first(
     assert told(store, asking(asked, "credit", "2", SECOND)) == []
 
 
-def test_the_same_bytes_may_be_audited_again_and_again(store: Store, asked: AuditRequest) -> None:
+def test_the_same_bytes_may_be_audited_again_and_again(
+    store: RecordStore, asked: AuditRequest
+) -> None:
     mine = asking(asked, "credit", "1", FIRST)
     for day in (1, 2):
         register(store, replace(mine, seed=day), day)
@@ -74,7 +80,7 @@ def test_the_same_bytes_may_be_audited_again_and_again(store: Store, asked: Audi
 
 
 def test_old_bytes_under_a_new_version_or_name_contradict_the_first(
-    store: Store, asked: AuditRequest
+    store: RecordStore, asked: AuditRequest
 ) -> None:
     register(store, asking(asked, "credit", "1", FIRST), 1)
     for name, version in (("credit", "2"), ("lottery", "1")):
@@ -85,7 +91,7 @@ def test_old_bytes_under_a_new_version_or_name_contradict_the_first(
     assert told(store, asking(asked, "credit", "1", FIRST)) == []
 
 
-def test_names_are_looked_for_as_they_are(store: Store, asked: AuditRequest) -> None:
+def test_names_are_looked_for_as_they_are(store: RecordStore, asked: AuditRequest) -> None:
     register(store, asking(asked, "credit_%", "1", FIRST), 1)
     assert told(store, asking(asked, "credit-x", "1", SECOND)) == []
     assert told(store, asking(asked, "credit_%", "1", SECOND)) == [("credit_%", "1", "2026-01-01")]
@@ -93,7 +99,9 @@ def test_names_are_looked_for_as_they_are(store: Store, asked: AuditRequest) -> 
     assert len(told(store, asking(asked, 'Prüfung "2"', "1", SECOND))) == 1
 
 
-def test_predictions_without_an_artifact_bind_nothing(store: Store, asked: AuditRequest) -> None:
+def test_predictions_without_an_artifact_bind_nothing(
+    store: RecordStore, asked: AuditRequest
+) -> None:
     nothing = asking(asked, "credit", "1", None)
     register(store, nothing, 1)
     assert told(store, asking(asked, "credit", "1", FIRST)) == []
@@ -101,16 +109,16 @@ def test_predictions_without_an_artifact_bind_nothing(store: Store, asked: Audit
     assert told(store, nothing) == []
 
 
-def test_a_binding_names_the_bytes(store: Store, asked: AuditRequest) -> None:
+def test_a_binding_names_the_bytes(store: RecordStore, asked: AuditRequest) -> None:
     mine = asking(asked, "credit", "1", FIRST)
     register(store, mine, 1)
     with store.unit_of_work() as work:
         (found,) = work.contradictions(asking(asked, "credit", "1", SECOND))
     assert mine.artifact is not None
-    assert found == Binding("credit", "1", mine.artifact.digest, "2026-01-01T00:00:00Z")
+    assert found == ModelBinding("credit", "1", mine.artifact.digest, "2026-01-01T00:00:00Z")
 
 
-def test_what_one_project_registers_binds_no_other(store: Store, asked: AuditRequest) -> None:
+def test_what_one_project_registers_binds_no_other(store: RecordStore, asked: AuditRequest) -> None:
     mine = asking(asked, "credit", "1", FIRST)
     register(store, mine, 1, "theirs")
     for project in ("", "mine"):
@@ -124,7 +132,7 @@ def test_what_one_project_registers_binds_no_other(store: Store, asked: AuditReq
     assert told(store, mine, "theirs") == []
 
 
-def test_names_may_be_as_long_as_they_were(store: Store, asked: AuditRequest) -> None:
+def test_names_may_be_as_long_as_they_were(store: RecordStore, asked: AuditRequest) -> None:
     """Earlier versions bounded no name, and kept them."""
     long = asking(asked, "x" * 100_000, "1", FIRST)
     register(store, long, 1)
@@ -132,13 +140,15 @@ def test_names_may_be_as_long_as_they_were(store: Store, asked: AuditRequest) ->
     assert told(store, asking(asked, "credit", "1", SECOND)) == []
 
 
-def test_a_name_and_a_version_cannot_be_taken_for_others(store: Store, asked: AuditRequest) -> None:
+def test_a_name_and_a_version_cannot_be_taken_for_others(
+    store: RecordStore, asked: AuditRequest
+) -> None:
     register(store, asking(asked, "credit", "1.1", FIRST), 1)
     for name, version in (("credit1", ".1"), ("credit\x001", "1"), ("credit,1", "1")):
         assert told(store, asking(asked, name, version, SECOND)) == []
 
 
-def test_what_was_registered_is_found_by_an_index(store: Store, asked: AuditRequest) -> None:
+def test_what_was_registered_is_found_by_an_index(store: RecordStore, asked: AuditRequest) -> None:
     mine = asking(asked, "credit", "1", FIRST)
     register(store, mine, 1)
     if store.engine.dialect.name == "sqlite":
@@ -158,7 +168,7 @@ def test_what_was_registered_is_found_by_an_index(store: Store, asked: AuditRequ
 
 
 def test_editions_of_a_policy_are_those_that_the_project_used(
-    store: Store, asked: AuditRequest
+    store: RecordStore, asked: AuditRequest
 ) -> None:
     for day, (version, project) in enumerate([("2", "theirs"), ("1", "mine"), ("1", "mine")], 1):
         policy = PolicyRef("fair", version, f"sha256:{version}")

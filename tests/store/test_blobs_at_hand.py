@@ -2,26 +2,28 @@
 
 import pytest
 
-from auditor.domain.served import Upload, UploadKind
 from auditor.errors import StoreError
-from auditor.store.service.at_hand import refuse_other_blobs
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.service.domain.submissions import UploadedFile, UploadKind
+from auditor.service.store.agents import refuse_other_blobs
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 
 NOW = "2026-01-01T00:00:00Z"
 FAR = "sha256:" + "0a" * 32
 
 
-def test_none_of_the_uploads_at_hand_are_the_blobs_of_another_store(store: Store) -> None:
+def test_none_of_the_uploads_at_hand_are_the_blobs_of_another_store(store: RecordStore) -> None:
     service = ServiceStore(store)
     service.add_project("mine", NOW)
     refuse_other_blobs(store)  # nothing was uploaded yet
-    far = Upload(project="mine", digest=FAR, kind=UploadKind.DATASET, name="x", size=1, at=NOW)
+    far = UploadedFile(
+        project="mine", digest=FAR, kind=UploadKind.DATASET, name="x", size=1, at=NOW
+    )
     service.note_upload(far)
     with pytest.raises(StoreError, match="none of the uploads"):
         refuse_other_blobs(store)
     near = store.blobs.put(b"near")
     service.note_upload(
-        Upload(project="mine", digest=near, kind=UploadKind.DATASET, name="y", size=4, at=NOW)
+        UploadedFile(project="mine", digest=near, kind=UploadKind.DATASET, name="y", size=4, at=NOW)
     )
     refuse_other_blobs(store)

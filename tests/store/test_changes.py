@@ -8,10 +8,10 @@ from ledger_toys import LOG
 from sqlalchemy import create_engine
 
 from auditor.errors import StoreError
-from auditor.keeping import note_keys
-from auditor.store.service.store import ServiceStore
-from auditor.store.service.tables import ProjectRow
-from auditor.store.store import Store
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.tables import ProjectRow
+from auditor.store.record_store import RecordStore
+from auditor.workflows.ledger import log_key_roles
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -24,7 +24,7 @@ def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
     return str(request.getfixturevalue("postgresql_url"))
 
 
-def test_a_mark_is_another_after_each_thing_that_is_kept(store: Store) -> None:
+def test_a_mark_is_another_after_each_thing_that_is_kept(store: RecordStore) -> None:
     kept, seen = ServiceStore(store), [store.mark()]
     for name in ("mine", "theirs"):
         assert kept.add_project(name, NOW)
@@ -33,11 +33,11 @@ def test_a_mark_is_another_after_each_thing_that_is_kept(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_a_mark_is_another_after_what_another_process_kept(store: Store, url: str) -> None:
+def test_a_mark_is_another_after_what_another_process_kept(store: RecordStore, url: str) -> None:
     before = store.mark()
     writes = (
-        "import sys; from auditor.store.store import Store\n"
-        "from auditor.store.service.store import ServiceStore\n"
+        "import sys; from auditor.store.record_store import Store\n"
+        "from auditor.service.store.submissions import ServiceStore\n"
         "from pathlib import Path\n"
         f"ServiceStore(Store.open(sys.argv[1], Path(sys.argv[2]))).add_project('far', {NOW!r})"
     )
@@ -46,7 +46,9 @@ def test_a_mark_is_another_after_what_another_process_kept(store: Store, url: st
     assert store.mark() != before
 
 
-def test_what_is_not_kept_in_the_end_changes_no_row_that_a_mark_speaks_of(store: Store) -> None:
+def test_what_is_not_kept_in_the_end_changes_no_row_that_a_mark_speaks_of(
+    store: RecordStore,
+) -> None:
     kept = ServiceStore(store)
     before, undone = store.mark(), RuntimeError("undone")
 
@@ -63,7 +65,7 @@ def test_what_is_not_kept_in_the_end_changes_no_row_that_a_mark_speaks_of(store:
     assert kept.projects() == ()
 
 
-def test_to_read_changes_no_mark(store: Store) -> None:
+def test_to_read_changes_no_mark(store: RecordStore) -> None:
     kept = ServiceStore(store)
     kept.add_project("mine", NOW)
     before = store.mark()
@@ -73,7 +75,7 @@ def test_to_read_changes_no_mark(store: Store) -> None:
     assert store.mark() == before
 
 
-def test_a_mark_after_a_break_is_never_one_from_before(store: Store) -> None:
+def test_a_mark_after_a_break_is_never_one_from_before(store: RecordStore) -> None:
     before = store.mark()
     store.changes.close()
     assert store.mark() != before
@@ -81,13 +83,13 @@ def test_a_mark_after_a_break_is_never_one_from_before(store: Store) -> None:
 
 def test_a_database_that_is_gone_gives_no_mark() -> None:
     engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
-    gone = Store(engine, blobs=None)  # type: ignore[arg-type]  # nothing is kept there
+    gone = RecordStore(engine, blobs=None)  # type: ignore[arg-type]  # nothing is kept there
     with pytest.raises(StoreError, match="does not answer"):
         gone.mark()
     gone.close()
 
 
-def test_what_is_read_at_once_is_as_it_was_when_that_began(store: Store) -> None:
+def test_what_is_read_at_once_is_as_it_was_when_that_began(store: RecordStore) -> None:
     kept = ServiceStore(store)
     kept.add_project("mine", NOW)
     with store.at_once():
@@ -101,11 +103,11 @@ def test_what_is_read_at_once_is_as_it_was_when_that_began(store: Store) -> None
         assert one is not other
 
 
-def test_keys_of_the_ledger_that_came_since_are_seen(store: Store) -> None:
-    signed = Store(store.engine, store.blobs, LOG)
+def test_keys_of_the_ledger_that_came_since_are_seen(store: RecordStore) -> None:
+    signed = RecordStore(store.engine, store.blobs, LOG)
     with signed.at_once():
         assert signed.key_entries() == ()
-        note_keys(Store(store.engine, store.blobs, LOG), {"report": "a public key"}, NOW)
+        log_key_roles(RecordStore(store.engine, store.blobs, LOG), {"report": "a public key"}, NOW)
         assert signed.key_entries() == ()
     known = signed.key_entries()
     assert len(known) == 2

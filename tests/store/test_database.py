@@ -16,11 +16,11 @@ from alembic.command import check
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
+from auditor._resources import find_shipped_folder
 from auditor.errors import StoreError
-from auditor.shipped import shipped
-from auditor.store.blobs import BlobStore
+from auditor.store.blobs import FolderBlobStore
 from auditor.store.database import migrate, open_database
-from auditor.store.store import Store
+from auditor.store.record_store import RecordStore
 
 pytestmark = pytest.mark.migrates
 
@@ -101,7 +101,7 @@ def test_sqlite_waits_for_others_keeps_references_and_writes_ahead(sqlite_url: s
 
 def test_the_tables_are_what_the_migrations_make(url: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")))
+    config.set_main_option("script_location", str(find_shipped_folder("alembic")))
     engine = create_engine(url)
     with engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -117,7 +117,7 @@ def test_many_first_opens_at_once_migrate_once(empty_url: str, tmp_path: Path) -
     with ThreadPoolExecutor(4) as pool:
         stood = [found.current for found in pool.map(migrate, [empty_url] * 4)]
     assert sorted(filter(None, stood)) == [revision(empty_url)] * 3
-    Store.open(empty_url, tmp_path / "blobs").close()
+    RecordStore.open(empty_url, tmp_path / "blobs").close()
 
 
 def test_a_postgresql_database_is_migrated_only_on_demand(postgresql_url: str) -> None:
@@ -180,7 +180,7 @@ def test_a_home_that_cannot_be_written_is_refused(read_only_folder: Path) -> Non
 
 def test_blobs_in_a_home_that_cannot_be_written_are_refused(read_only_folder: Path) -> None:
     with ordinary_user(), pytest.raises(StoreError, match="Permission denied"):
-        BlobStore(read_only_folder / "blobs").put(b"evidence")
+        FolderBlobStore(read_only_folder / "blobs").put(b"evidence")
 
 
 def test_a_folder_in_place_of_the_file_is_refused(home: Path, sqlite_url: str) -> None:

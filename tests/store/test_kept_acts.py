@@ -4,18 +4,17 @@ import pytest
 from ledger_toys import LOG, failures, hands
 from sqlalchemy import text
 
-from auditor.acting import act_by, act_of_operator
-from auditor.domain.acts import ActKind
-from auditor.domain.api_keys import ApiKey, Role
 from auditor.errors import StoreError, UsageError
-from auditor.keeping import note_keys
-from auditor.store.service.acts import Acts, note_act
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.service.audit_log import build_log_entry, build_operator_log_entry
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
+from auditor.service.store.access import AuditLogStore, append_audit_log
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
+from auditor.workflows.ledger import log_key_roles
 
 NOW = "2026-01-01T00:00:00Z"
 KEY = ApiKey(
-    id="k1", project="mine", role=Role.ADMIN, name="ci", secret_hash="ab" * 32, created=NOW
+    id="k1", project="mine", role=AccessRole.ADMIN, name="ci", secret_hash="ab" * 32, created=NOW
 )
 
 
@@ -28,65 +27,71 @@ def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def acted(store: Store) -> Store:
+def acted(store: RecordStore) -> RecordStore:
     """A ledger with three acts: of an operator, of a key, and of somebody else's project."""
-    signed = Store(store.engine, store.blobs, LOG)
-    note_keys(signed, {"report": "a public key"}, NOW)
+    signed = RecordStore(store.engine, store.blobs, LOG)
+    log_key_roles(signed, {"report": "a public key"}, NOW)
     kept = ServiceStore(signed)
     for name in ("mine", "theirs"):
-        made = act_of_operator(name, ActKind.PROJECT_MADE, name, NOW)
+        made = build_operator_log_entry(name, AuditLogAction.PROJECT_MADE, name, NOW)
         assert kept.add_project(name, NOW, made)
-    kept.add_key(KEY, act_by(KEY, ActKind.KEY_MADE, KEY.id, NOW, role="admin"))
+    kept.add_key(KEY, build_log_entry(KEY, AuditLogAction.KEY_MADE, KEY.id, NOW, role="admin"))
     return signed
 
 
-def size(store: Store) -> int:
+def size(store: RecordStore) -> int:
     with store.ledger() as ledger:
         return ledger.head().size
 
 
-def test_an_act_is_listed_by_its_project_with_who_and_what_and_a_leaf(acted: Store) -> None:
-    (key, project), end = Acts(acted).listed("mine")
+def test_an_act_is_listed_by_its_project_with_who_and_what_and_a_leaf(acted: RecordStore) -> None:
+    (key, project), end = AuditLogStore(acted).listed("mine")
     assert end == ""
     assert (key.caller, key.kind, key.about, key.detail) == (
-        "k1", ActKind.KEY_MADE, "k1", {"role": "admin"},
+        "k1", AuditLogAction.KEY_MADE, "k1", {"role": "admin"},
     )  # fmt: skip
-    assert (project.caller, project.kind) == ("operator", ActKind.PROJECT_MADE)
+    assert (project.caller, project.kind) == ("operator", AuditLogAction.PROJECT_MADE)
     with acted.ledger() as ledger:
         (entry,) = ledger.find(key.id)
     assert entry.event.digest == key.digest
     assert failures(acted) == ""
 
 
-def test_a_list_goes_on_from_its_cursor_and_from_no_other_projects(acted: Store) -> None:
-    page, cursor = Acts(acted).listed("mine", limit=1)
-    rest, end = Acts(acted).listed("mine", cursor, limit=1)
-    assert [item.kind for item in (*page, *rest)] == [ActKind.KEY_MADE, ActKind.PROJECT_MADE]
+def test_a_list_goes_on_from_its_cursor_and_from_no_other_projects(acted: RecordStore) -> None:
+    page, cursor = AuditLogStore(acted).listed("mine", limit=1)
+    rest, end = AuditLogStore(acted).listed("mine", cursor, limit=1)
+    assert [item.kind for item in (*page, *rest)] == [
+        AuditLogAction.KEY_MADE,
+        AuditLogAction.PROJECT_MADE,
+    ]
     assert end == ""
     for strange in (cursor, "act-" + "0" * 24):
         with pytest.raises(UsageError, match="no cursor"):
-            Acts(acted).listed("theirs", strange)
+            AuditLogStore(acted).listed("theirs", strange)
 
 
-def test_what_changed_nothing_is_no_act(acted: Store) -> None:
+def test_what_changed_nothing_is_no_act(acted: RecordStore) -> None:
     before, kept = size(acted), ServiceStore(acted)
-    again = act_of_operator("mine", ActKind.PROJECT_MADE, "mine", NOW)
+    again = build_operator_log_entry("mine", AuditLogAction.PROJECT_MADE, "mine", NOW)
     assert not kept.add_project("mine", NOW, again)
     with pytest.raises(StoreError, match="already"):
-        kept.add_key(KEY, act_by(KEY, ActKind.KEY_MADE, KEY.id, NOW))
-    ended = [kept.end_key("k1", NOW, "x", act_by(KEY, ActKind.KEY_ENDED, "k1", NOW)) for _ in "12"]
+        kept.add_key(KEY, build_log_entry(KEY, AuditLogAction.KEY_MADE, KEY.id, NOW))
+    ended = [
+        kept.end_key("k1", NOW, "x", build_log_entry(KEY, AuditLogAction.KEY_ENDED, "k1", NOW))
+        for _ in "12"
+    ]
     assert ended == [True, False]
     assert size(acted) == before + 1
 
 
-def test_an_act_and_what_it_changes_are_kept_together_or_not_at_all(acted: Store) -> None:
+def test_an_act_and_what_it_changes_are_kept_together_or_not_at_all(acted: RecordStore) -> None:
     before = size(acted)
-    of_nobody = act_of_operator("nobody", ActKind.HOOK_MADE, "h1", NOW)
+    of_nobody = build_operator_log_entry("nobody", AuditLogAction.HOOK_MADE, "h1", NOW)
     with pytest.raises(StoreError), acted.unit_of_work() as work:  # noqa: PT012 -- a transaction
-        note_act(work, act_by(KEY, ActKind.HOOK_MADE, "h1", NOW))
-        note_act(work, of_nobody)
+        append_audit_log(work, build_log_entry(KEY, AuditLogAction.HOOK_MADE, "h1", NOW))
+        append_audit_log(work, of_nobody)
     assert size(acted) == before
-    assert len(Acts(acted).listed("mine")[0]) == 2
+    assert len(AuditLogStore(acted).listed("mine")[0]) == 2
 
 
 CHANGED = {
@@ -100,7 +105,7 @@ CHANGED = {
 """What is changed of an act by hand, and what it was."""
 
 
-def test_an_act_that_is_changed_lost_or_put_in_by_hand_is_named(acted: Store) -> None:
+def test_an_act_that_is_changed_lost_or_put_in_by_hand_is_named(acted: RecordStore) -> None:
     def reached(done: str) -> str:
         with hands(acted.engine) as connection:
             connection.execute(text(done))
@@ -117,7 +122,7 @@ def test_an_act_that_is_changed_lost_or_put_in_by_hand_is_named(acted: Store) ->
 
 
 @pytest.mark.parametrize("verb", ["UPDATE acts SET caller = 'me'", "DELETE FROM acts"])
-def test_the_database_refuses_another_word(acted: Store, verb: str) -> None:
+def test_the_database_refuses_another_word(acted: RecordStore, verb: str) -> None:
     refused = pytest.raises(StoreError, match="never changed or deleted")
     with refused, acted.transaction() as session:
         session.execute(text(verb))

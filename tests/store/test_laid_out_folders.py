@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 from auditor.errors import RecordError, StoreError
-from auditor.manifests import as_kept, laid_out
-from auditor.store.blobs import BlobStore
+from auditor.reports.manifest import materialize_folder, open_stored_folder
+from auditor.store.blobs import FolderBlobStore
 
 
 def test_each_file_lies_by_its_name(tmp_path: Path) -> None:
-    blobs = BlobStore(tmp_path / "blobs")
+    blobs = FolderBlobStore(tmp_path / "blobs")
     names = {"record.json": blobs.put(b"{}"), "evidence/ab": blobs.put(b"seen")}
-    with laid_out(blobs, blobs.put(canonical(names))) as folder:
+    with materialize_folder(blobs, blobs.put(encode_canonical(names))) as folder:
         assert folder.read("record.json") == b"{}"
         assert folder.read("evidence/ab") == b"seen"
         place = folder.path
@@ -23,15 +23,15 @@ def test_each_file_lies_by_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../out", "/out", "a/../../out", "..", "", "."])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    blobs = BlobStore(tmp_path / "blobs")
-    files = blobs.put(canonical({name: blobs.put(b"bad")}))
-    with pytest.raises(RecordError, match="the manifest names"), laid_out(blobs, files):
+    blobs = FolderBlobStore(tmp_path / "blobs")
+    files = blobs.put(encode_canonical({name: blobs.put(b"bad")}))
+    with pytest.raises(RecordError, match="the manifest names"), materialize_folder(blobs, files):
         raise AssertionError("nothing is laid out")
     assert not (tmp_path / "blobs" / "out").exists()
 
 
 @dataclass(frozen=True)
-class CountingBlobs(BlobStore):
+class CountingBlobs(FolderBlobStore):
     """A place that says which blobs it was asked for, each of which a bucket would send."""
 
     asked: list[str] = field(default_factory=list)
@@ -49,8 +49,8 @@ def test_of_a_record_where_it_is_kept_only_what_is_read_is_fetched(tmp_path: Pat
         f"evidence/{seen[7:]}": seen,
         "evidence/gone": f"sha256:{'0' * 64}",
     }
-    files = blobs.put(canonical(names))
-    folder = as_kept(blobs, files)
+    files = blobs.put(encode_canonical(names))
+    folder = open_stored_folder(blobs, files)
     assert folder.has("record.json")
     assert not folder.has("signer.pub")
     assert folder.evidence_names() == (*sorted([seen[7:], "gone"]),)

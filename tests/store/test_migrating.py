@@ -11,18 +11,18 @@ from click.testing import CliRunner
 from ledger_toys import LOG, failures, fill
 from sqlalchemy import Engine, MetaData, create_engine
 
+from auditor._resources import find_shipped_folder
 from auditor.cli.commands.migrate import command
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.submissions import Submission
-from auditor.keeping import note_keys
-from auditor.shipped import shipped
-from auditor.store.database import migrate, rehearse, standing
-from auditor.store.migrations import Standing
-from auditor.store.service.attempts import Attempts
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.submissions import Submission
+from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.database import find_database_revision, migrate, preview_migration
+from auditor.store.migrations import RevisionStatus
+from auditor.store.record_store import RecordStore
+from auditor.workflows.ledger import log_key_roles
 
 pytestmark = pytest.mark.migrates
 
@@ -33,7 +33,7 @@ NOW = "2026-01-01T00:00:00Z"
 
 def scripts() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")))
+    config.set_main_option("script_location", str(find_shipped_folder("alembic")))
     return config
 
 
@@ -65,25 +65,25 @@ def full(tmp_path: Path, make_record: Make) -> Rows:
     """Give the rows of a store of today with records, a ledger that has grown, and a key."""
     url, blobs = f"sqlite:///{tmp_path / 'full' / 'auditor.db'}", tmp_path / "full" / "blobs"
     record = make_record()
-    store = fill(Store.open(url, blobs), record)
+    store = fill(RecordStore.open(url, blobs), record)
     kept = ServiceStore(store)
     kept.add_project("default", NOW)
     kept.add_key(
         ApiKey(
             id="0" * 16,
             project="default",
-            role=Role.VIEWER,
+            role=AccessRole.VIEWER,
             name="a key",
             secret_hash="0" * 64,
             created=NOW,
         )
     )
     asked = Submission(
-        id=f"sub-{1:024x}", project="default", submitter="0" * 16, audit_file=digest(b"a"),
-        source="audit.yaml", inputs=(), policy=digest(b"b"), targets=("cpu",), submitted=NOW,
+        id=f"sub-{1:024x}", project="default", submitter="0" * 16, audit_file=compute_digest(b"a"),
+        source="audit.yaml", inputs=(), policy=compute_digest(b"b"), targets=("cpu",), submitted=NOW,
     )  # fmt: skip
     kept.submit(asked, None)
-    Attempts(store).register(asked, record.request, NOW)
+    AttemptStore(store).register(asked, record.request, NOW)
     found = rows(store.engine)
     store.close()
     return found
@@ -124,11 +124,11 @@ def test_from_every_earlier_revision_all_rows_come_along(
     bring_to(engine, earlier)
     kept = put(engine, full)
     assert kept["records"]
-    told = rehearse(empty_url)
+    told = preview_migration(empty_url)
     assert told
-    assert standing(empty_url) == Standing(earlier, REVISIONS[-1])
+    assert find_database_revision(empty_url) == RevisionStatus(earlier, REVISIONS[-1])
     assert rows(engine) == kept
-    assert migrate(empty_url) == Standing(earlier, REVISIONS[-1])
+    assert migrate(empty_url) == RevisionStatus(earlier, REVISIONS[-1])
     found = rows(engine)
     assert holds(found, {name: them for name, them in kept.items() if name in found})
     assert set(kept) - set(found) <= {"lineage"}
@@ -137,9 +137,9 @@ def test_from_every_earlier_revision_all_rows_come_along(
     if "shard_results" not in kept:  # nothing says by then who registered
         looked_up = [{**it, "project": ""} for it in looked_up]
     assert found["registration_subjects"] == looked_up
-    store = Store.open(empty_url, home / "blobs", LOG)
+    store = RecordStore.open(empty_url, home / "blobs", LOG)
     if "ledger_leaves" not in kept:
-        note_keys(store, {}, NOW)  # a ledger that begins takes in what was there before
+        log_key_roles(store, {}, NOW)  # a ledger that begins takes in what was there before
     assert failures(store) == ""
     store.close()
     engine.dispose()
@@ -166,17 +166,17 @@ def test_what_would_be_run_is_told_and_nothing_is_changed(home: Path, sqlite_url
     home.mkdir()
     bring_to(engine, REVISIONS[0])
     engine.dispose()
-    told = rehearse(sqlite_url)
+    told = preview_migration(sqlite_url)
     assert any(line.startswith("CREATE TABLE prov_edges") for line in told)
     assert not any(line.upper().startswith("SELECT") for line in told)
-    assert standing(sqlite_url) == Standing(REVISIONS[0], REVISIONS[-1])
+    assert find_database_revision(sqlite_url) == RevisionStatus(REVISIONS[0], REVISIONS[-1])
     migrate(sqlite_url)
-    assert rehearse(sqlite_url) == ()
+    assert preview_migration(sqlite_url) == ()
 
 
 def test_asking_where_a_store_stands_makes_none(home: Path, sqlite_url: str) -> None:
-    assert standing(sqlite_url).lags
-    rehearse(sqlite_url)
+    assert find_database_revision(sqlite_url).lags
+    preview_migration(sqlite_url)
     assert not home.exists()
 
 

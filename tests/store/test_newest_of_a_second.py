@@ -3,15 +3,14 @@
 import pytest
 from sqlalchemy import insert
 
-from auditor.domain.canonical import digest
-from auditor.domain.served import Ending
-from auditor.domain.submissions import Submission
-from auditor.store.service.rejudged import Like, Rejudgements
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.domain.json import compute_digest
+from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.store.people import ModelRecordQuery, RejudgementStore
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RequestRow
 
-AT, ASKED = "2026-01-01T00:00:00Z", digest(b"asked")
+AT, ASKED = "2026-01-01T00:00:00Z", compute_digest(b"asked")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -23,7 +22,7 @@ def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 
 def keep(kept: ServiceStore, number: int, verdict: str) -> str:
-    name, record = f"sub-{number:024x}", digest(f"record {number}".encode())
+    name, record = f"sub-{number:024x}", compute_digest(f"record {number}".encode())
     kept.submit(
         Submission(
             id=name, project="mine", submitter="k", audit_file=ASKED, source="audit.yaml",
@@ -36,16 +35,16 @@ def keep(kept: ServiceStore, number: int, verdict: str) -> str:
             model_name="line", model_version="1", artifact_digest=ASKED, policy_digest=ASKED,
             registered=AT, finished=AT, body=b"{}", bundle=b"{}",
         ))  # fmt: skip
-    kept.end(name, Ending(ended=AT, record=record, files=ASKED))
+    kept.end(name, SubmissionResult(ended=AT, record=record, files=ASKED))
     return record
 
 
-def test_of_one_second_what_fails_stands_before_what_passes(store: Store) -> None:
+def test_of_one_second_what_fails_stands_before_what_passes(store: RecordStore) -> None:
     kept = ServiceStore(store)
     kept.add_project("mine", AT)
     with store.transaction() as session:
         session.add(RequestRow(digest=ASKED, body="{}"))
     verdicts = ["pass"] * 4 + ["inconclusive"] + ["pass"] * 4 + ["fail"] + ["pass"] * 4
     by = {keep(kept, number, verdict): verdict for number, verdict in enumerate(verdicts)}
-    like = Rejudgements(store).first_like(Like("mine", "line"))
+    like = RejudgementStore(store).first_like(ModelRecordQuery("mine", "line"))
     assert [by[it.record] for it in like] == ["fail", "inconclusive", *["pass"] * 12]

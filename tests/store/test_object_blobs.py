@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from auditor.errors import StoreError, UsageError
-from auditor.settings import Settings
-from auditor.store.blob_cache import IN_USE, BlobCache
-from auditor.store.blob_urls import blobs_at
-from auditor.store.blobs import BlobStore
-from auditor.store.object_blobs import PART, ObjectBlobs
+from auditor.store.blob_urls import open_blobs
+from auditor.store.blobs import FolderBlobStore
+from auditor.store.blobs_s3 import IN_USE, PART, BlobCache, BucketBlobStore
+from auditor.workflows.settings import AuditorSettings
 
 ABSENT = f"sha256:{'0' * 64}"
 LONG_AGO = time.time() - 2 * IN_USE
 
 
-def opened(bucket: MemoryStore, cache: Path, most: int = 2**30) -> ObjectBlobs:
-    return ObjectBlobs("s3://bucket", bucket, BlobCache(BlobStore(cache), most))
+def opened(bucket: MemoryStore, cache: Path, most: int = 2**30) -> BucketBlobStore:
+    return BucketBlobStore("s3://bucket", bucket, BlobCache(FolderBlobStore(cache), most))
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def bucket() -> MemoryStore:
 
 
 @pytest.fixture
-def blobs(bucket: MemoryStore, tmp_path: Path) -> ObjectBlobs:
+def blobs(bucket: MemoryStore, tmp_path: Path) -> BucketBlobStore:
     return opened(bucket, tmp_path / "here")
 
 
 @pytest.fixture
-def elsewhere(bucket: MemoryStore, tmp_path: Path) -> ObjectBlobs:
+def elsewhere(bucket: MemoryStore, tmp_path: Path) -> BucketBlobStore:
     """The same bucket from a machine that has nothing of it yet."""
     return opened(bucket, tmp_path / "elsewhere")
 
@@ -61,7 +60,7 @@ def test_what_is_put_comes_back_elsewhere_under_its_sha256(
 
 
 def test_a_file_of_several_parts_comes_back(
-    blobs: ObjectBlobs, elsewhere: ObjectBlobs, tmp_path: Path
+    blobs: BucketBlobStore, elsewhere: BucketBlobStore, tmp_path: Path
 ) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(os.urandom(64) * (PART // 50))
@@ -71,16 +70,16 @@ def test_a_file_of_several_parts_comes_back(
 
 
 def test_a_bucket_is_laid_out_as_a_folder_of_blobs_is(
-    blobs: ObjectBlobs, bucket: MemoryStore, tmp_path: Path
+    blobs: BucketBlobStore, bucket: MemoryStore, tmp_path: Path
 ) -> None:
-    folder = BlobStore(tmp_path / "folder")
+    folder = FolderBlobStore(tmp_path / "folder")
     digest = folder.put(b"evidence")
     assert blobs.put(b"evidence") == digest
     assert keys(bucket) == [str(folder.path(digest).relative_to(folder.root))]
 
 
 def test_a_file_is_taken_only_under_its_own_digest(
-    blobs: ObjectBlobs, bucket: MemoryStore, tmp_path: Path
+    blobs: BucketBlobStore, bucket: MemoryStore, tmp_path: Path
 ) -> None:
     part = tmp_path / "part"
     part.write_bytes(b"weights")
@@ -104,7 +103,9 @@ def test_a_file_that_cannot_be_sent_stays_where_it_is(tmp_path: Path) -> None:
         client_options={"allow_http": True},
         retry_config={"max_retries": 0},
     )
-    blobs = ObjectBlobs("s3://bucket", away, BlobCache(BlobStore(tmp_path / "here"), 2**30))
+    blobs = BucketBlobStore(
+        "s3://bucket", away, BlobCache(FolderBlobStore(tmp_path / "here"), 2**30)
+    )
     with pytest.raises(StoreError, match="s3://bucket: ") as caught:
         blobs.take(part, sha(b"weights"))
     assert "AWS_ENDPOINT_URL" in caught.value.cure
@@ -113,7 +114,7 @@ def test_a_file_that_cannot_be_sent_stays_where_it_is(tmp_path: Path) -> None:
 
 
 def test_bytes_of_another_digest_are_refused_and_not_kept(
-    blobs: ObjectBlobs, elsewhere: ObjectBlobs, bucket: MemoryStore
+    blobs: BucketBlobStore, elsewhere: BucketBlobStore, bucket: MemoryStore
 ) -> None:
     digest = blobs.put(b"evidence")
     obstore.put(bucket, keys(bucket)[0], b"evidencf")
@@ -125,7 +126,7 @@ def test_bytes_of_another_digest_are_refused_and_not_kept(
     assert not [path for path in elsewhere.root.rglob("*") if path.is_file()]
 
 
-def test_what_is_damaged_here_is_fetched_again(blobs: ObjectBlobs) -> None:
+def test_what_is_damaged_here_is_fetched_again(blobs: BucketBlobStore) -> None:
     digest = blobs.put(b"evidence")
     place = blobs.path(digest)
     place.chmod(0o600)
@@ -133,7 +134,7 @@ def test_what_is_damaged_here_is_fetched_again(blobs: ObjectBlobs) -> None:
     assert blobs.get(digest) == b"evidence"
 
 
-def test_a_missing_blob_is_named(blobs: ObjectBlobs) -> None:
+def test_a_missing_blob_is_named(blobs: BucketBlobStore) -> None:
     for ask in (blobs.get, blobs.path, blobs.size):
         with pytest.raises(StoreError, match=f"{ABSENT} is missing from s3://bucket"):
             ask(ABSENT)
@@ -141,14 +142,14 @@ def test_a_missing_blob_is_named(blobs: ObjectBlobs) -> None:
     blobs.remove(ABSENT)
 
 
-def test_what_is_no_digest_is_no_key(blobs: ObjectBlobs, bucket: MemoryStore) -> None:
+def test_what_is_no_digest_is_no_key(blobs: BucketBlobStore, bucket: MemoryStore) -> None:
     for text in ("", "sha256:../../x", ABSENT.upper(), f"{ABSENT}\n"):
         with pytest.raises(StoreError, match="not a digest"):
             blobs.get(text)
     assert keys(bucket) == []
 
 
-def test_what_is_removed_is_gone_from_the_bucket(blobs: ObjectBlobs) -> None:
+def test_what_is_removed_is_gone_from_the_bucket(blobs: BucketBlobStore) -> None:
     digest = blobs.put(b"evidence")
     blobs.remove(digest)
     assert not blobs.has(digest)
@@ -186,20 +187,22 @@ def test_what_is_put_again_is_in_use_again(bucket: MemoryStore, tmp_path: Path) 
 )  # fmt: skip
 def test_another_url_is_refused_and_not_repeated(url: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="AUDITOR_BLOBS_URL") as caught:
-        blobs_at(url, tmp_path, 1)
+        open_blobs(url, tmp_path, 1)
     assert "secret@" not in str(caught.value)
 
 
 def test_the_environment_decides_where_blobs_lie(tmp_path: Path) -> None:
     home = {"AUDITOR_HOME": str(tmp_path)}
-    assert Settings.from_environment(home).blobs == BlobStore(tmp_path / "blobs")
-    shared = Settings.from_environment({**home, "AUDITOR_BLOBS_URL": "file:///srv/our%20blobs"})
-    assert shared.blobs == BlobStore(Path("/srv/our blobs"))
+    assert AuditorSettings.from_environment(home).blobs == FolderBlobStore(tmp_path / "blobs")
+    shared = AuditorSettings.from_environment(
+        {**home, "AUDITOR_BLOBS_URL": "file:///srv/our%20blobs"}
+    )
+    assert shared.blobs == FolderBlobStore(Path("/srv/our blobs"))
     world = {**home, "AUDITOR_BLOBS_URL": "s3://bucket/some/place", "AUDITOR_BLOBS_CACHE": "4096"}
-    far = Settings.from_environment(world).blobs
-    assert isinstance(far, ObjectBlobs)
+    far = AuditorSettings.from_environment(world).blobs
+    assert isinstance(far, BucketBlobStore)
     assert (far.name, far.root, far.cache.most) == (
         "s3://bucket/some/place", tmp_path / "blobs-cache", 4096,
     )  # fmt: skip
     with pytest.raises(UsageError, match="no number of bytes"):
-        Settings.from_environment({**world, "AUDITOR_BLOBS_CACHE": "10G"})
+        AuditorSettings.from_environment({**world, "AUDITOR_BLOBS_CACHE": "10G"})

@@ -3,19 +3,28 @@
 import pytest
 from sqlalchemy import insert
 
-from auditor.domain.canonical import digest
-from auditor.domain.served import Ending, Failure
-from auditor.domain.submissions import Said, State, Submission
-from auditor.store.service.courses import course, last_number
-from auditor.store.service.latest import Latest
-from auditor.store.service.overviews import Overviews, Sought
-from auditor.store.service.rejudged import Rejudgements
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.domain.json import compute_digest
+from auditor.service.domain.submissions import (
+    Submission,
+    SubmissionEventKind,
+    SubmissionFailure,
+    SubmissionResult,
+    SubmissionState,
+)
+from auditor.service.store.audit_queries import (
+    AuditListQueries,
+    AuditQuery,
+    LatestRecordQueries,
+    find_last_event_number,
+    read_progress_events,
+)
+from auditor.service.store.people import RejudgementStore
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
 pytestmark = pytest.mark.slow
-ASKED = digest(b"asked")
+ASKED = compute_digest(b"asked")
 
 
 def at(day: int) -> str:
@@ -31,7 +40,7 @@ def handed_in(kept: ServiceStore, number: int, model: str) -> str:
 
 
 def decided(kept: ServiceStore, number: int, version: str, verdict: str) -> str:
-    name, record = handed_in(kept, number, "line"), digest(f"record {number}".encode())
+    name, record = handed_in(kept, number, "line"), compute_digest(f"record {number}".encode())
     with kept.store.transaction() as session:
         session.execute(insert(RecordRow).values(
             digest=record, id=record, request_digest=ASKED, verdict=verdict, assurance="A1",
@@ -40,12 +49,12 @@ def decided(kept: ServiceStore, number: int, version: str, verdict: str) -> str:
         ))  # fmt: skip
         session.add(RecordTargetRow(record_digest=record, target="cpu", identity=ASKED))
         session.add(RecordTargetRow(record_digest=record, target="npu", identity=None))
-    kept.end(name, Ending(ended=at(number), record=record))
+    kept.end(name, SubmissionResult(ended=at(number), record=record))
     return name
 
 
 @pytest.fixture
-def kept(store: Store) -> ServiceStore:
+def kept(store: RecordStore) -> ServiceStore:
     """Keep seven audits: four of one model with records, and one of each other state."""
     found = ServiceStore(store)
     for project in ("mine", "theirs"):
@@ -56,34 +65,34 @@ def kept(store: Store) -> ServiceStore:
         [("1", "pass"), ("2", "pass"), ("2", "fail"), ("3", "inconclusive")], 1
     ):
         decided(found, number, version, verdict)
-    failure = Failure(problem="it broke", cure="mend it")
-    found.end(handed_in(found, 5, "broken"), Ending(ended=at(5), failure=failure))
-    found.end(handed_in(found, 6, "line"), Ending(ended=at(6)))
-    found.append(handed_in(found, 7, "next"), State.RUNNING, {"targets": ["cpu"]}, at(7))
+    failure = SubmissionFailure(problem="it broke", cure="mend it")
+    found.end(handed_in(found, 5, "broken"), SubmissionResult(ended=at(5), failure=failure))
+    found.end(handed_in(found, 6, "line"), SubmissionResult(ended=at(6)))
+    found.append(handed_in(found, 7, "next"), SubmissionState.RUNNING, {"targets": ["cpu"]}, at(7))
     return found
 
 
 def test_every_state_and_verdict_finds_its_own(kept: ServiceStore) -> None:
-    overviews = Overviews(kept)
+    overviews = AuditListQueries(kept)
 
     def found(**sought: object) -> list[int]:
-        lines, _ = overviews.audits(Sought(project="mine", **sought))  # type: ignore[arg-type]  # fields
+        lines, _ = overviews.audits(AuditQuery(project="mine", **sought))  # type: ignore[arg-type]  # fields
         return [int(line.id[4:], 16) for line in lines]
 
     assert found() == [7, 6, 5, 4, 3, 2, 1]
-    assert found(states=(State.DONE,)) == [4, 3, 2, 1]
-    assert found(states=(State.FAILED,)) == [5]
-    assert found(states=(State.CANCELLED,)) == [6]
-    assert found(states=(State.RUNNING, State.QUEUED)) == [7]
-    assert found(states=(State.WAITING,)) == []
+    assert found(states=(SubmissionState.DONE,)) == [4, 3, 2, 1]
+    assert found(states=(SubmissionState.FAILED,)) == [5]
+    assert found(states=(SubmissionState.CANCELLED,)) == [6]
+    assert found(states=(SubmissionState.RUNNING, SubmissionState.QUEUED)) == [7]
+    assert found(states=(SubmissionState.WAITING,)) == []
     assert found(verdict="pass") == [2, 1]
     assert found(model="line", limit=2) == [6, 4]
     assert found(cursor=f"sub-{4:024x}") == [3, 2, 1]
-    assert overviews.audits(Sought(project="theirs")) == ((), "")
+    assert overviews.audits(AuditQuery(project="theirs")) == ((), "")
 
 
 def test_what_is_newest_is_found_by_model_version_and_target(kept: ServiceStore) -> None:
-    overviews, latest = Overviews(kept), Latest(kept)
+    overviews, latest = AuditListQueries(kept), LatestRecordQueries(kept)
     assert [line.problem or line.verdict for line in overviews.troubled("mine", 9)] == [
         "it broke", "inconclusive"]  # fmt: skip
     assert overviews.models("mine") == ("broken", "line", "next")
@@ -104,20 +113,20 @@ def test_what_is_newest_is_found_by_model_version_and_target(kept: ServiceStore)
 
 
 def test_an_audit_that_was_judged_again_is_found_by_its_last_verdict(kept: ServiceStore) -> None:
-    overviews, name = Overviews(kept), f"sub-{4:024x}"
+    overviews, name = AuditListQueries(kept), f"sub-{4:024x}"
     verdicts = ("fail", "pass")
     for number, verdict in enumerate(verdicts, 50):
-        record = digest(f"again {number}".encode())
+        record = compute_digest(f"again {number}".encode())
         with kept.store.transaction() as session:
             session.execute(insert(RecordRow).values(
                 digest=record, id=record, request_digest=ASKED, verdict=verdict, assurance="A1",
                 model_name="line", model_version="3", policy_digest=ASKED, registered=at(9),
                 finished=at(4), body=b"{}", bundle=b"{}",
             ))  # fmt: skip
-        Rejudgements(kept.store).add(name, record, ASKED, at(9))
-        (line,) = (it for it in overviews.audits(Sought(project="mine"))[0] if it.id == name)
+        RejudgementStore(kept.store).add(name, record, ASKED, at(9))
+        (line,) = (it for it in overviews.audits(AuditQuery(project="mine"))[0] if it.id == name)
         assert line.verdict == verdict
-    passing, _ = overviews.audits(Sought(project="mine", verdict="pass"))
+    passing, _ = overviews.audits(AuditQuery(project="mine", verdict="pass"))
     assert [int(line.id[4:], 16) for line in passing] == [4, 2, 1]
     assert [line.problem for line in overviews.troubled("mine", 9)] == ["it broke"]
 
@@ -125,11 +134,11 @@ def test_an_audit_that_was_judged_again_is_found_by_its_last_verdict(kept: Servi
 def test_a_course_holds_what_counts_and_the_last_of_progress(kept: ServiceStore) -> None:
     name = f"sub-{7:024x}"
     for done in range(150):
-        kept.append(name, Said.PROGRESS, {"done": done}, at(8))
-    kept.append(name, Said.CHECK_ENDED, {}, at(9))
-    events = course(kept, name)
-    assert [event.kind for event in events if event.kind != Said.PROGRESS] == [
+        kept.append(name, SubmissionEventKind.PROGRESS, {"done": done}, at(8))
+    kept.append(name, SubmissionEventKind.CHECK_ENDED, {}, at(9))
+    events = read_progress_events(kept, name)
+    assert [event.kind for event in events if event.kind != SubmissionEventKind.PROGRESS] == [
         "queued", "running", "check_ended"]  # fmt: skip
-    assert sum(event.kind == Said.PROGRESS for event in events) == 100
+    assert sum(event.kind == SubmissionEventKind.PROGRESS for event in events) == 100
     assert [event.number for event in events] == sorted(event.number for event in events)
-    assert last_number(kept, name) == events[-1].number == 153
+    assert find_last_event_number(kept, name) == events[-1].number == 153

@@ -7,25 +7,29 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from auditor.domain.canonical import digest
-from auditor.domain.people import Decision, DecisionKind, Labelled, Person
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.served import Ending
-from auditor.domain.submissions import Submission
-from auditor.store.service.newest_records import newest_record
-from auditor.store.service.people import People, Sought, keep_decision
-from auditor.store.service.rejudged import Like, Rejudgements
-from auditor.store.service.said import said_on
-from auditor.store.service.store import ServiceStore
-from auditor.store.service.trends import KeptTrends
-from auditor.store.store import Store
+from auditor.service.domain.people import BlindLabels, DecisionKind, Person, SignedDecision
+from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.store.audit_queries import find_newest_record
+from auditor.service.store.people import (
+    DecisionQuery,
+    ModelRecordQuery,
+    PeopleStore,
+    RejudgementStore,
+    keep_decision,
+    list_statements,
+)
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.trends import TrendStore
+from auditor.store.record_store import RecordStore
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 ANNA = Person(
     id="per-1", project="mine", name="Anna", key="PEM", created=NOW,
     may=frozenset({DecisionKind.WAIVER, DecisionKind.APPROVAL}),
 )  # fmt: skip
-RECORD = digest(b"a record")
+RECORD = compute_digest(b"a record")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -37,29 +41,31 @@ def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def people(store: Store) -> People:
+def people(store: RecordStore) -> PeopleStore:
     for name in ("mine", "theirs"):
         ServiceStore(store).add_project(name, NOW)
-    found = People(store)
+    found = PeopleStore(store)
     assert found.add(ANNA, "k1")
     return found
 
 
-def decision(number: int, **changes: object) -> Decision:
+def decision(number: int, **changes: object) -> SignedDecision:
     raw = b"bundle %d" % number
-    usual = Decision(
-        project="mine", digest=digest(raw), kind=DecisionKind.APPROVAL, person=ANNA.id, bundle=raw,
+    usual = SignedDecision(
+        project="mine", digest=compute_digest(raw), kind=DecisionKind.APPROVAL, person=ANNA.id, bundle=raw,
         key=ANNA.key, at=NOW, by="k1", record=RECORD,
     )  # fmt: skip
     return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields
 
 
-def keep(people: People, item: Decision) -> bool:
+def keep(people: PeopleStore, item: SignedDecision) -> bool:
     with people.store.unit_of_work() as work:
         return keep_decision(work.session, item)
 
 
-def test_a_person_is_found_in_the_own_project_until_ended_and_then_says_so(people: People) -> None:
+def test_a_person_is_found_in_the_own_project_until_ended_and_then_says_so(
+    people: PeopleStore,
+) -> None:
     assert not people.add(replace(ANNA, id="per-2"), "k1")
     assert people.add(replace(ANNA, id="per-3", project="theirs"), "k2")
     assert people.person("mine", "per-1") == people.holder("mine", "PEM") == ANNA
@@ -70,21 +76,21 @@ def test_a_person_is_found_in_the_own_project_until_ended_and_then_says_so(peopl
     assert (found.ended, found.reason) == (LATER, "left")
 
 
-def test_decisions_are_kept_once_in_order_and_apart_by_project(people: People) -> None:
+def test_decisions_are_kept_once_in_order_and_apart_by_project(people: PeopleStore) -> None:
     assert [keep(people, decision(number)) for number in (1, 2, 3, 2)] == [True, True, True, False]
     there = replace(ANNA, id="per-3", project="theirs")
     people.add(there, "k2")
     for number in (3, 4):
         assert keep(people, decision(number, project="theirs", person="per-3"))
-    newest = people.decisions("mine", Sought(kind=DecisionKind.APPROVAL, limit=2))
+    newest = people.decisions("mine", DecisionQuery(kind=DecisionKind.APPROVAL, limit=2))
     assert [item.number for item in newest] == [3, 2]
-    every = people.decisions("mine", Sought(limit=9))
+    every = people.decisions("mine", DecisionQuery(limit=9))
     assert [item.number for item in every] == [3, 2, 1]
-    rest = Sought(kind=DecisionKind.APPROVAL, before=2)
+    rest = DecisionQuery(kind=DecisionKind.APPROVAL, before=2)
     assert [item.number for item in people.decisions("mine", rest)] == [1]
     oldest = people.about("mine", DecisionKind.APPROVAL, (RECORD,))
     assert [item.bundle for item in oldest] == [b"bundle 1", b"bundle 2", b"bundle 3"]
-    said = said_on(people.store, "mine", (RECORD,))
+    said = list_statements(people.store, "mine", (RECORD,))
     assert said.elsewhere == {decision(4).digest}
     assert said.about(DecisionKind.APPROVAL, {RECORD}) == oldest
     assert said.about(DecisionKind.FINDING, {RECORD}) == ()
@@ -93,8 +99,8 @@ def test_decisions_are_kept_once_in_order_and_apart_by_project(people: People) -
     assert people.decision("mine", DecisionKind.APPROVAL, decision(4).digest) is None
 
 
-def test_the_first_labels_stand_and_no_row_is_ever_changed(people: People, url: str) -> None:
-    first = Labelled(
+def test_the_first_labels_stand_and_no_row_is_ever_changed(people: PeopleStore, url: str) -> None:
+    first = BlindLabels(
         record=RECORD, person=ANNA.id, labels={"r1": "yes"}, truth=1, model=0, at=NOW, by="k1"
     )
     assert people.label("mine", first) == first
@@ -114,27 +120,27 @@ def test_the_first_labels_stand_and_no_row_is_ever_changed(people: People, url: 
 
 
 def test_later_records_of_a_submission_are_found_in_its_own_project(
-    people: People, make_record: Callable[..., AuditRecord]
+    people: PeopleStore, make_record: Callable[..., AuditRecord]
 ) -> None:
-    service, later = ServiceStore(people.store), Rejudgements(people.store)
+    service, later = ServiceStore(people.store), RejudgementStore(people.store)
     first, second = make_record(), make_record(id="r-2", finished=LATER)
     with people.store.unit_of_work() as work:
         work.register(first.request, NOW)
         for record in (first, second):
             work.save(record, b"bundle")
     submission = Submission(
-        id=f"sub-{1:024x}", project="mine", submitter="k1", audit_file=digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=digest(b"policy"), targets=("cpu",), submitted=NOW,
+        id=f"sub-{1:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
+        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
     )  # fmt: skip
     service.submit(submission, None)
-    files = digest(b"manifest")
-    service.end(submission.id, Ending(ended=LATER, record=first.digest, files=files))
+    files = compute_digest(b"manifest")
+    service.end(submission.id, SubmissionResult(ended=LATER, record=first.digest, files=files))
     assert later.last(submission.id) is None
     made = later.add(submission.id, second.digest, files, LATER)
     assert [it.number for it in later.of(submission.id)] == [0, 1]
     assert later.of(submission.id)[-1] == made
-    KeptTrends(people.store).note(submission.id, "mine", first)
-    assert newest_record(people.store, "mine", first.request.name) == second.digest
+    TrendStore(people.store).note(submission.id, "mine", first)
+    assert find_newest_record(people.store, "mine", first.request.name) == second.digest
     last = later.last(submission.id)
     assert last is not None
     assert (last.record, last.body, last.files) == (second.digest, second.canonical(), files)
@@ -144,10 +150,10 @@ def test_later_records_of_a_submission_are_found_in_its_own_project(
         assert (found.submission, found.record) == (submission.id, record.digest)
         assert later.record("theirs", record.digest) is None
     request = first.request
-    like = Like("mine", request.name, None, request.policy.digest)
+    like = ModelRecordQuery("mine", request.name, None, request.policy.digest)
     assert [item.record for item in later.first_like(like)] == [first.digest]
     assert later.first_like(replace(like, project="theirs")) == ()
-    assert later.first_like(replace(like, artifact=digest(b"other"))) == ()
+    assert later.first_like(replace(like, artifact=compute_digest(b"other"))) == ()
     (ended,) = later.unpassed(["mine"], NOW)
     assert (ended.project, ended.submission, ended.ended) == ("mine", submission.id, LATER)
     assert ended.model == request.name

@@ -3,43 +3,44 @@
 import pytest
 from sqlalchemy import insert
 
-from auditor import clock
-from auditor.clock import fresh_id
+from auditor import _time
+from auditor._time import generate_id
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import canonical, digest, digest_json
+from auditor.domain.json import compute_digest, digest_json, encode_canonical
 from auditor.domain.requests import AuditRequest
-from auditor.domain.served import Ending
-from auditor.domain.submissions import ID, Submission
-from auditor.store.service.audited import Sought, newest
-from auditor.store.service.overviews import Overviews
-from auditor.store.service.overviews import Sought as Listed
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.service.domain.submissions import ID, Submission, SubmissionResult
+from auditor.service.store.audit_queries import AuditListQueries, RecordQuery, find_newest_records
+from auditor.service.store.audit_queries import AuditQuery as Listed
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
 NOW = "2026-01-01T00:00:00Z"
-SOUGHT = Sought("mine", digest(b"model"), digest(b"policy"), "cpu")
+SOUGHT = RecordQuery("mine", compute_digest(b"model"), compute_digest(b"policy"), "cpu")
 
 
 def test_names_sort_by_when_they_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(range(1_800_000_000_000_000_000, 1_800_000_001_000_000_000, 7_000_000))
-    monkeypatch.setattr(clock.time, "time_ns", lambda: next(moments))
-    names = [fresh_id("sub") for _ in range(100)]
+    monkeypatch.setattr(_time.time, "time_ns", lambda: next(moments))
+    names = [generate_id("sub") for _ in range(100)]
     assert names == sorted(names)
     assert all(ID.fullmatch(name) for name in names)
 
 
 def test_names_given_at_once_are_many() -> None:
-    assert len({fresh_id("sub") for _ in range(1_000)}) == 1_000
+    assert len({generate_id("sub") for _ in range(1_000)}) == 1_000
 
 
 def audited(kept: ServiceStore, request: str, number: int, verdict: str = "pass") -> str:
     """Keep an audit with a record, all of them of one second."""
     wanted = Submission(
-        id=fresh_id("sub"), project="mine", submitter="k", audit_file=digest(b"file"),
+        id=generate_id("sub"), project="mine", submitter="k", audit_file=compute_digest(b"file"),
         source="audit.yaml", inputs=(), policy=SOUGHT.policy, targets=("cpu",), submitted=NOW,
     )  # fmt: skip
-    name, record = kept.submit(wanted, None, model="line")[0].id, digest(f"{number}".encode())
+    name, record = (
+        kept.submit(wanted, None, model="line")[0].id,
+        compute_digest(f"{number}".encode()),
+    )
     with kept.store.transaction() as session:
         session.execute(insert(RecordRow).values(
             digest=record, id=record, request_digest=request, verdict=verdict, assurance="A1",
@@ -47,12 +48,12 @@ def audited(kept: ServiceStore, request: str, number: int, verdict: str = "pass"
             artifact_digest=SOUGHT.artifact, finished=NOW, body=b"{}", bundle=b"{}",
         ))  # fmt: skip
         session.add(RecordTargetRow(record_digest=record, target="cpu", identity=None))
-    kept.end(name, Ending(ended=NOW, record=record))
+    kept.end(name, SubmissionResult(ended=NOW, record=record))
     return name
 
 
 @pytest.fixture
-def kept(store: Store) -> ServiceStore:
+def kept(store: RecordStore) -> ServiceStore:
     found = ServiceStore(store)
     found.add_project("mine", NOW)
     return found
@@ -62,7 +63,7 @@ def kept(store: Store) -> ServiceStore:
 def request_digest(kept: ServiceStore, asked: AuditRequest) -> str:
     body = digest_json(asked.to_json())
     with kept.store.transaction() as session:
-        session.add(RequestRow(digest=body, body=canonical(asked.to_json()).decode()))
+        session.add(RequestRow(digest=body, body=encode_canonical(asked.to_json()).decode()))
     return body
 
 
@@ -72,10 +73,10 @@ def test_a_gate_asks_the_audit_that_was_handed_in_last_of_those_of_one_second(
     names = []
     for number in range(6):
         names.append(audited(kept, request_digest, number))
-        found = newest(kept, SOUGHT, Budget("smoke")).first()
+        found = find_newest_records(kept, SOUGHT, Budget("smoke")).first()
         assert found is not None
         assert found.submission == names[-1]
-    lines, _ = Overviews(kept).audits(Listed(project="mine"))
+    lines, _ = AuditListQueries(kept).audits(Listed(project="mine"))
     assert [line.id for line in lines] == names[::-1]
 
 
@@ -84,6 +85,6 @@ def test_of_one_second_a_failing_one_stands_before_later_passing_ones(
 ) -> None:
     failing = audited(kept, request_digest, 1, "fail")
     audited(kept, request_digest, 2)
-    found = newest(kept, SOUGHT, Budget("smoke")).first()
+    found = find_newest_records(kept, SOUGHT, Budget("smoke")).first()
     assert found is not None
     assert found.submission == failing

@@ -10,23 +10,35 @@ from sqlalchemy import create_engine, delete, update
 from sqlalchemy import table as sa_table
 from sqlalchemy.exc import DBAPIError
 
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt
-from auditor.domain.served import Ending, Failure, Upload, UploadKind
-from auditor.domain.submissions import Said, ShardKey, State, Submission
-from auditor.errors import StoreError, UsageError
-from auditor.refusals import ConflictError, SubmissionError
-from auditor.store.service.attempts import Attempts
-from auditor.store.service.overviews import Overviews, Sought
-from auditor.store.service.standings import Standings
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor.domain.requests import AuditAttempt
+from auditor.errors import ConflictError, StoreError, SubmissionError, UsageError
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.submissions import (
+    ShardKey,
+    Submission,
+    SubmissionEventKind,
+    SubmissionFailure,
+    SubmissionResult,
+    SubmissionState,
+    UploadedFile,
+    UploadKind,
+)
+from auditor.service.store.attempts import AttemptStore
+from auditor.service.store.audit_queries import AuditListQueries, AuditQuery
+from auditor.service.store.submission_backlog import SubmissionBacklog
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 KEY = ApiKey(
-    id="k1", project="mine", role=Role.SUBMITTER, name="ci", secret_hash="ab" * 32, created=NOW
+    id="k1",
+    project="mine",
+    role=AccessRole.SUBMITTER,
+    name="ci",
+    secret_hash="ab" * 32,
+    created=NOW,
 )
 
 
@@ -34,21 +46,21 @@ def listed(
     service: ServiceStore,
     project: str,
     *,
-    state: State | None = None,
+    state: SubmissionState | None = None,
     model: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-) -> tuple[tuple[tuple[str, State], ...], str]:
+) -> tuple[tuple[tuple[str, SubmissionState], ...], str]:
     states = () if state is None else (state,)
-    sought = Sought(project=project, states=states, model=model, cursor=cursor, limit=limit)
-    found, following = Overviews(service).audits(sought)
+    sought = AuditQuery(project=project, states=states, model=model, cursor=cursor, limit=limit)
+    found, following = AuditListQueries(service).audits(sought)
     return tuple((item.id, item.state) for item in found), following
 
 
 def submission(number: int = 1, **changes: object) -> Submission:
     usual = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
+        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
         submitted=f"2026-01-{number:02d}T00:00:00Z",
     )  # fmt: skip
     return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields
@@ -59,7 +71,7 @@ SHARD = ShardKey(submission=SUB.id, target="cpu", check="quality.accuracy")
 
 
 @pytest.fixture
-def service(store: Store) -> ServiceStore:
+def service(store: RecordStore) -> ServiceStore:
     """Open an empty store with two projects, one of which has a caller."""
     kept = ServiceStore(store)
     for name in ("mine", "theirs"):
@@ -84,15 +96,17 @@ def test_a_key_is_found_until_it_is_ended_and_then_says_so(service: ServiceStore
 
 def test_a_key_is_never_replaced_and_needs_a_project(service: ServiceStore) -> None:
     with pytest.raises(StoreError, match="an API key k1 already"):
-        service.add_key(replace(KEY, role=Role.ADMIN))
+        service.add_key(replace(KEY, role=AccessRole.ADMIN))
     with pytest.raises(SubmissionError, match="no project 'nobody'"):
         service.add_key(replace(KEY, id="k2", project="nobody"))
 
 
 def test_uploads_are_a_projects_own_and_come_a_page_at_a_time(service: ServiceStore) -> None:
-    files = sorted(digest(bytes([i])) for i in range(5))
+    files = sorted(compute_digest(bytes([i])) for i in range(5))
     made = [
-        Upload(project="mine", digest=name, kind=UploadKind.DATASET, name="x", size=2**40, at=NOW)
+        UploadedFile(
+            project="mine", digest=name, kind=UploadKind.DATASET, name="x", size=2**40, at=NOW
+        )
         for name in files
     ]
     assert [service.note_upload(item) for item in made] == [True] * 5
@@ -140,13 +154,15 @@ def test_submissions_are_listed_newest_first_by_state_and_model(service: Service
     made = [submission(number) for number in range(1, 6)]
     for item in made:
         service.submit(item, None, model="digits" if item.id[-1] in "12" else "credit")
-    service.append(made[1].id, State.RUNNING, {}, LATER)
+    service.append(made[1].id, SubmissionState.RUNNING, {}, LATER)
     first, cursor = listed(service, "mine", limit=3)
     rest, end = listed(service, "mine", cursor=cursor, limit=3)
     assert [name for name, _ in (*first, *rest)] == [item.id for item in reversed(made)]
     assert end == ""
-    assert listed(service, "mine", state=State.RUNNING)[0] == ((made[1].id, State.RUNNING),)
-    assert len(listed(service, "mine", model="digits", state=State.QUEUED)[0]) == 1
+    assert listed(service, "mine", state=SubmissionState.RUNNING)[0] == (
+        (made[1].id, SubmissionState.RUNNING),
+    )
+    assert len(listed(service, "mine", model="digits", state=SubmissionState.QUEUED)[0]) == 1
     with pytest.raises(UsageError, match="no cursor of this list"):
         listed(service, "theirs", cursor=made[0].id)
 
@@ -160,22 +176,30 @@ def test_a_standing_says_what_the_history_says_and_nothing_else(
     with service.store.unit_of_work() as unit:
         unit.register(record.request, NOW)
         unit.save(record, b"bundle")
-    done = Ending(ended=LATER, record=record.digest, files=digest(b"manifest"))
+    done = SubmissionResult(ended=LATER, record=record.digest, files=compute_digest(b"manifest"))
     service.end(first.id, done)
-    assert service.tell(second.id, Said.PROGRESS, {"done": 1}, NOW) is State.QUEUED
-    service.append(second.id, State.RUNNING, {}, NOW)
-    standings = Standings(service.store)
-    overviews = Overviews(service)
-    (third, _, found), following = overviews.audits(Sought(project="mine", model="digits"))
+    assert (
+        service.tell(second.id, SubmissionEventKind.PROGRESS, {"done": 1}, NOW)
+        is SubmissionState.QUEUED
+    )
+    service.append(second.id, SubmissionState.RUNNING, {}, NOW)
+    standings = SubmissionBacklog(service.store)
+    overviews = AuditListQueries(service)
+    (third, _, found), following = overviews.audits(AuditQuery(project="mine", model="digits"))
     assert following == ""
-    assert (found.id, found.state, found.ended) == (first.id, State.DONE, LATER)
+    assert (found.id, found.state, found.ended) == (first.id, SubmissionState.DONE, LATER)
     assert (found.record, found.verdict) == (record.digest, record.verdict.value)
     assert overviews.line("mine", submission(3).id) == third
-    assert (third.state, third.record, third.verdict) == (State.QUEUED, None, None)
-    assert standings.unended(State.RUNNING) == (second,)
-    assert [standings.counted()[it] for it in (State.QUEUED, State.RUNNING)] == [1, 1]
+    assert (third.state, third.record, third.verdict) == (SubmissionState.QUEUED, None, None)
+    assert standings.unended(SubmissionState.RUNNING) == (second,)
+    assert [
+        standings.counted()[it] for it in (SubmissionState.QUEUED, SubmissionState.RUNNING)
+    ] == [1, 1]
     # What has ended is told nothing more.
-    assert service.tell(first.id, Said.PROGRESS, {"done": 2}, LATER) is State.DONE
+    assert (
+        service.tell(first.id, SubmissionEventKind.PROGRESS, {"done": 2}, LATER)
+        is SubmissionState.DONE
+    )
     assert kinds(service) == ["queued", "done"]
     rows = sa_table("submission_standings", sa_column("state"))
     engine = create_engine(url)
@@ -188,16 +212,18 @@ def test_a_standing_says_what_the_history_says_and_nothing_else(
 def test_a_history_tells_each_state_once_and_ends_once(service: ServiceStore) -> None:
     service.submit(SUB, None)
     for _ in range(2):
-        service.append(SUB.id, State.RUNNING, {}, LATER)
-        service.append(SUB.id, Said.NOTE, {"text": "hello"}, LATER)
-    failed = Ending(ended=LATER, failure=Failure(problem="it broke", cure="Mend it."))
+        service.append(SUB.id, SubmissionState.RUNNING, {}, LATER)
+        service.append(SUB.id, SubmissionEventKind.NOTE, {"text": "hello"}, LATER)
+    failed = SubmissionResult(
+        ended=LATER, failure=SubmissionFailure(problem="it broke", cure="Mend it.")
+    )
     assert service.outcome(SUB.id) is None
     assert service.unended() == (SUB,)
     assert service.end(SUB.id, failed)
-    assert not service.end(SUB.id, Ending(ended=LATER))
-    assert service.append(SUB.id, State.RUNNING, {}, LATER).kind == "failed"
+    assert not service.end(SUB.id, SubmissionResult(ended=LATER))
+    assert service.append(SUB.id, SubmissionState.RUNNING, {}, LATER).kind == "failed"
     assert service.unended() == ()
-    assert service.state(SUB.id) is State.FAILED
+    assert service.state(SUB.id) is SubmissionState.FAILED
     assert service.outcome(SUB.id) == failed
     assert kinds(service) == ["queued", "running", "note", "note", "failed"]
     last = service.events(SUB.id, after=4)
@@ -212,14 +238,14 @@ def test_a_submission_is_done_with_a_record_that_is_kept(
 ) -> None:
     service.submit(SUB, None)
     record = make_record()
-    done = Ending(ended=LATER, record=record.digest, files=digest(b"manifest"))
+    done = SubmissionResult(ended=LATER, record=record.digest, files=compute_digest(b"manifest"))
     with pytest.raises(StoreError):
         service.end(SUB.id, done)
     with service.store.unit_of_work() as unit:
         unit.register(record.request, NOW)
         unit.save(record, b"bundle")
     assert service.end(SUB.id, done)
-    assert service.state(SUB.id) is State.DONE
+    assert service.state(SUB.id) is SubmissionState.DONE
     assert service.outcome(SUB.id) == done
 
 
@@ -241,10 +267,10 @@ def test_what_is_asked_is_registered_once_however_often_it_is_planned(
     request = make_record().request
     with pytest.raises(StoreError, match="was not registered"):
         service.registered(SUB.id)
-    assert Attempts(service.store).register(SUB, request, NOW)
-    assert not Attempts(service.store).register(SUB, request, LATER)
+    assert AttemptStore(service.store).register(SUB, request, NOW)
+    assert not AttemptStore(service.store).register(SUB, request, LATER)
     assert service.registered(SUB.id).at == NOW
-    counted = replace(request, attempt=Attempt(number=1))
+    counted = replace(request, attempt=AuditAttempt(number=1))
     assert service.registered(SUB.id).request.digest == counted.digest
     assert [service.finish(SUB.id, at) for at in (NOW, LATER)] == [NOW, NOW]
     with service.store.ledger() as ledger:
@@ -253,10 +279,10 @@ def test_what_is_asked_is_registered_once_however_often_it_is_planned(
 
 def test_what_nobody_submitted_has_no_history(service: ServiceStore) -> None:
     for refused in (
-        lambda: service.append(SUB.id, Said.NOTE, {}, NOW),
+        lambda: service.append(SUB.id, SubmissionEventKind.NOTE, {}, NOW),
         lambda: service.put_result(SHARD, b"x", NOW),
         lambda: service.state(SUB.id),
-        lambda: service.end(SUB.id, Ending(ended=NOW)),
+        lambda: service.end(SUB.id, SubmissionResult(ended=NOW)),
     ):
         with pytest.raises(StoreError, match="there is no submission"):
             refused()
@@ -271,7 +297,7 @@ def test_many_at_once_number_their_events_without_a_gap_and_keep_one_result(
     def everything(number: int) -> tuple[bool, bytes]:
         new = service.submit(submission(number + 10), "once")[1]
         kept = listed(service, "mine")[0][0][0]
-        service.append(kept, Said.NOTE, {}, NOW)
+        service.append(kept, SubmissionEventKind.NOTE, {}, NOW)
         return new, service.put_result(replace(SHARD, submission=kept), bytes([number]), NOW)
 
     with ThreadPoolExecutor(4) as pool:
@@ -293,11 +319,11 @@ COLUMNS = {
 def test_no_row_is_ever_changed_or_deleted(service: ServiceStore, url: str) -> None:
     service.end_key("k1", NOW, "lost")
     service.note_upload(
-        Upload(project="mine", digest="d", kind=UploadKind.DATASET, name="x", size=1, at=NOW)
+        UploadedFile(project="mine", digest="d", kind=UploadKind.DATASET, name="x", size=1, at=NOW)
     )
     service.submit(SUB, None)
     service.put_result(SHARD, b"x", NOW)
-    service.end(SUB.id, Ending(ended=NOW))
+    service.end(SUB.id, SubmissionResult(ended=NOW))
     engine = create_engine(url)
     for table, column in COLUMNS.items():
         rows = sa_table(table, sa_column(column))

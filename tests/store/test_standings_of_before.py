@@ -7,11 +7,11 @@ from alembic.command import upgrade
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
-from auditor.domain.submissions import State
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.store.submission_backlog import SubmissionBacklog
 from auditor.store.database import migrate
-from auditor.store.service.standings import Standings
-from auditor.store.store import Store
+from auditor.store.record_store import RecordStore
 
 SUBMISSIONS = """INSERT INTO submissions (id, project, model, body_digest, body, submitted) VALUES
 ('a', 'mine', 'm', 'd', '{}', '1'), ('b', 'mine', 'm', 'd', '{}', '2')"""
@@ -28,7 +28,9 @@ def test_standings_follow_from_the_histories_that_are_there(
     if kind == "postgresql":
         url = str(request.getfixturevalue("postgresql_url"))
     config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
+    config.set_main_option(
+        "script_location", str(find_shipped_folder("alembic")).replace("%", "%%")
+    )
     engine = create_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -37,9 +39,9 @@ def test_standings_follow_from_the_histories_that_are_there(
             connection.execute(text(row))
     engine.dispose()
     migrate(url)
-    store = Store.open(url, tmp_path / "blobs")
-    counted = Standings(store).counted()
-    assert (counted[State.RUNNING], counted[State.QUEUED]) == (1, 0)
+    store = RecordStore.open(url, tmp_path / "blobs")
+    counted = SubmissionBacklog(store).counted()
+    assert (counted[SubmissionState.RUNNING], counted[SubmissionState.QUEUED]) == (1, 0)
     with store.reading() as session:
         found = session.execute(text("SELECT submission, state FROM submission_standings"))
         assert sorted(tuple(row) for row in found) == [("a", "running"), ("b", "failed")]

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 
 from auditor.domain.records import AuditRecord
 from auditor.errors import StoreError
-from auditor.ledgers.growing import RightEdge, grow
-from auditor.ledgers.hashing import leaf_hash
-from auditor.store.reaudits.reaudit import Known
-from auditor.store.store import Store
+from auditor.store.ledger_audit import LedgerReference
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.merkle import leaf_hash
+from auditor.trust.ledger.tiles import RightEdge, append_leaf_hashes
 
 Make = Callable[..., AuditRecord]
 
@@ -164,14 +164,14 @@ BY_HAND = {
 
 
 @pytest.fixture
-def filled(store: Store, make_record: Make) -> Store:
+def filled(store: RecordStore, make_record: Make) -> RecordStore:
     return fill(store, make_record())
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory, make_record: Make) -> Path:
     folder = tmp_path_factory.mktemp("ledger")
-    store = Store.open(f"sqlite:///{folder / 'auditor.db'}", folder / "blobs")
+    store = RecordStore.open(f"sqlite:///{folder / 'auditor.db'}", folder / "blobs")
     fill(store, make_record())
     with store.engine.connect() as connection:
         connection.exec_driver_sql("COMMIT")
@@ -182,19 +182,19 @@ def template(tmp_path_factory: pytest.TempPathFactory, make_record: Make) -> Pat
 
 
 @pytest.fixture
-def kept(template: Path, tmp_path: Path) -> Iterator[Store]:
+def kept(template: Path, tmp_path: Path) -> Iterator[RecordStore]:
     shutil.copy(template, tmp_path / "auditor.db")
-    database = Store.open(f"sqlite:///{tmp_path / 'auditor.db'}", tmp_path / "blobs")
+    database = RecordStore.open(f"sqlite:///{tmp_path / 'auditor.db'}", tmp_path / "blobs")
     yield replace(database, signer=LOG)
     database.close()
 
 
-def test_an_untouched_ledger_holds(filled: Store) -> None:
+def test_an_untouched_ledger_holds(filled: RecordStore) -> None:
     assert failures(filled, checkpoint(filled)) == ""
 
 
 @pytest.mark.parametrize("table", DELETED)
-def test_a_deleted_row_is_named(kept: Store, table: str) -> None:
+def test_a_deleted_row_is_named(kept: RecordStore, table: str) -> None:
     outside = checkpoint(kept)
     where, words = DELETED[table]
     with hands(kept.engine) as connection:
@@ -203,7 +203,7 @@ def test_a_deleted_row_is_named(kept: Store, table: str) -> None:
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_a_changed_row_is_named(kept: Store, what: str) -> None:
+def test_a_changed_row_is_named(kept: RecordStore, what: str) -> None:
     outside = checkpoint(kept)
     change, words = CHANGED[what]
     with hands(kept.engine) as connection:
@@ -212,14 +212,14 @@ def test_a_changed_row_is_named(kept: Store, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", BY_HAND)
-def test_a_row_put_in_by_hand_is_named(kept: Store, what: str) -> None:
+def test_a_row_put_in_by_hand_is_named(kept: RecordStore, what: str) -> None:
     values, words = BY_HAND[what]
     with hands(kept.engine) as connection:
         connection.execute(text(f"INSERT INTO {values}"))
     assert words in failures(kept)
 
 
-def test_a_row_changed_on_postgresql_is_named_too(filled: Store) -> None:
+def test_a_row_changed_on_postgresql_is_named_too(filled: RecordStore) -> None:
     outside = checkpoint(filled)
     with hands(filled.engine) as connection:
         connection.execute(text("UPDATE records SET verdict = 'pass' WHERE id = 'r-2'"))
@@ -233,7 +233,7 @@ def write_anew(connection: Connection, last: int) -> None:
     """Make tiles and state of the first leaves, whatever they say by now."""
     rows = connection.execute(text("SELECT body FROM ledger_leaves ORDER BY idx"))
     bodies = [body if isinstance(body, bytes) else body.encode() for (body,) in rows][:last]
-    edge, _ = grow(RightEdge(0, {}), b"".join(leaf_hash(body) for body in bodies))
+    edge, _ = append_leaf_hashes(RightEdge(0, {}), b"".join(leaf_hash(body) for body in bodies))
     connection.execute(
         text("UPDATE ledger_tiles SET hashes = :hashes, width = :size"),
         {"hashes": edge.partial[0], "size": edge.size},
@@ -244,7 +244,7 @@ def write_anew(connection: Connection, last: int) -> None:
     )
 
 
-def test_history_written_anew_is_narrowed_to_what_was_signed_over(kept: Store) -> None:
+def test_history_written_anew_is_narrowed_to_what_was_signed_over(kept: RecordStore) -> None:
     with hands(kept.engine) as connection:
         (body,) = connection.execute(text("SELECT body FROM ledger_leaves WHERE idx = 4")).one()
         forged = body.replace(b'"time":"2026', b'"time":"2025')
@@ -257,7 +257,7 @@ def test_history_written_anew_is_narrowed_to_what_was_signed_over(kept: Store) -
 
 
 def test_a_tail_that_was_cut_off_everywhere_is_found_by_a_checkpoint_kept_elsewhere(
-    kept: Store,
+    kept: RecordStore,
 ) -> None:
     outside = checkpoint(kept)
     with hands(kept.engine) as connection:
@@ -276,10 +276,10 @@ def test_a_tail_that_was_cut_off_everywhere_is_found_by_a_checkpoint_kept_elsewh
 
 
 def test_who_has_the_key_and_writes_all_anew_is_found_by_a_checkpoint_kept_elsewhere(
-    kept: Store, tmp_path: Path, make_record: Make
+    kept: RecordStore, tmp_path: Path, make_record: Make
 ) -> None:
     outside = checkpoint(kept)
-    other = Store.open(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "blobs")
+    other = RecordStore.open(f"sqlite:///{tmp_path / 'other.db'}", tmp_path / "blobs")
     anew = fill(other, make_record())
     assert failures(anew) == ""
     assert "its first 8 leaves give another root than the checkpoint" in failures(anew, outside)
@@ -287,13 +287,13 @@ def test_who_has_the_key_and_writes_all_anew_is_found_by_a_checkpoint_kept_elsew
     other.close()
 
 
-def test_a_checkpoint_of_another_key_is_refused(kept: Store) -> None:
+def test_a_checkpoint_of_another_key_is_refused(kept: RecordStore) -> None:
     forged = checkpoint(kept).replace(b"log.example/1", b"log.example/2")
-    found = failed(kept, Known(LOG.key, (), {"forged": forged}))
+    found = failed(kept, LedgerReference(LOG.key, (), {"forged": forged}))
     assert [step.name for step in found] == ["outside checkpoint forged"]
 
 
-def test_a_damaged_ledger_takes_nothing_more(kept: Store, make_record: Make) -> None:
+def test_a_damaged_ledger_takes_nothing_more(kept: RecordStore, make_record: Make) -> None:
     with hands(kept.engine) as connection:
         connection.execute(text("UPDATE ledger_state SET root = 'x'"))
     with pytest.raises(StoreError, match="tiles are damaged"), kept.unit_of_work() as work:
@@ -301,7 +301,7 @@ def test_a_damaged_ledger_takes_nothing_more(kept: Store, make_record: Make) -> 
 
 
 def test_a_ledger_that_does_not_continue_its_checkpoint_signs_nothing_more(
-    kept: Store, make_record: Make
+    kept: RecordStore, make_record: Make
 ) -> None:
     with hands(kept.engine) as connection:
         connection.execute(text("UPDATE ledger_leaves SET body = 'x' WHERE idx = 4"))

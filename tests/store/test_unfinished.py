@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auditor.domain.evidence import Evidence
-from auditor.store.unfinished import Unfinished, unfinished
+from auditor.store.resume_cache import ResumeCache, open_resume_cache
 
 SEEN: Evidence = {"scores": np.arange(6.0).reshape(2, 3), "about": {"eps": [0.1], "norm": "l2"}}
 
@@ -12,13 +12,13 @@ SEEN: Evidence = {"scores": np.arange(6.0).reshape(2, 3), "about": {"eps": [0.1]
 def test_what_was_remembered_is_there_after_an_interruption(tmp_path: Path) -> None:
 
     def interrupted() -> None:
-        with unfinished(tmp_path, "work") as memory:
+        with open_resume_cache(tmp_path, "work") as memory:
             memory.remember("part", SEEN)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    with unfinished(tmp_path, "work") as memory:
+    with open_resume_cache(tmp_path, "work") as memory:
         found = memory.recall("part")
         assert found is not None
         np.testing.assert_array_equal(found["scores"], SEEN["scores"])
@@ -27,18 +27,18 @@ def test_what_was_remembered_is_there_after_an_interruption(tmp_path: Path) -> N
 
 
 def test_finished_work_is_forgotten_and_other_work_is_not(tmp_path: Path) -> None:
-    other = Unfinished(tmp_path / "elsewhere")
+    other = ResumeCache(tmp_path / "elsewhere")
     other.remember("part", SEEN)
-    with unfinished(tmp_path, "work") as memory:
+    with open_resume_cache(tmp_path, "work") as memory:
         memory.remember("part", SEEN)
-    with unfinished(tmp_path, "work") as memory:
+    with open_resume_cache(tmp_path, "work") as memory:
         assert memory.recall("part") is None
     assert other.recall("part") is not None
 
 
 @pytest.mark.parametrize("damage", ["index", "blob"])
 def test_a_damaged_part_counts_as_not_seen(tmp_path: Path, damage: str) -> None:
-    memory = Unfinished(tmp_path / "work")
+    memory = ResumeCache(tmp_path / "work")
     memory.remember("part", SEEN)
     for path in (tmp_path / "work").rglob("*"):
         if path.is_file() and (path.suffix == ".json") == (damage == "index"):

@@ -9,14 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
-from auditor.domain.bounds import MOST_NAME
-from auditor.domain.canonical import canonical, parse
-from auditor.domain.json_parts import Part
+from auditor.domain.json import JsonPart, encode_canonical, parse_json
 from auditor.domain.records import AuditRecord
-from auditor.domain.request_json import read_request
-from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.requests import AuditRequest, PolicyRef, read_request
+from auditor.domain.text_limits import MOST_NAME
 from auditor.errors import RecordError, StoreError
-from auditor.store.store import Store
+from auditor.store.record_store import RecordStore
 
 Make = Callable[..., AuditRecord]
 NOW = "2026-01-01T00:00:00Z"
@@ -32,12 +30,12 @@ COLUMNS = {
 }
 
 
-def count(store: Store, table: str) -> int:
+def count(store: RecordStore, table: str) -> int:
     with store.engine.connect() as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608 -- our own names
 
 
-def keep(store: Store, *records: AuditRecord) -> None:
+def keep(store: RecordStore, *records: AuditRecord) -> None:
     with store.unit_of_work() as unit:
         for record in records:
             unit.register(record.request, NOW)
@@ -45,7 +43,7 @@ def keep(store: Store, *records: AuditRecord) -> None:
 
 
 def test_a_saved_record_comes_back_with_the_bytes_that_were_signed(
-    store: Store, make_record: Make
+    store: RecordStore, make_record: Make
 ) -> None:
     record = make_record()
     keep(store, record)
@@ -58,20 +56,20 @@ def test_a_saved_record_comes_back_with_the_bytes_that_were_signed(
     assert found.read() == record
 
 
-def test_a_record_that_is_not_there_is_not_found(store: Store) -> None:
+def test_a_record_that_is_not_there_is_not_found(store: RecordStore) -> None:
     with store.unit_of_work() as unit:
         assert unit.find_record("r-1") is None
 
 
 def test_a_record_whose_request_was_never_registered_is_refused(
-    store: Store, make_record: Make
+    store: RecordStore, make_record: Make
 ) -> None:
     with pytest.raises(StoreError, match="was never registered"), store.unit_of_work() as unit:
         unit.save(make_record(), b"bundle")
     assert count(store, "records") == 0
 
 
-def test_a_record_is_never_replaced(store: Store, make_record: Make) -> None:
+def test_a_record_is_never_replaced(store: RecordStore, make_record: Make) -> None:
     keep(store, make_record())
     other = make_record(finished="2026-02-01T00:00:00Z")
     with pytest.raises(StoreError, match="r-1 already"), store.unit_of_work() as unit:
@@ -83,7 +81,7 @@ def test_a_record_is_never_replaced(store: Store, make_record: Make) -> None:
 
 
 def test_a_request_may_be_registered_again_and_is_kept_once(
-    store: Store, asked: AuditRequest
+    store: RecordStore, asked: AuditRequest
 ) -> None:
     for at in (NOW, "2026-01-02T00:00:00Z"):
         with store.unit_of_work() as unit:
@@ -91,7 +89,7 @@ def test_a_request_may_be_registered_again_and_is_kept_once(
     assert (count(store, "requests"), count(store, "registrations")) == (1, 2)
 
 
-def test_an_exception_undoes_the_whole_unit(store: Store, asked: AuditRequest) -> None:
+def test_an_exception_undoes_the_whole_unit(store: RecordStore, asked: AuditRequest) -> None:
     def register_and_stumble() -> None:
         with store.unit_of_work() as unit:
             unit.register(asked, NOW)
@@ -103,7 +101,7 @@ def test_an_exception_undoes_the_whole_unit(store: Store, asked: AuditRequest) -
 
 
 def test_records_are_found_by_artifact_policy_and_target_newest_first(
-    store: Store, asked: AuditRequest, make_record: Make
+    store: RecordStore, asked: AuditRequest, make_record: Make
 ) -> None:
     other = replace(asked, policy=PolicyRef("other", "1.0.0", "sha256:other"))
     keep(
@@ -122,7 +120,7 @@ def test_records_are_found_by_artifact_policy_and_target_newest_first(
 
 
 def test_records_of_predictions_alone_are_found_without_an_artifact(
-    store: Store, asked: AuditRequest, make_record: Make
+    store: RecordStore, asked: AuditRequest, make_record: Make
 ) -> None:
     alone = make_record(id="alone", request=replace(asked, artifact=None))
     keep(store, alone, make_record(id="with-model"))
@@ -131,7 +129,7 @@ def test_records_of_predictions_alone_are_found_without_an_artifact(
     assert [item.read() for item in found] == [alone]
 
 
-def test_a_target_that_never_opened_has_no_identity(store: Store, make_record: Make) -> None:
+def test_a_target_that_never_opened_has_no_identity(store: RecordStore, make_record: Make) -> None:
     record = make_record()
     keep(store, record)
     with store.engine.connect() as connection:
@@ -143,7 +141,7 @@ def test_a_target_that_never_opened_has_no_identity(store: Store, make_record: M
 @pytest.mark.parametrize("table", COLUMNS)
 @pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "TRUNCATE"])
 def test_nothing_is_ever_changed_or_deleted(
-    store: Store, make_record: Make, table: str, verb: str
+    store: RecordStore, make_record: Make, table: str, verb: str
 ) -> None:
     keep(store, make_record())
     column = COLUMNS[table]
@@ -164,7 +162,7 @@ def test_nothing_is_ever_changed_or_deleted(
 def test_insert_or_replace_of_sqlite_cannot_get_past_the_triggers(
     sqlite_url: str, home: Path, make_record: Make
 ) -> None:
-    store = Store.open(sqlite_url, home / "blobs")
+    store = RecordStore.open(sqlite_url, home / "blobs")
     keep(store, make_record())
     replacing = text("INSERT OR REPLACE INTO requests SELECT digest, 'other' FROM requests")
     with pytest.raises(DatabaseError, match="never changed"), store.engine.begin() as connection:
@@ -172,7 +170,7 @@ def test_insert_or_replace_of_sqlite_cannot_get_past_the_triggers(
     store.close()
 
 
-def test_a_record_damaged_in_the_database_is_named(store: Store, make_record: Make) -> None:
+def test_a_record_damaged_in_the_database_is_named(store: RecordStore, make_record: Make) -> None:
     keep(store, make_record())
     drop = {
         "sqlite": "DROP TRIGGER records_refuse_update",
@@ -185,7 +183,7 @@ def test_a_record_damaged_in_the_database_is_named(store: Store, make_record: Ma
         unit.find_record("r-1")
 
 
-def test_many_writers_at_once_all_get_through(store: Store, asked: AuditRequest) -> None:
+def test_many_writers_at_once_all_get_through(store: RecordStore, asked: AuditRequest) -> None:
     with store.unit_of_work() as unit:
         unit.register(asked, NOW)
 
@@ -199,7 +197,7 @@ def test_many_writers_at_once_all_get_through(store: Store, asked: AuditRequest)
 
 
 def test_records_of_a_model_are_found_by_any_of_its_targets_the_newest_first(
-    store: Store, asked: AuditRequest, make_record: Make
+    store: RecordStore, asked: AuditRequest, make_record: Make
 ) -> None:
     later = make_record(id="later", finished="2026-03-01T00:00:00Z")
     alike = [make_record(id=f"same-{at}", finished="2026-02-01T00:00:00Z") for at in range(4)]
@@ -216,7 +214,7 @@ def test_records_of_a_model_are_found_by_any_of_its_targets_the_newest_first(
 @pytest.mark.parametrize("place", ["artifact", "policy", "target_specs"])
 @pytest.mark.parametrize("field", ["name", "version"])
 def test_no_record_is_read_that_names_longer(asked: AuditRequest, place: str, field: str) -> None:
-    body = parse(canonical(asked.to_json()))
+    body = parse_json(encode_canonical(asked.to_json()))
     assert isinstance(body, dict)
     part = body[place]
     named = part[0] if isinstance(part, list) else part
@@ -224,4 +222,4 @@ def test_no_record_is_read_that_names_longer(asked: AuditRequest, place: str, fi
         return
     named[field] = "n" * (MOST_NAME + 1)
     with pytest.raises(RecordError, match="501 characters"):
-        read_request(Part(body, "request"))
+        read_request(JsonPart(body, "request"))

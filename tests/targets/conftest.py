@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_models import Classes, Workshop
 
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import ClassificationTask
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture
 def classes() -> Classes:
-    def make(count: int, **more: str) -> Classification:
+    def make(count: int, **more: str) -> ClassificationTask:
         names = tuple(str(index) for index in range(count))
-        return Classification(names, **{"positive": names[-1], "favourable": names[-1], **more})
+        return ClassificationTask(names, **{"positive": names[-1], "favourable": names[-1], **more})
 
     return make
 

@@ -6,20 +6,20 @@ from contextlib import contextmanager
 import numpy as np
 from tiny_models import Workshop
 
-from auditor.checks.hardware.placement import OperatorPlacement
+from auditor.checks.hardware.placement import OperatorPlacementCheck
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import decode, encode
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import decode_evidence, encode_evidence
+from auditor.domain.readings import Gap, GapReason, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification
-from auditor.engines.openers import Materials
-from auditor.engines.subjects import open_subject
-from auditor.wiring import OPENERS
+from auditor.domain.tasks import Array, ClassificationTask
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.target_factory import AuditInputs
+from auditor.workflows.wiring import OPENERS
 
-NOWHERE = Gap(reason=Reason.UNSUPPORTED, detail="not asked", cure="none")
+NOWHERE = Gap(reason=GapReason.UNSUPPORTED, detail="not asked", cure="none")
 
 
 @contextmanager
@@ -28,14 +28,14 @@ def subject_on(
 ) -> Iterator[Subject]:
     names = tuple(str(index) for index in range(classes))
     ids = tuple(str(row) for row in range(len(rows)))
-    data = Dataset(Role.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
-    materials = Materials(
+    data = Dataset(DatasetRole.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
+    materials = AuditInputs(
         artifact=artifact,
         staged=workshop.folder,
         signature=SignatureMaterial(),
-        task=Classification(names, names[-1], names[-1]),
+        task=ClassificationTask(names, names[-1], names[-1]),
         space=NOWHERE,
-        datasets={Role.EVALUATION: data},
+        datasets={DatasetRole.EVALUATION: data},
         seed=7,
         budget=Budget.SMOKE,
     )
@@ -45,9 +45,9 @@ def subject_on(
 
 def placement_readings(subject: Subject) -> dict[str, Reading]:
     """What hardware.placement reads, by metric; every item goes through its blob."""
-    check = OperatorPlacement(rows=4, profiles=6)
-    seen = check.observe(subject, Shard())
-    stored = {name: decode(encode(item).raw) for name, item in seen.items()}
+    check = OperatorPlacementCheck(rows=4, profiles=6)
+    seen = check.observe(subject, CheckShard())
+    stored = {name: decode_evidence(encode_evidence(item).raw) for name, item in seen.items()}
     return {reading.metric: reading for reading in check.figures(stored, 0.95)}
 
 

@@ -12,24 +12,27 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from subjects_on import NOWHERE
 from workers import software_gpu, worker
 
-from auditor.attacks.challenges import Challenges, challenges, decided
+from auditor.attacks.hardware.borderline_inputs import (
+    ChallengeInputs,
+    build_challenges,
+    decide_classes,
+)
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.companions import Companion
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.models import Model
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.models import CompanionModel, Model
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification
-from auditor.engines.sites import REFERENCE
-from auditor.settings import Settings
-from auditor.targets.emulators import is_ready
-from auditor.targets.opening import open_model
+from auditor.domain.tasks import Array, ClassificationTask
+from auditor.targets.emulation import is_emulator_ready
+from auditor.targets.session import open_model
+from auditor.workflows.engine.subject import REFERENCE
+from auditor.workflows.settings import AuditorSettings
 
 pytestmark = pytest.mark.slow
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 CLASSES = tuple("0123456789")
-TASK = Classification(CLASSES, "9", "9")
+TASK = ClassificationTask(CLASSES, "9", "9")
 SAME, OTHER = 0.01, 0.2
 """At most this share of labels differs between runs of one stack, and at least that between two."""
 Ask = Callable[[TargetSpec, str], float]
@@ -76,7 +79,7 @@ def opened(stack: ExitStack, folder: Path, rows: Array, spec: TargetSpec, name: 
 
 def subject(reference: Model, rows: Array) -> Subject:
     ids = tuple(str(row) for row in range(len(rows)))
-    data = Dataset(Role.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
+    data = Dataset(DatasetRole.EVALUATION, (FileDigest("t", 1, "0" * 64),), rows, None, ids)
     return Subject(
         artifact=None,
         structure=NOWHERE,
@@ -85,11 +88,11 @@ def subject(reference: Model, rows: Array) -> Subject:
         twin=NOWHERE,
         task=TASK,
         space=NOWHERE,
-        datasets={Role.EVALUATION: data},
+        datasets={DatasetRole.EVALUATION: data},
         audit_seed=7,
         seed=7,
         budget=Budget.CI,
-        reference=Companion(lambda: reference, about=REFERENCE.to_json()),
+        reference=CompanionModel(lambda: reference, about=REFERENCE.to_json()),
     )
 
 
@@ -98,13 +101,13 @@ def asking(folder: Path, rows: Array, artifact: str, count: int) -> Iterator[Ask
     with ExitStack() as stack:
         reference = opened(stack, folder, rows, REFERENCE, artifact)
         about = subject(reference, rows)
-        made = challenges(about, count, 7)
-        assert isinstance(made, Challenges)
+        made = build_challenges(about, count, 7)
+        assert isinstance(made, ChallengeInputs)
 
         def disagreement(spec: TargetSpec, name: str = artifact) -> float:
             with ExitStack() as inner:
                 model = opened(inner, folder, rows, spec, name)
-                return float(np.mean(decided(about, model, made.inputs) != made.expected))
+                return float(np.mean(decide_classes(about, model, made.inputs) != made.expected))
 
         yield disagreement
 
@@ -150,10 +153,10 @@ def test_an_engine_is_not_told_from_itself_behind_another_door(folder: Path, row
     with ExitStack() as stack:
         reference = opened(stack, folder, rows, REFERENCE, "float.onnx")
         about = subject(reference, rows)
-        made = challenges(about, 256, 7)
-        assert isinstance(made, Challenges)
+        made = build_challenges(about, 256, 7)
+        assert isinstance(made, ChallengeInputs)
         both = [opened(stack, folder, rows, spec, "float.onnx") for spec in (native, behind)]
-        first, second = (decided(about, model, made.inputs) for model in both)
+        first, second = (decide_classes(about, model, made.inputs) for model in both)
     assert np.mean(first != second) <= 0.05
 
 
@@ -170,7 +173,7 @@ def test_an_emulated_processor_signs_otherwise(
     ask_few: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUDITOR_HOME")  # emulators are kept in the user's own home
-    if not is_ready("Haswell", Settings.from_environment().home):
+    if not is_emulator_ready("Haswell", AuditorSettings.from_environment().home):
         pytest.skip("no emulator is here: auditor targets emulate Haswell")
     assert ask_few(TargetSpec("haswell", emulated="Haswell"), "float.onnx") >= OTHER
 

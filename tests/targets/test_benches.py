@@ -15,23 +15,21 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.benches import NO_BENCH, Alteration, Bench, BitFlip, Weight
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.model_bench import NO_BENCH, BitFlip, GraphWeight, ModelBench, RunAlteration
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError, RuntimeMissingError
-from auditor.targets.bench_answers import listed
-from auditor.targets.benches import open_bench
-from auditor.targets.child.faults import Stored
-from auditor.targets.child.profiling import profile
-from auditor.targets.child.traces import reader
-from auditor.targets.frames import Frame
-from auditor.targets.isolation import bounds_of, strongest
-from auditor.targets.opening import open_model, opening_request
-from auditor.targets.processes import Child
+from auditor.targets.bench import open_bench, read_json_objects
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.isolation import build_sandbox_bounds, find_strongest_isolation
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.sandbox.model_variants import WeightFile
+from auditor.targets.sandbox.profiling import profile_kernels
+from auditor.targets.sandbox.trace_reader import start_trace_reader
+from auditor.targets.session import build_opening_request, open_model
 
 CPU = TargetSpec("cpu", time_limit=60.0)
 EYE = np.eye(3, dtype=np.float32)
@@ -42,7 +40,7 @@ SIGN, LARGEST = 31, 30
 @contextmanager
 def benched(
     folder: Path, artifact: Artifact, classes: Classes, rows: Array = ROWS, spec: TargetSpec = CPU
-) -> Iterator[tuple[Model, Bench]]:
+) -> Iterator[tuple[Model, ModelBench]]:
     with ExitStack() as stack:
         model = stack.enter_context(open_model(spec, folder, artifact, classes(3), rows))
         bench = stack.enter_context(open_bench(spec, folder, artifact, model))
@@ -67,7 +65,7 @@ def test_without_an_alteration_the_bench_scores_as_the_model_does(
 ) -> None:
     with benched(workshop.folder, two_layers(workshop), classes) as (model, bench):
         before = model.queries
-        for alteration in (Alteration(), Alteration(rows=1), Alteration(threads=2)):
+        for alteration in (RunAlteration(), RunAlteration(rows=1), RunAlteration(threads=2)):
             assert bench.scores(ROWS, alteration).tobytes() == model.predict(ROWS).tobytes()
         assert (bench.queries, model.queries - before) == (9, 9)
         assert bench.busy > 0
@@ -75,11 +73,11 @@ def test_without_an_alteration_the_bench_scores_as_the_model_does(
 
 def test_options_of_the_session_arrive_there(workshop: Workshop, classes: Classes) -> None:
     with benched(workshop.folder, two_layers(workshop), classes) as (_, bench):
-        bench.scores(ROWS, Alteration(graph_optimization="none"))
+        bench.scores(ROWS, RunAlteration(graph_optimization="none"))
         own = {"session.record_ep_graph_assignment_info": "0"}
         with pytest.raises(RuntimeMissingError, match="is the auditor's own"):
-            bench.scores(ROWS, Alteration(session=own))
-        assert len(bench.scores(ROWS, Alteration())) == 3
+            bench.scores(ROWS, RunAlteration(session=own))
+        assert len(bench.scores(ROWS, RunAlteration())) == 3
 
 
 def test_a_flipped_bit_changes_what_that_weight_says_and_nothing_else(
@@ -88,9 +86,9 @@ def test_a_flipped_bit_changes_what_that_weight_says_and_nothing_else(
     with benched(workshop.folder, two_layers(workshop), classes) as (model, bench):
         flips = (BitFlip("w", 4, SIGN),)  # the middle of the diagonal: 1 becomes -1
         expected = ROWS * [1, -1, 1]
-        assert bench.scores(ROWS, Alteration(flips=flips)).tolist() == expected.tolist()
+        assert bench.scores(ROWS, RunAlteration(flips=flips)).tolist() == expected.tolist()
         assert model.predict(ROWS).tolist() == ROWS.tolist()
-        assert bench.scores(ROWS, Alteration()).tolist() == ROWS.tolist()
+        assert bench.scores(ROWS, RunAlteration()).tolist() == ROWS.tolist()
 
 
 def test_faults_that_break_scores_are_kept_and_faults_that_break_the_model_are_told(
@@ -133,7 +131,7 @@ def test_a_bit_that_is_not_there_cannot_be_turned(
         benched(workshop.folder, two_layers(workshop), classes) as (_, bench),
         pytest.raises(ModelFailedError, match=match),
     ):
-        bench.scores(ROWS, Alteration(flips=(flip,)))
+        bench.scores(ROWS, RunAlteration(flips=(flip,)))
 
 
 def test_weights_are_listed_with_the_layer_that_takes_them(
@@ -152,13 +150,13 @@ def test_weights_are_listed_with_the_layer_that_takes_them(
     )
     with benched(workshop.folder, quantised, classes) as (_, bench):
         found = {weight.name: weight for weight in bench.weights()}
-    assert found["q"] == Weight("q", "int8", (3, 3), "product", "MatMul", 1)
-    assert found["b"] == Weight("b", "float32", (3,), "shift", "Add", 3)
+    assert found["q"] == GraphWeight("q", "int8", (3, 3), "product", "MatMul", 1)
+    assert found["b"] == GraphWeight("b", "float32", (3,), "shift", "Add", 3)
     assert set(found) == {"q", "scale", "zero", "b"}
 
 
 def flipped(path: Path, name: str, element: int, bit: int) -> Array:
-    model = onnx.load_from_string(Stored(path).damaged([(name, element, bit)]))
+    model = onnx.load_from_string(WeightFile(path).damaged([(name, element, bit)]))
     return numpy_helper.to_array(next(t for t in model.graph.initializer if t.name == name))
 
 
@@ -194,7 +192,7 @@ def test_a_bit_of_any_type_is_turned_however_it_is_stored(
     )  # fmt: skip
     path = tmp_path / "model.onnx"
     onnx.save(helper.make_model(graph), path)
-    listed = Stored(path).listed()
+    listed = WeightFile(path).listed()
     width = 4 if "int4" in listed[0]["dtype"] else 8 * array.itemsize
     for bit in (0, width - 1):
         found = flipped(path, "w", 1, bit)
@@ -225,7 +223,7 @@ def test_weights_outside_the_file_are_turned_without_touching_their_file(
     artifact = external_model(workshop.folder)
     before = (workshop.folder / "weights.bin").read_bytes()
     with benched(workshop.folder, artifact, classes) as (_, bench):
-        found = bench.scores(ROWS, Alteration(flips=(BitFlip("w", 0, SIGN),)))
+        found = bench.scores(ROWS, RunAlteration(flips=(BitFlip("w", 0, SIGN),)))
     assert found.tolist() == (ROWS * [-1, 1, 1]).tolist()
     assert (workshop.folder / "weights.bin").read_bytes() == before
 
@@ -240,7 +238,7 @@ def test_a_weight_that_leaves_the_folder_is_not_read(workshop: Workshop) -> None
     (workshop.folder.parent / "secret").write_bytes(b"x" * 100)
     path.write_bytes(model.SerializeToString())
     with pytest.raises(Exception, match="inside the model's folder"):
-        Stored(path).damaged([(model.graph.initializer[0].name, 0, 0)])
+        WeightFile(path).damaged([(model.graph.initializer[0].name, 0, 0)])
 
 
 @pytest.mark.slow
@@ -273,7 +271,7 @@ def test_a_profile_names_every_kernel_and_where_it_ran(
     spec = TargetSpec("cpu", graph_optimization="none")
     with benched(workshop.folder, two_layers(workshop), classes, spec=spec) as (_, bench):
         found = bench.profile(ROWS)
-        assert bench.scores(ROWS, Alteration()).tolist() == ROWS.tolist()
+        assert bench.scores(ROWS, RunAlteration()).tolist() == ROWS.tolist()
     assert [(k.node, k.operator, k.calls) for k in found] == [
         ("first", "MatMul", 1), ("second", "Add", 1),
     ]  # fmt: skip
@@ -300,34 +298,40 @@ def test_a_profile_arrives_however_long_the_session_takes_to_open(
     """The runtime names its trace by the time; a clock that stands still is as late as can be."""
     spec = TargetSpec("cpu", graph_optimization="none")
     path = workshop.folder / two_layers(workshop).files[0].name
-    request = Frame({"opening": opening_request(spec, path), "input": "x"}, {"x": ROWS})
+    request = MessageFrame(
+        {"opening": build_opening_request(spec, path), "input": "x"}, {"x": ROWS}
+    )
     monkeypatch.setattr("time.time_ns", lambda: 0)
     try:
-        assert json.loads(bytes(profile(request).arrays["kernels"]))[0]["node"] == "first"
+        assert json.loads(bytes(profile_kernels(request).arrays["kernels"]))[0]["node"] == "first"
     finally:
-        started = reader()
+        started = start_trace_reader()
         os.close(started.written)
         os.close(started.told)
         os.waitpid(started.process, 0)
-        reader.cache_clear()
+        start_trace_reader.cache_clear()
 
 
-@pytest.mark.parametrize("level", [Isolation.BUBBLEWRAP, Isolation.LANDLOCK, Isolation.NAMESPACES])
+@pytest.mark.parametrize(
+    "level", [IsolationLevel.BUBBLEWRAP, IsolationLevel.LANDLOCK, IsolationLevel.NAMESPACES]
+)
 def test_a_driver_that_keeps_files_in_memory_can_be_profiled_all_the_same(
-    workshop: Workshop, level: Isolation
+    workshop: Workshop, level: IsolationLevel
 ) -> None:
     """Where such a driver is loaded, nothing on the machine may be written, by any way."""
-    if level is Isolation.BUBBLEWRAP is not strongest():
+    if level is IsolationLevel.BUBBLEWRAP is not find_strongest_isolation():
         pytest.skip("bubblewrap does not work here")
     path = workshop.folder / two_layers(workshop).files[0].name
-    opening = opening_request(TargetSpec("cpu"), path)
+    opening = build_opening_request(TargetSpec("cpu"), path)
     asked = {"op": "profile", "opening": opening, "outputs": None, "fixed_batch": None}
-    held = replace(bounds_of(TargetSpec("cpu"), workshop.folder, isolation=level), driven=True)
-    with Child("model", held, "the child of a driver") as child:
+    held = replace(
+        build_sandbox_bounds(TargetSpec("cpu"), workshop.folder, isolation=level), driven=True
+    )
+    with ChildProcess("model", held, "the child of a driver") as child:
         if child.level is not level:
             pytest.skip(f"{level} does not work here")
         reply = child.ask({**asked, "input": "x"}, {"x": ROWS}, seconds=60)
-        assert [kernel["operator"] for kernel in listed(reply, "kernels")] == ["Gemm"]
+        assert [kernel["operator"] for kernel in read_json_objects(reply, "kernels")] == ["Gemm"]
 
 
 def test_arrivals_are_counted_from_when_they_were_due(workshop: Workshop, classes: Classes) -> None:
@@ -434,7 +438,7 @@ def test_nothing_runs_before_it_is_asked_and_nothing_stays_behind(
 ) -> None:
     with benched(workshop.folder, two_layers(workshop), classes) as (_, bench):
         before = children()
-        bench.scores(ROWS, Alteration())
+        bench.scores(ROWS, RunAlteration())
         assert len(children() - before) == 1
     assert not children() & before
 

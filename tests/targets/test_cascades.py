@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, classes
 
-from auditor.checks.hardware.cost import ServingCost
-from auditor.domain.models import Model, Timing
-from auditor.domain.placements import Placement, Source
+from auditor.checks.hardware.cost import ServingCostCheck
+from auditor.domain.models import Model, ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.readings import Gap
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array
-from auditor.targets.cascades import JoinedCascade, join_cascade
+from auditor.targets.cascade import JoinedCascade, join_cascade
 
 ROWS = np.array([[4.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 0.1]])
 """The first and the third are sure; the others are deferred."""
 CPU, NPU = "CPUExecutionProvider", "NpuExecutionProvider"
-WHOLE = Placement(CPU, Source.ASSIGNMENT, {CPU: {"Conv": 3}})
-MIXED = Placement(NPU, Source.ASSIGNMENT, {NPU: {"Conv": 1}, CPU: {"Relu": 1}})
+WHOLE = OperatorPlacement(CPU, PlacementSource.ASSIGNMENT, {CPU: {"Conv": 3}})
+MIXED = OperatorPlacement(NPU, PlacementSource.ASSIGNMENT, {NPU: {"Conv": 1}, CPU: {"Relu": 1}})
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Timed(ToyModel):
     conditions: Mapping[str, float] = field(default_factory=dict)
     worked: float | None = None
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         single, batch = np.full(calls, self.seconds), np.full(12, self.seconds * batch_rows)
         worked = None if self.worked is None else np.full(calls, self.worked)
-        return Timing(
+        return ModelTiming(
             0.5, 0.1, warmup, single, batch, batch_rows, self.conditions, processor=worked
         )
 
@@ -48,7 +48,7 @@ def joined(edge: Model, cloud: Model) -> JoinedCascade:
     return found
 
 
-def timed(edge: Timed, cloud: Timed) -> Timing:
+def timed(edge: Timed, cloud: Timed) -> ModelTiming:
     return joined(edge, cloud).whole.time(ROWS, calls=8, warmup=1, batch_rows=4)
 
 
@@ -84,21 +84,21 @@ def test_energy_that_only_one_half_counts_is_not_told_as_all_that_is_spent() -> 
         about = {"conditions": seen, "batch_rows": 4, "agree": 0.05, "stolen": 0.05,
                  "price_per_hour": None, "price_per_query": None}  # fmt: skip
         times = {"single": np.ones(60), "batch": np.ones(12)}
-        energy = ServingCost().figures({**times, "about": about}, 0.95)[-1]
+        energy = ServingCostCheck().figures({**times, "about": about}, 0.95)[-1]
         assert isinstance(energy, Gap)
     both = timed(counting, half(joules_a_batch=6.0)).conditions
     assert both["joules_a_batch"] == pytest.approx(2.0 + 0.5 * 6.0)
 
 
 def test_a_pair_runs_where_declared_only_if_both_halves_do() -> None:
-    def placed(edge: Placement, cloud: Placement) -> Placement:
+    def placed(edge: OperatorPlacement, cloud: OperatorPlacement) -> OperatorPlacement:
         models = (ToyModel(lambda x: x, placement=where) for where in (edge, cloud))
         return joined(*models).whole.placement
 
     assert placed(WHOLE, WHOLE).share == 1
     assert placed(WHOLE, MIXED) == placed(MIXED, WHOLE) == MIXED
-    assert not placed(WHOLE, Placement(NPU, Source.UNKNOWN)).known
-    assert not placed(Placement(NPU, Source.UNKNOWN), WHOLE).known
+    assert not placed(WHOLE, OperatorPlacement(NPU, PlacementSource.UNKNOWN)).known
+    assert not placed(OperatorPlacement(NPU, PlacementSource.UNKNOWN), WHOLE).known
 
 
 def test_a_pair_is_another_place_when_either_half_or_the_rule_is() -> None:

@@ -27,12 +27,15 @@ from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Floats
 from auditor.errors import RuntimeMissingError, TargetError
-from auditor.targets.emulating import ready_emulator
-from auditor.targets.emulators import find_emulator
-from auditor.targets.isolation import bounds_of, child_environment, command
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import open_model
-from auditor.targets.probing import probe_target
+from auditor.targets.emulation import find_emulator, prepare_emulator
+from auditor.targets.isolation import (
+    build_child_command,
+    build_child_environment,
+    build_sandbox_bounds,
+)
+from auditor.targets.model import OpenedModel
+from auditor.targets.probe import probe_target
+from auditor.targets.session import open_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("emulators")]
 
@@ -71,7 +74,7 @@ def emulated(
 
     def make(cpu: str) -> Path:
         try:
-            ready_emulator(cpu, kept)
+            prepare_emulator(cpu, kept)
         except RuntimeMissingError as error:
             pytest.skip(f"no emulator can be had here: {error}")
         return kept
@@ -195,15 +198,15 @@ def test_an_emulated_child_has_no_network_writes_nothing_and_is_held_to_its_memo
 ) -> None:
     home = emulated(cpu)
     spec = TargetSpec("there", emulated=cpu, memory_limit=2**29)
-    bounds = replace(bounds_of(spec, tmp_path), emulator=find_emulator(cpu, home))
-    started = command("model", bounds)
+    bounds = replace(build_sandbox_bounds(spec, tmp_path), emulator=find_emulator(cpu, home))
+    started = build_child_command("model", bounds)
     start = started.index("--under")
     python = started.index("-P", start)
     with socket.create_server(("127.0.0.1", 0)) as server:
         tried = ["-c", CONFINED, str(server.getsockname()[1]), str(tmp_path)]
         done = subprocess.run(
             [*started[:python], *tried],
-            env=child_environment(bounds), capture_output=True, check=False, text=True,
+            env=build_child_environment(bounds), capture_output=True, check=False, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     _, said = done.stdout.split("}", 1)  # first the level, as our own program tells it

@@ -15,24 +15,23 @@ from click.testing import CliRunner
 from tiny_models import Classes, Workshop
 
 from auditor.cli.commands.targets import command as targets_command
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Reason
-from auditor.domain.targets import Interface, TargetSpec
-from auditor.engines.gaps import gap_from
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.readings import GapReason
+from auditor.domain.targets import ModelInterface, TargetSpec
 from auditor.errors import ModelCrashedError, RuntimeMissingError, TargetError
-from auditor.targets.emulating import ready_emulator
-from auditor.targets.emulators import Emulator, architecture, find_emulator
-from auditor.targets.fingerprints import make_fingerprint
-from auditor.targets.foreign import Foreign
-from auditor.targets.frames import Frame
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.emulation import Emulator, architecture_of_cpu, find_emulator, prepare_emulator
+from auditor.targets.fingerprint import make_fingerprint
+from auditor.targets.foreign_python import ForeignPython
 from auditor.targets.isolation import (
     EMULATOR_ROOM,
-    bounds_of,
-    child_environment,
-    command,
+    build_child_command,
+    build_child_environment,
+    build_sandbox_bounds,
 )
-from auditor.targets.opening import inspect_artifact, open_model
-from auditor.targets.processes import Child
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.session import inspect_artifact, open_model
+from auditor.workflows.engine.local import convert_error_to_gap
 
 HASWELL = TargetSpec("haswell", emulated="Haswell")
 WARNING = "qemu: warning: TCG doesn't support requested feature: CPUID.{} [bit 4]"
@@ -79,7 +78,7 @@ def qemu(home: Path) -> Qemu:
     ],
 )
 def test_the_name_of_a_processor_tells_its_architecture(cpu: str, expected: str) -> None:
-    assert architecture(cpu) == expected
+    assert architecture_of_cpu(cpu) == expected
 
 
 @pytest.mark.parametrize("cpu", ["", "Haswell,avx2=off", "-cpu", "../x", "Has well", "x" * 65])
@@ -108,8 +107,8 @@ def test_a_target_whose_emulator_cannot_be_fetched_is_a_gap_and_ends_no_audit(
         open_model(HASWELL, workshop.folder, artifact, classes(3), rows),
     ):
         pass
-    gap = gap_from(caught.value)
-    assert gap.reason is Reason.NEEDS_RUNTIME
+    gap = convert_error_to_gap(caught.value)
+    assert gap.reason is GapReason.NEEDS_RUNTIME
     assert "qemu-user" in gap.cure
 
 
@@ -132,7 +131,7 @@ def test_a_failing_apt_is_told_in_its_own_words(
     if (Path("/bin") / "qemu-x86_64").exists():
         pytest.skip("qemu is installed here, so that nothing is fetched")
     with pytest.raises(RuntimeMissingError, match="Could not resolve deb"):
-        ready_emulator("Haswell", home)
+        prepare_emulator("Haswell", home)
     assert list((home / "emulators" / "x86_64").iterdir()) == []
 
 
@@ -174,43 +173,47 @@ def test_what_is_about_the_file_needs_no_emulator(workshop: Workshop) -> None:
 @pytest.mark.usefixtures("nothing_installed")
 @pytest.mark.parametrize("role", ["twin", "certification"])
 def test_twins_and_proofs_need_no_emulator(role: str) -> None:
-    with Child(role, bounds_of(HASWELL, None), "the child") as child:
-        assert child.level in Isolation
+    with ChildProcess(role, build_sandbox_bounds(HASWELL, None), "the child") as child:
+        assert child.level in IsolationLevel
 
 
 def test_the_limits_are_taken_on_before_the_emulator_and_leave_it_room() -> None:
     emulator = Emulator("Haswell", "qemu 10", ("/opt/qemu", "-cpu", "Haswell"), (Path("/opt"),))
-    bounds = replace(bounds_of(HASWELL, None, isolation=Isolation.LIMITS), emulator=emulator)
-    started = command("model", bounds)
+    bounds = replace(
+        build_sandbox_bounds(HASWELL, None, isolation=IsolationLevel.LIMITS), emulator=emulator
+    )
+    started = build_child_command("model", bounds)
     under = started.index("--under")
     assert started[0] == sys.executable
     assert started[started.index("--memory-limit") + 1] == str(4 * 2**30 + EMULATOR_ROOM)
     assert started[under + 1 : under + 5] == ["/opt/qemu", "-cpu", "Haswell", sys.executable]
-    assert child_environment(bounds)["AUDITOR_EMULATED"] == "Haswell"
+    assert build_child_environment(bounds)["AUDITOR_EMULATED"] == "Haswell"
 
 
 def test_another_kind_of_processor_brings_its_own_python_and_packages() -> None:
-    foreign = Foreign(Path("/r"), Path("/r/usr/bin/python3.13"), Path("/r-packages"))
+    foreign = ForeignPython(Path("/r"), Path("/r/usr/bin/python3.13"), Path("/r-packages"))
     emulator = Emulator("Cortex-A72", "qemu 10", ("/q",), (Path("/r"),), foreign)
-    bounds = replace(bounds_of(HASWELL, None), emulator=emulator)
-    started = command("model", bounds)
+    bounds = replace(build_sandbox_bounds(HASWELL, None), emulator=emulator)
+    started = build_child_command("model", bounds)
     assert started[started.index("--under") + 1 :][:2] == ["/q", "/r/usr/bin/python3.13"]
-    assert child_environment(bounds)["PYTHONPATH"] == "/r-packages"
+    assert build_child_environment(bounds)["PYTHONPATH"] == "/r-packages"
 
 
 @pytest.mark.parametrize(("declared", "played"), [("Haswell", None), (None, "Haswell")])
 def test_a_child_that_is_not_emulated_as_declared_is_not_believed(
     declared: str | None, played: str | None
 ) -> None:
-    opened = Frame({"machine": {"cpu": {"emulated": played}}})
-    there = Interface("x", (3,), "float32", None, "as_is", "y", "logits", "")
+    opened = MessageFrame({"machine": {"cpu": {"emulated": played}}})
+    there = ModelInterface("x", (3,), "float32", None, "as_is", "y", "logits", "")
     with pytest.raises(ModelCrashedError, match="is declared with emulated"):
         make_fingerprint(TargetSpec("t", emulated=declared), opened, there, "limits")
 
 
 def test_an_interpreter_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="nowhere/python, which is not there"):
-        bounds_of(TargetSpec("t", interpreter=str(tmp_path / "nowhere" / "python")), None)
+        build_sandbox_bounds(
+            TargetSpec("t", interpreter=str(tmp_path / "nowhere" / "python")), None
+        )
 
 
 @pytest.fixture
@@ -221,9 +224,9 @@ def worker(tmp_path: Path) -> Path:
 
 
 def test_a_worker_environment_borrows_no_package_of_the_auditors(worker: Path) -> None:
-    bounds = bounds_of(TargetSpec("t", interpreter=str(worker)), None)
+    bounds = build_sandbox_bounds(TargetSpec("t", interpreter=str(worker)), None)
     with pytest.raises(ModelCrashedError, match="No module named 'numpy'"):
-        Child("model", bounds, "the worker")
+        ChildProcess("model", bounds, "the worker")
 
 
 def test_a_worker_environment_runs_the_same_child_with_its_own_packages(worker: Path) -> None:
@@ -235,14 +238,14 @@ def test_a_worker_environment_runs_the_same_child_with_its_own_packages(worker: 
     for libraries in borrowed.glob("numpy.libs"):
         (site / libraries.name).symlink_to(libraries)
     spec = TargetSpec("t", interpreter=str(worker))
-    with Child("model", bounds_of(spec, borrowed), "the worker") as child:
+    with ChildProcess("model", build_sandbox_bounds(spec, borrowed), "the worker") as child:
         runtime = child.ask({"op": "probe"}, seconds=60).header["runtime"]
     assert runtime["name"] == "onnxruntime"
 
 
 def test_bubblewrap_shows_a_worker_its_environment_and_where_that_came_from(worker: Path) -> None:
-    bounds = bounds_of(TargetSpec("t", interpreter=str(worker)), None)
-    started = command("model", replace(bounds, level=Isolation.BUBBLEWRAP))
+    bounds = build_sandbox_bounds(TargetSpec("t", interpreter=str(worker)), None)
+    started = build_child_command("model", replace(bounds, level=IsolationLevel.BUBBLEWRAP))
     shown = [started[index + 1] for index, part in enumerate(started) if part == "--ro-bind"]
     assert str(worker.parents[1]) in shown
     made_from = str(Path(os.path.realpath(worker)).parents[1])

@@ -10,20 +10,19 @@ from endpoint_servers import Host, hosting
 from subjects_on import subject_on
 from tiny_models import Workshop
 
-from auditor.checks.hardware.attestation import Attestation
+from auditor.checks.hardware.attestation import AttestationCheck
+from auditor.checks.requirements import find_unmet_need
 from auditor.domain.artifacts import Artifact
-from auditor.domain.endpoints import Encoding, EndpointSpec
-from auditor.domain.readings import Gap, Measurement, Reason
-from auditor.domain.subjects import Shard
-from auditor.domain.targets import TargetSpec
+from auditor.domain.readings import Gap, GapReason, Measurement
+from auditor.domain.subjects import CheckShard
+from auditor.domain.targets import EndpointSpec, TargetSpec, TensorEncoding
 from auditor.domain.tasks import Array
-from auditor.needs import unmet
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
-CHECK = Attestation(inputs=128, repeats=2, nonce="never told before")
+CHECK = AttestationCheck(inputs=128, repeats=2, nonce="never told before")
 
 
-def spec_of(host: Host, encoding: Encoding, leave: str | None = "the tests") -> TargetSpec:
+def spec_of(host: Host, encoding: TensorEncoding, leave: str | None = "the tests") -> TargetSpec:
     endpoint = EndpointSpec(url=host.url, model="tiny", encoding=encoding, authorisation=leave)
     return TargetSpec("served", runtime="endpoint", endpoint=endpoint)
 
@@ -42,16 +41,16 @@ def artifact(workshop: Workshop) -> Artifact:
 def fresh(spec: TargetSpec, workshop: Workshop, artifact: Artifact, rows: Array) -> float:
     with subject_on(spec, workshop, artifact, rows, classes=10) as subject:
         assert not isinstance(subject.model, Gap), subject.model
-        readings = CHECK.figures(CHECK.observe(subject, Shard()), 0.95)
+        readings = CHECK.figures(CHECK.observe(subject, CheckShard()), 0.95)
     (found,) = [item for item in readings if item.metric == "fresh_agreement"]
     assert isinstance(found, Measurement)
     assert isinstance(found.value, float)
     return found.value
 
 
-@pytest.mark.parametrize("encoding", [Encoding.JSON, Encoding.BINARY])
+@pytest.mark.parametrize("encoding", [TensorEncoding.JSON, TensorEncoding.BINARY])
 def test_the_same_stack_behind_a_url_is_known_again_and_another_is_seen(
-    workshop: Workshop, artifact: Artifact, rows: Array, encoding: Encoding
+    workshop: Workshop, artifact: Artifact, rows: Array, encoding: TensorEncoding
 ) -> None:
     with hosting(workshop.folder / "model.onnx") as host:
         assert fresh(spec_of(host, encoding), workshop, artifact, rows) >= 0.99
@@ -73,8 +72,8 @@ def test_without_leave_an_endpoint_is_not_asked_at_the_border(
     workshop: Workshop, artifact: Artifact, rows: Array
 ) -> None:
     with hosting(workshop.folder / "model.onnx") as host:
-        spec = spec_of(host, Encoding.JSON, leave=None)
+        spec = spec_of(host, TensorEncoding.JSON, leave=None)
         with subject_on(spec, workshop, artifact, rows, classes=10) as subject:
-            gap = unmet(CHECK, subject)
+            gap = find_unmet_need(CHECK, subject)
     assert gap is not None
-    assert gap.reason is Reason.NEEDS_AUTHORISATION
+    assert gap.reason is GapReason.NEEDS_AUTHORISATION

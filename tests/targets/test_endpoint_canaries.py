@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import Classes, Workshop
 
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import EndpointLostError, TargetChangedError
-from auditor.targets.endpoints.canaries import CLOSE, Canary
-from auditor.targets.opening import open_model
+from auditor.targets.endpoints.identity import CLOSE, ScoreCanary
+from auditor.targets.session import open_model
 
 FEATURES, CLASSES = 6, 4
 Save = Callable[[Array], None]
@@ -100,7 +99,7 @@ def test_a_model_that_never_repeats_itself_is_not_asked_to(
 
 @given(st.floats(-1.0, 1.0), st.sampled_from([1.0, 30.0]))
 def test_rounding_is_forgiven_and_nothing_more(share: float, scale: float) -> None:
-    canary, rows = Canary(), np.ones((3, 2), np.float32)
+    canary, rows = ScoreCanary(), np.ones((3, 2), np.float32)
     scores = {"y": np.full((3, 2), scale)}
     for _ in range(2):
         canary.note("x", rows, ("y",), None, scores)

@@ -13,23 +13,21 @@ import pytest
 from own_roots import certified
 from tiny_models import Classes, Workshop
 
-from auditor.domain.endpoints import EndpointSpec, Protocol
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EndpointProtocol, EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import (
     EndpointLostError,
     ModelFailedError,
-    ModelHungError,
+    ModelTimeoutError,
     TargetChangedError,
     TargetError,
 )
-from auditor.targets.endpoints.connection import EndpointConnection
-from auditor.targets.endpoints.grpc_messages import CONTENTS, message_classes
-from auditor.targets.endpoints.opening import open_endpoint
-from auditor.targets.endpoints.tensors import TYPES
-from auditor.targets.opening import open_model
+from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
+from auditor.targets.endpoints.oip import TYPES
+from auditor.targets.endpoints.oip_grpc import CONTENTS, build_message_classes
+from auditor.targets.session import open_model
 
-CLASSES = message_classes()
+CLASSES = build_message_classes()
 SERVICE = "inference.GRPCInferenceService"
 METHODS = {
     "ServerLive": "live",
@@ -135,7 +133,7 @@ def rows(rng: np.random.Generator) -> Array:
 
 def target(host: GrpcHost, time_limit: float = 20.0, **settings: object) -> TargetSpec:
     declared = {"url": f"grpc://127.0.0.1:{host.port}", "model": "tiny", **settings}
-    spec = EndpointSpec(protocol=Protocol.OIP_GRPC, **declared)
+    spec = EndpointSpec(protocol=EndpointProtocol.OIP_GRPC, **declared)
     return TargetSpec("prod", runtime="endpoint", time_limit=time_limit, endpoint=spec)
 
 
@@ -199,7 +197,7 @@ def test_what_passes_is_tried_again(host: GrpcHost, connect: Ask, rows: Array, c
         ("INVALID_ARGUMENT", ModelFailedError, "INVALID_ARGUMENT: on purpose"),
         ("INTERNAL", ModelFailedError, "INTERNAL"),
         ("UNKNOWN", ModelFailedError, "UNKNOWN"),
-        ("DEADLINE_EXCEEDED", ModelHungError, "within 20 seconds"),
+        ("DEADLINE_EXCEEDED", ModelTimeoutError, "within 20 seconds"),
     ],
 )
 def test_what_lasts_is_not_tried_again(
@@ -219,7 +217,7 @@ def test_a_server_that_takes_too_long_is_given_up(
     connection = connect(time_limit=0.5)
     infer(connection, rows)
     host.pause = 1.0
-    with pytest.raises(ModelHungError, match=r"within 0\.5 seconds"):
+    with pytest.raises(ModelTimeoutError, match=r"within 0\.5 seconds"):
         infer(connection, rows)
     host.pause = 0.0
     assert np.array_equal(infer(connection, rows), truth(host, rows))

@@ -14,23 +14,21 @@ import pytest
 from endpoint_servers import Handler, Host, hosting
 from tiny_models import Classes, Workshop
 
-from auditor.domain.canonical import canonical
-from auditor.domain.endpoints import Encoding, EndpointSpec
-from auditor.domain.targets import TargetSpec
+from auditor.domain.json import encode_canonical
+from auditor.domain.targets import EndpointSpec, TargetSpec, TensorEncoding
 from auditor.domain.tasks import Array
 from auditor.errors import (
     EndpointLostError,
     ModelFailedError,
-    ModelHungError,
+    ModelTimeoutError,
     SubjectLostError,
     TargetChangedError,
     TargetError,
 )
-from auditor.targets.endpoints.connection import EndpointConnection
-from auditor.targets.endpoints.http import Reply
-from auditor.targets.endpoints.oip_http import OipHttp
-from auditor.targets.endpoints.opening import open_endpoint
-from auditor.targets.opening import open_model
+from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
+from auditor.targets.endpoints.http import EndpointReply
+from auditor.targets.endpoints.oip_http import OipHttpClient
+from auditor.targets.session import open_model
 
 FEATURES, CLASSES = 6, 4
 Ask = Callable[..., EndpointConnection]
@@ -89,18 +87,18 @@ def test_a_server_without_binary_tensors_refuses_them(
 ) -> None:
     host.behaviour.binary = False
     with pytest.raises(ModelFailedError, match="422"):
-        infer(connect(encoding=Encoding.BINARY), rows)
+        infer(connect(encoding=TensorEncoding.BINARY), rows)
 
 
 @pytest.mark.parametrize(
     ("encoding", "takes"),
     [
-        (Encoding.AUTO, "binary"), (Encoding.AUTO, "JSON"), (Encoding.BINARY, "binary"),
-        (Encoding.JSON, "binary"), (Encoding.JSON, "JSON"),
+        (TensorEncoding.AUTO, "binary"), (TensorEncoding.AUTO, "JSON"), (TensorEncoding.BINARY, "binary"),
+        (TensorEncoding.JSON, "binary"), (TensorEncoding.JSON, "JSON"),
     ],
 )  # fmt: skip
 def test_scores_are_those_of_the_model_to_the_bit(
-    host: Host, connect: Ask, rows: Array, encoding: Encoding, takes: str
+    host: Host, connect: Ask, rows: Array, encoding: TensorEncoding, takes: str
 ) -> None:
     host.behaviour.binary = takes == "binary"
     found = infer(connect(encoding=encoding), rows)
@@ -138,7 +136,7 @@ def test_an_opened_model_scores_counts_and_is_told_apart(
         assert model.queries == sum(host.behaviour.rows) == 3 * len(rows)
         assert model.deterministic
         first = model.fingerprint
-    canonical(first.to_json())
+    encode_canonical(first.to_json())
     assert first.identity_facts["runtime"]["model_version"] == "1"
     host.behaviour.version, host.behaviour.versions = "2", ("2",)
     with open_model(spec_of(host), tmp_path, None, classes(CLASSES), rows) as model:
@@ -387,7 +385,7 @@ def test_an_answer_that_is_not_one_is_refused(
 ) -> None:
     host.behaviour.change = change
     with pytest.raises(ModelFailedError, match=match):
-        infer(connect(encoding=Encoding.JSON), rows)
+        infer(connect(encoding=TensorEncoding.JSON), rows)
 
 
 @pytest.mark.parametrize(
@@ -404,13 +402,18 @@ def test_a_binary_answer_that_is_not_one_is_refused(
 ) -> None:
     host.behaviour.change = change
     with pytest.raises(ModelFailedError, match=match):
-        infer(connect(encoding=Encoding.BINARY), rows)
+        infer(connect(encoding=TensorEncoding.BINARY), rows)
 
 
-@pytest.mark.parametrize("encoding", [Encoding.JSON, Encoding.BINARY])
+@pytest.mark.parametrize("encoding", [TensorEncoding.JSON, TensorEncoding.BINARY])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_scores_that_are_no_numbers_are_refused_with_their_row(
-    host: Host, rows: Array, classes: Classes, tmp_path: Path, encoding: Encoding, value: float
+    host: Host,
+    rows: Array,
+    classes: Classes,
+    tmp_path: Path,
+    encoding: TensorEncoding,
+    value: float,
 ) -> None:
     with open_model(
         spec_of(host, encoding=encoding), tmp_path, None, classes(CLASSES), rows
@@ -435,11 +438,11 @@ def test_a_missing_value_in_a_row_goes_over_binary_and_is_refused_over_json(
     host: Host, connect: Ask, rows: Array
 ) -> None:
     rows[3, 1] = np.nan
-    found = infer(connect(encoding=Encoding.BINARY), rows)
+    found = infer(connect(encoding=TensorEncoding.BINARY), rows)
     assert np.array_equal(found, true_scores(host, rows), equal_nan=True)
     assert np.isnan(found[3]).all()
     with pytest.raises(ModelFailedError, match=r"row 3 of the input 'x'.*JSON cannot carry"):
-        infer(connect(encoding=Encoding.JSON), rows)
+        infer(connect(encoding=TensorEncoding.JSON), rows)
 
 
 def test_a_refused_batch_says_what_the_server_said(host: Host, connect: Ask, rows: Array) -> None:
@@ -495,14 +498,14 @@ def test_a_whole_character_that_is_escaped_in_two_halves_is_one(host: Host, conn
     host.behaviour.metadata_mishaps = [whole]
     runtime = connect().opened.header["runtime"]
     assert runtime["server"] == "\U0001f600"
-    assert canonical(dict(runtime))
+    assert encode_canonical(dict(runtime))
 
 
 @pytest.mark.parametrize("size", ["-1", "1e3", "0" * 5000, "9" * 5000, "²"])
 def test_a_size_of_the_json_part_that_is_none_is_refused(size: str) -> None:
-    client = OipHttp(None, EndpointSpec(url="http://x", model="m"), "the server")  # type: ignore[arg-type]  # nothing is sent
+    client = OipHttpClient(None, EndpointSpec(url="http://x", model="m"), "the server")  # type: ignore[arg-type]  # nothing is sent
     with pytest.raises(ModelFailedError, match="announces a JSON part"):
-        client._answer(Reply(200, {"inference-header-content-length": size}, b"{}"))  # noqa: SLF001 -- no server can send them all
+        client._answer(EndpointReply(200, {"inference-header-content-length": size}, b"{}"))  # noqa: SLF001 -- no server can send them all
 
 
 def drip(handler: Handler) -> bool:
@@ -531,7 +534,7 @@ def test_a_request_ends_with_its_time_even_if_bytes_keep_coming(
 ) -> None:
     connection = connect(time_limit=0.5)
     host.behaviour.mishaps = [mishap]
-    with pytest.raises(ModelHungError, match=r"did not answer within 0\.5 seconds"):
+    with pytest.raises(ModelTimeoutError, match=r"did not answer within 0\.5 seconds"):
         infer(connection, rows)
     assert np.array_equal(infer(connection, rows), true_scores(host, rows))
 

@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import Classes, Workshop
 
-from auditor.domain.endpoints import EndpointSpec, Protocol
-from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Regression
+from auditor.domain.targets import EndpointProtocol, EndpointSpec, TargetSpec
+from auditor.domain.tasks import Array, RegressionTask
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.endpoints.bodies import put, reach
-from auditor.targets.opening import open_model
+from auditor.targets.endpoints.http import put_at_path, read_at_path
+from auditor.targets.session import open_model
 
 FEATURES, CLASSES = 6, 3
 
@@ -36,7 +35,7 @@ def rows(rng: np.random.Generator) -> Array:
 
 def target(host: Host, **settings: object) -> TargetSpec:
     declared = EndpointSpec(
-        **{"url": f"{host.url}/predict?v=1", "protocol": Protocol.HTTP_JSON, **settings}
+        **{"url": f"{host.url}/predict?v=1", "protocol": EndpointProtocol.HTTP_JSON, **settings}
     )
     return TargetSpec("prod", runtime="endpoint", time_limit=20.0, endpoint=declared)
 
@@ -114,7 +113,7 @@ def test_scores_of_an_endpoint_that_gives_labels_only_are_refused(
 
 def test_one_number_a_row_is_a_regression(host: Host, rows: Array, tmp_path: Path) -> None:
     host.behaviour.reply = lambda scores: {"predictions": [row[0] for row in scores]}
-    with open_model(target(host), tmp_path, None, Regression(0.1), rows) as model:
+    with open_model(target(host), tmp_path, None, RegressionTask(0.1), rows) as model:
         assert np.array_equal(model.predict(rows), logits(host, rows)[:, :1])
 
 
@@ -192,4 +191,4 @@ KEYS = st.lists(st.text("abcxyz", min_size=1, max_size=4), max_size=5)
 @given(KEYS, st.integers())
 def test_what_is_put_at_a_path_is_reached_by_it(keys: list[str], value: int) -> None:
     path = ".".join(keys)
-    assert reach("it", put(path, value), path) == value
+    assert read_at_path("it", put_at_path(path, value), path) == value

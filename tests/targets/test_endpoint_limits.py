@@ -14,11 +14,9 @@ from endpoint_servers import Host, hosting
 from own_roots import certified
 from tiny_models import Classes, Workshop
 
-from auditor.domain.endpoints import EndpointSpec, Protocol
-from auditor.domain.readings import Reason
-from auditor.domain.targets import TargetSpec
+from auditor.domain.readings import GapReason
+from auditor.domain.targets import EndpointProtocol, EndpointSpec, TargetSpec
 from auditor.domain.tasks import Array
-from auditor.engines.gaps import gap_from
 from auditor.errors import (
     EndpointLostError,
     InvalidInputError,
@@ -26,14 +24,14 @@ from auditor.errors import (
     MissingExtraError,
     TargetChangedError,
     TargetError,
+    suggest_install,
 )
-from auditor.extras import to_install
-from auditor.targets.endpoints import opening
-from auditor.targets.endpoints.addresses import address_of
-from auditor.targets.endpoints.connection import EndpointConnection
-from auditor.targets.endpoints.limits import Allowance, Pace
-from auditor.targets.endpoints.opening import open_endpoint
-from auditor.targets.opening import open_model
+from auditor.targets.endpoints import connection
+from auditor.targets.endpoints.config import parse_endpoint_url
+from auditor.targets.endpoints.connection import EndpointConnection, open_endpoint
+from auditor.targets.endpoints.throttle import RateLimit, RowQuota
+from auditor.targets.session import open_model
+from auditor.workflows.engine.local import convert_error_to_gap
 
 SECRET = "Bearer s3cret-t0ken"  # noqa: S105 -- what must not be told
 ROWS = 16
@@ -81,7 +79,7 @@ def test_rows_beyond_the_limit_are_never_sent(host: Host, rows: Array) -> None:
     infer(connection, rows[:8])
     assert sum(host.behaviour.rows) == 40
     assert not isinstance(caught.value, InvalidInputError)
-    assert gap_from(caught.value).reason is Reason.OVER_BUDGET
+    assert convert_error_to_gap(caught.value).reason is GapReason.OVER_BUDGET
 
 
 def test_a_split_request_is_sent_whole_or_not_at_all(host: Host, rows: Array) -> None:
@@ -123,7 +121,7 @@ def test_a_timing_that_would_break_the_limit_does_not_begin(host: Host, rows: Ar
 def test_connections_that_share_an_allowance_keep_it_together(host: Host, rows: Array) -> None:
     spec = target(host, queries=20)
     assert spec.endpoint is not None
-    shared = Allowance(spec.endpoint)
+    shared = RowQuota(spec.endpoint)
     infer(open_endpoint(spec, environ={}, allowance=shared), rows)
     with pytest.raises(LimitReachedError):
         infer(open_endpoint(spec, environ={}, allowance=shared), rows)
@@ -135,7 +133,7 @@ def test_requests_keep_their_distance() -> None:
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    pace = Pace(4.0, lambda: now[0], sleep)
+    pace = RateLimit(4.0, lambda: now[0], sleep)
     for busy in (0.0, 0.1, 1.0, 0.0, 0.0):
         pace.wait()
         began.append(round(now[0], 6))
@@ -144,7 +142,7 @@ def test_requests_keep_their_distance() -> None:
 
 
 def test_no_rate_means_no_waiting() -> None:
-    Pace(None, lambda: 0.0, lambda seconds: pytest.fail("it waits")).wait()
+    RateLimit(None, lambda: 0.0, lambda seconds: pytest.fail("it waits")).wait()
 
 
 @pytest.mark.parametrize(
@@ -155,10 +153,13 @@ def test_no_rate_means_no_waiting() -> None:
         ({"url": "http://a:b@x"}, "holds a user or password"),
         ({"url": "http://x?key=s3cret"}, "has a query"),
         ({"url": "http://x:99999"}, "not a URL"),
-        ({"url": "http://x", "protocol": Protocol.OIP_GRPC}, "no address 'http://x'.*grpc://"),
+        (
+            {"url": "http://x", "protocol": EndpointProtocol.OIP_GRPC},
+            "no address 'http://x'.*grpc://",
+        ),
         ({"model": ""}, "no model is named"),
         (
-            {"protocol": Protocol.HTTP_JSON, "model_version": "1"},
+            {"protocol": EndpointProtocol.HTTP_JSON, "model_version": "1"},
             "says nothing of versions, and `model_version` is '1'",
         ),
         ({"batch_limit": 0}, "batch_limit is 0"),
@@ -184,8 +185,10 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_sent(
 
 
 def test_what_goes_wrong_with_a_server_is_a_gap_of_its_own() -> None:
-    assert gap_from(EndpointLostError("a", cure="b")).reason is Reason.ENDPOINT_LOST
-    assert gap_from(TargetChangedError("a", cure="b")).reason is Reason.TARGET_CHANGED
+    assert convert_error_to_gap(EndpointLostError("a", cure="b")).reason is GapReason.ENDPOINT_LOST
+    assert (
+        convert_error_to_gap(TargetChangedError("a", cure="b")).reason is GapReason.TARGET_CHANGED
+    )
 
 
 def test_a_target_without_an_endpoint_has_none_to_open() -> None:
@@ -196,8 +199,8 @@ def test_a_target_without_an_endpoint_has_none_to_open() -> None:
 def test_a_missing_library_is_named_with_its_cure(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, f"{opening.HERE}.http", None)
-    with pytest.raises(MissingExtraError, match=to_install("endpoint")):
+    monkeypatch.setitem(__import__("sys").modules, f"{connection.HERE}.http", None)
+    with pytest.raises(MissingExtraError, match=suggest_install("endpoint")):
         connected(host)
 
 
@@ -298,10 +301,10 @@ def test_another_certificate_is_another_target(model: Path, rows: Array, tmp_pat
 def test_secrets_do_not_leave_this_machine_in_the_clear(url: str) -> None:
     spec = EndpointSpec(url=url, model="m", headers={"Authorization": "TOKEN"})
     with pytest.raises(TargetError, match="in the clear"):
-        address_of(spec)
+        parse_endpoint_url(spec)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost", "https://a.example"])
 def test_secrets_may_go_to_this_machine_or_encrypted(url: str) -> None:
     spec = EndpointSpec(url=url, model="m", headers={"Authorization": "TOKEN"})
-    assert address_of(spec).origin.startswith(url.split(":", maxsplit=1)[0])
+    assert parse_endpoint_url(spec).origin.startswith(url.split(":", maxsplit=1)[0])

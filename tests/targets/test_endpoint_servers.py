@@ -10,25 +10,24 @@ import served_models
 from served_models import Served, running
 from tiny_models import Workshop
 
-from auditor.domain.endpoints import Encoding, EndpointSpec, Protocol
-from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification
+from auditor.domain.targets import EndpointProtocol, EndpointSpec, TargetSpec, TensorEncoding
+from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import EndpointLostError, SubjectLostError, TargetError
-from auditor.targets.opening import open_model
+from auditor.targets.session import open_model
 
 pytestmark = pytest.mark.slow
 
 FEATURES, CLASSES, ROWS = 20, 10, 200
-TASK = Classification(tuple("0123456789"), positive="9", favourable="9")
+TASK = ClassificationTask(tuple("0123456789"), positive="9", favourable="9")
 SLOTS = {
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, FEATURES]}],
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, CLASSES]}],
 }
 PATHS = {
-    "JSON": (Protocol.OIP_HTTP, Encoding.JSON),
-    "binary": (Protocol.OIP_HTTP, Encoding.BINARY),
-    "auto": (Protocol.OIP_HTTP, Encoding.AUTO),
-    "gRPC": (Protocol.OIP_GRPC, Encoding.AUTO),
+    "JSON": (EndpointProtocol.OIP_HTTP, TensorEncoding.JSON),
+    "binary": (EndpointProtocol.OIP_HTTP, TensorEncoding.BINARY),
+    "auto": (EndpointProtocol.OIP_HTTP, TensorEncoding.AUTO),
+    "gRPC": (EndpointProtocol.OIP_GRPC, TensorEncoding.AUTO),
 }
 WORKING = [
     ("mlserver", "JSON"), ("mlserver", "auto"), ("mlserver", "gRPC"),
@@ -73,7 +72,7 @@ def serve(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
 
 def target(served: Served, path: str, **settings: object) -> TargetSpec:
     protocol, encoding = PATHS[path]
-    url = served.grpc if protocol is Protocol.OIP_GRPC else served.http
+    url = served.grpc if protocol is EndpointProtocol.OIP_GRPC else served.http
     declared = {"url": url, "protocol": protocol, "encoding": encoding, "model": "tiny"}
     return TargetSpec(
         "prod", runtime="endpoint", time_limit=60.0, endpoint=EndpointSpec(**declared | settings)

@@ -11,12 +11,16 @@ from hypothesis.extra import numpy as hnp
 
 from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError
-from auditor.targets.endpoints import tensors
-from auditor.targets.endpoints.batches import join, parts, sent
-from auditor.targets.layouts import DTYPES
+from auditor.targets.endpoints import oip
+from auditor.targets.endpoints.connection import (
+    count_sent_rows,
+    join_request_rows,
+    split_request_rows,
+)
+from auditor.targets.interface import DTYPES
 
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=4)
-NUMBERS = st.sampled_from([dtype for _, dtype in tensors.TYPES.values() if dtype != "|S"])
+NUMBERS = st.sampled_from([dtype for _, dtype in oip.TYPES.values() if dtype != "|S"])
 
 
 def drawn(*, finite: bool) -> st.SearchStrategy[Array]:
@@ -31,15 +35,17 @@ def drawn(*, finite: bool) -> st.SearchStrategy[Array]:
 
 @given(drawn(finite=True))
 def test_numbers_survive_json_to_the_bit(rows: Array) -> None:
-    text = json.dumps(tensors.to_json("x", rows), allow_nan=False)
-    found = tensors.read_json("x", tensors.name_of(rows), rows.shape, json.loads(text))
+    text = json.dumps(oip.encode_tensor_values("x", rows), allow_nan=False)
+    found = oip.decode_tensor_values("x", oip.tensor_type_name(rows), rows.shape, json.loads(text))
     assert found.dtype == rows.dtype
     assert found.tobytes() == rows.tobytes()
 
 
 @given(drawn(finite=False))
 def test_numbers_survive_bytes_to_the_bit(rows: Array) -> None:
-    found = tensors.read_bytes("x", tensors.name_of(rows), rows.shape, tensors.to_bytes(rows))
+    found = oip.decode_tensor_bytes(
+        "x", oip.tensor_type_name(rows), rows.shape, oip.encode_tensor_bytes(rows)
+    )
     assert found.dtype == rows.dtype
     assert found.tobytes() == rows.tobytes()
 
@@ -48,8 +54,8 @@ def test_numbers_survive_bytes_to_the_bit(rows: Array) -> None:
 def test_texts_survive_both_ways(texts: list[str]) -> None:
     rows = np.array([text.encode() for text in texts])
     for found in (
-        tensors.read_json("x", "BYTES", rows.shape, tensors.to_json("x", rows)),
-        tensors.read_bytes("x", "BYTES", rows.shape, tensors.to_bytes(rows)),
+        oip.decode_tensor_values("x", "BYTES", rows.shape, oip.encode_tensor_values("x", rows)),
+        oip.decode_tensor_bytes("x", "BYTES", rows.shape, oip.encode_tensor_bytes(rows)),
     ):
         assert found.tolist() == rows.tolist()
 
@@ -57,7 +63,7 @@ def test_texts_survive_both_ways(texts: list[str]) -> None:
 @given(st.binary(max_size=64), st.integers(0, 5))
 def test_texts_from_any_bytes_are_read_whole_or_refused(raw: bytes, count: int) -> None:
     try:
-        found = tensors.read_bytes("x", "BYTES", (count,), raw)
+        found = oip.decode_tensor_bytes("x", "BYTES", (count,), raw)
     except ModelFailedError:
         return
     assert len(found) == count
@@ -65,28 +71,28 @@ def test_texts_from_any_bytes_are_read_whole_or_refused(raw: bytes, count: int) 
 
 
 def test_every_type_that_a_model_may_take_can_be_sent() -> None:
-    ours = {ort for ort, _ in tensors.TYPES.values()}
+    ours = {ort for ort, _ in oip.TYPES.values()}
     assert set(DTYPES) <= ours
-    assert tensors.ort_type("BF16") == "BF16"
+    assert oip.to_ort_type("BF16") == "BF16"
 
 
 @pytest.mark.parametrize(
     "read",
     [
-        lambda: tensors.read_json("x", "INT8", (1,), [128]),
-        lambda: tensors.read_json("x", "UINT64", (1,), [-1]),
-        lambda: tensors.read_json("x", "INT64", (1,), [1.0]),
-        lambda: tensors.read_json("x", "FP32", (1,), [10**400]),
-        lambda: tensors.read_json("x", "BOOL", (1,), [1]),
-        lambda: tensors.read_json("x", "FP32", (2,), [1.0]),
-        lambda: tensors.read_json("x", "BYTES", (1,), ["a" * 100_000]),
-        lambda: tensors.read_json("x", "BF16", (1,), [1.0]),
-        lambda: tensors.read_bytes("x", "BF16", (1,), b"\0\0"),
-        lambda: tensors.read_bytes("x", "BOOL", (1,), b"\2"),
-        lambda: tensors.read_shape("x", [2**48]),
-        lambda: tensors.read_shape("x", [True]),
-        lambda: tensors.read_shape("x", [1] * 17),
-        lambda: tensors.read_shape("x", "11"),
+        lambda: oip.decode_tensor_values("x", "INT8", (1,), [128]),
+        lambda: oip.decode_tensor_values("x", "UINT64", (1,), [-1]),
+        lambda: oip.decode_tensor_values("x", "INT64", (1,), [1.0]),
+        lambda: oip.decode_tensor_values("x", "FP32", (1,), [10**400]),
+        lambda: oip.decode_tensor_values("x", "BOOL", (1,), [1]),
+        lambda: oip.decode_tensor_values("x", "FP32", (2,), [1.0]),
+        lambda: oip.decode_tensor_values("x", "BYTES", (1,), ["a" * 100_000]),
+        lambda: oip.decode_tensor_values("x", "BF16", (1,), [1.0]),
+        lambda: oip.decode_tensor_bytes("x", "BF16", (1,), b"\0\0"),
+        lambda: oip.decode_tensor_bytes("x", "BOOL", (1,), b"\2"),
+        lambda: oip.read_tensor_shape("x", [2**48]),
+        lambda: oip.read_tensor_shape("x", [True]),
+        lambda: oip.read_tensor_shape("x", [1] * 17),
+        lambda: oip.read_tensor_shape("x", "11"),
     ],
 )
 def test_what_is_no_tensor_is_refused(read: Callable[[], object]) -> None:
@@ -98,20 +104,22 @@ def test_what_is_no_tensor_is_refused(read: Callable[[], object]) -> None:
 def test_rows_are_split_and_joined_in_order(count: int, size: int | None, axis: str) -> None:
     rows = np.arange(count * 2).reshape(count, 2)
     batch, limit = (size, None) if axis == "fixed" else (None, size)
-    split = list(parts(rows, limit, batch))
-    assert sum(map(len, split)) == sent(count, batch)
+    split = list(split_request_rows(rows, limit, batch))
+    assert sum(map(len, split)) == count_sent_rows(count, batch)
     if size is not None:
         assert max(map(len, split)) <= size
-    found = join("y", split, [len(part) for part in split], count, batch)
+    found = join_request_rows("y", split, [len(part) for part in split], count, batch)
     assert np.array_equal(found, rows)
 
 
 def test_a_fixed_batch_of_one_may_leave_its_axis_out() -> None:
     rows = np.arange(6).reshape(3, 2)
-    found = join("y", [row[0] for row in parts(rows, None, 1)], [1, 1, 1], 3, 1)
+    found = join_request_rows(
+        "y", [row[0] for row in split_request_rows(rows, None, 1)], [1, 1, 1], 3, 1
+    )
     assert np.array_equal(found, rows)
 
 
 def test_a_fixed_batch_beyond_the_limit_is_refused() -> None:
     with pytest.raises(ModelFailedError, match="batches of 8 rows, but `batch_limit` is 4"):
-        list(parts(np.zeros((8, 1)), 4, 8))
+        list(split_request_rows(np.zeros((8, 1)), 4, 8))

@@ -6,7 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from auditor.targets.child.energy import Counter, Meter, boards, counters_of, packages
+from auditor.targets.sandbox.energy import (
+    EnergyCounter,
+    EnergyMeter,
+    combine_counters,
+    list_gpu_counters,
+    list_package_counters,
+)
 
 
 def zone(root: Path, name: str, microjoules: int, most: int = 10_000_000) -> Path:
@@ -21,7 +27,7 @@ def test_packages_are_counted_and_their_parts_are_not(tmp_path: Path) -> None:
     first = zone(tmp_path, "intel-rapl:0", 1_000_000)
     zone(tmp_path, "intel-rapl:0:0", 400_000)
     second = zone(tmp_path, "intel-rapl:1", 5_000_000)
-    meter = Meter(packages(tmp_path))
+    meter = EnergyMeter(list_package_counters(tmp_path))
     (first / "energy_uj").write_text("1500000")
     (second / "energy_uj").write_text("5250000")
     assert meter.joules() == pytest.approx(0.75)
@@ -29,16 +35,16 @@ def test_packages_are_counted_and_their_parts_are_not(tmp_path: Path) -> None:
 
 def test_a_counter_that_starts_again_goes_on_counting(tmp_path: Path) -> None:
     place = zone(tmp_path, "intel-rapl:0", 9_000_000)
-    meter = Meter(packages(tmp_path))
+    meter = EnergyMeter(list_package_counters(tmp_path))
     (place / "energy_uj").write_text("500000")
     assert meter.joules() == pytest.approx(1.5)
 
 
 def test_without_a_counter_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "intel-rapl:0").mkdir()  # what may not be read is as good as absent
-    assert packages(tmp_path) == []
-    assert packages(tmp_path / "nowhere") == []
-    assert Meter([]).joules() is None
+    assert list_package_counters(tmp_path) == []
+    assert list_package_counters(tmp_path / "nowhere") == []
+    assert EnergyMeter([]).joules() is None
 
 
 def fake_nvml(readings: list[int], *, counts: bool = True) -> SimpleNamespace:
@@ -63,38 +69,38 @@ def fake_nvml(readings: list[int], *, counts: bool = True) -> SimpleNamespace:
 
 
 def test_a_board_is_counted_in_millijoules() -> None:
-    found = boards(fake_nvml([0, 5000, 7500]))
-    meter = Meter(found)
+    found = list_gpu_counters(fake_nvml([0, 5000, 7500]))
+    meter = EnergyMeter(found)
     assert meter.joules() == pytest.approx(2.5)
 
 
 def test_a_board_that_cannot_count_is_left_out() -> None:
-    assert boards(fake_nvml([], counts=False)) == []
+    assert list_gpu_counters(fake_nvml([], counts=False)) == []
 
 
 def test_a_machine_without_the_driver_has_no_boards() -> None:
     try:
         ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
-        assert boards() == []
+        assert list_gpu_counters() == []
     else:
         pytest.skip("this machine has NVIDIA's driver")
 
 
 def test_a_counter_without_an_end_never_starts_again() -> None:
-    assert Counter(lambda: 0.0).since(3.0, 5.0) == 2.0
+    assert EnergyCounter(lambda: 0.0).since(3.0, 5.0) == 2.0
 
 
 def test_boards_alone_count_nothing_for_what_the_processor_spends_is_missing(
     tmp_path: Path,
 ) -> None:
-    found = boards(fake_nvml([0]))
+    found = list_gpu_counters(fake_nvml([0]))
     assert len(found) == 1
-    assert counters_of([], found) == []
+    assert combine_counters([], found) == []
     zone(tmp_path, "intel-rapl:0", 0)
-    assert len(counters_of(packages(tmp_path), found)) == 2
+    assert len(combine_counters(list_package_counters(tmp_path), found)) == 2
 
 
 def test_a_board_whose_driver_was_loaded_anew_meanwhile_spends_no_negative_energy() -> None:
     readings = iter([9.0, 1.0])
-    assert Meter([Counter(lambda: next(readings))]).joules() is None
+    assert EnergyMeter([EnergyCounter(lambda: next(readings))]).joules() is None

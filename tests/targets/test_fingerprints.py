@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from auditor.domain.targets import Interface, TargetSpec
-from auditor.targets.fingerprints import make_fingerprint
-from auditor.targets.frames import Frame
+from auditor.domain.targets import ModelInterface, TargetSpec
+from auditor.targets.fingerprint import make_fingerprint
+from auditor.targets.protocol import MessageFrame
 
-FACE = Interface("x", (4,), "float32", None, "as_is", "y", "logits", "a case")
+FACE = ModelInterface("x", (4,), "float32", None, "as_is", "y", "logits", "a case")
 SAID: Mapping[str, Any] = {
     "machine": {"os": "Linux", "cpu": {"model": "a", "flags": ["avx2"]}},
     "runtime": {"name": "onnxruntime", "version": "1.32.0", "library": "sha256:aa"},
@@ -27,7 +27,7 @@ SPEC = TargetSpec("npu", provider="NpuExecutionProvider", library="/opt/here/lib
 
 
 def identity(spec: TargetSpec = SPEC, level: str = "limits", **said: object) -> str:
-    return make_fingerprint(spec, Frame({**SAID, **said}), FACE, level).identity
+    return make_fingerprint(spec, MessageFrame({**SAID, **said}), FACE, level).identity
 
 
 def test_load_limits_and_where_a_plugin_lies_are_no_part_of_an_identity() -> None:

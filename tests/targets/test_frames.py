@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from auditor.domain.tasks import Array
-from auditor.targets.frames import MOST_HEADER, Frame, FrameError, encode, receive
+from auditor.targets.protocol import (
+    MOST_HEADER,
+    FrameError,
+    MessageFrame,
+    encode_frame,
+    receive_frame,
+)
 
 NUMBERS = st.sampled_from(["?", "i1", "u1", "<i2", "<u4", "<i8", "<f2", "<f4", "<f8"])
 HEADERS = st.dictionaries(
@@ -26,7 +32,7 @@ ARRAYS = st.dictionaries(
 
 
 class Stream:
-    """Serves bytes to ``receive`` and raises ``EOFError`` at their end."""
+    """Serves bytes to ``receive_frame`` and raises ``EOFError`` at their end."""
 
     def __init__(self, raw: bytes) -> None:
         self.left = raw
@@ -49,8 +55,8 @@ def listing(**entry: object) -> dict[str, object]:
 
 @given(HEADERS, ARRAYS)
 def test_what_is_sent_arrives(header: dict[str, object], arrays: dict[str, Array]) -> None:
-    stream = Stream(b"".join(map(bytes, encode(Frame(header, arrays)))))
-    found = receive(stream.fill, 2**20)
+    stream = Stream(b"".join(map(bytes, encode_frame(MessageFrame(header, arrays)))))
+    found = receive_frame(stream.fill, 2**20)
     assert found.header == header
     assert stream.left == b""
     for name, array in arrays.items():
@@ -61,14 +67,14 @@ def test_what_is_sent_arrives(header: dict[str, object], arrays: dict[str, Array
 
 def test_a_transposed_array_arrives_in_its_own_order() -> None:
     array = np.arange(12.0).reshape(3, 4).T
-    stream = Stream(b"".join(map(bytes, encode(Frame({}, {"x": array})))))
-    assert (receive(stream.fill, 2**20).arrays["x"] == array).all()
+    stream = Stream(b"".join(map(bytes, encode_frame(MessageFrame({}, {"x": array})))))
+    assert (receive_frame(stream.fill, 2**20).arrays["x"] == array).all()
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_frame_an_end_or_a_frame_error(raw: bytes) -> None:
     with contextlib.suppress(FrameError, EOFError):
-        receive(Stream(len(raw).to_bytes(4, "big") + raw).fill, 2**10)
+        receive_frame(Stream(len(raw).to_bytes(4, "big") + raw).fill, 2**10)
 
 
 @given(
@@ -83,7 +89,7 @@ def test_any_bytes_are_a_frame_an_end_or_a_frame_error(raw: bytes) -> None:
 )
 def test_any_json_is_a_frame_an_end_or_a_frame_error(header: dict[str, object]) -> None:
     with contextlib.suppress(FrameError, EOFError):
-        receive(announce(header).fill, 2**10)
+        receive_frame(announce(header).fill, 2**10)
 
 
 @pytest.mark.parametrize(
@@ -112,20 +118,20 @@ def test_what_breaks_the_rules_is_refused_before_anything_is_read(
 ) -> None:
     stream = announce(header, bytes(2**12))
     with pytest.raises(FrameError):
-        receive(stream.fill, 2**20)
+        receive_frame(stream.fill, 2**20)
     assert len(stream.left) == 2**12
 
 
 def test_a_header_without_measure_is_refused() -> None:
     with pytest.raises(FrameError, match="header of"):
-        receive(Stream((MOST_HEADER + 1).to_bytes(4, "big")).fill, 2**20)
+        receive_frame(Stream((MOST_HEADER + 1).to_bytes(4, "big")).fill, 2**20)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "-1e999"])
 def test_numbers_that_are_none_do_not_arrive(text: str) -> None:
     raw = f'{{"arrays":[],"x":{text}}}'.encode()
     with pytest.raises(FrameError):
-        receive(Stream(len(raw).to_bytes(4, "big") + raw).fill, 2**20)
+        receive_frame(Stream(len(raw).to_bytes(4, "big") + raw).fill, 2**20)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +142,11 @@ def test_half_a_character_does_not_arrive_and_a_whole_one_does(text: str, arrive
     stream = Stream(len(raw).to_bytes(4, "big") + raw)
     if not arrives:
         with pytest.raises(FrameError, match="halves of characters"):
-            receive(stream.fill, 2**20)
+            receive_frame(stream.fill, 2**20)
     else:
-        assert receive(stream.fill, 2**20).header["x"]["y"] == ["\U0001f600"]
+        assert receive_frame(stream.fill, 2**20).header["x"]["y"] == ["\U0001f600"]
 
 
 def test_objects_are_not_sent() -> None:
     with pytest.raises(FrameError, match="dtype"):
-        encode(Frame({}, {"x": np.array([{}], dtype=object)}))
+        encode_frame(MessageFrame({}, {"x": np.array([{}], dtype=object)}))

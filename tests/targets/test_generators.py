@@ -11,14 +11,14 @@ from handed_models import decoder, dense, drawn
 from onnx import TensorProto, helper, numpy_helper
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.generators import DifferentiableGenerator
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.row_generators import DifferentiableGenerator
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.signing.artifacts import digest_artifact
-from auditor.targets.generators import OpenedGenerator, open_generator
-from auditor.targets.twins import NO_SPACE
+from auditor.targets.generator import OpenedGenerator, open_generator
+from auditor.targets.twin import NO_SPACE
+from auditor.trust.artifacts.files import digest_artifact
 
 CPU = TargetSpec("cpu")
 ROWS = drawn(8, 300)[0]
@@ -96,7 +96,7 @@ def test_what_no_slope_comes_through_makes_rows_all_the_same(tmp_path: Path) -> 
         assert isinstance(given, OpenedGenerator)
         assert not isinstance(given, DifferentiableGenerator)
         assert given.slopeless is not None
-        assert given.slopeless.reason is Reason.TWIN_UNSUPPORTED
+        assert given.slopeless.reason is GapReason.TWIN_UNSUPPORTED
         assert "through the generator" in given.slopeless.detail
         made = given.make(np.eye(SIZE))
     assert np.allclose(made, ROWS[:SIZE], atol=1e-6)

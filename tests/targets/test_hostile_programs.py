@@ -12,15 +12,21 @@ from typing import Any
 
 import pytest
 
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
-from auditor.targets.isolation import bounds_of, child_environment, command, strongest
+from auditor.targets.isolation import (
+    build_child_command,
+    build_child_environment,
+    build_sandbox_bounds,
+    find_strongest_isolation,
+)
 
 CPU = TargetSpec("cpu")
 LEVELS = [
     level
-    for level in Isolation
-    if level is not Isolation.BUBBLEWRAP or strongest() is Isolation.BUBBLEWRAP
+    for level in IsolationLevel
+    if level is not IsolationLevel.BUBBLEWRAP
+    or find_strongest_isolation() is IsolationLevel.BUBBLEWRAP
 ]
 HOSTILE = """
 import ctypes, json, os, resource, shutil, signal, socket, sys, threading
@@ -117,7 +123,7 @@ found["hold a capability"] = "refused" if all(int(item, 16) == 0 for item in mas
 """
 CONFINED = f"""
 import sys
-from auditor.targets.child.confinement import Confinement, confine, seal
+from auditor.targets.sandbox.confinement import Confinement, confine, seal
 level, alone, readable = sys.argv[4], sys.argv[5] == "alone", tuple(sys.argv[6:])
 asked = Confinement(level=level, memory_limit=2**31, parent=int(sys.argv[3]), alone=alone,
                     readable=readable)
@@ -128,11 +134,11 @@ print(json.dumps(found))
 """
 OPEN_TO_ALL = {"start a thread"}
 READS = {"read a file", "list a folder"}
-MAY: Mapping[Isolation, set[str]] = {
-    Isolation.BUBBLEWRAP: OPEN_TO_ALL,
-    Isolation.LANDLOCK: OPEN_TO_ALL,
-    Isolation.NAMESPACES: OPEN_TO_ALL | READS,
-    Isolation.LIMITS: OPEN_TO_ALL | READS,
+MAY: Mapping[IsolationLevel, set[str]] = {
+    IsolationLevel.BUBBLEWRAP: OPEN_TO_ALL,
+    IsolationLevel.LANDLOCK: OPEN_TO_ALL,
+    IsolationLevel.NAMESPACES: OPEN_TO_ALL | READS,
+    IsolationLevel.LIMITS: OPEN_TO_ALL | READS,
 }
 """What succeeds at a level; all else is refused."""
 
@@ -147,10 +153,10 @@ def outside(tmp_path: Path) -> Path:
     return folder
 
 
-def tried(level: Isolation, outside: Path, *, alone: bool) -> dict[str, Any]:
+def tried(level: IsolationLevel, outside: Path, *, alone: bool) -> dict[str, Any]:
     """Return what the program says that it could do."""
-    bounds = bounds_of(CPU, None, isolation=level)
-    program = command("model", bounds)
+    bounds = build_sandbox_bounds(CPU, None, isolation=level)
+    program = build_child_command("model", bounds)
     start = program.index(sys.executable)
     readable = [item for flag, item in pairwise(program) if flag == "--readable"]
     with (
@@ -167,7 +173,7 @@ def tried(level: Isolation, outside: Path, *, alone: bool) -> dict[str, Any]:
         done = subprocess.run(
             [*program[: start + 1], "-P", "-s", "-B", "-c", CONFINED, *said,
              "alone" if alone else "", *readable],
-            env=child_environment(bounds),
+            env=build_child_environment(bounds),
             start_new_session=True,
             capture_output=True,
             text=True,
@@ -191,7 +197,7 @@ def untouched(folder: Path) -> bool:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_hostile_model_can_do_nothing_but_what_its_level_lets_it(
-    level: Isolation, outside: Path
+    level: IsolationLevel, outside: Path
 ) -> None:
     found = tried(level, outside, alone=True)
     if found.pop("level") != level:
@@ -202,7 +208,7 @@ def test_a_hostile_model_can_do_nothing_but_what_its_level_lets_it(
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_program_that_may_start_others_does_nothing_else_beside(
-    level: Isolation, outside: Path
+    level: IsolationLevel, outside: Path
 ) -> None:
     found = tried(level, outside, alone=False)
     if found.pop("level") != level:

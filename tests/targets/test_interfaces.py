@@ -14,12 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, Output, Regression, Task
+from auditor.domain.tasks import Array, ClassificationTask, RegressionTask, ScoreKind, Task
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import open_model
+from auditor.targets.model import OpenedModel
+from auditor.targets.session import open_model
 
 CPU = TargetSpec("cpu")
 Fitted: TypeAlias = tuple[Array, LogisticRegression]
@@ -28,7 +28,7 @@ Fitted: TypeAlias = tuple[Array, LogisticRegression]
 def opened(
     workshop: Workshop, artifact: Artifact, task: Task, sample: Array
 ) -> AbstractContextManager[OpenedModel]:
-    return open_model(CPU, workshop.folder, artifact, task, sample, isolation=Isolation.LIMITS)
+    return open_model(CPU, workshop.folder, artifact, task, sample, isolation=IsolationLevel.LIMITS)
 
 
 def test_a_linear_model_gives_its_logits_and_their_softmax(
@@ -66,7 +66,7 @@ def test_the_audit_file_may_say_that_scores_are_logits(
         [workshop.value("y", ["N", 4])],
     )
     with opened(
-        workshop, artifact, classes(4, output=Output.LOGITS), rng.normal(size=(9, 4))
+        workshop, artifact, classes(4, output=ScoreKind.LOGITS), rng.normal(size=(9, 4))
     ) as model:
         assert (model.interface.scores, model.scores_are_logits) == ("logits", True)
 
@@ -75,7 +75,7 @@ def test_saying_probabilities_of_logits_is_refused(
     workshop: Workshop, classes: Classes, rng: np.random.Generator
 ) -> None:
     rows = rng.normal(size=(9, 4))
-    task = classes(3, output=Output.PROBABILITIES)
+    task = classes(3, output=ScoreKind.PROBABILITIES)
     with (
         pytest.raises(ArtifactError, match=r"do not lie in 0\.\.1"),
         opened(workshop, workshop.linear(rng.normal(size=(4, 3))), task, rows),
@@ -107,7 +107,7 @@ def test_one_column_of_probabilities_speaks_of_the_positive_class(
         [workshop.value("x", ["N", 1])],
         [workshop.value("y", ["N", 1])],
     )
-    task = Classification(("no", "yes"), positive, positive)
+    task = ClassificationTask(("no", "yes"), positive, positive)
     rows = rng.normal(size=(30, 1))
     with opened(workshop, artifact, task, rows) as model:
         found = model.probabilities(model.predict(rows))
@@ -142,7 +142,7 @@ def test_scores_of_a_scikit_learn_model_follow_the_order_of_the_tasks_classes(
     rows, fitted = iris
     raw = to_onnx(fitted, rows[:1], options={"zipmap": zipmap}).SerializeToString()
     order = ("virginica", "other", "setosa") if zipmap else tuple(fitted.classes_)
-    task = Classification(order, "other", "other")
+    task = ClassificationTask(order, "other", "other")
     with opened(workshop, workshop.keep(raw), task, rows) as model:
         columns = [list(fitted.classes_).index(name) for name in order]
         expected = fitted.predict_proba(rows)[:, columns]
@@ -155,7 +155,7 @@ def test_a_zipmap_with_other_classes_than_the_task_is_refused(
 ) -> None:
     rows, fitted = iris
     raw = to_onnx(fitted, rows[:1]).SerializeToString()
-    task = Classification(("setosa", "virginica", "rose"), "rose", "rose")
+    task = ClassificationTask(("setosa", "virginica", "rose"), "rose", "rose")
     with (
         pytest.raises(ArtifactError, match=r"other, setosa, virginica.*setosa, virginica, rose"),
         opened(workshop, workshop.keep(raw), task, rows),
@@ -168,7 +168,7 @@ def test_columns_in_another_order_than_the_tasks_classes_are_caught_by_the_label
 ) -> None:
     rows, fitted = iris
     raw = to_onnx(fitted, rows[:1], options={"zipmap": False}).SerializeToString()
-    task = Classification(("virginica", "other", "setosa"), "other", "other")
+    task = ClassificationTask(("virginica", "other", "setosa"), "other", "other")
     with (
         pytest.raises(ArtifactError, match="in the order of the model's scores"),
         opened(workshop, workshop.keep(raw), task, rows),
@@ -277,7 +277,7 @@ def test_several_inputs_are_refused_by_name(
 
 def test_a_regression_gives_one_number_a_row(workshop: Workshop, rng: np.random.Generator) -> None:
     rows, weights = rng.normal(size=(30, 4)), rng.normal(size=(4, 1))
-    with opened(workshop, workshop.linear(weights), Regression(0.1), rows) as model:
+    with opened(workshop, workshop.linear(weights), RegressionTask(0.1), rows) as model:
         assert model.predict(rows) == pytest.approx(rows @ weights, abs=1e-5)
 
 

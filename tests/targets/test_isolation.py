@@ -16,32 +16,33 @@ import numpy as np
 import pytest
 from tiny_models import Classes, Workshop
 
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
-from auditor.errors import ModelCrashedError, ModelHungError
-from auditor.targets.frames import Frame, encode
+from auditor.errors import ModelCrashedError, ModelTimeoutError
+from auditor.targets.child_process import ChildProcess
 from auditor.targets.isolation import (
-    bounds_of,
-    child_environment,
-    command,
-    environment,
-    strongest,
+    build_base_environment,
+    build_child_command,
+    build_child_environment,
+    build_sandbox_bounds,
+    find_strongest_isolation,
 )
-from auditor.targets.opening import open_model
-from auditor.targets.processes import Child
+from auditor.targets.protocol import MessageFrame, encode_frame
+from auditor.targets.session import open_model
 
 CPU = TargetSpec("cpu")
-Inside: TypeAlias = Callable[[Isolation], dict[str, object]]
-Impostor: TypeAlias = Callable[..., Child]
+Inside: TypeAlias = Callable[[IsolationLevel], dict[str, object]]
+Impostor: TypeAlias = Callable[..., ChildProcess]
 
 LEVELS = [
     level
-    for level in Isolation
-    if level is not Isolation.BUBBLEWRAP or strongest() is Isolation.BUBBLEWRAP
+    for level in IsolationLevel
+    if level is not IsolationLevel.BUBBLEWRAP
+    or find_strongest_isolation() is IsolationLevel.BUBBLEWRAP
 ]
 CONFINED = """
 import json, os, socket, sys
-from auditor.targets.child.confinement import Confinement, confine, seal
+from auditor.targets.sandbox.confinement import Confinement, confine, seal
 level, port, folder, secret = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 asked = Confinement(level=level, memory_limit=2**31, parent=os.getppid(), alone=True,
                     readable=tuple(sys.argv[5:]))
@@ -75,9 +76,9 @@ def inside(workshop: Workshop, tmp_path: Path) -> Inside:
     secret = tmp_path / "secret"
     secret.write_text("a key")
 
-    def look(level: Isolation) -> dict[str, object]:
-        bounds = bounds_of(CPU, workshop.folder, isolation=level)
-        program = command("model", bounds)
+    def look(level: IsolationLevel) -> dict[str, object]:
+        bounds = build_sandbox_bounds(CPU, workshop.folder, isolation=level)
+        program = build_child_command("model", bounds)
         start = program.index(sys.executable)
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = str(server.getsockname()[1])
@@ -85,7 +86,7 @@ def inside(workshop: Workshop, tmp_path: Path) -> Inside:
             wanted = [level.value, port, str(workshop.folder), str(secret), *places]
             done = subprocess.run(
                 [*program[: start + 1], "-P", "-s", "-B", "-c", CONFINED, *wanted],
-                env=environment(1),
+                env=build_base_environment(1),
                 capture_output=True,
                 check=True,
             )
@@ -96,7 +97,7 @@ def inside(workshop: Workshop, tmp_path: Path) -> Inside:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_reads_the_artifact_and_writes_nothing(
-    inside: Inside, level: Isolation
+    inside: Inside, level: IsolationLevel
 ) -> None:
     found = inside(level)
     assert found["staged"] == 0
@@ -107,19 +108,22 @@ def test_every_level_reads_the_artifact_and_writes_nothing(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_no_level_has_a_network(inside: Inside, level: Isolation) -> None:
+def test_no_level_has_a_network(inside: Inside, level: IsolationLevel) -> None:
     assert inside(level)["network"] == errno.EPERM
 
 
-@pytest.mark.skipif(strongest() is not Isolation.BUBBLEWRAP, reason="bubblewrap does not work here")
+@pytest.mark.skipif(
+    find_strongest_isolation() is not IsolationLevel.BUBBLEWRAP,
+    reason="bubblewrap does not work here",
+)
 def test_bubblewrap_shows_neither_other_files_nor_other_processes(inside: Inside) -> None:
-    found = inside(Isolation.BUBBLEWRAP)
+    found = inside(IsolationLevel.BUBBLEWRAP)
     assert found["outside"] == errno.ENOENT
     assert -2 <= found["processes"] < 0
 
 
 def test_landlock_shows_neither_other_files_nor_other_processes(inside: Inside) -> None:
-    found = inside(Isolation.LANDLOCK)
+    found = inside(IsolationLevel.LANDLOCK)
     if found["level"] != "landlock":
         pytest.skip("this kernel has no Landlock")
     assert found["outside"] == found["processes"] == errno.EACCES
@@ -129,23 +133,23 @@ def test_the_environment_of_a_child_holds_nothing_of_the_users(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    assert "x" not in environment(1).values()
+    assert "x" not in build_base_environment(1).values()
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_level_stands_in_the_fingerprints_conditions(
-    workshop: Workshop, classes: Classes, level: Isolation
+    workshop: Workshop, classes: Classes, level: IsolationLevel
 ) -> None:
     artifact, rows = workshop.linear(np.eye(3)), np.full((4, 3), 5.0)
     with open_model(CPU, workshop.folder, artifact, classes(3), rows, isolation=level) as model:
         said = model.fingerprint.conditions_facts["isolation"]
-        assert said in list(Isolation)[list(Isolation).index(level) :]
+        assert said in list(IsolationLevel)[list(IsolationLevel).index(level) :]
 
 
 def test_what_libraries_print_does_not_get_into_the_frames() -> None:
     program = """
 import os, sys
-from auditor.targets.child.confinement import take_channel
+from auditor.targets.sandbox.confinement import take_channel
 channel = take_channel()
 print("from python", flush=True)
 os.system("echo from a program")
@@ -165,18 +169,18 @@ def impostor(tmp_path: Path) -> Impostor:
     """Return a function that starts a child whose program is a shell script."""
     script = tmp_path / "impostor"
 
-    def start(body: str, level: Isolation = Isolation.LIMITS) -> Child:
+    def start(body: str, level: IsolationLevel = IsolationLevel.LIMITS) -> ChildProcess:
         script.write_text(f"#!/bin/sh\n{body}\n")
         script.chmod(0o755)
-        bounds = bounds_of(CPU, tmp_path, isolation=level)
-        return Child("model", replace(bounds, interpreter=str(script)), "the impostor")
+        bounds = build_sandbox_bounds(CPU, tmp_path, isolation=level)
+        return ChildProcess("model", replace(bounds, interpreter=str(script)), "the impostor")
 
     return start
 
 
 def told(header: dict[str, object]) -> str:
     """Return shell text that writes a frame."""
-    raw = b"".join(map(bytes, encode(Frame(header))))
+    raw = b"".join(map(bytes, encode_frame(MessageFrame(header))))
     return "printf '" + "".join(f"\\{byte:03o}" for byte in raw) + "'\n"
 
 
@@ -214,12 +218,12 @@ def test_an_answer_larger_than_allowed_is_refused_before_it_is_read(impostor: Im
 
 
 def test_a_process_that_never_reads_is_ended_in_time(impostor: Impostor) -> None:
-    with impostor(HELLO + "sleep 60") as child, pytest.raises(ModelHungError):
+    with impostor(HELLO + "sleep 60") as child, pytest.raises(ModelTimeoutError):
         child.ask({"op": "infer"}, {"x": np.zeros(10**6)}, seconds=0.5)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_another_python_is_limited_before_it_begins(level: Isolation, tmp_path: Path) -> None:
+def test_another_python_is_limited_before_it_begins(level: IsolationLevel, tmp_path: Path) -> None:
     """It need not take on a limit by itself: whatever the target names runs within them."""
     program = tmp_path / "env" / "bin" / "python"
     program.parent.mkdir(parents=True)
@@ -228,9 +232,9 @@ def test_another_python_is_limited_before_it_begins(level: Isolation, tmp_path: 
     )
     program.chmod(0o755)
     spec = TargetSpec("npu", interpreter=str(program), memory_limit=2**30)
-    bounds = bounds_of(spec, None, isolation=level)
+    bounds = build_sandbox_bounds(spec, None, isolation=level)
     done = subprocess.run(
-        command("model", bounds), env=child_environment(bounds), capture_output=True, check=True,
+        build_child_command("model", bounds), env=build_child_environment(bounds), capture_output=True, check=True,
         text=True,
     )  # fmt: skip
     first, said = done.stdout.rsplit("}", 1)
@@ -240,7 +244,7 @@ def test_another_python_is_limited_before_it_begins(level: Isolation, tmp_path: 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_another_python_cannot_say_that_it_is_cut_off_further(
-    level: Isolation, impostor: Impostor
+    level: IsolationLevel, impostor: Impostor
 ) -> None:
     """The level is what our own program said before it became that one."""
     boast = told({"ok": True, "protocol": 1, "role": "model", "isolation": "bubblewrap"})
@@ -249,7 +253,7 @@ def test_another_python_cannot_say_that_it_is_cut_off_further(
 
 
 def test_an_unknown_request_is_refused_and_the_child_lives_on() -> None:
-    with Child("model", bounds_of(CPU, None), "the child") as child:
+    with ChildProcess("model", build_sandbox_bounds(CPU, None), "the child") as child:
         with pytest.raises(ModelCrashedError, match="no request 'dance'"):
             child.ask({"op": "dance"}, seconds=20)
         assert child.ask({"op": "probe"}, seconds=20).header["runtime"]["name"] == "onnxruntime"
@@ -262,6 +266,8 @@ def test_a_child_has_no_open_file_of_its_parent(
     marker.touch()
     with marker.open() as stream:
         os.set_inheritable(stream.fileno(), True)  # noqa: FBT003 -- as os has it
-        with Child("model", bounds_of(CPU, None, isolation=Isolation.LIMITS), "it") as child:
+        with ChildProcess(
+            "model", build_sandbox_bounds(CPU, None, isolation=IsolationLevel.LIMITS), "it"
+        ) as child:
             links = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
     assert str(marker) not in links

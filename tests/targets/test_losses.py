@@ -13,22 +13,22 @@ from onnx import TensorProto, helper
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.errors import (
     ArtifactError,
     AuditorError,
     ModelCrashedError,
     ModelFailedError,
-    ModelHungError,
-    ModelOutgrewMemoryError,
+    ModelOutOfMemoryError,
+    ModelTimeoutError,
 )
-from auditor.targets.isolation import strongest
-from auditor.targets.opening import open_model
+from auditor.targets.isolation import find_strongest_isolation
+from auditor.targets.session import open_model
 
 CPU = TargetSpec("cpu")
 ROWS = np.full((4, 3), 5.0)
-LEVELS = sorted({Isolation.LIMITS, strongest()})
+LEVELS = sorted({IsolationLevel.LIMITS, find_strongest_isolation()})
 
 
 def descendants(parent: int) -> list[int]:
@@ -97,7 +97,7 @@ def growing(workshop: Workshop) -> Artifact:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT], ids=lambda n: n.name)
 def test_a_crash_names_its_signal_and_the_next_request_opens_the_model_anew(
-    workshop: Workshop, classes: Classes, level: Isolation, number: signal.Signals
+    workshop: Workshop, classes: Classes, level: IsolationLevel, number: signal.Signals
 ) -> None:
     artifact = workshop.linear(np.eye(3))
     with open_model(CPU, workshop.folder, artifact, classes(3), ROWS, isolation=level) as model:
@@ -113,13 +113,13 @@ def test_a_crash_names_its_signal_and_the_next_request_opens_the_model_anew(
 def test_a_killed_process_counts_as_out_of_memory(workshop: Workshop, classes: Classes) -> None:
     with open_model(CPU, workshop.folder, workshop.linear(np.eye(3)), classes(3), ROWS) as model:
         os.kill(model_process(), signal.SIGKILL)
-        with pytest.raises(ModelOutgrewMemoryError, match="4 GiB"):
+        with pytest.raises(ModelOutOfMemoryError, match="4 GiB"):
             model.predict(ROWS)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_model_that_loops_for_ever_is_ended_in_time(
-    workshop: Workshop, classes: Classes, level: Isolation
+    workshop: Workshop, classes: Classes, level: IsolationLevel
 ) -> None:
     spec = TargetSpec("cpu", time_limit=1.5)
     with open_model(
@@ -127,7 +127,7 @@ def test_a_model_that_loops_for_ever_is_ended_in_time(
     ) as model:
         children = descendants(os.getpid())
         start = time.monotonic()
-        with pytest.raises(ModelHungError, match=r"did not answer within 1\.5 s"):
+        with pytest.raises(ModelTimeoutError, match=r"did not answer within 1\.5 s"):
             model.predict(ROWS * 2)
         assert time.monotonic() - start < 120
         assert not set(descendants(os.getpid())) & set(children)
@@ -139,7 +139,7 @@ def test_a_model_that_asks_for_too_much_memory_is_told_so(
 ) -> None:
     spec = TargetSpec("cpu", memory_limit=2**30)
     with open_model(spec, workshop.folder, growing(workshop), classes(3), ROWS) as model:
-        with pytest.raises(ModelOutgrewMemoryError, match=r"more memory than it has \(1 GiB\)"):
+        with pytest.raises(ModelOutOfMemoryError, match=r"more memory than it has \(1 GiB\)"):
             model.predict(ROWS * 2**28)
         assert (model.predict(ROWS) == ROWS).all()
 
@@ -161,7 +161,7 @@ from pathlib import Path
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
-from auditor.targets.opening import open_model
+from auditor.targets.session import open_model
 artifact = Artifact("tiny", "1", (FileDigest("model.onnx", 1, ""),))
 task = Classification(("0", "1", "2"), "2", "2")
 folder = Path({str(workshop.folder)!r})

@@ -6,12 +6,12 @@ from subjects_on import picture_model, placement_readings, subject_on
 from tiny_models import Classes, Workshop
 from workers import worker
 
-from auditor.domain.placements import Source
-from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.operator_placement import PlacementSource
+from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError
-from auditor.targets.opening import open_model
-from auditor.targets.probing import probe_target
+from auditor.targets.probe import probe_target
+from auditor.targets.session import open_model
 
 pytestmark = pytest.mark.slow
 PINNED = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -63,14 +63,14 @@ def test_its_placement_is_the_vendors_word_and_its_nodes_are_counted(workshop: W
     artifact, rows = picture_model(workshop)
     with subject_on(openvino(), workshop, artifact, rows) as subject:
         assert not isinstance(subject.placement, Gap)
-        assert subject.placement.source is Source.VENDOR
+        assert subject.placement.source is PlacementSource.VENDOR
         readings = placement_readings(subject)
     share, count = readings["share_on_target"], readings["unaccounted_nodes"]
     assert isinstance(share, Measurement)
     assert share.value == 1.0
     assert share.details["nodes"]["CPU"]["Convolution"] == 1
     assert isinstance(count, Gap)
-    assert count.reason is Reason.NEEDS_REFERENCE
+    assert count.reason is GapReason.NEEDS_REFERENCE
 
 
 @pytest.mark.parametrize(
@@ -100,5 +100,5 @@ def test_a_property_that_it_does_not_have_is_a_gap(workshop: Workshop) -> None:
     wrong = openvino(provider_options={"NO_SUCH_PROPERTY": "1"})
     with subject_on(wrong, workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.MODEL_FAILED
+        assert subject.model.reason is GapReason.MODEL_FAILED
         assert "NO_SUCH_PROPERTY" in subject.model.detail

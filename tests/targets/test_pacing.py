@@ -4,9 +4,9 @@ import numpy as np
 from tiny_models import Classes, Workshop
 
 from auditor.domain.targets import TargetSpec
-from auditor.targets.frames import Anything
-from auditor.targets.opening import open_model
-from auditor.targets.pacing import SIZES, Trial, try_sizes
+from auditor.targets.protocol import Anything
+from auditor.targets.session import open_model
+from auditor.targets.supervisor import SIZES, BatchProbe, choose_request_size
 
 ROWS = np.arange(64 * 3, dtype=np.float32).reshape(64, 3)
 PACE, USUAL = 2e-4, 1024
@@ -32,8 +32,10 @@ class Target:
         return rows * 2 + (len(rows) if self.varies else 0)
 
 
-def tried(target: Target, rows: Anything = ROWS, pace: float = PACE, usual: int = USUAL) -> Trial:
-    return try_sizes(target, rows, pace, usual, clock=target.clock)
+def tried(
+    target: Target, rows: Anything = ROWS, pace: float = PACE, usual: int = USUAL
+) -> BatchProbe:
+    return choose_request_size(target, rows, pace, usual, clock=target.clock)
 
 
 def test_a_target_whose_caches_overflow_gets_smaller_requests() -> None:

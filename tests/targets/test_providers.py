@@ -6,9 +6,9 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from auditor.domain.providers import PROVIDERS, UNTESTED, facts_of, support_of
+from auditor.domain.execution_providers import PROVIDERS, UNTESTED, describe_support, find_provider
 from auditor.domain.targets import TargetSpec
-from auditor.targets.offering import offers
+from auditor.targets.catalogue import list_target_offers
 
 RAN = {
     "CPUExecutionProvider", "AzureExecutionProvider", "OpenVINOExecutionProvider",
@@ -22,7 +22,7 @@ def test_what_no_test_ran_is_called_untested() -> None:
     tested = {name for name, facts in PROVIDERS.items() if facts.tested}
     assert tested == RAN
     for name in set(PROVIDERS) - RAN:
-        assert support_of(TargetSpec("x", provider=name)) == UNTESTED
+        assert describe_support(TargetSpec("x", provider=name)) == UNTESTED
 
 
 @pytest.mark.parametrize("name", sorted(RAN - {"CPUExecutionProvider"}))
@@ -57,19 +57,22 @@ def test_every_provider_of_this_runtime_that_matters_is_in_the_table() -> None:
 
 def test_a_plugin_is_known_by_its_package() -> None:
     spec = TargetSpec("x", library="onnxruntime_ep_nv_tensorrt_rtx")
-    facts = facts_of(spec)
+    facts = find_provider(spec)
     assert facts is not None
     assert facts.name == "NvTensorRTRTXExecutionProvider"
-    assert support_of(spec) == UNTESTED
+    assert describe_support(spec) == UNTESTED
 
 
 def test_a_plugin_that_is_named_by_its_path_is_not_taken_for_the_processor() -> None:
-    assert facts_of(TargetSpec("x", library="/venvs/x/lib/libonnxruntime_providers_qnn.so")) is None
+    assert (
+        find_provider(TargetSpec("x", library="/venvs/x/lib/libonnxruntime_providers_qnn.so"))
+        is None
+    )
 
 
 def test_a_provider_that_nobody_wrote_down_is_untested() -> None:
-    assert facts_of(TargetSpec("x", provider="NewExecutionProvider")) is None
-    assert support_of(TargetSpec("x", provider="NewExecutionProvider")) == UNTESTED
+    assert find_provider(TargetSpec("x", provider="NewExecutionProvider")) is None
+    assert describe_support(TargetSpec("x", provider="NewExecutionProvider")) == UNTESTED
 
 
 def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Pat
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").touch()
     (folder / "lib/python3.11/site-packages/openvino-2026.4.1.dist-info").mkdir(parents=True)
-    found = offers(declared, tmp_path, tmp_path / "home")
+    found = list_target_offers(declared, tmp_path, tmp_path / "home")
     assert len({(item.kind, item.name) for item in found if item.kind != "device"}) == len(
         [item for item in found if item.kind != "device"]
     )

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeRef, RecipeSource
-from auditor.domain.tasks import Classification, Regression
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.tasks import ClassificationTask, RegressionTask
+from auditor.domain.training_recipes import NO_SANDBOX, RecipeRef, RecipeSource, RetrainingTask
 from auditor.errors import CancelledError, RecipeError
-from auditor.targets.isolation import strongest
-from auditor.targets.recipes import OpenedRecipe, open_recipe
+from auditor.targets.isolation import find_strongest_isolation
+from auditor.targets.recipe import OpenedRecipe, open_recipe
 
 GIB = 2**30
-TASK = Classification(("a", "b", "c"), "c", "c")
-TWO = Classification(("no", "yes"), "yes", "yes")
+TASK = ClassificationTask(("a", "b", "c"), "c", "c")
+TWO = ClassificationTask(("no", "yes"), "yes", "yes")
 ROWS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.9, 0.1]], dtype=np.float32)
-LESSON = Lesson(ROWS, np.array([0, 1, 2, 1]), seed=5)
+LESSON = RetrainingTask(ROWS, np.array([0, 1, 2, 1]), seed=5)
 NEAREST = """
 import numpy as np
 
@@ -50,7 +50,7 @@ def source(
 
 
 @contextmanager
-def opened(written: RecipeSource, task: Classification = TASK) -> Iterator[OpenedRecipe]:
+def opened(written: RecipeSource, task: ClassificationTask = TASK) -> Iterator[OpenedRecipe]:
     with open_recipe(written, task) as recipe:
         assert isinstance(recipe, OpenedRecipe)
         yield recipe
@@ -81,11 +81,13 @@ def test_the_code_is_known_by_its_digest(tmp_path: Path) -> None:
         assert recipe.digest == "sha256:" + "0" * 64
 
 
-@pytest.mark.parametrize("level", [Isolation.LANDLOCK, Isolation.NAMESPACES, Isolation.LIMITS])
+@pytest.mark.parametrize(
+    "level", [IsolationLevel.LANDLOCK, IsolationLevel.NAMESPACES, IsolationLevel.LIMITS]
+)
 def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: Isolation
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: IsolationLevel
 ) -> None:
-    monkeypatch.setattr("auditor.targets.recipes.strongest", lambda: level)
+    monkeypatch.setattr("auditor.targets.recipe.strongest", lambda: level)
     written = source(tmp_path, NEAREST)
     careful = replace(written, ref=replace(written.ref, unsandboxed=False))
     with open_recipe(careful, TASK) as recipe:
@@ -96,12 +98,15 @@ def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
 
 
 def test_what_is_not_run_for_want_of_bubblewrap_says_what_to_do() -> None:
-    assert NO_SANDBOX.reason is Reason.NEEDS_RECIPE
+    assert NO_SANDBOX.reason is GapReason.NEEDS_RECIPE
     assert "Install bubblewrap" in NO_SANDBOX.cure
     assert "recipe.allow: unsandboxed" in NO_SANDBOX.cure
 
 
-@pytest.mark.skipif(strongest() is not Isolation.BUBBLEWRAP, reason="bubblewrap is not to be had")
+@pytest.mark.skipif(
+    find_strongest_isolation() is not IsolationLevel.BUBBLEWRAP,
+    reason="bubblewrap is not to be had",
+)
 def test_within_bubblewrap_no_more_leave_is_needed(tmp_path: Path) -> None:
     written = source(tmp_path, NEAREST)
     with opened(replace(written, ref=replace(written.ref, unsandboxed=False))) as recipe:
@@ -127,7 +132,7 @@ def train(X, y, seed):
 def test_the_same_seed_gives_the_same_bytes_even_where_the_code_draws_without_one(
     tmp_path: Path,
 ) -> None:
-    other = Lesson(ROWS, LESSON.labels, seed=6)
+    other = RetrainingTask(ROWS, LESSON.labels, seed=6)
     with opened(source(tmp_path, DRAWS)) as recipe:
         (one,) = recipe.answers(LESSON, [ROWS])
         (two,) = recipe.answers(other, [ROWS])
@@ -175,7 +180,8 @@ AT_A_PATH = FILE.replace(
 LOGITS = np.array([[4.0, 0, 0], [4, 9, 0], [4, 0, 9], [4, 8.1, 0.9]])
 SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 WRITABLE = pytest.mark.skipif(
-    strongest() is not Isolation.BUBBLEWRAP, reason="only in a sandbox of its own can files be kept"
+    find_strongest_isolation() is not IsolationLevel.BUBBLEWRAP,
+    reason="only in a sandbox of its own can files be kept",
 )
 
 
@@ -275,7 +281,7 @@ def test_texts_are_not_handed_over(tmp_path: Path) -> None:
         opened(source(tmp_path, NEAREST)) as recipe,
         pytest.raises(RecipeError, match="no numbers"),
     ):
-        recipe.answers(Lesson(texts, np.array([0, 1]), 1), [texts])
+        recipe.answers(RetrainingTask(texts, np.array([0, 1]), 1), [texts])
 
 
 def test_the_next_question_after_a_failure_is_answered(tmp_path: Path) -> None:
@@ -284,7 +290,7 @@ def test_the_next_question_after_a_failure_is_answered(tmp_path: Path) -> None:
     )
     with opened(source(tmp_path, code)) as recipe:
         with pytest.raises(RecipeError, match="SIGABRT"):
-            recipe.answers(Lesson(ROWS, LESSON.labels, 1), [ROWS])
+            recipe.answers(RetrainingTask(ROWS, LESSON.labels, 1), [ROWS])
         (answer,) = recipe.answers(LESSON, [ROWS])
     assert answer.argmax(axis=1).tolist() == [0, 1, 2, 1]
 
@@ -307,7 +313,10 @@ def train(X, y, seed):
 """
 
 
-@pytest.mark.skipif(strongest() is not Isolation.BUBBLEWRAP, reason="bubblewrap is not to be had")
+@pytest.mark.skipif(
+    find_strongest_isolation() is not IsolationLevel.BUBBLEWRAP,
+    reason="bubblewrap is not to be had",
+)
 def test_the_code_reaches_neither_the_network_nor_other_files(tmp_path: Path) -> None:
     folder = tmp_path / "staged"
     folder.mkdir()
@@ -367,9 +376,9 @@ def test_another_function_that_gives_no_arrays_is_refused(tmp_path: Path, return
 
 
 def test_a_regression_is_not_trained_again(tmp_path: Path) -> None:
-    with open_recipe(source(tmp_path, NEAREST), Regression(0.5)) as recipe:
+    with open_recipe(source(tmp_path, NEAREST), RegressionTask(0.5)) as recipe:
         assert isinstance(recipe, Gap)
-        assert recipe.reason is Reason.UNSUPPORTED
+        assert recipe.reason is GapReason.UNSUPPORTED
 
 
 LONG = 600

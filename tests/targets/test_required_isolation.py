@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 from tiny_models import Workshop
 
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError, UsageError
-from auditor.targets.isolation import REQUIRED, Bounds, bounds_of, strongest
-from auditor.targets.opening import inspect_artifact
-from auditor.targets.probing import require_isolation
-from auditor.targets.processes import Child
+from auditor.targets.child_process import ChildProcess
+from auditor.targets.isolation import (
+    REQUIRED,
+    SandboxBounds,
+    build_sandbox_bounds,
+    find_strongest_isolation,
+)
+from auditor.targets.probe import set_required_isolation
+from auditor.targets.session import inspect_artifact
 
 CPU = TargetSpec("cpu")
 AUDITOR = str(Path(sys.executable).with_name("auditor"))
@@ -25,21 +30,21 @@ Without = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_levels_reach_those_that_are_weaker_and_themselves() -> None:
-    for at, level in enumerate(Isolation):
-        assert [level.reaches(other) for other in Isolation] == [at <= to for to in range(4)]
-    assert list(Isolation)[-1] is Isolation.LIMITS
+    for at, level in enumerate(IsolationLevel):
+        assert [level.reaches(other) for other in IsolationLevel] == [at <= to for to in range(4)]
+    assert list(IsolationLevel)[-1] is IsolationLevel.LIMITS
 
 
-@pytest.mark.parametrize("least", [it for it in Isolation if it is not Isolation.LIMITS])
+@pytest.mark.parametrize("least", [it for it in IsolationLevel if it is not IsolationLevel.LIMITS])
 def test_a_process_that_is_isolated_less_than_required_opens_nothing(
-    least: Isolation, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    least: IsolationLevel, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = workshop.linear(np.eye(3))
     asked = workshop.folder, artifact, CPU
-    inspect_artifact(*asked, isolation=Isolation.LIMITS)
+    inspect_artifact(*asked, isolation=IsolationLevel.LIMITS)
     monkeypatch.setenv(REQUIRED, least.value)
     with pytest.raises(TargetError, match=f"level limits, and .* require {least}") as caught:
-        inspect_artifact(*asked, isolation=Isolation.LIMITS)
+        inspect_artifact(*asked, isolation=IsolationLevel.LIMITS)
     assert "--require-isolation" in caught.value.cure
 
 
@@ -50,23 +55,26 @@ def test_another_program_is_refused_before_it_is_heard(
     script.write_text("#!/bin/sh\nsleep 600\n")
     script.chmod(0o755)
     monkeypatch.setenv(REQUIRED, "namespaces")
-    bounds = replace(bounds_of(CPU, tmp_path, isolation=Isolation.LIMITS), interpreter=str(script))
+    bounds = replace(
+        build_sandbox_bounds(CPU, tmp_path, isolation=IsolationLevel.LIMITS),
+        interpreter=str(script),
+    )
     with pytest.raises(TargetError, match="the stranger has the isolation level limits"):
-        Child("model", bounds, "the stranger")
+        ChildProcess("model", bounds, "the stranger")
 
 
 def test_a_level_that_is_not_known_is_no_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REQUIRED, "bubble wrap")
     with pytest.raises(UsageError, match="'bubble wrap', which is not an isolation level"):
-        bounds_of(CPU, None)
+        build_sandbox_bounds(CPU, None)
     monkeypatch.setenv(REQUIRED, "")  # as a deployment sets what it leaves open
-    assert bounds_of(CPU, None).least is Isolation.LIMITS
+    assert build_sandbox_bounds(CPU, None).least is IsolationLevel.LIMITS
 
 
 def test_bounds_require_it_whoever_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REQUIRED, "landlock")
-    made = Bounds(Isolation.LIMITS, (), 2**30, 1)
-    assert made.least is made.on_auditor().least is Isolation.LANDLOCK
+    made = SandboxBounds(IsolationLevel.LIMITS, (), 2**30, 1)
+    assert made.least is made.on_auditor().least is IsolationLevel.LANDLOCK
 
 
 @pytest.fixture
@@ -112,12 +120,12 @@ def test_every_command_is_held_to_the_environment(without_bubblewrap: Without) -
 
 def test_a_level_that_is_required_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REQUIRED, "limits")
-    strongest.cache_clear()
+    find_strongest_isolation.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     try:
         with pytest.raises(TargetError, match=r"a trial process .* require bubblewrap"):
-            require_isolation(Isolation.BUBBLEWRAP)
-        require_isolation(Isolation.LIMITS)
-        assert bounds_of(CPU, None).least is Isolation.LIMITS
+            set_required_isolation(IsolationLevel.BUBBLEWRAP)
+        set_required_isolation(IsolationLevel.LIMITS)
+        assert build_sandbox_bounds(CPU, None).least is IsolationLevel.LIMITS
     finally:
-        strongest.cache_clear()
+        find_strongest_isolation.cache_clear()

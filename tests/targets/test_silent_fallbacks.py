@@ -16,12 +16,12 @@ from tiny_models import Classes, Workshop
 from workers import software_gpu, worker
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.readings import Gap, GapReason, Measurement
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import RuntimeMissingError, TargetError
-from auditor.targets.opening import open_model
-from auditor.targets.probing import probe_target
+from auditor.targets.probe import probe_target
+from auditor.targets.session import open_model
 
 ort: Any = onnxruntime
 PACKAGE = Path(__file__).parents[2] / "auditor"
@@ -76,7 +76,7 @@ def test_a_provider_that_takes_no_node_is_told(workshop: Workshop) -> None:
     made = picture_model(workshop)
     assert believed(workshop, AZURE, CPU)[0] == AZURE
     gap, readings = failed_back(TargetSpec("cloud", provider=AZURE), workshop, made)
-    assert gap.reason is Reason.FELL_BACK
+    assert gap.reason is GapReason.FELL_BACK
     assert f"4 on {CPU}" in gap.detail
     assert measured(readings, "share_on_target").value == 0.0
     assert measured(readings, "fallback_nodes").value == 4
@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_is_no_target(workshop: Workshop) -> None:
     assert session.get_providers() == [CPU]  # no NPU, no word
     with subject_on(TargetSpec("npu", device="NPU"), workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.NEEDS_RUNTIME
+        assert subject.model.reason is GapReason.NEEDS_RUNTIME
         assert "no device 'NPU'" in subject.model.detail
         (gap,) = placement_readings(subject).values()
         assert isinstance(gap, Gap)  # and never 1.0
@@ -129,7 +129,7 @@ def test_a_plugin_that_offers_no_device_is_no_target(
     artifact, rows = picture_model(workshop)
     with subject_on(spec, workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.NEEDS_RUNTIME
+        assert subject.model.reason is GapReason.NEEDS_RUNTIME
         assert "registers, but offers no device" in subject.model.detail
 
 
@@ -177,7 +177,7 @@ def test_a_plugin_that_takes_a_part_is_told_node_by_node(
     monkeypatch.setenv(SOFTWARE, "1")
     spec = TargetSpec("gpu", library="onnxruntime_ep_webgpu", interpreter=worker("plugins"))
     gap, readings = failed_back(spec, workshop, quantised_model(workshop))
-    assert gap.reason is Reason.FELL_BACK
+    assert gap.reason is GapReason.FELL_BACK
     assert "QuantizeLinear" in gap.detail
     share = measured(readings, "share_on_target")
     assert isinstance(share.value, float)
@@ -204,7 +204,7 @@ def test_a_plugin_that_takes_all_is_the_target(
 def test_a_plugin_that_registers_and_takes_nothing_is_told(workshop: Workshop) -> None:
     spec = TargetSpec("nxrt", library="nxrt_ep_cpu", interpreter=worker("nxrt"))
     gap, readings = failed_back(spec, workshop, picture_model(workshop))
-    assert gap.reason is Reason.FELL_BACK
+    assert gap.reason is GapReason.FELL_BACK
     share = measured(readings, "share_on_target")
     assert (share.value, share.details["declared"]) == (0.0, "cpu_ep")
 
@@ -215,7 +215,7 @@ def test_a_plugin_that_takes_what_it_cannot_run_is_told(workshop: Workshop) -> N
     artifact, rows = picture_model(workshop)
     with subject_on(spec, workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.MODEL_FAILED
+        assert subject.model.reason is GapReason.MODEL_FAILED
         assert "only 1-D convolutions" in subject.model.detail
 
 
@@ -224,7 +224,7 @@ def test_a_plugin_that_leaves_an_8_bit_file_to_the_processor_is_told(workshop: W
     """The session opens and scores at full speed: every operator runs on the processor."""
     spec = TargetSpec("ggml", library="onnxruntime_ggml", interpreter=worker("ggml"))
     gap, readings = failed_back(spec, workshop, quantised_model(workshop))
-    assert gap.reason is Reason.FELL_BACK
+    assert gap.reason is GapReason.FELL_BACK
     assert f"on {CPU}" in gap.detail
     assert measured(readings, "share_on_target").value == 0.0
 
@@ -289,7 +289,7 @@ def test_a_runtime_that_is_not_installed_is_a_gap_with_its_cure(workshop: Worksh
     artifact, rows = picture_model(workshop)
     with subject_on(TargetSpec("ov", runtime="openvino"), workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.NEEDS_RUNTIME
+        assert subject.model.reason is GapReason.NEEDS_RUNTIME
         assert "No module named 'openvino'" in subject.model.detail
         assert "interpreter" in subject.model.cure
 
@@ -309,7 +309,7 @@ def test_forbidding_the_processor_is_kept_and_never_contradicts_itself(
     spec = TargetSpec("cloud", provider=AZURE, session=forbids)
     with subject_on(spec, workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.MODEL_FAILED
+        assert subject.model.reason is GapReason.MODEL_FAILED
         assert "fallback" in subject.model.detail
 
 
@@ -340,7 +340,7 @@ def test_a_graph_that_takes_one_batch_size_runs_once_the_target_gives_it(
     rows = rng.normal(size=(10, 6)).astype(np.float32)
     with subject_on(TargetSpec("open"), workshop, artifact, rows) as subject:
         assert isinstance(subject.model, Gap)
-        assert subject.model.reason is Reason.MODEL_FAILED
+        assert subject.model.reason is GapReason.MODEL_FAILED
     fixed = TargetSpec("fixed", free_dimensions={"N": 4})
     with open_model(fixed, workshop.folder, artifact, classes(3), rows) as model:
         assert model.interface.fixed_batch == 4

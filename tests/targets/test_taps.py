@@ -15,13 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.benches import NO_LAYER, Embedding
+from auditor.domain.model_bench import NO_LAYER, RowEmbeddings
 from auditor.domain.readings import Gap
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.targets.benches import open_bench
-from auditor.targets.child.tapping import Tap, find_tap, tapped
-from auditor.targets.opening import open_model
+from auditor.targets.bench import open_bench
+from auditor.targets.sandbox.model_variants import LayerTap, expose_layer, find_layer_tap
+from auditor.targets.session import open_model
 
 CPU = TargetSpec("cpu", time_limit=60.0)
 RNG = np.random.default_rng(0)
@@ -39,7 +39,7 @@ W = np.ones((3, 3), dtype=np.float32)
 
 
 def seen(nodes: Sequence[onnx.NodeProto], **weights: Array) -> tuple[str, str, bool] | None:
-    found = find_tap(graph(nodes, **weights), "y")
+    found = find_layer_tap(graph(nodes, **weights), "y")
     return None if found is None else (found.value, found.operator, found.given)
 
 
@@ -120,14 +120,16 @@ def test_what_a_branch_reads_from_outside_counts() -> None:
 def test_a_file_is_left_as_it_was_when_bytes_with_one_more_output_are_made() -> None:
     model = graph([node("MatMul", ["x", "w"], ["h"]), node("MatMul", ["h", "w"], ["y"])], w=W)
     before = model.SerializeToString()
-    more = onnx.load_from_string(tapped(model, "h"))
+    more = onnx.load_from_string(expose_layer(model, "h"))
     assert [slot.name for slot in more.graph.output] == ["y", "h"]
     assert model.SerializeToString() == before
-    assert [slot.name for slot in onnx.load_from_string(tapped(model, "y")).graph.output] == ["y"]
+    assert [slot.name for slot in onnx.load_from_string(expose_layer(model, "y")).graph.output] == [
+        "y"
+    ]
 
 
 def embedded(workshop: Workshop, artifact: Artifact, classes: Classes, rows: Array, count: int = 3,
-             **more: str) -> Embedding | Gap:  # fmt: skip
+             **more: str) -> RowEmbeddings | Gap:  # fmt: skip
     with ExitStack() as stack:
         task = classes(count, **more)
         model = stack.enter_context(open_model(CPU, workshop.folder, artifact, task, rows))
@@ -152,7 +154,7 @@ def test_the_target_answers_with_the_inner_numbers_and_the_file_stays_as_it_is(
     raw = (workshop.folder / "model.onnx").read_bytes()
     rows = RNG.normal(size=(2100, 3)).astype(np.float32)
     found = embedded(workshop, artifact, classes, rows)
-    assert isinstance(found, Embedding)
+    assert isinstance(found, RowEmbeddings)
     assert (found.node, found.operator, found.given) == ("head", "Gemm", False)
     np.testing.assert_allclose(found.values, np.maximum(rows @ hidden, 0), rtol=1e-5, atol=1e-6)
     assert (workshop.folder / "model.onnx").read_bytes() == raw
@@ -176,7 +178,7 @@ def test_maps_before_a_last_convolution_are_averaged_over_their_places(
     )  # fmt: skip
     rows = rng.normal(size=(7, 1, 4, 4)).astype(np.float32)
     found = embedded(workshop, artifact, classes, rows)
-    assert isinstance(found, Embedding)
+    assert isinstance(found, RowEmbeddings)
     wanted = np.maximum(rows * k.reshape(1, 5, 1, 1), 0).mean(axis=(2, 3))
     np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-6)
 
@@ -192,7 +194,7 @@ def test_of_a_model_that_is_one_operator_the_inputs_are_the_view(
     program = to_onnx(model, rows[:1], target_opset=17, options={"zipmap": False})
     artifact = workshop.keep(program.SerializeToString())
     found = embedded(workshop, artifact, classes, rows, 10)
-    assert isinstance(found, Embedding)
+    assert isinstance(found, RowEmbeddings)
     assert found.given
     np.testing.assert_array_equal(found.values, rows)
 
@@ -215,8 +217,8 @@ def test_where_rows_are_not_the_first_axis_there_is_no_view(
 
 def test_a_tap_names_the_axis_of_its_channels() -> None:
     conv = graph([node("Conv", ["x", "w"], ["y"], name="c")], w=W)
-    assert find_tap(conv, "y") == Tap("x", "c", "Conv", 1, given=True)
-    assert find_tap(conv, "nothing") is None
+    assert find_layer_tap(conv, "y") == LayerTap("x", "c", "Conv", 1, given=True)
+    assert find_layer_tap(conv, "nothing") is None
 
 
 def test_numbers_stored_beside_the_file_are_found_again(
@@ -233,5 +235,5 @@ def test_numbers_stored_beside_the_file_are_found_again(
     onnx.save(model, target, save_as_external_data=True, location="w.bin", size_threshold=100)
     artifact = Artifact("tiny", "1", (workshop.digest("model.onnx"), workshop.digest("w.bin")))
     found = embedded(workshop, artifact, classes, RNG.normal(size=(9, 3)).astype(np.float32))
-    assert isinstance(found, Embedding)
+    assert isinstance(found, RowEmbeddings)
     assert found.values.shape == (9, 400)

@@ -11,14 +11,15 @@ import onnxruntime
 import pytest
 from tiny_models import Classes, Workshop
 
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.json import Json, encode_canonical
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.errors import ArtifactError, DatasetError, RuntimeMissingError, TargetError
-from auditor.targets.child.opsets import read_opsets
-from auditor.targets.fingerprints import bounded
-from auditor.targets.models import batch_rows
-from auditor.targets.opening import inspect_artifact, open_model, resolve_target
-from auditor.targets.probing import probe_target
+from auditor.targets.fingerprint import sanitise_facts
+from auditor.targets.model import choose_batch_rows
+from auditor.targets.probe import probe_target
+from auditor.targets.sandbox.opsets import read_opsets
+from auditor.targets.session import inspect_artifact, open_model
+from auditor.targets.target_specs import resolve_target
 
 CPU = TargetSpec("cpu")
 
@@ -135,7 +136,7 @@ def test_the_identity_is_the_same_each_time_and_names_the_runtime(
     assert facts["runtime"]["version"] == onnxruntime.__version__
     assert facts["runtime"]["library"].startswith("sha256:")
     assert first.interface.input_shape == (3,)
-    canonical(first.to_json())
+    encode_canonical(first.to_json())
 
 
 @pytest.mark.parametrize("change", [{"threads": 2}, {"graph_optimization": "none"}], ids=str)
@@ -220,10 +221,10 @@ def test_what_is_no_model_has_no_opsets(tmp_path: Path, raw: bytes) -> None:
 
 def test_what_a_child_says_is_cut_and_cleaned() -> None:
     said = {"a\x00": "b\x1b[31m" + "c" * 10_000, "deep": [[[[[[[1]]]]]]], "big": 2**70, "n": None}
-    found = bounded(said)
+    found = sanitise_facts(said)
     assert found["a"] == "b" + "c" * 499
     assert found["n"] is None
-    canonical(found)
+    encode_canonical(found)
 
 
 @pytest.mark.parametrize(
@@ -240,4 +241,4 @@ def test_what_a_child_says_is_cut_and_cleaned() -> None:
 def test_a_requests_size_depends_on_nothing_but_the_rows(
     row_bytes: int, fixed: int | None, rows: int
 ) -> None:
-    assert batch_rows(row_bytes, fixed) == rows
+    assert choose_batch_rows(row_bytes, fixed) == rows

@@ -13,14 +13,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.isolation import Isolation
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.frames import MOST_TEXT
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import open_model, open_twin
+from auditor.targets.model import OpenedModel
+from auditor.targets.protocol import MOST_TEXT
+from auditor.targets.session import open_model
+from auditor.targets.twin import open_twin
 
 CPU = TargetSpec("cpu")
 ODD = [
@@ -36,7 +37,7 @@ ODD = [
 def opened(
     workshop: Workshop, artifact: Artifact, task: Task, sample: Array
 ) -> AbstractContextManager[OpenedModel]:
-    return open_model(CPU, workshop.folder, artifact, task, sample, isolation=Isolation.LIMITS)
+    return open_model(CPU, workshop.folder, artifact, task, sample, isolation=IsolationLevel.LIMITS)
 
 
 def encoder(workshop: Workshop, texts: list[str], shape: list[int | str | None]) -> Artifact:
@@ -106,7 +107,7 @@ def test_a_pipeline_of_scikit_learn_scores_texts_as_it_does_itself(
         assert found == pytest.approx(pipeline.predict_proba(rows), abs=1e-6)
         with open_twin(CPU, workshop.folder, artifact, model, rows) as twin:
             assert isinstance(twin, Gap)
-            assert twin.reason is Reason.NEEDS_NUMERIC_INPUT
+            assert twin.reason is GapReason.NEEDS_NUMERIC_INPUT
 
 
 def test_numbers_for_a_model_of_texts_are_refused_with_the_cure(

@@ -10,16 +10,21 @@ from scipy.special import softmax
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.isolation import Isolation
+from auditor.domain.isolation import IsolationLevel
 from auditor.domain.models import Model, Twin
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, Classification, Regression, Task
-from auditor.targets.fidelity import DISTANCE_ROWS, GRADIENT_ROWS, MOST_DIFFERENCE
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import open_model, open_twin
-from auditor.targets.slopes import DIRECTIONS
-from auditor.targets.twins import OpenedTwin
+from auditor.domain.tasks import Array, ClassificationTask, RegressionTask, Task
+from auditor.targets.gradient_check import DIRECTIONS
+from auditor.targets.model import OpenedModel
+from auditor.targets.session import open_model
+from auditor.targets.twin import (
+    DISTANCE_ROWS,
+    GRADIENT_ROWS,
+    MOST_DIFFERENCE,
+    OpenedTwin,
+    open_twin,
+)
 
 CPU = TargetSpec("cpu")
 
@@ -107,7 +112,7 @@ def test_a_binary_twin_speaks_of_the_positive_class(
         [workshop.value("y", ["N", 1])],
         workshop.weights(w=weights.astype(np.float32)),
     )
-    task = Classification(("no", "yes"), "no", "no")  # the first column, not the second
+    task = ClassificationTask(("no", "yes"), "no", "no")  # the first column, not the second
     with equals(workshop, artifact, task, rows) as (model, twin):
         probabilities = model.probabilities(model.predict(rows))
         assert softmax(twin.forward(rows), 1) == pytest.approx(probabilities, abs=1e-5)
@@ -126,7 +131,7 @@ def test_an_operator_without_a_derivative_is_a_gap_that_names_it(
         workshop.weights(w=(5 * np.eye(3)).astype(np.float32)),
     )
     gap = gap_of(workshop, artifact, classes(3), rng.normal(size=(9, 3)))
-    assert gap.reason is Reason.TWIN_UNSUPPORTED
+    assert gap.reason is GapReason.TWIN_UNSUPPORTED
     assert "Hardmax" in gap.detail
 
 
@@ -140,7 +145,7 @@ def test_a_twin_that_is_another_function_is_a_gap_with_its_distance(
         with open_twin(CPU, workshop.folder, artifact, model, rows) as gap:
             assert isinstance(gap, Gap)
     worst = np.abs(softmax(rows, 1) - softmax(rows * 1.05, 1)).max()
-    assert gap.reason is Reason.TWIN_DIFFERS
+    assert gap.reason is GapReason.TWIN_DIFFERS
     assert f"up to {worst:.3g}" in gap.detail
 
 
@@ -153,7 +158,7 @@ def test_a_model_of_labels_only_has_no_twin(
         [workshop.value("y", ["N"], TensorProto.INT64)],
     )
     gap = gap_of(workshop, artifact, classes(3), rng.normal(size=(9, 3)))
-    assert (gap.reason, "labels" in gap.detail) == (Reason.TWIN_UNSUPPORTED, True)
+    assert (gap.reason, "labels" in gap.detail) == (GapReason.TWIN_UNSUPPORTED, True)
 
 
 @pytest.mark.slow
@@ -161,7 +166,7 @@ def test_the_twin_of_a_regression_gives_its_value(
     workshop: Workshop, rng: np.random.Generator
 ) -> None:
     weights, rows = rng.normal(size=(3, 1)), rng.normal(size=(90, 3))
-    with equals(workshop, workshop.linear(weights), Regression(0.1), rows) as (model, twin):
+    with equals(workshop, workshop.linear(weights), RegressionTask(0.1), rows) as (model, twin):
         assert twin.forward(rows) == pytest.approx(model.predict(rows), abs=1e-5)
         assert twin.backward(np.ones((90, 1))) == pytest.approx(np.tile(weights.T, (90, 1)), 1e-5)
     assert twin.distance["gradient_correlation"] == pytest.approx(1.0, abs=1e-4)
@@ -174,7 +179,7 @@ def test_what_is_opened_keeps_the_protocols_that_checks_rely_on(
     artifact, rows = workshop.linear(np.eye(3) * 9), np.eye(3)
     with (
         open_model(
-            CPU, workshop.folder, artifact, classes(3), rows, isolation=Isolation.LIMITS
+            CPU, workshop.folder, artifact, classes(3), rows, isolation=IsolationLevel.LIMITS
         ) as opened,
         open_twin(CPU, workshop.folder, artifact, opened, rows) as equal,
     ):

@@ -9,25 +9,25 @@ from onnx import helper, numpy_helper
 from tiny_models import Classes, Workshop
 from twin_pairs import examined, opened, unit_space
 
+from auditor._resources import PACKAGE
 from auditor.domain.artifacts import Artifact
-from auditor.domain.readings import Reason
+from auditor.domain.readings import GapReason
 from auditor.domain.tasks import (
     Array,
-    Classification,
-    Feature,
+    ClassificationTask,
     FeatureKind,
     Floats,
+    InputFeature,
     InputSpace,
-    Output,
-    Regression,
+    RegressionTask,
+    ScoreKind,
 )
-from auditor.shipped import PACKAGE
-from auditor.targets.fidelity import DISTANCE_ROWS, GRADIENT_ROWS, LEAST_CORRELATION, SHARES
-from auditor.targets.slopes import DIRECTIONS, Slopes, reach_of
+from auditor.targets.gradient_check import DIRECTIONS, SlopeComparison, find_step_range
+from auditor.targets.twin import DISTANCE_ROWS, GRADIENT_ROWS, LEAST_CORRELATION, SHARES
 
 DIGITS = PACKAGE.parent / "examples" / "digits"
 A_STEP = 2 * DIRECTIONS * GRADIENT_ROWS
-TEN = Classification(tuple("0123456789"), "9", "9")
+TEN = ClassificationTask(tuple("0123456789"), "9", "9")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_gradient_of_other_pixels_is_refused_with_its_correlation(
         found = examined(model, path, digits, unit_space((1, 8, 8)), bend=shuffled)
     assert found.distance["agreement"] == 1.0
     assert found.gap is not None
-    assert found.gap.reason is Reason.TWIN_DIFFERS
+    assert found.gap.reason is GapReason.TWIN_DIFFERS
     assert "correlates by" in found.gap.detail
     assert abs(found.distance["gradient_correlation"]) < LEAST_CORRELATION
 
@@ -130,7 +130,7 @@ def test_a_cut_gradient_is_refused_and_the_operator_that_cuts_it_named(
     with opened(workshop, artifact, TEN, digits) as model:
         found = examined(model, path, digits, unit_space((1, 8, 8)))
     assert found.gap is not None
-    assert found.gap.reason is Reason.TWIN_DIFFERS
+    assert found.gap.reason is GapReason.TWIN_DIFFERS
     assert f"zero on all of {GRADIENT_ROWS} rows" in found.gap.detail
     assert "ArgMin" in found.gap.detail
     assert "'nearest'" in found.gap.detail
@@ -201,7 +201,7 @@ def test_a_regression_is_compared_in_the_spread_of_its_values(
 ) -> None:
     weights, rows = rng.normal(size=(4, 1)) * 1e5, rng.normal(size=(100, 4))
     artifact, path = workshop.linear(weights), workshop.folder / "model.onnx"
-    with opened(workshop, artifact, Regression(1.0), rows) as model:
+    with opened(workshop, artifact, RegressionTask(1.0), rows) as model:
         found = examined(model, path, rows)
         workshop.linear(weights * 1.01)
         other = examined(model, path, rows)
@@ -218,13 +218,13 @@ def test_a_model_that_stands_still_cannot_be_tried(
 ) -> None:
     rows, task = (
         rng.normal(size=(30, 3)),
-        Classification(("a", "b"), "b", "b", output=Output.LOGITS),
+        ClassificationTask(("a", "b"), "b", "b", output=ScoreKind.LOGITS),
     )
     artifact = workshop.linear(np.zeros((3, 2)))
     with opened(workshop, artifact, task, rows) as model:
         found = examined(model, workshop.folder / "model.onnx", rows)
     assert found.gap is not None
-    assert found.gap.reason is Reason.TWIN_DIFFERS
+    assert found.gap.reason is GapReason.TWIN_DIFFERS
     assert "zero on all" in found.gap.detail
 
 
@@ -232,10 +232,10 @@ def test_noise_is_given_back_to_a_correlation() -> None:
     rng = np.random.default_rng(3)
     truth = rng.normal(size=(200, 12))
     seen = truth + rng.normal(size=(8, 200, 12)) * 2
-    once = Slopes(seen[:1], truth).correlation
+    once = SlopeComparison(seen[:1], truth).correlation
     assert once == pytest.approx(1 / np.sqrt(5), abs=0.05)
-    assert Slopes(seen, truth).correlation == pytest.approx(1.0, abs=0.05)
-    assert abs(Slopes(seen, rng.normal(size=(200, 12))).correlation) < 0.1
+    assert SlopeComparison(seen, truth).correlation == pytest.approx(1.0, abs=0.05)
+    assert abs(SlopeComparison(seen, rng.normal(size=(200, 12))).correlation) < 0.1
 
 
 @settings(max_examples=50)
@@ -250,13 +250,14 @@ def test_moved_rows_stay_in_the_box_on_their_steps_and_keep_what_is_immutable(
     rng = np.random.default_rng(seed)
     kinds = [FeatureKind.NUMERIC, FeatureKind.INTEGER, FeatureKind.CATEGORICAL, FeatureKind.NUMERIC]
     features = tuple(
-        Feature(name, kind, immutable=name == "d") for name, kind in zip("abcd", kinds, strict=True)
+        InputFeature(name, kind, immutable=name == "d")
+        for name, kind in zip("abcd", kinds, strict=True)
     )
     low, high = np.array([-1.0, 0.0, 0.0, 0.0]), np.array([1.0, 60.0, 3.0, 9.0])
     space = InputSpace(low, high, np.zeros(4), np.ones(4, dtype=np.bool_), features)
     rows = np.floor(low + rng.random((9, 4)) * (high - low))
     rows = rows.astype(kind)
-    reach = reach_of(space, rows, whole=kind == "int64")
+    reach = find_step_range(space, rows, whole=kind == "int64")
     signs = rng.choice([-1.0, 1.0], size=rows.shape)
     for moved in reach.pair(rows, signs, share):
         assert moved.dtype == rows.dtype

@@ -13,16 +13,21 @@ from tiny_models import Classes, Workshop
 from twin_pairs import examined, opened
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.models import TwinKind, TwinSource
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
-from auditor.domain.twins import TwinKind, TwinSource
 from auditor.errors import AuditFileError
-from auditor.preparing import Overrides, Prepared, prepare, read_asked
-from auditor.targets.opening import open_model, open_twin
-from auditor.targets.twins import OpenedTwin
-from auditor.twins.building import Plan
-from auditor.wiring import beside, readers
+from auditor.onnx.twin.build import TwinPlan
+from auditor.targets.session import open_model
+from auditor.targets.twin import OpenedTwin, open_twin
+from auditor.workflows.prepare import (
+    AuditOverrides,
+    PreparedAudit,
+    prepare_audit,
+    read_overridden_audit_file,
+)
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 CPU = TargetSpec("cpu")
 
@@ -75,10 +80,10 @@ def test_an_exported_program_of_other_weights_is_refused(
     weights, rows = rng.normal(size=(5, 3)), rng.normal(size=(100, 5))
     program = program_of(weights * 1.1, tmp_path / "twin").path
     with opened(workshop, workshop.linear(weights), classes(3), rows) as model:
-        plan = Plan(workshop.folder / "model.onnx", model.interface, TwinKind.EXPORTED, program)
+        plan = TwinPlan(workshop.folder / "model.onnx", model.interface, TwinKind.EXPORTED, program)
         gap = examined(model, plan, rows).gap
     assert gap is not None
-    assert gap.reason is Reason.TWIN_DIFFERS
+    assert gap.reason is GapReason.TWIN_DIFFERS
     assert "differ from the model's" in gap.detail
 
 
@@ -104,13 +109,15 @@ data: {{evaluation: {{path: test.npz, labels: y}}}}
 
 
 @contextmanager
-def prepared(folder: Path, twin: str) -> Iterator[Prepared]:
+def prepared(folder: Path, twin: str) -> Iterator[PreparedAudit]:
     """Prepare the audit of ``staged/model.onnx`` with a twin."""
     np.savez(folder / "test.npz", x=np.eye(5), y=np.array(list("abcab")))
     place = folder / "audit.yaml"
-    found, overrides = readers(folder), Overrides(only=("quality.accuracy",))
-    file = read_asked(AUDIT.format(twin=twin).encode(), "audit.yaml", overrides, found)
-    with prepare(file, beside(place), overrides, found) as ready:
+    found, overrides = build_resolvers(folder), AuditOverrides(only=("quality.accuracy",))
+    file = read_overridden_audit_file(
+        AUDIT.format(twin=twin).encode(), "audit.yaml", overrides, found
+    )
+    with prepare_audit(file, build_path_resolver(place), overrides, found) as ready:
         yield ready
 
 

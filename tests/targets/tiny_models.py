@@ -9,9 +9,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.tasks import Array, Classification
+from auditor.domain.tasks import Array, ClassificationTask
 
-Classes = Callable[..., Classification]
+Classes = Callable[..., ClassificationTask]
 Shape = Sequence[int | str | None] | None
 
 

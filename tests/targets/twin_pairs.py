@@ -8,27 +8,27 @@ import numpy as np
 from tiny_models import Workshop
 
 from auditor.domain.artifacts import Artifact
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats, InputSpace, Task
-from auditor.targets.fidelity import Fidelity, examine
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import open_model
-from auditor.twins.building import DifferentiableTwin, Plan, build, find_cut
+from auditor.onnx.twin.build import DifferentiableTwin, TwinPlan, build_planned_twin, find_cut
+from auditor.targets.model import OpenedModel
+from auditor.targets.session import open_model
+from auditor.targets.twin import TwinFidelity, examine_twin
 
 CPU = TargetSpec("cpu")
-NOWHERE = Gap(reason=Reason.NEEDS_NUMERIC_INPUT, detail="None.", cure="None.")
+NOWHERE = Gap(reason=GapReason.NEEDS_NUMERIC_INPUT, detail="None.", cure="None.")
 Bend = Callable[[Floats], Floats]
 
 
 class NearTwin:
     """A twin without a child process, for models whose layout is that of the data."""
 
-    def __init__(self, plan: Plan, bend: Bend) -> None:
+    def __init__(self, plan: TwinPlan, bend: Bend) -> None:
         self._plan = plan
         self._bend = bend
-        self._twin: DifferentiableTwin = build(plan)
+        self._twin: DifferentiableTwin = build_planned_twin(plan)
         self.passes = 0
         self.distance: dict[str, float] = {}
         self.source: dict[str, Json] = {"kind": plan.kind.value, "digest": None}
@@ -53,17 +53,17 @@ def opened(
 
 def examined(
     model: OpenedModel,
-    path: Path | Plan,
+    path: Path | TwinPlan,
     rows: Array,
     space: InputSpace | Gap = NOWHERE,
     *,
     bend: Bend = lambda gradient: gradient,
     seed: int = 7,
-) -> Fidelity:
+) -> TwinFidelity:
     """Examine the twin of the file at ``path``, its gradient bent by ``bend``."""
-    plan = path if isinstance(path, Plan) else Plan(path, model.interface)
+    plan = path if isinstance(path, TwinPlan) else TwinPlan(path, model.interface)
     twin = NearTwin(plan, bend)
-    return examine(twin, model, rows, space, np.random.default_rng(seed))
+    return examine_twin(twin, model, rows, space, np.random.default_rng(seed))
 
 
 def unit_space(row: tuple[int, ...]) -> InputSpace:

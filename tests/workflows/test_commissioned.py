@@ -10,29 +10,30 @@ from durable_toys import until
 from small_audits import write_example
 from watching import Nobody
 
-from auditor.audits import perform
-from auditor.commissioned import Commissioned
-from auditor.domain.canonical import Json, canonical, digest, parse
-from auditor.domain.policies import Assurance
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.served import Ending
-from auditor.domain.submissions import ShardKey, State, Submission
 from auditor.domain.targets import Fingerprint
-from auditor.engines.durable.engine import DurableEngine
-from auditor.engines.durable.posts import Post
-from auditor.errors import InvalidInputError
-from auditor.folders import BUNDLE, RECORD, RecordFolder
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.refusals import SubmissionError
-from auditor.serving.executor import build_executor
-from auditor.settings import Settings
-from auditor.store.service.store import ServiceStore
-from auditor.verifiers import verifier
-from auditor.verifying import verify_folder
-from auditor.wiring import beside, readers
-from auditor.workplaces import Workplace, workplace
+from auditor.errors import InvalidInputError, SubmissionError
+from auditor.reports.folder import BUNDLE, RECORD, RecordFolder
+from auditor.service.domain.submissions import (
+    ShardKey,
+    Submission,
+    SubmissionResult,
+    SubmissionState,
+)
+from auditor.service.jobs.durable import DurableEngine, EngineConfig
+from auditor.service.jobs.executor import AuditExecutor, build_executor
+from auditor.service.store.submissions import ServiceStore
+from auditor.workflows.audit import run_audit
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
+from auditor.workflows.workspace import Workspace, open_workspace
 
 NOW = "2026-01-01T00:00:00Z"
 ONLY = ("data.duplicates", "evasion.linf", "provenance.signature", "quality.accuracy")
@@ -42,7 +43,7 @@ ONLY = ("data.duplicates", "evasion.linf", "provenance.signature", "quality.accu
 class Asked:
     """A service with one submission, what was submitted, and the record of the same audit here."""
 
-    place: Workplace
+    place: Workspace
     service: ServiceStore
     submission: Submission
     here: AuditRecord
@@ -51,7 +52,7 @@ class Asked:
         other = replace(self.submission, id=f"sub-{number:024x}", **changes)  # type: ignore[arg-type]
         return self.service.submit(other, None)[0]
 
-    def work(self) -> Commissioned:
+    def work(self) -> AuditExecutor:
         return build_executor(self.place, {})
 
 
@@ -61,18 +62,24 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("example")
     write_example(folder)
     path = folder / "audit.yaml"
-    settings = Settings.from_environment({**os.environ, "AUDITOR_HOME": str(folder / "home")})
-    parts = readers(folder)
-    file = read_asked(path.read_bytes(), path.name, Overrides(only=ONLY), parts)
-    with workplace(settings) as place:
-        with prepare(file, beside(path), Overrides(only=ONLY), parts) as given:
-            place.keep_inputs(given, beside(path))
+    settings = AuditorSettings.from_environment(
+        {**os.environ, "AUDITOR_HOME": str(folder / "home")}
+    )
+    parts = build_resolvers(folder)
+    file = read_overridden_audit_file(
+        path.read_bytes(), path.name, AuditOverrides(only=ONLY), parts
+    )
+    with open_workspace(settings) as place:
+        with prepare_audit(
+            file, build_path_resolver(path), AuditOverrides(only=ONLY), parts
+        ) as given:
+            place.keep_inputs(given, build_path_resolver(path))
             prepared = place.informed(given)
-            here = perform(prepared, place.surroundings(), Nobody())
+            here = run_audit(prepared, place.surroundings(), Nobody())
         service = ServiceStore(place.store)
         service.add_project("default", NOW)
         submission = Submission(
-            id="sub-" + "0" * 24, project="default", submitter="k", audit_file=digest(file.raw),
+            id="sub-" + "0" * 24, project="default", submitter="k", audit_file=compute_digest(file.raw),
             source=path.name, inputs=here.request.inputs, policy=here.request.policy.digest,
             targets=("cpu",), only=ONLY, submitted=NOW,
         )  # fmt: skip
@@ -89,7 +96,7 @@ def files_of(asked: Asked, submission: Submission) -> dict[str, bytes]:
     assert ending is not None
     assert ending.files is not None
     blobs = asked.place.store.blobs
-    manifest = parse(blobs.get(ending.files))
+    manifest = parse_json(blobs.get(ending.files))
     assert isinstance(manifest, dict)
     return {name: blobs.get(str(item)) for name, item in manifest.items()}
 
@@ -115,7 +122,7 @@ def served(asked: Asked) -> Submission:
 def seen_before(asked: Asked, served: Submission, check: str) -> dict[str, Json]:
     """Return what a worker kept of a check."""
     key = ShardKey(submission=served.id, target="cpu", check=check)
-    body = parse(asked.service.result(key) or b"")
+    body = parse_json(asked.service.result(key) or b"")
     assert isinstance(body, dict)
     return body
 
@@ -123,7 +130,7 @@ def seen_before(asked: Asked, served: Submission, check: str) -> dict[str, Json]
 def keep(asked: Asked, submission: Submission, check: str, body: Json) -> None:
     """Keep as seen of a check what a worker might have sent."""
     key = ShardKey(submission=submission.id, target="cpu", check=check)
-    asked.service.put_result(key, canonical(body), NOW)
+    asked.service.put_result(key, encode_canonical(body), NOW)
 
 
 def test_a_served_audit_sees_and_finds_what_the_same_audit_does_here(
@@ -133,26 +140,26 @@ def test_a_served_audit_sees_and_finds_what_the_same_audit_does_here(
     record = record_of(asked, submission)
     assert seen(record) == seen(asked.here)
     assert record.fingerprints.keys() == asked.here.fingerprints.keys()
-    assert record.assurance is Assurance.A1
-    assert asked.service.state(submission.id) is State.DONE
+    assert record.assurance is AssuranceLevel.A1
+    assert asked.service.state(submission.id) is SubmissionState.DONE
     for name, raw in files_of(asked, submission).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(raw)
     # A service's key shows more than A0 only to those whose trust policy says so.
-    believed = replace(verifier(tmp_path / "signer.pub"), highest=Assurance.A1)
+    believed = replace(build_verifier(tmp_path / "signer.pub"), highest=AssuranceLevel.A1)
     steps = verify_folder(RecordFolder(tmp_path), believed)
     assert [step for step in steps if step.result.value == "failed"] == []
     kinds = [event.kind for event in asked.service.events(submission.id)]
-    assert [kind for kind in kinds if kind in set(State)] == ["queued", "running", "done"]
+    assert [kind for kind in kinds if kind in set(SubmissionState)] == ["queued", "running", "done"]
     assert kinds.count("check_started") == kinds.count("check_ended") == len(ONLY)
 
 
 def test_a_process_that_dies_between_any_two_calls_changes_nothing(asked: Asked) -> None:
     only = ("quality.accuracy", "evasion.linf")  # the cheapest first, as budget smoke wants it
     submission = asked.again(2, only=only)
-    started: list[Commissioned] = []
+    started: list[AuditExecutor] = []
 
-    def fresh() -> Commissioned:
+    def fresh() -> AuditExecutor:
         started.append(asked.work())
         return started[-1]
 
@@ -172,7 +179,7 @@ def test_a_process_that_dies_between_any_two_calls_changes_nothing(asked: Asked)
     assert record.observations == tuple(it for it in here.observations if it.check in only)
     assert [item.outcome for item in record.findings] == [it.outcome for it in here.findings]
     assert leaves(asked) == before + 1
-    assert asked.service.state(submission.id) is State.DONE
+    assert asked.service.state(submission.id) is SubmissionState.DONE
     for work in started:
         work.close()
 
@@ -194,7 +201,7 @@ def test_a_conclusion_that_was_interrupted_gives_the_record_that_it_had_signed(
     # The record was kept, and the process died before it could say so.
     commission = replace(work.commission, service=_Dying(asked.place.store))
     with pytest.raises(KeyboardInterrupt):
-        Commissioned(commission).conclude(submission.id)
+        AuditExecutor(commission).conclude(submission.id)
     before = leaves(asked)
     assert asked.service.outcome(submission.id) is None
     work.conclude(submission.id)
@@ -207,7 +214,7 @@ def test_a_conclusion_that_was_interrupted_gives_the_record_that_it_had_signed(
 
 
 def test_the_durable_engine_carries_a_submission_through(asked: Asked, tmp_path: Path) -> None:
-    post = Post(
+    post = EngineConfig(
         database=f"sqlite:///{tmp_path / 'engine.db'}", executor="here", targets=("cpu",),
         polling=0.05, locks=tmp_path / "locks",
     )  # fmt: skip
@@ -220,7 +227,7 @@ def test_the_durable_engine_carries_a_submission_through(asked: Asked, tmp_path:
     until(lambda: not {works.id, bad.id} & {it.id for it in asked.service.unended()}, 300)
     engine.stop(0)
     work.close()
-    assert asked.service.state(works.id) is State.DONE
+    assert asked.service.state(works.id) is SubmissionState.DONE
     (reading, *_) = record_of(asked, works).readings
     assert reading in asked.here.readings
     failed = asked.service.outcome(bad.id)
@@ -232,19 +239,19 @@ def test_the_durable_engine_carries_a_submission_through(asked: Asked, tmp_path:
 class _Dying(ServiceStore):
     """A store whose process dies before a submission ends."""
 
-    def end(self, submission: str, ending: Ending) -> bool:
+    def end(self, submission: str, ending: SubmissionResult) -> bool:
         raise KeyboardInterrupt
 
 
 def test_a_submission_that_was_cancelled_is_worked_at_no_more(asked: Asked) -> None:
     submission, work = asked.again(4), asked.work()
     work.plan(submission.id)
-    asked.service.end(submission.id, Ending(ended=NOW))
+    asked.service.end(submission.id, SubmissionResult(ended=NOW))
     for check in ONLY:
         work.observe(submission.id, "cpu", check)
     work.conclude(submission.id)
     assert work.plan(submission.id) == ()
-    assert asked.service.state(submission.id) is State.CANCELLED
+    assert asked.service.state(submission.id) is SubmissionState.CANCELLED
     assert "check_started" not in [event.kind for event in asked.service.events(submission.id)]
 
 
@@ -267,15 +274,15 @@ def test_a_check_that_was_seen_elsewhere_than_the_last_one_is_a_gap(
     asked.work().conclude(submission.id)
     record = record_of(asked, submission)
     gaps = {item.check: item.reason for item in record.readings if isinstance(item, Gap)}
-    assert gaps == {"data.duplicates": Reason.TARGET_CHANGED}
+    assert gaps == {"data.duplicates": GapReason.TARGET_CHANGED}
     assert record.fingerprints["cpu"].identity != other.identity
 
 
 def test_checks_of_another_version_are_not_concluded_on(asked: Asked, served: Submission) -> None:
-    submission = kept_elsewhere(asked, served, 6, code=digest(b"other code"))
+    submission = kept_elsewhere(asked, served, 6, code=compute_digest(b"other code"))
     with pytest.raises(SubmissionError, match="another version of auditor"):
         asked.work().conclude(submission.id)
-    assert asked.service.state(submission.id) is State.RUNNING
+    assert asked.service.state(submission.id) is SubmissionState.RUNNING
 
 
 CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -304,4 +311,4 @@ def test_what_is_not_for_a_service_is_refused_before_anything_runs(
     submission = asked.again(number, audit_file=blobs.put(raw))
     with pytest.raises(InvalidInputError, match=words):
         asked.work().plan(submission.id)
-    assert asked.service.state(submission.id) is State.QUEUED
+    assert asked.service.state(submission.id) is SubmissionState.QUEUED

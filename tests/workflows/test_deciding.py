@@ -17,13 +17,17 @@ from decision_papers import (
 )
 from waiver_papers import NOW
 
-from auditor.deciding import decided, known_of, used_in
-from auditor.domain.canonical import digest
-from auditor.domain.steps import Step, StepResult
+from auditor.domain.json import compute_digest
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import RecordError
-from auditor.folders import APPROVALS, EVIDENCE, PUBLIC, SIGNED, RecordFolder, add_approval
-from auditor.judging.waiving import Use
-from auditor.signatures.decisions import sign_approval
+from auditor.policy.evaluate.engine import WaiverStatus
+from auditor.reports.folder import APPROVALS, EVIDENCE, PUBLIC, SIGNED, RecordFolder, add_approval
+from auditor.trust.signatures.decisions import sign_approval
+from auditor.workflows.decisions import (
+    build_record_context,
+    check_decisions,
+    evaluate_record_waivers,
+)
 
 AFTER = "2026-05-01T00:00:00Z"
 BEFORE = "2026-04-30T23:59:59Z"
@@ -41,8 +45,8 @@ def test_a_waiver_that_was_used_says_where_until_when_by_whom_and_under_which_ke
         (BEFORE, "until 2026-05-01T00:00:00Z"),
         (AFTER, "expired on 2026-05-01T00:00:00Z"),
     ):
-        assert list(decided(folder, WAIVED, now)) == [
-            Step(
+        assert list(check_decisions(folder, WAIVED, now)) == [
+            VerificationStep(
                 "waiver RISK-12",
                 StepResult.HOLDS,
                 f"accurate: used on cpu; {ends}; approved by anna@example.org, olga@example.org "
@@ -54,7 +58,7 @@ def test_a_waiver_that_was_used_says_where_until_when_by_whom_and_under_which_ke
 def test_a_waiver_that_was_not_used_says_why(tmp_path: Path) -> None:
     other = signed(waiver(rule="robust"))
     folder = lay_out(tmp_path / "out", [other])
-    (step,) = decided(folder, record(finding(), waivers=[other]), None)
+    (step,) = check_decisions(folder, record(finding(), waivers=[other]), None)
     assert step.result is StepResult.HOLDS
     assert step.detail.startswith("robust: unused: no finding is of robust; until 2026-05-01")
 
@@ -63,28 +67,28 @@ def test_a_waiver_of_the_records_own_signer_is_told(tmp_path: Path) -> None:
     own = signed(waiver(), by=AUDITOR)
     folder = lay_out(tmp_path / "out", [own])
     (tmp_path / "out" / "signer.pub").write_bytes(b"\n" + AUDITOR.public_pem() + b"\n")
-    (step,) = decided(folder, record(finding(), waivers=[own]), None)
-    assert step == Step(
+    (step,) = check_decisions(folder, record(finding(), waivers=[own]), None)
+    assert step == VerificationStep(
         "waiver RISK-12", StepResult.FAILED, "w.json is signed by the record's own signer"
     )
 
 
 def test_a_waiver_that_is_lost_or_another_than_the_one_named_is_told(tmp_path: Path) -> None:
     lost = lay_out(tmp_path / "lost")
-    (step,) = decided(lost, WAIVED, NOW)
+    (step,) = check_decisions(lost, WAIVED, NOW)
     assert (step.name, step.result) == ("waiver", StepResult.FAILED)
     assert step.detail.startswith("a waiver of the record: ")
     assert "cannot be read" in step.detail
 
     folder = lay_out(tmp_path / "out", [LEAVE])
-    misnamed = replace(LEAVE, ref=replace(LEAVE.ref, waiver=digest(b"another")))
+    misnamed = replace(LEAVE, ref=replace(LEAVE.ref, waiver=compute_digest(b"another")))
     wrong = record(finding(), waivers=[misnamed])
-    (step,) = decided(folder, wrong, NOW)
-    assert step == Step(
+    (step,) = check_decisions(folder, wrong, NOW)
+    assert step == VerificationStep(
         "waiver", StepResult.FAILED, "w.json is not the waiver that the record names"
     )
     with pytest.raises(RecordError) as refused:
-        used_in(folder, wrong)
+        evaluate_record_waivers(folder, wrong)
     assert refused.value.cure == "Take the folder as auditor wrote it, unchanged."
 
 
@@ -92,11 +96,11 @@ def test_every_waiver_is_told_with_what_came_of_it(tmp_path: Path) -> None:
     second = signed(waiver(rule="robust", ticket="RISK-13"), file="second.json")
     folder = lay_out(tmp_path / "out", [LEAVE, second])
     both = record(finding(), waivers=[LEAVE, second])
-    assert [(it.ref.file, used.use) for it, used in used_in(folder, both)] == [
-        ("w.json", Use.USED),
-        ("second.json", Use.UNMATCHED),
+    assert [(it.ref.file, used.use) for it, used in evaluate_record_waivers(folder, both)] == [
+        ("w.json", WaiverStatus.USED),
+        ("second.json", WaiverStatus.UNMATCHED),
     ]
-    names = [step.name for step in decided(folder, both, NOW)]
+    names = [step.name for step in check_decisions(folder, both, NOW)]
     assert names == ["waiver RISK-12", "waiver RISK-13"]
 
 
@@ -104,15 +108,17 @@ def test_judging_knows_of_a_record_its_waivers_and_the_time_at_which_it_ended(
     tmp_path: Path,
 ) -> None:
     folder = lay_out(tmp_path / "out", [LEAVE])
-    known = known_of(folder, WAIVED, 0.9)
+    known = build_record_context(folder, WAIVED, 0.9)
     assert (known.confidence, known.now, known.waivers) == (0.9, NOW, (LEAVE.waiver,))
     assert known.baseline is None
     assert known.under.isolation == {"cpu": "landlock"}
     assert known.request == WAIVED.request
     before = PLAIN.canonical()
-    (tmp_path / "out" / EVIDENCE / digest(before).removeprefix("sha256:")).write_bytes(before)
-    against = replace(WAIVED, request=replace(WAIVED.request, baseline=digest(before)))
-    found = known_of(folder, against, 0.9)
+    (tmp_path / "out" / EVIDENCE / compute_digest(before).removeprefix("sha256:")).write_bytes(
+        before
+    )
+    against = replace(WAIVED, request=replace(WAIVED.request, baseline=compute_digest(before)))
+    found = build_record_context(folder, against, 0.9)
     assert found.baseline is not None
     assert found.baseline.digest == PLAIN.digest
 
@@ -138,7 +144,9 @@ def test_an_approval_says_what_was_said_until_when_and_under_which_key(tmp_path:
         (AFTER, "; expired on 2026-05-01T00:00:00Z"),
     ):
         told = f"{words}{ends}; signed by {BOB.identity}"
-        assert list(decided(folder, PLAIN, now)) == [Step("approval", StepResult.HOLDS, told)]
+        assert list(check_decisions(folder, PLAIN, now)) == [
+            VerificationStep("approval", StepResult.HOLDS, told)
+        ]
 
 
 def test_an_approval_of_another_record_or_under_another_name_is_told(tmp_path: Path) -> None:
@@ -146,9 +154,9 @@ def test_an_approval_of_another_record_or_under_another_name_is_told(tmp_path: P
     folder = lay_out(tmp_path / "out")
     put(folder, sign_approval(approval(PLAIN), BOB), BOB.public_pem(), name)
     other = replace(WAIVED, id="aud-2")
-    (step,) = decided(folder, replace(other, request=PLAIN.request), NOW)
+    (step,) = check_decisions(folder, replace(other, request=PLAIN.request), NOW)
     file = f"{APPROVALS}/{name}{SIGNED}"
-    assert step == Step(
+    assert step == VerificationStep(
         "approval",
         StepResult.FAILED,
         f"{file} does not have the digest that is its name; {file} is of another record, aud-1",
@@ -158,13 +166,15 @@ def test_an_approval_of_another_record_or_under_another_name_is_told(tmp_path: P
 def test_an_approval_that_is_changed_or_lacks_its_half_is_told(tmp_path: Path) -> None:
     folder = lay_out(tmp_path / "out")
     name = put(folder, sign_approval(approval(PLAIN), BOB), ANNA.public_pem())
-    (step,) = decided(folder, PLAIN, NOW)
+    (step,) = check_decisions(folder, PLAIN, NOW)
     assert (step.name, step.result) == ("approval", StepResult.FAILED)
     assert "is signed by another key than the one given" in step.detail
 
     (tmp_path / "out" / APPROVALS / f"{name}{SIGNED}").unlink()
-    assert list(decided(RecordFolder(tmp_path / "out"), PLAIN, NOW)) == [
-        Step("approval", StepResult.FAILED, f"{APPROVALS}/{name}{PUBLIC} is the key of nothing")
+    assert list(check_decisions(RecordFolder(tmp_path / "out"), PLAIN, NOW)) == [
+        VerificationStep(
+            "approval", StepResult.FAILED, f"{APPROVALS}/{name}{PUBLIC} is the key of nothing"
+        )
     ]
     (tmp_path / "out" / APPROVALS / f"{name}{PUBLIC}").unlink()
-    assert list(decided(RecordFolder(tmp_path / "out"), PLAIN, NOW)) == []
+    assert list(check_decisions(RecordFolder(tmp_path / "out"), PLAIN, NOW)) == []

@@ -14,17 +14,17 @@ import pytest
 from onnx import TensorProto, helper
 from supply_papers import CARD, bom, dumped, slsa_v1
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.audits import Found, Origin, Surroundings, conclude
-from auditor.domain.json_parts import Part as JsonPart
-from auditor.domain.request_json import read_request
-from auditor.domain.supplies import Part
+from auditor.domain.json import JsonPart
+from auditor.domain.requests import read_request
+from auditor.domain.supply_chain import SupplyPart
 from auditor.errors import AuditFileError, RecordError
-from auditor.laying import lay_out
-from auditor.preparing import Overrides, Prepared, prepare
-from auditor.rejudging import Rejudged
-from auditor.reproducing import gather
-from auditor.wiring import beside, readers
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.materialize import materialize_inputs
+from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
+from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.rejudge import RejudgedRequest
+from auditor.workflows.reproduce import index_files_by_digest
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 UNUSED: Any = None
 AUDIT = """\
@@ -50,11 +50,11 @@ def lay(folder: Path) -> None:
 
 
 @contextmanager
-def prepared(folder: Path, more: str = "") -> Iterator[Prepared]:
-    parts = readers(folder)
+def prepared(folder: Path, more: str = "") -> Iterator[PreparedAudit]:
+    parts = build_resolvers(folder)
     file = read_audit_file(AUDIT.format(more=more).encode(), "audit.yaml", parts.resolve_target)
-    only = Overrides(only=("provenance.lineage",))
-    with prepare(file, beside(folder / "audit.yaml"), only, parts) as found:
+    only = AuditOverrides(only=("provenance.lineage",))
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), only, parts) as found:
         yield found
 
 
@@ -94,12 +94,14 @@ def test_a_document_is_an_input_of_the_request_and_of_the_lineage(tmp_path: Path
     assert [item.raw for item in supply.documents] == [raw]
     assert read_request(JsonPart(request.to_json(), "request")).documents == request.documents
     cited = {"owasp-ml": "sha256:" + "ca" * 32}
-    judged = Rejudged(request, replace(policy, catalogues=cited))
-    around = Surroundings(
+    judged = RejudgedRequest(request, replace(policy, catalogues=cited))
+    around = AuditEnvironment(
         openers=UNUSED, unit_of_work=UNUSED, keep=UNUSED, clock=lambda: "2026-05-10T09:00:00Z",
         tool={"code": "c", "environment": "e"}, signer="s",
     )  # fmt: skip
-    edges = conclude(judged, Found((), {}), around, Origin("2026-05-10T09:00:00Z")).lineage
+    edges = conclude_audit(
+        judged, AuditResults((), {}), around, RecordOrigin("2026-05-10T09:00:00Z")
+    ).lineage
     assert ("catalogue:owasp-ml", cited["owasp-ml"]) in {
         (edge.role, edge.destination) for edge in edges
     }
@@ -111,9 +113,9 @@ def test_all_that_was_given_stands_ready_to_be_compared(tmp_path: Path) -> None:
     with prepared(tmp_path) as found:
         given = found.materials.supply.given
     named = {item.part: item for item in given if item.name}
-    assert set(named) == {Part.MODEL, Part.EVALUATION, Part.CODE}
+    assert set(named) == {SupplyPart.MODEL, SupplyPart.EVALUATION, SupplyPart.CODE}
     code = (tmp_path / "train.py").read_bytes()
-    assert named[Part.CODE].sha256 == sha256(code).hexdigest()
+    assert named[SupplyPart.CODE].sha256 == sha256(code).hexdigest()
 
 
 def test_a_request_without_documents_is_what_it_was(tmp_path: Path) -> None:
@@ -133,10 +135,10 @@ def test_the_same_documents_are_found_again_where_the_inputs_are_laid_out(
     (home / "net" / "bom.json").write_bytes(dumped(bom()))
     with prepared(home, more) as found:
         first, file = found.request, found.file
-    index = gather(home)
-    laid = lay_out(first.inputs, lambda digest: index[digest].read_bytes(), away)
-    only = Overrides(only=("provenance.lineage",))
-    with prepare(file, laid.locate, only, readers(home)) as again:
+    index = index_files_by_digest(home)
+    laid = materialize_inputs(first.inputs, lambda digest: index[digest].read_bytes(), away)
+    only = AuditOverrides(only=("provenance.lineage",))
+    with prepare_audit(file, laid.locate, only, build_resolvers(home)) as again:
         assert again.request.digest == first.digest
         assert again.request.documents == first.documents
 
@@ -150,7 +152,7 @@ def test_a_record_cannot_be_reproduced_without_its_documents(tmp_path: Path) -> 
     with prepared(home) as found:
         request = found.request
     (home / "net" / "bom.json").unlink()
-    index = gather(home)
+    index = index_files_by_digest(home)
 
     def fetch(digest: str) -> bytes:
         if digest not in index:
@@ -158,7 +160,7 @@ def test_a_record_cannot_be_reproduced_without_its_documents(tmp_path: Path) -> 
         return index[digest].read_bytes()
 
     with pytest.raises(RecordError, match="nobody has"):
-        lay_out(request.inputs, fetch, away)
+        materialize_inputs(request.inputs, fetch, away)
 
 
 def test_a_document_that_is_not_there_is_named_by_the_setting(tmp_path: Path) -> None:

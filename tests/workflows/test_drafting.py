@@ -9,7 +9,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.drafting import draft
+from auditor.workflows.init import init_audit_file
 
 ROWS = 60
 
@@ -37,7 +37,7 @@ def data_at(path: Path, names: list[str]) -> None:
 
 
 def task_of(folder: Path) -> tuple[dict[str, Any], str]:
-    text = draft(folder / "m.onnx", folder / "d.npz", folder)
+    text = init_audit_file(folder / "m.onnx", folder / "d.npz", folder)
     task: dict[str, Any] = yaml.safe_load(text)["task"]
     return task, text
 

@@ -15,15 +15,15 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.cli.exits import Exit, exit_of
-from auditor.datasets.loading import load_datasets
+from auditor.cli.main import ExitCode, exit_for_error
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.targets import TargetSpec
-from auditor.drafting import draft
 from auditor.errors import ArtifactError
-from auditor.targets.opening import open_model
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.load import load_datasets
+from auditor.targets.session import open_model
+from auditor.workflows.init import init_audit_file
 
 CPU = TargetSpec("cpu")
 ARTIFACT = Artifact("m", "0", (FileDigest("m.onnx", 1, "0" * 64),))
@@ -66,10 +66,10 @@ def iris(folder: Path, names: Names = SPECIES) -> tuple[Any, Any]:
 
 def drafted(folder: Path, data: str = "d.csv") -> tuple[dict[str, Any], str]:
     """What is drafted, after an audit opened the model by it."""
-    text = draft(folder / "m.onnx", folder / data, folder)
+    text = init_audit_file(folder / "m.onnx", folder / data, folder)
     asked = read_audit_file(text.encode(), "audit.yaml", lambda _: CPU)
     loaded = load_datasets(asked, lambda written: folder / written)
-    inputs = loaded.datasets[Role.EVALUATION].inputs
+    inputs = loaded.datasets[DatasetRole.EVALUATION].inputs
     assert inputs is not None
     with open_model(CPU, folder, ARTIFACT, loaded.task, inputs[:8]) as model:
         model.predict(inputs[:8])
@@ -151,14 +151,14 @@ def test_a_protected_attribute_is_never_taken_for_the_label(tmp_path: Path) -> N
     assert data["labels"] == "income"
     assert data["groups"] == ["race"]
     table(tmp_path / "d.csv", {"hours": hours, "gain": gain, "sex": sex})
-    text = draft(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path)
+    text = init_audit_file(tmp_path / "m.onnx", tmp_path / "d.csv", tmp_path)
     assert yaml.safe_load(text)["data"]["evaluation"]["labels"] is None
 
 
 def refused(folder: Path, data: str) -> str:
     with pytest.raises(ArtifactError) as error:
-        draft(folder / "m.onnx", folder / data, folder)
-    assert exit_of(error.value) == Exit.INVALID
+        init_audit_file(folder / "m.onnx", folder / data, folder)
+    assert exit_for_error(error.value) == ExitCode.INVALID
     return error.value.problem
 
 

@@ -5,34 +5,37 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import canonical, parse
-from auditor.environments import environment_digest, environment_lock
-from auditor.packs.catalogues import load_catalogues
-from auditor.packs.loading import load_policy
-from auditor.settings import Settings
-from auditor.shipped import shipped
-from auditor.workplaces import workplace
+from auditor._environment import environment_digest, environment_lock
+from auditor._resources import find_shipped_folder
+from auditor.checks.registry import discover_checks
+from auditor.domain.json import encode_canonical, parse_json
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.load import load_policy
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.workspace import open_workspace
 
 
 def test_every_distribution_is_in_the_lock_in_its_canonical_form() -> None:
     lock = json.loads(environment_lock())
     assert lock["packages"]["numpy"] == version("numpy")
     assert lock["packages"]["pyyaml"] == version("PyYAML")
-    assert canonical(parse(environment_lock())) == environment_lock()
+    assert encode_canonical(parse_json(environment_lock())) == environment_lock()
 
 
 def test_the_lock_is_kept_under_the_digest_that_records_name(home: Path) -> None:
-    with workplace(Settings.from_environment()) as place:
+    with open_workspace(AuditorSettings.from_environment()) as place:
         around = place.surroundings()
         assert around.tool["environment"] == environment_digest()
         assert place.store.blobs.get(environment_digest()) == environment_lock()
 
 
 def test_a_policy_knows_the_catalogues_that_its_rules_cite_by_their_bytes() -> None:
-    folder = shipped("policies")
+    folder = find_shipped_folder("policies")
     found = load_policy(
-        (folder / "baseline.yaml").read_bytes(), "baseline", discover(), load_catalogues(folder)
+        (folder / "baseline.yaml").read_bytes(),
+        "baseline",
+        discover_checks(),
+        load_catalogues(folder),
     )
     cited = {control.framework for rule in found.rules for control in rule.controls}
     kept = {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.yaml")}

@@ -9,21 +9,31 @@ from bare_records import bare_record, bare_request
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json, canonical, digest_json
-from auditor.domain.disclosures import Disclosure
-from auditor.domain.endpoints import EndpointSpec, Protocol
-from auditor.domain.findings import Finding
-from auditor.domain.isolation import Isolation
-from auditor.domain.pins import Pins
-from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.json import Json, digest_json, encode_canonical
+from auditor.domain.policies import AssuranceLevel, MinimumEvidence, Policy, RuleEffect, Severity
+from auditor.domain.policy_pins import AuditPins
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt, DatasetRef, PolicyRef
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
-from auditor.domain.verdicts import Outcome
+from auditor.domain.requests import AuditAttempt, DatasetRef, PolicyRef
+from auditor.domain.targets import (
+    EndpointProtocol,
+    EndpointSpec,
+    EvidenceLevel,
+    Fingerprint,
+    TargetSpec,
+)
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import UsageError
-from auditor.gates import Question, ask, judged_data, parse_age, read_probe
-from auditor.rendering.attempts import attempt_words
+from auditor.reports.html.verdict import describe_attempt
+from auditor.workflows.gate import (
+    GateQuestion,
+    check_evaluation_data,
+    check_gate,
+    parse_age,
+    read_probe,
+)
 
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
 POLICY = Policy(
@@ -33,7 +43,7 @@ NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 PASSED = Outcome.PASSED
 
 
-def finding(target: str, outcome: Outcome, effect: Effect = Effect.DENY) -> Finding:
+def finding(target: str, outcome: Outcome, effect: RuleEffect = RuleEffect.DENY) -> Finding:
     return Finding(
         rule="r",
         title="t",
@@ -61,11 +71,15 @@ def record(*findings: Finding, finished: str = "2026-05-10T10:00:00Z") -> AuditR
 
 
 GOOD = record(finding("cpu", Outcome.PASSED), finding("edge", Outcome.PASSED))
-QUESTION = Question(ARTIFACT.digest, POLICY, None, None, None, NOW)
+QUESTION = GateQuestion(ARTIFACT.digest, POLICY, None, None, None, NOW)
 
 
-def failed(audited: AuditRecord, question: Question, *shown: Step) -> set[str]:
-    return {step.name for step in ask(audited, question, shown) if step.result is StepResult.FAILED}
+def failed(audited: AuditRecord, question: GateQuestion, *shown: VerificationStep) -> set[str]:
+    return {
+        step.name
+        for step in check_gate(audited, question, shown)
+        if step.result is StepResult.FAILED
+    }
 
 
 def test_a_passing_fresh_record_of_these_bytes_opens() -> None:
@@ -104,7 +118,9 @@ def test_a_rule_that_is_not_kept_keeps_it_shut(outcome: Outcome) -> None:
 
 
 def test_warnings_do_not_shut_it() -> None:
-    audited = record(finding("cpu", Outcome.PASSED), finding("cpu", Outcome.FAILED, Effect.WARN))
+    audited = record(
+        finding("cpu", Outcome.PASSED), finding("cpu", Outcome.FAILED, RuleEffect.WARN)
+    )
     assert failed(audited, QUESTION) == set()
 
 
@@ -134,7 +150,7 @@ def test_a_record_from_the_future_or_from_no_time_keeps_it_shut(finished: str) -
 
 
 def test_less_budget_or_assurance_than_the_policy_asks_keeps_it_shut() -> None:
-    strict = replace(POLICY, least_assurance=Assurance.A2)
+    strict = replace(POLICY, least_assurance=AssuranceLevel.A2)
     assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
     strict = replace(POLICY, least_budget=Budget.FULL)
     assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
@@ -145,7 +161,7 @@ def test_a_simulated_or_emulated_target_keeps_it_shut_as_the_policy_asks() -> No
     found = GOOD.fingerprints["cpu"]
     played = replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": replace(found, emulated=True)})
     assert failed(played, QUESTION) == {"assurance"}
-    lenient = replace(POLICY, least_evidence=LeastEvidence.ANY)
+    lenient = replace(POLICY, least_evidence=MinimumEvidence.ANY)
     assert failed(played, replace(QUESTION, policy=lenient)) == set()
     claimed = replace(found, emulated=True, evidence=EvidenceLevel.VERIFIED)
     assert failed(replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": claimed}), QUESTION) == {
@@ -155,7 +171,7 @@ def test_a_simulated_or_emulated_target_keeps_it_shut_as_the_policy_asks() -> No
     assert failed(replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": less}), QUESTION) == {
         "assurance"
     }
-    strict = replace(POLICY, least_evidence=LeastEvidence.VERIFIED)
+    strict = replace(POLICY, least_evidence=MinimumEvidence.VERIFIED)
     silent = replace(found, identity_facts={**found.identity_facts, "placement": None})
     record = replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": silent})
     assert failed(record, replace(QUESTION, policy=strict)) == {"assurance"}
@@ -164,7 +180,7 @@ def test_a_simulated_or_emulated_target_keeps_it_shut_as_the_policy_asks() -> No
 
 def test_a_model_that_was_isolated_less_than_the_policy_asks_keeps_it_shut() -> None:
     """Whatever the record's own findings say; one that does not tell was isolated by nothing."""
-    strict = replace(QUESTION, policy=replace(POLICY, least_isolation=Isolation.LANDLOCK))
+    strict = replace(QUESTION, policy=replace(POLICY, least_isolation=IsolationLevel.LANDLOCK))
     assert failed(GOOD, strict) == {"assurance"}
     for level, shut in (("landlock", False), ("limits", True), ("remote", True), (1, True)):
         prints = {
@@ -188,7 +204,7 @@ def test_ages_are_read() -> None:
     assert parse_age("4w") == timedelta(weeks=4)
 
 
-DRAWN = Step("sealed seed", StepResult.HOLDS, "it follows from the ledger")
+DRAWN = VerificationStep("sealed seed", StepResult.HOLDS, "it follows from the ledger")
 LAX = PolicyRef("lax", "1", "sha256:" + "4" * 64)
 HELD = ("evaluation",)
 
@@ -197,15 +213,15 @@ def test_a_policy_may_ask_for_a_sealed_audit_and_for_few_attempts() -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True, most_attempts=2))
     assert failed(GOOD, asks, DRAWN) == {"sealed", "attempts"}
     for attempt, shut in {
-        Attempt(number=2, sealed=True, held=HELD): set[str](),
-        Attempt(number=3, sealed=True, held=HELD): {"attempts"},
-        Attempt(number=1, held=HELD): {"sealed"},
-        Attempt(number=1, sealed=True, held=HELD, policy=LAX): {"attempts"},
+        AuditAttempt(number=2, sealed=True, held=HELD): set[str](),
+        AuditAttempt(number=3, sealed=True, held=HELD): {"attempts"},
+        AuditAttempt(number=1, held=HELD): {"sealed"},
+        AuditAttempt(number=1, sealed=True, held=HELD, policy=LAX): {"attempts"},
     }.items():
         told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
         assert failed(told, asks, DRAWN) == shut
         # What nobody asks shuts nothing, and has no step.
-        assert ask(told, QUESTION, ()) == ask(GOOD, QUESTION, ())
+        assert check_gate(told, QUESTION, ()) == check_gate(GOOD, QUESTION, ())
 
 
 @pytest.mark.parametrize("name", ["sealed seed", "drawn here"])
@@ -214,12 +230,14 @@ def test_only_a_step_that_holds_shows_that_an_audit_was_sealed(
     name: str, result: StepResult
 ) -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True))
-    attempt = Attempt(number=1, sealed=True, held=HELD)
+    attempt = AuditAttempt(number=1, sealed=True, held=HELD)
     told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
-    opens = failed(told, asks, Step(name, result, "")) == set()
+    opens = failed(told, asks, VerificationStep(name, result, "")) == set()
     assert opens is (result is StepResult.HOLDS)
     assert failed(told, asks) == {"sealed"}
-    assert failed(told, asks, Step("inclusion proof", StepResult.HOLDS, "")) == {"sealed"}
+    assert failed(told, asks, VerificationStep("inclusion proof", StepResult.HOLDS, "")) == {
+        "sealed"
+    }
 
 
 @pytest.mark.parametrize(
@@ -240,10 +258,10 @@ def test_an_audit_is_sealed_where_the_auditor_holds_all_rows_that_are_judged(
 ) -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True))
     data = tuple(DatasetRef(role, "sha256:" + "5" * 64, 9) for role in roles)
-    attempt = Attempt(number=1, sealed=True, sets=held, held=held)
+    attempt = AuditAttempt(number=1, sealed=True, sets=held, held=held)
     told = replace(GOOD, request=replace(GOOD.request, datasets=data, attempt=attempt))
     assert (failed(told, asks, DRAWN) == set()) is opens
-    words = attempt_words(told.request)
+    words = describe_attempt(told.request)
     assert ("; sealed: " in words) is opens
     assert ("; seed sealed: " in words and "chose the" in words) is not opens
     seeded = replace(told, request=replace(told.request, attempt=replace(attempt, sealed=False)))
@@ -266,27 +284,29 @@ def test_what_rests_on_a_baseline_opens_only_where_the_gate_names_that_baseline(
     assert failed(AGAINST, replace(QUESTION, baseline=RELEASED)) == set()
     assert failed(RESTING, QUESTION) == {"baseline"}, "the record hides which"
     assert failed(AGAINST, replace(QUESTION, target="edge")) == set()
-    (said,) = [it.detail for it in ask(AGAINST, QUESTION, ()) if it.name == "baseline"]
+    (said,) = [it.detail for it in check_gate(AGAINST, QUESTION, ()) if it.name == "baseline"]
     assert f"r rests on the baseline {RELEASED}, which whoever asked for the audit named" in said
     assert "--baseline" in said
 
 
 def test_a_baseline_that_the_gate_names_is_asked_for_whatever_rests_on_it() -> None:
     assert failed(GOOD, replace(QUESTION, baseline=RELEASED)) == {"baseline"}
-    warned = replace(RESTING.findings[0], effect=Effect.WARN)
+    warned = replace(RESTING.findings[0], effect=RuleEffect.WARN)
     audited = replace(AGAINST, findings=(warned, *RESTING.findings[1:], finding("cpu", PASSED)))
     assert failed(audited, QUESTION) == set()
 
 
 def test_a_service_shows_itself_whether_a_baseline_counts() -> None:
-    shown = Step("baseline", StepResult.HOLDS, "held against m 0")
+    shown = VerificationStep("baseline", StepResult.HOLDS, "held against m 0")
     assert failed(AGAINST, QUESTION, shown) == set()
     assert failed(AGAINST, QUESTION, replace(shown, name="other")) == {"baseline"}
 
 
-def details(audited: AuditRecord, question: Question, *shown: Step) -> dict[str, str]:
+def details(
+    audited: AuditRecord, question: GateQuestion, *shown: VerificationStep
+) -> dict[str, str]:
     """What each step says that does not hold, by its name."""
-    steps = ask(audited, question, shown)
+    steps = check_gate(audited, question, shown)
     return {it.name: it.detail for it in steps if it.result is not StepResult.HOLDS}
 
 
@@ -296,8 +316,8 @@ def with_request(audited: AuditRecord, **changes: object) -> AuditRecord:
 
 
 def test_an_open_gate_says_what_each_step_rests_on() -> None:
-    assert ask(GOOD, QUESTION, ()) == tuple(
-        Step(name, StepResult.HOLDS, detail)
+    assert check_gate(GOOD, QUESTION, ()) == tuple(
+        VerificationStep(name, StepResult.HOLDS, detail)
         for name, detail in (
             ("artifact", f"the record audits exactly {ARTIFACT.digest}"),
             ("policy", "judged by p 1"),
@@ -328,7 +348,7 @@ def test_what_an_endpoint_answers_opens_no_gate_for_the_file() -> None:
     served = TargetSpec(
         "edge",
         runtime="endpoint",
-        endpoint=EndpointSpec(url="http://edge/v1", protocol=Protocol.OIP_HTTP),
+        endpoint=EndpointSpec(url="http://edge/v1", protocol=EndpointProtocol.OIP_HTTP),
     )
     audited = with_request(GOOD, targets=(TargetSpec("cpu"), served))
     said = details(audited, QUESTION)
@@ -360,7 +380,9 @@ def test_a_gate_tells_of_a_target_that_was_not_audited_or_did_not_open() -> None
     assert details(unopened, QUESTION)["target"] == ("edge did not open: there is no fingerprint")
     assert "target" not in failed(unopened, replace(QUESTION, target="cpu"))
     (held,) = [
-        it for it in ask(unopened, replace(QUESTION, target="cpu"), ()) if it.name == "target"
+        it
+        for it in check_gate(unopened, replace(QUESTION, target="cpu"), ())
+        if it.name == "target"
     ]
     assert held.detail == "audited on cpu"
 
@@ -371,7 +393,7 @@ def test_the_verdict_names_what_is_against_it_and_nothing_else() -> None:
     assert failed(record(*beside), QUESTION) == set()
     against = replace(finding("cpu", Outcome.FAILED), slice={"sex": "F"})
     unknown = replace(finding("edge", Outcome.UNKNOWN), rule="q")
-    warned = replace(finding("edge", Outcome.FAILED, Effect.WARN), rule="w")
+    warned = replace(finding("edge", Outcome.FAILED, RuleEffect.WARN), rule="w")
     assert details(record(*beside, against, unknown, warned), QUESTION) == {
         "verdict": "the verdict is fail: r[sex=F] failed, q unknown"
     }
@@ -384,22 +406,24 @@ def test_the_verdict_names_what_is_against_it_and_nothing_else() -> None:
     }
 
 
-def asking(**changes: object) -> Question:
+def asking(**changes: object) -> GateQuestion:
     policy = replace(POLICY, **changes)  # type: ignore[arg-type]  # real fields
     return replace(QUESTION, policy=policy)
 
 
 def test_the_gate_says_what_an_audit_lacks_of_what_the_policy_asks() -> None:
-    assert details(GOOD, asking(least_assurance=Assurance.A1)) == {"assurance": "A0 is below A1"}
-    for held in (Assurance.A1, Assurance.A2):
+    assert details(GOOD, asking(least_assurance=AssuranceLevel.A1)) == {
+        "assurance": "A0 is below A1"
+    }
+    for held in (AssuranceLevel.A1, AssuranceLevel.A2):
         told = replace(GOOD, assurance=held)
-        assert failed(told, asking(least_assurance=Assurance.A1)) == set()
+        assert failed(told, asking(least_assurance=AssuranceLevel.A1)) == set()
     assert details(GOOD, asking(least_budget=Budget.FULL)) == {
         "assurance": "budget ci is below full"
     }
     for budget in (Budget.CI, Budget.FULL):
         assert failed(with_request(GOOD, budget=budget), asking(least_budget=Budget.CI)) == set()
-    both = asking(least_assurance=Assurance.A1, least_budget=Budget.FULL)
+    both = asking(least_assurance=AssuranceLevel.A1, least_budget=Budget.FULL)
     assert details(GOOD, both) == {"assurance": "A0 is below A1; budget ci is below full"}
 
 
@@ -420,7 +444,10 @@ def test_what_another_target_lacks_does_not_shut_the_gate_of_one() -> None:
             GOOD.fingerprints.items(), ("landlock", "limits"), strict=True
         )
     }
-    told, strict = replace(GOOD, fingerprints=isolated), asking(least_isolation=Isolation.LANDLOCK)
+    told, strict = (
+        replace(GOOD, fingerprints=isolated),
+        asking(least_isolation=IsolationLevel.LANDLOCK),
+    )
     assert details(told, strict) == {
         "assurance": "edge has the isolation level limits, and the policy asks for landlock"
     }
@@ -433,14 +460,14 @@ def test_what_another_target_lacks_does_not_shut_the_gate_of_one() -> None:
 
 
 def test_what_the_policy_pins_is_asked_whatever_findings_say() -> None:
-    pinned = asking(pins=Pins(evaluation=(DATA,), least_rows=10))
+    pinned = asking(pins=AuditPins(evaluation=(DATA,), least_rows=10))
     assert details(GOOD, pinned) == {
         "pins": f"evaluation data: none; the policy pins {DATA}; "
         "evaluation rows: 0; the policy pins 10 at least"
     }
     audited = with_request(GOOD, datasets=(DatasetRef("evaluation", DATA, 10),))
-    (step,) = [it for it in ask(audited, pinned, ()) if it.name == "pins"]
-    assert step == Step(
+    (step,) = [it for it in check_gate(audited, pinned, ()) if it.name == "pins"]
+    assert step == VerificationStep(
         "pins", StepResult.HOLDS, "the data and settings are those that the policy pins"
     )
 
@@ -448,17 +475,17 @@ def test_what_the_policy_pins_is_asked_whatever_findings_say() -> None:
 def test_a_gate_for_data_opens_for_exactly_the_rows_that_were_judged() -> None:
     rows, training = DatasetRef("evaluation", DATA, 9), DatasetRef("training", OTHER, 9)
     audited = with_request(GOOD, datasets=(training, rows))
-    assert judged_data(audited, DATA) == Step(
+    assert check_evaluation_data(audited, DATA) == VerificationStep(
         "data", StepResult.HOLDS, f"the record judges exactly {DATA}"
     )
-    assert judged_data(audited, OTHER) == Step(
+    assert check_evaluation_data(audited, OTHER) == VerificationStep(
         "data", StepResult.FAILED, f"the record judges {DATA}, and the data here are {OTHER}"
     )
-    assert judged_data(with_request(GOOD, datasets=(training,)), OTHER).detail == (
+    assert check_evaluation_data(with_request(GOOD, datasets=(training,)), OTHER).detail == (
         f"the record judges no evaluation data, and the data here are {OTHER}"
     )
-    hidden = with_request(audited, disclosure=Disclosure.ROWS)
-    assert judged_data(hidden, OTHER).detail == (
+    hidden = with_request(audited, disclosure=DisclosureMode.ROWS)
+    assert check_evaluation_data(hidden, OTHER).detail == (
         "the record judges evaluation data of a hidden digest (the record may withhold rows), "
         f"and the data here are {OTHER}"
     )
@@ -472,22 +499,24 @@ def test_a_policy_that_asks_for_a_sealed_audit_says_what_is_missing() -> None:
         "rows: audit rows that the auditor holds (--sealed --sealed-set NAME)"
     )
     assert details(GOOD, sealed, DRAWN) == {"sealed": f"{nobody}; {chosen}"}
-    open_seed = with_request(GOOD, attempt=Attempt(number=4, held=HELD, by_data=True))
+    open_seed = with_request(GOOD, attempt=AuditAttempt(number=4, held=HELD, by_data=True))
     assert details(open_seed, sealed, DRAWN) == {
         "sealed": "the policy asks for a sealed audit; it is attempt 4 on its data, whatever the "
         "model, not sealed"
     }
-    unshown = with_request(GOOD, attempt=Attempt(number=4, sealed=True, held=HELD))
+    unshown = with_request(GOOD, attempt=AuditAttempt(number=4, sealed=True, held=HELD))
     assert details(unshown, sealed) == {
         "sealed": "the policy asks for a sealed audit, and nothing shows that the service's ledger "
         "drew the seed: give the ledger's public key (--ledger-key)"
     }
     data = (DatasetRef("evaluation", DATA, 9), DatasetRef("production", OTHER, 9))
-    both = with_request(GOOD, datasets=data, attempt=Attempt(number=4, sealed=True))
+    both = with_request(GOOD, datasets=data, attempt=AuditAttempt(number=4, sealed=True))
     assert "chose the evaluation and production rows" in details(both, sealed, DRAWN)["sealed"]
-    held = [it for it in ask(unshown, sealed, (DRAWN,)) if it.name == "sealed"]
+    held = [it for it in check_gate(unshown, sealed, (DRAWN,)) if it.name == "sealed"]
     assert held == [
-        Step("sealed", StepResult.HOLDS, "whoever asked chose neither its seed nor its rows")
+        VerificationStep(
+            "sealed", StepResult.HOLDS, "whoever asked chose neither its seed nor its rows"
+        )
     ]
 
 
@@ -498,10 +527,10 @@ def test_the_gate_counts_attempts_up_to_the_most_that_the_policy_allows() -> Non
     }
     own = PolicyRef("p", "0", LAX.digest)
     for number, policy in ((1, None), (2, None), (2, own)):
-        told = with_request(GOOD, attempt=Attempt(number=number, policy=policy))
-        (step,) = [it for it in ask(told, few, ()) if it.name == "attempts"]
-        assert step == Step("attempts", StepResult.HOLDS, f"it is attempt {number}")
-    lax = with_request(GOOD, attempt=Attempt(number=3, policy=LAX))
+        told = with_request(GOOD, attempt=AuditAttempt(number=number, policy=policy))
+        (step,) = [it for it in check_gate(told, few, ()) if it.name == "attempts"]
+        assert step == VerificationStep("attempts", StepResult.HOLDS, f"it is attempt {number}")
+    lax = with_request(GOOD, attempt=AuditAttempt(number=3, policy=LAX))
     assert details(lax, few) == {
         "attempts": "it is attempt 3; the policy asks for at most 2; "
         "its attempts were counted under lax, not p"
@@ -521,15 +550,17 @@ def test_the_gate_names_the_rules_that_rest_on_a_baseline_and_which_one() -> Non
         assert details(audited, replace(QUESTION, baseline=OTHER)) == {
             "baseline": f"it was held against {held}, and {OTHER} is named here"
         }
-    named = ask(AGAINST, replace(QUESTION, baseline=RELEASED), ())
+    named = check_gate(AGAINST, replace(QUESTION, baseline=RELEASED), ())
     assert [it for it in named if it.name == "baseline"] == [
-        Step("baseline", StepResult.HOLDS, f"held against {RELEASED}, which is named here")
+        VerificationStep(
+            "baseline", StepResult.HOLDS, f"held against {RELEASED}, which is named here"
+        )
     ]
     second = replace(RESTING.findings[0], rule="q")
     two = replace(AGAINST, findings=(*AGAINST.findings, second))
     assert details(two, QUESTION)["baseline"].startswith("r, q rests on the baseline")
     # What nothing rests on, and nobody names, has no step.
-    assert "baseline" not in {it.name for it in ask(GOOD, QUESTION, ())}
+    assert "baseline" not in {it.name for it in check_gate(GOOD, QUESTION, ())}
 
 
 SECOND = timedelta(seconds=1)
@@ -587,7 +618,7 @@ def test_the_shortest_and_the_longest_age_are_read() -> None:
 def test_the_identity_of_a_probe_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "probe.json"
     identity = "sha256:" + "7" * 64
-    file.write_bytes(canonical({"identity": identity, "machine": {}}))
+    file.write_bytes(encode_canonical({"identity": identity, "machine": {}}))
     assert read_probe(file) == identity
 
 
@@ -596,7 +627,7 @@ def test_the_identity_of_a_probe_is_read_from_its_file(tmp_path: Path) -> None:
 )
 def test_what_is_no_probe_names_no_identity(tmp_path: Path, said: Json) -> None:
     file = tmp_path / "probe.json"
-    file.write_bytes(canonical(said))
+    file.write_bytes(encode_canonical(said))
     with pytest.raises(UsageError, match="names no identity") as refused:
         read_probe(file)
     assert "auditor targets probe NAME --out FILE" in refused.value.cure

@@ -10,25 +10,25 @@ import pytest
 from decision_papers import ANNA, BOB, EVE, signed, waiver
 from trust_papers import policy, save
 
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 from auditor.domain.targets import TargetSpec
-from auditor.domain.trust import Standing
+from auditor.domain.trust import TrustPolicyStatus
 from auditor.errors import AuditFileError, WaiverError
-from auditor.granting import (
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.targets.target_specs import find_known_target
+from auditor.trust.policies.query import QueryTime
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.signatures.decisions import sign_waiver
+from auditor.trust.signatures.keys import KeySigner
+from auditor.workflows.waivers import (
     WHO,
-    Waiving,
-    granted,
-    refuse_untrusted,
+    WaiverSources,
+    list_waiver_keys,
+    refuse_untrusted_waivers,
     stage_waivers,
-    waiver_keys_of,
+    verify_waivers,
 )
-from auditor.signatures.decisions import sign_waiver
-from auditor.signatures.keys import KeySigner
-from auditor.targets.resolving import known_target
-from auditor.trusting.asking import When
-from auditor.trusting.policies import TrustPolicy
 
 LEAVE = waiver()
 
@@ -45,17 +45,17 @@ def pems(*keys: KeySigner) -> tuple[bytes, ...]:
 def test_waivers_count_in_their_order_by_whichever_key_signed_them(tmp_path: Path) -> None:
     first = put(tmp_path, "a.json", sign_waiver(LEAVE, BOB))
     second = put(tmp_path, "b.json", sign_waiver(waiver(rule="robust"), ANNA))
-    found = granted(Waiving((first, second), pems(EVE, ANNA, BOB)))
+    found = verify_waivers(WaiverSources((first, second), pems(EVE, ANNA, BOB)))
     assert [(it.ref.file, it.waiver.rule, it.key) for it in found] == [
         ("a.json", "accurate", BOB.public_pem()),
         ("b.json", "robust", ANNA.public_pem()),
     ]
-    assert granted(Waiving((), ())) == ()
+    assert verify_waivers(WaiverSources((), ())) == ()
 
 
 def refusal(files: Sequence[Path], *keys: KeySigner) -> tuple[str, str]:
     with pytest.raises(WaiverError) as refused:
-        granted(Waiving(tuple(files), pems(*keys)))
+        verify_waivers(WaiverSources(tuple(files), pems(*keys)))
     return refused.value.problem, refused.value.cure
 
 
@@ -86,7 +86,7 @@ def test_a_signature_that_does_not_hold_is_told_before_that_it_is_of_another_key
         problem, cure = refusal((file,), *keys)
         assert problem.startswith("the signature of a.json does not hold: ")
         assert cure != WHO
-    unsigned = put(tmp_path, "b.json", canonical(LEAVE.to_json()))
+    unsigned = put(tmp_path, "b.json", encode_canonical(LEAVE.to_json()))
     assert refusal((unsigned,), ANNA)[0] == refusal((unsigned,))[0] == "b.json is not signed"
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_not_there_or_is_too_large_is_refused(tmp_path: Path) -> 
     )
     raw = sign_waiver(LEAVE, ANNA)
     most = put(tmp_path, "most.json", raw + b" " * (2**20 - len(raw)))
-    assert len(granted(Waiving((most,), pems(ANNA)))) == 1
+    assert len(verify_waivers(WaiverSources((most,), pems(ANNA)))) == 1
     put(tmp_path, "most.json", raw + b" " * (2**20 - len(raw) + 1))
     assert refusal((most,), ANNA) == ("most.json is too large for a waiver", "Name another file.")
 
@@ -119,7 +119,7 @@ def audit_file(*lines: str, trust: bool = False) -> AuditFile:
     if trust:
         said = said.replace("model.onnx", "model.onnx, trust: trust.yaml")
     return read_audit_file(
-        said.encode(), "audit.yaml", partial(known_target, known={"cpu": TargetSpec("cpu")})
+        said.encode(), "audit.yaml", partial(find_known_target, known={"cpu": TargetSpec("cpu")})
     )
 
 
@@ -215,22 +215,22 @@ def trusting(*roles: str) -> TrustPolicy:
 
 
 def test_only_keys_of_the_role_waiver_may_waive() -> None:
-    assert list(waiver_keys_of(trusting("waiver", "approval"))) == [ANNA.public_pem()]
-    assert list(waiver_keys_of(trusting("record", "approval"))) == []
+    assert list(list_waiver_keys(trusting("waiver", "approval"))) == [ANNA.public_pem()]
+    assert list(list_waiver_keys(trusting("record", "approval"))) == []
 
 
 def test_a_waiver_counts_as_long_as_the_trust_policy_does() -> None:
-    given, now = [signed(LEAVE)], When(datetime(2026, 6, 1, tzinfo=UTC))
+    given, now = [signed(LEAVE)], QueryTime(datetime(2026, 6, 1, tzinfo=UTC))
     may = trusting("waiver")
-    refuse_untrusted(given, may, now, Standing.ACCEPTED)
-    refuse_untrusted([], may, now, Standing.OLDER)
+    refuse_untrusted_waivers(given, may, now, TrustPolicyStatus.ACCEPTED)
+    refuse_untrusted_waivers([], may, now, TrustPolicyStatus.OLDER)
     over = replace(now, looked=datetime(2027, 1, 2, tzinfo=UTC))
     for policy_, when, standing in (
-        (may, over, Standing.ACCEPTED),
-        (may, now, Standing.OLDER),
-        (trusting("approval"), now, Standing.ACCEPTED),
+        (may, over, TrustPolicyStatus.ACCEPTED),
+        (may, now, TrustPolicyStatus.OLDER),
+        (trusting("approval"), now, TrustPolicyStatus.ACCEPTED),
     ):
         with pytest.raises(WaiverError) as refused:
-            refuse_untrusted(given, policy_, when, standing)
+            refuse_untrusted_waivers(given, policy_, when, standing)
         assert refused.value.problem.startswith("w.json does not count: ")
         assert refused.value.cure == ("Let an auditor sign it whom acme 3 gives the role waiver.")

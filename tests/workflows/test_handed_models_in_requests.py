@@ -8,18 +8,18 @@ import pytest
 from handed_models import decoder, drawn, handed, write
 from watching import Nobody
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.audits import perform
-from auditor.domain.canonical import digest
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.errors import AuditFileError
-from auditor.laying import lay_out
-from auditor.preparing import Overrides, Prepared, prepare
-from auditor.rendering.schemas import validate_record
-from auditor.settings import Settings
-from auditor.wiring import beside, fetch_from, readers
-from auditor.workplaces import workplace
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.materialize import materialize_inputs
+from auditor.reports.schemas import validate_record
+from auditor.workflows.audit import run_audit
+from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import build_input_finder, build_path_resolver, build_resolvers
+from auditor.workflows.workspace import open_workspace
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -33,7 +33,7 @@ data:
 """
 SHADOWS = "shadows: {models: MODELS, inclusion: inclusion.npy, rows: [training, evaluation]}\n"
 BOTH = SHADOWS.replace("MODELS", "shadows") + "generator: {path: generator.onnx}\n"
-ONE = Overrides(only=("quality.accuracy",))
+ONE = AuditOverrides(only=("quality.accuracy",))
 MEMBERS, OTHERS = 40, 60
 
 
@@ -44,11 +44,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def prepared(folder: Path, more: str) -> Prepared:
-    text, parts = AUDIT + more, readers(folder)
+def prepared(folder: Path, more: str) -> PreparedAudit:
+    text, parts = AUDIT + more, build_resolvers(folder)
     (folder / "audit.yaml").write_text(text)
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare(file, beside(folder / "audit.yaml"), ONE, parts) as found:
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as found:
         return found
 
 
@@ -58,14 +58,14 @@ def test_each_model_and_the_matrix_are_in_the_request_by_digest(folder: Path) ->
     assert request.shadows is not None
     assert source is not None
     assert request.generator is not None
-    assert request.shadows.inclusion == digest((folder / "inclusion.npy").read_bytes())
+    assert request.shadows.inclusion == compute_digest((folder / "inclusion.npy").read_bytes())
     assert request.shadows.rows == ("training", "evaluation")
     names = [item.artifact.files[0].name for item in source.models]
     assert names == [f"shadow-{at}.onnx" for at in range(11)], "10 comes after 9"
     assert list(request.shadows.models) == [item.artifact.digest for item in source.models]
     whole = np.load(folder / "inclusion.npy")
-    assert np.array_equal(source.include[Role.TRAINING], whole[:, :MEMBERS])
-    assert np.array_equal(source.include[Role.EVALUATION], whole[:, MEMBERS:])
+    assert np.array_equal(source.include[DatasetRole.TRAINING], whole[:, :MEMBERS])
+    assert np.array_equal(source.include[DatasetRole.EVALUATION], whole[:, MEMBERS:])
     assert (found.size.shadows, found.size.generator) == (11, True)
 
 
@@ -106,18 +106,18 @@ def test_a_request_without_them_says_nothing_of_them(folder: Path) -> None:
 
 
 def test_a_record_rests_on_them_and_lays_them_out_again(folder: Path, tmp_path: Path) -> None:
-    text, parts = AUDIT + BOTH, readers(folder)
+    text, parts = AUDIT + BOTH, build_resolvers(folder)
     (folder / "audit.yaml").write_text(text)
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    settings = Settings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
+    settings = AuditorSettings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
     with (
-        prepare(file, beside(folder / "audit.yaml"), ONE, parts) as found,
-        workplace(settings) as place,
+        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as found,
+        open_workspace(settings) as place,
     ):
-        place.keep_inputs(found, beside(folder / "audit.yaml"))
-        record = perform(found, place.surroundings(), Nobody())
-        laid = lay_out(
-            record.request.inputs, fetch_from(place.store.blobs, None), tmp_path / "laid"
+        place.keep_inputs(found, build_path_resolver(folder / "audit.yaml"))
+        record = run_audit(found, place.surroundings(), Nobody())
+        laid = materialize_inputs(
+            record.request.inputs, build_input_finder(place.store.blobs, None), tmp_path / "laid"
         )
     request = record.request
     assert request.shadows is not None
@@ -128,7 +128,7 @@ def test_a_record_rests_on_them_and_lays_them_out_again(folder: Path, tmp_path: 
     assert {roles[model] for model in request.shadows.models} == {"shadow"}
     assert roles[request.shadows.inclusion] == "inclusion"
     assert roles[request.generator.digest] == "generator"
-    with prepare(file, laid.locate, ONE, parts) as again:
+    with prepare_audit(file, laid.locate, ONE, parts) as again:
         assert again.request.digest == request.digest
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
 from auditor.errors import AuditFileError, PrivacyClaimError
-from auditor.preparing import Overrides, Prepared, prepare
-from auditor.wiring import beside, readers
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -28,15 +28,15 @@ CLAIM = {
 }  # fmt: skip
 
 
-def prepared(folder: Path, claim: bytes) -> Prepared:
+def prepared(folder: Path, claim: bytes) -> PreparedAudit:
     (folder / "dp_claim.json").write_bytes(claim)
     (folder / "c.sig").write_bytes(b"a signature")
     said = np.array(["no", "yes", "yes", "no"])
     np.savez(folder / "scored.npz", y=said, said=said)
-    parts = readers(folder)
+    parts = build_resolvers(folder)
     file = read_audit_file(AUDIT.encode(), "audit.yaml", parts.resolve_target)
-    only = Overrides(only=("privacy.dp_claim",))
-    with prepare(file, beside(folder / "audit.yaml"), only, parts) as found:
+    only = AuditOverrides(only=("privacy.dp_claim",))
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), only, parts) as found:
         return found
 
 
@@ -63,12 +63,12 @@ def test_a_broken_claim_is_named_by_its_file(tmp_path: Path) -> None:
 
 
 def test_a_claim_that_is_not_there_is_named_by_the_setting(tmp_path: Path) -> None:
-    parts = readers(tmp_path)
+    parts = build_resolvers(tmp_path)
     said = np.array(["no", "yes"])
     np.savez(tmp_path / "scored.npz", y=said, said=said)
     file = read_audit_file(AUDIT.encode(), "audit.yaml", parts.resolve_target)
     with (
         pytest.raises(AuditFileError, match=r"claims\.privacy\.path: dp_claim\.json does not"),
-        prepare(file, beside(tmp_path / "audit.yaml"), Overrides(), parts),
+        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), AuditOverrides(), parts),
     ):
         pass

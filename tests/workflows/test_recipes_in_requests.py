@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from watching import Nobody
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.audits import perform
-from auditor.costing import cost
-from auditor.domain.recipes import RecipeRef
 from auditor.domain.record_json import read_record
+from auditor.domain.training_recipes import RecipeRef
 from auditor.errors import AuditFileError
-from auditor.preparing import Overrides, Prepared, prepare
-from auditor.rendering.schemas import validate_record
-from auditor.settings import Settings
-from auditor.wiring import OPENERS, beside, readers
-from auditor.workplaces import workplace
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.reports.schemas import validate_record
+from auditor.workflows.audit import run_audit
+from auditor.workflows.plan import build_target_plans
+from auditor.workflows.prepare import AuditOverrides, PreparedAudit, prepare_audit
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import OPENERS, build_path_resolver, build_resolvers
+from auditor.workflows.workspace import open_workspace
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -28,17 +28,17 @@ data:
   evaluation: {path: scored.npz, labels: y, predictions: said}
 """
 RECIPE = "recipe: {path: recipe.py, allow: false}\n"
-ONE = Overrides(only=("quality.accuracy",))
+ONE = AuditOverrides(only=("quality.accuracy",))
 
 
-def audited(folder: Path, text: str, code: str) -> Prepared:
+def audited(folder: Path, text: str, code: str) -> PreparedAudit:
     (folder / "recipe.py").write_text(code)
     (folder / "audit.yaml").write_text(text)
     said = np.array(["no", "yes", "yes", "no"])
     np.savez(folder / "scored.npz", y=said, said=said)
-    parts = readers(folder)
+    parts = build_resolvers(folder)
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare(file, beside(folder / "audit.yaml"), ONE, parts) as prepared:
+    with prepare_audit(file, build_path_resolver(folder / "audit.yaml"), ONE, parts) as prepared:
         return prepared
 
 
@@ -73,11 +73,11 @@ def test_a_request_without_a_recipe_says_nothing_of_one(tmp_path: Path) -> None:
 
 
 def test_what_runs_is_the_copy_that_was_digested(tmp_path: Path) -> None:
-    parts = readers(tmp_path)
+    parts = build_resolvers(tmp_path)
     text = AUDIT + RECIPE
     audited(tmp_path, text, "train = 1\n")
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    with prepare(file, beside(tmp_path / "audit.yaml"), ONE, parts) as prepared:
+    with prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), ONE, parts) as prepared:
         (tmp_path / "recipe.py").write_text("train = 2\n")
         source = prepared.materials.recipe
         assert source is not None
@@ -87,15 +87,15 @@ def test_what_runs_is_the_copy_that_was_digested(tmp_path: Path) -> None:
 def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
     text = AUDIT + RECIPE
     audited(tmp_path, text, "train = 1\n")
-    parts = readers(tmp_path)
+    parts = build_resolvers(tmp_path)
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-    settings = Settings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
+    settings = AuditorSettings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
     with (
-        prepare(file, beside(tmp_path / "audit.yaml"), ONE, parts) as prepared,
-        workplace(settings) as place,
+        prepare_audit(file, build_path_resolver(tmp_path / "audit.yaml"), ONE, parts) as prepared,
+        open_workspace(settings) as place,
     ):
-        place.keep_inputs(prepared, beside(tmp_path / "audit.yaml"))
-        record = perform(prepared, place.surroundings(), Nobody())
+        place.keep_inputs(prepared, build_path_resolver(tmp_path / "audit.yaml"))
+        record = run_audit(prepared, place.surroundings(), Nobody())
         named = prepared.request.recipe
         assert named is not None
         assert place.store.blobs.get(named.digest) == b"train = 1\n"
@@ -148,14 +148,16 @@ def test_a_function_that_may_be_there_is_left_to_be_found_when_it_runs(
 def test_a_plan_says_that_a_recipe_is_named_and_may_not_be_run(tmp_path: Path) -> None:
     (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
     audited(tmp_path, AUDIT, "")
-    asked = Overrides(only=("privacy.membership",))
+    asked = AuditOverrides(only=("privacy.membership",))
     tiers = {}
     for text in (AUDIT, AUDIT + RECIPE):
         (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
-        parts = readers(tmp_path)
+        parts = build_resolvers(tmp_path)
         file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
-        with prepare(file, beside(tmp_path / "audit.yaml"), asked, parts) as prepared:
-            (plan,) = cost(prepared, OPENERS).values()
+        with prepare_audit(
+            file, build_path_resolver(tmp_path / "audit.yaml"), asked, parts
+        ) as prepared:
+            (plan,) = build_target_plans(prepared, OPENERS).values()
         tiers[text] = next(tier for tier in plan.tiers if tier.input == "recipe")
     assert not any(tier.here for tier in tiers.values())
     assert "names no recipe" in tiers[AUDIT].why

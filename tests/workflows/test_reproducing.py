@@ -6,22 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import digest
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Severity
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.recipes import RecipeRef
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import compute_digest
+from auditor.domain.policies import AssuranceLevel, RuleEffect, Severity
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
-from auditor.domain.steps import StepResult, all_hold
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.verdicts import Outcome
+from auditor.domain.training_recipes import RecipeRef
+from auditor.domain.verification_steps import StepResult, all_hold
 from auditor.errors import RecordError
-from auditor.laying import lay_out
-from auditor.reproducing import compare, gather, require_leave_to_train
+from auditor.inputs.materialize import materialize_inputs
+from auditor.workflows.reproduce import (
+    check_reproduction,
+    index_files_by_digest,
+    require_training_permission,
+)
 
 SHARE = Measurement(
     metric="accuracy",
@@ -42,10 +45,12 @@ TIME = replace(
     low=9e-5,
     high=1.1e-4,
     unit=Unit.SECOND,
-    repeat=Repeat.INTERVAL,
+    repeat=Repeatability.INTERVAL,
     check="hardware.latency",
 )
-GAP = Gap(reason=Reason.NEEDS_GROUPS, detail="d", cure="c", target="cpu", check="fairness.groups")
+GAP = Gap(
+    reason=GapReason.NEEDS_GROUPS, detail="d", cure="c", target="cpu", check="fairness.groups"
+)
 
 
 def record(
@@ -54,7 +59,7 @@ def record(
     return AuditRecord(
         id="aud-1",
         derived_from=None,
-        assurance=Assurance.A0,
+        assurance=AssuranceLevel.A0,
         request=AuditRequest(
             name="m",
             version="1",
@@ -79,15 +84,15 @@ def record(
     )
 
 
-CHECKS = tuple(discover().values())
+CHECKS = tuple(discover_checks().values())
 
 
 def agree(theirs: AuditRecord, mine: AuditRecord) -> bool:
-    return all_hold(compare(theirs, mine, CHECKS))
+    return all_hold(check_reproduction(theirs, mine, CHECKS))
 
 
 def of_machine(check: str, metric: str, value: float = 1.0) -> Measurement:
-    emitted = discover()[check].emits[metric]
+    emitted = discover_checks()[check].emits[metric]
     return replace(
         TIME, check=check, metric=metric, unit=emitted.unit, value=value, low=value, high=value
     )
@@ -127,7 +132,7 @@ def test_what_hangs_on_the_machine_may_move_and_is_said_not_to_be_compared(
     check: str, metric: str
 ) -> None:
     now, then = of_machine(check, metric, 2.0), of_machine(check, metric)
-    steps = compare(record(SHARE, then), record(SHARE, now), CHECKS)
+    steps = check_reproduction(record(SHARE, then), record(SHARE, now), CHECKS)
     assert all_hold(steps)
     (step,) = (item for item in steps if item.name == f"{check} on cpu")
     assert step.result is StepResult.NOT_CHECKED
@@ -138,10 +143,10 @@ def test_times_that_came_too_few_to_tell_a_figure_are_of_the_machine_too() -> No
     where = {"utilisation": 0.5}
     told = replace(of_machine("hardware.latency", "open_p99"), params=where)
     few = Gap(
-        reason=Reason.TOO_FEW_ROWS, detail="d", cure="c", target="cpu", check="hardware.latency",
+        reason=GapReason.TOO_FEW_ROWS, detail="d", cure="c", target="cpu", check="hardware.latency",
         metric="open_p99", params=where,
     )  # fmt: skip
-    fast = replace(few, reason=Reason.NOT_DEFINED)
+    fast = replace(few, reason=GapReason.NOT_DEFINED)
     for was, now in ((told, few), (few, told), (few, fast)):
         assert agree(record(SHARE, was), record(SHARE, now))
 
@@ -161,7 +166,7 @@ def test_a_forged_figure_is_found_beside_those_of_the_machine() -> None:
 
 
 def test_no_record_says_of_itself_what_hangs_on_the_machine() -> None:
-    posing = replace(SHARE, unit=Unit.SECOND, repeat=Repeat.INTERVAL)
+    posing = replace(SHARE, unit=Unit.SECOND, repeat=Repeatability.INTERVAL)
     assert not agree(record(posing), record(replace(SHARE, value=0.5, low=0.4, high=0.6)))
     both = replace(posing, value=0.5, low=0.4, high=0.6)
     assert not agree(record(posing), record(both)), "a check that nobody knows, or its unit"
@@ -169,14 +174,14 @@ def test_no_record_says_of_itself_what_hangs_on_the_machine() -> None:
 
 def test_what_cannot_be_compared_at_all_does_not_agree() -> None:
     told = of_machine("hardware.latency", "p50")
-    steps = compare(record(told), record(told), CHECKS)
+    steps = check_reproduction(record(told), record(told), CHECKS)
     assert "nothing was measured that could be compared" in steps[-1].detail
     assert not all_hold(steps)
 
 
 def judged(theirs: AuditRecord, outcome: Outcome, *readings: int) -> AuditRecord:
     found = Finding(
-        rule="r", title="t", target="cpu", measure="m", outcome=outcome, effect=Effect.DENY,
+        rule="r", title="t", target="cpu", measure="m", outcome=outcome, effect=RuleEffect.DENY,
         severity=Severity.HIGH, readings=readings, controls=(), message="", remediation="",
         limits="",
     )  # fmt: skip
@@ -193,7 +198,7 @@ def test_a_rule_on_what_hangs_on_the_machine_may_come_out_otherwise_and_no_other
 
 def test_a_metric_left_out_excuses_no_other_figure_of_its_check() -> None:
     over = Gap(
-        reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check=SHARE.check,
+        reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check=SHARE.check,
         metric="auc",
     )  # fmt: skip
     forged = replace(SHARE, value=0.99, low=0.97, high=1.0)
@@ -207,10 +212,10 @@ def test_a_metric_left_out_excuses_no_other_figure_of_its_check() -> None:
 def test_a_check_left_out_for_want_of_time_is_not_compared_and_not_called_the_same() -> None:
     told = replace(SHARE, check="quality.errors", metric="error_rate")
     over = Gap(
-        reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="quality.errors"
+        reason=GapReason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="quality.errors"
     )
     for was, now in ((told, over), (over, told)):
-        steps = compare(record(SHARE, was), record(SHARE, now), CHECKS)
+        steps = check_reproduction(record(SHARE, was), record(SHARE, now), CHECKS)
         assert all_hold(steps)
         (step,) = (item for item in steps if item.name == "quality.errors on cpu")
         assert step.result is StepResult.NOT_CHECKED
@@ -218,7 +223,7 @@ def test_a_check_left_out_for_want_of_time_is_not_compared_and_not_called_the_sa
 
 
 def test_an_interval_reading_that_does_not_hang_on_the_machine_must_meet() -> None:
-    loose = replace(SHARE, repeat=Repeat.INTERVAL)
+    loose = replace(SHARE, repeat=Repeatability.INTERVAL)
     assert agree(record(loose), record(replace(loose, value=0.91)))
     assert not agree(record(loose), record(replace(SHARE, value=0.91))), "its own word is nothing"
     assert not agree(record(loose), record(replace(loose, value=0.99, low=0.97, high=1.0)))
@@ -229,7 +234,9 @@ def test_words_and_answers_of_a_run_that_may_scatter_are_compared_all_the_same(
     was: str | bool,  # noqa: FBT001 -- of a table
     now: str | bool,  # noqa: FBT001 -- of a table
 ) -> None:
-    said = replace(SHARE, value=was, low=None, high=None, repeat=Repeat.INTERVAL, unit=Unit.NONE)
+    said = replace(
+        SHARE, value=was, low=None, high=None, repeat=Repeatability.INTERVAL, unit=Unit.NONE
+    )
     assert agree(record(said), record(said))
     assert not agree(record(said), record(replace(said, value=now)))
     assert not agree(record(said), record(replace(said, value=now), identity="haswell"))
@@ -241,7 +248,7 @@ def test_missing_and_new_readings_do_not_agree() -> None:
     assert not agree(record(SHARE), record())
     assert not agree(record(SHARE), record(SHARE, replace(SHARE, metric="auc")))
     assert not agree(record(SHARE), record(replace(GAP, check=SHARE.check)))
-    assert not agree(record(GAP), record(replace(GAP, reason=Reason.CHECK_CRASHED)))
+    assert not agree(record(GAP), record(replace(GAP, reason=GapReason.CHECK_CRASHED)))
 
 
 def test_records_that_measured_nothing_do_not_agree() -> None:
@@ -257,10 +264,10 @@ def test_another_request_does_not_agree() -> None:
 
 
 def file(name: str, raw: bytes) -> FileDigest:
-    return FileDigest(name, len(raw), digest(raw).removeprefix("sha256:"))
+    return FileDigest(name, len(raw), compute_digest(raw).removeprefix("sha256:"))
 
 
-FILES = {digest(raw): raw for raw in (b"model", b"weights", b"cat", b"dog", b"table")}
+FILES = {compute_digest(raw): raw for raw in (b"model", b"weights", b"cat", b"dog", b"table")}
 
 
 def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> None:
@@ -271,7 +278,7 @@ def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> Non
         InputFile("pictures", file("pictures/dog/1.png", b"dog")),
         InputFile("/elsewhere/test.csv", file("test.csv", b"table")),
     )
-    laid = lay_out(inputs, FILES.__getitem__, tmp_path)
+    laid = materialize_inputs(inputs, FILES.__getitem__, tmp_path)
     model = laid.locate("m/model.onnx")
     assert model.read_bytes() == b"model"
     assert (model.parent / "weights.bin").read_bytes() == b"weights"
@@ -283,14 +290,14 @@ def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> Non
 
 def test_a_name_that_climbs_out_stays_inside(tmp_path: Path) -> None:
     inputs = (InputFile("../../x.csv", file("../../x.csv", b"table")),)
-    laid = lay_out(inputs, FILES.__getitem__, tmp_path / "in")
+    laid = materialize_inputs(inputs, FILES.__getitem__, tmp_path / "in")
     assert laid.locate("../../x.csv").resolve().is_relative_to(tmp_path / "in")
 
 
 def test_an_input_with_other_bytes_is_refused(tmp_path: Path) -> None:
     inputs = (InputFile("x.csv", file("x.csv", b"table")),)
     with pytest.raises(RecordError, match="damaged"):
-        lay_out(inputs, lambda _: b"other", tmp_path)
+        materialize_inputs(inputs, lambda _: b"other", tmp_path)
 
 
 def test_an_input_that_lies_in_a_file_is_copied_and_its_bytes_are_looked_at(
@@ -298,20 +305,22 @@ def test_an_input_that_lies_in_a_file_is_copied_and_its_bytes_are_looked_at(
 ) -> None:
     (tmp_path / "blob").write_bytes(b"table")
     inputs = (InputFile("x.csv", file("x.csv", b"table")),)
-    laid = lay_out(inputs, lambda _: tmp_path / "blob", tmp_path / "in")
+    laid = materialize_inputs(inputs, lambda _: tmp_path / "blob", tmp_path / "in")
     place = laid.locate("x.csv")
     assert place.read_bytes() == b"table"
     # A file that others link to meanwhile looks to whoever reads it as if it had changed.
     assert place.stat().st_nlink == 1
     (tmp_path / "blob").write_bytes(b"other")
     with pytest.raises(RecordError, match="damaged"):
-        lay_out(inputs, lambda _: tmp_path / "blob", tmp_path / "again")
+        materialize_inputs(inputs, lambda _: tmp_path / "blob", tmp_path / "again")
 
 
 def test_files_are_found_by_their_digest(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "renamed").write_bytes(b"table")
-    assert gather(tmp_path)[digest(b"table")] == tmp_path / "deep" / "renamed"
+    assert (
+        index_files_by_digest(tmp_path)[compute_digest(b"table")] == tmp_path / "deep" / "renamed"
+    )
 
 
 def test_code_of_a_record_runs_only_on_leave_of_who_reproduces_it() -> None:
@@ -319,9 +328,9 @@ def test_code_of_a_record_runs_only_on_leave_of_who_reproduces_it() -> None:
     ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=True)
     request = replace(record(SHARE, inputs=(code,)).request, recipe=ref)
     with pytest.raises(RecordError, match=r"recipe\.py \(sha256:5+\)") as caught:
-        require_leave_to_train(request, given=False, sandboxed=True)
+        require_training_permission(request, given=False, sandboxed=True)
     assert "--allow-recipe" in caught.value.cure
-    require_leave_to_train(request, given=True, sandboxed=True)
+    require_training_permission(request, given=True, sandboxed=True)
 
 
 @pytest.mark.parametrize("unsandboxed", [True, False])
@@ -331,12 +340,12 @@ def test_code_of_a_record_never_runs_without_bubblewrap(*, unsandboxed: bool) ->
     )
     request = replace(record(SHARE).request, recipe=ref)
     with pytest.raises(RecordError, match="read every file") as caught:
-        require_leave_to_train(request, given=True, sandboxed=False)
+        require_training_permission(request, given=True, sandboxed=False)
     assert "bubblewrap" in caught.value.cure
 
 
 def test_a_record_that_ran_no_code_needs_no_leave() -> None:
     request = record(SHARE).request
-    require_leave_to_train(request, given=False, sandboxed=True)
+    require_training_permission(request, given=False, sandboxed=True)
     ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=False)
-    require_leave_to_train(replace(request, recipe=ref), given=False, sandboxed=False)
+    require_training_permission(replace(request, recipe=ref), given=False, sandboxed=False)

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from auditor.domain.budgets import Budget
-from auditor.domain.endpoints import Encoding, Protocol
-from auditor.domain.json_parts import Part
+from auditor.domain.json import JsonPart
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.target_json import read_target
-from auditor.domain.targets import CascadeSpec, TargetSpec
+from auditor.domain.targets import CascadeSpec, EndpointProtocol, TargetSpec, TensorEncoding
 from auditor.errors import TargetError
-from auditor.targetfiles import OperatorTargets, parse_targets, read_targets, require_leave
+from auditor.targets.config import (
+    OperatorTargets,
+    parse_targets,
+    read_targets,
+    require_operator_permission,
+)
 
 HEAD = "apiVersion: auditor/v1\nkind: Targets\ntargets:\n"
 WHOLE = (
@@ -37,7 +41,10 @@ def test_each_kind_of_target_is_read_as_it_is_written() -> None:
     assert (found["old"].emulated, found["old"].seconds) == ("Haswell", 60.0)
     endpoint = found["prod"].endpoint
     assert endpoint is not None
-    assert (endpoint.protocol, endpoint.encoding) == (Protocol.OIP_HTTP, Encoding.JSON)
+    assert (endpoint.protocol, endpoint.encoding) == (
+        EndpointProtocol.OIP_HTTP,
+        TensorEncoding.JSON,
+    )
     assert found["prod"].runtime == "endpoint"
     cascade = found["pair"].cascade
     assert cascade is not None
@@ -47,7 +54,7 @@ def test_each_kind_of_target_is_read_as_it_is_written() -> None:
 @pytest.mark.parametrize("name", ["cpu", "npu", "old", "prod", "pair"])
 def test_a_target_comes_back_from_a_record_as_it_was_declared(name: str) -> None:
     spec = parse_targets(WHOLE.encode(), "targets.yaml")[name]
-    assert read_target(Part(spec.to_json(), "target")) == spec
+    assert read_target(JsonPart(spec.to_json(), "target")) == spec
 
 
 def test_the_rarer_settings_are_left_out_of_a_record_where_nobody_set_them() -> None:
@@ -133,16 +140,18 @@ def test_code_that_a_record_names_is_not_run_unless_a_target_of_ones_own_names_i
     spec: TargetSpec, tmp_path: Path
 ) -> None:
     with pytest.raises(TargetError, match="names code of this machine"):
-        require_leave(asked(TargetSpec("cpu"), spec), OperatorTargets(read_targets(tmp_path)))
+        require_operator_permission(
+            asked(TargetSpec("cpu"), spec), OperatorTargets(read_targets(tmp_path))
+        )
     (tmp_path / "targets.yaml").write_text(
         HEAD + "  own: {interpreter: ./evil, library: /srv/evil.so, "
         "provider_options: {backend_path: /srv/evil.so}}\n"
     )
     operator = OperatorTargets(read_targets(tmp_path))
-    require_leave(asked(TargetSpec("cpu"), spec), operator)
+    require_operator_permission(asked(TargetSpec("cpu"), spec), operator)
     with pytest.raises(TargetError, match="names code of this machine"):  # of the reference too
-        require_leave(replace(asked(), reference=spec), OperatorTargets())
-    require_leave(replace(asked(), reference=spec), operator)
+        require_operator_permission(replace(asked(), reference=spec), OperatorTargets())
+    require_operator_permission(replace(asked(), reference=spec), operator)
 
 
 def test_code_of_two_targets_is_not_put_together(tmp_path: Path) -> None:
@@ -159,9 +168,9 @@ def test_rows_go_only_where_a_target_of_ones_own_sends_them(tmp_path: Path) -> N
     text = HEAD + "  prod: {endpoint: {url: https://u, model: m, headers: {A: TOKEN}}}\n"
     (tmp_path / "targets.yaml").write_text(text)
     mine, operator = read_targets(tmp_path)["prod"], OperatorTargets(read_targets(tmp_path))
-    require_leave(asked(mine), operator)
+    require_operator_permission(asked(mine), operator)
     assert mine.endpoint is not None
     for other in ({"url": "https://v"}, {"headers": {"A": "OTHER"}}):
         elsewhere = replace(mine, endpoint=replace(mine.endpoint, **other))
         with pytest.raises(TargetError, match="sends rows to"):
-            require_leave(asked(elsewhere), operator)
+            require_operator_permission(asked(elsewhere), operator)

@@ -6,13 +6,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.domain.datasets import Role
-from auditor.domain.recipes import Lesson
-from auditor.domain.tasks import Classification
-from auditor.preparing import Overrides, prepare
-from auditor.targets.recipes import OpenedRecipe, open_recipe, sandboxed
-from auditor.wiring import beside, readers
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.tasks import ClassificationTask
+from auditor.domain.training_recipes import RetrainingTask
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.targets.recipe import OpenedRecipe, is_sandbox_available, open_recipe
+from auditor.workflows.prepare import AuditOverrides, prepare_audit
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 AUDIT = DIGITS / "audit.yaml"
@@ -21,19 +21,24 @@ MADE_WITH = 7
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sandboxed(), reason="bubblewrap is not to be had, and the leave needs it")
+@pytest.mark.skipif(
+    not is_sandbox_available(), reason="bubblewrap is not to be had, and the leave needs it"
+)
 def test_training_again_gives_the_shipped_network_from_the_shipped_rows() -> None:
-    parts = readers(DIGITS)
+    parts = build_resolvers(DIGITS)
     file = read_audit_file(AUDIT.read_bytes(), AUDIT.name, parts.resolve_target)
-    with prepare(file, beside(AUDIT), Overrides(), parts) as prepared:
+    with prepare_audit(file, build_path_resolver(AUDIT), AuditOverrides(), parts) as prepared:
         brought = prepared.materials
-        training, test = brought.datasets[Role.TRAINING], brought.datasets[Role.EVALUATION]
-        assert isinstance(brought.task, Classification)
+        training, test = (
+            brought.datasets[DatasetRole.TRAINING],
+            brought.datasets[DatasetRole.EVALUATION],
+        )
+        assert isinstance(brought.task, ClassificationTask)
         assert brought.recipe is not None
         assert training.labels is not None
         with open_recipe(brought.recipe, brought.task) as recipe:
             assert isinstance(recipe, OpenedRecipe)
-            lesson = Lesson(training.inputs, training.labels, MADE_WITH)
+            lesson = RetrainingTask(training.inputs, training.labels, MADE_WITH)
             (again,) = recipe.answers(lesson, [test.inputs])
     session = onnxruntime.InferenceSession(DIGITS / "model.onnx")
     (logits,) = session.run(None, {"pixels": test.inputs.astype(np.float32)})

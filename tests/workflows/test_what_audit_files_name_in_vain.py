@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import AuditorError, PolicyMissingError, UsageError
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.wiring import beside, readers
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.wiring import build_path_resolver, build_resolvers
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -61,16 +61,18 @@ COLUMNS = {
 }
 
 
-def refused(folder: Path, audit: str = AUDIT, overrides: Overrides | None = None) -> AuditorError:
+def refused(
+    folder: Path, audit: str = AUDIT, overrides: AuditOverrides | None = None
+) -> AuditorError:
     for name, text in FILES.items():
         if not (folder / name).exists():
             (folder / name).write_text(text)
-    parts = readers(folder)
-    asked = overrides or Overrides()
-    file = read_asked(audit.encode(), "audit.yaml", asked, parts)
+    parts = build_resolvers(folder)
+    asked = overrides or AuditOverrides()
+    file = read_overridden_audit_file(audit.encode(), "audit.yaml", asked, parts)
     with (
         pytest.raises(AuditorError) as caught,
-        prepare(file, beside(folder / "audit.yaml"), asked, parts),
+        prepare_audit(file, build_path_resolver(folder / "audit.yaml"), asked, parts),
     ):
         pass
     return caught.value
@@ -107,7 +109,7 @@ def test_a_policy_that_is_not_there_is_told_at_its_line_with_its_like(tmp_path: 
 def test_a_policy_of_the_command_line_is_not_told_at_a_line_of_the_audit_file(
     tmp_path: Path,
 ) -> None:
-    error = refused(tmp_path, overrides=Overrides(policy="gaet.yaml"))
+    error = refused(tmp_path, overrides=AuditOverrides(policy="gaet.yaml"))
     assert isinstance(error, PolicyMissingError)
     assert error.problem.startswith("there is no policy 'gaet.yaml'")
 
@@ -124,6 +126,6 @@ def test_a_column_that_a_schema_misspells_is_told_at_the_line_of_the_schema(tmp_
 
 def test_a_check_that_there_is_not_is_told_with_its_like_and_no_list_of_all(tmp_path: Path) -> None:
     audit = AUDIT.replace("  signature: model.sig\n  key: model.pub\n", "")
-    error = refused(tmp_path, audit, Overrides(only=("quality.acuracy",)))
+    error = refused(tmp_path, audit, AuditOverrides(only=("quality.acuracy",)))
     assert isinstance(error, UsageError)
     assert error.problem == "there is no check quality.acuracy (nearest is: quality.accuracy)"

@@ -1,61 +1,92 @@
-"""Runs one ART attack: every row that it returns is brought into the threat and judged anew."""
+"""Runs one ART attack: every row that it returns is brought into the threat and judged anew.
 
+One try of something of ART's: quiet, seeded, and with its failures as reasons.
+"""
+
+import inspect
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.art.claims import Allowance, Campaign, Crafting, Tally, standing_of, swept
-from auditor.attacks.art.lenses import Lens, lens_over
-from auditor.attacks.art.meters import LimitError, Meter
-from auditor.attacks.art.objections import Objection, limited, misshapen, raised
-from auditor.attacks.art.quiet import silenced
-from auditor.attacks.art.tools import Job, Sight
-from auditor.attacks.art.views import TargetView, TwinView, View
-from auditor.attacks.bills import Bill
-from auditor.attacks.frame import Frame, Mask, Rows, Standing
-from auditor.attacks.goals import Harm
-from auditor.domain.tasks import Classification, Floats
+from auditor.attacks.art.adapter import (
+    AttackLimitError,
+    InputScaler,
+    ModelView,
+    Numbers,
+    QueryMeter,
+    TargetView,
+    TwinView,
+    Untyped,
+    attack_scaler,
+    fixed_global_seed,
+    silenced_output,
+)
+from auditor.attacks.art.evasion_tools import CraftingJob, ModelAccess
+from auditor.attacks.art.evidence import (
+    ArtAttackResult,
+    AttackLimits,
+    ClaimTally,
+    CraftingTool,
+    build_sweep_result,
+    initial_best,
+)
+from auditor.attacks.art.failure_reasons import (
+    FailureReason,
+    attack_exception,
+    invalid_output,
+    limit_exceeded,
+)
+from auditor.attacks.art.settings import AttackSettings
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.goals import HarmfulDecisionGoal
+from auditor.attacks.evasion.judge import AttackJudge, BestSoFar, Mask, Rows
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.query_costs import QueryCost
+from auditor.domain.models import Model, Twin
+from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import AuditorError, TwinError
 
 
-class OddOutputError(Exception):
+class RowMismatchError(Exception):
     """An attack returned something that is not one changed row for each row."""
 
 
-def campaign(
-    tool: Crafting,
-    arena: Arena,
+def run_art_attack(
+    tool: CraftingTool,
+    arena: AttackSetup,
     budgets: tuple[float, ...],
     seed: int,
-    allowance: Allowance,
-) -> Campaign | Objection:
+    allowance: AttackLimits,
+) -> ArtAttackResult | FailureReason:
     """Let one attack change every row that stands at each budget, and judge what it returns.
 
     The same arguments give the same result, where the time suffices. Raises ``AuditorError`` for
     what is not the attack's fault: a model that died, or an audit that was stopped.
     """
     try:
-        with silenced() as aloud:
+        with silenced_output() as aloud:
             heard = replace(allowance, tick=aloud(allowance.tick))
-            run = _Run(tool, arena, _task(arena), budgets, seed, heard)
+            run = _ArtEvasionRun(tool, arena, _task(arena), budgets, seed, heard)
             for index in range(len(budgets)):
                 run.at(index)
     except TwinError as error:  # of points so far away that the twin has no finite answer
-        return raised(tool.name, error)
+        return attack_exception(tool.name, error)
     except AuditorError:
         raise
-    except LimitError as limit:
-        return limited(tool.name, limit)
-    except OddOutputError as odd:
-        return misshapen(tool.name, str(odd))
+    except AttackLimitError as limit:
+        return limit_exceeded(tool.name, limit)
+    except RowMismatchError as odd:
+        return invalid_output(tool.name, str(odd))
     except Exception as error:  # noqa: BLE001 -- a library may raise anything
-        return raised(tool.name, error)
+        return attack_exception(tool.name, error)
     return run.result()
 
 
 @dataclass(slots=True, eq=False)
-class _Claims:
+class _ArtClaims:
     """What an attack returned for some rows: wishes, and whether it calls them wrong."""
 
     rows: Rows
@@ -64,29 +95,29 @@ class _Claims:
     queries: int
     passes: int
 
-    def of(self, rows: Rows) -> "_Claims":
+    def of(self, rows: Rows) -> "_ArtClaims":
         """Return the part for some of the rows."""
         places = np.searchsorted(self.rows, rows)
-        return _Claims(rows, self.points[places], self.wrong[places], 0, 0)
+        return _ArtClaims(rows, self.points[places], self.wrong[places], 0, 0)
 
 
 @dataclass(slots=True, eq=False)
-class _Run:
-    tool: Crafting
-    arena: Arena
-    task: Classification
+class _ArtEvasionRun:
+    tool: CraftingTool
+    arena: AttackSetup
+    task: ClassificationTask
     budgets: tuple[float, ...]
     seed: int
-    allowance: Allowance
-    standing: Standing = field(init=False)
-    meter: Meter = field(init=False)
-    claims: _Claims | None = None
-    log: list[Bill] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
+    allowance: AttackLimits
+    standing: BestSoFar = field(init=False)
+    meter: QueryMeter = field(init=False)
+    claims: _ArtClaims | None = None
+    log: list[QueryCost] = field(default_factory=list)
+    tallies: list[ClaimTally] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.standing = standing_of(self.arena)
-        self.meter = Meter(tick=self.allowance.tick, most=0, seconds=self.allowance.seconds)
+        self.standing = initial_best(self.arena)
+        self.meter = QueryMeter(tick=self.allowance.tick, most=0, seconds=self.allowance.seconds)
 
     def at(self, index: int) -> None:
         """Attack at one budget."""
@@ -99,7 +130,7 @@ class _Run:
             frame.claimed[rows[claims.wrong]] = True
             _, reached, _ = frame.submit(rows, claims.points)
         self.tallies.append(
-            Tally(
+            ClaimTally(
                 eps=frame.threat.eps,
                 attacked=len(rows),
                 claimed=int(claims.wrong.sum()),
@@ -109,15 +140,15 @@ class _Run:
         )
         self._note(frame, len(rows), claims)
 
-    def result(self) -> Campaign:
+    def result(self) -> ArtAttackResult:
         """Return what was found."""
-        found = swept(self.arena, self.budgets, self.standing, tuple(self.log))
-        return Campaign(found, tuple(self.tallies))
+        found = build_sweep_result(self.arena, self.budgets, self.standing, tuple(self.log))
+        return ArtAttackResult(found, tuple(self.tallies))
 
-    def _note(self, frame: Frame, live: int, claims: _Claims) -> None:
+    def _note(self, frame: AttackJudge, live: int, claims: _ArtClaims) -> None:
         left = frame.live
         self.log.append(
-            Bill(
+            QueryCost(
                 attack=self.tool.name,
                 eps=frame.threat.eps,
                 live=live,
@@ -129,7 +160,7 @@ class _Run:
             )
         )
 
-    def _claims(self, index: int, rows: Rows) -> _Claims:
+    def _claims(self, index: int, rows: Rows) -> _ArtClaims:
         """Return claims for some rows; an attack without a budget is asked once, at the widest."""
         if self.tool.bounded:
             return self._crafted(self.budgets[index], index, rows)
@@ -140,7 +171,7 @@ class _Run:
             return _nothing(self.arena)
         return self.claims.of(rows)
 
-    def _crafted(self, eps: float, index: int, rows: Rows) -> _Claims:
+    def _crafted(self, eps: float, index: int, rows: Rows) -> _ArtClaims:
         if not len(rows):
             return _nothing(self.arena)
         threat, clean = self.arena.threat(eps), self.arena.rows
@@ -153,12 +184,12 @@ class _Run:
         parts = [rows[place : place + 1] for place in range(len(rows))] if alone else [rows]
         points, wrong = [], []
         for place, part in enumerate(parts):
-            view = self._view(lens_over(clean[part], threat))
+            view = self._view(attack_scaler(clean[part], threat))
             made = self._made(view, part, eps, (self.seed, index, place))
             points.append(view.lens.returned(made))
             said = view.probabilities(view.lens.real(made))
             wrong.append(self.arena.goal.reached(said, self.arena.labels[part]))
-        return _Claims(
+        return _ArtClaims(
             rows,
             np.concatenate(points),
             np.concatenate(wrong),
@@ -166,28 +197,28 @@ class _Run:
             self.meter.passes,
         )
 
-    def _made(self, view: View, rows: Rows, eps: float, seed: tuple[int, ...]) -> Floats:
+    def _made(self, view: ModelView, rows: Rows, eps: float, seed: tuple[int, ...]) -> Floats:
         labels, said = self.arena.labels[rows], self.arena.probabilities[rows]
-        made = self.tool.craft(Job(view, labels, said, self.arena.norm, eps, seed))
+        made = self.tool.craft(CraftingJob(view, labels, said, self.arena.norm, eps, seed))
         before = view.lens.shown
         if not isinstance(made, np.ndarray) or made.dtype.kind != "f":
-            raise OddOutputError(f"a {type(made).__name__}")
+            raise RowMismatchError(f"a {type(made).__name__}")
         if made.shape != before.shape:
-            raise OddOutputError(f"an array of shape {made.shape}")
+            raise RowMismatchError(f"an array of shape {made.shape}")
         return np.where(np.isfinite(made), made, before).astype(np.float64)
 
-    def _view(self, lens: Lens) -> View:
+    def _view(self, lens: InputScaler) -> ModelView:
         arena = self.arena
-        if self.tool.sight is Sight.TWIN:
+        if self.tool.sight is ModelAccess.TWIN:
             if arena.twin is None:
                 message = f"{self.tool.name} needs a twin"
                 raise TypeError(message)
             return TwinView(arena.twin, self.task, lens, self.meter)
         return TargetView(arena.model, self.task, lens, self.meter)
 
-    def _frame(self, eps: float) -> Frame:
+    def _frame(self, eps: float) -> AttackJudge:
         arena = self.arena
-        return Frame(
+        return AttackJudge(
             model=arena.model,
             goal=arena.goal,
             threat=arena.threat(eps),
@@ -199,19 +230,102 @@ class _Run:
         )
 
 
-def _task(arena: Arena) -> Classification:
-    if not isinstance(arena.goal, Harm):
+def _task(arena: AttackSetup) -> ClassificationTask:
+    if not isinstance(arena.goal, HarmfulDecisionGoal):
         message = "ART's attacks are for classifiers"
         raise TypeError(message)
     return arena.goal.task
 
 
-def _permitted(frame: Frame, rows: Rows, points: Floats) -> Mask:
+def _permitted(frame: AttackJudge, rows: Rows, points: Floats) -> Mask:
     """Return which wishes keep norm and box as they are, before they go onto the input's steps."""
     free = replace(frame.threat, quantum=np.zeros_like(frame.threat.quantum), constraints=None)
     return free.permits(frame.clean[rows], points)
 
 
-def _nothing(arena: Arena) -> _Claims:
+def _nothing(arena: AttackSetup) -> _ArtClaims:
     none = np.zeros(0, dtype=np.int64)
-    return _Claims(none, arena.rows[:0].astype(np.float64), none.astype(np.bool_), 0, 0)
+    return _ArtClaims(none, arena.rows[:0].astype(np.float64), none.astype(np.bool_), 0, 0)
+
+
+Found = TypeVar("Found")
+
+
+class UnexpectedOutputError(Exception):
+    """An attack returned something else than it says that it returns."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArtAttackContext:
+    """What an attack works with: the target, its twin if there is one, a lens over rows, and what
+    it may spend on each of ``rows`` rows and altogether.
+    """
+
+    model: Model
+    twin: Twin | None
+    task: ClassificationTask
+    lens: InputScaler
+    rows: int
+    allowance: AttackLimits
+    seed: int
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.task.classes)
+
+    def view(self) -> TargetView:
+        """Return the target as an attack sees it, with a meter of its own."""
+        return TargetView(self.model, self.task, self.lens, self.meter())
+
+    def climber(self) -> TwinView | None:
+        """Return the twin as an attack sees it, ``None`` where there is none."""
+        if self.twin is None:
+            return None
+        return TwinView(self.twin, self.task, self.lens, self.meter())
+
+    def meter(self) -> QueryMeter:
+        """Return a meter that has counted nothing yet."""
+        spare = self.allowance
+        meter = QueryMeter(tick=spare.tick, most=0, seconds=spare.seconds)
+        meter.grant(self.rows, spare.most_queries)
+        return meter
+
+    def one_hot(self, labels: Labels) -> Numbers:
+        """Return labels ``[n]`` as ART takes them: ``[n, classes]``."""
+        return np.eye(self.classes, dtype=np.float32)[labels]
+
+    def aloud(self, hear: Callable[[Callable[[], None]], Callable[[], None]]) -> "ArtAttackContext":
+        """Return a desk whose progress is heard where a library is silenced."""
+        return replace(self, allowance=replace(self.allowance, tick=hear(self.allowance.tick)))
+
+
+def run_art_call(name: str, seed: int, run: Callable[[], Found]) -> Found | FailureReason:
+    """Run something of ART's in silence, from a seed of its own; return why where it fails.
+
+    The same seed gives the same result, where the time suffices. Raises ``AuditorError`` for what
+    is not the library's fault: a model that died, or an audit that was stopped.
+    """
+    whole = np.random.SeedSequence([zlib.crc32(name.encode()), seed])
+    try:
+        with silenced_output(), fixed_global_seed(int(whole.generate_state(1)[0])):
+            return run()
+    except TwinError as error:
+        return attack_exception(name, error)
+    except AuditorError:
+        raise
+    except AttackLimitError as limit:
+        return limit_exceeded(name, limit)
+    except UnexpectedOutputError as odd:
+        return invalid_output(name, str(odd))
+    except Exception as error:  # noqa: BLE001 -- a library may raise anything
+        return attack_exception(name, error)
+
+
+def split_settings(
+    kind: Untyped, settings: AttackSettings
+) -> tuple[AttackSettings, AttackSettings]:
+    """Return what of the settings a class is made with, and what its methods are called with."""
+    takes = inspect.signature(kind.__init__).parameters
+    made = {key: value for key, value in settings.items() if key in takes}
+    return made, {key: value for key, value in settings.items() if key not in takes}

@@ -9,14 +9,25 @@ from enum import StrEnum
 
 import numpy as np
 
-from auditor.attacks.art.edge import Untyped, estimator, evasion_classes, requirements
-from auditor.attacks.art.objections import Objection, lacking, unknown, unsettable
-from auditor.attacks.art.quiet import seeded
-from auditor.attacks.art.settings import Settings
-from auditor.attacks.art.views import Numbers, View
-from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Norm
-from auditor.domain.canonical import Json
+from auditor.attacks.art.adapter import (
+    ModelView,
+    Numbers,
+    Untyped,
+    build_estimator,
+    estimator_requirements,
+    fixed_global_seed,
+    list_evasion_attacks,
+)
+from auditor.attacks.art.failure_reasons import (
+    FailureReason,
+    missing_arguments,
+    missing_capability,
+    unknown_attack,
+)
+from auditor.attacks.art.settings import AttackSettings
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Norm
+from auditor.domain.json import Json
 from auditor.domain.tasks import Floats
 
 GRADIENTS = frozenset({"LossGradientsMixin", "ClassGradientsMixin"})
@@ -37,7 +48,7 @@ STEPS = 4
 """An attack that walks in steps of ``eps_step`` takes the budget in so many."""
 
 
-class Sight(StrEnum):
+class ModelAccess(StrEnum):
     """Which model an attack sees."""
 
     TARGET = "target"
@@ -45,13 +56,13 @@ class Sight(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class CraftingJob:
     """What an attack is to change: the rows of ``view.lens``, with labels and clean scores.
 
     ``eps`` is the budget in ranges, ``seed`` where its chance begins.
     """
 
-    view: View
+    view: ModelView
     labels: Labels
     probabilities: Floats
     norm: Norm
@@ -60,7 +71,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tool:
+class ArtEvasionTool:
     """One of ART's evasion attacks with its settings.
 
     ``bounded`` attacks take a budget; others look for small changes, however large they get.
@@ -69,15 +80,15 @@ class Tool:
 
     name: str
     kind: Untyped
-    sight: Sight
-    settings: Settings
+    sight: ModelAccess
+    settings: AttackSettings
     bounded: bool
     single: bool = False
 
-    def craft(self, job: Job) -> object:
+    def craft(self, job: CraftingJob) -> object:
         """Return what the attack made of the rows of a job, whatever that is."""
-        with seeded(_seed(self.name, job.seed)):
-            model = estimator(job.view, job.probabilities.shape[1])
+        with fixed_global_seed(_seed(self.name, job.seed)):
+            model = build_estimator(job.view, job.probabilities.shape[1])
             attack = self._made(model, job)
             wanted = _one_hot(self._wanted(job), job.probabilities.shape[1])
             shown = job.view.lens.shown
@@ -90,18 +101,20 @@ class Tool:
                 more["mask"] = job.view.lens.mask
             return attack.generate(x=shown.copy(), y=wanted, **more)
 
-    def _made(self, model: Untyped, job: Job) -> Untyped:
-        if self.name == "AutoAttack" and self.sight is Sight.TWIN:
+    def _made(self, model: Untyped, job: CraftingJob) -> Untyped:
+        if self.name == "AutoAttack" and self.sight is ModelAccess.TWIN:
             # ART's own list asks for losses that it knows of PyTorch and TensorFlow only.
             names = ("AutoProjectedGradientDescent", "DeepFool", "SquareAttack")
             inner = [
-                evasion_classes()[name](model, **_arguments(evasion_classes()[name], {}, job))
+                list_evasion_attacks()[name](
+                    model, **_arguments(list_evasion_attacks()[name], {}, job)
+                )
                 for name in (names if job.view.lens.picture else names[:-1])
             ]
             return self.kind(model, **_arguments(self.kind, self.settings, job), attacks=inner)
         return self.kind(model, **_arguments(self.kind, self.settings, job))
 
-    def _wanted(self, job: Job) -> Labels:
+    def _wanted(self, job: CraftingJob) -> Labels:
         if self.name not in AIMED:
             return job.labels
         others = job.probabilities.copy()
@@ -112,36 +125,38 @@ class Tool:
         return likely
 
 
-def open_tool(name: str, settings: Settings, *, picture: bool, twin: bool) -> Tool | Objection:
+def open_tool(
+    name: str, settings: AttackSettings, *, picture: bool, twin: bool
+) -> ArtEvasionTool | FailureReason:
     """Return an attack, or why it cannot run on a model of this kind.
 
     Raises ``MissingExtraError`` without ART.
     """
-    known = evasion_classes()
+    known = list_evasion_attacks()
     if name not in known:
-        return unknown(name, get_close_matches(name, known, n=3, cutoff=0.5) or list(known))
+        return unknown_attack(name, get_close_matches(name, known, n=3, cutoff=0.5) or list(known))
     kind = known[name]
-    asked = requirements(kind)
+    asked = estimator_requirements(kind)
     eager = name in EAGER or any(GRADIENTS & set(one) for one in asked)
-    sight = Sight.TWIN if eager and twin else Sight.TARGET
+    sight = ModelAccess.TWIN if eager and twin else ModelAccess.TARGET
     offered = OFFERED | ({PICTURES} if picture else set())
-    offered |= GRADIENTS if sight is Sight.TWIN else set()
+    offered |= GRADIENTS if sight is ModelAccess.TWIN else set()
     absent = [one[0] for one in asked if not offered & set(one)]
     if absent:
-        return lacking(name, absent)
+        return missing_capability(name, absent)
     takes = inspect.signature(kind.__init__).parameters
     lost = [item for item in _required(kind) if item not in settings]
     if lost:
-        return unsettable(name, lost)
-    if sight is Sight.TWIN and "batch_size" in takes:
+        return missing_arguments(name, lost)
+    if sight is ModelAccess.TWIN and "batch_size" in takes:
         settings = {"batch_size": BATCH, **settings}
-    return Tool(name, kind, sight, settings, "eps" in takes, single=name in SINGLE)
+    return ArtEvasionTool(name, kind, sight, settings, "eps" in takes, single=name in SINGLE)
 
 
 def needs_gradients(name: str) -> bool:
     """Whether an attack declares that it needs gradients. Raises ``MissingExtraError``."""
-    kind = evasion_classes().get(name)
-    return kind is not None and any(GRADIENTS & set(one) for one in requirements(kind))
+    kind = list_evasion_attacks().get(name)
+    return kind is not None and any(GRADIENTS & set(one) for one in estimator_requirements(kind))
 
 
 def _required(kind: Untyped) -> list[str]:
@@ -157,7 +172,7 @@ def _required(kind: Untyped) -> list[str]:
     ]
 
 
-def _arguments(kind: Untyped, settings: Settings, job: Job) -> dict[str, Untyped]:
+def _arguments(kind: Untyped, settings: AttackSettings, job: CraftingJob) -> dict[str, Untyped]:
     """Return what an attack is made with: the threat, silence, and what a policy set."""
     takes = inspect.signature(kind.__init__).parameters
     ours: dict[str, Json | float] = {

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Reason, Scalar
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason, Scalar
 
 Asked = ParamSpec("Asked")
 Told = TypeVar("Told")
@@ -40,10 +40,10 @@ FRAMEWORKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
+class FailureReason:
     """Why there is no figure, and what to do about it."""
 
-    reason: Reason
+    reason: GapReason
     detail: str
     cure: str
 
@@ -58,25 +58,25 @@ class Objection:
         )
 
 
-def read_objection(told: Mapping[str, Json]) -> Objection:
+def read_failure_reason(told: Mapping[str, Json]) -> FailureReason:
     """Return what ``to_json`` wrote down."""
-    return Objection(Reason(str(told["reason"])), str(told["detail"]), str(told["cure"]))
+    return FailureReason(GapReason(str(told["reason"])), str(told["detail"]), str(told["cure"]))
 
 
-def objection_of(gap: Gap) -> Objection:
+def reason_from_gap(gap: Gap) -> FailureReason:
     """Return the reason why something that an attack needs is missing."""
-    return Objection(gap.reason, gap.detail, gap.cure)
+    return FailureReason(gap.reason, gap.detail, gap.cure)
 
 
-def noting(
-    ask: Callable[Asked, Told | Objection],
-) -> tuple[Callable[Asked, Told | None], list[Objection]]:
+def collect_failures(
+    ask: Callable[Asked, Told | FailureReason],
+) -> tuple[Callable[Asked, Told | None], list[FailureReason]]:
     """Return what asks for nothing where there is an objection, and the objections so far."""
-    why: list[Objection] = []
+    why: list[FailureReason] = []
 
     def asked(*given: Asked.args, **more: Asked.kwargs) -> Told | None:
         said = ask(*given, **more)
-        if isinstance(said, Objection):
+        if isinstance(said, FailureReason):
             why.append(said)
             return None
         return said
@@ -84,78 +84,80 @@ def noting(
     return asked, why
 
 
-def unknown(attack: str, known: Sequence[str], kind: str = "evasion attack") -> Objection:
+def unknown_attack(
+    attack: str, known: Sequence[str], kind: str = "evasion attack"
+) -> FailureReason:
     """Say that ART has no such attack."""
-    return Objection(
-        Reason.UNSUPPORTED,
+    return FailureReason(
+        GapReason.UNSUPPORTED,
         f"ART has no {kind} {attack!r}.",
         f"Choose from {', '.join(known)}.",
     )
 
 
-def lacking(attack: str, absent: Collection[str]) -> Objection:
+def missing_capability(attack: str, absent: Collection[str]) -> FailureReason:
     """Say what an attack needs of a model that an artifact does not offer."""
     needed = sorted({KNOWN.get(name, name) for name in absent})
-    return Objection(
-        Reason.UNSUPPORTED, f"ART's {attack} needs {' and '.join(needed)}.", OWN_CHECKS
+    return FailureReason(
+        GapReason.UNSUPPORTED, f"ART's {attack} needs {' and '.join(needed)}.", OWN_CHECKS
     )
 
 
-def unsettable(attack: str, names: Sequence[str]) -> Objection:
+def missing_arguments(attack: str, names: Sequence[str]) -> FailureReason:
     """Say that an attack cannot be made without arguments that nobody gave."""
-    return Objection(
-        Reason.UNSUPPORTED,
+    return FailureReason(
+        GapReason.UNSUPPORTED,
         f"ART's {attack} cannot be made without {', '.join(names)}.",
         f"Set {attack}.{names[0]} where it is a number or a text; objects cannot be set.",
     )
 
 
-def limited(attack: str, limit: Exception) -> Objection:
+def limit_exceeded(attack: str, limit: Exception) -> FailureReason:
     """Say that an attack asked for more than it may."""
-    return Objection(
-        Reason.OVER_BUDGET,
+    return FailureReason(
+        GapReason.OVER_BUDGET,
         f"ART's {attack} {limit}.",
         f"Set {attack}.max_iter or the like lower, or most_queries or seconds higher.",
     )
 
 
-def misshapen(attack: str, kind: str) -> Objection:
+def invalid_output(attack: str, kind: str) -> FailureReason:
     """Say that an attack returned no rows."""
-    return Objection(
-        Reason.UNSUPPORTED,
+    return FailureReason(
+        GapReason.UNSUPPORTED,
         f"ART's {attack} returns {kind}, and not one changed row for each row.",
         "A patch is not bounded by a norm: other checks cover it.",
     )
 
 
-def raised(attack: str, error: BaseException) -> Objection:
+def attack_exception(attack: str, error: BaseException) -> FailureReason:
     """Say what an attack raised, where that is known to mean something."""
     said = _first_line(error)
     framework = next((FRAMEWORKS[end] for end in FRAMEWORKS if attack.endswith(end)), "")
     if isinstance(error, ImportError):
         package = (getattr(error, "name", None) or said).partition(".")[0]
-        return Objection(
-            Reason.NEEDS_EXTRA,
+        return FailureReason(
+            GapReason.NEEDS_EXTRA,
             f"ART's {attack} needs the package {package}, which is not installed.",
             f"Install it: pip install {package}.",
         )
     if isinstance(error, AttributeError) and "channels_first" in said:
         # Some attacks for pictures do not declare that they are.
-        return lacking(attack, ["NeuralNetworkMixin"])
+        return missing_capability(attack, ["NeuralNetworkMixin"])
     if framework:
-        return Objection(
-            Reason.UNSUPPORTED,
+        return FailureReason(
+            GapReason.UNSUPPORTED,
             f"ART's {attack} needs the model as {framework}, and the artifact is ONNX ({said}).",
             OWN_CHECKS,
         )
     if isinstance(error, AttributeError) and "NumPy 2" in said:
-        return Objection(
-            Reason.UNSUPPORTED,
+        return FailureReason(
+            GapReason.UNSUPPORTED,
             f"ART's {attack} does not run under numpy 2: {said}",
             "Wait for a version of ART that does. " + OWN_CHECKS,
         )
     what = f"ART's {attack} raised {type(error).__name__}" + (f": {said}" if said else ".")
-    return Objection(Reason.UNSUPPORTED, what, OWN_CHECKS)
+    return FailureReason(GapReason.UNSUPPORTED, what, OWN_CHECKS)
 
 
 def _first_line(error: BaseException) -> str:

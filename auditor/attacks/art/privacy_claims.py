@@ -1,46 +1,118 @@
-"""Claims of membership that others make, held against rows whose membership we know."""
+"""Claims of membership that others make, held against rows whose membership we know.
 
-from collections.abc import Callable, Iterator, Mapping
+Guesses of a column that others make, counted against who never saw the model.
+
+Copies of the model that others make, held against rows of which no query was made.
+
+Rows that others make up by asking the model, judged as our own inversions are.
+
+Readings of what a library's attacks on privacy claimed, from what was kept of each alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.attribute_inference import (
+    AttackCodes,
+    AttributeInferenceRows,
+    AttributeSplit,
+    AttributeTestFamily,
+    SecretColumn,
+    choose_secret_columns,
+    grade_guesses,
+    impute_levels,
+    list_secret_columns,
+    no_secret_gap,
+    read_attribute_outcomes,
+    split_attribute_rows,
+)
+from auditor.attacks.privacy.membership import Include, build_stack_decider
+from auditor.attacks.privacy.membership_pool import MembershipPool, gather_pool
+from auditor.attacks.privacy.membership_readings import AUC, RATES, VERDICT, too_few_non_members_gap
+from auditor.attacks.privacy.membership_statistics import (
+    FPR,
+    NegativeControl,
+    apply_threshold,
+    attack_auc,
+    average_control,
+    blind_auc,
+    blind_scores,
+    rank_test,
+    tail_advantage,
+    tpr_at_fpr,
+)
+from auditor.attacks.privacy.membership_verdicts import LEVEL as LEVEL_of_membership_verdicts
+from auditor.attacks.privacy.membership_verdicts import TESTS, MembershipFinding, detectable_leaks
+from auditor.attacks.privacy.model_extraction import (
+    KNOCKOFF,
+    METRICS,
+    ExtractionQueries,
+    ExtractionSplit,
+    QueryPlaces,
+    copy_readings,
+    decide_copies,
+    extraction_verdict,
+    majority_share,
+    make_queries,
+    read_copy_agreements,
+    split_extraction_rows,
+    train_copies,
+)
+from auditor.attacks.privacy.model_inversion import (
+    NONE,
+    InversionCampaign,
+    InversionObservations,
+    cell_to_json,
+)
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    NO_CLASSES,
+    InversionSplit,
+    split_inversion_rows,
+)
+from auditor.attacks.privacy.model_inversion_readings import InversionFindings
+from auditor.attacks.privacy.shadow_models import (
+    KINDS,
+    NETWORK_KIND,
+    draw_halves,
+    train_one_sided_models,
+)
+from auditor.attacks.privacy.shadow_training import ModelStack, to_feature_matrix, train_stack
 from auditor.domain.checks import Metric
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Repeat, Scalar, Unit
+from auditor.domain.gaps import read_gap
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BoundKind,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Scalar,
+    Unit,
+)
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Floats, class_names
-from auditor.exposing.attacks import Include
-from auditor.exposing.gates import FPR, Gate, area, averaged, blind_area, blind_scores, tail
-from auditor.exposing.labels import of_stack
-from auditor.exposing.membership import AUC, RATES, VERDICT, few
-from auditor.exposing.pools import Pool, gather
-from auditor.exposing.sided import taught_on_one_side
-from auditor.exposing.standins import KINDS, NETWORK_KIND, halves
-from auditor.exposing.thresholds import cut, rank_test, rate_at
-from auditor.exposing.verdicts import LEVEL, TESTS, Finding, power
-from auditor.shadows.features import numbers
-from auditor.shadows.stacks import Stack
-from auditor.shadows.training import train_stack
-from auditor.stats.differences import share_difference
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.ranking import auc
+from auditor.domain.tasks import Array, ClassificationTask, Floats, get_class_names
+from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.ranking import auc
 
 ADVANTAGE = "membership_advantage"
 MODELS = 4
 SALT = 77
 UNSEEN, SIDED = "unseen", "sided"
 """Stand-ins that learn from both kinds of rows, or from members alone."""
-EMITS: Mapping[str, Metric] = {
+MEMBERSHIP_CLAIM_METRICS: Mapping[str, Metric] = {
     ADVANTAGE: Metric(
         "Members that are called members, less others that are",
         Unit.SHARE,
-        Bound.AT_LEAST,
+        BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
 }
@@ -52,37 +124,37 @@ Tell = Callable[[Array, NDArray[np.int64], Callable[[Array], Floats] | None], To
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class ClaimShadows:
     """Stand-ins that saw rows or did not, ``include`` ``[k, n]`` of a pool."""
 
-    stack: Stack
+    stack: ModelStack
     include: Include
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stage:
+class MembershipClaimSetup:
     """A pool of which one half, ``known`` ``[n]``, is the attacker's, and the other half judges.
 
     ``blind`` ``[n]`` is how much like a member each row looks to whom no model is known; ``unseen``
     are stand-ins of both kinds of rows, ``sided`` of training data alone.
     """
 
-    pool: Pool
+    pool: MembershipPool
     known: Mask
     blind: Floats
-    unseen: Side
-    sided: Side
+    unseen: ClaimShadows
+    sided: ClaimShadows
     labels_only: bool
 
     @classmethod
-    def of(cls, subject: Subject, rows: int) -> "Stage | Gap":
+    def of(cls, subject: Subject, rows: int) -> "MembershipClaimSetup | Gap":
         """Take up to ``rows`` rows of each kind, and train what stands in for the model."""
-        pool = gather(subject, rows)
+        pool = gather_pool(subject, rows)
         if isinstance(pool, Gap):
             return pool
-        classes = len(class_names(subject.task))
-        features = numbers(pool.inputs)
-        include = halves(MODELS, len(features), np.random.default_rng([subject.seed, SALT]))
+        classes = len(get_class_names(subject.task))
+        features = to_feature_matrix(pool.inputs)
+        include = draw_halves(MODELS, len(features), np.random.default_rng([subject.seed, SALT]))
         both = train_stack(
             features, pool.labels, classes, include, KINDS[NETWORK_KIND],
             seed=subject.seed + SALT, progress=subject.progress,
@@ -94,9 +166,9 @@ class Stage:
             pool,
             known,
             blind_scores(features, pool.labels, pool.member, subject.seed),
-            Side(both, include),
-            Side(*taught_on_one_side(subject, pool, classes, NETWORK_KIND)),
-            subject.labels_only(Role.EVALUATION),
+            ClaimShadows(both, include),
+            ClaimShadows(*train_one_sided_models(subject, pool, classes, NETWORK_KIND)),
+            subject.labels_only(DatasetRole.EVALUATION),
         )
 
     def hear(self, subject: Subject, tell: Tell) -> Evidence | None:
@@ -129,16 +201,18 @@ class Stage:
 
 
 def _answer(
-    subject: Subject, stack: Stack, at: int, *, labels_only: bool
+    subject: Subject, stack: ModelStack, at: int, *, labels_only: bool
 ) -> Callable[[Array], Floats]:
     """Return how one stand-in answers, as the model does: with chances, or with decisions."""
     if labels_only:
-        decide = of_stack(subject, stack)
+        decide = build_stack_decider(subject, stack)
         return lambda rows: np.eye(stack.classes)[decide(rows)[at]]
-    return lambda rows: stack.probabilities(numbers(rows))[at].astype(np.float64)
+    return lambda rows: stack.probabilities(to_feature_matrix(rows))[at].astype(np.float64)
 
 
-def readings(evidence: Evidence, name: str, looks: int, confidence: float) -> Iterator[Reading]:
+def membership_claim_readings(
+    evidence: Evidence, name: str, looks: int, confidence: float
+) -> Iterator[Reading]:
     """Yield what an attack's claims are worth: ``looks`` attacks share the verdict's level."""
     finding = _finding(evidence, name, looks)
     scores, member = finding.scores, finding.member
@@ -150,37 +224,37 @@ def readings(evidence: Evidence, name: str, looks: int, confidence: float) -> It
     yield _measured(finding, gap, ADVANTAGE, _claims(hits, false, sizes, confidence))
     for metric, (fpr, least) in RATES.items():
         if sizes[1] < least:
-            yield replace(few(metric, sizes[1], least), params=_params(finding))
+            yield replace(too_few_non_members_gap(metric, sizes[1], least), params=_params(finding))
         else:
-            yield _measured(finding, rate_at(scores, member, fpr, confidence), metric, {})
+            yield _measured(finding, tpr_at_fpr(scores, member, fpr, confidence), metric, {})
     yield Measurement(
         metric=VERDICT,
         value=finding.said.value,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
         n=len(member),
         params=_params(finding),
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         doubted=finding.doubted,
         astray=finding.astray,
-        details={**finding.details(), "power": power(finding), "reason": finding.reason},
+        details={**finding.details(), "power": detectable_leaks(finding), "reason": finding.reason},
     )
 
 
-def _params(finding: Finding) -> dict[str, Scalar]:
+def _params(finding: MembershipFinding) -> dict[str, Scalar]:
     return {"attack": finding.attack[0]}
 
 
 def _measured(
-    finding: Finding, interval: Interval, metric: str, more: Mapping[str, Json]
+    finding: MembershipFinding, interval: ConfidenceInterval, metric: str, more: Mapping[str, Json]
 ) -> Measurement:
     return Measurement.of(
         interval,
         metric,
         Unit.SHARE,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         params=_params(finding),
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         doubted=finding.doubted,
         astray=finding.astray,
         details={**finding.details(), **more},
@@ -202,27 +276,332 @@ def _claims(hits: int, false: int, sizes: tuple[int, int], confidence: float) ->
     return {"claims": told}
 
 
-def _finding(evidence: Evidence, name: str, looks: int) -> Finding:
+def _finding(evidence: Evidence, name: str, looks: int) -> MembershipFinding:
     scores = cast("Floats", evidence["scores"])
     member = cast("Mask", evidence["member"]).astype(np.bool_)
-    return Finding(
+    return MembershipFinding(
         (name, NETWORK_KIND),
         scores,
         member,
         rank_test(scores, member),
-        cut(scores, member, FPR),
-        area(scores, member),
-        tail(scores, member),
+        apply_threshold(scores, member, FPR),
+        attack_auc(scores, member),
+        tail_advantage(scores, member),
         _gate(evidence, UNSEEN, member),
         _gate(evidence, SIDED, member),
-        blind_area(cast("Floats", evidence["blind"]), member),
-        LEVEL / (TESTS * looks),
+        blind_auc(cast("Floats", evidence["blind"]), member),
+        LEVEL_of_membership_verdicts / (TESTS * looks),
     )
 
 
-def _gate(evidence: Evidence, name: str, member: Mask) -> Gate | None:
+def _gate(evidence: Evidence, name: str, member: Mask) -> NegativeControl | None:
     if f"{name}_scores" not in evidence:
         return None
     scores = cast("Floats", evidence[f"{name}_scores"])
     saw = cast("Mask", evidence[f"{name}_saw"]).astype(np.bool_)
-    return averaged(np.where(saw, np.nan, scores), member, taught_by_members=name == SIDED)
+    return average_control(np.where(saw, np.nan, scores), member, taught_by_members=name == SIDED)
+
+
+LEVELS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttributeClaimSetup:
+    """Which columns are guessed, and of whom.
+
+    Every other member, ``lent``, is known to the attacker; ``asked`` are the rest and all others.
+    """
+
+    taken: AttributeSplit
+    secrets: tuple[SecretColumn, ...]
+    classes: int
+
+    @classmethod
+    def of(cls, subject: Subject, rows: int, columns: int) -> "AttributeClaimSetup | Gap":
+        """Take up to ``rows`` members and as many others, and up to ``columns`` secrets."""
+        taken = split_attribute_rows(subject, rows)
+        if isinstance(taken, Gap):
+            return taken
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        dataset = subject.datasets[DatasetRole.EVALUATION]
+        found = list_secret_columns(taken.known.numbers, features, dataset.features, LEVELS)
+        asked = choose_secret_columns(found, features, tuple(dataset.groups), columns)
+        if not asked:
+            return no_secret_gap(LEVELS)
+        return cls(taken, asked, len(get_class_names(subject.task)))
+
+    @property
+    def places(self) -> AttackCodes:
+        """Where the rows that are asked about stand among all."""
+        lent = np.flatnonzero(self.taken.members)[::2]
+        return np.setdiff1d(np.arange(len(self.taken.members)), lent)
+
+    @property
+    def asked(self) -> AttributeInferenceRows:
+        """Rows that are asked about."""
+        return self.taken.asked.take(self.places)
+
+    @property
+    def lent(self) -> AttributeInferenceRows:
+        """Members whom the attacker knows."""
+        return self.taken.asked.take(np.flatnonzero(self.taken.members)[::2])
+
+    def hear(self, guess: Callable[[SecretColumn], AttackCodes | None]) -> Evidence | None:
+        """Let an attack guess each column, and an imputer too; ``None`` where it does not."""
+        asked, places = self.asked, self.places
+        attack, baseline = [], []
+        for secret in self.secrets:
+            said = guess(secret)
+            if said is None:
+                return None
+            truth = secret.codes(asked.numbers)
+            prior = impute_levels(secret, self.taken.known, asked, self.classes)
+            attack.append(grade_guesses(said, truth))
+            baseline.append(grade_guesses(prior.argmax(axis=1), truth))
+        clusters = self.taken.clusters
+        joined: dict[str, Item] = {} if clusters is None else {"clusters": clusters[places]}
+        return {
+            "attack": np.stack(attack),
+            "baseline": np.stack(baseline),
+            "members": self.taken.members[places],
+            "ids": np.asarray(self.taken.ids, dtype=np.str_)[places],
+            "columns": [{"name": it.name, "levels": len(it.levels)} for it in self.secrets],
+            "known": {"known_rows": len(self.taken.known.labels), "copies": self.taken.copies},
+            **joined,
+        }
+
+
+def attribute_claim_readings(
+    evidence: Evidence, name: str, looks: int, level: float, confidence: float
+) -> Iterator[Reading]:
+    """Yield the gains of one attack's guesses; ``looks`` attacks share its verdict's level."""
+    known = cast("Mapping[str, Json]", evidence["known"])
+    names = [str(it["name"]) for it in cast("list[Mapping[str, Json]]", evidence["columns"])]
+    told = dict(zip(names, read_attribute_outcomes(evidence), strict=True))
+    family = AttributeTestFamily(len(told) * looks, level)
+    for column, contest in told.items():
+        params: dict[str, Scalar] = {"attack": name, "column": column}
+        yield family.advantage(contest, params, confidence, known)
+    yield family.conclusion(told, {"attack": name})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExtractionClaimSetup:
+    """What a thief may ask about, and the held-out rows on which his copy is judged.
+
+    ``label_fitness`` ``[n]`` is how a copy decides that true labels taught, where there are any.
+    """
+
+    taken: ExtractionSplit
+    held: Array
+    target: QueryPlaces
+    ids: Array
+    by_labels: QueryPlaces | None
+
+    @classmethod
+    def of(cls, subject: Subject, rows: int, most: int) -> "ExtractionClaimSetup | Gap":
+        """Hold out up to ``rows`` rows; the thief has ``most`` others."""
+        taken = split_extraction_rows(subject, rows, (most,))
+        task = subject.task
+        if isinstance(taken, Gap) or not isinstance(task, ClassificationTask):
+            return taken if isinstance(taken, Gap) else _unclassified()
+        dataset = subject.datasets[DatasetRole.EVALUATION]
+        held = np.asarray(dataset.inputs)[taken.held]
+        asked = make_queries(
+            taken.pool, len(taken.pool), (KNOCKOFF,), (), np.random.default_rng(subject.seed)
+        )
+        return cls(
+            taken,
+            held,
+            subject.decisions(DatasetRole.EVALUATION)[taken.held].astype(np.int64),
+            np.asarray(dataset.ids)[taken.held],
+            None if taken.labels is None else _by_labels(subject, task, asked, taken.labels, held),
+        )
+
+    def hear(self, said: Floats, asked: int) -> Evidence:
+        """Write down how a copy decides, by what it says ``[n, classes]`` of the held-out rows."""
+        found: dict[str, Item] = {
+            "target": self.target.astype(np.int16),
+            "answers": said.argmax(axis=1)[None].astype(np.int16),
+            "ids": self.ids.astype(np.str_),
+            "cells": [{"strategy": KNOCKOFF, "queries": len(self.taken.pool)}],
+            "about": {**self.taken.to_json(), "asked": asked},
+            **self.taken.clusters,
+        }
+        if self.by_labels is not None:
+            found["labels"] = self.by_labels[None].astype(np.int16)
+        return found
+
+
+def _by_labels(
+    subject: Subject,
+    task: ClassificationTask,
+    asked: ExtractionQueries,
+    labels: QueryPlaces,
+    held: Array,
+) -> QueryPlaces:
+    include = np.ones((1, len(asked.rows)), dtype=np.bool_)
+    targets = asked.labels(labels, len(task.classes))
+    stack = train_copies(asked, targets, include, subject.seed, subject.progress)
+    found: QueryPlaces = decide_copies(stack, held, task.decide)[0].astype(np.int64)
+    return found
+
+
+def extraction_claim_readings(
+    evidence: Evidence, name: str, looks: int, level: float, confidence: float
+) -> Iterator[Reading]:
+    """Yield the fidelity of one attack's copy, and its gain over true labels."""
+    (copy,) = read_copy_agreements(evidence)
+    about = cast("dict[str, Json]", evidence["about"])
+    details: dict[str, Json] = {
+        "commonest_decision": majority_share(evidence),
+        "natural_rows": about["pool"],
+        "asked": about["asked"],
+    }
+    params: dict[str, Scalar] = {"attack": name, "queries": copy.queries}
+    for reading in copy_readings(copy, confidence, looks, details):
+        yield replace(reading, params=params)
+    yield replace(extraction_verdict((copy,), level / looks), params={"attack": name})
+
+
+def _unclassified() -> Gap:
+    message = f"{METRICS[0]} is that of decisions, and the frame asks for a classification"
+    raise TypeError(message)
+
+
+BASELINES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InversionClaimSetup:
+    """Which classes are aimed at, ``[n]``, from rows drawn evenly in their ranges."""
+
+    campaign: InversionCampaign
+    taken: InversionSplit
+    classes: int
+    seed: int
+
+    @classmethod
+    def of(cls, subject: Subject, classes: int, starts: int) -> "InversionClaimSetup | Gap":
+        """Aim ``starts`` times at each of up to ``classes`` classes."""
+        taken = split_inversion_rows(subject)
+        if isinstance(taken, Gap):
+            return taken
+        known = taken.classes(len(get_class_names(subject.task)))
+        if not known.size:
+            return NO_CLASSES
+        rng = np.random.default_rng(subject.seed)
+        aims = np.repeat(np.sort(rng.permutation(known)[:classes]), starts)
+        campaign = InversionCampaign.of(subject, taken, aims, 1, (1 + BASELINES) * len(aims))
+        return cls(campaign, taken, len(get_class_names(subject.task)), subject.seed)
+
+    @property
+    def starts(self) -> Array:
+        """Rows ``[n, ...]`` from which an attack sets out."""
+        ground, rng = self.campaign.victim.ground, np.random.default_rng([self.seed, 2])
+        drawn = rng.random((len(self.campaign.victim.aims), len(ground.low)))
+        return ground.settle(ground.low + drawn * ground.width)
+
+    def hear(self, name: str, made: Floats) -> Evidence:
+        """Judge rows ``[n, d]`` in the data's units, which are brought back to what it can hold."""
+        campaign = self.campaign
+        sightings = InversionObservations(campaign)
+        for rows in (campaign.victim.ground.settle(made), *campaign.baselines()):
+            sightings.add(rows)
+        known = self.taken.attacker
+        right = campaign.judge.hits(known.inputs, known.labels)
+        return {
+            **sightings.evidence(),
+            "cells": [cell_to_json((name, NONE))],
+            "about": {
+                "seed": self.seed,
+                "judge": [int(right.sum()), len(right)],
+                "classes": self.classes,
+                "members": bool(len(self.taken.members.labels)),
+                "clustered": self.taken.clustered,
+                "public_data": self.taken.public.value,
+                "public_rows": len(known.labels),
+            },
+        }
+
+
+def inversion_claim_readings(
+    evidence: Evidence, name: str, rounds: int, level: float, confidence: float
+) -> Iterator[Reading]:
+    """Yield what one attack's rows gain, how near they lie to members, and the verdict."""
+    found = InversionFindings.of(evidence, rounds, level)
+    for reading in found.readings(confidence):
+        yield replace(reading, params={"attack": name})
+    verdict: Measurement = found.verdict()
+    yield replace(verdict, params={"attack": name})
+
+
+ROUNDS, LEVEL = 1999, 0.01
+MEMBERSHIP, ATTRIBUTE, INVERSION, EXTRACTION = "membership", "attribute", "inversion", "extraction"
+MAIN: Mapping[str, str] = {
+    MEMBERSHIP: "auc",
+    ATTRIBUTE: "advantage",
+    INVERSION: "gain_over_baseline",
+    EXTRACTION: "fidelity",
+}
+"""What is missing where an attack of a kind gives nothing."""
+
+
+def _share(title: str) -> Metric:
+    return Metric(title, Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False)
+
+
+EMITS: Mapping[str, Metric] = {
+    "auc": _share("Chance that a member looks more like one than a non-member does"),
+    "tpr_at_fpr_0_01": _share("Members found at one false alarm in a hundred"),
+    "tpr_at_fpr_0_001": _share("Members found at one false alarm in a thousand"),
+    ADVANTAGE: _share("Members that are called members, less others that are"),
+    "advantage": _share("Guesses of a member's column that only the model's memory makes right"),
+    "fidelity": _share("Rows on which a copy decides as the model does"),
+    "gain_over_labels": _share("Fidelity that the model's answers gave beyond true labels"),
+    "gain_over_baseline": _share("Made-up rows that look like their class, beyond public ones"),
+    "member_proximity": _share("Members less others among the rows nearest to what was made up"),
+    "verdict": Metric("Whether a leak is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+}
+
+
+def privacy_claim_readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+    """Return the figures of each attack, or why there are none.
+
+    The evidence holds ``attack.told`` of each, with its family or an objection, and what was seen
+    under ``attack.name``. Attacks of one family share the level of their verdicts.
+    """
+    about = cast("Mapping[str, Json]", evidence["about"])
+    names = cast("list[str]", about["attacks"])
+    told = {name: cast("Mapping[str, Json]", evidence[f"{name}.told"]) for name in names}
+    found: list[Reading] = []
+    for name in names:
+        family = str(told[name]["family"])
+        if "objection" in told[name]:
+            said = cast("Mapping[str, Json]", told[name]["objection"])
+            found.append(read_gap(said, MAIN.get(family, "verdict"), {"attack": name}))
+            continue
+        looks = sum(it["family"] == family and "objection" not in it for it in told.values())
+        start = f"{name}."
+        own = {key[len(start) :]: it for key, it in evidence.items() if key.startswith(start)}
+        found += _READ[family](own, name, looks, confidence)
+    return tuple(found) or (NONE_ASKED,)
+
+
+_READ: Mapping[str, Callable[[Evidence, str, int, float], Iterable[Reading]]] = {
+    MEMBERSHIP: membership_claim_readings,
+    ATTRIBUTE: lambda own, name, looks, confidence: attribute_claim_readings(
+        own, name, looks, LEVEL, confidence
+    ),
+    INVERSION: lambda own, name, looks, confidence: inversion_claim_readings(
+        own, name, ROUNDS, LEVEL / looks, confidence
+    ),
+    EXTRACTION: lambda own, name, looks, confidence: extraction_claim_readings(
+        own, name, looks, LEVEL, confidence
+    ),
+}
+NONE_ASKED = Gap(
+    reason=GapReason.OVER_BUDGET,
+    detail="No attack of the Adversarial Robustness Toolbox is asked for at this budget.",
+    cure="Name some in the policy, checks: {privacy.art: {attacks: [KnockoffNets]}}.",
+)

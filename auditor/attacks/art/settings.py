@@ -4,13 +4,13 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import PolicyError
 
-Settings = Mapping[str, Json]
+AttackSettings = Mapping[str, Json]
 OURS = ("classifier", "estimator", "eps", "norm", "summary_writer", "targeted", "verbose")
 """What the check decides itself."""
-HABITS: Mapping[str, Settings] = {
+HABITS: Mapping[str, AttackSettings] = {
     # ART's default samples by CMA-ES, which the library cma seeds by the time of day.
     "PixelAttack": {"es": 1},
     "ThresholdAttack": {"es": 1},
@@ -20,7 +20,7 @@ HABITS: Mapping[str, Settings] = {
 
 def read_settings(
     lines: Sequence[str], check: str = "evasion.art", ours: Sequence[str] = OURS
-) -> Mapping[str, Settings]:
+) -> Mapping[str, AttackSettings]:
     """Return the settings of each attack of a ``check``; a value is JSON, or else a text.
 
     Raises ``PolicyError`` for a line that is none, says a thing twice, or sets what is ``ours``:
@@ -46,7 +46,7 @@ def read_settings(
     return dict(found)
 
 
-def settings_of(attack: str, given: Mapping[str, Settings]) -> Settings:
+def merge_settings(attack: str, given: Mapping[str, AttackSettings]) -> AttackSettings:
     """Return what one attack runs with beside ART's own defaults."""
     return {**HABITS.get(attack, {}), **given.get(attack, {})}
 

@@ -4,34 +4,34 @@ import zlib
 
 import numpy as np
 
-from auditor.attacks.corruptions import pictures, tables
-from auditor.attacks.corruptions.media import Medium
-from auditor.attacks.corruptions.strengths import SEVERITIES
+from auditor.attacks.corruptions import images, tables
+from auditor.attacks.corruptions.images import SEVERITIES
+from auditor.attacks.corruptions.medium import CorruptionMedium
 from auditor.domain.tasks import Array, InputSpace
 from auditor.errors import PolicyError
 
-KINDS = (*pictures.KINDS, *tables.KINDS)
+KINDS = (*images.KINDS, *tables.KINDS)
 
 
-def medium(
+def detect_medium(
     rows: Array,
     space: InputSpace,
     model_takes: tuple[int, ...] | None = None,
     *,
     whole: bool = False,
-) -> Medium:
+) -> CorruptionMedium:
     """Return what ``rows`` ``[n, ...]`` are: pictures where they look like it, else a table.
 
     ``model_takes`` is the shape of one input of the model, ``whole`` whether it takes whole
     numbers only.
     """
-    found = pictures.canvas(rows.shape[1:], space, model_takes, whole=whole)
+    found = images.find_image_layout(rows.shape[1:], space, model_takes, whole=whole)
     if found is not None:
-        return pictures.Pictures(found)
-    return tables.table(rows, space, whole=whole)
+        return images.ImageMedium(found)
+    return tables.build_table_medium(rows, space, whole=whole)
 
 
-def generator(seed: int, kind: str) -> np.random.Generator:
+def corruption_generator(seed: int, kind: str) -> np.random.Generator:
     """Return the generator of a kind: the same at each severity, so that these differ in strength.
 
     Names, not places in a list, seed it, so that asking for more kinds changes no other one.
@@ -39,7 +39,7 @@ def generator(seed: int, kind: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(kind.encode())])
 
 
-def known_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
+def select_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
     """Return distinct kinds in the catalogue's order.
 
     Raises ``PolicyError`` where there is none, or one is not known.
@@ -53,7 +53,7 @@ def known_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in kinds)
 
 
-def known_severities(severities: tuple[int, ...]) -> tuple[int, ...]:
+def select_severities(severities: tuple[int, ...]) -> tuple[int, ...]:
     """Return distinct severities, the mildest first. Raises ``PolicyError`` outside 1..5."""
     if not severities or not set(severities) <= set(SEVERITIES):
         raise PolicyError(

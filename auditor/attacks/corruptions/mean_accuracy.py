@@ -6,18 +6,19 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import rel_entr
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.means import LEAST, mean_loss
+from auditor.metrics.stats.means import LEAST, mean_loss
 
 METHOD = "rows as clusters: skewness-corrected t (hall) with one more extreme row, or chernoff"
 
 
-def mean_over_rows(shares: Floats, confidence: float) -> Interval | None:
+def mean_over_rows(shares: Floats, confidence: float) -> ConfidenceInterval | None:
     """Return the mean of ``shares`` ``[n]`` in 0..1, one a row, each over all its conditions.
 
     The outcomes of one row are not independent, so a row counts once, with its share. Each end is
-    the nearer one of two: that of ``auditor.stats.means``, as if one more row lay at the far end
+    the nearer one of two: that of ``auditor.metrics.stats.means``, as if one more row lay at the
+    far end
     of 0..1, and Chernoff's bound for independent values in 0..1 (Hoeffding 1963, JASA 58, theorem
     1), which holds for any of them and is the nearer one where nearly all rows are alike. ``None``
     for fewer than two rows.
@@ -29,7 +30,9 @@ def mean_over_rows(shares: Floats, confidence: float) -> Interval | None:
     below = mean_loss(1.0 - shares, 1.0, confidence).high
     high = min(above, _chernoff(value, shares.size, confidence))
     low = 1.0 - min(below, _chernoff(1.0 - value, shares.size, confidence))
-    return Interval(value, min(low, value), max(high, value), confidence, METHOD, shares.size)
+    return ConfidenceInterval(
+        value, min(low, value), max(high, value), confidence, METHOD, shares.size
+    )
 
 
 def _chernoff(value: float, count: int, confidence: float) -> float:

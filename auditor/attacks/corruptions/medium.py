@@ -11,7 +11,7 @@ SLACK = 1e-6
 """Of a step, how far the end of the box may miss one and still count as one."""
 
 
-class Medium(Protocol):
+class CorruptionMedium(Protocol):
     """Rows that corruptions of some kinds can be done to."""
 
     @property
@@ -36,7 +36,7 @@ class Medium(Protocol):
         ...
 
 
-def settle(points: Floats, clean: Array, space: InputSpace, quantum: Floats) -> Array:
+def snap_inputs(points: Floats, clean: Array, space: InputSpace, quantum: Floats) -> Array:
     """Return the nearest inputs to ``points``: in the box, on a step of ``quantum``, in type.
 
     The box is widened to a clean value outside it. A point that is missing, or that has no step

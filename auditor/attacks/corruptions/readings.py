@@ -7,28 +7,31 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions import pictures, tables
-from auditor.attacks.corruptions.averages import mean_over_rows
-from auditor.attacks.corruptions.survey import REFUSED
-from auditor.attacks.corruptions.trials import average, measurement, share
-from auditor.domain.canonical import Json
+from auditor.attacks.corruptions import images, tables
+from auditor.attacks.corruptions.mean_accuracy import mean_over_rows
+from auditor.attacks.corruptions.survey import (
+    REFUSED,
+    build_measurement,
+    mean_over_conditions,
+    share_interval,
+)
 from auditor.domain.evidence import Evidence
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.json import Json
+from auditor.domain.readings import ConfidenceInterval, Gap, GapReason, Reading
 from auditor.domain.tasks import Floats
 
 
-def readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+def build_corruption_readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
     """Return clean accuracy, accuracy under each kind at each severity, the mean, and the worst."""
-    seen = _Decided.of(evidence)
+    seen = _CorruptionOutcomes.of(evidence)
     if not seen.kinds:
         return (_nothing_fits(seen.settings),)
-    clean = share(seen.clean, "clean_accuracy", confidence, seen.settings)
+    clean = share_interval(seen.clean, "clean_accuracy", confidence, seen.settings)
     return (clean, *seen.cells(confidence), *seen.summaries(confidence))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Decided:
+class _CorruptionOutcomes:
     """The evidence, typed: ``right`` is ``[kinds, severities, n]``, ``clean`` is ``[n]``."""
 
     settings: Mapping[str, Json]
@@ -39,7 +42,7 @@ class _Decided:
     refused: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "_Decided":
+    def of(cls, evidence: Evidence) -> "_CorruptionOutcomes":
         """Read evidence back."""
         settings = cast("Mapping[str, Json]", evidence["settings"])
         labels = cast("NDArray[np.int64]", evidence["labels"])
@@ -67,7 +70,7 @@ class _Decided:
                     "broken": int((self.clean & ~right).sum()),
                     "mended": int((~self.clean & right).sum()),
                 }
-                yield share(
+                yield share_interval(
                     right, "accuracy", confidence, self.settings, params=params, details=details
                 )
 
@@ -88,7 +91,9 @@ class _Decided:
             "not_defined": self.settings["not_defined"],
         }
         conditions = self.right.reshape(-1, rows)
-        mean = average(conditions, metrics[0], confidence, self.settings, details=details)
+        mean = mean_over_conditions(
+            conditions, metrics[0], confidence, self.settings, details=details
+        )
         lowest = _lowest(self.right.mean(axis=1), confidence)
         if mean is None or lowest is None:
             yield from (_too_few(metric) for metric in metrics)
@@ -98,7 +103,7 @@ class _Decided:
             **self.against_clean(by_kind[worst]),
             "kind": self.kinds[worst],
         }
-        yield measurement(lowest, metrics[1], self.settings, details=named)
+        yield build_measurement(lowest, metrics[1], self.settings, details=named)
 
     def against_clean(self, accuracy: float) -> dict[str, Json]:
         """Return how far an accuracy lies below that on clean rows."""
@@ -110,7 +115,7 @@ class _Decided:
         failed = cast("Mapping[str, str]", self.settings["failed"])
         kinds = [str(params["kind"])] if params else list(failed)
         return Gap(
-            reason=Reason.MODEL_FAILED,
+            reason=GapReason.MODEL_FAILED,
             detail=f"The model could not score rows under {', '.join(kinds)}: {failed[kinds[0]]}",
             cure="Let the model accept such inputs, or leave these kinds out of the check.",
             metric=metric,
@@ -118,7 +123,7 @@ class _Decided:
         )
 
 
-def _lowest(shares: Floats, confidence: float) -> Interval | None:
+def _lowest(shares: Floats, confidence: float) -> ConfidenceInterval | None:
     """Return the lowest mean of ``[kinds, n]``, over all kinds at once.
 
     Each kind's interval holds at a level at which all hold together (Bonferroni), so the choice
@@ -129,7 +134,7 @@ def _lowest(shares: Floats, confidence: float) -> Interval | None:
     known = [item for item in found if item is not None]
     if len(known) < len(found):
         return None
-    return Interval(
+    return ConfidenceInterval(
         min(item.value for item in known),
         min(item.low for item in known),
         min(item.high for item in known),
@@ -143,16 +148,16 @@ def _nothing_fits(settings: Mapping[str, Json]) -> Gap:
     why = cast("Mapping[str, str]", settings["not_defined"])
     told = "; ".join(f"{kind}: {reason}" for kind, reason in why.items())
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"None of the kinds has a meaning for these inputs ({told}).",
-        cure=f"Choose kinds for pictures ({', '.join(pictures.KINDS)}) or for tables "
+        cure=f"Choose kinds for pictures ({', '.join(images.KINDS)}) or for tables "
         f"({', '.join(tables.KINDS)}).",
     )
 
 
 def _too_few(metric: str) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail="One row gives no interval of a mean.",
         cure="Evaluate on more rows.",
         metric=metric,

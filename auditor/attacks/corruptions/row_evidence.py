@@ -6,19 +6,18 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.sightings import first_broken
-from auditor.attacks.corruptions.survey import REFUSED
-from auditor.attacks.corruptions.trials import Labels
-from auditor.domain.canonical import Json
+from auditor.attacks.corruptions.spatial_search import first_breaking_budgets
+from auditor.attacks.corruptions.survey import REFUSED, Labels
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.readings import Scalar
-from auditor.domain.rows import ByRow, RowFigures
+from auditor.domain.row_evidence import RowEvidence, RowFigures
 
 
 def _viewed(evidence: Evidence) -> Iterator[RowFigures]:
     """Return which rows are right as they are, under the worst view, and how often at random."""
     settings = cast("Mapping[str, Json]", evidence["settings"])
-    broken = first_broken(evidence)
+    broken = first_breaking_budgets(evidence)
     drawn = cast("NDArray[np.int32]", evidence["drawn_decided"])
     right = drawn == cast("Labels", evidence["labels"])
     yield RowFigures("clean_accuracy", broken >= 0)
@@ -42,13 +41,13 @@ def _corrupted(evidence: Evidence) -> Iterator[RowFigures]:
         yield RowFigures("mean_accuracy", (decided == labels).mean(axis=(0, 1)))
 
 
-VIEWED = ByRow(
+VIEWED = RowEvidence(
     each=frozenset({"clean_probabilities", "ids", "labels"}),
     apart=frozenset({"settings"}),
     adds=lambda evidence: tuple(_viewed(evidence)),
 )
 """What each view did lies budget by budget, and is withheld whole."""
-CORRUPTED = ByRow(
+CORRUPTED = RowEvidence(
     each=frozenset({"clean_decided", "ids", "labels"}),
     apart=frozenset({"settings"}),
     adds=lambda evidence: tuple(_corrupted(evidence)),

@@ -1,4 +1,7 @@
-"""Rows of tables, and what goes wrong on the way into them: noise, gaps, wrong units, mix-ups."""
+"""Rows of tables, and what goes wrong on the way into them: noise, gaps, wrong units, mix-ups.
+
+What is known of a table's columns before anything goes wrong in them.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,11 +9,87 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.columns import Columns, Mask, look_at
-from auditor.attacks.corruptions.media import Rng, settle
-from auditor.attacks.corruptions.strengths import Five
-from auditor.domain.tasks import Array, Floats, InputSpace
+from auditor.attacks.corruptions.images import Five
+from auditor.attacks.corruptions.medium import Rng, snap_inputs
+from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CorruptionColumns:
+    """What is known of each of ``d`` columns, from the schema and from ``pool``, clean rows.
+
+    ``quantity`` marks numbers, ``integer`` whole ones, ``coded`` binary and categorical columns,
+    whose codes are ``categories``. ``spread`` is the standard deviation, ``usual`` the median, of
+    codes the commonest one. ``blank`` says where a value may be missing.
+    """
+
+    pool: Floats
+    low: Floats
+    high: Floats
+    spread: Floats
+    usual: Floats
+    quantity: Mask
+    integer: Mask
+    coded: Mask
+    blank: Mask
+    categories: tuple[Floats, ...]
+
+
+def profile_columns(pool: Array, space: InputSpace, *, whole: bool) -> CorruptionColumns:
+    """Return the columns of clean rows ``pool`` ``[m, ...]``.
+
+    Without declared features every coordinate is a number. Only numbers with a finite range that
+    is wider than nothing are ever touched. Where only whole numbers fit, none may be missing.
+    """
+    row = pool.shape[1:]
+    flat = pool.astype(np.float64).reshape(len(pool), -1)
+    low = np.broadcast_to(space.low, row).reshape(-1)
+    high = np.broadcast_to(space.high, row).reshape(-1)
+    kinds = [feature.kind for feature in space.features] or [FeatureKind.NUMERIC] * len(low)
+    coded = np.array([kind in {FeatureKind.BINARY, FeatureKind.CATEGORICAL} for kind in kinds])
+    integer = np.array([kind is FeatureKind.INTEGER for kind in kinds])
+    blank = np.array([item.nullable for item in space.features] or [False] * len(low))
+    quantity = ~coded & np.isfinite(high - low) & (high > low)
+    may_be_blank = blank & (pool.dtype.kind == "f") & (not whole)
+    categories = tuple(_codes(space, index, flat) for index in range(len(low)))
+    return CorruptionColumns(
+        pool=flat,
+        low=low,
+        high=high,
+        spread=np.nanstd(flat, axis=0),
+        usual=np.array([_usual(flat[:, index], coded[index]) for index in range(len(low))]),
+        quantity=quantity,
+        integer=integer,
+        coded=coded & np.array([len(codes) > 1 for codes in categories]),
+        blank=may_be_blank,
+        categories=categories,
+    )
+
+
+def _codes(space: InputSpace, index: int, pool: Floats) -> Floats:
+    if not space.features:
+        return np.empty(0)
+    feature = space.features[index]
+    if feature.kind is FeatureKind.BINARY:
+        return np.array([0.0, 1.0])
+    if feature.kind is FeatureKind.CATEGORICAL:
+        return np.sort(np.array(feature.categories or np.unique(pool[:, index])))
+    return np.empty(0)
+
+
+def _usual(values: Floats, coded: np.bool_) -> float:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return math.nan
+    if not coded:
+        return float(np.median(known))
+    codes, counts = np.unique(known, return_counts=True)
+    return float(codes[counts.argmax()])
+
 
 NOISE: Five = (0.1, 0.25, 0.5, 0.75, 1.0)
 MISSING: Five = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -23,29 +102,29 @@ THOUSAND = 1000.0
 PAIR = 2
 
 
-Corruption = Callable[[Floats, int, Rng, Columns], Floats]
+Corruption = Callable[[Floats, int, Rng, CorruptionColumns], Floats]
 
 
-def measurement_noise(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def measurement_noise(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Add normal noise to each number, ``NOISE`` standard deviations of its column wide."""
     noise = NOISE[severity - 1] * columns.spread * rng.normal(size=rows.shape)
     return np.where(columns.quantity, rows + noise, rows)
 
 
-def missing_values(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def missing_values(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Lose a share ``MISSING`` of the values: blank where that may be, else as is usual there."""
     lost = rng.random(rows.shape) < MISSING[severity - 1]
     return np.where(lost, np.where(columns.blank, np.nan, columns.usual), rows)
 
 
-def unit_error(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def unit_error(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Write numbers of ``COLUMNS`` in a unit a thousand times too small, or too large."""
     wrong = _some(columns.quantity, len(rows), severity, rng)
     times = np.where(rng.random(rows.shape) < 1 / 2, THOUSAND, 1 / THOUSAND)
     return np.where(wrong, rows * times, rows)
 
 
-def rounding(rows: Floats, severity: int, _: Rng, columns: Columns) -> Floats:
+def rounding(rows: Floats, severity: int, _: Rng, columns: CorruptionColumns) -> Floats:
     """Round numbers to steps of ``ROUNDING`` standard deviations of their column."""
     step = ROUNDING[severity - 1] * columns.spread
     stepped = columns.quantity & (step > 0)
@@ -53,14 +132,14 @@ def rounding(rows: Floats, severity: int, _: Rng, columns: Columns) -> Floats:
     return np.where(stepped, columns.low + np.rint((rows - columns.low) / safe) * safe, rows)
 
 
-def stuck_sensor(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def stuck_sensor(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Let numbers of ``COLUMNS`` read the same in all rows: what they read in one clean row."""
     places = rng.integers(0, len(columns.pool), rows.shape[1])
     last = columns.pool[places, np.arange(rows.shape[1])]
     return np.where(_some(columns.quantity, len(rows), severity, rng), last, rows)
 
 
-def swapped_columns(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def swapped_columns(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Move the numbers of ``COLUMNS``, and at least of two, one place on among themselves."""
     numbers = np.flatnonzero(columns.quantity)
     count = _count(len(numbers), severity, least=PAIR)
@@ -71,14 +150,14 @@ def swapped_columns(rows: Floats, severity: int, rng: Rng, columns: Columns) -> 
     return found
 
 
-def outliers(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def outliers(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Send a share ``OUTLIERS`` of the numbers to either end of their range."""
     far = columns.quantity & (rng.random(rows.shape) < OUTLIERS[severity - 1])
     ends = np.where(rng.random(rows.shape) < 1 / 2, columns.low, columns.high)
     return np.where(far, ends, rows)
 
 
-def category_flips(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def category_flips(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Give a share ``FLIPS`` of the codes another code of their column."""
     flipped = rng.random(rows.shape) < FLIPS[severity - 1]
     draws = rng.random(rows.shape)
@@ -93,7 +172,7 @@ def category_flips(rows: Floats, severity: int, rng: Rng, columns: Columns) -> F
     return found
 
 
-def permuted_feature(rows: Floats, severity: int, rng: Rng, columns: Columns) -> Floats:
+def permuted_feature(rows: Floats, severity: int, rng: Rng, columns: CorruptionColumns) -> Floats:
     """Take the values of ``COLUMNS`` from other clean rows, as permutation importance does."""
     others = rng.integers(0, len(columns.pool), rows.shape)
     values = np.take_along_axis(columns.pool, others, axis=0)
@@ -120,11 +199,11 @@ NUMBERS = frozenset({"measurement_noise", "unit_error", "rounding", "stuck_senso
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class TableMedium:
     """Rows of a table, as a medium of corruptions."""
 
     space: InputSpace
-    columns: Columns
+    columns: CorruptionColumns
     row: tuple[int, ...]
     quantum: Floats
 
@@ -158,23 +237,23 @@ class Table:
         exact = rows.astype(np.float64).reshape(len(rows), -1)
         points = KINDS[kind](exact, severity, rng, self.columns)
         blank = np.isnan(points) & self.columns.blank
-        found = settle(points.reshape(rows.shape), rows, self.space, self.quantum)
+        found = snap_inputs(points.reshape(rows.shape), rows, self.space, self.quantum)
         if blank.any():
             found[blank.reshape(rows.shape)] = np.nan
         return found
 
 
-def table(pool: Array, space: InputSpace, *, whole: bool = False) -> Table:
+def build_table_medium(pool: Array, space: InputSpace, *, whole: bool = False) -> TableMedium:
     """Return the table that clean rows ``pool`` ``[m, ...]`` come from.
 
     ``whole`` says that only whole numbers fit.
     """
     row = pool.shape[1:]
-    columns = look_at(pool, space, whole=whole)
+    columns = profile_columns(pool, space, whole=whole)
     step = np.maximum(
         np.broadcast_to(space.quantum, row).reshape(-1), np.maximum(columns.integer, whole)
     )
-    return Table(space, columns, row, np.where(columns.coded, 0.0, step).reshape(row))
+    return TableMedium(space, columns, row, np.where(columns.coded, 0.0, step).reshape(row))
 
 
 def _count(columns: int, severity: int, least: int = 1) -> int:

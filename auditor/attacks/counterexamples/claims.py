@@ -1,19 +1,23 @@
-"""How a check says by which examples its figures can be refuted, or why by none."""
+"""How a check says by which examples its figures can be refuted, or why by none.
+
+Why nothing that somebody chose refutes a check: said of single checks, or of whole families.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
-from auditor.attacks.counterexamples.given import Given, Kind
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial, furthest
+from auditor.attacks.counterexamples.submission import CounterexampleBatch, CounterexampleKind
+from auditor.domain.challenges import ExampleResult, ExampleTrial, select_furthest_trials
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.json import Json
 
 ROBUST = "robust_accuracy"
-Sized = tuple[Result, tuple[float, ...]]
+Sized = tuple[ExampleResult, tuple[float, ...]]
 """What came of an example; the size of its change, and the budget that it keeps."""
-Held = Mapping[int, Sequence[Trial]]
+Held = Mapping[int, Sequence[ExampleTrial]]
 """The examples that hold, by the places of their rows, the nearest of a row first."""
 Changes = Mapping[str, Item]
 """The items of evidence that come out otherwise."""
@@ -21,73 +25,77 @@ Params = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weighed:
+class ExampleOutcomes:
     """What came of every example under one claim, and the evidence with the broken rows in it.
 
     ``evidence`` is ``None`` where no example holds, or where it is a proof that is ``disproved``.
     """
 
-    trials: tuple[Trial, ...]
+    trials: tuple[ExampleTrial, ...]
     evidence: Evidence | None = None
     disproved: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class ClaimOutcome:
     """What came of every example under one part of a claim, and which evidence changes by it."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[ExampleTrial, ...]
     changes: Changes | None = None
     disproved: bool = False
 
 
-class Claim(Protocol):
+class ChallengeableClaim(Protocol):
     """What a part of a check's evidence claims."""
 
-    def weigh(self, check: str, given: Given) -> Verdict:
+    def weigh(self, check: str, given: CounterexampleBatch) -> ClaimOutcome:
         """Try every example."""
         ...
 
 
-Claims = Mapping[str, Claim]
+Claims = Mapping[str, ChallengeableClaim]
 """The parts of a check's claim, by what the names of their evidence begin with."""
 
 
 @dataclass(frozen=True, slots=True)
-class ByExample:
-    """What a check says of counterexamples, in its class variable ``by_example``.
+class CounterexampleClaims:
+    """What a check says of counterexamples, in its class variable ``counterexample_claims``.
 
     ``claims`` returns what evidence under some parameters claims, or why nothing of it can be
     challenged: the end of a sentence that begins with "it cannot be challenged by examples
     because". ``kind`` is the kind of example that it is tried by.
     """
 
-    kind: Kind
+    kind: CounterexampleKind
     claims: Callable[[Evidence, Params], Claims | str]
 
 
-def by_example(check: Check | type[Check]) -> ByExample | None:
+def counterexample_claims(check: Check | type[Check]) -> CounterexampleClaims | None:
     """Return what a check says of counterexamples; ``None`` where it says nothing."""
-    said: ByExample | None = getattr(check, "by_example", None)
+    said: CounterexampleClaims | None = getattr(check, "by_example", None)
     return said
 
 
-def of_evidence(kind: Kind, claims: Callable[[Evidence], Claims | str]) -> ByExample:
+def claims_from_evidence(
+    kind: CounterexampleKind, claims: Callable[[Evidence], Claims | str]
+) -> CounterexampleClaims:
     """Say by which examples evidence is tried that tells all that is claimed."""
-    return ByExample(kind, lambda evidence, _: claims(evidence))
+    return CounterexampleClaims(kind, lambda evidence, _: claims(evidence))
 
 
-def never(why: str) -> ByExample:
+def not_refutable(why: str) -> CounterexampleClaims:
     """Say that no example refutes a check, and why."""
-    return of_evidence(Kind.INPUTS, lambda _: why)
+    return claims_from_evidence(CounterexampleKind.INPUTS, lambda _: why)
 
 
-def weigh(check: str, claims: Claims, evidence: Evidence, given: Given) -> Weighed:
+def weigh_examples(
+    check: str, claims: Claims, evidence: Evidence, given: CounterexampleBatch
+) -> ExampleOutcomes:
     """Try every example under the claims of one check, one after the other.
 
     Each example comes back once, by the claim under which it got furthest.
     """
-    found, trials, disproved = dict(evidence), list[Trial](), False
+    found, trials, disproved = dict(evidence), list[ExampleTrial](), False
     counted = False
     for prefix, claim in claims.items():
         told = claim.weigh(check, given)
@@ -96,7 +104,7 @@ def weigh(check: str, claims: Claims, evidence: Evidence, given: Given) -> Weigh
         if told.changes is not None:
             counted = True
             found |= {f"{prefix}{name}": item for name, item in told.changes.items()}
-    return Weighed(furthest(trials), found if counted else None, disproved)
+    return ExampleOutcomes(select_furthest_trials(trials), found if counted else None, disproved)
 
 
 class RowClaim(Protocol):
@@ -107,11 +115,11 @@ class RowClaim(Protocol):
         """The rows that the claim is about, in the order of the evidence."""
         ...
 
-    def judge(self, at: int, place: int, given: Given) -> Sized:
+    def judge(self, at: int, place: int, given: CounterexampleBatch) -> Sized:
         """Judge one example whose row the evidence holds at ``place``."""
         ...
 
-    def changes(self, held: Held, given: Given) -> Changes | None:
+    def changes(self, held: Held, given: CounterexampleBatch) -> Changes | None:
         """Return the evidence that would be another had the audit seen these itself.
 
         ``None`` where one example shows the whole claim to be false.
@@ -120,46 +128,100 @@ class RowClaim(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class OfRows:
+class RowwiseClaim:
     """A claim of single rows: each example is judged alone, beside the row that it starts from."""
 
     claim: RowClaim
 
-    def weigh(self, check: str, given: Given) -> Verdict:
+    def weigh(self, check: str, given: CounterexampleBatch) -> ClaimOutcome:
         """Try every example."""
-        return counted(self.claim, tried(check, self.claim, given), given)
+        return merge_examples(self.claim, judge_examples(check, self.claim, given), given)
 
 
-def tried(check: str, claim: RowClaim, given: Given) -> tuple[Trial, ...]:
+def judge_examples(
+    check: str, claim: RowClaim, given: CounterexampleBatch
+) -> tuple[ExampleTrial, ...]:
     """Return what came of each example alone."""
     places = {name: at for at, name in enumerate(claim.ids)}
     found = []
     for at, row in enumerate(given.rows):
-        result, size = objection(given, at, places), tuple[float, ...]()
+        result, size = explain_unclaimed_row(given, at, places), tuple[float, ...]()
         if result is None:
             result, size = claim.judge(at, places[row], given)
         distance, eps = (*size, None, None)[:2]
-        found.append(Trial(at, row, check, result, given.decided(at), distance, eps))
+        found.append(ExampleTrial(at, row, check, result, given.decided(at), distance, eps))
     return tuple(found)
 
 
-def counted(claim: RowClaim, trials: tuple[Trial, ...], given: Given) -> Verdict:
+def merge_examples(
+    claim: RowClaim, trials: tuple[ExampleTrial, ...], given: CounterexampleBatch
+) -> ClaimOutcome:
     """Return what the examples that hold come to; of several for one row the claim chooses."""
-    held = [item for item in trials if item.result is Result.HOLDS]
+    held = [item for item in trials if item.result is ExampleResult.HOLDS]
     if not held:
-        return Verdict(trials)
+        return ClaimOutcome(trials)
     places = {name: at for at, name in enumerate(claim.ids)}
-    reached: dict[int, list[Trial]] = {}
+    reached: dict[int, list[ExampleTrial]] = {}
     for item in sorted(held, key=lambda item: item.distance or 0.0):
         reached.setdefault(places[item.row], []).append(item)
     changes = claim.changes(reached, given)
-    return Verdict(trials, changes, disproved=changes is None)
+    return ClaimOutcome(trials, changes, disproved=changes is None)
 
 
-def objection(given: Given, at: int, places: Mapping[str, int]) -> Result | None:
+def explain_unclaimed_row(
+    given: CounterexampleBatch, at: int, places: Mapping[str, int]
+) -> ExampleResult | None:
     """Return why an example starts from no row that a claim is about; ``None`` where it does."""
     if not given.known[at]:
-        return Result.NOT_OF_THE_DATA
+        return ExampleResult.NOT_OF_THE_DATA
     if given.disputed[at]:
-        return Result.OTHER_LABEL
-    return None if given.rows[at] in places else Result.NOT_LOOKED_AT
+        return ExampleResult.OTHER_LABEL
+    return None if given.rows[at] in places else ExampleResult.NOT_LOOKED_AT
+
+
+FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "data": "it speaks of the data, and not of what the model answers to an input",
+        "fairness": "it estimates shares of groups and differences between them, of which a row "
+        "that somebody chose says nothing",
+        "hardware": "it measures how the target runs the model, or sets two runs of it side by "
+        "side, of which a row that somebody chose says nothing",
+        "poisoning": "it speaks of how the model was trained, which a wrong answer to one input "
+        "does not show",
+        "privacy": "it speaks of what the model tells about its training data, which a wrong "
+        "answer to one input does not show",
+        "provenance": "it speaks of files, signatures and papers, and not of what the model "
+        "answers",
+        "quality": "it estimates how the model does on rows that nobody chose, of which a row "
+        "that somebody chose says nothing",
+    }
+)
+UNSAID = "the check does not say how an example is judged under it (`by_example`)"
+HOLDS_OF: Mapping[CounterexampleKind, str] = MappingProxyType(
+    {
+        CounterexampleKind.INPUTS: "arrays inputs and rows",
+        CounterexampleKind.VIEWS: "rows and the parts of a view, as angle, down and right",
+        CounterexampleKind.PERTURBATIONS: "an array perturbations",
+    }
+)
+
+
+def claims_of(
+    check: Check | type[Check], evidence: Evidence, params: Params, kind: CounterexampleKind
+) -> Claims | str:
+    """Return what a check claims that examples of a kind could refute, or say why nothing."""
+    told = counterexample_claims(check)
+    found = _why(check) if told is None else told.claims(evidence, params)
+    if isinstance(found, str):
+        return f"{check.id} cannot be challenged by examples because {found}"
+    if told is not None and told.kind is not kind:
+        return _other_kind(check, told)
+    return found
+
+
+def _why(check: Check | type[Check]) -> str:
+    return FAMILIES.get(check.id.partition(".")[0], UNSAID)
+
+
+def _other_kind(check: Check | type[Check], told: CounterexampleClaims) -> str:
+    return f"{check.id} is challenged by another file, one with {HOLDS_OF[told.kind]}"

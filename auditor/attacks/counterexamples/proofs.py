@@ -6,25 +6,24 @@ from typing import cast
 
 import numpy as np
 
-from auditor.attacks.certificates import MARGIN
-from auditor.attacks.counterexamples.balls import measured
 from auditor.attacks.counterexamples.claims import (
     Changes,
     Claims,
     Held,
-    OfRows,
+    RowwiseClaim,
     Sized,
-    of_evidence,
+    claims_from_evidence,
 )
-from auditor.attacks.counterexamples.given import Given, Kind
-from auditor.attacks.goals import Goal
-from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Norm
-from auditor.attacks.proofs import proved_radius
-from auditor.attacks.trials import read_goal
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result
+from auditor.attacks.counterexamples.perturbed_inputs import measure_example
+from auditor.attacks.counterexamples.submission import CounterexampleBatch, CounterexampleKind
+from auditor.attacks.evasion.certified import MARGIN, proved_radius
+from auditor.attacks.evasion.evidence import read_goal
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Norm
+from auditor.domain.challenges import ExampleResult
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.tasks import Floats
 
 SMOOTHED = (
@@ -34,32 +33,32 @@ SMOOTHED = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Proof:
+class ProofClaim:
     """What was proved of each row, up to a distance ``radius[n]``: one example shows it false."""
 
     ids: Sequence[str]
-    goal: Goal
+    goal: AttackGoal
     radius: Floats
 
-    def judge(self, at: int, place: int, given: Given) -> Sized:
+    def judge(self, at: int, place: int, given: CounterexampleBatch) -> Sized:
         """Judge one example whose row the evidence holds at ``place``."""
         if given.wrong(at, self.goal):
-            return Result.WRONG_BEFORE, ()
-        result, size = measured(given, at, Norm.LINF, (1.0,))
+            return ExampleResult.WRONG_BEFORE, ()
+        result, size = measure_example(given, at, Norm.LINF, (1.0,))
         proved = float(self.radius[place])
-        if result is not Result.HOLDS:
+        if result is not ExampleResult.HOLDS:
             return result, size
         if size[0] > proved - MARGIN:
-            return Result.NOT_PROVED, size[:1]
+            return ExampleResult.NOT_PROVED, size[:1]
         misled = given.misled(at, self.goal)
-        return Result.HOLDS if misled else Result.NOT_MISCLASSIFIED, (size[0], proved)
+        return ExampleResult.HOLDS if misled else ExampleResult.NOT_MISCLASSIFIED, (size[0], proved)
 
-    def changes(self, held: Held, given: Given) -> None:
+    def changes(self, held: Held, given: CounterexampleBatch) -> None:
         """Count nothing anew: of a method that proved what is false, nothing is left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Share:
+class AccuracyClaim:
     """Which rows were right as they are: an answer that does not repeat shows it wrong."""
 
     evidence: Evidence
@@ -69,17 +68,17 @@ class Share:
         """The rows that were scored."""
         return [str(name) for name in cast("Sequence[str]", self.evidence["ids"])]
 
-    def judge(self, at: int, place: int, given: Given) -> Sized:
+    def judge(self, at: int, place: int, given: CounterexampleBatch) -> Sized:
         """Judge one example whose row the evidence holds at ``place``."""
         label = cast("Labels", self.evidence["labels"])[place]
         if not np.array_equal(given.inputs[at], given.clean[at]):
-            return Result.CHANGED, ()
+            return ExampleResult.CHANGED, ()
         if cast("Labels", self.evidence["decided"])[place] != label:
-            return Result.WRONG_BEFORE, ()
+            return ExampleResult.WRONG_BEFORE, ()
         wrong = given.decision(at) != label
-        return Result.HOLDS if wrong else Result.NOT_MISCLASSIFIED, ()
+        return ExampleResult.HOLDS if wrong else ExampleResult.NOT_MISCLASSIFIED, ()
 
-    def changes(self, held: Held, given: Given) -> Changes:
+    def changes(self, held: Held, given: CounterexampleBatch) -> Changes:
         """Return the decisions with those that were answered otherwise."""
         decided = cast("Labels", self.evidence["decided"]).copy()
         said = cast("Floats", self.evidence["probabilities"]).copy()
@@ -95,10 +94,12 @@ def _proofs(evidence: Evidence) -> Claims | str:
         return SMOOTHED
     goal = read_goal(cast("Mapping[str, Json]", settings["goal"]))
     ids = cast("Sequence[str]", evidence["ids"])
-    return {"": OfRows(Proof(ids, goal, proved_radius(evidence)))}
+    return {"": RowwiseClaim(ProofClaim(ids, goal, proved_radius(evidence)))}
 
 
-PROOF = of_evidence(Kind.INPUTS, _proofs)
+PROOF = claims_from_evidence(CounterexampleKind.INPUTS, _proofs)
 """Inputs within what was proved of the graph itself."""
-SHARE = of_evidence(Kind.INPUTS, lambda evidence: {"": OfRows(Share(evidence))})
+SHARE = claims_from_evidence(
+    CounterexampleKind.INPUTS, lambda evidence: {"": RowwiseClaim(AccuracyClaim(evidence))}
+)
 """Evaluation rows as they are: rows that somebody chose say nothing else about a share."""

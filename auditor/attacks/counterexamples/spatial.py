@@ -7,27 +7,27 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.pictures import canvas
-from auditor.attacks.corruptions.sightings import first_broken
-from auditor.attacks.counterexamples.balls import unsaid
+from auditor.attacks.corruptions.images import find_image_layout
+from auditor.attacks.corruptions.spatial_search import first_breaking_budgets
 from auditor.attacks.counterexamples.claims import (
     Changes,
+    ClaimOutcome,
     Claims,
-    Verdict,
-    objection,
-    of_evidence,
+    claims_from_evidence,
+    explain_unclaimed_row,
 )
-from auditor.attacks.counterexamples.given import Given, Kind
-from auditor.attacks.spatial import BUDGETS, Transformation, transform
-from auditor.attacks.trials import read_task
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.attacks.counterexamples.perturbed_inputs import explain_no_claim
+from auditor.attacks.counterexamples.submission import CounterexampleBatch, CounterexampleKind
+from auditor.attacks.evasion.evidence import read_task
+from auditor.attacks.evasion.spatial import BUDGETS, ImageTransformation, transform_images
+from auditor.domain.challenges import ExampleResult, ExampleTrial
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
+class SpatialRobustnessClaim:
     """What a search for the worst view of each picture left standing, budget by budget."""
 
     evidence: Evidence
@@ -42,26 +42,31 @@ class Views:
         """The names of the budgets, the smallest first."""
         return cast("Sequence[str]", self.settings["budgets"])
 
-    def weigh(self, check: str, given: Given) -> Verdict:
+    def weigh(self, check: str, given: CounterexampleBatch) -> ClaimOutcome:
         """Apply every view to its row by the check's own transformation, and ask the target."""
         reached = [_budget(self.settings, view) for view in given.views]
         seen = given.asked(self._pictures(given, reached))
         ids = cast("Sequence[str]", self.evidence["ids"])
-        places, broken = {name: at for at, name in enumerate(ids)}, first_broken(self.evidence)
+        places, broken = (
+            {name: at for at, name in enumerate(ids)},
+            first_breaking_budgets(self.evidence),
+        )
         trials = []
         for at, (row, budget) in enumerate(zip(seen.rows, reached, strict=True)):
-            result = objection(seen, at, places)
+            result = explain_unclaimed_row(seen, at, places)
             if result is None:
                 result = self._judged(at, budget, int(broken[places[row]]), seen)
             name = None if budget is None else self._names[budget]
-            trials.append(Trial(at, row, check, result, seen.decided(at), budget=name))
-        held = [item for item in trials if item.result is Result.HOLDS]
-        return Verdict(tuple(trials), self._changes(held, places, seen) if held else None)
+            trials.append(ExampleTrial(at, row, check, result, seen.decided(at), budget=name))
+        held = [item for item in trials if item.result is ExampleResult.HOLDS]
+        return ClaimOutcome(tuple(trials), self._changes(held, places, seen) if held else None)
 
-    def _pictures(self, given: Given, reached: Sequence[int | None]) -> Array:
+    def _pictures(self, given: CounterexampleBatch, reached: Sequence[int | None]) -> Array:
         """Return the row of each view as it is seen there, where that is within reach."""
         ground, fill = given.ground, str(self.settings["fill"])
-        seen = canvas(ground.inputs.shape[1:], ground.declared, ground.takes, whole=ground.whole)
+        seen = find_image_layout(
+            ground.inputs.shape[1:], ground.declared, ground.takes, whole=ground.whole
+        )
         if seen is None:
             message = "a record of views was made of pictures"
             raise TypeError(message)
@@ -70,22 +75,28 @@ class Views:
             if reached[at] is not None:
                 clean = given.clean[at : at + 1]
                 before = seen.spread(clean)
-                made[at : at + 1] = seen.settled(transform(before, view, fill), clean, before)
+                made[at : at + 1] = seen.settled(
+                    transform_images(before, view, fill), clean, before
+                )
         return made
 
-    def _judged(self, at: int, budget: int | None, broken: int, given: Given) -> Result:
+    def _judged(
+        self, at: int, budget: int | None, broken: int, given: CounterexampleBatch
+    ) -> ExampleResult:
         """Judge one view by the first budgets that reach it and that break its row already."""
         task, label = read_task(self.settings), int(given.labels[at])
         if broken < 0 or int(task.decide(given.said_clean[at : at + 1])[0]) != label:
-            return Result.WRONG_BEFORE
+            return ExampleResult.WRONG_BEFORE
         if budget is None:
-            return Result.OUTSIDE_BUDGET
+            return ExampleResult.OUTSIDE_BUDGET
         if broken <= budget:
-            return Result.BROKEN_BEFORE
+            return ExampleResult.BROKEN_BEFORE
         wrong = int(task.decide(given.said[at : at + 1])[0]) != label
-        return Result.HOLDS if wrong else Result.NOT_MISCLASSIFIED
+        return ExampleResult.HOLDS if wrong else ExampleResult.NOT_MISCLASSIFIED
 
-    def _changes(self, held: Sequence[Trial], places: Mapping[str, int], given: Given) -> Changes:
+    def _changes(
+        self, held: Sequence[ExampleTrial], places: Mapping[str, int], given: CounterexampleBatch
+    ) -> Changes:
         """Return the evidence in which these are the worst views of their rows."""
         chosen = cast("NDArray[np.int32]", self.evidence["chosen"]).copy()
         said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
@@ -100,7 +111,7 @@ class Views:
         return {"settings": settings, "chosen": chosen, "adversarial_probabilities": said}
 
 
-def _budget(settings: Mapping[str, Json], view: Transformation) -> int | None:
+def _budget(settings: Mapping[str, Json], view: ImageTransformation) -> int | None:
     """Return the place of the smallest budget that reaches a view; ``None`` where none does."""
     height, width = cast("Sequence[int]", settings["size"])
     flips = bool(settings["flips"])
@@ -112,9 +123,9 @@ def _budget(settings: Mapping[str, Json], view: Transformation) -> int | None:
 def _views(evidence: Evidence) -> Claims | str:
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if "row" in settings:
-        return unsaid(f"rows of shape {settings['row']} are no pictures")
-    return {"": Views(evidence)}
+        return explain_no_claim(f"rows of shape {settings['row']} are no pictures")
+    return {"": SpatialRobustnessClaim(evidence)}
 
 
-VIEWS = of_evidence(Kind.VIEWS, _views)
+VIEWS = claims_from_evidence(CounterexampleKind.VIEWS, _views)
 """The check's own transformations of a row, given by their parameters."""

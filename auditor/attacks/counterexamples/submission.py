@@ -9,17 +9,17 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.goals import Goal
-from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Norm
-from auditor.attacks.patches import OneSquare
-from auditor.attacks.spatial import Transformation
-from auditor.attacks.threats import Threat, lp_threat
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.patch_campaign import SquareConstraint
+from auditor.attacks.evasion.spatial import ImageTransformation
+from auditor.attacks.evasion.threat_model import ThreatModel, lp_threat
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import DatasetError
 
 
-class Kind(StrEnum):
+class CounterexampleKind(StrEnum):
     """What an example is: an input, a change of view of a row, or one change for all rows."""
 
     INPUTS = "inputs"
@@ -27,32 +27,36 @@ class Kind(StrEnum):
     PERTURBATIONS = "perturbations"
 
 
-class Threats(Protocol):
+class ThreatFactory(Protocol):
     """Draws a threat around the evaluation rows, as the frame does for attacks."""
 
-    def __call__(self, norm: Norm, eps: float, square: OneSquare | None = None) -> Threat:
+    def __call__(
+        self, norm: Norm, eps: float, square: SquareConstraint | None = None
+    ) -> ThreatModel:
         """Return the threat of a budget, and of the one square that holds all changes, if asked."""
         ...
 
 
-def threats(space: InputSpace | None, row: tuple[int, ...], *, whole: bool) -> Threats:
+def build_threat_factory(
+    space: InputSpace | None, row: tuple[int, ...], *, whole: bool
+) -> ThreatFactory:
     """Return how the frame draws threats around rows of a shape, each but once.
 
     Without a space it raises ``DatasetError``.
     """
 
     @cache
-    def drawn(norm: Norm, eps: float, square: OneSquare | None) -> Threat:
+    def drawn(norm: Norm, eps: float, square: SquareConstraint | None) -> ThreatModel:
         return lp_threat(_declared(space), norm, eps, row, whole=whole, constraints=square)
 
-    def draw(norm: Norm, eps: float, square: OneSquare | None = None) -> Threat:
+    def draw(norm: Norm, eps: float, square: SquareConstraint | None = None) -> ThreatModel:
         return drawn(norm, eps, square)
 
     return draw
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Ground:
+class ChallengeContext:
     """All evaluation rows, in the order of the data, and the target that is asked about them.
 
     ``ask`` returns the target's probabilities of ``[n, ...]`` inputs. ``space`` is ``None`` where
@@ -65,7 +69,7 @@ class Ground:
     places: Mapping[str, int]
     task: Task
     ask: Callable[[Array], Floats]
-    threat: Threats
+    threat: ThreatFactory
     space: InputSpace | None = None
     whole: bool = False
     takes: tuple[int, ...] | None = None
@@ -86,7 +90,7 @@ def _declared(space: InputSpace | None) -> InputSpace:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Given:
+class CounterexampleBatch:
     """Counterexamples as the model takes them, beside the evaluation rows that they start from.
 
     ``inputs`` and ``clean`` are ``[n, ...]``; where ``rows`` names no evaluation row, ``known`` is
@@ -96,8 +100,8 @@ class Given:
     no row, and are ``inputs`` themselves.
     """
 
-    ground: Ground
-    kind: Kind
+    ground: ChallengeContext
+    kind: CounterexampleKind
     inputs: Array
     rows: tuple[str, ...]
     known: NDArray[np.bool_]
@@ -106,29 +110,29 @@ class Given:
     labels: Labels
     said: Floats
     said_clean: Floats
-    views: tuple[Transformation, ...] = ()
+    views: tuple[ImageTransformation, ...] = ()
 
-    def asked(self, inputs: Array) -> "Given":
+    def asked(self, inputs: Array) -> "CounterexampleBatch":
         """Return the same examples with other inputs, and the target's answers to these."""
         return replace(self, inputs=inputs, said=self.ground.ask(inputs))
 
     def decided(self, at: int) -> str:
         """Return what the target said to an example, in words."""
         task = self.ground.task
-        if isinstance(task, Classification):
+        if isinstance(task, ClassificationTask):
             return task.classes[self.decision(at)]
         return f"{float(self.said[at, 0]):.6g}"
 
     def decision(self, at: int) -> int:
         """Return the class that the target decides for; the task is a classification."""
-        task = cast("Classification", self.ground.task)
+        task = cast("ClassificationTask", self.ground.task)
         return int(task.decide(self.said[at : at + 1])[0])
 
-    def misled(self, at: int, goal: Goal) -> bool:
+    def misled(self, at: int, goal: AttackGoal) -> bool:
         """Whether the target's answer to an example reaches the goal."""
         return bool(goal.reached(self.said[at : at + 1], self.labels[at : at + 1])[0])
 
-    def wrong(self, at: int, goal: Goal) -> bool:
+    def wrong(self, at: int, goal: AttackGoal) -> bool:
         """Whether the target's answer to the row itself reaches the goal."""
         return bool(goal.reached(self.said_clean[at : at + 1], self.labels[at : at + 1])[0])
 

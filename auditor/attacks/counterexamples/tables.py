@@ -7,30 +7,32 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.constraints.reaching import moved, reach
-from auditor.attacks.counterexamples.attacks import (
-    Attack,
-    Median,
-    nearest,
-    smallest,
-)
-from auditor.attacks.counterexamples.balls import NOTHING_MOVES, shown_anew, unsaid
 from auditor.attacks.counterexamples.claims import (
     Changes,
+    ClaimOutcome,
     Claims,
     Held,
     Sized,
-    Verdict,
-    of_evidence,
+    claims_from_evidence,
 )
-from auditor.attacks.counterexamples.given import Given, Kind
-from auditor.attacks.tabular_readings import Counterexamples, recount
-from auditor.attacks.tabular_rules import Rules, rules_of
-from auditor.attacks.tabular_trials import facts
-from auditor.attacks.tallies import Outcomes
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.attacks.counterexamples.perturbed_inputs import (
+    NOTHING_MOVES,
+    BreakingMedian,
+    RobustnessClaim,
+    explain_no_claim,
+    median_breaking_distance,
+    smallest_budgets,
+    update_examples,
+)
+from auditor.attacks.counterexamples.submission import CounterexampleBatch, CounterexampleKind
+from auditor.attacks.evasion.evidence import RowOutcomes
+from auditor.attacks.tabular.attack import TabularThreat, build_tabular_threat
+from auditor.attacks.tabular.constraints.reachable_box import find_moved_units, find_reachable_box
+from auditor.attacks.tabular.evidence import check_relations
+from auditor.attacks.tabular.readings import TabularCounterexamples, recount_table
+from auditor.domain.challenges import ExampleResult, ExampleTrial
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.json import Json
 from auditor.domain.tasks import Array, Floats
 
 WHOLE_RANGE = 1.0
@@ -38,7 +40,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rewritten:
+class TableEvidenceUpdate:
     """The evidence of an attack on a table, with rows that examples break.
 
     A row may be there already, with a candidate of a larger budget or of more moved units. Each
@@ -46,9 +48,9 @@ class Rewritten:
     """
 
     evidence: Evidence
-    seen: Outcomes
-    given: Given
-    rules: Rules
+    seen: RowOutcomes
+    given: CounterexampleBatch
+    rules: TabularThreat
 
     def changes(self, held: Held) -> Changes:
         """Return what is another."""
@@ -64,16 +66,16 @@ class Rewritten:
             "distance": distance,
             **crafted,
             **minimal,
-            **shown_anew(self.evidence, shown),
+            **update_examples(self.evidence, shown),
         }
 
-    def _nearer(self, place: int, trial: Trial) -> bool:
+    def _nearer(self, place: int, trial: ExampleTrial) -> bool:
         """Whether an example lies nearer than what broke its row."""
         return (trial.distance or 0.0) < float(self.seen.breaking[place])
 
     def _fewest(self, held: Held) -> dict[int, int]:
         """Return the example of each row that moves fewest units, where no minimal one has less."""
-        minimal = Counterexamples.of(self.evidence, self.seen)
+        minimal = TabularCounterexamples.of(self.evidence, self.seen)
         known = dict(zip(minimal.rows.tolist(), minimal.moved.sum(axis=1).tolist(), strict=True))
         found: dict[int, int] = {}
         for place, trials in held.items():
@@ -91,8 +93,8 @@ class Rewritten:
         clean, point = self.given.pair(example)
         return {
             "": point,
-            "kept": facts(self.rules.constraints, point),
-            "moved": moved(self.rules.constraints, clean, point),
+            "kept": check_relations(self.rules.constraints, point),
+            "moved": find_moved_units(self.rules.constraints, clean, point),
             "probabilities": self.given.said[example : example + 1],
             "certain": np.zeros(1, dtype=np.bool_),
         }
@@ -126,63 +128,67 @@ def _listed(known: NDArray[Any], count: int, put: Mapping[int, NDArray[Any]]) ->
     return found
 
 
-def _measured(given: Given, at: int, rules: Rules, budgets: Sequence[float]) -> Sized:
+def _measured(
+    given: CounterexampleBatch, at: int, rules: TabularThreat, budgets: Sequence[float]
+) -> Sized:
     """Return the least budget that allows a change and the one that it keeps, or why none does."""
     clean, point = given.pair(at)
     distance = float(rules.distance(clean, point)[0])
-    least = smallest(budgets, distance)
+    least = smallest_budgets(budgets, distance)
     few = not rules.most_features or rules.units(clean, point)[0] <= rules.most_features
     if least is None or not few:
-        return Result.OUTSIDE_BUDGET, (distance,)
+        return ExampleResult.OUTSIDE_BUDGET, (distance,)
     for eps in (item for item in budgets if item >= least):
-        if rules.permits(reach(rules.constraints, clean, eps), point)[0]:
-            return Result.HOLDS, (distance, eps)
-    return Result.OUTSIDE_SPACE, (distance,)
+        if rules.permits(find_reachable_box(rules.constraints, clean, eps), point)[0]:
+            return ExampleResult.HOLDS, (distance, eps)
+    return ExampleResult.OUTSIDE_SPACE, (distance,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Possible:
+class TableRobustnessClaim:
     """What an attack on a table left standing, by rows that could exist alone."""
 
     evidence: Evidence
 
-    def weigh(self, check: str, given: Given) -> Verdict:
+    def weigh(self, check: str, given: CounterexampleBatch) -> ClaimOutcome:
         """Try every example by the rules of the schema and the budgets of the check."""
         settings = cast("Mapping[str, Json]", self.evidence["settings"])
         most = cast("int", settings["most_features"])
-        rules = rules_of(given.ground.declared, most, whole=given.ground.whole)
-        seen = recount(self.evidence)
-        attack = Attack(
+        rules = build_tabular_threat(given.ground.declared, most, whole=given.ground.whole)
+        seen = recount_table(self.evidence)
+        attack = RobustnessClaim(
             cast("Sequence[str]", self.evidence["ids"]),
             seen,
             lambda own, at: _measured(own, at, rules, seen.budgets),
-            lambda held, own: Rewritten(self.evidence, seen, own, rules).changes(held),
+            lambda held, own: TableEvidenceUpdate(self.evidence, seen, own, rules).changes(held),
             _medians(self.evidence, seen, rules),
         )
         return attack.weigh(check, given)
 
 
-def _medians(evidence: Evidence, seen: Outcomes, rules: Rules) -> tuple[Median, Median]:
+def _medians(
+    evidence: Evidence, seen: RowOutcomes, rules: TabularThreat
+) -> tuple[BreakingMedian, BreakingMedian]:
     """Return the budget that breaks the median row, and how many units have to move in it."""
     sizes = np.where(seen.right[-1], WHOLE_RANGE, np.minimum(seen.breaking, WHOLE_RANGE))
-    minimal = Counterexamples.of(evidence, seen)
+    minimal = TabularCounterexamples.of(evidence, seen)
     counts = np.full(len(seen.wrong), float(len(rules.constraints.units)))
     counts[minimal.rows] = minimal.moved.sum(axis=1)
 
-    def units(given: Given, trial: Trial) -> float:
+    def units(given: CounterexampleBatch, trial: ExampleTrial) -> float:
         return float(rules.units(*given.pair(trial.example))[0])
 
-    return nearest(sizes), Median(counts, ~seen.wrong, units)
+    return median_breaking_distance(sizes), BreakingMedian(counts, ~seen.wrong, units)
 
 
 def _claims(evidence: Evidence) -> Claims | str:
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if "undefined" in settings:
-        return unsaid(str(settings["undefined"]))
+        return explain_no_claim(str(settings["undefined"]))
     if not any(cast("Sequence[int]", settings["movable"])):
-        return unsaid(NOTHING_MOVES)
-    return {"": Possible(evidence)}
+        return explain_no_claim(NOTHING_MOVES)
+    return {"": TableRobustnessClaim(evidence)}
 
 
-POSSIBLE = of_evidence(Kind.INPUTS, _claims)
+POSSIBLE = claims_from_evidence(CounterexampleKind.INPUTS, _claims)
 """Rows that the schema allows, within the budgets of the check."""

@@ -8,26 +8,31 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.attacked_rows import part_of
-from auditor.attacks.counterexamples.attacks import Attack, Median, nearest, smallest
-from auditor.attacks.counterexamples.balls import unsaid
 from auditor.attacks.counterexamples.claims import (
-    ByExample,
+    ChallengeableClaim,
     Changes,
-    Claim,
     Claims,
+    CounterexampleClaims,
     Held,
     Params,
     Sized,
 )
-from auditor.attacks.counterexamples.given import Given, Kind
-from auditor.attacks.tallies import Outcomes
-from auditor.attacks.texts.readings import recount
-from auditor.attacks.texts.threats import Changes as Edits
-from auditor.attacks.texts.threats import TextThreat
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result
+from auditor.attacks.counterexamples.perturbed_inputs import (
+    BreakingMedian,
+    RobustnessClaim,
+    explain_no_claim,
+    median_breaking_distance,
+    smallest_budgets,
+)
+from auditor.attacks.counterexamples.submission import CounterexampleBatch, CounterexampleKind
+from auditor.attacks.evasion.evidence import RowOutcomes
+from auditor.attacks.evasion.row_evidence import select_attack_evidence
+from auditor.attacks.text.evidence import recount_texts
+from auditor.attacks.text.threat_model import TextChanges as Edits
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.domain.challenges import ExampleResult
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.json import Json
 from auditor.domain.tasks import Floats
 
 ANY = 10**9
@@ -35,17 +40,17 @@ ANY = 10**9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Misread:
+class TextRobustnessClaim:
     """What an attack on texts left standing, at growing numbers of words."""
 
     evidence: Evidence
-    seen: Outcomes
+    seen: RowOutcomes
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> ChallengeableClaim:
         """The claim of single texts."""
         ids = cast("Sequence[str]", self.evidence["ids"])
-        return Attack(ids, self.seen, self.measured, self.changes, (self._median,))
+        return RobustnessClaim(ids, self.seen, self.measured, self.changes, (self._median,))
 
     @property
     def threat(self) -> TextThreat:
@@ -55,24 +60,24 @@ class Misread:
         synonyms = {word: tuple(others) for word, others in listed.items()}
         return TextThreat(ANY, cast("int", settings["edits"]), synonyms)
 
-    def examined(self, given: Given, at: int) -> Edits | None:
+    def examined(self, given: CounterexampleBatch, at: int) -> Edits | None:
         """Return what was changed in a text; ``None`` where the check permits no such change."""
         return self.threat.examine(str(given.clean[at]), str(given.inputs[at]))
 
-    def measured(self, given: Given, at: int) -> Sized:
+    def measured(self, given: CounterexampleBatch, at: int) -> Sized:
         """Return how many words were changed, and the smallest budget that they keep."""
         edits = self.examined(given, at)
         if edits is None:
-            return Result.OUTSIDE_SPACE, ()
+            return ExampleResult.OUTSIDE_SPACE, ()
         if not edits.words:
-            return Result.NOT_MISCLASSIFIED, ()  # nothing was changed that could mislead
+            return ExampleResult.NOT_MISCLASSIFIED, ()  # nothing was changed that could mislead
         words = float(edits.words)
-        least = smallest(self.seen.budgets, words)
+        least = smallest_budgets(self.seen.budgets, words)
         if least is None:
-            return Result.OUTSIDE_BUDGET, (words,)
-        return Result.HOLDS, (words, least)
+            return ExampleResult.OUTSIDE_BUDGET, (words,)
+        return ExampleResult.HOLDS, (words, least)
 
-    def changes(self, held: Held, given: Given) -> Changes:
+    def changes(self, held: Held, given: CounterexampleBatch) -> Changes:
         """Return the evidence with these texts counted."""
         said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
         listed = cast("Sequence[Mapping[str, Json]]", self.evidence["crafted"])
@@ -86,7 +91,7 @@ class Misread:
             **self._shown(held, given),
         }
 
-    def _entry(self, place: int, example: int, given: Given) -> Mapping[str, Json]:
+    def _entry(self, place: int, example: int, given: CounterexampleBatch) -> Mapping[str, Json]:
         edits = self.examined(given, example)
         if edits is None:
             message = "a text that holds was not permitted"
@@ -95,7 +100,7 @@ class Misread:
         told: dict[str, Json] = {"words": edits.words, "edits": edits.edits, "sha256": digest}
         return {"place": place, "kinds": dict(edits.kinds), **told}
 
-    def _shown(self, held: Held, given: Given) -> dict[str, Item]:
+    def _shown(self, held: Held, given: CounterexampleBatch) -> dict[str, Item]:
         """Return the texts that are shown, since figures count the changes in these anew."""
         if "example_places" not in self.evidence:
             return {}
@@ -107,42 +112,44 @@ class Misread:
         return {"example_adversarial": list[Json](texts)}
 
     @property
-    def _median(self) -> Median:
+    def _median(self) -> BreakingMedian:
         """How many words break the median text that was right: all, where none was found."""
         settings = cast("Mapping[str, Json]", self.evidence["settings"])
         movable = np.maximum(np.array(settings["movable"], dtype=np.float64), 1.0)
         words = np.where(np.isfinite(self.seen.breaking), self.seen.breaking, movable)
-        return nearest(words, ~self.seen.wrong)
+        return median_breaking_distance(words, ~self.seen.wrong)
 
 
 def _budgets(params: Params) -> tuple[int, ...]:
     return tuple(sorted(set(cast("Sequence[int]", params["words"]))))
 
 
-def _claim(evidence: Evidence, params: Params) -> Claim | None:
+def _claim(evidence: Evidence, params: Params) -> ChallengeableClaim | None:
     """Return what an attack claims, or ``None`` where it found no word to change."""
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if not any(cast("Sequence[int]", settings["movable"])):
         return None
-    return Misread(evidence, recount(evidence, _budgets(params))).claim
+    return TextRobustnessClaim(evidence, recount_texts(evidence, _budgets(params))).claim
 
 
 def _misread(evidence: Evidence, params: Params) -> Claims | str:
     claim = _claim(evidence, params)
-    return unsaid("it found no word to change in any text") if claim is None else {"": claim}
+    return (
+        explain_no_claim("it found no word to change in any text") if claim is None else {"": claim}
+    )
 
 
 def _recipes(evidence: Evidence, params: Params) -> Claims | str:
     """Return one claim a recipe that ran to its end."""
-    found: dict[str, Claim] = {}
+    found: dict[str, ChallengeableClaim] = {}
     for name, run in cast("Mapping[str, Mapping[str, Json]]", evidence["runs"]).items():
         if not run["failure"]:
-            claim = _claim(part_of(evidence, f"{name}."), params)
+            claim = _claim(select_attack_evidence(evidence, f"{name}."), params)
             found |= {} if claim is None else {f"{name}.": claim}
-    return found or unsaid("no recipe ran that found a word to change")
+    return found or explain_no_claim("no recipe ran that found a word to change")
 
 
-MISREAD = ByExample(Kind.INPUTS, _misread)
+MISREAD = CounterexampleClaims(CounterexampleKind.INPUTS, _misread)
 """Texts within the edits, the synonyms and the numbers of words of the check."""
-BY_RECIPE = ByExample(Kind.INPUTS, _recipes)
+BY_RECIPE = CounterexampleClaims(CounterexampleKind.INPUTS, _recipes)
 """The same, against what each recipe left standing."""

@@ -7,40 +7,53 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.attacks import smallest
-from auditor.attacks.counterexamples.balls import NOTHING_MOVES, shown_anew, unsaid
-from auditor.attacks.counterexamples.claims import Changes, Claims, Verdict, of_evidence
-from auditor.attacks.counterexamples.given import Given, Ground, Kind
-from auditor.attacks.norms import Norm
-from auditor.attacks.offline import gap_of
-from auditor.attacks.tallies import Mask, Outcomes, recount
-from auditor.attacks.threats import Threat
-from auditor.attacks.universal import first_reached
-from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.attacks.counterexamples.claims import (
+    Changes,
+    ClaimOutcome,
+    Claims,
+    claims_from_evidence,
+)
+from auditor.attacks.counterexamples.perturbed_inputs import (
+    NOTHING_MOVES,
+    explain_no_claim,
+    smallest_budgets,
+    update_examples,
+)
+from auditor.attacks.counterexamples.submission import (
+    ChallengeContext,
+    CounterexampleBatch,
+    CounterexampleKind,
+)
+from auditor.attacks.evasion.evidence import Mask, RowOutcomes, recount_rows
+from auditor.attacks.evasion.holdout import too_few_rows_gap
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.threat_model import ThreatModel
+from auditor.attacks.evasion.universal import first_breaking_perturbation
+from auditor.domain.challenges import ExampleResult, ExampleTrial
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spread:
+class UniversalRobustnessClaim:
     """What one perturbation a budget left standing, of rows that it was not fitted on."""
 
     evidence: Evidence
 
-    def weigh(self, check: str, given: Given) -> Verdict:
+    def weigh(self, check: str, given: CounterexampleBatch) -> ClaimOutcome:
         """Put every perturbation on all judged rows, one perturbation after the other.
 
         One that holds takes the place of the audit's own at one budget, and the next has to do
         better than both: rows that different perturbations break are never put together.
         """
-        run = _Run(self.evidence, given.ground)
+        run = _UniversalClaimRun(self.evidence, given.ground)
         trials = tuple(run.tried(check, at, given.inputs[at]) for at in range(len(given.inputs)))
-        return Verdict(trials, run.changes() if run.put else None)
+        return ClaimOutcome(trials, run.changes() if run.put else None)
 
 
 @dataclass(slots=True, eq=False)
-class _Run:
+class _UniversalClaimRun:
     """All judged rows, and what the perturbation of each budget does to them, so far.
 
     ``alone`` is ``[budgets, n, classes]``, ``put`` the places of budgets whose perturbation was
@@ -48,8 +61,8 @@ class _Run:
     """
 
     evidence: Evidence
-    ground: Ground
-    seen: Outcomes = field(init=False)
+    ground: ChallengeContext
+    seen: RowOutcomes = field(init=False)
     rows: Array = field(init=False)
     still: Mask = field(init=False)
     alone: Floats = field(init=False)
@@ -58,7 +71,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         """Ask about the rows as they are: one that is wrong by now is no success of a change."""
-        self.seen = recount(self.evidence)
+        self.seen = recount_rows(self.evidence)
         ids = cast("Sequence[str]", self.evidence["ids"])
         self.rows = self.ground.inputs[[self.ground.places[name] for name in ids]]
         wrong = self.seen.goal.reached(self.ground.ask(self.rows), self.seen.labels)
@@ -66,38 +79,38 @@ class _Run:
         self.alone = cast("Floats", self.evidence["alone_probabilities"]).copy()
         self.perturbations = cast("Floats", self.evidence["perturbations"]).copy()
 
-    def tried(self, check: str, at: int, given: Array) -> Trial:
+    def tried(self, check: str, at: int, given: Array) -> ExampleTrial:
         """Try one perturbation, and keep it where it breaks more rows than what is there."""
         change = given.astype(np.float64)
         distance, place, result = self._measured(change)
-        if result is not Result.HOLDS:
-            return Trial(at, "", check, result, "not asked", distance)
+        if result is not ExampleResult.HOLDS:
+            return ExampleTrial(at, "", check, result, "not asked", distance)
         eps = self.seen.budgets[place]
         said, moved = self._asked(self.ground.threat(Norm.LINF, eps), change)
         better = self._better(said, place)
         if better is None:
-            result = Result.NO_WORSE
+            result = ExampleResult.NO_WORSE
         else:
             self.alone[better], self.put[better] = said, moved
             self.perturbations[better] = change
         fell = int(self._reached(said[None])[0].sum())
         told = f"{fell} of {int((~self.seen.wrong).sum())} rows wrong"
-        return Trial(at, "", check, result, told, distance, eps)
+        return ExampleTrial(at, "", check, result, told, distance, eps)
 
-    def _measured(self, change: Floats) -> tuple[float, int, Result]:
+    def _measured(self, change: Floats) -> tuple[float, int, ExampleResult]:
         """Return a perturbation's size in ranges, and the place of the budget that it keeps."""
         budgets = self.seen.budgets
         threat = self.ground.threat(Norm.LINF, budgets[-1])
         still = np.zeros((1, *change.shape))
         distance = float(threat.distance(still, change[None])[0])
-        least = smallest(budgets, distance)
+        least = smallest_budgets(budgets, distance)
         if least is None:
-            return distance, -1, Result.OUTSIDE_BUDGET
+            return distance, -1, ExampleResult.OUTSIDE_BUDGET
         if (change[~self.ground.threat(Norm.LINF, least).movable] != 0).any():
-            return distance, -1, Result.OUTSIDE_SPACE
-        return distance, budgets.index(least), Result.HOLDS
+            return distance, -1, ExampleResult.OUTSIDE_SPACE
+        return distance, budgets.index(least), ExampleResult.HOLDS
 
-    def _asked(self, threat: Threat, change: Floats) -> tuple[Floats, Array]:
+    def _asked(self, threat: ThreatModel, change: Floats) -> tuple[Floats, Array]:
         """Return what the target says to all rows under a change, and these rows.
 
         Each keeps its box and its steps, as under the check's own perturbations. What a threat does
@@ -136,7 +149,7 @@ class _Run:
     def changes(self) -> Changes:
         """Return the evidence as it were with these perturbations in their places."""
         budgets, reached = self.seen.budgets, self._reached(self.alone)
-        breaking, rows = first_reached(reached, budgets), np.arange(len(self.rows))
+        breaking, rows = first_breaking_perturbation(reached, budgets), np.arange(len(self.rows))
         fell = np.isfinite(breaking)
         chosen = np.where(fell, reached.argmax(axis=0), len(budgets) - 1)
         shown = {
@@ -149,19 +162,19 @@ class _Run:
             "alone_probabilities": self.alone,
             "distance": np.where(fell, breaking, budgets[-1]),
             "perturbations": self.perturbations,
-            **shown_anew(self.evidence, shown),
+            **update_examples(self.evidence, shown),
         }
 
 
 def _spread(evidence: Evidence) -> Claims | str:
     settings = cast("Mapping[str, Json]", evidence["settings"])
-    gap = gap_of(cast("dict[str, Json]", settings))
+    gap = too_few_rows_gap(cast("dict[str, Json]", settings))
     if gap is not None:
-        return unsaid(gap.detail)
+        return explain_no_claim(gap.detail)
     if not any(cast("Sequence[int]", settings["movable"])):
-        return unsaid(NOTHING_MOVES)
-    return {"": Spread(evidence)}
+        return explain_no_claim(NOTHING_MOVES)
+    return {"": UniversalRobustnessClaim(evidence)}
 
 
-SPREAD = of_evidence(Kind.PERTURBATIONS, _spread)
+SPREAD = claims_from_evidence(CounterexampleKind.PERTURBATIONS, _spread)
 """One perturbation for all rows, which has to break more of them than the record counts."""

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State, every
-from auditor.attacks.balls import Ball
-from auditor.attacks.frame import Frame, Mask, Rows
-from auditor.attacks.goals import Claim, Harm, claim_of
-from auditor.attacks.norms import finite
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    AttackState,
+    EvasionAttack,
+    Query,
+    QueryResult,
+    all_row_places,
+)
+from auditor.attacks.evasion.goals import Claim, HarmfulDecisionGoal, build_broken_test
+from auditor.attacks.evasion.judge import AttackJudge, Mask, Rows
+from auditor.attacks.evasion.norms import is_finite
+from auditor.attacks.evasion.projections import PerturbationBall
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 
@@ -18,24 +26,24 @@ Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Near:
+class _RowCache:
     """What is asked for again with every question about the same rows."""
 
     rows: Rows
-    ball: Ball
+    ball: PerturbationBall
     claim: Claim
 
 
 @dataclass(slots=True, eq=False)
-class Pursuit:
+class AttackLoop:
     """One attack on the rows of a frame that stand; ``passes`` counts gradients of the twin."""
 
-    attack: Attack
-    frame: Frame
+    attack: EvasionAttack
+    frame: AttackJudge
     twin: Twin | None
     tick: Tick
     passes: int = 0
-    _near: "_Near | None" = None
+    _near: "_RowCache | None" = None
 
     def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
         """Attack every live row until it breaks, or the attack has asked all it wants or may.
@@ -63,9 +71,9 @@ class Pursuit:
                 rows, state = rows[keep], state.take(keep)
         self._close(rows, state)
 
-    def _ground(self, rows: Rows, stretch: float) -> Ground:
+    def _ground(self, rows: Rows, stretch: float) -> AttackContext:
         frame = self.frame
-        return Ground(
+        return AttackContext(
             ball=self._at(rows).ball,
             labels=frame.labels[rows],
             goal=frame.goal,
@@ -77,7 +85,7 @@ class Pursuit:
     def _heard(self, probabilities: Floats) -> Floats:
         """Return what the attack may know of clean rows: of scores, decisions at most."""
         goal = self.frame.goal
-        if self.attack.source is Source.DECISIONS and isinstance(goal, Harm):
+        if self.attack.source is AttackFeedback.DECISIONS and isinstance(goal, HarmfulDecisionGoal):
             return np.eye(probabilities.shape[1])[goal.task.decide(probabilities)]
         return probabilities
 
@@ -87,16 +95,16 @@ class Pursuit:
         gone: Mask = ~live[rows]
         return gone
 
-    def _answer(self, rows: Rows, question: Question) -> Answer:
-        own = rows if question.rows is every(len(rows)) else rows[question.rows]
-        if self.attack.source is Source.TWIN:
+    def _answer(self, rows: Rows, question: Query) -> QueryResult:
+        own = rows if question.rows is all_row_places(len(rows)) else rows[question.rows]
+        if self.attack.source is AttackFeedback.TWIN:
             return self._from_twin(own, question)
         points, reached, margin = self.frame.submit(own, question.points)
-        if self.attack.source is Source.DECISIONS:
+        if self.attack.source is AttackFeedback.DECISIONS:
             margin = np.zeros(0)  # an attack on decisions sees no scores
-        return Answer(points, reached, margin, np.zeros((0, 0)), _no_gradient)
+        return QueryResult(points, reached, margin, np.zeros((0, 0)), _no_gradient)
 
-    def _from_twin(self, own: Rows, question: Question) -> Answer:
+    def _from_twin(self, own: Rows, question: Query) -> QueryResult:
         if self.twin is None:
             message = f"{self.attack.name} needs a twin"
             raise TypeError(message)
@@ -108,16 +116,16 @@ class Pursuit:
         def pull(cotangent: Floats) -> Floats:
             self.passes += len(cotangent)
             gradient = twin.backward(cotangent)
-            return gradient if finite(gradient) else np.nan_to_num(gradient)
+            return gradient if is_finite(gradient) else np.nan_to_num(gradient)
 
-        return Answer(points, reached, np.zeros(0), logits, pull)
+        return QueryResult(points, reached, np.zeros(0), logits, pull)
 
-    def _at(self, own: Rows) -> _Near:
+    def _at(self, own: Rows) -> _RowCache:
         """Return what belongs to some rows, which are mostly those asked about before."""
         near, frame = self._near, self.frame
         if near is None or not (near.rows is own or np.array_equal(near.rows, own)):
-            claim = claim_of(frame.goal, frame.labels[own])
-            near = self._near = _Near(own, frame.ball.take(own), claim)
+            claim = build_broken_test(frame.goal, frame.labels[own])
+            near = self._near = _RowCache(own, frame.ball.take(own), claim)
         return near
 
     def _confirm(self, own: Rows, points: Array, claimed: Mask) -> Mask:
@@ -141,9 +149,13 @@ class Pursuit:
             reached[places] = found
         return reached
 
-    def _close(self, rows: Rows, state: State) -> None:
+    def _close(self, rows: Rows, state: AttackState) -> None:
         """Let the target judge the best point of rows that the twin never called broken."""
-        if self.attack.source is Source.TWIN and len(rows) and not self.frame.spent(len(rows)):
+        if (
+            self.attack.source is AttackFeedback.TWIN
+            and len(rows)
+            and not self.frame.spent(len(rows))
+        ):
             self.frame.submit(rows, state.best)
 
 

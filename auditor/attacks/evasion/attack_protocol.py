@@ -9,17 +9,17 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.balls import Ball
-from auditor.attacks.goals import Goal
-from auditor.attacks.losses import Aim, Labels
-from auditor.attacks.norms import Reals
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.losses import Labels, LossAim
+from auditor.attacks.evasion.norms import Reals
+from auditor.attacks.evasion.projections import PerturbationBall
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 
-class Source(StrEnum):
+class AttackFeedback(StrEnum):
     """What an attack hears: gradients of the twin, the target's scores, or its decisions only."""
 
     TWIN = "twin"
@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
+class AttackContext:
     """What an attack is given of its rows when it begins.
 
     ``ball`` holds clean rows and all candidates; ``probabilities`` are the target's of the clean
@@ -36,19 +36,19 @@ class Ground:
     whether it already reaches the goal, so that an attack on decisions can walk on from there.
     """
 
-    ball: Ball
+    ball: PerturbationBall
     labels: Labels
-    goal: Goal
+    goal: AttackGoal
     probabilities: Floats
     start: Floats | None = None
     broken: Mask | None = None
 
     @property
-    def aim(self) -> Aim:
+    def aim(self) -> LossAim:
         """Which classes to raise and to lower, row by row."""
         return self.goal.aim(self.labels)
 
-    def take(self, keep: NDArray[np.generic]) -> "Ground":
+    def take(self, keep: NDArray[np.generic]) -> "AttackContext":
         """Return the part for some rows."""
         return replace(
             self,
@@ -61,11 +61,11 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class Query:
     """Points to be judged: ``points[i]`` is a wish for the row at place ``rows[i]`` of the state.
 
     A row may be asked about several times at once, or not at all. ``held`` says that the points
-    are the ball's already, as ``Ball.settle`` has it.
+    are the ball's already, as ``PerturbationBall.settle`` has it.
     """
 
     points: Reals
@@ -74,20 +74,20 @@ class Question:
 
 
 @lru_cache(maxsize=64)
-def every(rows: int) -> Places:
+def all_row_places(rows: int) -> Places:
     """Return the places of all of so many rows, not to be changed."""
     places = np.arange(rows, dtype=np.int64)
     places.setflags(write=False)
     return places
 
 
-def one_each(points: Reals, *, held: bool = False) -> Question:
+def query_each_row(points: Reals, *, held: bool = False) -> Query:
     """Ask about one point a row."""
-    return Question(points, every(len(points)), held)
+    return Query(points, all_row_places(len(points)), held)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class QueryResult:
     """What came of a question, in its order.
 
     ``judged`` are the candidates that were: inside the ball, on the input's steps, in its type.
@@ -110,7 +110,7 @@ class Answer:
         return self.judged.astype(np.float64)
 
 
-class State(Protocol):
+class AttackState(Protocol):
     """Where an attack stands on some rows; ``tell`` and ``take`` return the next state."""
 
     @property
@@ -118,11 +118,11 @@ class State(Protocol):
         """The strongest or nearest point of each row so far."""
         ...
 
-    def ask(self) -> Question | None:
+    def ask(self) -> Query | None:
         """Return the points to judge next; ``None`` where nothing is left to ask."""
         ...
 
-    def tell(self, answer: Answer) -> Self:
+    def tell(self, answer: QueryResult) -> Self:
         """Return the state after hearing the answer to the last question."""
         ...
 
@@ -131,7 +131,7 @@ class State(Protocol):
         ...
 
 
-class Attack(Protocol):
+class EvasionAttack(Protocol):
     """A way of looking for candidates, with its settings."""
 
     @property
@@ -140,7 +140,7 @@ class Attack(Protocol):
         ...
 
     @property
-    def source(self) -> Source:
+    def source(self) -> AttackFeedback:
         """What it must hear."""
         ...
 
@@ -164,6 +164,6 @@ class Attack(Protocol):
         """Whether it looks for the nearest success, and so goes on with rows that are broken."""
         ...
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> State | None:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> AttackState | None:
         """Return the state before the first question; ``None`` where there is nothing to try."""
         ...

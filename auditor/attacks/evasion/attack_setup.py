@@ -7,16 +7,16 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.frame import Frame, Standing
-from auditor.attacks.goals import Goal, concerned, goal_of
-from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Norm
-from auditor.attacks.threats import Constraints, Threat, lp_threat
-from auditor.domain.datasets import Dataset, Role
+from auditor.attacks.evasion.goals import AttackGoal, find_concerned_rows, goal_for_task
+from auditor.attacks.evasion.judge import AttackJudge, BestSoFar
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.threat_model import PerturbationConstraint, ThreatModel, lp_threat
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace, Task
 from auditor.errors import PolicyError
 
 REPEATS = 8
@@ -24,16 +24,16 @@ REPEATS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Arena:
+class AttackSetup:
     """What is attacked: rows with labels and the probabilities that the target gave them clean.
 
     ``whole`` says that the model takes whole numbers only; ``constraints`` what a candidate keeps
     beside norm, box and steps. A target that answers at random is asked ``repeats`` times. At each
-    budget no more than ``most_queries`` a row are asked.
+    budget no more than ``most_queries_in_memory`` a row are asked.
     """
 
     model: Model
-    goal: Goal
+    goal: AttackGoal
     space: InputSpace
     rows: Array
     labels: Labels
@@ -41,18 +41,18 @@ class Arena:
     twin: Twin | None = None
     norm: Norm = Norm.LINF
     whole: bool = False
-    constraints: Constraints | None = None
+    constraints: PerturbationConstraint | None = None
     repeats: int = 1
     most_queries: int | None = None
 
-    def threat(self, eps: float) -> Threat:
+    def threat(self, eps: float) -> ThreatModel:
         """Return the threat of one budget."""
         row = self.rows.shape[1:]
         return lp_threat(
             self.space, self.norm, eps, row, whole=self.whole, constraints=self.constraints
         )
 
-    def take(self, keep: NDArray[np.int64]) -> "Arena":
+    def take(self, keep: NDArray[np.int64]) -> "AttackSetup":
         """Return the part for some rows."""
         return replace(
             self,
@@ -61,10 +61,10 @@ class Arena:
             probabilities=self.probabilities[keep],
         )
 
-    def frame(self, eps: float, standing: Standing) -> Frame:
+    def frame(self, eps: float, standing: BestSoFar) -> AttackJudge:
         """Return the frame that judges candidates for all rows at one budget."""
         most = self.most_queries
-        return Frame(
+        return AttackJudge(
             model=self.model,
             goal=self.goal,
             threat=self.threat(eps),
@@ -78,17 +78,17 @@ class Arena:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bout:
+class AttackRun:
     """The attacked rows: ``arena`` as arrays, ``sample`` as row numbers of ``dataset``."""
 
-    arena: Arena
+    arena: AttackSetup
     dataset: Dataset
     sample: NDArray[np.int64]
 
 
-def gather(
+def prepare_attack_run(
     subject: Subject, rows: int, norm: Norm = Norm.LINF, *, label: str = "", decision: str = ""
-) -> Bout:
+) -> AttackRun:
     """Take the first ``rows`` rows of the audit's permutation that the goal is about.
 
     ``label`` and ``decision`` narrow the goal (``goals.goal_of``); rows of other labels are left
@@ -98,8 +98,8 @@ def gather(
     Raises ``TypeError`` where a need is not met: the frame asks for needs first. Raises
     ``PolicyError`` for a goal that the task does not have.
     """
-    dataset = subject.datasets[Role.EVALUATION]
-    truth = truth_of(dataset, subject.task)
+    dataset = subject.datasets[DatasetRole.EVALUATION]
+    truth = true_targets(dataset, subject.task)
     if (
         isinstance(subject.model, Gap)
         or isinstance(subject.space, Gap)
@@ -108,9 +108,9 @@ def gather(
     ):
         message = "an attack needs a model, its input space and labelled rows"
         raise TypeError(message)
-    goal = goal_of(subject.task, label, decision)
+    goal = goal_for_task(subject.task, label, decision)
     sample = _attacked(subject, goal, truth)[:rows]
-    arena = Arena(
+    arena = AttackSetup(
         model=subject.model,
         twin=None if isinstance(subject.twin, Gap) else subject.twin,
         goal=goal,
@@ -120,15 +120,15 @@ def gather(
         rows=dataset.inputs[sample],
         labels=truth[sample],
         probabilities=clean_probabilities(subject, sample),
-        whole=takes_whole_numbers(subject.model, dataset.inputs),
+        whole=requires_integers(subject.model, dataset.inputs),
     )
-    return Bout(arena, dataset, sample)
+    return AttackRun(arena, dataset, sample)
 
 
-def _attacked(subject: Subject, goal: Goal, truth: Labels) -> NDArray[np.int64]:
+def _attacked(subject: Subject, goal: AttackGoal, truth: Labels) -> NDArray[np.int64]:
     """Return the rows that a goal is about, in the order of the audit's permutation."""
-    order = subject.sample(Role.EVALUATION, len(truth))
-    found = order[concerned(goal, truth[order])]
+    order = subject.sample(DatasetRole.EVALUATION, len(truth))
+    found = order[find_concerned_rows(goal, truth[order])]
     if not len(found):
         raise PolicyError(
             "no row of the evaluation data has a label that the goal is about",
@@ -137,9 +137,9 @@ def _attacked(subject: Subject, goal: Goal, truth: Labels) -> NDArray[np.int64]:
     return found
 
 
-def truth_of(dataset: Dataset, task: Task) -> Labels | None:
+def true_targets(dataset: Dataset, task: Task) -> Labels | None:
     """Return what is true of each row: a class, or, for a regression, a number."""
-    if isinstance(task, Classification):
+    if isinstance(task, ClassificationTask):
         return dataset.labels
     # A goal on numbers (goals.Error) takes the numbers where others take classes.
     return cast("Labels | None", dataset.targets)
@@ -151,16 +151,16 @@ def clean_probabilities(subject: Subject, sample: NDArray[np.int64]) -> Floats:
     Of a model that answers at random they are the mean of ``REPEATS`` answers, as those of
     candidates are: else an unlucky answer to a clean row would count as a success of attacks.
     """
-    dataset, model = subject.datasets[Role.EVALUATION], subject.model
+    dataset, model = subject.datasets[DatasetRole.EVALUATION], subject.model
     if isinstance(model, Gap) or model.deterministic or dataset.inputs is None:
-        return subject.probabilities(Role.EVALUATION)[sample]
+        return subject.probabilities(DatasetRole.EVALUATION)[sample]
     rows = dataset.inputs[sample]
     said = [model.probabilities(model.predict(rows)) for _ in range(REPEATS)]
     mean: Floats = np.mean(said, axis=0)
     return mean
 
 
-def growing(budgets: tuple[float, ...], norm: Norm = Norm.LINF) -> tuple[float, ...]:
+def sort_budgets(budgets: tuple[float, ...], norm: Norm = Norm.LINF) -> tuple[float, ...]:
     """Return distinct budgets, the smallest first.
 
     Raises ``PolicyError`` where there is none, or one has no meaning in the norm.
@@ -176,14 +176,14 @@ def growing(budgets: tuple[float, ...], norm: Norm = Norm.LINF) -> tuple[float, 
     return tuple(sorted({float(eps) for eps in budgets}))
 
 
-def takes_whole_numbers(model: Model, rows: Array) -> bool:
+def requires_integers(model: Model, rows: Array) -> bool:
     """Return whether only whole numbers fit, into the model or into the rows' own type."""
     interface = model.fingerprint.interface
     takes = "" if interface is None else interface.input_dtype
     return any(kind in f"{takes} {rows.dtype.name}" for kind in ("int", "bool"))
 
 
-def positive(**counts: int) -> None:
+def require_positive(**counts: int) -> None:
     """Raise ``PolicyError`` for a count below 1."""
     for name, count in counts.items():
         if count < 1:
@@ -193,7 +193,7 @@ def positive(**counts: int) -> None:
             )
 
 
-def two_classes(label: str, decision: str) -> None:
+def require_harmful_decision(label: str, decision: str) -> None:
     """Raise ``PolicyError`` where a decision is asked for that is right for the label."""
     if label and label == decision:
         raise PolicyError(

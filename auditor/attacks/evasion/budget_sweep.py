@@ -1,41 +1,73 @@
-"""A suite of attacks at growing budgets: what broke at one counts at every larger one."""
+"""A suite of attacks at growing budgets: what broke at one counts at every larger one.
+
+A finished part of a sweep as evidence, and back.
+"""
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Attack
-from auditor.attacks.bills import BISECTION, Bill, Sweep, total
-from auditor.attacks.frame import Frame, Rows, Standing
-from auditor.attacks.norms import wide
-from auditor.attacks.pursuing import Pursuit
-from auditor.attacks.resuming import keep, restore
-from auditor.attacks.suites import Suite
-from auditor.attacks.threats import within
-from auditor.domain.memories import Forgetful, Memory
-from auditor.domain.subjects import Progress
+from auditor.attacks.evasion.attack_loop import AttackLoop
+from auditor.attacks.evasion.attack_protocol import EvasionAttack
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.judge import AttackJudge, BestSoFar, Mask, Rows
+from auditor.attacks.evasion.norms import broadcast_rows
+from auditor.attacks.evasion.query_costs import BISECTION, QueryCost, SweepResult, sum_costs
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.threat_model import is_within_budget
+from auditor.domain.checkpoint import AuditCheckpoint, NoCheckpoint
+from auditor.domain.evidence import Evidence
+from auditor.domain.subjects import ProgressReporter
+from auditor.domain.tasks import Array, Floats
+
+
+def write_part(standing: BestSoFar, log: Sequence[QueryCost]) -> Evidence:
+    """Return what is known of a part's rows and what it cost."""
+    return {
+        "crafted": standing.crafted,
+        "probabilities": standing.probabilities,
+        "margin": standing.margin,
+        "broken": standing.broken,
+        "breaking": standing.breaking,
+        "log": [asdict(bill) for bill in log],
+    }
+
+
+def read_part(known: Evidence) -> tuple[BestSoFar, list[QueryCost]]:
+    """Return what ``write_part`` kept."""
+    standing = BestSoFar(
+        crafted=cast("Array", np.asarray(known["crafted"])),
+        probabilities=cast("Floats", known["probabilities"]),
+        margin=cast("Floats", known["margin"]),
+        broken=cast("Mask", known["broken"]),
+        breaking=cast("Floats", known["breaking"]),
+    )
+    bills = cast("Sequence[Mapping[str, Any]]", known["log"])
+    return standing, [QueryCost(**bill) for bill in bills]
+
 
 MOST_VALUES_AT_ONCE = 2**24
 """So many values at most are attacked at a time, whatever the rows are."""
 VALUES_AT_ONCE = 2**16
 """As many rows go together as hold so many values, within ``ROWS_AT_ONCE``."""
 ROWS_AT_ONCE = 512, 2048
-FORGETFUL = Forgetful()
+FORGETFUL = NoCheckpoint()
 
 
-def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
-    suite: Suite,
-    arena: Arena,
+def run_sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
+    suite: AttackSuite,
+    arena: AttackSetup,
     budgets: tuple[float, ...],
     seed: int,
-    progress: Progress,
+    progress: ProgressReporter,
     *,
     refine: int = 0,
-    memory: Memory = FORGETFUL,
-) -> Sweep:
+    memory: AuditCheckpoint = FORGETFUL,
+) -> SweepResult:
     """Attack all rows at each budget, the smallest first, some rows at a time.
 
     ``refine`` bisections then bring each successful candidate nearer to its clean row. Parts that
@@ -44,32 +76,32 @@ def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     """
     parts = _parts(arena)
     work = f"{_digest(arena)} {suite.names} {budgets} {seed} {refine}"
-    ticker = _Ticker(progress, len(parts) * suite.ticks(len(budgets)))
+    ticker = _SweepProgress(progress, len(parts) * suite.ticks(len(budgets)))
     found = []
     for index, rows in enumerate(parts):
-        part = _Part(arena.take(rows), np.random.default_rng([seed, index]), ticker)
+        part = _SweepPart(arena.take(rows), np.random.default_rng([seed, index]), ticker)
         end = ticker.done + suite.ticks(len(budgets))
         name = f"{work} part {index} of {len(rows)} rows"
         known = memory.recall(name)
         if known is None:
             part.attack(suite, budgets)
             part.refine(budgets[-1], refine)
-            memory.remember(name, keep(part.standing, part.log))
+            memory.remember(name, write_part(part.standing, part.log))
         else:
-            part.standing, part.log = restore(known)
+            part.standing, part.log = read_part(known)
             ticker.reach(end)
         found.append(part)
     return _join(found, arena, budgets)
 
 
 @dataclass(slots=True)
-class _Ticker:
+class _SweepProgress:
     """Counts questions over all parts and budgets, and tells the audit.
 
     An attack that needs fewer than its share is rounded up when it ends.
     """
 
-    progress: Progress
+    progress: ProgressReporter
     total: int
     done: int = 0
     note: str = ""
@@ -84,20 +116,20 @@ class _Ticker:
 
 
 @dataclass(slots=True, eq=False)
-class _Part:
+class _SweepPart:
     """Some of the rows, and what came of them so far."""
 
-    arena: Arena
+    arena: AttackSetup
     rng: np.random.Generator
-    ticker: _Ticker
-    standing: Standing = field(init=False)
-    log: list[Bill] = field(default_factory=list)
+    ticker: _SweepProgress
+    standing: BestSoFar = field(init=False)
+    log: list[QueryCost] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         arena = self.arena
-        self.standing = Standing.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
+        self.standing = BestSoFar.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
 
-    def attack(self, suite: Suite, budgets: tuple[float, ...]) -> None:
+    def attack(self, suite: AttackSuite, budgets: tuple[float, ...]) -> None:
         """Run minimal attacks in the widest ball, then bounded ones at each budget."""
         for attack in suite.minimal:
             self._pursue(attack, self.arena.frame(budgets[-1], self.standing), 0.0)
@@ -114,21 +146,23 @@ class _Part:
         if not rounds:
             return
         frame = self.arena.frame(eps, self.standing)
-        rows = np.flatnonzero(within(self.standing.breaking, eps) & (self.standing.breaking > 0))
+        rows = np.flatnonzero(
+            is_within_budget(self.standing.breaking, eps) & (self.standing.breaking > 0)
+        )
         clean = frame.clean[rows].astype(np.float64)
         near, far = np.zeros(len(rows)), np.ones(len(rows))
         change = np.nan_to_num(self.standing.crafted[rows].astype(np.float64) - clean)
         for _round in range(rounds if len(rows) else 0):
             middle = (near + far) / 2
-            _, reached, _ = frame.submit(rows, clean + wide(middle, clean) * change)
+            _, reached, _ = frame.submit(rows, clean + broadcast_rows(middle, clean) * change)
             near, far = np.where(reached, near, middle), np.where(reached, middle, far)
         self._note(BISECTION, frame, live=len(rows), queries=0, refused=0, passes=0)
 
-    def _pursue(self, attack: Attack, frame: Frame, stretch: float) -> None:
+    def _pursue(self, attack: EvasionAttack, frame: AttackJudge, stretch: float) -> None:
         self.ticker.note = f"eps {frame.threat.eps:g}, {attack.name}"
         end = self.ticker.done + attack.rounds
         live, queries, refused = len(frame.live), frame.queries, frame.refused
-        pursuit = Pursuit(attack, frame, self.arena.twin, self.ticker)
+        pursuit = AttackLoop(attack, frame, self.arena.twin, self.ticker)
         if frame.threat.movable.any():
             pursuit.run(self.rng, stretch=stretch)
         self.ticker.reach(end)
@@ -137,12 +171,12 @@ class _Part:
         )
 
     def _note(  # noqa: PLR0913 -- the columns of a bill
-        self, name: str, frame: Frame, *, live: int, queries: int, refused: int, passes: int
+        self, name: str, frame: AttackJudge, *, live: int, queries: int, refused: int, passes: int
     ) -> None:
         """Write down what one attack brought and cost since the counts that are given."""
         left = frame.live
         self.log.append(
-            Bill(
+            QueryCost(
                 attack=name,
                 eps=frame.threat.eps,
                 live=live,
@@ -155,7 +189,7 @@ class _Part:
         )
 
 
-def _digest(arena: Arena) -> str:
+def _digest(arena: AttackSetup) -> str:
     """Return a digest of what is attacked, the model left aside."""
     aim = arena.goal.aim(arena.labels)
     hasher = hashlib.sha256(f"{arena.norm} {arena.repeats} {arena.most_queries}".encode())
@@ -165,7 +199,7 @@ def _digest(arena: Arena) -> str:
     return hasher.hexdigest()
 
 
-def _parts(arena: Arena) -> list[Rows]:
+def _parts(arena: AttackSetup) -> list[Rows]:
     size, (fewest, most) = max(1, math.prod(arena.rows.shape[1:])), ROWS_AT_ONCE
     wished = min(max(VALUES_AT_ONCE // size, fewest), most)
     at_once = min(max(MOST_VALUES_AT_ONCE // size, 1), wished)
@@ -176,15 +210,15 @@ def _parts(arena: Arena) -> list[Rows]:
     ]
 
 
-def _join(parts: list[_Part], arena: Arena, budgets: tuple[float, ...]) -> Sweep:
+def _join(parts: list[_SweepPart], arena: AttackSetup, budgets: tuple[float, ...]) -> SweepResult:
     standings = [part.standing for part in parts]
     crafted = np.concatenate([standing.crafted for standing in standings])
-    return Sweep(
+    return SweepResult(
         budgets=budgets,
         probabilities=np.concatenate([standing.probabilities for standing in standings]),
         crafted=crafted,
         distance=arena.threat(budgets[-1]).distance(arena.rows, crafted),
         breaking=np.concatenate([standing.breaking for standing in standings]),
         movable=tuple(int(arena.threat(eps).movable.sum()) for eps in budgets),
-        log=total([part.log for part in parts]),
+        log=sum_costs([part.log for part in parts]),
     )

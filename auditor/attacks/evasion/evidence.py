@@ -1,25 +1,33 @@
-"""The evidence of an attack: enough to count successes again without any model."""
+"""The evidence of an attack: enough to count successes again without any model.
+
+Counting successes again, from an attack's evidence alone.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Arena, Bout
-from auditor.attacks.bills import Sweep
-from auditor.attacks.goals import Error, Goal, Harm
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import AttackRun, AttackSetup
+from auditor.attacks.evasion.goals import AttackGoal, HarmfulDecisionGoal, RegressionErrorGoal
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Norm, row_norms
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.threat_model import is_within_budget
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.json import Json
 from auditor.domain.models import Twin
-from auditor.domain.tasks import Classification, Floats, Regression
+from auditor.domain.tasks import ClassificationTask, Floats, RegressionTask
 
 MOST_CRAFTED_BYTES = 4 * 2**20
 """How much of crafted inputs is kept: all of a small model's, a prefix of a large one's."""
 
 
-def describe(bout: Bout, found: Sweep, *, most_examples: int, twin: Twin | None) -> Evidence:
+def describe_attack_run(
+    bout: AttackRun, found: SweepResult, *, most_examples: int, twin: Twin | None
+) -> Evidence:
     """Return what was seen of the attacked rows.
 
     ``crafted`` holds the nearest successful candidate of each broken row; ``crafted_rows`` places
@@ -49,12 +57,12 @@ def describe(bout: Bout, found: Sweep, *, most_examples: int, twin: Twin | None)
     }
 
 
-def _groups(bout: Bout) -> dict[str, Json]:
+def _groups(bout: AttackRun) -> dict[str, Json]:
     columns = bout.dataset.groups.items()
     return {name: [values[row] for row in bout.sample] for name, values in columns}
 
 
-def _changes(arena: Arena, found: Sweep, broken: NDArray[np.int64]) -> dict[str, Item]:
+def _changes(arena: AttackSetup, found: SweepResult, broken: NDArray[np.int64]) -> dict[str, Item]:
     """Return which coordinates move, over all broken rows together: no row can be read off."""
     if not len(broken):
         return {}
@@ -69,7 +77,7 @@ def _changes(arena: Arena, found: Sweep, broken: NDArray[np.int64]) -> dict[str,
     }
 
 
-def _examples(bout: Bout, found: Sweep, most: int) -> dict[str, Item]:
+def _examples(bout: AttackRun, found: SweepResult, most: int) -> dict[str, Item]:
     """Return broken rows, clean and crafted, the easiest to break first."""
     order = np.argsort(found.breaking, kind="stable")
     chosen = [int(row) for row in order if 0 < found.breaking[row] < np.inf][:most]
@@ -91,13 +99,13 @@ def _examples(bout: Bout, found: Sweep, most: int) -> dict[str, Item]:
     }
 
 
-def _said(goal: Goal, probabilities: Floats) -> str:
-    if isinstance(goal, Harm):
+def _said(goal: AttackGoal, probabilities: Floats) -> str:
+    if isinstance(goal, HarmfulDecisionGoal):
         return goal.task.classes[int(goal.task.decide(probabilities[None])[0])]
     return f"{float(probabilities[0]):.6g}"
 
 
-def _settings(arena: Arena, found: Sweep) -> dict[str, Json]:
+def _settings(arena: AttackSetup, found: SweepResult) -> dict[str, Json]:
     """Return what figures need beside arrays: budgets, what counts as success, what it cost."""
     return {
         "eps": list(found.budgets),
@@ -113,9 +121,9 @@ def _settings(arena: Arena, found: Sweep) -> dict[str, Json]:
     }
 
 
-def write_goal(goal: Goal) -> dict[str, Json]:
+def write_goal(goal: AttackGoal) -> dict[str, Json]:
     """Return a goal as JSON. Raises ``TypeError`` for one that has no JSON."""
-    if isinstance(goal, Harm):
+    if isinstance(goal, HarmfulDecisionGoal):
         return {
             "classes": list(goal.task.classes),
             "positive": goal.task.positive,
@@ -123,12 +131,12 @@ def write_goal(goal: Goal) -> dict[str, Json]:
             "harmful": [[bool(item) for item in row] for row in goal.harmful],
             **_asked(goal),
         }
-    if isinstance(goal, Error):
+    if isinstance(goal, RegressionErrorGoal):
         return {"tolerance": float(goal.task.tolerance)}
     raise TypeError(goal)
 
 
-def _asked(goal: Harm) -> dict[str, Json]:
+def _asked(goal: HarmfulDecisionGoal) -> dict[str, Json]:
     """Return what an audit file or a policy said of harm, where they said something."""
     told: dict[str, Json] = {
         "costs": [[float(cost) for cost in row] for row in goal.task.costs],
@@ -139,11 +147,11 @@ def _asked(goal: Harm) -> dict[str, Json]:
     return {name: value for name, value in told.items() if value}
 
 
-def read_task(told: Mapping[str, Json]) -> Classification:
+def read_task(told: Mapping[str, Json]) -> ClassificationTask:
     """Return the decision rule that evidence tells: classes, threshold, costs and rejection."""
     positive = str(told["positive"])
     costs = cast("Sequence[Sequence[float]]", told.get("costs", ()))
-    return Classification(
+    return ClassificationTask(
         classes=tuple(cast("Sequence[str]", told["classes"])),
         positive=positive,
         favourable=positive,
@@ -153,16 +161,84 @@ def read_task(told: Mapping[str, Json]) -> Classification:
     )
 
 
-def read_goal(told: Mapping[str, Json]) -> Goal:
+def read_goal(told: Mapping[str, Json]) -> AttackGoal:
     """Return the goal that ``write_goal`` wrote down."""
     if "tolerance" in told:
-        return Error(Regression(cast("float", told["tolerance"])))
+        return RegressionErrorGoal(RegressionTask(cast("float", told["tolerance"])))
     task = read_task(told)
     harmful = np.array(told["harmful"], dtype=np.bool_)
-    return Harm(task, harmful, str(told.get("label", "")), str(told.get("decision", "")))
+    return HarmfulDecisionGoal(
+        task, harmful, str(told.get("label", "")), str(told.get("decision", ""))
+    )
 
 
-def _radius(arena: Arena, eps: float) -> list[float]:
+def _radius(arena: AttackSetup, eps: float) -> list[float]:
     radius = arena.threat(eps).radius
     moved = radius[radius > 0]
     return [float(moved.min()), float(moved.max())] if moved.size else [0.0, 0.0]
+
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowOutcomes:
+    """What evidence says of each row: ``wrong`` without attack, and how far its success lies.
+
+    A row that is rejected without attack is neither right nor broken, and counts with the wrong
+    ones. ``breaking`` is the size of the change that broke a row: 0 where wrong, infinite where
+    none; ``harming`` the same without regard to rejections (``None``: there are none).
+    """
+
+    goal: AttackGoal
+    labels: Labels
+    budgets: tuple[float, ...]
+    wrong: Mask
+    breaking: Floats
+    harming: Floats | None = None
+
+    @property
+    def broken(self) -> Mask:
+        """Whether a change within each budget breaks a row that was right: ``[budgets, n]``."""
+        fell = [is_within_budget(self.breaking, eps) & ~self.wrong for eps in self.budgets]
+        return np.array(fell, dtype=np.bool_)
+
+    @property
+    def right(self) -> Mask:
+        """Whether a row stays right, at each budget."""
+        kept: Mask = ~self.wrong & ~self.broken
+        return kept
+
+
+def recount_rows(evidence: Evidence) -> RowOutcomes:
+    """Count again which rows the target got wrong, and how far their candidates lie.
+
+    Raises ``ValueError`` where the evidence contradicts itself.
+    """
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    goal = read_goal(cast("Mapping[str, Json]", settings["goal"]))
+    labels = cast("Labels", evidence["labels"])
+    budgets = tuple(float(eps) for eps in cast("Sequence[float]", settings["eps"]))
+    clean = cast("Floats", evidence["clean_probabilities"])
+    harmed = goal.reached(clean, labels)
+    reached = goal.reached(cast("Floats", evidence["adversarial_probabilities"]), labels)
+    found = np.where(reached, _distance(evidence, Norm(str(settings["norm"]))), np.inf)
+    harming = np.where(harmed, 0.0, found)
+    wrong = (
+        harmed | goal.rejected(clean, labels) if isinstance(goal, HarmfulDecisionGoal) else harmed
+    )
+    return RowOutcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
+
+
+def _distance(evidence: Evidence, norm: Norm) -> Floats:
+    """Return the change of each row's candidate, measured anew where both inputs are at hand."""
+    distance = cast("Floats", evidence["distance"]).copy()
+    if "example_clean" in evidence:
+        places = cast("NDArray[np.int64]", evidence["example_places"])
+        clean = cast("Floats", evidence["example_clean"]).astype(np.float64)
+        crafted = cast("Floats", evidence["example_adversarial"]).astype(np.float64)
+        width = cast("Floats", evidence["range"])
+        change = (crafted - clean) / np.where(width > 0, width, 1.0)
+        channels = cast("Mapping[str, int | None]", evidence["settings"]).get("channels")
+        distance[places] = np.maximum(distance[places], row_norms(change, norm, channels))
+    return distance

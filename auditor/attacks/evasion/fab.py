@@ -4,11 +4,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
-from auditor.attacks.hyperplanes import Slopes, reach_plane
-from auditor.attacks.losses import difference
-from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import TINY, Norm, between, flat, in_parts, size
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.losses import logit_difference
+from auditor.attacks.evasion.minimum_norm import MinimumNormWalks
+from auditor.attacks.evasion.norms import (
+    TINY,
+    Norm,
+    cache_sized_slices,
+    clamp,
+    flatten_rows,
+    row_norms,
+)
+from auditor.attacks.evasion.projections import PlaneSlopes, reach_plane
 from auditor.domain.tasks import Floats
 
 MOST_BIAS = 0.1
@@ -22,10 +36,10 @@ START = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Crossing:
+class FabState:
     """Where each row's walk to the decision line of one class stands; ``change`` is in ranges."""
 
-    quest: Quest
+    quest: MinimumNormWalks
     rng: np.random.Generator
     change: Floats
     iteration: int
@@ -36,15 +50,15 @@ class Crossing:
         """The nearest success of each row, or the clean row."""
         return self.quest.best
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         """Ask about the point that each walk has reached."""
-        return one_each(self.quest.ball.at(self.change))
+        return query_each_row(self.quest.ball.at(self.change))
 
-    def tell(self, answer: Answer) -> "Crossing":
+    def tell(self, answer: QueryResult) -> "FabState":
         """Step to the plane that the twin's line looks like from here; begin the next walk."""
         quest, found, _ = self.quest.hear(answer)
         if self.iteration < self.steps:
-            value, cotangent = difference(answer.logits, quest.aim)
+            value, cotangent = logit_difference(answer.logits, quest.aim)
             slope = quest.ball.in_ranges(answer.pull(cotangent))
             change = _ahead(quest, answer.points, found, value, slope)
             return replace(self, quest=quest, change=change, iteration=self.iteration + 1)
@@ -53,17 +67,19 @@ class Crossing:
         quest = quest.further()
         return replace(self, quest=quest, change=quest.start(self.rng, START), iteration=0)
 
-    def take(self, keep: Mask) -> "Crossing":
+    def take(self, keep: Mask) -> "FabState":
         """Return the walk of some rows only."""
         return replace(self, quest=self.quest.take(keep), change=self.change[keep])
 
 
-def _ahead(quest: Quest, points: Floats, found: Mask, value: Floats, slope: Floats) -> Floats:
+def _ahead(
+    quest: MinimumNormWalks, points: Floats, found: Mask, value: Floats, slope: Floats
+) -> Floats:
     """Return the next change: a step to the plane, drawn towards the clean row's own step."""
-    low, high, norm = flat(quest.low), flat(quest.high), quest.ball.norm
-    here, way = flat(quest.ball.change(points)), flat(slope)
+    low, high, norm = flatten_rows(quest.low), flatten_rows(quest.high), quest.ball.norm
+    here, way = flatten_rows(quest.ball.change(points)), flatten_rows(slope)
     ahead = np.empty_like(way)
-    for part in in_parts(way):
+    for part in cache_sized_slices(way):
         step = _step(here[part], way[part], low[part], high[part], found[part], value[part], norm)
         ahead[part] = step
     return ahead.reshape(slope.shape)
@@ -75,21 +91,21 @@ def _step(  # noqa: PLR0913, PLR0917 -- where a walk stands, and what it sees
     from_clean = np.einsum("ij,ij->i", way, here) - value
     start = np.where(found, BACK, 1.0)[:, None] * here
     from_start = from_clean - np.einsum("ij,ij->i", way, start)
-    seen = Slopes.of(way)
+    seen = PlaneSlopes.of(way)
     near = reach_plane(from_start, seen, low - start, high - start, norm)
     home = reach_plane(from_clean, seen, low, high, norm)
-    far, own = size(near, norm), size(home, norm)
+    far, own = row_norms(near, norm), row_norms(home, norm)
     bias = np.minimum(far / np.maximum(far + own, TINY), MOST_BIAS)[:, None]
     near *= OVERSHOOT
     near += start
     near *= 1 - bias
     home *= bias * OVERSHOOT
     near += home
-    return between(near, low, high)
+    return clamp(near, low, high)
 
 
 @dataclass(frozen=True, slots=True)
-class Fab:
+class FastAdaptiveBoundary:
     """Walks along the twin's decision line to each of the ``walks`` likeliest classes.
 
     Where a row has fewer harmful classes, further walks start at random points on the way to its
@@ -100,7 +116,7 @@ class Fab:
     steps: int
     walks: int
 
-    source = Source.TWIN
+    source = AttackFeedback.TWIN
     minimises = True
 
     @property
@@ -123,7 +139,7 @@ class Fab:
         """One a step."""
         return self.walks * self.steps
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Crossing:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> FabState:
         """Begin at the clean rows, towards the likeliest class."""
-        quest = Quest.begin(ground, self.walks, untargeted=False)
-        return Crossing(quest, rng, quest.start(rng, START), 0, self.steps)
+        quest = MinimumNormWalks.begin(ground, self.walks, untargeted=False)
+        return FabState(quest, rng, quest.start(rng, START), 0, self.steps)

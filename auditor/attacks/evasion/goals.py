@@ -7,15 +7,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.losses import Aim, Labels, ahead, softmax
-from auditor.domain.tasks import Classification, Floats, Regression, Task
+from auditor.attacks.evasion.losses import Labels, LossAim, score_lead, softmax
+from auditor.domain.tasks import ClassificationTask, Floats, RegressionTask, Task
 from auditor.errors import PolicyError
 
 Mask = NDArray[np.bool_]
 TWO = 2
 
 
-class Goal(Protocol):
+class AttackGoal(Protocol):
     """Decides success from what the target says; the same rule before and after an attack."""
 
     def reached(self, probabilities: Floats, labels: Labels) -> Mask:
@@ -26,20 +26,20 @@ class Goal(Protocol):
         """Return how far each row's scores are beyond the line: positive where harmful."""
         ...
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return which classes an attack should raise and lower, row by row."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Harm:
+class HarmfulDecisionGoal:
     """Success is a decision that ``harmful[label, decision]`` names: ``[classes, classes]``.
 
     A rejection class is a column that is harmless whatever the label is. ``label`` and ``decision``
     say that only rows of one class, or decisions for one, were asked about (empty: any).
     """
 
-    task: Classification
+    task: ClassificationTask
     harmful: Mask
     label: str = ""
     decision: str = ""
@@ -51,12 +51,12 @@ class Harm:
 
     def margin(self, scores: Floats, labels: Labels) -> Floats:
         """Return the best harmful score minus the best harmless one."""
-        return ahead(scores, self.aim(labels))
+        return score_lead(scores, self.aim(labels))
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return harmful classes to raise, harmless ones to lower."""
         toward = self.harmful[labels]
-        return Aim(toward, ~toward)
+        return LossAim(toward, ~toward)
 
     def rejected(self, probabilities: Floats, labels: Labels) -> Mask:
         """Return for each row whether it is rejected: the decision is no harm, and not right."""
@@ -71,12 +71,12 @@ Claim = Callable[[Floats], Mask]
 """From a twin's logits to which rows it calls broken."""
 
 
-def claim_of(goal: Goal, labels: Labels) -> Claim:
+def build_broken_test(goal: AttackGoal, labels: Labels) -> Claim:
     """Return what tells of logits, up to a constant a row, which rows of these labels are broken.
 
     It is ``goal.reached`` of their softmax, with everything looked up that depends on labels alone.
     """
-    if not isinstance(goal, Harm):
+    if not isinstance(goal, HarmfulDecisionGoal):
         return lambda logits: goal.reached(
             logits if logits.shape[1] == 1 else softmax(logits), labels
         )
@@ -98,42 +98,44 @@ def _logistic(logits: Floats, place: int) -> Floats:
     return np.asarray(np.reciprocal(behind, out=behind))
 
 
-def any_other(task: Classification) -> Harm:
+def untargeted_goal(task: ClassificationTask) -> HarmfulDecisionGoal:
     """Return the untargeted goal: every decision but the label and a rejection is harmful."""
     harmful = ~np.eye(len(task.classes), dtype=np.bool_)
     if task.reject is not None:
         harmful[:, task.classes.index(task.reject)] = False
-    return Harm(task, harmful)
+    return HarmfulDecisionGoal(task, harmful)
 
 
-def costly(task: Classification, costs: NDArray[np.float64], least: float) -> Harm:
+def costly_goal(
+    task: ClassificationTask, costs: NDArray[np.float64], least: float
+) -> HarmfulDecisionGoal:
     """Return the goal that only decisions which cost at least ``least`` are harmful.
 
     ``costs[label, decision]`` is ``[classes, classes]``. A rejection is harmless whatever it costs.
     """
-    return Harm(task, any_other(task).harmful & (costs >= least))
+    return HarmfulDecisionGoal(task, untargeted_goal(task).harmful & (costs >= least))
 
 
-def goal_of(task: Task, label: str = "", decision: str = "") -> Goal:
+def goal_for_task(task: Task, label: str = "", decision: str = "") -> AttackGoal:
     """Return what a task counts as success: the decisions that cost something, else all wrong ones.
 
     ``label`` and ``decision`` leave only rows of one class, and decisions for one (empty: any).
     Raises ``PolicyError`` for what is no class of the task, or where nothing harmful is left.
     """
-    if isinstance(task, Regression):
+    if isinstance(task, RegressionTask):
         if label or decision:
             raise PolicyError(
                 f"a regression has no class {label or decision!r}",
                 cure="Leave label and decision of the check empty.",
             )
-        return Error(task)
+        return RegressionErrorGoal(task)
     for name in (label, decision):
         if name and name not in task.classes:
             raise PolicyError(
                 f"an evasion check names the class {name!r}, which the task does not have",
                 cure=f"Choose from {', '.join(task.classes)}, or leave it empty for any.",
             )
-    names, harmful = np.array(task.classes), any_other(task).harmful
+    names, harmful = np.array(task.classes), untargeted_goal(task).harmful
     if task.costs:
         harmful = harmful & (np.array(task.costs) > 0)
     if label:
@@ -145,27 +147,27 @@ def goal_of(task: Task, label: str = "", decision: str = "") -> Goal:
             f"no row of class {label or 'any'!r} is harmed by the decision {decision or 'any'!r}",
             cure="Name two different classes, and none whose decision costs nothing.",
         )
-    return Harm(task, harmful, label, decision)
+    return HarmfulDecisionGoal(task, harmful, label, decision)
 
 
-def concerned(goal: Goal, labels: Labels) -> Mask:
+def find_concerned_rows(goal: AttackGoal, labels: Labels) -> Mask:
     """Return which rows a goal is about: those of whose label a decision can be harmful.
 
     A label of which every wrong decision costs nothing stays: its rows are safe, and count so.
     """
-    if not isinstance(goal, Harm) or not (goal.label or goal.decision):
+    if not isinstance(goal, HarmfulDecisionGoal) or not (goal.label or goal.decision):
         return np.ones(len(labels), dtype=np.bool_)
     return np.asarray(goal.harmful[labels].any(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
-class Error:
+class RegressionErrorGoal:
     """Success is a prediction further from the label than the task tolerates.
 
     Its labels are the true numbers, not classes.
     """
 
-    task: Regression
+    task: RegressionTask
 
     def reached(self, probabilities: Floats, labels: Labels) -> Mask:
         """Return for each row whether the error is beyond the tolerance."""
@@ -177,7 +179,7 @@ class Error:
         missed: Floats = np.abs(scores[:, 0] - labels) - self.task.tolerance
         return missed
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return one column, to be raised: climbs get two sides from ``attacks.bands``."""
         one = np.ones((len(labels), 1), dtype=np.bool_)
-        return Aim(one, ~one)
+        return LossAim(one, ~one)

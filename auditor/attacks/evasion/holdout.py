@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.arenas import Bout, gather
-from auditor.attacks.bills import Bill
-from auditor.attacks.frame import Frame, Mask, Rows
-from auditor.attacks.losses import softmax
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
+from auditor.attacks.evasion.attack_setup import AttackRun, prepare_attack_run
+from auditor.attacks.evasion.judge import AttackJudge, Mask, Rows
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.query_costs import QueryCost
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.models import Twin
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
@@ -23,34 +23,36 @@ ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Halves:
+class HoldoutSplit:
     """Rows to judge by, and other rows, with the target's answers, to prepare on."""
 
-    judged: Bout
-    prepared: Bout
+    judged: AttackRun
+    prepared: AttackRun
 
 
-def halves(subject: Subject, rows: int, preparing: int) -> Halves:
+def split_holdout(subject: Subject, rows: int, preparing: int) -> HoldoutSplit:
     """Split the evaluation rows: the first half of the audit's permutation judges.
 
     At most ``rows`` are judged, the first of the permutation as in other checks, and ``preparing``
     prepared on. Raises ``TypeError`` where a need is not met: the frame asks for needs first.
     """
-    whole = gather(subject, subject.datasets[Role.EVALUATION].rows)
+    whole = prepare_attack_run(subject, subject.datasets[DatasetRole.EVALUATION].rows)
     count = len(whole.sample)
     middle = (count + 1) // 2
-    return Halves(
-        part(whole, np.arange(min(rows, middle))),
-        part(whole, np.arange(middle, count)[:preparing]),
+    return HoldoutSplit(
+        select_run_rows(whole, np.arange(min(rows, middle))),
+        select_run_rows(whole, np.arange(middle, count)[:preparing]),
     )
 
 
-def part(bout: Bout, keep: Rows) -> Bout:
+def select_run_rows(bout: AttackRun, keep: Rows) -> AttackRun:
     """Return a bout with some of its rows."""
-    return Bout(bout.arena.take(keep), bout.dataset, bout.sample[keep])
+    return AttackRun(bout.arena.take(keep), bout.dataset, bout.sample[keep])
 
 
-def judge(frame: Frame, rows: Rows, craft: Callable[[Rows], Floats], twin: Twin) -> Mask:
+def judge_candidates(
+    frame: AttackJudge, rows: Rows, craft: Callable[[Rows], Floats], twin: Twin
+) -> Mask:
     """Ask the target once about one candidate a row; return for each row whether it broke.
 
     ``craft`` returns the points of some rows; what the twin says of them is noted as its claim.
@@ -65,9 +67,11 @@ def judge(frame: Frame, rows: Rows, craft: Callable[[Rows], Floats], twin: Twin)
     return reached
 
 
-def bill(name: str, frame: Frame, live: Mask, fell: Mask, passes: int) -> Bill:
+def build_query_cost(
+    name: str, frame: AttackJudge, live: Mask, fell: Mask, passes: int
+) -> QueryCost:
     """Return what one budget brought and cost: ``fell`` are the rows of ``live`` that broke."""
-    return Bill(
+    return QueryCost(
         attack=name,
         eps=frame.threat.eps,
         live=int(live.sum()),
@@ -79,7 +83,7 @@ def bill(name: str, frame: Frame, live: Mask, fell: Mask, passes: int) -> Bill:
     )
 
 
-def too_few(split: Halves) -> Evidence | None:
+def report_too_few_rows(split: HoldoutSplit) -> Evidence | None:
     """Return the evidence that a half has too few rows, or ``None`` where both have enough."""
     judged, prepared = len(split.judged.sample), len(split.prepared.sample)
     if min(judged, prepared) >= FEWEST_ROWS:
@@ -87,12 +91,12 @@ def too_few(split: Halves) -> Evidence | None:
     return {"settings": {"judged": judged, "prepared": prepared}}
 
 
-def gap_of(settings: dict[str, Json]) -> Gap | None:
-    """Return the Gap of evidence that ``too_few`` made; ``None`` for other evidence."""
+def too_few_rows_gap(settings: dict[str, Json]) -> Gap | None:
+    """Return the Gap of evidence that ``report_too_few_rows`` made; ``None`` for other evidence."""
     if "judged" not in settings:
         return None
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"The attack would be prepared on {settings['prepared']} rows and judged on "
         f"{settings['judged']} others; each takes at least {FEWEST_ROWS}.",
         cure=f"Give at least {2 * FEWEST_ROWS} labelled evaluation rows, better some hundreds.",

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.balls import Ball
-from auditor.attacks.goals import Goal
-from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Reals
-from auditor.attacks.threats import Threat, within
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.evasion.norms import Reals
+from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.threat_model import ThreatModel, is_within_budget
 from auditor.domain.models import Model
 from auditor.domain.tasks import Array, Floats
 
@@ -18,7 +18,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(slots=True, eq=False)
-class Standing:
+class BestSoFar:
     """What is known of some rows, all attacks and budgets so far.
 
     ``crafted`` is each row's nearest successful candidate, or, where there is none, its strongest
@@ -34,7 +34,9 @@ class Standing:
     breaking: Floats
 
     @classmethod
-    def clean(cls, rows: Array, probabilities: Floats, labels: Labels, goal: Goal) -> "Standing":
+    def clean(
+        cls, rows: Array, probabilities: Floats, labels: Labels, goal: AttackGoal
+    ) -> "BestSoFar":
         """Begin with clean rows and the probabilities that the target gave them."""
         reached = goal.reached(probabilities, labels)
         return cls(
@@ -45,7 +47,7 @@ class Standing:
             breaking=np.where(reached, 0.0, np.inf),
         )
 
-    def remember(self, rows: Rows, heard: "Heard") -> None:
+    def remember(self, rows: Rows, heard: "JudgedCandidates") -> None:
         """Keep candidates, one for each of ``rows``, that are nearer, or stronger where none is
         successful.
         """
@@ -62,7 +64,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class JudgedCandidates:
     """What came of candidates: the target's answer, whether it reaches the goal, and how far."""
 
     candidates: Array
@@ -71,9 +73,9 @@ class Heard:
     margin: Floats
     distance: Floats
 
-    def take(self, keep: Rows) -> "Heard":
+    def take(self, keep: Rows) -> "JudgedCandidates":
         """Return what came of some of them."""
-        return Heard(
+        return JudgedCandidates(
             self.candidates[keep],
             self.probabilities[keep],
             self.reached[keep],
@@ -82,7 +84,7 @@ class Heard:
         )
 
 
-def ask(model: Model, candidates: Array, repeats: int) -> tuple[Floats, Floats]:
+def query_target(model: Model, candidates: Array, repeats: int) -> tuple[Floats, Floats]:
     """Return a target's scores and probabilities, each the mean of ``repeats`` answers."""
     scores = model.predict(candidates)
     probabilities = model.probabilities(scores)
@@ -92,41 +94,43 @@ def ask(model: Model, candidates: Array, repeats: int) -> tuple[Floats, Floats]:
     return scores / repeats, probabilities / repeats
 
 
-def hear(  # noqa: PLR0913, PLR0917 -- what was asked, and how it is judged
+def judge_answers(  # noqa: PLR0913, PLR0917 -- what was asked, and how it is judged
     scores: Floats,
     probabilities: Floats,
-    goal: Goal,
+    goal: AttackGoal,
     labels: Labels,
     candidates: Array,
     distance: Floats,
-) -> Heard:
+) -> JudgedCandidates:
     """Return what a target's answers say of candidates under a goal."""
     reached = goal.reached(probabilities, labels)
     # Raw scores still tell candidates apart where probabilities saturate at 0 and 1.
-    return Heard(candidates, probabilities, reached, goal.margin(scores, labels), distance)
+    return JudgedCandidates(
+        candidates, probabilities, reached, goal.margin(scores, labels), distance
+    )
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Frame:
+class AttackJudge:
     """One threat against some rows. Candidates come in; successes are counted on the target alone.
 
     ``claimed`` marks rows that an attack's own model called broken, ``queries`` counts rows scored
     on the target, ``refused`` candidates that left the threat and were not scored. A target that
     answers at random is asked ``repeats`` times and its probabilities are averaged; no more than
-    ``most_queries`` rows are scored.
+    ``most_queries_in_memory`` rows are scored.
     """
 
     model: Model
-    goal: Goal
-    threat: Threat
+    goal: AttackGoal
+    threat: ThreatModel
     clean: Array
     labels: Labels
     clean_probabilities: Floats
-    standing: Standing
+    standing: BestSoFar
     repeats: int = 1
     most_queries: int | None = None
     claimed: Mask = field(init=False)
-    ball: Ball = field(init=False)
+    ball: PerturbationBall = field(init=False)
     queries: int = 0
     refused: int = 0
 
@@ -138,7 +142,7 @@ class Frame:
     @property
     def live(self) -> Rows:
         """Rows that nothing within this threat has broken yet."""
-        unbroken = ~within(self.standing.breaking, self.threat.eps)
+        unbroken = ~is_within_budget(self.standing.breaking, self.threat.eps)
         return np.flatnonzero(unbroken).astype(np.int64)
 
     @property
@@ -196,9 +200,9 @@ class Frame:
 
     def _judge(self, rows: Rows, candidates: Array, distance: Floats) -> tuple[Mask, Floats]:
         self.queries += self.repeats * len(candidates)
-        scores, probabilities = ask(self.model, candidates, self.repeats)
+        scores, probabilities = query_target(self.model, candidates, self.repeats)
         labels = self.labels[rows]
-        heard = hear(scores, probabilities, self.goal, labels, candidates, distance)
+        heard = judge_answers(scores, probabilities, self.goal, labels, candidates, distance)
         if (rows[1:] > rows[:-1]).all():
             self.standing.remember(rows, heard)
         else:

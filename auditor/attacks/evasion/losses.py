@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import N, places_of
+from auditor.attacks.evasion.norms import N, marked_places
 from auditor.domain.tasks import Floats
 
 Labels = NDArray[np.int64]
@@ -16,7 +16,7 @@ CLASSES_FOR_DLR = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ClassMask:
     """A mask ``[n, classes]`` of one side of an aim, and what every look at it asks for again."""
 
     mask: Mask
@@ -50,7 +50,7 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class LossAim:
     """Row by row, the classes whose scores an attack raises and lowers: ``[n, classes]`` each.
 
     Untargeted: ``away`` from the label, ``toward`` all others. Targeted: ``toward`` one class.
@@ -60,14 +60,14 @@ class Aim:
     away: Mask
 
     @cached_property
-    def up(self) -> Side:
+    def up(self) -> ClassMask:
         """The side that is raised."""
-        return Side(self.toward)
+        return ClassMask(self.toward)
 
     @cached_property
-    def down(self) -> Side:
+    def down(self) -> ClassMask:
         """The side that is lowered."""
-        return Side(self.away)
+        return ClassMask(self.away)
 
     @cached_property
     def slope(self) -> Floats:
@@ -76,25 +76,25 @@ class Aim:
         slope.setflags(write=False)
         return slope
 
-    def take(self, keep: NDArray[np.generic]) -> "Aim":
+    def take(self, keep: NDArray[np.generic]) -> "LossAim":
         """Return the aim of some rows, with what is known of them already."""
-        rows = places_of(keep)
-        part = Aim(self.toward.take(rows, axis=0), self.away.take(rows, axis=0))
+        rows = marked_places(keep)
+        part = LossAim(self.toward.take(rows, axis=0), self.away.take(rows, axis=0))
         for mine, own in ((self.up, part.up), (self.down, part.down)):
             if mine.lone is not None:
                 own.__dict__["lone"] = mine.lone.take(rows)
         return part
 
 
-Loss = Callable[[Floats, Aim], tuple[Floats, Floats]]
+Loss = Callable[[Floats, LossAim], tuple[Floats, Floats]]
 """``[n, classes]`` logits and an aim to a value a row and its gradient in the logits."""
 
 
-def untargeted(labels: Labels, classes: int) -> Aim:
+def untargeted_aim(labels: Labels, classes: int) -> LossAim:
     """Return the aim away from the labels."""
     away = np.zeros((len(labels), classes), dtype=np.bool_)
     away[np.arange(len(labels)), labels] = True
-    return Aim(~away, away)
+    return LossAim(~away, away)
 
 
 def softmax(logits: Floats) -> Floats:
@@ -102,7 +102,7 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(_shares(_by_class(logits)).T)
 
 
-def cross_entropy(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
+def cross_entropy(logits: Floats, aim: LossAim) -> tuple[Floats, Floats]:
     """Return ``log sum_toward exp(z) - log sum_away exp(z)`` and its gradient.
 
     Untargeted, the cross-entropy is ``log(1 + exp)`` of it: both order points alike and climb the
@@ -123,7 +123,7 @@ def cross_entropy(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     return up - scores.reshape(-1).take(aim.down.places), np.asarray(pulled.T)
 
 
-def margin(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
+def probability_margin(logits: Floats, aim: LossAim) -> tuple[Floats, Floats]:
     """Return ``max_toward p - max_away p`` and its gradient (probability margin, arXiv 2411.15210).
 
     Where there is one score and no other (regression) it is raised as it is.
@@ -142,7 +142,7 @@ def margin(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     return value, np.asarray((shares * (cotangent.reshape(shares.shape) - value)).T)
 
 
-def difference(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
+def logit_difference(logits: Floats, aim: LossAim) -> tuple[Floats, Floats]:
     """Return ``max_toward z - max_away z`` and its gradient."""
     scores = _by_class(logits)
     if aim.up.places is not None and aim.down.places is not None:
@@ -156,7 +156,7 @@ def difference(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     return value, np.asarray(gradient.reshape(scores.shape).T)
 
 
-def dlr(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
+def logit_ratio(logits: Floats, aim: LossAim) -> tuple[Floats, Floats]:
     """Return the difference of logits ratio and its gradient (Croce & Hein 2020, equations 6, 7).
 
     Aimed at one class of at least four, it is the targeted form, whose denominator takes the mean
@@ -168,7 +168,7 @@ def dlr(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
         raise ValueError(message)
     rows = np.arange(len(logits))
     order = np.argsort(logits, axis=1)
-    above, gradient = difference(logits, aim)
+    above, gradient = logit_difference(logits, aim)
     targeted = logits.shape[1] > CLASSES_FOR_DLR and bool((aim.toward.sum(axis=1) == 1).all())
     lower = (order[:, -3], order[:, -4]) if targeted else (order[:, -3],)
     first = order[:, -1]
@@ -182,7 +182,7 @@ def dlr(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     return value, gradient / spread[:, None]
 
 
-def ahead(scores: Floats, aim: Aim) -> Floats:
+def score_lead(scores: Floats, aim: LossAim) -> Floats:
     """Return the best score to raise minus the best to lower: positive where the aim is reached."""
     up = np.where(aim.toward, scores, -np.inf).max(axis=1)
     down = np.where(aim.away, scores, -np.inf).max(axis=1)
@@ -196,7 +196,7 @@ def _apart(scores: Floats, up: Labels, down: Labels) -> Floats:
     return np.asarray(flat.take(up) - flat.take(down))
 
 
-def _best(scores: Floats, side: Side) -> Labels:
+def _best(scores: Floats, side: ClassMask) -> Labels:
     """Return where the best class of each row stands in flat ``[classes, n]`` scores."""
     if side.places is not None:
         return side.places
@@ -218,7 +218,7 @@ def _shares(scores: Floats) -> Floats:
     return powers
 
 
-def _log_sum(scores: Floats, side: Side) -> tuple[Floats, Floats]:
+def _log_sum(scores: Floats, side: ClassMask) -> tuple[Floats, Floats]:
     """Return ``log sum exp`` over a side and its gradient; zeros for rows with no class there.
 
     All are ``[classes, n]``.
@@ -237,7 +237,7 @@ def _log_sum(scores: Floats, side: Side) -> tuple[Floats, Floats]:
 
 LOSSES: Mapping[str, Loss] = {
     "cross_entropy": cross_entropy,
-    "margin": margin,
-    "difference": difference,
-    "dlr": dlr,
+    "margin": probability_margin,
+    "difference": logit_difference,
+    "dlr": logit_ratio,
 }

@@ -4,9 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.asking import Answer, Ground, Mask, Question, Source
-from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import Norm, chosen
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Query,
+    QueryResult,
+)
+from auditor.attacks.evasion.norms import Norm, where_rows
+from auditor.attacks.evasion.projections import PerturbationBall, steepest_steps
 from auditor.domain.tasks import Floats
 
 SPREAD = {Norm.LINF: 0.25, Norm.L2: 0.03}
@@ -17,13 +23,13 @@ LAST_STEP = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drift:
+class NesState:
     """Where each row's climb stands: ``point``, its smoothed ``slope``, and the noise of this step.
 
     ``best`` is the strongest point so far and ``loss`` its margin.
     """
 
-    ball: Ball
+    ball: PerturbationBall
     point: Floats
     slope: Floats
     noise: Floats
@@ -34,13 +40,13 @@ class Drift:
     pairs: int
     rng: np.random.Generator
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         """Ask about each row's point and, ``pairs`` times, about two points on opposite sides."""
         rows = np.arange(len(self.point), dtype=np.int64)
         points = [self.point, *(self.point + self.noise), *(self.point - self.noise)]
-        return Question(np.concatenate(points), np.tile(rows, len(points)))
+        return Query(np.concatenate(points), np.tile(rows, len(points)))
 
-    def tell(self, answer: Answer) -> "Drift":
+    def tell(self, answer: QueryResult) -> "NesState":
         """Estimate the slope from the pairs as they were judged, and step."""
         parts = 1 + 2 * self.pairs
         margin = answer.margin.reshape(parts, len(self.point))
@@ -54,22 +60,22 @@ class Drift:
         moved = replace(
             self,
             slope=MOMENTUM * self.slope + _slope(points[1:], margin[1:], self.ball),
-            best=chosen(better, best, self.best),
+            best=where_rows(better, best, self.best),
             loss=np.where(better, loss, self.loss),
             step=self.step + 1,
         )
         return moved.ahead()
 
-    def ahead(self) -> "Drift":
+    def ahead(self) -> "NesState":
         """Return the state one step up the slope, with new noise."""
         turn = (1 + np.cos(np.pi * self.step / max(self.steps, 1))) / 2
         length = self.ball.eps * (LAST_STEP + (1 - LAST_STEP) * turn)
-        climb = unit_steps(self.slope / _units(self.ball), self.ball)
+        climb = steepest_steps(self.slope / _units(self.ball), self.ball)
         point = self.ball.project(self.point + length * climb * self.ball.scale)
         noise = _noise(self.ball, self.pairs, self.rng)
         return replace(self, point=point, noise=noise)
 
-    def take(self, keep: Mask) -> "Drift":
+    def take(self, keep: Mask) -> "NesState":
         """Return the climb of some rows only."""
         if keep.all():
             return self
@@ -85,13 +91,13 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Nes:
+class NesAttack:
     """Projected climbs on a slope that ``pairs`` opposite pairs of scores estimate at each step."""
 
     steps: int
     pairs: int
 
-    source = Source.SCORES
+    source = AttackFeedback.SCORES
     minimises = False
     passes = 0
 
@@ -110,12 +116,12 @@ class Nes:
         """Two a pair and one for the point itself, at each step."""
         return self.steps * (2 * self.pairs + 1)
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Drift:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> NesState:
         """Begin at the start that the ground names, or at the clean rows."""
         ball = ground.ball
         clean = ball.clean.astype(np.float64)
         start = clean if ground.start is None else ground.start
-        return Drift(
+        return NesState(
             ball=ball,
             point=start,
             slope=np.zeros(clean.shape),
@@ -129,7 +135,7 @@ class Nes:
         )
 
 
-def _slope(points: Floats, margin: Floats, ball: Ball) -> Floats:
+def _slope(points: Floats, margin: Floats, ball: PerturbationBall) -> Floats:
     """Return the slope in ranges that pairs of judged points ``[2 * pairs, n, ...]`` tell.
 
     Box and ball cut noise off, so that what counts is how far the two really are apart. A pair of
@@ -144,12 +150,12 @@ def _slope(points: Floats, margin: Floats, ball: Ball) -> Floats:
     return found
 
 
-def _noise(ball: Ball, pairs: int, rng: np.random.Generator) -> Floats:
+def _noise(ball: PerturbationBall, pairs: int, rng: np.random.Generator) -> Floats:
     spread = SPREAD[ball.norm] * ball.eps * ball.scale
     # A step that rounds back to nothing tells nothing.
     spread = np.where(ball.scale > 0, np.maximum(spread, ball.quantum), 0.0)
     return np.asarray(rng.normal(size=(pairs, *ball.clean.shape)) * spread)
 
 
-def _units(ball: Ball) -> Floats:
+def _units(ball: PerturbationBall) -> Floats:
     return np.where(ball.scale > 0, ball.scale, 1.0)

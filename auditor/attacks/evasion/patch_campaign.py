@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.bills import Bill, Sweep
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import sweep
-from auditor.attacks.windows import as_planes, busiest, picture_size
-from auditor.domain.images import image_axes
-from auditor.domain.subjects import Progress
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.image_windows import as_planes, heaviest_square, picture_size
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.domain.evidence import find_image_axes
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array
 
 Mask = NDArray[np.bool_]
@@ -20,14 +20,14 @@ Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class OneSquare:
+class SquareConstraint:
     """All changed pixels of a picture lie within one square of ``side`` pixels."""
 
     side: int
 
     def holds(self, clean: Array, crafted: Array) -> Mask:
         """Return for each of ``[n, ...]`` pictures whether one square holds its changes."""
-        kept: Mask = sides(clean, crafted) <= self.side
+        kept: Mask = square_sides(clean, crafted) <= self.side
         return kept
 
     def repair(self, clean: Array, crafted: Array) -> Array:
@@ -39,7 +39,7 @@ class OneSquare:
         side = min(self.side, height, width)
         found = crafted.copy()
         moved = _moved(clean[wrong], crafted[wrong]).reshape(-1, height, width)
-        top, left = busiest(moved.astype(np.float64), side)
+        top, left = heaviest_square(moved.astype(np.float64), side)
         down, over = np.arange(height), np.arange(width)
         inside = (down >= top[:, None]) & (down < top[:, None] + side)
         across = (over >= left[:, None]) & (over < left[:, None] + side)
@@ -48,7 +48,7 @@ class OneSquare:
         return found
 
 
-def sides(clean: Array, crafted: Array) -> Places:
+def square_sides(clean: Array, crafted: Array) -> Places:
     """Return the side of the smallest square that holds each picture's changes; 0: none."""
     height, width = picture_size(clean.shape[1:])
     moved = _moved(clean, crafted).reshape(len(clean), height, width)
@@ -56,9 +56,13 @@ def sides(clean: Array, crafted: Array) -> Places:
     return np.maximum(*found)
 
 
-def campaign(
-    suite: Suite, arena: Arena, widths: tuple[int, ...], seed: int, progress: Progress
-) -> Sweep:
+def attack_with_patches(
+    suite: AttackSuite,
+    arena: AttackSetup,
+    widths: tuple[int, ...],
+    seed: int,
+    progress: ProgressReporter,
+) -> SweepResult:
     """Attack with patches of growing ``widths`` in pixels; what one breaks counts at larger ones.
 
     Budgets and distances are squares of sides: the pixels of the smallest square that holds a
@@ -79,18 +83,18 @@ def campaign(
             labels=arena.labels[live],
             probabilities=arena.probabilities[live],
             norm=Norm.L0,
-            constraints=OneSquare(side),
+            constraints=SquareConstraint(side),
         )
         own = int(np.random.SeedSequence([seed, side]).generate_state(1)[0])
-        found = _join(found, arena, live, sweep(suite, part, (float(side**2),), own, report))
+        found = _join(found, arena, live, run_sweep(suite, part, (float(side**2),), own, report))
     return found
 
 
-def _untouched(arena: Arena, widths: tuple[int, ...]) -> Sweep:
+def _untouched(arena: AttackSetup, widths: tuple[int, ...]) -> SweepResult:
     wrong = arena.goal.reached(arena.probabilities, arena.labels)
     space = replace(arena, norm=Norm.L0)
     budgets = tuple(float(side**2) for side in widths)
-    return Sweep(
+    return SweepResult(
         budgets=budgets,
         probabilities=arena.probabilities.copy(),
         crafted=arena.rows.copy(),
@@ -101,14 +105,14 @@ def _untouched(arena: Arena, widths: tuple[int, ...]) -> Sweep:
     )
 
 
-def _join(found: Sweep, arena: Arena, live: Places, part: Sweep) -> Sweep:
+def _join(found: SweepResult, arena: AttackSetup, live: Places, part: SweepResult) -> SweepResult:
     """Return what is known after one more width, whose patches ``live`` rows were shown."""
     probabilities, crafted = found.probabilities.copy(), found.crafted.copy()
     distance, breaking = found.distance.copy(), found.breaking.copy()
     probabilities[live], crafted[live] = part.probabilities, part.crafted
-    distance[live] = sides(arena.rows[live], part.crafted).astype(np.float64) ** 2
+    distance[live] = square_sides(arena.rows[live], part.crafted).astype(np.float64) ** 2
     breaking[live] = np.where(np.isfinite(part.breaking), distance[live], np.inf)
-    log: tuple[Bill, ...] = (*found.log, *part.log)
+    log: tuple[QueryCost, ...] = (*found.log, *part.log)
     return replace(
         found,
         probabilities=probabilities,
@@ -136,5 +140,5 @@ def _extent(lines: Mask) -> Places:
 
 def _like(pixels: Mask, rows: Array) -> Mask:
     """Return a mask of pixels in a shape that broadcasts against pictures with their channels."""
-    axes = image_axes(rows.shape[1:])
+    axes = find_image_axes(rows.shape[1:])
     return pixels if axes is None or axes[2] is None else np.expand_dims(pixels, 1 + axes[2])

@@ -1,4 +1,7 @@
-"""Sparse-RS for patches (Croce et al. 2022, arXiv 2006.12834): where to, and what on it."""
+"""Sparse-RS for patches (Croce et al. 2022, arXiv 2006.12834): where to, and what on it.
+
+A patch by the twin's slope: laid where the slope promises most, then climbed by its sign.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,10 +9,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
-from auditor.attacks.balls import Ball
-from auditor.attacks.square import HALVINGS
-from auditor.attacks.windows import as_planes, as_rows, picture_size, window
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.image_windows import (
+    as_planes,
+    as_rows,
+    picture_size,
+    square_weights,
+    window_places,
+)
+from auditor.attacks.evasion.losses import LossAim, logit_difference
+from auditor.attacks.evasion.norms import broadcast_rows
+from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.square import HALVINGS
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.4
@@ -23,7 +41,7 @@ Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
+class PatchPlacement:
     """One patch a row: its corner, and which of its pixels are at their high end.
 
     ``high`` is ``[n, channels, side * side]``; the others are at their low end.
@@ -33,22 +51,22 @@ class Patch:
     left: Places
     high: Mask
 
-    def take(self, keep: Mask) -> "Patch":
+    def take(self, keep: Mask) -> "PatchPlacement":
         """Return the patches of some rows only."""
-        return Patch(self.top[keep], self.left[keep], self.high[keep])
+        return PatchPlacement(self.top[keep], self.left[keep], self.high[keep])
 
-    def chosen(self, better: Mask, other: "Patch") -> "Patch":
+    def chosen(self, better: Mask, other: "PatchPlacement") -> "PatchPlacement":
         """Return ``other`` where it is better, and this elsewhere."""
-        return Patch(
+        return PatchPlacement(
             np.where(better, other.top, self.top),
             np.where(better, other.left, self.left),
             np.where(better[:, None, None], other.high, self.high),
         )
 
-    def on(self, ball: Ball) -> Floats:
+    def on(self, ball: PerturbationBall) -> Floats:
         """Return the clean pictures with the patches on them."""
         row = ball.clean.shape[1:]
-        places = window(self.top, self.left, self.side, picture_size(row)[1])[:, None, :]
+        places = window_places(self.top, self.left, self.side, picture_size(row)[1])[:, None, :]
         painted = as_planes(ball.clean.astype(np.float64)).copy()
         every = np.broadcast_to(places, self.high.shape)
         low, high = (
@@ -64,13 +82,13 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PatchSearch:
+class RandomPatchState:
     """The best patch of each row so far, its loss on the target, and what was proposed last."""
 
-    ball: Ball
-    patch: Patch
+    ball: PerturbationBall
+    patch: PatchPlacement
     loss: Floats
-    tried: Patch
+    tried: PatchPlacement
     iteration: int
     budget: int
     rng: np.random.Generator
@@ -80,11 +98,11 @@ class PatchSearch:
         """The strongest point of each row so far."""
         return self.patch.on(self.ball)
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         """Ask about the last proposal."""
-        return one_each(self.tried.on(self.ball))
+        return query_each_row(self.tried.on(self.ball))
 
-    def tell(self, answer: Answer) -> "PatchSearch":
+    def tell(self, answer: QueryResult) -> "RandomPatchState":
         """Keep the better one of each row, then move it or repaint a part of it.
 
         An equal one is kept as well: where nothing under it matters, a patch has to wander.
@@ -106,7 +124,7 @@ class PatchSearch:
             iteration=step,
         )
 
-    def take(self, keep: Mask) -> "PatchSearch":
+    def take(self, keep: Mask) -> "RandomPatchState":
         """Return the search of some rows only."""
         if keep.all():
             return self
@@ -125,7 +143,7 @@ class RandomPatch:
 
     iterations: int
 
-    source = Source.SCORES
+    source = AttackFeedback.SCORES
     minimises = False
     passes = 0
 
@@ -144,7 +162,7 @@ class RandomPatch:
         """One an iteration."""
         return self.iterations
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> PatchSearch:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> RandomPatchState:
         """Begin anywhere, with one colour a patch."""
         ball, rows = ground.ball, len(ground.labels)
         row = ball.clean.shape[1:]
@@ -152,13 +170,13 @@ class RandomPatch:
         side = largest_side(ball.eps, height, width)
         channels = as_planes(ball.lower).shape[1]
         colour = rng.random((rows, channels, 1)) < 1 / 2
-        patch = Patch(
+        patch = PatchPlacement(
             rng.integers(0, height - side + 1, rows),
             rng.integers(0, width - side + 1, rows),
             np.repeat(colour, side * side, axis=2),
         )
         never = np.full(rows, -np.inf)
-        return PatchSearch(ball, patch, never, patch, 0, self.iterations, rng)
+        return RandomPatchState(ball, patch, never, patch, 0, self.iterations, rng)
 
 
 def largest_side(places: float, height: int, width: int) -> int:
@@ -166,27 +184,165 @@ def largest_side(places: float, height: int, width: int) -> int:
     return max(1, min(int(np.sqrt(places) + 1e-9), height, width))
 
 
-def _move(patch: Patch, size: tuple[int, int], spent: float, rng: np.random.Generator) -> Patch:
+def _move(
+    patch: PatchPlacement, size: tuple[int, int], spent: float, rng: np.random.Generator
+) -> PatchPlacement:
     reach = max(1, int(FIRST_SHIFT * (1 - spent) * max(size)))
     steps = rng.integers(-reach, reach + 1, (2, len(patch.top)))
-    return Patch(
+    return PatchPlacement(
         np.clip(patch.top + steps[0], 0, size[0] - patch.side),
         np.clip(patch.left + steps[1], 0, size[1] - patch.side),
         patch.high,
     )
 
 
-def _repaint(patch: Patch, spent: float, rng: np.random.Generator) -> Patch:
+def _repaint(patch: PatchPlacement, spent: float, rng: np.random.Generator) -> PatchPlacement:
     """Give a square part of each patch one colour; one pixel alone changes its own."""
     rows, channels, _ = patch.high.shape
     part = FIRST_SHARE / 2.0 ** sum(spent > bound for bound in HALVINGS)
     side = max(1, round(np.sqrt(part) * patch.side))
     corner = rng.integers(0, patch.side - side + 1, (2, rows))
-    places = window(corner[0], corner[1], side, patch.side)[:, None, :]
+    places = window_places(corner[0], corner[1], side, patch.side)[:, None, :]
     every = np.broadcast_to(places, (rows, channels, side * side))
     old = np.take_along_axis(patch.high, every, axis=2)
     colour = np.broadcast_to(rng.random((rows, channels, 1)) < 1 / 2, old.shape)
     same = (colour == old).all(axis=(1, 2))
     high = patch.high.copy()
     np.put_along_axis(high, every, np.where(same[:, None, None], ~colour, colour), axis=2)
-    return Patch(patch.top, patch.left, high)
+    return PatchPlacement(patch.top, patch.left, high)
+
+
+FIRST_STEP, LAST_STEP = 0.25, 0.02
+"""How far one step moves a pixel, in ranges, at first and at last; falling by a cosine."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientPatchState:
+    """Where each row's patch stands: ``inside`` marks its square, once the first slope is known."""
+
+    ball: PerturbationBall
+    aim: LossAim
+    point: Floats
+    inside: Floats
+    best: Floats
+    loss: Floats
+    step: int
+    steps: int
+    rank: int
+
+    def ask(self) -> Query:
+        """Ask about the present patches; at first about the clean pictures."""
+        return query_each_row(self.point)
+
+    def tell(self, answer: QueryResult) -> "GradientPatchState":
+        """Keep the stronger patch, and step up the slope within the square."""
+        value, cotangent = logit_difference(answer.logits, self.aim)
+        slope = answer.pull(cotangent) * self.ball.scale
+        if self.step == 0:
+            return self._laid(slope)
+        better = value > self.loss
+        turn = (1 + np.cos(np.pi * self.step / max(self.steps, 1))) / 2
+        length = LAST_STEP + (FIRST_STEP - LAST_STEP) * turn
+        ahead = self.point + length * np.sign(slope) * self.inside * self.ball.scale
+        return replace(
+            self,
+            point=np.clip(ahead, self.ball.lower, self.ball.upper),
+            best=np.where(broadcast_rows(better, self.point), self.point, self.best),
+            loss=np.where(better, value, self.loss),
+            step=self.step + 1,
+        )
+
+    def take(self, keep: Mask) -> "GradientPatchState":
+        """Return the climb of some rows only."""
+        if keep.all():
+            return self
+        return replace(
+            self,
+            ball=self.ball.take(keep),
+            aim=self.aim.take(keep),
+            point=self.point[keep],
+            inside=self.inside[keep],
+            best=self.best[keep],
+            loss=self.loss[keep],
+        )
+
+    def _laid(self, slope: Floats) -> "GradientPatchState":
+        """Lay the patch where a plane of this slope would rise most, at its best corner."""
+        low, high = self.ball.reach()
+        promise = np.maximum(slope * high, slope * low)
+        inside = _promising(promise, self.ball, self.rank)
+        corner = np.where(slope > 0, self.ball.upper, self.ball.lower)
+        point = np.where((inside > 0) & (self.ball.scale > 0), corner, self.point)
+        return replace(self, inside=inside, point=point, best=point, step=1)
+
+
+@dataclass(frozen=True, slots=True)
+class GradientPatch:
+    """Climbs on the twin within the square of ``rank`` (0: where the slope promises most)."""
+
+    steps: int
+    rank: int = 0
+
+    source = AttackFeedback.TWIN
+    minimises = False
+
+    @property
+    def name(self) -> str:
+        """The attack, its steps and its square."""
+        return f"patch ascent {self.rank + 1}, {self.steps} steps"
+
+    @property
+    def rounds(self) -> int:
+        """One a step, and one to find the place."""
+        return self.steps + 1
+
+    @property
+    def queries(self) -> int:
+        """The target is asked where the twin calls a patch broken, and at the end."""
+        return self.steps + 2
+
+    @property
+    def passes(self) -> int:
+        """One a step, and one to find the place."""
+        return self.steps + 1
+
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> GradientPatchState:
+        """Begin at the clean pictures: the climb draws nothing at random."""
+        del rng
+        clean = ground.ball.clean.astype(np.float64)
+        return GradientPatchState(
+            ball=ground.ball,
+            aim=ground.aim,
+            point=clean,
+            inside=np.zeros(clean.shape),
+            best=clean,
+            loss=np.full(len(clean), -np.inf),
+            step=0,
+            steps=self.steps,
+            rank=self.rank,
+        )
+
+
+def _promising(promise: Floats, ball: PerturbationBall, rank: int) -> Floats:
+    """Return 1 within the square of each picture that promises most, 0 elsewhere.
+
+    ``rank`` of more skips as many squares before it: those that promise more and lie apart.
+    """
+    row = ball.clean.shape[1:]
+    height, width = picture_size(row)
+    side = largest_side(ball.eps, height, width)
+    weight = as_planes(promise).sum(axis=1).reshape(-1, height, width)
+    total = square_weights(weight, side)
+    down, over = np.arange(total.shape[1]), np.arange(total.shape[2])
+    for again in range(rank + 1):
+        place = total.reshape(len(total), -1).argmax(axis=1)
+        top, left = np.unravel_index(place, total.shape[1:])
+        if again < rank:
+            close = np.abs(down - top[:, None])[:, :, None] * 2 < side
+            close = close & (np.abs(over - left[:, None])[:, None, :] * 2 < side)
+            total = np.where(close, -np.inf, total)
+    planes = np.zeros(as_planes(promise).shape)
+    places = window_places(np.asarray(top), np.asarray(left), side, width)[:, None, :]
+    every = np.broadcast_to(places, (*planes.shape[:2], side * side))
+    np.put_along_axis(planes, every, 1.0, axis=2)
+    return as_rows(planes, row)

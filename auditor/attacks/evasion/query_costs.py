@@ -8,7 +8,7 @@ BISECTION = "bisection"
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class QueryCost:
     """What one attack at one budget found and cost.
 
     ``live`` rows stood before it and ``broken`` of them fell; ``phantoms`` are rows that the twin
@@ -27,7 +27,7 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Sweep:
+class SweepResult:
     """What a suite found, as the target scored it.
 
     ``crafted`` holds each row's nearest successful candidate, or its strongest one, and
@@ -42,13 +42,13 @@ class Sweep:
     distance: Floats
     breaking: Floats
     movable: tuple[int, ...]
-    log: tuple[Bill, ...]
+    log: tuple[QueryCost, ...]
 
 
-def total(logs: list[list[Bill]]) -> tuple[Bill, ...]:
+def sum_costs(logs: list[list[QueryCost]]) -> tuple[QueryCost, ...]:
     """Add up the bills of all parts, attack by attack."""
     return tuple(
-        Bill(
+        QueryCost(
             attack=bills[0].attack,
             eps=bills[0].eps,
             live=sum(bill.live for bill in bills),

@@ -1,13 +1,126 @@
-"""RayS (Chen & Gu 2020, arXiv 2006.12792): the nearest success along signs, from decisions only."""
+"""RayS (Chen & Gu 2020, arXiv 2006.12792): the nearest success along signs, from decisions only.
+
+Where walks along signs begin, and in which order they go through the places of a row.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
-from auditor.attacks.balls import Ball
-from auditor.attacks.rays_starts import Signs, Starts, nested, widest
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Places,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.norms import flatten_rows
+from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.starting_points import NOBODY, find_harmful_neighbours
+from auditor.domain.evidence import find_image_axes
 from auditor.domain.tasks import Floats
+
+STRANGERS = 5
+"""How many other rows a row walks towards before it takes signs at random."""
+
+Signs = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RayStarts:
+    """Where each row's next walk begins; rows that are dropped on the way change no other's.
+
+    Which rows begin together matters: seeds are drawn in their order, and strangers are of them.
+    ``near`` are places in ``crowd``, all rows laid flat, of the nearest that are decided as an
+    attacker would like; ``walk`` counts the row's walks, and ``seeds`` are for those at random.
+    """
+
+    crowd: Floats
+    near: Places
+    seeds: Places
+    walk: Places
+
+    @classmethod
+    def around(cls, ground: AttackContext, rng: np.random.Generator) -> "RayStarts":
+        """Look at the rows of an attack before the first walk."""
+        rows = len(ground.labels)
+        seeds = rng.integers(2**63, size=rows, dtype=np.int64)
+        crowd, near = flatten_rows(ground.ball.exact), find_harmful_neighbours(ground, STRANGERS)
+        return cls(crowd, near, seeds, np.zeros(rows, dtype=np.int64))
+
+    def further(self, rows: Mask) -> "RayStarts":
+        """Return the starts with some rows on their next walk."""
+        return replace(self, walk=self.walk + rows)
+
+    def take(self, keep: Mask) -> "RayStarts":
+        """Return the starts of some rows only."""
+        return RayStarts(self.crowd, self.near[keep], self.seeds[keep], self.walk[keep])
+
+    def signs(self, ball: PerturbationBall, order: Places) -> Signs:
+        """Return the way to the stranger that is next, at random where that moves nothing."""
+        pairs = zip(self.seeds, self.walk, strict=True)
+        drawn = [np.random.default_rng(pair).integers(2, size=len(order)) for pair in pairs]
+        chance = 2 * np.array(drawn, dtype=np.int8).reshape(len(self.walk), len(order)) - 1
+        way = np.sign(self._way(ball, order)).astype(np.int8)
+        return np.where(way != 0, way, chance)
+
+    def led(self, ball: PerturbationBall, order: Places, rows: Mask) -> Mask:
+        """Return which of some rows walk towards a stranger that lies elsewhere."""
+        return rows & self._way(ball, order).any(axis=1) if rows.any() else rows
+
+    def radius(self, ball: PerturbationBall, order: Places) -> Floats:
+        """Return how far in Linf the stranger is, in ranges; the widest ball's where none leads."""
+        return _reach(self._way(ball, order), ball)
+
+    def shares(self, ball: PerturbationBall, order: Places) -> Floats:
+        """Return how far each place moves on the line to the stranger, as a share of the radius."""
+        way = self._way(ball, order)
+        return np.abs(way) / _reach(way, ball)[:, None]
+
+    def _way(self, ball: PerturbationBall, order: Places) -> Floats:
+        """Return the change to the stranger that is next, cut to the ball; 0 where none is."""
+        at = self.walk - 1
+        place = self.near[np.arange(len(at)), np.clip(at, 0, STRANGERS - 1)]
+        known = (at >= 0) & (at < STRANGERS) & (place != NOBODY)
+        there = self.crowd[np.maximum(place, 0)].reshape(ball.clean.shape)
+        change = flatten_rows(ball.change(there))[:, order]
+        return np.where(
+            known[:, None], np.clip(change, -largest_radius(ball), largest_radius(ball)), 0.0
+        )
+
+
+def _reach(way: Floats, ball: PerturbationBall) -> Floats:
+    far = np.abs(way).max(axis=1, initial=0.0)
+    return np.where(far > 0, far, largest_radius(ball))
+
+
+def largest_radius(ball: PerturbationBall) -> float:
+    """Return the largest radius that moves anything, in ranges."""
+    return min(ball.eps, 1.0)
+
+
+def nested_order(ball: PerturbationBall) -> Places:
+    """Return the movable places of a row laid flat, in an order whose runs lie close together.
+
+    A picture's pixels are put in Morton order (the bits of their two places interleaved), so that
+    halving a run again and again gives squares; its channels stay side by side.
+    """
+    row = ball.clean.shape[1:]
+    free = np.flatnonzero(np.broadcast_to(ball.scale, row).reshape(-1) > 0).astype(np.int64)
+    axes = find_image_axes(row)
+    if axes is None:
+        return free
+    places = np.unravel_index(free, row)
+    down, across = (np.asarray(places[axis], dtype=np.int64) for axis in axes[:2])
+    bits = int(max(row)).bit_length()
+    key = sum(
+        (down >> bit & 1) << 2 * bit + 1 | (across >> bit & 1) << 2 * bit for bit in range(bits)
+    )
+    return free[np.argsort(key, kind="stable")]
+
 
 TOLERANCE = 5e-3
 """How exactly a radius is found, and by how much a trial has to be better, as a share of it."""
@@ -20,7 +133,7 @@ STRAIGHT = -2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rays:
+class RaysState:
     """Where each row's walk stands: its best ``signs``, and the ``radius`` that they succeed at.
 
     A ``straight`` walk is one whose places move in proportion, as on the line to a stranger.
@@ -33,9 +146,9 @@ class Rays:
     are, the same trials would fail for ever. The row then takes its next walk.
     """
 
-    ball: Ball
+    ball: PerturbationBall
     order: Places
-    starts: Starts
+    starts: RayStarts
     signs: Signs
     radius: Floats
     straight: Mask
@@ -52,11 +165,11 @@ class Rays:
         """The nearest success of each row's walk, or where it begins; the frame keeps the rest."""
         return self._points(self.signs, self.radius)
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         """Ask for a radius, or whether the next trial is better than the best one of the walk."""
-        return one_each(self._points(self._trial(), self._asked()))
+        return query_each_row(self._points(self._trial(), self._asked()))
 
-    def tell(self, answer: Answer) -> "Rays":
+    def tell(self, answer: QueryResult) -> "RaysState":
         """Narrow the searches, take up trials that succeed, and turn to the next block or walk."""
         asked = self._asked()
         active = self.searching | answer.reached
@@ -82,7 +195,7 @@ class Rays:
         heard = _led_straight(heard, self.stage, ~active)
         return _begun_anew(heard, heard.failed >= self.signs.shape[1])
 
-    def take(self, keep: Mask) -> "Rays":
+    def take(self, keep: Mask) -> "RaysState":
         """Return the search of some rows only."""
         return replace(
             self,
@@ -156,7 +269,7 @@ class Rays:
         return self.ball.at(change.reshape(clean.shape))
 
 
-def _led_straight(state: Rays, stage: Places, missed: Mask) -> Rays:
+def _led_straight(state: RaysState, stage: Places, missed: Mask) -> RaysState:
     """Return the search with the next question of rows that missed the start of a walk.
 
     Where the signs of the way to a stranger failed, its own row is next, and the line to it. Where
@@ -168,11 +281,11 @@ def _led_straight(state: Rays, stage: Places, missed: Mask) -> Rays:
         state,
         stage=np.where(led, STRAIGHT, state.stage),
         straight=(state.straight | led) & ~lost,
-        radius=np.where(lost, widest(state.ball), state.radius),
+        radius=np.where(lost, largest_radius(state.ball), state.radius),
     )
 
 
-def _begun_anew(state: Rays, stalled: Mask) -> Rays:
+def _begun_anew(state: RaysState, stalled: Mask) -> RaysState:
     """Return the search with another walk of stalled rows, which begins as far as a stranger is."""
     if not stalled.any():
         return state
@@ -206,7 +319,7 @@ class RayS:
     decisions: int
     fresh: bool = False
 
-    source = Source.DECISIONS
+    source = AttackFeedback.DECISIONS
     minimises = True
     passes = 0
 
@@ -225,17 +338,17 @@ class RayS:
         """One a decision."""
         return self.decisions
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Rays:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> RaysState:
         """Begin in the widest ball, at a corner."""
-        rows, order = len(ground.labels), nested(ground.ball)
+        rows, order = len(ground.labels), nested_order(ground.ball)
         signs = np.ones((rows, len(order)), dtype=np.int8)
         if self.fresh:
             signs = np.where(rng.random(signs.shape) < 1 / 2, signs, -signs)
-        radius, none = np.full(rows, widest(ground.ball)), np.zeros(rows, dtype=np.int64)
-        return Rays(
+        radius, none = np.full(rows, largest_radius(ground.ball)), np.zeros(rows, dtype=np.int64)
+        return RaysState(
             ball=ground.ball,
             order=order,
-            starts=Starts.around(ground, rng),
+            starts=RayStarts.around(ground, rng),
             signs=signs,
             radius=radius,
             straight=np.zeros(rows, dtype=np.bool_),

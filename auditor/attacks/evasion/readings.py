@@ -1,4 +1,9 @@
-"""From an attack's evidence to readings: the robustness curve, and the change that breaks half."""
+"""From an attack's evidence to readings: the robustness curve, and the change that breaks half.
+
+What decisions under attack cost, and what an attack counted as success.
+
+Who is broken, and by what: per class, per group, and per attack.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -6,22 +11,182 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.breakdowns import by_class, by_group, cheapest, needed
-from auditor.attacks.norms import Norm
-from auditor.attacks.outlays import asked, counted, expected_costs
-from auditor.attacks.tallies import Mask, Outcomes, recount
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.evidence import Mask, RowOutcomes, recount_rows
+from auditor.attacks.evasion.goals import HarmfulDecisionGoal, RegressionErrorGoal
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.threat_model import is_within_budget
 from auditor.domain.evidence import Evidence
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BoundKind,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.quantiles import quantile
+from auditor.metrics.stats.proportions import clopper_pearson, mean_of_levels
+from auditor.metrics.stats.quantiles import quantile
+
+
+def expected_costs(
+    evidence: Evidence, seen: RowOutcomes, confidence: float, params: Mapping[str, Scalar]
+) -> tuple[Measurement, ...]:
+    """Return the mean cost of the decisions at each budget; nothing where no costs are given.
+
+    Each row costs what its decision costs, or what the decision on the candidate found within the
+    budget does, if that is more. An attacker may find dearer ones: the truth is at least this.
+    """
+    goal = seen.goal
+    if not isinstance(goal, HarmfulDecisionGoal) or not goal.task.costs:
+        return ()
+    costs = np.array(goal.task.costs)
+    levels = tuple(float(cost) for cost in np.unique(costs))
+    before = _paid(goal, costs, seen, cast("Floats", evidence["clean_probabilities"]))
+    after = _paid(goal, costs, seen, cast("Floats", evidence["adversarial_probabilities"]))
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    harming = seen.breaking if seen.harming is None else seen.harming
+    details: dict[str, Json] = {
+        "without_attack": float(before.mean()),
+        "largest_cost": levels[-1],
+        "rows": len(before),
+    }
+    found = []
+    for eps in seen.budgets:
+        reached = is_within_budget(harming, eps) & (harming > 0)
+        paid = np.where(reached, np.maximum(before, after), before)
+        mean = mean_of_levels(paid, levels, confidence)
+        found.append(_mean_cost(mean, settings, {"eps": eps, **params}, details))
+    return tuple(found)
+
+
+def _mean_cost(
+    mean: ConfidenceInterval,
+    settings: Mapping[str, Json],
+    params: Mapping[str, Scalar],
+    details: Mapping[str, Json],
+) -> Measurement:
+    return Measurement.of(
+        mean,
+        "expected_cost",
+        Unit.NONE,
+        bound=BoundKind.AT_LEAST,
+        params=params,
+        repeat=Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL,
+        doubted=not settings["deterministic"],
+        details=details,
+    )
+
+
+def class_coordinates(settings: Mapping[str, Json]) -> dict[str, str]:
+    """Return the coordinates of an attack on one class, or towards one; nothing for any."""
+    goal = cast("Mapping[str, Json]", settings["goal"])
+    return {name: str(goal[name]) for name in ("label", "decision") if goal.get(name)}
+
+
+def describe_success(seen: RowOutcomes, evidence: Evidence) -> dict[str, Json]:
+    """Return details that say what counted as success, where it was not every wrong decision."""
+    goal = seen.goal
+    if isinstance(goal, RegressionErrorGoal):
+        return {"success": "an error beyond the tolerance", "tolerance": goal.task.tolerance}
+    told: dict[str, Json] = {}
+    if not isinstance(goal, HarmfulDecisionGoal):
+        return told
+    task = goal.task
+    if task.costs:
+        wrong = ~np.eye(len(task.classes), dtype=np.bool_)
+        told["success"] = "decisions that cost something"
+        told["harmless_confusions"] = int((wrong & ~goal.harmful).sum())
+    if task.reject is not None:
+        clean = cast("Floats", evidence["clean_probabilities"])
+        told["reject"] = task.reject
+        told["rejected_without_attack"] = int(goal.rejected(clean, seen.labels).sum())
+    return told
+
+
+def _paid(
+    goal: HarmfulDecisionGoal, costs: Floats, seen: RowOutcomes, probabilities: Floats
+) -> Floats:
+    paid: Floats = costs[seen.labels, goal.task.decide(probabilities)]
+    return paid
+
+
+MOST_PARTS = 50
+"""Classes or groups that are listed, the least robust first."""
+
+
+def robust_accuracy_by_class(seen: RowOutcomes, kept: Mask, confidence: float) -> list[Json]:
+    """Return robust accuracy of the rows of each class, each with its own exact interval."""
+    if not isinstance(seen.goal, HarmfulDecisionGoal):
+        return []
+    names = [seen.goal.task.classes[label] for label in seen.labels]
+    return _parts(names, kept, confidence)
+
+
+def robust_accuracy_by_group(
+    groups: Mapping[str, Sequence[str]], kept: Mask, confidence: float
+) -> dict[str, Json]:
+    """Return robust accuracy of the rows of each group of people, column by column."""
+    return {column: _parts(values, kept, confidence) for column, values in groups.items()}
+
+
+def find_cheapest_attack(log: Sequence[Mapping[str, Json]]) -> dict[str, Json] | None:
+    """Return the attack that paid least for a broken row; ``None`` where nothing broke.
+
+    A query of the target and a gradient of the twin count alike.
+    """
+    paid = [
+        (_cost(bill) / cast("int", bill["broken"]), index)
+        for index, bill in enumerate(log)
+        if bill["broken"]
+    ]
+    if not paid:
+        return None
+    price, index = min(paid)
+    bill = log[index]
+    return {
+        "attack": bill["attack"],
+        "eps": bill["eps"],
+        "broken": bill["broken"],
+        "queries_and_passes_a_row": price,
+    }
+
+
+def find_necessary_attacks(log: Sequence[Mapping[str, Json]]) -> list[Json]:
+    """Return the attacks that broke a row which those before them had not, in their order."""
+    useful = [str(bill["attack"]) for bill in log if bill["broken"]]
+    return list(dict.fromkeys(useful))
+
+
+def _cost(bill: Mapping[str, Json]) -> int:
+    return cast("int", bill["queries"]) + cast("int", bill["passes"])
+
+
+def _parts(names: Sequence[str], kept: Mask, confidence: float) -> list[Json]:
+    column: NDArray[np.str_] = np.array(names)
+    found: list[tuple[float, str, Json]] = []
+    for name in sorted(set(names)):
+        own = kept[column == name]
+        share = clopper_pearson(int(own.sum()), len(own), confidence)
+        value = {
+            "name": name,
+            "rows": len(own),
+            "value": share.value,
+            "low": share.low,
+            "high": share.high,
+        }
+        found.append((share.value, name, cast("Json", value)))
+    return [value for _, _, value in sorted(found, key=lambda item: item[:2])[:MOST_PARTS]]
+
 
 MOST_NAMED = 8
 
 
-def readings(
+def build_robustness_readings(
     evidence: Evidence, confidence: float, effort: Mapping[str, Json]
 ) -> tuple[Reading, ...]:
     """Return clean accuracy, robust accuracy at each budget, and the median breaking change.
@@ -34,9 +199,14 @@ def readings(
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if not any(cast("Sequence[int]", settings["movable"])):
         return (_nothing_moves(settings),)
-    seen = recount(evidence)
-    place = place_of(settings)
-    shared = {**effort, **_shared(settings), "rows": len(seen.wrong), **counted(seen, evidence)}
+    seen = recount_rows(evidence)
+    place = reading_coordinates(settings)
+    shared = {
+        **effort,
+        **_shared(settings),
+        "rows": len(seen.wrong),
+        **describe_success(seen, evidence),
+    }
     clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, place, {})
     curve = [
         _robust(evidence, seen, index, confidence, shared) for index in range(len(seen.budgets))
@@ -46,12 +216,12 @@ def readings(
     return (clean, *curve, *costs, _breaking(seen, confidence, settings, named))
 
 
-def place_of(settings: Mapping[str, Json]) -> dict[str, Scalar]:
+def reading_coordinates(settings: Mapping[str, Json]) -> dict[str, Scalar]:
     """Return the coordinates of a reading: the norm, and the classes where some were asked for."""
-    return {"norm": str(settings["norm"]), **asked(settings)}
+    return {"norm": str(settings["norm"]), **class_coordinates(settings)}
 
 
-def ceiling(norm: Norm, coordinates: int) -> float:
+def distance_ceiling(norm: Norm, coordinates: int) -> float:
     """Return what no change inside the box exceeds, all coordinates counted in ranges.
 
     It stands for the breaking change of rows that nothing broke.
@@ -59,7 +229,7 @@ def ceiling(norm: Norm, coordinates: int) -> float:
     return {Norm.LINF: 1.0, Norm.L2: float(np.sqrt(coordinates))}.get(norm, float(coordinates))
 
 
-def median_interval(values: Floats, confidence: float, most: float) -> Interval:
+def median_interval(values: Floats, confidence: float, most: float) -> ConfidenceInterval:
     """Return the lower median of ``values`` in 0..``most``, between two order statistics.
 
     Where the sample is too small for these, the whole range is what is known.
@@ -68,11 +238,11 @@ def median_interval(values: Floats, confidence: float, most: float) -> Interval:
     if found is not None:
         return found
     middle = float(np.sort(values)[(len(values) + 1) // 2 - 1])
-    return Interval(middle, 0.0, most, confidence, "range of the budgets", len(values))
+    return ConfidenceInterval(middle, 0.0, most, confidence, "range of the budgets", len(values))
 
 
 def _robust(
-    evidence: Evidence, seen: Outcomes, index: int, confidence: float, shared: Mapping[str, Json]
+    evidence: Evidence, seen: RowOutcomes, index: int, confidence: float, shared: Mapping[str, Json]
 ) -> Measurement:
     settings = cast("Mapping[str, Json]", evidence["settings"])
     eps, kept = seen.budgets[index], seen.right[index]
@@ -84,10 +254,10 @@ def _robust(
         "eps_absolute": cast("Sequence[Json]", settings["radius"])[index],
         "wrong_without_attack": int(seen.wrong.sum()),
         "broken": int(seen.broken[index].sum()),
-        "by_class": by_class(seen, kept, confidence),
-        "by_group": by_group(groups, kept, confidence),
+        "by_class": robust_accuracy_by_class(seen, kept, confidence),
+        "by_group": robust_accuracy_by_group(groups, kept, confidence),
     }
-    params = {"eps": eps, **place_of(settings)}
+    params = {"eps": eps, **reading_coordinates(settings)}
     return _share(kept, "robust_accuracy", confidence, settings, params, details)
 
 
@@ -116,7 +286,7 @@ def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measureme
         clopper_pearson(int(kept.sum()), len(kept), confidence),
         metric,
         Unit.SHARE,
-        bound=Bound.AT_MOST if metric == "robust_accuracy" else Bound.ESTIMATE,
+        bound=BoundKind.AT_MOST if metric == "robust_accuracy" else BoundKind.ESTIMATE,
         params=params,
         repeat=_repeat(settings),
         doubted=not settings["deterministic"],
@@ -125,10 +295,10 @@ def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measureme
 
 
 def _breaking(
-    seen: Outcomes, confidence: float, settings: Mapping[str, Json], details: Mapping[str, Json]
+    seen: RowOutcomes, confidence: float, settings: Mapping[str, Json], details: Mapping[str, Json]
 ) -> Measurement:
     norm = Norm(str(settings["norm"]))
-    most = ceiling(norm, cast("int", settings["coordinates"]))
+    most = distance_ceiling(norm, cast("int", settings["coordinates"]))
     log = cast("Sequence[Mapping[str, Json]]", settings["log"])
     unbroken = float(seen.right[-1].mean())
     capped = np.where(seen.right[-1], most, np.minimum(seen.breaking, most))
@@ -136,21 +306,21 @@ def _breaking(
         median_interval(capped, confidence, most),
         "min_breaking_eps",
         Unit.SHARE if norm is Norm.LINF else Unit.NONE,
-        bound=Bound.AT_MOST,
-        params=place_of(settings),
+        bound=BoundKind.AT_MOST,
+        params=reading_coordinates(settings),
         repeat=_repeat(settings),
         doubted=not settings["deterministic"],
         details={
             **details,
             "largest_eps": seen.budgets[-1],
             "unbroken_share": unbroken,
-            "cheapest": cheapest(log),
-            "needed": needed(log),
+            "cheapest": find_cheapest_attack(log),
+            "needed": find_necessary_attacks(log),
         },
     )
 
 
-def _named(evidence: Evidence, seen: Outcomes) -> dict[str, Json]:
+def _named(evidence: Evidence, seen: RowOutcomes) -> dict[str, Json]:
     """Name the rows that break by the smallest changes."""
     ids = cast("Sequence[str]", evidence["ids"])
     order = [int(row) for row in np.argsort(seen.breaking, kind="stable")]
@@ -185,13 +355,13 @@ def _shared(settings: Mapping[str, Json]) -> dict[str, Json]:
     return {name: settings[name] for name in names if name in settings}
 
 
-def _repeat(settings: Mapping[str, Json]) -> Repeat:
-    return Repeat.EXACT if settings["deterministic"] else Repeat.INTERVAL
+def _repeat(settings: Mapping[str, Json]) -> Repeatability:
+    return Repeatability.EXACT if settings["deterministic"] else Repeatability.INTERVAL
 
 
 def _nothing_moves(settings: Mapping[str, Json]) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"An attacker may move none of the {settings['coordinates']} input coordinates at "
         f"eps {cast('Sequence[float]', settings['eps'])[-1]:g}.",
         cure="Declare numeric features that an attacker can change, or a larger eps.",

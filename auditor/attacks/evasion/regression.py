@@ -4,18 +4,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.apgd_l1 import SparseApgd
-from auditor.attacks.asking import Answer, Attack, Ground, Mask, Question, Source, State
-from auditor.attacks.goals import Error
-from auditor.attacks.losses import Aim, Labels, ahead
-from auditor.attacks.suites import Suite
+from auditor.attacks.evasion.apgd import AutoPgd, L1AutoPgd
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    AttackState,
+    EvasionAttack,
+    Mask,
+    Query,
+    QueryResult,
+)
+from auditor.attacks.evasion.goals import RegressionErrorGoal
+from auditor.attacks.evasion.losses import Labels, LossAim, score_lead
+from auditor.attacks.evasion.suites import AttackSuite
 from auditor.domain.tasks import Floats
 
 LOW, WITHIN, HIGH = range(3)
 
 
-def bands(values: Floats, truth: Floats, tolerance: float) -> Floats:
+def score_bands(values: Floats, truth: Floats, tolerance: float) -> Floats:
     """Return ``[n, 3]`` scores of ``[n, 1]`` predictions, of which the largest names the band.
 
     Too low scores by how far the prediction is below the tolerated numbers, too high by how far it
@@ -26,8 +33,8 @@ def bands(values: Floats, truth: Floats, tolerance: float) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """Success is an error to one side: a goal on ``bands``, of which labels have no say."""
+class OneSidedGoal:
+    """Success is an error to one side: a goal on ``score_bands``, of which labels have no say."""
 
     band: int
 
@@ -38,21 +45,21 @@ class Side:
 
     def margin(self, scores: Floats, labels: Labels) -> Floats:
         """Return how far each row is beyond the tolerance, to this side."""
-        return ahead(scores, self.aim(labels))
+        return score_lead(scores, self.aim(labels))
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return this side to raise, and what is within the tolerance to lower."""
         toward = np.zeros((len(labels), 3), dtype=np.bool_)
         away = toward.copy()
         toward[:, self.band], away[:, WITHIN] = True, True
-        return Aim(toward, away)
+        return LossAim(toward, away)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turned:
+class RegressionState:
     """An attack on bands, at work on the twin's numbers; ``truth`` is each row's."""
 
-    state: State
+    state: AttackState
     truth: Floats
     tolerance: float
 
@@ -61,11 +68,11 @@ class Turned:
         """The strongest or nearest point of each row so far."""
         return self.state.best
 
-    def ask(self) -> Question | None:
+    def ask(self) -> Query | None:
         """Ask what the attack asks."""
         return self.state.ask()
 
-    def tell(self, answer: Answer) -> "Turned":
+    def tell(self, answer: QueryResult) -> "RegressionState":
         """Tell the attack of bands, whose slopes are those of the number or their opposite."""
         question = self.state.ask()
         if question is None:
@@ -75,22 +82,24 @@ class Turned:
         def pull(cotangent: Floats) -> Floats:
             return answer.pull((cotangent[:, HIGH] - cotangent[:, LOW])[:, None] / self.tolerance)
 
-        turned = replace(answer, logits=bands(answer.logits, truth, self.tolerance), pull=pull)
+        turned = replace(
+            answer, logits=score_bands(answer.logits, truth, self.tolerance), pull=pull
+        )
         return replace(self, state=self.state.tell(turned))
 
-    def take(self, keep: Mask) -> "Turned":
+    def take(self, keep: Mask) -> "RegressionState":
         """Return the state of some rows only."""
         return replace(self, state=self.state.take(keep), truth=self.truth[keep])
 
 
 @dataclass(frozen=True, slots=True)
-class Banded:
+class OneSidedAttack:
     """An attack on the twin of a regression that pushes predictions to one side."""
 
-    attack: Attack
+    attack: EvasionAttack
     band: int
 
-    source = Source.TWIN
+    source = AttackFeedback.TWIN
 
     @property
     def name(self) -> str:
@@ -117,23 +126,23 @@ class Banded:
         """Whether the attack does."""
         return self.attack.minimises
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Turned | None:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> RegressionState | None:
         """Begin the attack towards one side. Raises ``TypeError`` where classes are attacked."""
-        if not isinstance(ground.goal, Error):
+        if not isinstance(ground.goal, RegressionErrorGoal):
             raise TypeError(ground.goal)
         truth, tolerance = ground.labels.astype(np.float64), ground.goal.task.tolerance
-        scores = bands(ground.probabilities, truth, tolerance)
-        own = replace(ground, goal=Side(self.band), probabilities=scores)
+        scores = score_bands(ground.probabilities, truth, tolerance)
+        own = replace(ground, goal=OneSidedGoal(self.band), probabilities=scores)
         state = self.attack.begin(own, rng)
-        return None if state is None else Turned(state, truth, tolerance)
+        return None if state is None else RegressionState(state, truth, tolerance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Succession:
+class SequentialState:
     """Two states of the same rows, of which the second begins when the first has asked enough."""
 
-    now: Turned
-    later: Turned | None
+    now: RegressionState
+    later: RegressionState | None
     left: int
 
     @property
@@ -141,34 +150,34 @@ class Succession:
         """That of the state at work: what the one before it found has been judged already."""
         return self.now.best
 
-    def ask(self) -> Question | None:
+    def ask(self) -> Query | None:
         """Ask what the state at work asks."""
         return self.now.ask()
 
-    def tell(self, answer: Answer) -> "Succession":
+    def tell(self, answer: QueryResult) -> "SequentialState":
         """Tell the state at work, and let the other begin after its last question."""
         told = self.now.tell(answer)
         if self.later is not None and (self.left == 1 or told.ask() is None):
-            return Succession(self.later, None, 0)
+            return SequentialState(self.later, None, 0)
         return replace(self, now=told, left=self.left - 1)
 
-    def take(self, keep: Mask) -> "Succession":
+    def take(self, keep: Mask) -> "SequentialState":
         """Return the states of some rows only."""
         later = None if self.later is None else self.later.take(keep)
         return replace(self, now=self.now.take(keep), later=later)
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class TwoSidedAttack:
     """An attack on the twin of a regression that looks for the nearest error to either side.
 
     It goes upwards and then downwards with the same rows: others would leave out those that are
     broken already, though the other side may be nearer.
     """
 
-    attack: Attack
+    attack: EvasionAttack
 
-    source = Source.TWIN
+    source = AttackFeedback.TWIN
     minimises = True
 
     @property
@@ -191,34 +200,36 @@ class Nearest:
         """Twice those of the attack."""
         return 2 * self.attack.passes
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Turned | Succession | None:
+    def begin(
+        self, ground: AttackContext, rng: np.random.Generator
+    ) -> RegressionState | SequentialState | None:
         """Begin upwards. Raises ``TypeError`` where classes are attacked."""
-        up, down = (Banded(self.attack, band).begin(ground, rng) for band in (HIGH, LOW))
+        up, down = (OneSidedAttack(self.attack, band).begin(ground, rng) for band in (HIGH, LOW))
         if up is None or down is None:
             return up or down
-        return Succession(up, down, self.attack.rounds)
+        return SequentialState(up, down, self.attack.rounds)
 
 
-def both_ways(suite: Suite) -> Suite:
+def build_regression_suite(suite: AttackSuite) -> AttackSuite:
     """Return the suite for a regression: attacks on the twin go upwards and downwards.
 
     A rank means nothing where there is one way: climbs towards the second class and more are left
     out. Attacks on the target go both ways by themselves.
     """
-    return Suite(_turned(suite.bounded), _turned(suite.minimal))
+    return AttackSuite(_turned(suite.bounded), _turned(suite.minimal))
 
 
-def _turned(attacks: tuple[Attack, ...]) -> tuple[Attack, ...]:
-    found: list[Attack] = []
+def _turned(attacks: tuple[EvasionAttack, ...]) -> tuple[EvasionAttack, ...]:
+    found: list[EvasionAttack] = []
     for attack in attacks:
-        if attack.source is not Source.TWIN:
+        if attack.source is not AttackFeedback.TWIN:
             found.append(attack)
         elif attack.minimises:
-            found.append(Nearest(attack))
-        elif isinstance(attack, Apgd | SparseApgd):
+            found.append(TwoSidedAttack(attack))
+        elif isinstance(attack, AutoPgd | L1AutoPgd):
             if attack.rank <= 1:
                 one = replace(attack, rank=0)
-                found += [Banded(one, HIGH), Banded(one, LOW)]
+                found += [OneSidedAttack(one, HIGH), OneSidedAttack(one, LOW)]
         else:
-            found += [Banded(attack, HIGH), Banded(attack, LOW)]
+            found += [OneSidedAttack(attack, HIGH), OneSidedAttack(attack, LOW)]
     return tuple(found)

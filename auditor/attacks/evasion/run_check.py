@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 
-from auditor.attacks.arenas import gather
-from auditor.attacks.bands import both_ways
-from auditor.attacks.goals import Error
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import Suite
-from auditor.attacks.sweeping import sweep
-from auditor.attacks.trials import describe
-from auditor.domain.budgets import Cost, Size
+from auditor.attacks.evasion.attack_setup import prepare_attack_run
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.evidence import describe_attack_run
+from auditor.attacks.evasion.goals import RegressionErrorGoal
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.regression import build_regression_suite
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.domain.budgets import AuditSize, CheckCost
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Gap, Unit
+from auditor.domain.readings import BoundKind, Gap, Unit
 from auditor.domain.subjects import Subject
 
 REFINE = 6
@@ -28,39 +28,39 @@ def robustness_metrics(distance: Unit = Unit.SHARE) -> Mapping[str, Metric]:
             "Accuracy on the attacked rows before any attack", Unit.SHARE, higher_is_better=True
         ),
         "robust_accuracy": Metric(
-            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+            "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "min_breaking_eps": Metric(
             "Smallest change that breaks half of the rows (the largest possible: none was found)",
             distance,
-            Bound.AT_MOST,
+            BoundKind.AT_MOST,
             higher_is_better=True,
         ),
         "expected_cost": Metric(
             "Mean cost of the decisions under attack, where the task has costs",
             Unit.NONE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
     }
 
 
-def bout_cost(suite: Suite, budgets: int, rows: int, size: Size) -> Cost:
+def estimate_attack_cost(suite: AttackSuite, budgets: int, rows: int, size: AuditSize) -> CheckCost:
     """Return upper bounds of what a bout spends; rows that break early cost less.
 
     A regression, whose model gives one score a row, is attacked upwards and downwards.
     """
-    suite = both_ways(suite) if size.classes == 1 else suite
+    suite = build_regression_suite(suite) if size.classes == 1 else suite
     attacked = min(rows, size.rows)
     passes = attacked * suite.passes(budgets)
     asked = attacked * (suite.queries(budgets) + REFINE)
     seconds = passes * SECONDS_A_PASS + (asked if not passes else 0) * SECONDS_A_QUERY
-    return Cost(queries=size.rows + asked, passes=passes, seconds=seconds)
+    return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
 
 
-def fight(  # noqa: PLR0913 -- what a check's parameters say
+def run_attack_check(  # noqa: PLR0913 -- what a check's parameters say
     subject: Subject,
-    suite: Suite,
+    suite: AttackSuite,
     budgets: tuple[float, ...],
     *,
     norm: Norm,
@@ -75,12 +75,14 @@ def fight(  # noqa: PLR0913 -- what a check's parameters say
     or decisions for one alone. Raises ``PolicyError`` for classes that the task does not have, and
     ``TypeError`` where a need is not met: the frame asks for needs first.
     """
-    bout = gather(subject, rows, norm, label=label, decision=decision)
-    suite = both_ways(suite) if isinstance(bout.arena.goal, Error) else suite
+    bout = prepare_attack_run(subject, rows, norm, label=label, decision=decision)
+    suite = (
+        build_regression_suite(suite) if isinstance(bout.arena.goal, RegressionErrorGoal) else suite
+    )
     if suite.asks_the_twin and bout.arena.twin is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
-    found = sweep(
+    found = run_sweep(
         suite,
         bout.arena,
         budgets,
@@ -91,4 +93,4 @@ def fight(  # noqa: PLR0913 -- what a check's parameters say
     )
     twin = None if isinstance(subject.twin, Gap) or not suite.asks_the_twin else subject.twin
     most = examples * subject.show_examples
-    return describe(bout, found, most_examples=most, twin=twin)
+    return describe_attack_run(bout, found, most_examples=most, twin=twin)

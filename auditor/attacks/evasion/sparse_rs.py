@@ -4,9 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
-from auditor.attacks.balls import Ball
-from auditor.attacks.norms import chosen
+from auditor.attacks.evasion.attack_protocol import (
+    AttackContext,
+    AttackFeedback,
+    Mask,
+    Places,
+    Query,
+    QueryResult,
+    query_each_row,
+)
+from auditor.attacks.evasion.norms import where_rows
+from auditor.attacks.evasion.projections import PerturbationBall
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.3
@@ -18,20 +26,20 @@ FALLS = (
 (the authors' code, ``rs_attacks.py``)."""
 
 
-def exchanged(iteration: int, budget: int, places: int) -> int:
+def exchange_count(iteration: int, budget: int, places: int) -> int:
     """Return how many of ``places`` iteration ``iteration`` of ``budget`` exchanges."""
     divisor = next((part for after, part in FALLS[::-1] if iteration > after * budget), 1)
     return min(max(int(FIRST_SHARE * places / divisor), 1), places)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class SparseRsState:
     """Which places each row changes, ``[n, places]``, and to which extremes: ``best``.
 
     ``tried`` and ``asked`` are what was proposed last.
     """
 
-    ball: Ball
+    ball: PerturbationBall
     chosen: Mask
     best: Floats
     loss: Floats
@@ -41,16 +49,16 @@ class Choice:
     budget: int
     rng: np.random.Generator
 
-    def ask(self) -> Question:
+    def ask(self) -> Query:
         """Ask about the last proposal."""
-        return one_each(self.asked)
+        return query_each_row(self.asked)
 
-    def tell(self, answer: Answer) -> "Choice":
+    def tell(self, answer: QueryResult) -> "SparseRsState":
         """Keep the better one of each row, and exchange some of its places."""
         better = answer.margin > self.loss
-        places = chosen(better, self.tried, self.chosen)
-        best = chosen(better, self.asked, self.best)
-        count = exchanged(self.iteration + 1, self.budget, int(places[:1].sum()))
+        places = where_rows(better, self.tried, self.chosen)
+        best = where_rows(better, self.asked, self.best)
+        count = exchange_count(self.iteration + 1, self.budget, int(places[:1].sum()))
         tried, asked = _exchange(self.ball, places, best, count, self.rng)
         return replace(
             self,
@@ -62,7 +70,7 @@ class Choice:
             iteration=self.iteration + 1,
         )
 
-    def take(self, keep: Mask) -> "Choice":
+    def take(self, keep: Mask) -> "SparseRsState":
         """Return the search of some rows only."""
         if keep.all():
             return self
@@ -83,7 +91,7 @@ class SparseRs:
 
     iterations: int
 
-    source = Source.SCORES
+    source = AttackFeedback.SCORES
     minimises = False
     passes = 0
 
@@ -102,7 +110,7 @@ class SparseRs:
         """One an iteration."""
         return self.iterations
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Choice:
+    def begin(self, ground: AttackContext, rng: np.random.Generator) -> SparseRsState:
         """Begin with the places that the start changes, and random ones up to the budget."""
         ball, rows = ground.ball, len(ground.labels)
         clean = ball.clean.astype(np.float64)
@@ -111,13 +119,13 @@ class SparseRs:
         known = _changed(start, ball)
         count = min(int(ball.eps), int(_free(ball).sum()))
         tried = known | _some(free & ~known, count, rng, known.sum(axis=1))
-        fresh = np.where(_spread(tried & ~known, ball), extremes(ball, rng), clean)
+        fresh = np.where(_spread(tried & ~known, ball), random_extremes(ball, rng), clean)
         asked = np.where(_spread(known, ball), start, fresh)
         never = np.full(rows, -np.inf)
-        return Choice(ball, tried, asked, never, tried, asked, 0, self.iterations, rng)
+        return SparseRsState(ball, tried, asked, never, tried, asked, 0, self.iterations, rng)
 
 
-def extremes(ball: Ball, rng: np.random.Generator) -> Floats:
+def random_extremes(ball: PerturbationBall, rng: np.random.Generator) -> Floats:
     """Return rows of which every coordinate is at one end of what it can reach, at random.
 
     A place that would look as in the clean row goes to the other ends: it must not be lost.
@@ -131,7 +139,7 @@ def extremes(ball: Ball, rng: np.random.Generator) -> Floats:
 
 
 def _exchange(
-    ball: Ball, chosen: Mask, best: Floats, count: int, rng: np.random.Generator
+    ball: PerturbationBall, chosen: Mask, best: Floats, count: int, rng: np.random.Generator
 ) -> tuple[Mask, Floats]:
     """Turn ``count`` changed places of each row back, and change as many others.
 
@@ -143,7 +151,7 @@ def _exchange(
     fresh = _some(others if others.any() else back, count, rng)
     tried = (chosen & ~back) | fresh
     kept = np.where(_spread(back, ball), clean, best)
-    asked = np.where(_spread(fresh, ball), extremes(ball, rng), kept)
+    asked = np.where(_spread(fresh, ball), random_extremes(ball, rng), kept)
     return tried, asked
 
 
@@ -161,21 +169,21 @@ def _some(among: Mask, count: int, rng: np.random.Generator, less: Places | None
     return found & among
 
 
-def _changed(points: Floats, ball: Ball) -> Mask:
+def _changed(points: Floats, ball: PerturbationBall) -> Mask:
     """Return which places differ from the clean row: ``[n, places]``."""
     moved = ball.change(points) != 0
     places = moved if ball.channels is None else moved.any(axis=1 + ball.channels)
     return np.asarray(places.reshape(len(points), int(np.prod(places.shape[1:]))))
 
 
-def _free(ball: Ball) -> Mask:
+def _free(ball: PerturbationBall) -> Mask:
     """Return which places of a row may change: a pixel where any of its channels may."""
     movable = np.broadcast_to(ball.scale > 0, ball.clean.shape[1:])
     places = movable if ball.channels is None else movable.any(axis=ball.channels)
     return np.asarray(places.reshape(-1))
 
 
-def _spread(places: Mask, ball: Ball) -> Mask:
+def _spread(places: Mask, ball: PerturbationBall) -> Mask:
     """Return places in the shape of rows: a pixel stands for all of its channels."""
     shape = list(ball.clean.shape)
     if ball.channels is not None:

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from auditor.attacks.corruptions.sampling import mesh, sample
-from auditor.domain.canonical import Json
+from auditor.attacks.image_sampling import pixel_mesh, sample_bilinear
+from auditor.domain.json import Json
 from auditor.domain.tasks import Floats
 
 COLOURS = 3
@@ -19,7 +19,7 @@ GREY_AXIS = 3**-0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Transformation:
+class ImageTransformation:
     """One change of view; the default changes nothing.
 
     ``angle`` in degrees, counter-clockwise; ``down`` and ``right`` in whole pixels; ``scale`` a
@@ -52,16 +52,16 @@ class Transformation:
         return " and ".join(parts) if len(parts) <= MOST_NAMED else "mixed"
 
 
-STILL = Transformation()
+STILL = ImageTransformation()
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class TransformationLimits:
     """How far each part of a transformation may go, to both sides.
 
     ``angle`` in degrees; ``shift`` as a share of height and width, rounded to whole pixels (none
     of very small pictures); ``scale`` and ``contrast`` as a distance from 1; the others as in
-    ``Transformation``.
+    ``ImageTransformation``.
     """
 
     angle: float
@@ -76,7 +76,7 @@ class Reach:
         """Return the largest shift down and to the right, in whole pixels."""
         return round(self.shift * size[0]), round(self.shift * size[1])
 
-    def holds(self, change: Transformation, size: tuple[int, int], *, flips: bool) -> bool:
+    def holds(self, change: ImageTransformation, size: tuple[int, int], *, flips: bool) -> bool:
         """Whether every part of a transformation is within reach."""
         down, right = self.pixels(size)
         parts = (
@@ -93,18 +93,18 @@ class Reach:
         return all(abs(part) <= most + SLACK for part, most in parts)
 
 
-BUDGETS: Mapping[str, Reach] = MappingProxyType(
+BUDGETS: Mapping[str, TransformationLimits] = MappingProxyType(
     {
-        "small": Reach(10.0, 0.03, 0.05, 0.05, 0.05, 0.1, 0.02),
-        "medium": Reach(20.0, 0.06, 0.1, 0.1, 0.1, 0.2, 0.05),
-        "large": Reach(30.0, 0.1, 0.2, 0.2, 0.2, 0.3, 0.1),
+        "small": TransformationLimits(10.0, 0.03, 0.05, 0.05, 0.05, 0.1, 0.02),
+        "medium": TransformationLimits(20.0, 0.06, 0.1, 0.1, 0.1, 0.2, 0.05),
+        "large": TransformationLimits(30.0, 0.1, 0.2, 0.2, 0.2, 0.3, 0.1),
     }
 )
 """By growing size. Angle and shift of ``large`` are those of Engstrom et al. 2019 (section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finder:
+class TransformationGrid:
     """Which transformations to try on pictures of one ``size`` (height, width)."""
 
     size: tuple[int, int]
@@ -113,7 +113,7 @@ class Finder:
     shifts: int
     flips: bool
 
-    def grid(self, reach: Reach) -> tuple[Transformation, ...]:
+    def grid(self, reach: TransformationLimits) -> tuple[ImageTransformation, ...]:
         """Return every rotation with every shift, and all else alone, the farthest first.
 
         Engstrom et al. 2019 (arXiv 1712.02779) find a grid over rotation and shift stronger than
@@ -123,12 +123,12 @@ class Finder:
         downs, rights = (self._places(most) for most in reach.pixels(self.size))
         mirrors = (False, True) if self.flips else (False,)
         found = [
-            Transformation(angle=float(angle), down=down, right=right, mirrored=mirrored)
+            ImageTransformation(angle=float(angle), down=down, right=right, mirrored=mirrored)
             for mirrored, angle, down, right in itertools.product(mirrors, turns, downs, rights)
         ]
         most = reach.pixels(self.size)
 
-        def distance(change: Transformation) -> float:
+        def distance(change: ImageTransformation) -> float:
             shifted = abs(change.down) / max(1, most[0]) + abs(change.right) / max(1, most[1])
             return abs(change.angle) / reach.angle + shifted
 
@@ -136,12 +136,12 @@ class Finder:
         return tuple(change for change in (*found, *self._alone(reach)) if change != STILL)
 
     def draws(
-        self, reach: Reach, count: int, rng: np.random.Generator
-    ) -> tuple[Transformation, ...]:
+        self, reach: TransformationLimits, count: int, rng: np.random.Generator
+    ) -> tuple[ImageTransformation, ...]:
         """Return ``count`` transformations, every part drawn evenly from its reach."""
         down, right = reach.pixels(self.size)
         return tuple(
-            Transformation(
+            ImageTransformation(
                 angle=float(rng.uniform(-reach.angle, reach.angle)),
                 down=int(rng.integers(-down, down + 1)),
                 right=int(rng.integers(-right, right + 1)),
@@ -158,30 +158,30 @@ class Finder:
     def _places(self, most: int) -> list[int]:
         return sorted({int(place) for place in np.rint(np.linspace(-most, most, self.shifts))})
 
-    def _alone(self, reach: Reach) -> list[Transformation]:
+    def _alone(self, reach: TransformationLimits) -> list[ImageTransformation]:
         found = []
         for side in (-1.0, 1.0):
             found += [
-                Transformation(scale=1.0 + side * reach.scale),
-                Transformation(shear=side * reach.shear),
-                Transformation(brightness=side * reach.brightness),
-                Transformation(contrast=1.0 + side * reach.contrast),
+                ImageTransformation(scale=1.0 + side * reach.scale),
+                ImageTransformation(shear=side * reach.shear),
+                ImageTransformation(brightness=side * reach.brightness),
+                ImageTransformation(contrast=1.0 + side * reach.contrast),
             ]
             if self.channels == COLOURS:
-                found.append(Transformation(hue=side * reach.hue))
+                found.append(ImageTransformation(hue=side * reach.hue))
         return found
 
 
-def transform(pictures: Floats, change: Transformation, fill: str) -> Floats:
+def transform_images(pictures: Floats, change: ImageTransformation, fill: str) -> Floats:
     """Return ``[n, height, width, channels]`` pictures after one change, not clipped to 0..1.
 
     Geometry is bilinear about the middle; ``fill`` says what comes in over the border
-    (``auditor.attacks.corruptions.sampling.FILLS``).
+    (``auditor.attacks.image_sampling.FILLS``).
     """
     if change.mirrored:
         pictures = pictures[:, :, ::-1]
     if (change.angle, change.down, change.right, change.scale, change.shear) != (0, 0, 0, 1, 0):
-        pictures = sample(pictures, *_sources(pictures.shape[1:3], change), fill)
+        pictures = sample_bilinear(pictures, *_sources(pictures.shape[1:3], change), fill)
     if change.hue and pictures.shape[3] == COLOURS:
         pictures = pictures @ _hue_turn(change.hue).T
     if change.contrast != 1:
@@ -190,9 +190,9 @@ def transform(pictures: Floats, change: Transformation, fill: str) -> Floats:
     return np.asarray(pictures + change.brightness)
 
 
-def _sources(size: tuple[int, ...], change: Transformation) -> tuple[Floats, Floats]:
+def _sources(size: tuple[int, ...], change: ImageTransformation) -> tuple[Floats, Floats]:
     """Return where each pixel comes from: rows and columns, ``[height, width]``."""
-    rows, columns = mesh(size[0], size[1])
+    rows, columns = pixel_mesh(size[0], size[1])
     middle = (size[0] - 1) / 2, (size[1] - 1) / 2
     down = (rows - middle[0] - change.down) / change.scale
     right = (columns - middle[1] - change.right) / change.scale

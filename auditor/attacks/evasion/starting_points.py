@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from auditor.attacks.asking import Ground, Places
-from auditor.attacks.norms import flat
+from auditor.attacks.evasion.attack_protocol import AttackContext, Places
+from auditor.attacks.evasion.norms import flatten_rows
 from auditor.domain.tasks import Floats
 
 NOBODY = -1
 
 
-def strangers(ground: Ground, count: int) -> Places:
+def find_harmful_neighbours(ground: AttackContext, count: int) -> Places:
     """Return for each row the places of the ``count`` nearest rows whose decision it aims at.
 
     They cost no query: an attacker sees how its own data are decided. Nearness is Euclidean over
@@ -27,12 +27,12 @@ def strangers(ground: Ground, count: int) -> Places:
     return found
 
 
-def _apart(ground: Ground) -> Floats:
+def _apart(ground: AttackContext) -> Floats:
     """Return the squared distances between all rows."""
     scale = ground.ball.scale
     free = scale > 0
     clean = ground.ball.clean.astype(np.float64) / np.where(free, scale, 1.0)
-    points = flat(np.where(free, np.nan_to_num(clean, nan=0.0), 0.0))
+    points = flatten_rows(np.where(free, np.nan_to_num(clean, nan=0.0), 0.0))
     square = (points * points).sum(axis=1)
     apart: Floats = square[:, None] + square - 2 * points @ points.T
     return apart

@@ -4,30 +4,25 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.apgd_l1 import SparseApgd
-from auditor.attacks.asking import Attack, Source
-from auditor.attacks.decision_l2 import SurFree
-from auditor.attacks.exchanging import Exchanges
-from auditor.attacks.fab import Fab
-from auditor.attacks.fmn import FastMinimumNorm
-from auditor.attacks.nes import Nes
-from auditor.attacks.norms import Norm
-from auditor.attacks.patches_ascent import SlopedPatch
-from auditor.attacks.patches_search import RandomPatch
-from auditor.attacks.rays import RayS
-from auditor.attacks.sigma_zero import SigmaZero
-from auditor.attacks.sparse_rs import SparseRs
-from auditor.attacks.square import Square
-from auditor.attacks.square_l2 import SquareL2
+from auditor.attacks.evasion.apgd import AutoPgd, L1AutoPgd
+from auditor.attacks.evasion.attack_protocol import AttackFeedback, EvasionAttack
+from auditor.attacks.evasion.fab import FastAdaptiveBoundary
+from auditor.attacks.evasion.minimum_norm import FastMinimumNorm, SigmaZero, SparseExchange
+from auditor.attacks.evasion.nes import NesAttack
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.patches import GradientPatch, RandomPatch
+from auditor.attacks.evasion.rays import RayS
+from auditor.attacks.evasion.sparse_rs import SparseRs
+from auditor.attacks.evasion.square import SquareAttack, SquareL2
+from auditor.attacks.evasion.surfree import SurFree
 from auditor.errors import PolicyError
 
-Make = Callable[[int, int, Norm], tuple[Attack, ...]]
+Make = Callable[[int, int, Norm], tuple[EvasionAttack, ...]]
 """From steps (or queries), a count and a norm to attacks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class AttackKind:
     """A family of attacks: the norms that it works in, and how it is made."""
 
     norms: frozenset[Norm]
@@ -35,13 +30,13 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class AttackSuite:
     """What is thrown at the rows: ``minimal`` attacks once, in the widest ball, then ``bounded``
     ones at each budget. Rows that an attack breaks are left out of the next.
     """
 
-    bounded: tuple[Attack, ...]
-    minimal: tuple[Attack, ...] = ()
+    bounded: tuple[EvasionAttack, ...]
+    minimal: tuple[EvasionAttack, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +46,7 @@ class Suite:
     @property
     def asks_the_twin(self) -> bool:
         """Whether any of them needs gradients."""
-        return any(item.source is Source.TWIN for item in (*self.minimal, *self.bounded))
+        return any(item.source is AttackFeedback.TWIN for item in (*self.minimal, *self.bounded))
 
     def ticks(self, budgets: int) -> int:
         """Return how many questions are asked at most."""
@@ -69,7 +64,7 @@ class Suite:
         return once + budgets * sum(attack.passes for attack in self.bounded)
 
 
-def suite(stages: tuple[str, ...], norm: Norm) -> Suite:
+def build_suite(stages: tuple[str, ...], norm: Norm) -> AttackSuite:
     """Return the attacks that ``stages`` name, in their order.
 
     A stage is ``NAME:STEPS`` or ``NAME:STEPSxCOUNT``. Raises ``PolicyError`` that lists the names
@@ -79,10 +74,10 @@ def suite(stages: tuple[str, ...], norm: Norm) -> Suite:
     if not attacks:
         raise PolicyError("an attack has no stages", cure=f"Give at least one of {_known(norm)}.")
     minimal = tuple(attack for attack in attacks if attack.minimises)
-    return Suite(tuple(attack for attack in attacks if not attack.minimises), minimal)
+    return AttackSuite(tuple(attack for attack in attacks if not attack.minimises), minimal)
 
 
-def _stage(text: str, norm: Norm) -> tuple[Attack, ...]:
+def _stage(text: str, norm: Norm) -> tuple[EvasionAttack, ...]:
     found = re.fullmatch(r"([a-z0-9_]+):([1-9]\d*)(?:x([1-9]\d*))?", text)
     kind = KINDS.get(found[1]) if found else None
     if found is None or kind is None or norm not in kind.norms:
@@ -93,12 +88,12 @@ def _stage(text: str, norm: Norm) -> tuple[Attack, ...]:
     return kind.make(int(found[2]), int(found[3] or 1), norm)
 
 
-def _without_repeats(attacks: Iterable[Attack]) -> list[Attack]:
+def _without_repeats(attacks: Iterable[EvasionAttack]) -> list[EvasionAttack]:
     """Tell climbs towards the likeliest class how far others climbed away from the label before."""
     told, climbed = [], 0
     for attack in attacks:
         one = attack
-        if isinstance(attack, Apgd | SparseApgd):
+        if isinstance(attack, AutoPgd | L1AutoPgd):
             if attack.rank == 1:
                 one = replace(attack, climbed=climbed)
             climbed = max(climbed, attack.steps if attack.rank <= 1 else 0)
@@ -111,80 +106,80 @@ def _known(norm: Norm) -> str:
 
 
 def _climbs(loss: str) -> Make:
-    def make(steps: int, count: int, norm: Norm) -> tuple[Attack, ...]:
+    def make(steps: int, count: int, norm: Norm) -> tuple[EvasionAttack, ...]:
         return (_climb(steps, norm, loss),) * count
 
     return make
 
 
-def _climb(steps: int, norm: Norm, loss: str, rank: int = 0) -> Attack:
-    return (SparseApgd if norm is Norm.L1 else Apgd)(steps, loss, rank)
+def _climb(steps: int, norm: Norm, loss: str, rank: int = 0) -> EvasionAttack:
+    return (L1AutoPgd if norm is Norm.L1 else AutoPgd)(steps, loss, rank)
 
 
-def _targeted(steps: int, count: int, norm: Norm) -> tuple[Attack, ...]:
+def _targeted(steps: int, count: int, norm: Norm) -> tuple[EvasionAttack, ...]:
     return tuple(_climb(steps, norm, "difference", rank) for rank in range(1, count + 1))
 
 
-def _square(queries: int, count: int, norm: Norm) -> tuple[Attack, ...]:
-    return (Square(queries) if norm is Norm.LINF else SquareL2(queries),) * count
+def _square(queries: int, count: int, norm: Norm) -> tuple[EvasionAttack, ...]:
+    return (SquareAttack(queries) if norm is Norm.LINF else SquareL2(queries),) * count
 
 
-def _nes(steps: int, pairs: int, _: Norm) -> tuple[Attack, ...]:
-    return (Nes(steps, pairs),)
+def _nes(steps: int, pairs: int, _: Norm) -> tuple[EvasionAttack, ...]:
+    return (NesAttack(steps, pairs),)
 
 
-def _rays(decisions: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _rays(decisions: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return tuple(RayS(decisions, fresh=index > 0) for index in range(count))
 
 
-def _surfree(decisions: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _surfree(decisions: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return (SurFree(decisions),) * count
 
 
-def _sparse_rs(queries: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _sparse_rs(queries: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return (SparseRs(queries),) * count
 
 
-def _patch_search(queries: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _patch_search(queries: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return (RandomPatch(queries),) * count
 
 
-def _patch_ascent(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
-    return tuple(SlopedPatch(steps, rank) for rank in range(count))
+def _patch_ascent(steps: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
+    return tuple(GradientPatch(steps, rank) for rank in range(count))
 
 
-def _minimum_norm(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _minimum_norm(steps: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return (FastMinimumNorm(steps, count),)
 
 
-def _fab(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
-    return (Fab(steps, count),)
+def _fab(steps: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
+    return (FastAdaptiveBoundary(steps, count),)
 
 
-def _sigma_zero(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+def _sigma_zero(steps: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
     return (SigmaZero(steps, count),)
 
 
-def _exchange(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
-    return (Exchanges(steps),) * count
+def _exchange(steps: int, count: int, _: Norm) -> tuple[EvasionAttack, ...]:
+    return (SparseExchange(steps),) * count
 
 
 _ASCENTS = frozenset({Norm.LINF, Norm.L2, Norm.L1})
-KINDS: Mapping[str, Kind] = {
-    "cross_entropy": Kind(_ASCENTS, _climbs("cross_entropy")),
-    "margin": Kind(_ASCENTS, _climbs("margin")),
-    "dlr": Kind(_ASCENTS, _climbs("dlr")),
-    "targeted": Kind(_ASCENTS, _targeted),
-    "fmn": Kind(frozenset(Norm), _minimum_norm),
-    "fab": Kind(_ASCENTS, _fab),
-    "sigma_zero": Kind(frozenset({Norm.L0}), _sigma_zero),
-    "exchange": Kind(frozenset({Norm.L0}), _exchange),
-    "square": Kind(frozenset({Norm.LINF, Norm.L2}), _square),
-    "nes": Kind(frozenset({Norm.LINF, Norm.L2}), _nes),
-    "rays": Kind(frozenset({Norm.LINF}), _rays),
-    "surfree": Kind(frozenset({Norm.L2}), _surfree),
-    "sparse_rs": Kind(frozenset({Norm.L0}), _sparse_rs),
-    "patch_search": Kind(frozenset({Norm.L0}), _patch_search),
-    "patch_ascent": Kind(frozenset({Norm.L0}), _patch_ascent),
+KINDS: Mapping[str, AttackKind] = {
+    "cross_entropy": AttackKind(_ASCENTS, _climbs("cross_entropy")),
+    "margin": AttackKind(_ASCENTS, _climbs("margin")),
+    "dlr": AttackKind(_ASCENTS, _climbs("dlr")),
+    "targeted": AttackKind(_ASCENTS, _targeted),
+    "fmn": AttackKind(frozenset(Norm), _minimum_norm),
+    "fab": AttackKind(_ASCENTS, _fab),
+    "sigma_zero": AttackKind(frozenset({Norm.L0}), _sigma_zero),
+    "exchange": AttackKind(frozenset({Norm.L0}), _exchange),
+    "square": AttackKind(frozenset({Norm.LINF, Norm.L2}), _square),
+    "nes": AttackKind(frozenset({Norm.LINF, Norm.L2}), _nes),
+    "rays": AttackKind(frozenset({Norm.LINF}), _rays),
+    "surfree": AttackKind(frozenset({Norm.L2}), _surfree),
+    "sparse_rs": AttackKind(frozenset({Norm.L0}), _sparse_rs),
+    "patch_search": AttackKind(frozenset({Norm.L0}), _patch_search),
+    "patch_ascent": AttackKind(frozenset({Norm.L0}), _patch_ascent),
 }
 """Every stage's name. ``dlr`` needs three classes or more."""

@@ -7,16 +7,23 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.balls import SLACK, STEP_SLACK, Ball, resolution, typed_limits
-from auditor.attacks.limits import Limits, Within
-from auditor.attacks.norms import Norm, size
-from auditor.domain.images import image_axes
+from auditor.attacks.evasion.norms import Norm, row_norms
+from auditor.attacks.evasion.projections import (
+    SLACK,
+    STEP_SLACK,
+    CoordinateLimits,
+    CoordinateLimitsSubset,
+    PerturbationBall,
+    number_spacing,
+    representable_limits,
+)
+from auditor.domain.evidence import find_image_axes
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
 
 Mask = NDArray[np.bool_]
 
 
-class Constraints(Protocol):
+class PerturbationConstraint(Protocol):
     """What must stay true of a row whatever an attacker does to it, beside box and steps."""
 
     def holds(self, clean: Array, crafted: Array) -> Mask:
@@ -29,7 +36,7 @@ class Constraints(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Threat:
+class ThreatModel:
     """The right to change a row by at most ``eps`` in a norm, each coordinate counted in ranges.
 
     ``scale`` is the range of each coordinate, 0 where it may not move; ``radius`` the most that it
@@ -46,7 +53,7 @@ class Threat:
     scale: Floats
     radius: Floats
     channels: int | None = None
-    constraints: Constraints | None = field(default=None)
+    constraints: PerturbationConstraint | None = field(default=None)
 
     @cached_property
     def width(self) -> Floats:
@@ -80,7 +87,7 @@ class Threat:
         """Whether any coordinate moves in steps."""
         return bool(self.quantum.any())
 
-    def around(self, clean: Array) -> Ball:
+    def around(self, clean: Array) -> PerturbationBall:
         """Return the candidates that the threat allows for ``[n, ...]`` clean rows.
 
         The box is widened to a clean value that lies outside it, and a missing one (NaN) stays.
@@ -89,10 +96,12 @@ class Threat:
         lower, upper = exact - self.radius, exact + self.radius
         np.maximum(lower, np.minimum(self.low, exact), out=lower)
         np.minimum(upper, np.maximum(self.high, exact), out=upper)
-        least, most = typed_limits(clean, lower, upper, self.quantum)
-        limits = Limits(clean=clean, exact=exact, lower=lower, upper=upper, least=least, most=most)
-        return Ball(
-            limits=Within(limits),
+        least, most = representable_limits(clean, lower, upper, self.quantum)
+        limits = CoordinateLimits(
+            clean=clean, exact=exact, lower=lower, upper=upper, least=least, most=most
+        )
+        return PerturbationBall(
+            limits=CoordinateLimitsSubset(limits),
             quantum=self.quantum,
             origin=self.low,
             norm=self.norm,
@@ -114,7 +123,7 @@ class Threat:
         if self.stepped:
             allowed &= self._stepped(found, crafted)
         distance = self._length(change)
-        kept = within(distance, self.eps)
+        kept = is_within_budget(distance, self.eps)
         if not _whole(allowed):
             # What did not move may stand where nothing could move to.
             allowed |= (found == exact) | (np.isnan(found) & np.isnan(exact))
@@ -129,7 +138,7 @@ class Threat:
 
     def _length(self, change: Floats) -> Floats:
         ranges = change if self.unit is None else change / self.unit
-        return size(ranges, self.norm, self.channels)
+        return row_norms(ranges, self.norm, self.channels)
 
     def _boxed(self, exact: Floats, found: Floats, change: Floats) -> Mask:
         """Return which coordinates can move, moved no further than alone they may, and in the box.
@@ -152,7 +161,7 @@ class Threat:
         """Return which coordinates stand on a step, or have none."""
         quantum = np.where(self.quantum > 0, self.quantum, 1.0)
         steps = (found - self.low) / quantum
-        blur = STEP_SLACK + resolution(crafted) / quantum
+        blur = STEP_SLACK + number_spacing(crafted) / quantum
         return np.asarray((self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur))
 
 
@@ -161,7 +170,7 @@ def _whole(mask: Mask) -> bool:
     return int(np.count_nonzero(mask)) == mask.size
 
 
-def within(distance: Floats, eps: float) -> Mask:
+def is_within_budget(distance: Floats, eps: float) -> Mask:
     """Return whether a measured distance keeps a budget, rounding error forgiven."""
     near: Mask = distance <= eps + SLACK * max(1.0, eps)
     return near
@@ -174,8 +183,8 @@ def lp_threat(  # noqa: PLR0913 -- a threat's own parts
     row: tuple[int, ...],
     *,
     whole: bool = False,
-    constraints: Constraints | None = None,
-) -> Threat:
+    constraints: PerturbationConstraint | None = None,
+) -> ThreatModel:
     """Return the threat of budget ``eps`` in a norm for rows of shape ``row``.
 
     Features that are immutable, whose codes are no quantities (binary, categorical), or that have
@@ -186,8 +195,8 @@ def lp_threat(  # noqa: PLR0913 -- a threat's own parts
     scale = np.where(mutable, np.where(mutable, high - low, 0.0), 0.0)
     radius = scale if norm is Norm.L0 else min(eps, 1.0) * scale
     radius = np.where(radius < quantum * (1 - SLACK), 0.0, radius)
-    axes = image_axes(row)
-    return Threat(
+    axes = find_image_axes(row)
+    return ThreatModel(
         norm=norm,
         eps=eps,
         low=low,
@@ -217,6 +226,6 @@ def _freedom(space: InputSpace, row: tuple[int, ...], *, whole: bool) -> tuple[M
 
 def linf_threat(
     space: InputSpace, eps: float, row: tuple[int, ...], *, whole: bool = False
-) -> Threat:
+) -> ThreatModel:
     """Return the L-infinity threat of ``eps``, a share of each coordinate's range."""
     return lp_threat(space, Norm.LINF, eps, row, whole=whole)

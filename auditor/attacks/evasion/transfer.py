@@ -1,16 +1,27 @@
 """A model of the attacker's own, taught by the target's answers (Papernot et al. 2017,
 arXiv 1602.02697, without further questions; Hinton et al. 2015, arXiv 1503.02531).
+
+Points crafted on another model, put to the target once each (Szegedy et al. 2014; Papernot et
+al. 2016, arXiv 1605.07277).
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.losses import softmax
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_protocol import AttackContext, QueryResult
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.goals import HarmfulDecisionGoal
+from auditor.attacks.evasion.holdout import build_query_cost, judge_candidates
+from auditor.attacks.evasion.judge import AttackJudge, BestSoFar, Rows
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
+from auditor.domain.json import Json
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]
@@ -23,7 +34,7 @@ SHRINK = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class SurrogateTraining:
     """How a surrogate is taught: units of its hidden layer, and passes over the answers."""
 
     hidden: int
@@ -31,7 +42,7 @@ class Lesson:
 
 
 @dataclass(slots=True, eq=False)
-class Surrogate:
+class SurrogateNetwork:
     """A network of one hidden layer beside a linear one; implements ``domain.subjects.Twin``.
 
     ``center`` and ``scale`` standardise each coordinate; a missing value stands at the center.
@@ -83,7 +94,9 @@ class Surrogate:
         return gradient.reshape(self._shape)
 
 
-def teach(rows: Array, answers: Floats, lesson: Lesson, rng: np.random.Generator) -> Surrogate:
+def train_surrogate(
+    rows: Array, answers: Floats, lesson: SurrogateTraining, rng: np.random.Generator
+) -> SurrogateNetwork:
     """Return a surrogate of the target's ``answers``: ``[n, classes]`` probabilities of ``rows``.
 
     Adam (Kingma & Ba 2015, arXiv 1412.6980) on the cross-entropy with the answers, batches of 32.
@@ -96,7 +109,7 @@ def teach(rows: Array, answers: Floats, lesson: Lesson, rng: np.random.Generator
     # A coordinate that never moves is as good as silent: its slope must not be the steepest.
     scale = np.where(spread > STILL * np.maximum(np.abs(center), TINY), spread, np.inf)
     size, classes = flat.shape[1], answers.shape[1]
-    model = Surrogate(
+    model = SurrogateNetwork(
         center=center,
         scale=scale,
         first=rng.normal(size=(size, lesson.hidden)) * np.sqrt(2 / size),
@@ -105,15 +118,15 @@ def teach(rows: Array, answers: Floats, lesson: Lesson, rng: np.random.Generator
         direct=np.zeros((size, classes)),
         offset=np.zeros(classes),
     )
-    _Pupil(model, away / scale, answers).learn(lesson.epochs, rng)
+    _SurrogateTrainer(model, away / scale, answers).learn(lesson.epochs, rng)
     return model
 
 
 @dataclass(slots=True, eq=False)
-class _Pupil:
+class _SurrogateTrainer:
     """A surrogate in training on standardised rows."""
 
-    model: Surrogate
+    model: SurrogateNetwork
     rows: Floats
     answers: Floats
     steps: int = 0
@@ -148,3 +161,113 @@ class _Pupil:
             steady = mean / (1 - FIRST_DECAY**self.steps)
             rough = np.sqrt(square / (1 - SECOND_DECAY**self.steps)) + TINY
             np.subtract(part, rate * (steady / rough + SHRINK * part), out=part)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransferResult:
+    """What came of candidates from a surrogate, and how like the target it was."""
+
+    sweep: SweepResult
+    surrogate: SurrogateNetwork
+
+
+def distil_surrogate(
+    judged: AttackSetup, answered: AttackSetup, lesson: SurrogateTraining, rng: np.random.Generator
+) -> SurrogateNetwork:
+    """Teach a surrogate what the target says to the rows of ``answered``.
+
+    Its ``distance`` is measured on the rows of ``judged``, which it never saw.
+    """
+    model = train_surrogate(answered.rows, answered.probabilities, lesson, rng)
+    theirs, ours = judged.probabilities, softmax(model.forward(judged.rows))
+    apart = np.abs(theirs - ours)
+    model.distance = {
+        "agreement": float(np.mean(_decide(judged, theirs) == _decide(judged, ours))),
+        "max_difference": float(apart.max()),
+        "mean_difference": float(apart.mean()),
+        "rows": float(len(theirs)),
+    }
+    return model
+
+
+def run_transfer(  # noqa: PLR0913, PLR0917 -- an attack, where it goes, and who is told
+    arena: AttackSetup, surrogate: SurrogateNetwork, attack: AutoPgd, budgets: Sequence[float],
+    rng: np.random.Generator, progress: ProgressReporter,
+) -> SweepResult:  # fmt: skip
+    """Craft on the surrogate at each budget, and ask the target once about each row that stands.
+
+    The target never guides the attack. Raises ``CancelledError`` through ``progress``.
+    """
+    run = _TransferRun(arena, surrogate, attack, rng, progress, len(budgets) * attack.rounds)
+    for eps in budgets:
+        run.at(eps)
+    standing = run.standing
+    return SweepResult(
+        budgets=tuple(budgets),
+        probabilities=standing.probabilities,
+        crafted=standing.crafted,
+        distance=arena.threat(budgets[-1]).distance(arena.rows, standing.crafted),
+        breaking=standing.breaking,
+        movable=tuple(int(arena.threat(eps).movable.sum()) for eps in budgets),
+        log=tuple(run.log),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _TransferRun:
+    arena: AttackSetup
+    surrogate: SurrogateNetwork
+    attack: AutoPgd
+    rng: np.random.Generator
+    progress: ProgressReporter
+    total: int
+    standing: BestSoFar = field(init=False)
+    done: int = 0
+    log: list[QueryCost] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        arena = self.arena
+        self.standing = BestSoFar.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
+
+    def at(self, eps: float) -> None:
+        frame = self.arena.frame(eps, self.standing)
+        live = np.zeros(len(frame.clean), dtype=np.bool_)
+        live[frame.live] = True
+        fell, end = np.zeros_like(live), self.done + self.attack.rounds
+        if frame.threat.movable.any():
+            fell = judge_candidates(
+                frame, frame.live, lambda own: self._craft(frame, own), self.surrogate
+            )
+        self.done = end
+        self.log.append(build_query_cost(self.attack.name, frame, live, fell, 0))
+
+    def _craft(self, frame: AttackJudge, own: Rows) -> Floats:
+        """Climb to the end: the target's line may lie well beyond the surrogate's."""
+        ground = AttackContext(
+            ball=frame.ball.take(own),
+            labels=frame.labels[own],
+            goal=frame.goal,
+            probabilities=frame.clean_probabilities[own],
+        )
+        state = self.attack.begin(ground, self.rng)
+        if state is None:
+            return frame.clean[own].astype(np.float64)
+        for _round in range(self.attack.rounds):
+            self.done = min(self.done + 1, self.total)
+            self.progress(self.done, self.total, f"eps {frame.threat.eps:g}")
+            question = state.ask()
+            if question is None:
+                break
+            points = ground.ball.settle(question.points)
+            logits = self.surrogate.forward(points)
+            unheard = np.zeros(len(points), dtype=np.bool_)
+            answer = QueryResult(points, unheard, np.zeros(0), logits, self.surrogate.backward)
+            state = state.tell(answer)
+        return state.best
+
+
+def _decide(arena: AttackSetup, probabilities: Floats) -> NDArray[np.int64]:
+    goal = arena.goal
+    if isinstance(goal, HarmfulDecisionGoal):
+        return goal.task.decide(probabilities)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)

@@ -8,17 +8,17 @@ from typing import cast
 
 import numpy as np
 
-from auditor.attacks.arenas import Arena
-from auditor.attacks.balls import Ball
-from auditor.attacks.bills import Bill, Sweep
-from auditor.attacks.frame import Mask, Standing
-from auditor.attacks.losses import cross_entropy
-from auditor.attacks.offline import bill, judge
-from auditor.attacks.tallies import Outcomes
-from auditor.attacks.threats import Threat
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.evidence import RowOutcomes
+from auditor.attacks.evasion.holdout import build_query_cost, judge_candidates
+from auditor.attacks.evasion.judge import BestSoFar, Mask
+from auditor.attacks.evasion.losses import cross_entropy
+from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
+from auditor.attacks.evasion.threat_model import ThreatModel
 from auditor.domain.evidence import Evidence
 from auditor.domain.models import Twin
-from auditor.domain.subjects import Progress
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Floats
 
 CLIP = 3.0
@@ -29,7 +29,7 @@ FIRST_STEP, LAST_STEP = 0.25, 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class PerturbationFit:
     """How a perturbation is fitted: steps, and rows a step."""
 
     steps: int
@@ -42,7 +42,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Universal:
+class UniversalResult:
     """What came of one perturbation a budget.
 
     ``perturbations`` is ``[budgets, ...]``, ``alone`` what the target said to each judged row
@@ -50,14 +50,19 @@ class Universal:
     counts as broken, and the size of its change is the budget of the first that did.
     """
 
-    sweep: Sweep
+    sweep: SweepResult
     perturbations: Floats
     alone: Floats
 
 
-def spread(  # noqa: PLR0913, PLR0917 -- where it is fitted, where it is judged, and how
-    judged: Arena, fitted: Arena, budgets: Sequence[float], fit: Fit, seed: int, progress: Progress
-) -> Universal:
+def attack_universally(  # noqa: PLR0913, PLR0917 -- where it is fitted, where it is judged, and how
+    judged: AttackSetup,
+    fitted: AttackSetup,
+    budgets: Sequence[float],
+    fit: PerturbationFit,
+    seed: int,
+    progress: ProgressReporter,
+) -> UniversalResult:
     """Fit a perturbation on the rows of ``fitted`` at each budget, and judge it on ``judged``.
 
     Raises ``TypeError`` where there is no twin, and ``CancelledError`` through ``progress``.
@@ -65,7 +70,7 @@ def spread(  # noqa: PLR0913, PLR0917 -- where it is fitted, where it is judged,
     if judged.twin is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
-    run = _Run(judged, judged.twin)
+    run = _UniversalRun(judged, judged.twin)
     rng, change, before = np.random.default_rng(seed), np.zeros(judged.rows.shape[1:]), 0.0
     for index, eps in enumerate(budgets):
         threat = fitted.threat(eps)
@@ -74,18 +79,18 @@ def spread(  # noqa: PLR0913, PLR0917 -- where it is fitted, where it is judged,
         def tick(step: int, first: int = index * fit.steps, eps: float = eps) -> None:
             progress(first + step, len(budgets) * fit.steps, f"eps {eps:g}")
 
-        change = fit_one(judged.twin, fitted, threat, start, fit, rng, tick)
+        change = fit_perturbation(judged.twin, fitted, threat, start, fit, rng, tick)
         run.try_out(change, eps, fit.name, fit.steps * min(fit.batch, len(fitted.rows)))
         before = eps
     return run.close(tuple(budgets))
 
 
-def fit_one(  # noqa: PLR0913, PLR0917 -- what is fitted, on what, and how
+def fit_perturbation(  # noqa: PLR0913, PLR0917 -- what is fitted, on what, and how
     twin: Twin,
-    arena: Arena,
-    threat: Threat,
+    arena: AttackSetup,
+    threat: ThreatModel,
     start: Floats,
-    fit: Fit,
+    fit: PerturbationFit,
     rng: np.random.Generator,
     tick: Callable[[int], None],
 ) -> Floats:
@@ -107,14 +112,14 @@ def fit_one(  # noqa: PLR0913, PLR0917 -- what is fitted, on what, and how
     return change
 
 
-def first_reached(reached: Mask, budgets: Sequence[float]) -> Floats:
+def first_breaking_perturbation(reached: Mask, budgets: Sequence[float]) -> Floats:
     """Return the first budget whose perturbation broke each row; infinite where none did."""
     sizes = np.where(reached, np.array(budgets)[:, None], np.inf)
     least: Floats = sizes.min(axis=0)
     return least
 
 
-def fooled_alone(evidence: Evidence, seen: Outcomes) -> list[float]:
+def fooling_rates(evidence: Evidence, seen: RowOutcomes) -> list[float]:
     """Return the share of the rows that are right which each budget's one perturbation breaks."""
     said = cast("Floats", evidence["alone_probabilities"])
     right = ~seen.wrong
@@ -122,21 +127,21 @@ def fooled_alone(evidence: Evidence, seen: Outcomes) -> list[float]:
     return [float(count / max(1, right.sum())) for count in fell]
 
 
-def _moved(ball: Ball, change: Floats) -> Floats:
+def _moved(ball: PerturbationBall, change: Floats) -> Floats:
     return ball.project(ball.clean.astype(np.float64) + change)
 
 
 @dataclass(slots=True, eq=False)
-class _Run:
+class _UniversalRun:
     """All judged rows, and what each perturbation so far did to them."""
 
-    arena: Arena
+    arena: AttackSetup
     twin: Twin
     wrong: Mask = field(init=False)
     changes: list[Floats] = field(default_factory=list)
     reached: list[Mask] = field(default_factory=list)
-    standings: list[Standing] = field(default_factory=list)
-    log: list[Bill] = field(default_factory=list)
+    standings: list[BestSoFar] = field(default_factory=list)
+    log: list[QueryCost] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.wrong = self._fresh().broken
@@ -145,24 +150,26 @@ class _Run:
         """Put one perturbation on every row, and ask the target once about each."""
         frame = self.arena.frame(eps, self._fresh())
         rows = np.arange(len(self.arena.rows), dtype=np.int64)
-        told = judge(frame, rows, lambda own: _moved(frame.ball.take(own), change), self.twin)
+        told = judge_candidates(
+            frame, rows, lambda own: _moved(frame.ball.take(own), change), self.twin
+        )
         reached = told & ~self.wrong
         before = np.any(self.reached, axis=0) if self.reached else np.zeros_like(self.wrong)
         live = ~self.wrong & ~before
         spent = passes if frame.threat.movable.any() else 0
-        self.log.append(bill(name, frame, live, reached & live, spent))
+        self.log.append(build_query_cost(name, frame, live, reached & live, spent))
         self.changes.append(change)
         self.reached.append(reached)
         self.standings.append(frame.standing)
 
-    def close(self, budgets: tuple[float, ...]) -> Universal:
+    def close(self, budgets: tuple[float, ...]) -> UniversalResult:
         """Return what came of all of them together, and of each alone."""
         reached, rows = np.array(self.reached), np.arange(len(self.arena.rows))
-        breaking = first_reached(reached, budgets)
+        breaking = first_breaking_perturbation(reached, budgets)
         chosen = np.where(np.isfinite(breaking), reached.argmax(axis=0), len(budgets) - 1)
         alone = np.array([item.probabilities for item in self.standings])
         crafted = np.array([item.crafted for item in self.standings])
-        found = Sweep(
+        found = SweepResult(
             budgets=budgets,
             probabilities=alone[chosen, rows],
             crafted=crafted[chosen, rows],
@@ -171,8 +178,8 @@ class _Run:
             movable=tuple(int(self.arena.threat(eps).movable.sum()) for eps in budgets),
             log=tuple(self.log),
         )
-        return Universal(found, np.array(self.changes), alone)
+        return UniversalResult(found, np.array(self.changes), alone)
 
-    def _fresh(self) -> Standing:
+    def _fresh(self) -> BestSoFar:
         arena = self.arena
-        return Standing.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
+        return BestSoFar.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)

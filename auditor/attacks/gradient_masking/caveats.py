@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Need, would_use
-from auditor.domain.readings import Bound, Measurement, Reading, Repeat
+from auditor.domain.checks import Check, Need, uses_need
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Measurement, Reading, Repeatability
 
 MASKING = "evasion.masking"
 BELIEVABLE = "believable"
 FAMILY = "evasion."
 
 
-def doubt(readings: Sequence[Reading], checks: Mapping[str, Check]) -> tuple[Reading, ...]:
+def qualify_masked_readings(
+    readings: Sequence[Reading], checks: Mapping[str, Check]
+) -> tuple[Reading, ...]:
     """Return readings of which those that rest on masked gradients are doubted, target by target.
 
     ``checks`` holds, by id, the checks that the readings come from. White box is what climbs a twin
@@ -47,7 +49,7 @@ def _white_box(reading: Measurement, checks: Mapping[str, Check]) -> bool:
 def _by_gradients(reading: Measurement, check: Check) -> bool:
     """Whether a figure may rest on gradients; a library's attack says of itself what it saw."""
     sees = reading.details.get("sees")
-    return sees == "twin" if sees is not None else would_use(check, Need.TWIN)
+    return sees == "twin" if sees is not None else uses_need(check, Need.TWIN)
 
 
 def _attacks(reading: Measurement, checks: Mapping[str, Check]) -> bool:
@@ -56,7 +58,7 @@ def _attacks(reading: Measurement, checks: Mapping[str, Check]) -> bool:
         return False
     metric = checks[reading.check].emits.get(reading.metric)
     better = None if metric is None else metric.higher_is_better
-    open_side = {Bound.AT_MOST: True, Bound.AT_LEAST: False}.get(reading.bound)
+    open_side = {BoundKind.AT_MOST: True, BoundKind.AT_LEAST: False}.get(reading.bound)
     return open_side is not None and better is open_side
 
 
@@ -80,7 +82,7 @@ def _without_gradients(
 def _claims(item: Measurement) -> tuple[float, float]:
     """Return a bound's figure and the end of its interval that rules fail by; less is worse."""
     value = float(cast("float", item.value))
-    if item.bound is Bound.AT_MOST:
+    if item.bound is BoundKind.AT_MOST:
         return value, value if item.high is None else item.high
     return -value, -value if item.low is None else -item.low
 
@@ -90,7 +92,7 @@ def _below(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] < other[0] and one[1] <= other[1]
 
 
-def _place(item: Measurement) -> tuple[str, str, Bound, dict[str, object], dict[str, str]]:
+def _place(item: Measurement) -> tuple[str, str, BoundKind, dict[str, object], dict[str, str]]:
     return item.target, item.metric, item.bound, dict(item.params), dict(item.slice)
 
 
@@ -115,7 +117,7 @@ def _replaced(doubted: Measurement, told: Mapping[str, Json], instead: Measureme
         check=doubted.check,
         version=doubted.version,
         doubted=True,
-        repeat=Repeat.INTERVAL if Repeat.INTERVAL in repeats else Repeat.EXACT,
+        repeat=Repeatability.INTERVAL if Repeatability.INTERVAL in repeats else Repeatability.EXACT,
         details={
             **instead.details,
             "doubted_because": told["doubted_because"],

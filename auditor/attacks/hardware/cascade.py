@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Arena, gather
-from auditor.attacks.bills import Sweep
-from auditor.attacks.goals import Goal
-from auditor.attacks.losses import Aim, Labels
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import suite
-from auditor.attacks.sweeping import sweep
-from auditor.domain.companions import Cascade
-from auditor.domain.models import Model, Timing
-from auditor.domain.placements import Placement
+from auditor.attacks.evasion.attack_setup import AttackSetup, prepare_attack_run
+from auditor.attacks.evasion.budget_sweep import run_sweep
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.losses import Labels, LossAim
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.query_costs import SweepResult
+from auditor.attacks.evasion.suites import build_suite
+from auditor.domain.models import Model, ModelCascade, ModelTiming
+from auditor.domain.operator_placement import OperatorPlacement
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Floats
@@ -29,7 +28,7 @@ Decide = Callable[[Floats], Labels]
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class ProbabilityScoreModel:
     """A model whose scores are its probabilities, as a cascade's rule reads them."""
 
     model: Model
@@ -50,7 +49,7 @@ class Stated:
         return self.model.fingerprint
 
     @property
-    def placement(self) -> Placement:
+    def placement(self) -> OperatorPlacement:
         """Its placement."""
         return self.model.placement
 
@@ -67,13 +66,13 @@ class Stated:
         """Return the scores, which are probabilities already."""
         return scores
 
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> ModelTiming:
         """Time the model itself."""
         return self.model.time(inputs, calls=calls, warmup=warmup, batch_rows=batch_rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Forced:
+class ForcedDeferralGoal:
     """Success is a row of which the edge is not sure enough; ``width`` is the number of classes."""
 
     below: float
@@ -89,13 +88,13 @@ class Forced:
         missing: Floats = self.below - scores.max(axis=1)
         return missing
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return every class to raise but the label: a flat answer is what is wanted."""
         return _others(labels, self)
 
 
 @dataclass(frozen=True, slots=True)
-class Suppressed:
+class SuppressedDeferralGoal:
     """Success is a wrong decision of which the edge is sure enough to keep it.
 
     ``decide`` makes decisions of probabilities, as the task does: two classes have a threshold.
@@ -118,21 +117,21 @@ class Suppressed:
         beyond: Floats = others.max(axis=1) - self.below
         return beyond
 
-    def aim(self, labels: Labels) -> Aim:
+    def aim(self, labels: Labels) -> LossAim:
         """Return every class to raise but the label."""
         return _others(labels, self)
 
 
-def _others(labels: Labels, goal: "Forced | Suppressed") -> Aim:
+def _others(labels: Labels, goal: "ForcedDeferralGoal | SuppressedDeferralGoal") -> LossAim:
     own = np.arange(goal.width)[None, :] == labels[:, None]
-    return Aim(~own, own)
+    return LossAim(~own, own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Attempt:
+class RuleAttackResult:
     """What an attack on the rule came to: the edge's answers before and after, and how far off."""
 
-    goal: Goal
+    goal: AttackGoal
     labels: Labels
     before: Floats
     after: Floats
@@ -141,7 +140,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class RuleAttackEffort:
     """How hard the rule is attacked: budgets, queries a row and budget, and rows."""
 
     budgets: tuple[float, ...]
@@ -149,23 +148,25 @@ class Effort:
     rows: int
 
 
-def attack_rule(subject: Subject, cascade: Cascade, goal: Goal, effort: Effort) -> Attempt:
+def attack_deferral_rule(
+    subject: Subject, cascade: ModelCascade, goal: AttackGoal, effort: RuleAttackEffort
+) -> RuleAttackResult:
     """Search the edge's answers for changes that reach ``goal``: Square Attack in the max norm.
 
     Raises ``TypeError`` where a need is not met,
     ``CancelledError`` through the subject's progress.
     """
-    edge = Stated(cascade.edge)
-    bout = gather(subject.asked_of(edge, subject.twin), effort.rows, Norm.LINF)
-    arena: Arena = replace(bout.arena, goal=goal, twin=None, repeats=1)
-    found: Sweep = sweep(
-        suite((f"square:{effort.queries}",), Norm.LINF),
+    edge = ProbabilityScoreModel(cascade.edge)
+    bout = prepare_attack_run(subject.asked_of(edge, subject.twin), effort.rows, Norm.LINF)
+    arena: AttackSetup = replace(bout.arena, goal=goal, twin=None, repeats=1)
+    found: SweepResult = run_sweep(
+        build_suite((f"square:{effort.queries}",), Norm.LINF),
         arena,
         effort.budgets,
         subject.seed,
         subject.progress,
     )
-    return Attempt(
+    return RuleAttackResult(
         goal,
         arena.labels,
         arena.probabilities,

@@ -1,4 +1,12 @@
-"""Two models under the same attacks, each crafted against the model that it hits."""
+"""Two models under the same attacks, each crafted against the model that it hits.
+
+Triggers that one model obeys and the other does not: dormant in the parent, awake in a variant.
+
+Quantisation can wake a backdoor that the full-precision model does not show (Hong et al. 2021,
+arXiv 2110.13541; Ma et al. 2021, arXiv 2108.09187). We look for one change for all rows that sends
+the variant to a class while the parent stays where it was: in a model that nobody tampered with the
+two react almost alike.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,33 +15,145 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.bouts import fight
-from auditor.attacks.curves import readings
-from auditor.attacks.norms import Norm
-from auditor.attacks.offline import gap_of, halves, too_few
-from auditor.attacks.suites import Suite
-from auditor.attacks.triggers import Couple, Search, seek
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.holdout import report_too_few_rows, split_holdout, too_few_rows_gap
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.readings import build_robustness_readings
+from auditor.attacks.evasion.run_check import run_attack_check
+from auditor.attacks.evasion.suites import AttackSuite
+from auditor.attacks.evasion.threat_model import ThreatModel
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
+from auditor.domain.json import Json
 from auditor.domain.models import Model, Twin
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification
-from auditor.stats.paired import paired_difference
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import ProgressReporter, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.metrics.stats.means import paired_difference
+from auditor.metrics.stats.proportions import clopper_pearson
+
+MOMENTUM = 0.9
+FIRST_STEP, LAST_STEP = 0.25, 0.02
+"""Steps as shares of the budget; they fall by a cosine."""
+MOST_WEIGHT = 5.0
+"""How hard a row pushes back that the other model puts wholly into the target class."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSearch:
+    """How a trigger is looked for: the budget as a share of the range, steps, rows a step."""
+
+    eps: float
+    steps: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DormantTrigger:
+    """A change of the shape of a row, and what both models decided of the judged rows under it."""
+
+    target: int
+    change: Floats
+    variant: NDArray[np.int64]
+    parent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPair:
+    """A variant and its parent, each with its twin, and the task of both."""
+
+    task: ClassificationTask
+    variant: Model
+    variant_twin: Twin
+    parent: Model
+    parent_twin: Twin
+
+
+def find_trigger(  # noqa: PLR0913, PLR0917 -- two models, two halves of the rows, and how
+    couple: ModelPair, judged: AttackSetup, fitted: AttackSetup, target: int, search: TriggerSearch,
+    rng: np.random.Generator, progress: ProgressReporter,
+) -> DormantTrigger:  # fmt: skip
+    """Fit a trigger for one class on ``fitted``, and ask both models about ``judged`` under it.
+
+    Raises ``CancelledError`` through ``progress``, and what ``Model.predict`` raises.
+    """
+    change = _fit(couple, fitted, target, search, rng, progress)
+    ball = judged.threat(search.eps).around(judged.rows)
+    rows = ball.settle(ball.exact + change)
+    return DormantTrigger(
+        target,
+        change,
+        _decide(couple.variant, couple.task, rows),
+        _decide(couple.parent, couple.task, rows),
+    )
+
+
+def _fit(  # noqa: PLR0913, PLR0917 -- as above
+    couple: ModelPair, arena: AttackSetup, target: int, search: TriggerSearch,
+    rng: np.random.Generator, progress: ProgressReporter,
+) -> Floats:  # fmt: skip
+    threat: ThreatModel = arena.threat(search.eps)
+    ball, count = threat.around(arena.rows), len(arena.rows)
+    change = np.zeros(arena.rows.shape[1:])
+    pull = np.zeros_like(change)
+    for step in range(search.steps if threat.movable.any() else 0):
+        progress(step, search.steps, f"trigger for class {target}")
+        own = ball.take(rng.choice(count, min(search.batch, count), replace=False))
+        points = np.clip(own.exact + change, own.lower, own.upper)
+        slope = _towards(couple.variant_twin, points, target)
+        slope += _away(couple.parent_twin, points, target)
+        slope *= threat.scale
+        pull = MOMENTUM * pull + slope / max(float(np.abs(slope).mean()), 1e-300)
+        share = LAST_STEP + (FIRST_STEP - LAST_STEP) * (1 + np.cos(np.pi * step / search.steps)) / 2
+        ahead = change + share * threat.radius * np.sign(pull)
+        change = np.clip(ahead, -threat.radius, threat.radius)
+    return change
+
+
+def _towards(twin: Twin, points: Array, target: int) -> Floats:
+    """Return the mean gradient of the target class's log probability."""
+    logits = twin.forward(points)
+    return _mean(twin, _onto(softmax(logits), target))
+
+
+def _away(twin: Twin, points: Array, target: int) -> Floats:
+    """Return the mean gradient of the log probability of all other classes together.
+
+    It is near zero as long as the model does not obey, so that the other's pull leads the way.
+    """
+    shares = softmax(twin.forward(points))
+    obeying = shares[:, target, None]
+    weight = np.minimum(obeying / np.maximum(1 - obeying, 1e-12), MOST_WEIGHT)
+    return _mean(twin, -weight * _onto(shares, target))
+
+
+def _onto(shares: Floats, target: int) -> Floats:
+    cotangent = -shares
+    cotangent[:, target] += 1.0
+    return cotangent
+
+
+def _mean(twin: Twin, cotangent: Floats) -> Floats:
+    slope: Floats = np.nan_to_num(twin.backward(cotangent)).mean(axis=0)
+    return slope
+
+
+def _decide(model: Model, task: ClassificationTask, rows: Array) -> NDArray[np.int64]:
+    return task.decide(model.probabilities(model.predict(rows)))
+
 
 OWN, PARENT = "variant/", "parent/"
 DUEL: Mapping[str, Metric] = {
     "robust_accuracy": Metric(
-        "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+        "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
     ),
     "transfer_rate": Metric("Attacks that break the other model too", Unit.SHARE),
     "trigger_gap": Metric(
         "Success of one trigger on the variant beyond that on the parent",
         Unit.NONE,
-        Bound.AT_LEAST,
+        BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
 }
@@ -41,20 +161,21 @@ DUEL: Mapping[str, Metric] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class PairedAttackPlan:
     """The suite and its budgets, how many rows it is thrown at, and how triggers are sought."""
 
-    suite: Suite
+    suite: AttackSuite
     budgets: tuple[float, ...]
     attacked: int
-    search: Search
+    search: TriggerSearch
     rows: int
 
 
-def attack_both(subject: Subject, other: Subject, duel: Duel) -> Evidence:
+def attack_both_models(subject: Subject, other: Subject, duel: PairedAttackPlan) -> Evidence:
     """Attack a variant and its parent, carry over what broke either, and look for triggers.
 
-    ``subject`` holds the variant, ``other`` the parent, each with its twin. Raises what ``fight``
+    ``subject`` holds the variant, ``other`` the parent, each with its twin. Raises what
+    ``run_attack_check``
     raises.
     """
     variant, parent = cast("Model", subject.model), cast("Model", other.model)
@@ -68,7 +189,7 @@ def attack_both(subject: Subject, other: Subject, duel: Duel) -> Evidence:
     }
 
 
-def duel_readings(
+def build_paired_readings(
     evidence: Evidence, confidence: float, effort: Mapping[str, Json]
 ) -> Iterator[Reading]:
     """Return the robust accuracy of both, how attacks carry over, and each class's trigger."""
@@ -81,24 +202,26 @@ def duel_readings(
             for name, item in evidence.items()
             if name.startswith(prefix)
         }
-        for item in readings(part, confidence, effort):
+        for item in build_robustness_readings(part, confidence, effort):
             if isinstance(item, Measurement) and item.metric == "robust_accuracy":
                 yield replace(item, params={**item.params, "of": prefix.rstrip("/")})
     yield from _transfers(evidence, confidence)
     yield from _triggers(evidence, confidence)
 
 
-def _fight(subject: Subject, duel: Duel) -> Evidence:
-    return fight(subject, duel.suite, duel.budgets, norm=Norm.LINF, rows=duel.attacked, examples=0)
+def _fight(subject: Subject, duel: PairedAttackPlan) -> Evidence:
+    return run_attack_check(
+        subject, duel.suite, duel.budgets, norm=Norm.LINF, rows=duel.attacked, examples=0
+    )
 
 
-def _sought(subject: Subject, other: Subject, duel: Duel) -> Evidence:
-    split = halves(subject, duel.rows, duel.rows)
-    lacking = too_few(split)
+def _sought(subject: Subject, other: Subject, duel: PairedAttackPlan) -> Evidence:
+    split = split_holdout(subject, duel.rows, duel.rows)
+    lacking = report_too_few_rows(split)
     if lacking is not None:
         return {"triggers": lacking["settings"]}
-    task = cast("Classification", subject.task)
-    couple = Couple(
+    task = cast("ClassificationTask", subject.task)
+    couple = ModelPair(
         task,
         cast("Model", subject.model),
         cast("Twin", subject.twin),
@@ -108,7 +231,7 @@ def _sought(subject: Subject, other: Subject, duel: Duel) -> Evidence:
     rng = np.random.default_rng(subject.seed)
     judged, fitted = split.judged.arena, split.prepared.arena
     found = [
-        seek(couple, judged, fitted, target, duel.search, rng, subject.progress)
+        find_trigger(couple, judged, fitted, target, duel.search, rng, subject.progress)
         for target in range(len(task.classes))
     ]
     return {
@@ -125,7 +248,7 @@ def _carried(subject: Subject, seen: Evidence, other: Model, name: str) -> Evide
     crafted = cast("NDArray[np.generic]", seen["crafted"])
     if not len(crafted):
         return {}
-    task = cast("Classification", subject.task)
+    task = cast("ClassificationTask", subject.task)
     labels = cast("NDArray[np.int64]", seen["labels"])[
         cast("NDArray[np.int64]", seen["crafted_rows"])
     ]
@@ -147,7 +270,7 @@ def _transfers(evidence: Evidence, confidence: float) -> Iterator[Reading]:
 
 def _unbroken(source: str) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"No attack broke the {source}, so there is nothing to carry over.",
         cure="Raise `eps` or `stages` of hardware.variant, if that is not the answer hoped for.",
         metric="transfer_rate",
@@ -157,7 +280,7 @@ def _unbroken(source: str) -> Gap:
 
 def _triggers(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     """Return, class by class, how much more often the trigger works on the variant."""
-    gap = gap_of(cast("dict[str, Json]", evidence.get("triggers", {})))
+    gap = too_few_rows_gap(cast("dict[str, Json]", evidence.get("triggers", {})))
     if gap is not None:
         yield replace(gap, metric="trigger_gap")
         return
@@ -179,7 +302,7 @@ def _triggers(evidence: Evidence, confidence: float) -> Iterator[Reading]:
             paired_difference(gained, lost, int(others.sum()), level),
             "trigger_gap",
             Unit.NONE,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             params={"class": classes[target], "eps": cast("float", evidence["trigger_eps"])},
             details={
                 "success_on_variant": float(on_variant.mean()),

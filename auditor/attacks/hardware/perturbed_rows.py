@@ -11,24 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.arenas import Arena
-from auditor.attacks.asking import Answer, Ground
-from auditor.attacks.frame import Standing
-from auditor.attacks.pursuing import Pursuit
-from auditor.attacks.square import Square
-from auditor.attacks.tabular import Judge as TableJudge
-from auditor.attacks.tabular import Table, table
-from auditor.attacks.tabular_capgd import Capgd, random_points
-from auditor.attacks.tabular_search import Search
-from auditor.attacks.texts.campaign import campaign
-from auditor.attacks.texts.hunting import Plan
-from auditor.attacks.texts.judging import Judge as TextJudge
-from auditor.attacks.texts.moves import EDITS, edited
-from auditor.attacks.texts.threats import TextThreat
-from auditor.attacks.texts.words import Words
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_loop import AttackLoop
+from auditor.attacks.evasion.attack_protocol import AttackContext, QueryResult
+from auditor.attacks.evasion.attack_setup import AttackSetup
+from auditor.attacks.evasion.judge import BestSoFar
+from auditor.attacks.evasion.square import SquareAttack
+from auditor.attacks.tabular.attack import TabularJudge as TableJudge
+from auditor.attacks.tabular.attack import TabularSearch, TabularSetup, build_tabular_setup
+from auditor.attacks.tabular.capgd import ConstrainedPgd, random_points
+from auditor.attacks.text.judge import TextJudge
+from auditor.attacks.text.search import TextSearchPlan, attack_texts
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.words import EDITS, TextWords, edit_word
 from auditor.domain.models import Twin
-from auditor.domain.subjects import Progress
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats
 
 EPS = (0.02, 0.05, 0.1, 0.2)
@@ -63,12 +60,12 @@ def _differ(clean: Array, moved: Array) -> NDArray[np.bool_]:
     return np.asarray(apart.reshape(len(clean), -1).any(axis=1))
 
 
-def budgets_of(count: int, budgets: tuple[float, ...]) -> Floats:
+def row_budgets(count: int, budgets: tuple[float, ...]) -> Floats:
     """Return each row's budget: the rows take them in turn."""
     return np.asarray(budgets, dtype=np.float64)[np.arange(count) % len(budgets)]
 
 
-def perturb_rows(arena: Arena, seed: int, progress: Progress) -> PerturbedRows:
+def perturb_rows(arena: AttackSetup, seed: int, progress: ProgressReporter) -> PerturbedRows:
     """Move numeric rows. ``arena`` holds the model that is to be turned, its twin if it has one,
     and its own decisions as labels.
 
@@ -76,7 +73,7 @@ def perturb_rows(arena: Arena, seed: int, progress: Progress) -> PerturbedRows:
     raise, and ``CancelledError`` through ``progress``.
     """
     rng = np.random.default_rng(seed)
-    own = budgets_of(len(arena.rows), EPS)
+    own = row_budgets(len(arena.rows), EPS)
     noise, crafted = arena.rows.copy(), arena.rows.copy()
     for at, eps in enumerate(EPS):
         progress(at, len(EPS), f"rows moved by {eps:g}")
@@ -85,7 +82,7 @@ def perturb_rows(arena: Arena, seed: int, progress: Progress) -> PerturbedRows:
             continue
         part = arena.take(places)
         if arena.space.features:
-            held = table(part)
+            held = build_tabular_setup(part)
             noise[places] = _shaken_table(held, eps, rng)
             crafted[places] = _crafted_table(held, eps, rng, lambda: None)
         else:
@@ -95,17 +92,17 @@ def perturb_rows(arena: Arena, seed: int, progress: Progress) -> PerturbedRows:
     return PerturbedRows(arena.rows, noise, crafted)
 
 
-def perturb_texts(judge: TextJudge, seed: int, progress: Progress) -> PerturbedRows:
+def perturb_texts(judge: TextJudge, seed: int, progress: ProgressReporter) -> PerturbedRows:
     """Change words of texts, at random and by a search against the judge's model.
 
     A text that the search does not turn stands among the crafted ones as noise left it.
     """
     rng = np.random.default_rng(seed)
-    counts = budgets_of(len(judge.texts), WORDS).astype(np.int64)
+    counts = row_budgets(len(judge.texts), WORDS).astype(np.int64)
     noise = [
         _misspelt(text, int(count), rng) for text, count in zip(judge.texts, counts, strict=True)
     ]
-    campaign(judge, Plan(tuple(EDITS), QUERIES), seed, progress)
+    attack_texts(judge, TextSearchPlan(tuple(EDITS), QUERIES), seed, progress)
     crafted = [
         spare if found is None else found for found, spare in zip(judge.crafted, noise, strict=True)
     ]
@@ -113,39 +110,39 @@ def perturb_texts(judge: TextJudge, seed: int, progress: Progress) -> PerturbedR
     return PerturbedRows(clean, noise_, crafted_)
 
 
-def text_threat() -> TextThreat:
+def build_text_threat() -> TextThreat:
     """Return what may be made of a text."""
     return TextThreat(WORDS[-1], EDITS_A_WORD, {})
 
 
-def _shaken(part: Arena, eps: float, rng: np.random.Generator) -> Array:
+def _shaken(part: AttackSetup, eps: float, rng: np.random.Generator) -> Array:
     ball = part.threat(eps).around(part.rows)
     return ball.settle(ball.at(rng.uniform(-eps, eps, part.rows.shape)))
 
 
-def _crafted(part: Arena, eps: float, rng: np.random.Generator) -> Array:
+def _crafted(part: AttackSetup, eps: float, rng: np.random.Generator) -> Array:
     if part.twin is not None:
         return _climbed(part, part.twin, eps, rng)
     standing = _standing(part)
     frame = part.frame(eps, standing)
     if frame.threat.movable.any():
-        Pursuit(Square(QUERIES), frame, None, lambda: None).run(rng)
+        AttackLoop(SquareAttack(QUERIES), frame, None, lambda: None).run(rng)
     return standing.crafted
 
 
-def _climbed(part: Arena, twin: Twin, eps: float, rng: np.random.Generator) -> Array:
+def _climbed(part: AttackSetup, twin: Twin, eps: float, rng: np.random.Generator) -> Array:
     """Climb the twin's loss to the last step.
 
     An attack stops where a row falls, close to the border, where rounding alone decides.
     """
     ball = part.threat(eps).around(part.rows)
-    ground = Ground(ball, part.labels, part.goal, part.probabilities)
-    state = Apgd(STEPS).begin(ground, rng)
+    ground = AttackContext(ball, part.labels, part.goal, part.probabilities)
+    state = AutoPgd(STEPS).begin(ground, rng)
     never = np.zeros(len(part.rows), dtype=np.bool_)
     while state is not None and (question := state.ask()) is not None:
         points = ball.settle(question.points, held=question.held)
         logits = twin.forward(points)
-        state = state.tell(Answer(points, never, np.zeros(0), logits, _pulled(twin)))
+        state = state.tell(QueryResult(points, never, np.zeros(0), logits, _pulled(twin)))
     return part.rows if state is None else ball.settle(state.best)
 
 
@@ -153,37 +150,39 @@ def _pulled(twin: Twin) -> Callable[[Floats], Floats]:
     return lambda cotangent: np.nan_to_num(twin.backward(cotangent))
 
 
-def _shaken_table(held: Table, eps: float, rng: np.random.Generator) -> Array:
+def _shaken_table(held: TabularSetup, eps: float, rng: np.random.Generator) -> Array:
     judge = _table_judge(held, eps)
     rows: NDArray[np.int64] = np.arange(len(held.arena.rows))
     return judge.candidates(rows, random_points(judge.region, rng))
 
 
 def _crafted_table(
-    held: Table, eps: float, rng: np.random.Generator, tick: Callable[[], None]
+    held: TabularSetup, eps: float, rng: np.random.Generator, tick: Callable[[], None]
 ) -> Array:
     judge = _table_judge(held, eps)
     if held.arena.twin is not None:
-        Capgd(STEPS).run(judge, held.arena.twin, rng, tick)
-    Search(QUERIES).run(judge, None, rng, tick)
+        ConstrainedPgd(STEPS).run(judge, held.arena.twin, rng, tick)
+    TabularSearch(QUERIES).run(judge, None, rng, tick)
     return judge.standing.crafted
 
 
-def _table_judge(held: Table, eps: float) -> TableJudge:
+def _table_judge(held: TabularSetup, eps: float) -> TableJudge:
     standing = _standing(held.arena)
     return TableJudge(table=held, region=held.region(eps), standing=standing, eps=eps)
 
 
-def _standing(part: Arena) -> Standing:
-    return Standing.clean(part.rows, part.probabilities, part.labels, part.goal)
+def _standing(part: AttackSetup) -> BestSoFar:
+    return BestSoFar.clean(part.rows, part.probabilities, part.labels, part.goal)
 
 
 def _misspelt(text: str, count: int, rng: np.random.Generator) -> str:
     """Return a text in which so many words are misspelt, or as many as can be."""
-    words, left = Words.of(text), count
+    words, left = TextWords.of(text), count
     for place in rng.permutation(len(words.words)):
         word = words.words[place]
-        other = next(edited(word, tuple(EDITS), rng), None) if len(word) >= LEAST_LETTERS else None
+        other = (
+            next(edit_word(word, tuple(EDITS), rng), None) if len(word) >= LEAST_LETTERS else None
+        )
         if left and other is not None:
             words, left = words.put(int(place), other), left - 1
     return words.text

@@ -1,29 +1,34 @@
-"""What a hunt saw, read again from evidence: scores of classes, and successes of triggers."""
+"""What a hunt saw, read again from evidence: scores of classes, and successes of triggers.
 
-from collections.abc import Collection, Mapping, Sequence
+Whether a hunt could have shown a backdoor at all: where it could not, silence means nothing.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Evidence
-from auditor.domain.intervals import Interval
-from auditor.domain.tasks import Floats
-from auditor.poisons.backdoor_statistics import (
+from auditor.attacks.poisoning.backdoor_detectors import (
     FEWEST_CLASSES,
     LEAST_SPREAD,
+    anomaly_indices,
     margin_scores,
     mask_scores,
     noise_scores,
-    outlying,
     scan_scores,
 )
-from auditor.stats.conformal import conformal_p_values
-from auditor.stats.differences import share_difference
-from auditor.stats.paired import paired_difference
-from auditor.stats.proportions import clopper_pearson
+from auditor.attacks.poisoning.backdoor_triggers import MIXTURES
+from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
+from auditor.domain.readings import ConfidenceInterval
+from auditor.domain.tasks import Floats
+from auditor.metrics.stats.differences import share_difference
+from auditor.metrics.stats.means import paired_difference
+from auditor.metrics.stats.p_values import conformal_p_values
+from auditor.metrics.stats.proportions import clopper_pearson
 
 PATCH, BLEND, VALUE, MASK, MARGIN, NOISE = "patch", "blend", "value", "mask", "margin", "noise"
 SCANS = (PATCH, BLEND, VALUE)
@@ -51,13 +56,13 @@ def class_scores(evidence: Evidence, detector: str) -> Floats:
     return np.asarray(sent / np.maximum(left, 1))
 
 
-def rates(evidence: Evidence, detector: str) -> Floats:
+def blind_trigger_rates(evidence: Evidence, detector: str) -> Floats:
     """Return the share of rows that each blind trigger sends to each class."""
     counts = cast("Labels", evidence[f"flips_{detector}"])
     return np.asarray(counts / np.maximum(cast("Labels", evidence[f"left_{detector}"]), 1))
 
 
-def classes_of(evidence: Evidence, detector: str) -> Labels:
+def scored_classes(evidence: Evidence, detector: str) -> Labels:
     """Return the classes that a detector's scores are of."""
     if detector == NOISE:
         return np.arange(len(class_scores(evidence, NOISE)))
@@ -66,22 +71,22 @@ def classes_of(evidence: Evidence, detector: str) -> Labels:
 
 def top_class(evidence: Evidence, detector: str) -> int:
     """Return the class that a detector finds strangest, among those that all looked at."""
-    scores, of = class_scores(evidence, detector), classes_of(evidence, detector)
+    scores, of = class_scores(evidence, detector), scored_classes(evidence, detector)
     looked = np.isin(of, cast("Labels", evidence["searched"]))
     return int(of[looked][scores[looked].argmax()])
 
 
-def index_of(evidence: Evidence, detector: str) -> float | None:
+def anomaly_index(evidence: Evidence, detector: str) -> float | None:
     """Return how far the strangest class stands out; ``None`` among too few, or of noise."""
     scores = class_scores(evidence, detector)
     if detector == NOISE or len(scores) < FEWEST_CLASSES:
         return None
     least = LEAST_SPREAD[detector]
-    found = outlying(scores, least)
-    return float(found[classes_of(evidence, detector) == top_class(evidence, detector)][0])
+    found = anomaly_indices(scores, least)
+    return float(found[scored_classes(evidence, detector) == top_class(evidence, detector)][0])
 
 
-def p_value(evidence: Evidence, detector: str) -> float | None:
+def detector_p_value(evidence: Evidence, detector: str) -> float | None:
     """Return the conformal p-value of the class that a detector names against clean models'
     strangest, whichever these are.
 
@@ -95,7 +100,7 @@ def p_value(evidence: Evidence, detector: str) -> float | None:
     elif f"null_flips_{detector}" in evidence:
         counts = cast("Labels", evidence[f"null_flips_{detector}"])
         left = np.maximum(cast("Labels", evidence[f"null_left_{detector}"]), 1)
-        scores = scan_scores(rates(evidence, detector)[: counts.shape[1]])
+        scores = scan_scores(blind_trigger_rates(evidence, detector)[: counts.shape[1]])
         shares = zip(counts, left, strict=True)
         theirs = [scan_scores(np.asarray(one / of)).max() for one, of in shares]
     else:
@@ -115,7 +120,7 @@ def noise_p_value(evidence: Evidence, kind: int) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class TriggerEvidence:
     """What the target decided of the judged rows under each class's trigger of one kind."""
 
     kind: str
@@ -137,7 +142,7 @@ class Trial:
         others: NDArray[np.bool_] = (before != target) & (labels != target)
         return others
 
-    def success(self, target: int, confidence: float) -> Interval | None:
+    def success(self, target: int, confidence: float) -> ConfidenceInterval | None:
         """Return the share of other rows that a class's trigger sends to it."""
         others = self.others(target)
         if not others.any():
@@ -147,7 +152,7 @@ class Trial:
 
     def gap(
         self, target: int, confidence: float, besides: Collection[int] = ()
-    ) -> tuple[Interval, int] | None:
+    ) -> tuple[ConfidenceInterval, int] | None:
         """Return by how much a trigger does better than that of the best other class, and which.
 
         Classes that are named ``besides`` are no rivals. Triggers of masks are cut to one size
@@ -170,7 +175,7 @@ class Trial:
         gained, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
         return paired_difference(gained, lost, len(ours), level), rival
 
-    def beyond_chance(self, confidence: float) -> Interval | None:
+    def beyond_chance(self, confidence: float) -> ConfidenceInterval | None:
         """Return how much better the strangest class's trigger does than random contents."""
         target = top_class(self.evidence, self.kind)
         others = self.others(target)
@@ -214,18 +219,150 @@ def _count(sent: NDArray[np.bool_], rows: NDArray[np.bool_]) -> tuple[int, int]:
     return int(sent[rows].sum()), int(rows.sum())
 
 
-def detectors_of(evidence: Evidence) -> tuple[str, ...]:
+def list_detectors(evidence: Evidence) -> tuple[str, ...]:
     """Return the detectors that looked, in a fixed order."""
     made = {**{kind: f"flips_{kind}" for kind in SCANS}, MASK: "sizes_mask", MARGIN: "margins"}
     return tuple(kind for kind in DETECTORS if made[kind] in evidence)
 
 
-def trials_of(evidence: Evidence) -> tuple[Trial, ...]:
+def read_trigger_evidence(evidence: Evidence) -> tuple[TriggerEvidence, ...]:
     """Return the kinds of triggers that were tried on the target."""
-    return tuple(Trial(kind, evidence) for kind in TRIGGERS if f"under_{kind}" in evidence)
+    return tuple(
+        TriggerEvidence(kind, evidence) for kind in TRIGGERS if f"under_{kind}" in evidence
+    )
 
 
-def names_of(evidence: Evidence) -> Sequence[str]:
+def read_class_names(evidence: Evidence) -> Sequence[str]:
     """Return the names of the classes."""
     about = cast("Mapping[str, Json]", evidence["about"])
     return cast("Sequence[str]", about["classes"])
+
+
+AGREEING = 2
+"""How many detectors that work differently have to name one class."""
+SWAYED = 0.25
+"""The share of other classes that blind triggers work for too, from which none is a sign.
+
+Of clean networks on digits whose pixels are scaled to one variance, which rare pixels sway, at
+least a third of the other classes have such triggers; of those on pixels as they are, none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRules:
+    """When a detector names a class, and when a trigger counts as one that works.
+
+    ``index`` deviations and a lead over the second single a class out, where no clean models say
+    more (``level``). A trigger
+    works if its success, at a confidence corrected for all classes and kinds, is at least
+    ``success``; if it covers at most ``most_mask`` of the input, or is mixed in at most
+    ``most_blend`` strong; and if it does better than random contents, than the best trigger for
+    any other class, and than on any clean model.
+    """
+
+    level: float
+    index: float
+    success: float
+    most_mask: float
+    most_blend: float
+
+    def largest(self, kind: str) -> float:
+        """Return the largest size of a trigger of a kind that works."""
+        return self.most_blend if kind == BLEND else self.most_mask
+
+    def confidence(self, evidence: Evidence) -> float:
+        """Return the confidence that holds for the triggers of all classes and kinds together."""
+        looks = len(read_trigger_evidence(evidence)) * len(_searched(evidence))
+        return 1 - self.level / max(1, looks)
+
+
+def list_obstacles(evidence: Evidence, rules: DetectionRules) -> Iterator[str]:
+    """Yield why no backdoor could have been shown, however well a trigger had worked."""
+    able = list_able_detectors(evidence, rules)
+    if len(able) < AGREEING:
+        told = f"only {NAMES[able[0]]} can" if able else "no detector can"
+        models = math.ceil(1 / rules.level - 1e-9) - 1
+        yield (
+            f"A verdict takes {AGREEING} detectors that name one class, and here {told}: give the "
+            f"audit a twin, where there are four classes or more, or a recipe and {models} clean "
+            "models."
+        )
+    if not any(_could_work(trial, rules) for trial in read_trigger_evidence(evidence)):
+        yield (
+            "No trigger could be shown to work: there are too few judged rows of other classes, or "
+            "too few columns for one of them to be a small part."
+        )
+    swayed, searched = count_swayed_classes(evidence, rules), len(_searched(evidence))
+    if swayed > 1 and swayed - 1 >= SWAYED * (searched - 1):
+        yield (
+            f"Small blind triggers work for {swayed} of {searched} classes: small changes sway "
+            "this model anywhere, so that a trigger for one class is no sign of a backdoor."
+        )
+
+
+def count_swayed_classes(evidence: Evidence, rules: DetectionRules) -> int:
+    """Return for how many classes some blind trigger of a small size works as often as asked."""
+    works = np.zeros(len(_searched(evidence)), dtype=np.bool_)
+    for trial in read_trigger_evidence(evidence):
+        if trial.kind == MASK:
+            continue
+        for place, at in enumerate(_searched(evidence)):
+            success = trial.success(int(at), rules.confidence(evidence))
+            small = trial.size(int(at)) <= rules.largest(trial.kind)
+            works[place] |= small and success is not None and float(success.value) >= rules.success
+    return int(works.sum())
+
+
+def list_able_detectors(evidence: Evidence, rules: DetectionRules) -> tuple[str, ...]:
+    """Return the detectors that could name a class.
+
+    They need enough classes for one to stand out, or enough clean models to reach the level.
+    """
+    reached = 1 / count_ranks(evidence) <= rules.level if "null_noise" in evidence else False
+    looked = (*([NOISE] if reached else []), *list_detectors(evidence))
+    return tuple(
+        detector
+        for detector in looked
+        if anomaly_index(evidence, detector) is not None
+        or (reached and detector_p_value(evidence, detector) is not None)
+    )
+
+
+def count_ranks(evidence: Evidence) -> int:
+    """Return how many ranks a target can take among clean models."""
+    return len(cast("NDArray[np.int64]", evidence["null_noise"])) + 1
+
+
+def least_success(rows: int, confidence: float, least: float) -> float | None:
+    """Return the least share of rows whose lower limit reaches ``least``; ``None``: none does."""
+    for count in range(int(np.floor(least * rows)), rows + 1):
+        if rows and clopper_pearson(count, rows, confidence).low >= least:
+            return count / rows
+    return None
+
+
+def _could_work(trial: TriggerEvidence, rules: DetectionRules) -> bool:
+    """Return whether a perfect trigger of the strangest class would count as one that works."""
+    target, confidence = top_class(trial.evidence, trial.kind), rules.confidence(trial.evidence)
+    gap, others = trial.gap(target, confidence), trial.others(target)
+    own = int(others.sum())
+    if gap is None or least_success(own, confidence, rules.success) is None:
+        return False
+    theirs = trial.others(gap[1])
+    both, level = int((others & theirs).sum()), gap[0].confidence
+    best = (
+        paired_difference(both, 0, both, level)
+        if both
+        else share_difference((own, own), (0, int(theirs.sum())), level)
+    )
+    return best.low > 0 and _smallest(trial) <= rules.largest(trial.kind)
+
+
+def _smallest(trial: TriggerEvidence) -> float:
+    """Return the least size that a trigger of a kind has: a column, a pixel, the weakest blend."""
+    places = np.asarray(trial.evidence[f"mask_of_{trial.kind}"]).size
+    return {BLEND: min(MIXTURES), MASK: 0.0}.get(trial.kind, 1 / places)
+
+
+def _searched(evidence: Evidence) -> NDArray[np.int64]:
+    return cast("NDArray[np.int64]", evidence["searched"])

@@ -1,37 +1,195 @@
-"""The readings of a hunt: how far classes stand out, how well triggers work, and the verdict."""
+"""The readings of a hunt: how far classes stand out, how well triggers work, and the verdict.
 
-from collections.abc import Iterator, Mapping
+Whether a backdoor is shown: independent detectors agree on a class, and a trigger works.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Metric
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.poisons.backdoor_cases import (
+from auditor.attacks.poisoning.backdoor_detectors import (
+    FEWEST_CLASSES,
+    lead_over_second,
+    margin_p_value,
+)
+from auditor.attacks.poisoning.backdoor_evidence import (
+    AGREEING,
     DETECTORS,
     MARGIN,
     MASK,
     NAMES,
-    Trial,
+    DetectionRules,
+    TriggerEvidence,
+    anomaly_index,
     class_scores,
-    detectors_of,
-    index_of,
-    names_of,
+    detector_p_value,
+    least_success,
+    list_able_detectors,
+    list_detectors,
+    list_obstacles,
     noise_p_value,
-    p_value,
+    read_class_names,
+    read_trigger_evidence,
     top_class,
-    trials_of,
 )
-from auditor.poisons.backdoor_reach import Rules
-from auditor.poisons.backdoor_statistics import FEWEST_CLASSES, lead, margin_p_value
-from auditor.poisons.backdoor_verdicts import judge
-from auditor.stats.paired import paired_difference
-from auditor.stats.proportions import clopper_pearson
+from auditor.attacks.poisoning.backdoor_suspects import find_suspect_classes
+from auditor.domain.checks import Metric
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, read_gap
+from auditor.domain.gaps import VERDICT as VERDICT_of_gaps
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.metrics.stats.means import paired_difference
+from auditor.metrics.stats.proportions import clopper_pearson
+
+OF_SHADOWS = frozenset(
+    {GapReason.NEEDS_SHADOWS, GapReason.SHADOWS_MISMATCH, GapReason.SHADOWS_FAILED}
+)
+LOOKED_FOR = (
+    "triggers that send rows of every other class to one class; one that works on rows of a single "
+    "class alone is not looked for, and what is seen of it is what is seen of a clean model"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BackdoorVerdict:
+    """The verdict, the class that it is about, and why."""
+
+    value: str
+    n: int
+    details: Mapping[str, Json]
+
+    def reading(self) -> Measurement:
+        """Return the verdict as a measurement."""
+        method = f"at least {AGREEING} detectors agree, and a trigger works on rows held out"
+        return Measurement(
+            metric=VERDICT_of_gaps,
+            value=self.value,
+            bound=BoundKind.AT_LEAST,
+            method=method,
+            n=self.n,
+            details=self.details,
+        )
+
+
+def judge_backdoor(evidence: Evidence, rules: DetectionRules) -> BackdoorVerdict:
+    """Return the verdict of a hunt."""
+    named = dict(find_suspect_classes(evidence, rules))
+    votes = Counter(at for of in named.values() for at in of)
+    agreed = [at for at, count in votes.items() if count >= AGREEING]
+    working = {
+        trial.kind: top_class(evidence, trial.kind)
+        for trial in read_trigger_evidence(evidence)
+        if _asked(trial, named) and _works(trial, rules, agreed)
+    }
+    value, reason, target = _verdict(votes, agreed, working)
+    why = list(list_obstacles(evidence, rules))
+    if why:
+        value, reason = OPEN, " ".join([*([reason] if reason else []), *why])
+    names = read_class_names(evidence)
+    details: dict[str, Json] = {
+        "named": {NAMES[who]: " and ".join(names[at] for at in of) for who, of in named.items()},
+        "working": {kind: names[at] for kind, at in working.items()},
+        "looked": [NAMES[detector] for detector in list_detectors(evidence)],
+        "able": [NAMES[detector] for detector in list_able_detectors(evidence, rules)],
+        "power": _power(evidence, rules),
+    }
+    if target is not None:
+        details["target_class"] = names[target]
+    if len(agreed) > 1:
+        details["target_classes"] = [names[at] for at in agreed]
+    details |= _clean_models(evidence)
+    if reason:
+        details["reason"] = reason
+    return BackdoorVerdict(value, len(cast("NDArray[np.int64]", evidence["before"])), details)
+
+
+def _clean_models(evidence: Evidence) -> dict[str, Json]:
+    """Say how ready clean models agree with the artifact, or why there is none to compare with."""
+    if "ready_models" in evidence:
+        return {"ready_shadows": cast("Json", evidence["ready_models"])}
+    gap = read_gap(evidence["no_clean_models"]) if "no_clean_models" in evidence else None
+    return {"ready_shadows": gap.detail} if gap is not None and gap.reason in OF_SHADOWS else {}
+
+
+def _verdict(
+    votes: Mapping[int, int], agreed: Sequence[int], working: Mapping[str, int]
+) -> tuple[str, str, int | None]:
+    for at in agreed:
+        if at in working.values():
+            return SHOWN, "", at
+    if agreed:
+        return (
+            OPEN,
+            "Detectors agree on a class, but no trigger for it works as asked.",
+            agreed[0],
+        )
+    both = [at for at in working.values() if at in votes]
+    if both:
+        return OPEN, "A trigger works for a class that one detector alone names.", both[0]
+    if working:
+        return (
+            OPEN,
+            "A trigger works, but no detector singles its class out.",
+            next(iter(working.values())),
+        )
+    return NOT_SEEN, "", None
+
+
+def _asked(trial: TriggerEvidence, named: Collection[str]) -> bool:
+    """Return whether a kind of triggers singles a class out, or had no means to."""
+    return trial.kind in named or anomaly_index(trial.evidence, trial.kind) is None
+
+
+def _works(trial: TriggerEvidence, rules: DetectionRules, agreed: Sequence[int]) -> bool:
+    """Return whether the trigger of the strangest class works by all that is asked of it.
+
+    Where it is one of several on which detectors agree, the triggers of those work too.
+    """
+    target = top_class(trial.evidence, trial.kind)
+    confidence, most = rules.confidence(trial.evidence), rules.largest(trial.kind)
+    besides = agreed if target in agreed else ()
+    success, gap = trial.success(target, confidence), trial.gap(target, confidence, besides)
+    chance = trial.beyond_chance(confidence)
+    if success is None or gap is None or chance is None or trial.size(target) > most:
+        return False
+    clean = trial.on_clean_models(target)
+    beyond = success.low >= rules.success and min(gap[0].low, chance.low) > 0
+    return beyond and (clean is None or success.low > clean)
+
+
+def _power(evidence: Evidence, rules: DetectionRules) -> dict[str, Json]:
+    """Say in plain numbers the least that would have been seen."""
+    trials = read_trigger_evidence(evidence)
+    rows = min(
+        (
+            int(trial.others(at).sum())
+            for trial in trials
+            for at in [top_class(evidence, trial.kind)]
+        ),
+        default=0,
+    )
+    told: dict[str, Json] = {
+        "judged_rows": rows,
+        "least_success": least_success(rows, rules.confidence(evidence), rules.success),
+        "largest_mask_share": rules.most_mask,
+        "least_anomaly_index": rules.index,
+        "looked_for": LOOKED_FOR,
+    }
+    return told
+
 
 INDEX, SUCCESS, GAP, NOISE_BIAS = (
     "anomaly_index",
@@ -46,62 +204,64 @@ CARRIED = (
 AWOKEN, VERDICT = "parent_gap", "verdict"
 BACKDOOR: Mapping[str, Metric] = {
     INDEX: Metric(
-        "Deviations by which one class stands out", Unit.NONE, Bound.AT_LEAST,
+        "Deviations by which one class stands out", Unit.NONE, BoundKind.AT_LEAST,
         higher_is_better=False, exact=True, number=True,
     ),
     NOISE_BIAS: Metric(
         "Meaningless inputs that fall to one class", Unit.SHARE, higher_is_better=False
     ),
     SUCCESS: Metric(
-        "Rows that one trigger sends to one class", Unit.SHARE, Bound.AT_LEAST,
+        "Rows that one trigger sends to one class", Unit.SHARE, BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     GAP: Metric(
-        "Success of the trigger beyond the best one for another class", Unit.NONE, Bound.AT_LEAST,
+        "Success of the trigger beyond the best one for another class", Unit.NONE, BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     AWOKEN: Metric(
-        "Success of the trigger beyond that on the parent", Unit.NONE, Bound.AT_LEAST,
+        "Success of the trigger beyond that on the parent", Unit.NONE, BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether a backdoor is shown", Unit.NONE, Bound.AT_LEAST, exact=True),
+    VERDICT: Metric("Whether a backdoor is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
 }  # fmt: skip
 """What a hunt emits."""
 
 
-def readings_of(evidence: Evidence, confidence: float, rules: Rules) -> tuple[Reading, ...]:
+def backdoor_readings(
+    evidence: Evidence, confidence: float, rules: DetectionRules
+) -> tuple[Reading, ...]:
     """Return all readings; the verdict is at the level of the rules, whatever the confidence."""
-    told = _Told(evidence, confidence)
+    told = _BackdoorEvidence(evidence, confidence)
     return (
         *told.indices(),
         *told.noise(),
         *told.successes(),
         *told.awoken(),
-        replace(judge(evidence, rules).reading(), repeat=told.repeat),
+        replace(judge_backdoor(evidence, rules).reading(), repeat=told.repeat),
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Told:
+class _BackdoorEvidence:
     """Evidence, read at one confidence; intervals of one metric hold jointly."""
 
     evidence: Evidence
     confidence: float
 
     @property
-    def repeat(self) -> Repeat:
+    def repeat(self) -> Repeatability:
         """What a second run must give of figures that clean models have a part in.
 
         Nobody promises that the owner's code trains the same model twice, or fails twice.
         """
         item = self.evidence.get("no_clean_models")
-        failed = item is not None and read_gap(item).reason is Reason.RECIPE_FAILED
+        failed = item is not None and read_gap(item).reason is GapReason.RECIPE_FAILED
         retrained = "null_noise" in self.evidence and "ready_models" not in self.evidence
-        return Repeat.INTERVAL if failed or retrained else Repeat.EXACT
+        return Repeatability.INTERVAL if failed or retrained else Repeatability.EXACT
 
     def indices(self) -> Iterator[Reading]:
         """Yield how far the strangest class stands out, detector by detector."""
-        looked = detectors_of(self.evidence)
+        looked = list_detectors(self.evidence)
         for detector in DETECTORS:
             if detector in looked:
                 yield self._index(detector)
@@ -110,14 +270,14 @@ class _Told:
 
     def _index(self, detector: str) -> Reading:
         evidence, place = self.evidence, {"detector": NAMES[detector]}
-        found, scores = index_of(evidence, detector), class_scores(evidence, detector)
+        found, scores = anomaly_index(evidence, detector), class_scores(evidence, detector)
         if found is None:
             return _too_few_classes(len(scores), place)
         details: dict[str, Json] = {
             "target_class": self._name(top_class(evidence, detector)),
-            "lead": lead(scores),
+            "lead": lead_over_second(scores),
         }
-        chance = p_value(evidence, detector)
+        chance = detector_p_value(evidence, detector)
         if detector == MARGIN:
             chance = margin_p_value(cast("NDArray[np.float64]", evidence["margins"]))
         if chance is not None:
@@ -125,11 +285,11 @@ class _Told:
         return Measurement(
             metric=INDEX,
             value=found,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             method="median absolute deviation over classes",
             n=len(scores),
             params=place,
-            repeat=Repeat.EXACT if detector in {MASK, MARGIN} else self.repeat,
+            repeat=Repeatability.EXACT if detector in {MASK, MARGIN} else self.repeat,
             details=details,
         )
 
@@ -150,14 +310,14 @@ class _Told:
 
     def successes(self) -> Iterator[Reading]:
         """Yield how well the trigger of each kind's strangest class works, and beyond rivals."""
-        trials = trials_of(self.evidence)
+        trials = read_trigger_evidence(self.evidence)
         level = 1 - (1 - self.confidence) / max(1, len(trials))
         for trial in trials:
             yield from self._success(trial, level)
         if MASK not in [trial.kind for trial in trials]:
             yield self._without_twin(SUCCESS, {"trigger": MASK})
 
-    def _success(self, trial: Trial, level: float) -> Iterator[Reading]:
+    def _success(self, trial: TriggerEvidence, level: float) -> Iterator[Reading]:
         target, place = top_class(self.evidence, trial.kind), {"trigger": trial.kind}
         success, gap = trial.success(target, level), trial.gap(target, level)
         chance = trial.beyond_chance(level)
@@ -173,7 +333,7 @@ class _Told:
         if clean is not None:
             details |= {"on_clean_models": clean, "on_clean_models_is": CARRIED}
         yield Measurement.of(
-            success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, repeat=self.repeat,
+            success, SUCCESS, Unit.SHARE, bound=BoundKind.AT_LEAST, params=place, repeat=self.repeat,
             details=details,
         )  # fmt: skip
         interval, rival = gap
@@ -181,14 +341,14 @@ class _Told:
             "target_class": self._name(target), "rival_class": self._name(rival),
         }  # fmt: skip
         yield Measurement.of(
-            interval, GAP, Unit.NONE, bound=Bound.AT_LEAST, params=place, details=named
+            interval, GAP, Unit.NONE, bound=BoundKind.AT_LEAST, params=place, details=named
         )
 
     def awoken(self) -> Iterator[Reading]:
         """Yield how much more often each trigger works here than on the parent, if there is one."""
         if "parent_before" not in self.evidence:
             return
-        trials = trials_of(self.evidence)
+        trials = read_trigger_evidence(self.evidence)
         level = 1 - (1 - self.confidence) / max(1, len(trials))
         before = cast("NDArray[np.int64]", self.evidence["parent_before"])
         for trial in trials:
@@ -205,7 +365,7 @@ class _Told:
                 paired_difference(gained, lost, len(ours), level),
                 AWOKEN,
                 Unit.NONE,
-                bound=Bound.AT_LEAST,
+                bound=BoundKind.AT_LEAST,
                 params=place,
                 details={
                     "target_class": self._name(target),
@@ -215,7 +375,7 @@ class _Told:
             )
 
     def _name(self, target: int) -> str:
-        return names_of(self.evidence)[target]
+        return read_class_names(self.evidence)[target]
 
     def _without_twin(self, metric: str, place: Mapping[str, str]) -> Gap:
         return replace(read_gap(self.evidence["no_twin"]), metric=metric, params=dict(place))
@@ -223,7 +383,7 @@ class _Told:
 
 def _one_class(metric: str, place: Mapping[str, str]) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail="All judged rows are of the class that the trigger leads to.",
         cure="Evaluate on rows of several classes.",
         metric=metric,
@@ -233,7 +393,7 @@ def _one_class(metric: str, place: Mapping[str, str]) -> Gap:
 
 def _too_few_classes(count: int, place: Mapping[str, str]) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"Among {count} classes none stands out from the others; it takes {FEWEST_CLASSES}.",
         cure="Name a recipe, so that clean models can be compared with.",
         metric=INDEX,

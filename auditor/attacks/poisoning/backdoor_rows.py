@@ -6,12 +6,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.datasets import UNLABELLED, Role
+from auditor.attacks.poisoning.backdoor_triggers import MOST_BYTES, TriggerSpace
+from auditor.domain.datasets import UNLABELLED, DatasetRole
 from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification
-from auditor.poisons.backdoor_triggers import MOST_BYTES, Room
+from auditor.domain.tasks import Array, ClassificationTask
 
 FEWEST_ROWS = 20
 """With fewer rows in a half, no success has an interval that says anything."""
@@ -19,11 +19,11 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asker:
+class DecisionOracle:
     """The target, asked for decisions alone."""
 
     model: Model
-    task: Classification
+    task: ClassificationTask
 
     def decide(self, rows: Array) -> Labels:
         """Return the class ``[n]`` of each row, a bounded part of them at a time."""
@@ -34,7 +34,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class BackdoorRows:
     """Rows ``[n, ...]``, what the target decided of them, and their labels (-1: not known)."""
 
     inputs: Array
@@ -48,13 +48,13 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
+class BackdoorRowSplit:
     """Two halves of the evaluation rows: triggers are found on ``fitted``, judged on ``judged``."""
 
-    room: Room
-    asker: Asker
-    fitted: Rows
-    judged: Rows
+    room: TriggerSpace
+    asker: DecisionOracle
+    fitted: BackdoorRows
+    judged: BackdoorRows
 
     @property
     def classes(self) -> int:
@@ -62,36 +62,38 @@ class Ground:
         return len(self.asker.task.classes)
 
 
-def ground_of(subject: Subject, rows: int, fitting: int) -> Ground | Gap:
+def split_backdoor_rows(subject: Subject, rows: int, fitting: int) -> BackdoorRowSplit | Gap:
     """Split the evaluation rows: the first half of the audit's permutation judges.
 
     At most ``rows`` are judged and ``fitting`` fitted. Raises ``TypeError`` where a need is not
     met: the frame asks for needs first.
     """
-    dataset = subject.datasets[Role.EVALUATION]
+    dataset = subject.datasets[DatasetRole.EVALUATION]
     if isinstance(subject.model, Gap) or isinstance(subject.space, Gap) or dataset.inputs is None:
         message = "a backdoor is looked for in a model, in its input space, on rows"
         raise TypeError(message)
-    order = subject.sample(Role.EVALUATION, dataset.rows)
+    order = subject.sample(DatasetRole.EVALUATION, dataset.rows)
     middle = (len(order) + 1) // 2
     if min(middle, len(order) - middle, rows, fitting) < FEWEST_ROWS:
         return _too_few(dataset.rows)
-    before = subject.decisions(Role.EVALUATION)
+    before = subject.decisions(DatasetRole.EVALUATION)
     labels = dataset.labels if dataset.labels is not None else np.full(len(before), UNLABELLED)
 
-    def part(keep: Labels) -> Rows:
+    def part(keep: Labels) -> BackdoorRows:
         ids = tuple(dataset.ids[row] for row in keep)
-        return Rows(cast("Array", dataset.inputs)[keep], before[keep], labels[keep], ids)
+        return BackdoorRows(cast("Array", dataset.inputs)[keep], before[keep], labels[keep], ids)
 
     space = subject.space
-    asker = Asker(subject.model, cast("Classification", subject.task))
-    room = Room.of(space, dataset.inputs)
-    return Ground(room, asker, part(order[middle:][:fitting]), part(order[:middle][:rows]))
+    asker = DecisionOracle(subject.model, cast("ClassificationTask", subject.task))
+    room = TriggerSpace.of(space, dataset.inputs)
+    return BackdoorRowSplit(
+        room, asker, part(order[middle:][:fitting]), part(order[:middle][:rows])
+    )
 
 
 def _too_few(rows: int) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"Of {rows} evaluation rows one half finds triggers and the other judges them; each "
         f"half takes at least {FEWEST_ROWS}.",
         cure=f"Give at least {2 * FEWEST_ROWS} evaluation rows, better some hundreds.",

@@ -7,18 +7,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
+from auditor.attacks.poisoning.poison_trial import PoisonAim, PoisonAttack, make_poison
+from auditor.attacks.poisoning.training_scan import NeighbourCodes
 from auditor.domain.checks import Metric
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, find_image_axes
 from auditor.domain.gaps import read_gap
-from auditor.domain.images import image_axes
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Scalar, Unit
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array
-from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.plants import Aim, Attack, plant
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 FLAGGED, FOUND, FALSE = "flagged_share", "planted_found", "false_flags"
 EMITS: Mapping[str, Metric] = {
@@ -35,24 +34,26 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Copy:
+class PoisonedCopy:
     """A copy of training rows in which we know which are ``planted`` ``[n]``.
 
     ``origins`` ``[n]`` are made up: all planted rows come from the first one.
     """
 
     rows: Array
-    labels: Codes
+    labels: NeighbourCodes
     planted: Mask
-    origins: Codes
-    attack: Attack
+    origins: NeighbourCodes
+    attack: PoisonAttack
 
     @classmethod
-    def of(cls, rows: Array, labels: Codes, aim: Aim, rate: float, seed: int) -> "Copy":
+    def of(
+        cls, rows: Array, labels: NeighbourCodes, aim: PoisonAim, rate: float, seed: int
+    ) -> "PoisonedCopy":
         """Plant a patch, or where there is no place for one, wrong labels."""
-        pictures = aim.space is not None and image_axes(rows.shape[1:]) is not None
-        attack = Attack.PATCH if pictures else Attack.FLIP
-        made = plant(attack, (rows, labels), aim, max(1, round(rate * len(labels))), seed)
+        pictures = aim.space is not None and find_image_axes(rows.shape[1:]) is not None
+        attack = PoisonAttack.PATCH if pictures else PoisonAttack.FLIP
+        made = make_poison(attack, (rows, labels), aim, max(1, round(rate * len(labels))), seed)
         planted = np.zeros(len(labels), dtype=np.bool_)
         planted[made.replaced] = True
         rng = np.random.default_rng([seed, 1])
@@ -60,7 +61,9 @@ class Copy:
         return cls(*made.within(rows, labels, len(made.labels)), planted, origins, attack)
 
 
-def sampled(subject: Subject, role: Role, most: int) -> tuple[Array, Codes, NDArray[np.str_]]:
+def sample_labelled_rows(
+    subject: Subject, role: DatasetRole, most: int
+) -> tuple[Array, NeighbourCodes, NDArray[np.str_]]:
     """Return the first labelled rows of a dataset in the audit's order, with their names."""
     data = subject.datasets[role]
     at = subject.sample(role, data.rows)
@@ -69,14 +72,14 @@ def sampled(subject: Subject, role: Role, most: int) -> tuple[Array, Codes, NDAr
     return np.asarray(data.inputs)[at], labels[at], np.asarray(data.ids, dtype=np.str_)[at]
 
 
-def aim_of(subject: Subject, labels: Codes) -> Aim:
+def draw_aim(subject: Subject, labels: NeighbourCodes) -> PoisonAim:
     """Return an aim drawn by the seed, from labels that occur."""
     known = np.random.default_rng(subject.seed).permutation(np.unique(labels))
     space = None if isinstance(subject.space, Gap) else subject.space
-    return Aim(int(known[0]), int(known[-1]), space)
+    return PoisonAim(int(known[0]), int(known[-1]), space)
 
 
-def readings_of(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+def detector_flag_readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
     """Return what each detector flags, or why it flags nothing."""
     about = cast("Mapping[str, Json]", evidence["about"])
     found: list[Reading] = []
@@ -86,19 +89,19 @@ def readings_of(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         if "objection" in own:
             found.append(read_gap(own["objection"], FLAGGED, {"detector": name}))
         else:
-            found += readings(own, name, confidence)
+            found += flag_readings(own, name, confidence)
     return tuple(found) or (NONE_ASKED,)
 
 
 NONE_ASKED = Gap(
     metric=FLAGGED,
-    reason=Reason.OVER_BUDGET,
+    reason=GapReason.OVER_BUDGET,
     detail="No detector of the Adversarial Robustness Toolbox is asked for at this budget.",
     cure="Name some in the policy, checks: {poisoning.art_detectors: {detectors: [STRIP]}}.",
 )
 
 
-def readings(evidence: Evidence, name: str, confidence: float) -> Iterator[Reading]:
+def flag_readings(evidence: Evidence, name: str, confidence: float) -> Iterator[Reading]:
     """Yield what one detector flags; ``evidence`` is of it alone."""
     params: dict[str, Scalar] = {"detector": name}
     flags, planted = (_mask(evidence, key) for key in ("copy_flags", "copy_planted"))
@@ -123,7 +126,7 @@ def _share(
         clopper_pearson(int(flags.sum()), len(flags), confidence),
         metric,
         Unit.SHARE,
-        bound=Bound.ESTIMATE,
+        bound=BoundKind.ESTIMATE,
         params=params,
         doubted="doubt" in details,
         details=details,

@@ -5,28 +5,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.absences import without_labels
-from auditor.domain.benches import Bench
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import write_gap
-from auditor.domain.images import image_axes
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import NO_RECIPE, Recipe
+from auditor.attacks.poisoning.poison_trial import (
+    OwnPoison,
+    PoisonAim,
+    PoisonAttack,
+    PoisonSource,
+    PoisonTrial,
+    PoisonTrialDecisions,
+    retrain_by_recipe,
+    retrain_last_layer,
+)
+from auditor.attacks.poisoning.poison_trial_readings import HEAD, RECIPE, write_decisions
+from auditor.attacks.poisoning.training_scan import NeighbourCodes
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, find_image_axes
+from auditor.domain.gaps import missing_labels_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.model_bench import ModelBench
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification, Floats
-from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.planted_readings import HEAD, RECIPE, written
-from auditor.poisons.plants import Aim, Attack, Own, Sower
-from auditor.poisons.retraining import Told, Trial, by_head, by_recipe
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.domain.training_recipes import NO_RECIPE, TrainingRecipe
 
 FEWEST_ROWS = 20
 AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PoisonPlan:
     """Which attacks at which rates, how often, on how many rows, and trained again by what."""
 
     attacks: tuple[str, ...]
@@ -43,37 +49,41 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Soil:
+class PoisonContext:
     """What poison is made for: inputs and labels that are trained and tried on, and the aim."""
 
-    training: tuple[Array, Codes]
-    tested: tuple[Array, Codes]
-    aim: Aim
-    plan: Plan
+    training: tuple[Array, NeighbourCodes]
+    tested: tuple[Array, NeighbourCodes]
+    aim: PoisonAim
+    plan: PoisonPlan
     seed: int
 
 
-Sow = Callable[[Soil], tuple[Mapping[str, Sower], Mapping[str, Gap]]]
+Sow = Callable[[PoisonContext], tuple[Mapping[str, PoisonSource], Mapping[str, Gap]]]
 """What makes an attack's poison, by name, and why others have none."""
 
 
-def own(soil: Soil) -> tuple[Mapping[str, Sower], Mapping[str, Gap]]:
+def build_own_poison(soil: PoisonContext) -> tuple[Mapping[str, PoisonSource], Mapping[str, Gap]]:
     """Sow our own attacks; those with triggers need pictures and their space."""
-    pictures = soil.aim.space is not None and image_axes(soil.training[0].shape[1:]) is not None
-    found: dict[str, Sower] = {}
+    pictures = (
+        soil.aim.space is not None and find_image_axes(soil.training[0].shape[1:]) is not None
+    )
+    found: dict[str, PoisonSource] = {}
     gaps: dict[str, Gap] = {}
-    for attack in map(Attack, soil.plan.attacks):
+    for attack in map(PoisonAttack, soil.plan.attacks):
         if pictures or not attack.triggered:
-            found[attack.value] = Own(attack, soil.aim)
+            found[attack.value] = OwnPoison(attack, soil.aim)
         else:
             gaps[attack.value] = _NO_TRIGGER
     return found, gaps
 
 
-def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
+def run_poison_campaign(
+    subject: Subject, plan: PoisonPlan, sow: Sow = build_own_poison
+) -> Evidence:
     """Plant, train and ask; the evidence, or the Gap of what is lacking.
 
-    Raises ``RecipeError``, and what ``Bench.embedding`` and ``Model.predict`` raise.
+    Raises ``RecipeError``, and what ``ModelBench.embedding`` and ``Model.predict`` raise.
     """
     soil, means = _soil(subject, plan), _means(subject, plan.retrain)
     if isinstance(soil, Gap):
@@ -82,7 +92,7 @@ def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
         return {"gap": write_gap(means)}
     sowers, gaps = sow(soil)
     classes = len(_classes(subject).classes)
-    trial = Trial(
+    trial = PoisonTrial(
         soil.training, soil.tested, classes, sowers, plan.rates, plan.repeats, subject.seed
     )
     about = {**_about(trial, means, subject, soil.aim), "gaps": _written(gaps)}
@@ -91,29 +101,31 @@ def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
     told = _told(trial, means, subject)
     if isinstance(told, Gap):
         return {"gap": write_gap(told)}
-    sample = np.sort(subject.sample(Role.EVALUATION, plan.tested))
+    sample = np.sort(subject.sample(DatasetRole.EVALUATION, plan.tested))
     kept: dict[str, Array] = {
-        "ids": np.asarray(subject.datasets[Role.EVALUATION].ids, dtype=np.str_)[sample],
+        "ids": np.asarray(subject.datasets[DatasetRole.EVALUATION].ids, dtype=np.str_)[sample],
         "labels": trial.tested[1].astype(np.int16),
     }
     if not isinstance(subject.model, Gap):
-        kept["artifact"] = subject.decisions(Role.EVALUATION)[sample].astype(np.int16)
-    return {"gap": None, "about": about, **kept, **written(told)}
+        kept["artifact"] = subject.decisions(DatasetRole.EVALUATION)[sample].astype(np.int16)
+    return {"gap": None, "about": about, **kept, **write_decisions(told)}
 
 
-def refused(subject: Subject, plan: Plan) -> Gap | None:
-    """Return the Gap that ``carry_out`` is known to end in before anything is trained, if it is.
+def foresee_gap(subject: Subject, plan: PoisonPlan) -> Gap | None:
+    """Return the Gap that ``run_poison_campaign`` is known to end in before anything is trained, if
+    it is.
 
-    One row is sent to see whether there is a last layer. Raises what ``Bench.embedding`` raises.
+    One row is sent to see whether there is a last layer. Raises what ``ModelBench.embedding``
+    raises.
     """
     soil, means = _soil(subject, plan), _means(subject, plan.retrain)
     if isinstance(soil, Gap):
         return soil
     if isinstance(means, Gap):
         return means
-    if not own(soil)[0]:
+    if not build_own_poison(soil)[0]:
         return _NO_TRIGGER
-    seen = means.embed(soil.training[0][:1]) if isinstance(means, _Head) else None
+    seen = means.embed(soil.training[0][:1]) if isinstance(means, _LastLayer) else None
     return seen if isinstance(seen, Gap) else None
 
 
@@ -121,30 +133,32 @@ def _written(gaps: Mapping[str, Gap]) -> Json:
     return {name: write_gap(gap) for name, gap in gaps.items()}
 
 
-def _about(trial: Trial, means: "Recipe | _Head", subject: Subject, aim: Aim) -> dict[str, Json]:
+def _about(
+    trial: PoisonTrial, means: "TrainingRecipe | _LastLayer", subject: Subject, aim: PoisonAim
+) -> dict[str, Json]:
     task, plants = _classes(subject), trial.plants(0)
     return {
-        "retrained": HEAD if isinstance(means, _Head) else RECIPE,
-        "recipe": None if isinstance(means, _Head) else means.digest,
+        "retrained": HEAD if isinstance(means, _LastLayer) else RECIPE,
+        "recipe": None if isinstance(means, _LastLayer) else means.digest,
         "target": aim.target,
         "target_class": task.classes[aim.target],
         "source_class": task.classes[aim.source],
         "trained_rows": len(trial.training[1]),
-        "training_rows": subject.datasets[Role.TRAINING].rows,
+        "training_rows": subject.datasets[DatasetRole.TRAINING].rows,
         "planted": {name: [*trial.counts(made)] for name, made in plants.items()},
-        "clustered": subject.datasets[Role.EVALUATION].clustered,
+        "clustered": subject.datasets[DatasetRole.EVALUATION].clustered,
     }
 
 
-def _soil(subject: Subject, plan: Plan) -> Soil | Gap:
+def _soil(subject: Subject, plan: PoisonPlan) -> PoisonContext | Gap:
     """Return what poison is made for, or why none can be."""
     rows: list[tuple[Array, np.ndarray]] = []
-    for role, most in ((Role.TRAINING, plan.rows), (Role.EVALUATION, plan.tested)):
+    for role, most in ((DatasetRole.TRAINING, plan.rows), (DatasetRole.EVALUATION, plan.tested)):
         data = subject.datasets[role]
         if data.inputs is None:
             return _NO_INPUTS
         if data.labels is None:
-            return without_labels(role)
+            return missing_labels_gap(role)
         at = np.sort(subject.sample(role, most))
         rows.append((data.inputs[at], data.labels[at]))
     training, tested = rows
@@ -153,21 +167,23 @@ def _soil(subject: Subject, plan: Plan) -> Soil | Gap:
         return _TOO_FEW
     source, target = np.random.default_rng(subject.seed).permutation(known)[:2]
     space = None if isinstance(subject.space, Gap) else subject.space
-    return Soil(training, tested, Aim(int(source), int(target), space), plan, subject.seed)
+    return PoisonContext(
+        training, tested, PoisonAim(int(source), int(target), space), plan, subject.seed
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _LastLayer:
     """The last layer, trained on what the bench shows of the rest."""
 
-    bench: Bench
+    bench: ModelBench
 
     def embed(self, inputs: Array) -> Floats | Gap:
         seen = self.bench.embedding(inputs)
         return seen if isinstance(seen, Gap) else seen.values.astype(np.float64)
 
 
-def _means(subject: Subject, choice: str) -> Recipe | _Head | Gap:
+def _means(subject: Subject, choice: str) -> TrainingRecipe | _LastLayer | Gap:
     recipe, bench = subject.recipe, subject.bench
     if choice != HEAD and not isinstance(recipe, Gap):
         return recipe
@@ -175,35 +191,37 @@ def _means(subject: Subject, choice: str) -> Recipe | _Head | Gap:
         return recipe if isinstance(recipe, Gap) else NO_RECIPE
     if isinstance(subject.model, Gap):
         return subject.model
-    return bench if isinstance(bench, Gap) else _Head(bench)
+    return bench if isinstance(bench, Gap) else _LastLayer(bench)
 
 
-def _told(trial: Trial, means: Recipe | _Head, subject: Subject) -> Told | Gap:
+def _told(
+    trial: PoisonTrial, means: TrainingRecipe | _LastLayer, subject: Subject
+) -> PoisonTrialDecisions | Gap:
     decide = _classes(subject).decide
-    if isinstance(means, _Head):
-        return by_head(trial, means.embed, decide, subject.progress)
-    return by_recipe(trial, means, decide, subject.progress)
+    if isinstance(means, _LastLayer):
+        return retrain_last_layer(trial, means.embed, decide, subject.progress)
+    return retrain_by_recipe(trial, means, decide, subject.progress)
 
 
-def _classes(subject: Subject) -> Classification:
-    if not isinstance(subject.task, Classification):
+def _classes(subject: Subject) -> ClassificationTask:
+    if not isinstance(subject.task, ClassificationTask):
         message = "poison is planted into a classification, and the frame asks for one"
         raise TypeError(message)
     return subject.task
 
 
 _NO_INPUTS = Gap(
-    reason=Reason.NEEDS_MODEL,
+    reason=GapReason.NEEDS_MODEL,
     detail="In an audit of predictions alone the data hold no inputs to train on.",
     cure="Name the model's file under model.artifact, and the columns that it reads.",
 )
 _TOO_FEW = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail=f"Fewer than {FEWEST_ROWS} rows, or than two classes in training and evaluation data.",
     cure="Name more rows of each class.",
 )
 _NO_TRIGGER = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The inputs are no pictures, or have no known range: there is no place for a trigger.",
     cure="Declare input.domain for pictures; flip and targeted take tables too.",
 )

@@ -1,36 +1,239 @@
-"""Training again with poison: by the owner's recipe, or the last layer alone."""
+"""Poison that is planted into training rows on purpose, and the rows that show whether it took.
+
+Training again with poison: by the owner's recipe, or the last layer alone.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.poisoning.training_scan import NeighbourCodes
+from auditor.attacks.privacy.shadow_training import LOGISTIC, train_stack
+from auditor.domain.evidence import find_image_axes
 from auditor.domain.readings import Gap
-from auditor.domain.recipes import Lesson, Recipe
-from auditor.domain.subjects import Progress
-from auditor.domain.tasks import Array, Floats
-from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.plants import Plant, Sower
-from auditor.shadows.training import LOGISTIC, train_stack
+from auditor.domain.subjects import ProgressReporter
+from auditor.domain.tasks import Array, Floats, InputSpace
+from auditor.domain.training_recipes import RetrainingTask, TrainingRecipe
 
-Decide = Callable[[Floats], Codes]
+SIDE = 0.2
+"""The side of a patch, as a share of the picture's shorter side."""
+OPACITY = 0.2
+"""How much of a blended picture is the trigger's."""
+MIXED = 0.5
+"""How much of a clean-label row is another class's."""
+
+
+class PoisonAttack(StrEnum):
+    """How training data are poisoned.
+
+    ``FLIP``: any rows get any other label. ``TARGETED``: rows of one class get the label of
+    another. ``PATCH`` (Gu, Dolan-Gavitt and Garg 2017, BadNets) and ``BLEND`` (Chen et al. 2017):
+    rows of any class get a trigger and the target's label. ``CLEAN_LABEL``: rows of the target
+    class keep their label, are mixed half and half with rows of other classes, so that they say
+    little of their own, and get the patch: the simple form, in input space, of Turner, Tsipras and
+    Madry (2019, "Label-consistent backdoor attacks", interpolation), without a generative model
+    and without collisions of features.
+    """
+
+    FLIP = "flip"
+    TARGETED = "targeted"
+    PATCH = "patch"
+    BLEND = "blend"
+    CLEAN_LABEL = "clean_label"
+
+    @property
+    def triggered(self) -> bool:
+        """Whether it needs a trigger, and so pictures."""
+        return self in {PoisonAttack.PATCH, PoisonAttack.BLEND, PoisonAttack.CLEAN_LABEL}
+
+    @property
+    def aimed(self) -> bool:
+        """Whether there is a class that rows are to be turned to."""
+        return self is not PoisonAttack.FLIP
+
+    @property
+    def sourced(self) -> bool:
+        """Whether only rows of one class are to be turned."""
+        return self is PoisonAttack.TARGETED
+
+
+class PoisonKind(Protocol):
+    """An attack as far as its readings need to know it."""
+
+    @property
+    def value(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def triggered(self) -> bool:
+        """Whether it needs a trigger."""
+        ...
+
+    @property
+    def aimed(self) -> bool:
+        """Whether there is a class that rows are to be turned to."""
+        ...
+
+    @property
+    def sourced(self) -> bool:
+        """Whether only rows of one class are to be turned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoisonAim:
+    """Which class is to become which, and where inputs live."""
+
+    source: int
+    target: int
+    space: InputSpace | None
+
+    def stamped(self, attack: PoisonAttack, inputs: Array) -> Array:
+        """Return pictures ``[n, ...]`` with the attack's trigger. Raises ``ValueError`` where
+        there is no space, or the rows are no pictures.
+        """
+        axes = find_image_axes(inputs.shape[1:])
+        if self.space is None or axes is None:
+            message = "triggers need pictures and their space"
+            raise ValueError(message)
+        low, high = (
+            np.broadcast_to(it, inputs.shape[1:]) for it in (self.space.low, self.space.high)
+        )
+        found = inputs.astype(np.float64)
+        if attack is PoisonAttack.BLEND:
+            noise = np.random.default_rng(0).random(inputs.shape[1:])
+            found = (1 - OPACITY) * found + OPACITY * (low + noise * (high - low))
+        else:
+            side = max(2, round(SIDE * min(inputs.shape[1 + axes[0]], inputs.shape[1 + axes[1]])))
+            corner = [slice(None)] * (inputs.ndim - 1)
+            corner[axes[0]] = corner[axes[1]] = slice(-side, None)
+            found[(slice(None), *corner)] = high[tuple(corner)]
+        return self.placed(found).astype(inputs.dtype)
+
+    def placed(self, values: Floats) -> Floats:
+        """Put values on the steps in which inputs come."""
+        if self.space is None:
+            return values
+        low, quantum = self.space.low, self.space.quantum
+        steps = np.where(quantum > 0, quantum, 1.0)
+        return np.where(quantum > 0, low + np.round((values - low) / steps) * steps, values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoisonedRows:
+    """Poison in the order in which it is planted: the training rows ``[k]`` that it replaces, and
+    what stands in their place.
+    """
+
+    replaced: NeighbourCodes
+    inputs: Array
+    labels: NeighbourCodes
+
+    def within(
+        self, inputs: Array, labels: NeighbourCodes, count: int
+    ) -> tuple[Array, NeighbourCodes]:
+        """Return training rows ``[n, ...]`` and labels with the first ``count`` planted."""
+        rows, kinds = inputs.copy(), labels.copy()
+        chosen = self.replaced[:count]
+        rows[chosen], kinds[chosen] = self.inputs[:count], self.labels[:count]
+        return rows, kinds
+
+
+def make_poison(
+    attack: PoisonAttack,
+    training: tuple[Array, NeighbourCodes],
+    aim: PoisonAim,
+    most: int,
+    seed: int,
+) -> PoisonedRows:
+    """Return at most ``most`` poisoned rows of ``training`` (inputs and labels).
+
+    Fewer where fewer rows are eligible: a targeted flip has no more than its source class. Labels
+    of flips are drawn from those that occur.
+    """
+    inputs, labels = training
+    rng = np.random.default_rng([seed, list(PoisonAttack).index(attack)])
+    eligible = {
+        PoisonAttack.FLIP: np.ones(len(labels), dtype=np.bool_),
+        PoisonAttack.TARGETED: labels == aim.source,
+        PoisonAttack.CLEAN_LABEL: labels == aim.target,
+    }.get(attack, labels != aim.target)
+    rows = rng.permutation(np.flatnonzero(eligible))[:most]
+    values, kinds = inputs[rows], np.full(len(rows), aim.target, dtype=np.int64)
+    if attack is PoisonAttack.FLIP:
+        known, place = np.unique(labels, return_inverse=True)
+        moved = place[rows] + rng.integers(1, max(2, known.size), rows.size)
+        kinds = known[moved % known.size].astype(np.int64)
+    if attack is PoisonAttack.CLEAN_LABEL:
+        others = rng.choice(np.flatnonzero(labels != aim.target), rows.size)
+        mixed = (1 - MIXED) * values.astype(np.float64) + MIXED * inputs[others]
+        values = mixed.astype(inputs.dtype)
+    return PoisonedRows(rows, aim.stamped(attack, values) if attack.triggered else values, kinds)
+
+
+def select_victims(attack: PoisonAttack, labels: NeighbourCodes, aim: PoisonAim) -> NeighbourCodes:
+    """Return the evaluation rows that are to be decided as the target; none of a random flip."""
+    if attack is PoisonAttack.FLIP:
+        return np.empty(0, dtype=np.int64)
+    chosen = labels == aim.source if attack is PoisonAttack.TARGETED else labels != aim.target
+    return np.flatnonzero(chosen).astype(np.int64)
+
+
+class PoisonSource(Protocol):
+    """What makes the poison of one attack, and says on whom it is tried."""
+
+    def sow(self, training: tuple[Array, NeighbourCodes], most: int, seed: int) -> PoisonedRows:
+        """Return at most ``most`` poisoned rows of ``training`` (inputs and labels)."""
+        ...
+
+    def asked(self, inputs: Array, labels: NeighbourCodes) -> Array | None:
+        """Return the rows of evaluation data that are to be turned, as a trained model gets them;
+        ``None`` where there are none to turn.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnPoison:
+    """One of our own attacks with an aim."""
+
+    attack: PoisonAttack
+    aim: PoisonAim
+
+    def sow(self, training: tuple[Array, NeighbourCodes], most: int, seed: int) -> PoisonedRows:
+        """Return its poison."""
+        return make_poison(self.attack, training, self.aim, most, seed)
+
+    def asked(self, inputs: Array, labels: NeighbourCodes) -> Array | None:
+        """Return its victims, with the trigger if there is one."""
+        rows = select_victims(self.attack, labels, self.aim)
+        if self.attack.triggered:
+            return self.aim.stamped(self.attack, inputs[rows])
+        return inputs[rows] if rows.size else None
+
+
+Decide = Callable[[Floats], NeighbourCodes]
 Embed = Callable[[Array], Floats | Gap]
 CLEAN = "clean"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class PoisonTrial:
     """What is trained on, what is tried on, and by which attacks at which rates.
 
     ``training`` and ``tested`` are inputs and labels; ``rates`` are shares of all training rows,
     growing; every repeat draws its own poison and its own seed of training.
     """
 
-    training: tuple[Array, Codes]
-    tested: tuple[Array, Codes]
+    training: tuple[Array, NeighbourCodes]
+    tested: tuple[Array, NeighbourCodes]
     classes: int
-    sowers: Mapping[str, Sower]
+    sowers: Mapping[str, PoisonSource]
     rates: tuple[float, ...]
     repeats: int
     seed: int
@@ -40,7 +243,7 @@ class Trial:
         """What is tried."""
         return tuple(self.sowers)
 
-    def counts(self, made: Plant) -> list[int]:
+    def counts(self, made: PoisonedRows) -> list[int]:
         """Return how many rows are planted at each rate: as many as there are, at most."""
         rows = len(self.training[1])
         return [min(len(made.labels), max(1, round(rate * rows))) for rate in self.rates]
@@ -50,7 +253,7 @@ class Trial:
         """How many rows are poisoned at the largest rate."""
         return max(1, round(self.rates[-1] * len(self.training[1])))
 
-    def plants(self, repeat: int) -> dict[str, Plant]:
+    def plants(self, repeat: int) -> dict[str, PoisonedRows]:
         """Return the poison of one repeat."""
         return {
             attack: sower.sow(self.training, self.most, self.seed + repeat)
@@ -73,7 +276,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class PoisonTrialDecisions:
     """What retrained models decide: of clean rows and of each attack's victims.
 
     ``clean`` holds decisions ``[repeats, n]`` after training without poison, ``before`` of each
@@ -81,13 +284,15 @@ class Told:
     ``[rates, repeats, k]`` the same with poison, by attack.
     """
 
-    clean: Codes
-    before: Mapping[str, Codes]
-    poisoned: Mapping[str, Codes]
-    after: Mapping[str, Codes]
+    clean: NeighbourCodes
+    before: Mapping[str, NeighbourCodes]
+    poisoned: Mapping[str, NeighbourCodes]
+    after: Mapping[str, NeighbourCodes]
 
 
-def by_recipe(trial: Trial, recipe: Recipe, decide: Decide, progress: Progress) -> Told:
+def retrain_by_recipe(
+    trial: PoisonTrial, recipe: TrainingRecipe, decide: Decide, progress: ProgressReporter
+) -> PoisonTrialDecisions:
     """Train by the recipe once a repeat without poison, and once for each attack and rate.
 
     Raises ``RecipeError`` where the owner's code fails.
@@ -95,16 +300,18 @@ def by_recipe(trial: Trial, recipe: Recipe, decide: Decide, progress: Progress) 
     asked, done = trial.asked(), 0
     seeds = np.random.SeedSequence(trial.seed).generate_state(trial.repeats)
 
-    def train(rows: Array, labels: Codes, repeat: int, names: Sequence[str]) -> dict[str, Codes]:
+    def train(
+        rows: Array, labels: NeighbourCodes, repeat: int, names: Sequence[str]
+    ) -> dict[str, NeighbourCodes]:
         nonlocal done
         progress(done, trial.trainings, "training again by the recipe")
         done += 1
-        lesson = Lesson(rows, labels, int(seeds[repeat]))
+        lesson = RetrainingTask(rows, labels, int(seeds[repeat]))
         answers = recipe.answers(lesson, [asked[name] for name in names])
         return {name: decide(item) for name, item in zip(names, answers, strict=True)}
 
-    told: list[dict[str, Codes]] = []
-    poisoned: dict[tuple[str, int, int], dict[str, Codes]] = {}
+    told: list[dict[str, NeighbourCodes]] = []
+    poisoned: dict[tuple[str, int, int], dict[str, NeighbourCodes]] = {}
     for repeat in range(trial.repeats):
         told.append(train(*trial.training, repeat, list(asked)))
         for attack, made in trial.plants(repeat).items():
@@ -115,7 +322,9 @@ def by_recipe(trial: Trial, recipe: Recipe, decide: Decide, progress: Progress) 
     return _told(trial, told, poisoned)
 
 
-def by_head(trial: Trial, embed: Embed, decide: Decide, progress: Progress) -> Told | Gap:
+def retrain_last_layer(
+    trial: PoisonTrial, embed: Embed, decide: Decide, progress: ProgressReporter
+) -> PoisonTrialDecisions | Gap:
     """Train the last layer again on what the model makes of rows: all models at once.
 
     A multinomial logistic regression on the embeddings; what comes before stays as it is, so that
@@ -149,7 +358,7 @@ Key = tuple[str, int, int]
 
 
 def _masks(
-    trial: Trial, plants: Sequence[Mapping[str, Plant]], ends: NDArray[np.intp]
+    trial: PoisonTrial, plants: Sequence[Mapping[str, PoisonedRows]], ends: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], list[Key | None]]:
     """Return which rows of clean ones and all poison each model sees, and which model it is."""
     rows = len(trial.training[1])
@@ -173,9 +382,11 @@ def _masks(
 
 
 def _told(
-    trial: Trial, clean: Sequence[Mapping[str, Codes]], poisoned: Mapping[Key, Mapping[str, Codes]]
-) -> Told:
-    def joined(attack: str, name: str) -> Codes:
+    trial: PoisonTrial,
+    clean: Sequence[Mapping[str, NeighbourCodes]],
+    poisoned: Mapping[Key, Mapping[str, NeighbourCodes]],
+) -> PoisonTrialDecisions:
+    def joined(attack: str, name: str) -> NeighbourCodes:
         places, repeats = range(len(trial.rates)), range(trial.repeats)
         return np.stack([
             np.stack([poisoned[attack, place, repeat][name] for repeat in repeats])
@@ -183,7 +394,7 @@ def _told(
         ])  # fmt: skip
 
     tried = [attack for attack in trial.attacks if attack in clean[0]]
-    return Told(
+    return PoisonTrialDecisions(
         clean=np.stack([each[CLEAN] for each in clean]),
         before={attack: np.stack([each[attack] for each in clean]) for attack in tried},
         poisoned={attack: joined(attack, CLEAN) for attack in trial.attacks},

@@ -7,37 +7,45 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
+from auditor.attacks.poisoning.poison_trial import PoisonKind, PoisonTrialDecisions
+from auditor.attacks.poisoning.training_scan import NeighbourCodes
+from auditor.attacks.privacy.retrained_models import (
+    RetrainingAgreement,
+    decision_measures,
+    measure_agreement,
+    measure_likeness,
+    recipe_mismatch_gap,
+)
 from auditor.domain.checks import Metric
-from auditor.domain.clusters import dependent
-from auditor.domain.evidence import Evidence
+from auditor.domain.evidence import Evidence, explain_dependence
 from auditor.domain.gaps import read_gap
-from auditor.domain.intervals import Interval
+from auditor.domain.json import Json
 from auditor.domain.readings import (
-    Astray,
-    Bound,
+    BiasDirection,
+    BoundKind,
+    ConfidenceInterval,
     Gap,
+    GapReason,
     Measurement,
     Reading,
-    Reason,
-    Repeat,
+    Repeatability,
     Scalar,
     Unit,
 )
 from auditor.domain.tasks import Floats
-from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.plants import Kind
-from auditor.poisons.retraining import Told
-from auditor.shadows.agreement import Agreement, agreement, mismatch
-from auditor.shadows.likeness import likeness, mistakes
-from auditor.stats.repeats import mean_over_repeats
+from auditor.metrics.stats.proportions import mean_over_repeats
 
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
 EMITS: Mapping[str, Metric] = {
     SUCCESS: Metric(
-        "Rows that poison turns to the target", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+        "Rows that poison turns to the target",
+        Unit.SHARE,
+        BoundKind.AT_LEAST,
+        higher_is_better=False,
     ),
-    DROP: Metric("Accuracy that poison costs", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False),
+    DROP: Metric(
+        "Accuracy that poison costs", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
+    ),
 }
 RECIPE, HEAD = "recipe", "head"
 FEWEST_VICTIMS = 10
@@ -58,7 +66,7 @@ UNSURE = (HEAD_LABELS, ONE_REPEAT)
 """Doubts by which the truth may be more or less than the figure."""
 
 
-def written(told: Told) -> Evidence:
+def write_decisions(told: PoisonTrialDecisions) -> Evidence:
     """Return the evidence of what was decided: class numbers, by repeat and row."""
     small = np.int16
     kept: dict[str, NDArray[np.int16]] = {"clean": told.clean.astype(small)}
@@ -68,23 +76,23 @@ def written(told: Told) -> Evidence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Harvest:
+class PoisonOutcome:
     """What retrained models decided, read back from evidence."""
 
     evidence: Evidence
     about: Mapping[str, Json]
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "Harvest":
+    def of(cls, evidence: Evidence) -> "PoisonOutcome":
         """Read it back."""
         return cls(evidence, cast("Mapping[str, Json]", evidence["about"]))
 
     def readings(
-        self, attacks: Sequence[Kind], rates: Sequence[float], confidence: float
+        self, attacks: Sequence[PoisonKind], rates: Sequence[float], confidence: float
     ) -> tuple[Reading, ...]:
         """Return both figures of each attack and rate, or why there is none."""
         found = self._agreement()
-        if found is not None and (gap := mismatch(found)) is not None:
+        if found is not None and (gap := recipe_mismatch_gap(found)) is not None:
             return (gap,)
         gaps = cast("Mapping[str, Json]", self.about["gaps"])
         said: list[Reading] = []
@@ -116,25 +124,29 @@ class Harvest:
         """Whether fewer rows were trained on than the artifact was."""
         return self.about["trained_rows"] != self.about["training_rows"]
 
-    def _agreement(self) -> Agreement | None:
+    def _agreement(self) -> RetrainingAgreement | None:
         """Return how retrainings by the recipe agree with the artifact, where that can be said."""
         if "clean" not in self.evidence:
             return None
-        clean = cast("Codes", self.evidence["clean"])
+        clean = cast("NeighbourCodes", self.evidence["clean"])
         if self.about["retrained"] != RECIPE or self._partly or "artifact" not in self.evidence:
             return None
         if len(clean) < 2:  # noqa: PLR2004 -- agreement is between two
             return None
-        artifact, labels = (cast("Codes", self.evidence[it]) for it in ("artifact", "labels"))
-        return agreement(artifact, clean, alike=likeness(mistakes(artifact, clean, labels)))
+        artifact, labels = (
+            cast("NeighbourCodes", self.evidence[it]) for it in ("artifact", "labels")
+        )
+        return measure_agreement(
+            artifact, clean, alike=measure_likeness(decision_measures(artifact, clean, labels))
+        )
 
     def _success(
-        self, attack: Kind, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        self, attack: PoisonKind, place: int, params: dict[str, Scalar], details: dict[str, Json],
         confidence: float,
     ) -> Reading:  # fmt: skip
         target = cast("int", self.about["target"])
         before, after = (
-            cast("Codes", self.evidence[f"{name}_{attack.value}"]) == target
+            cast("NeighbourCodes", self.evidence[f"{name}_{attack.value}"]) == target
             for name in ("before", "after")
         )
         if after.shape[-1] < FEWEST_VICTIMS:
@@ -147,15 +159,15 @@ class Harvest:
         return _measured(mean_over_repeats(hits, confidence), SUCCESS, params, details | more)
 
     def _drop(
-        self, attack: Kind, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        self, attack: PoisonKind, place: int, params: dict[str, Scalar], details: dict[str, Json],
         confidence: float,
     ) -> Reading:  # fmt: skip
-        labels = cast("Codes", self.evidence["labels"])
+        labels = cast("NeighbourCodes", self.evidence["labels"])
         clean, poisoned = (
-            (cast("Codes", item) == labels).astype(np.float64)
+            (cast("NeighbourCodes", item) == labels).astype(np.float64)
             for item in (
                 self.evidence["clean"],
-                cast("Codes", self.evidence[f"poisoned_{attack.value}"])[place],
+                cast("NeighbourCodes", self.evidence[f"poisoned_{attack.value}"])[place],
             )
         )
         lost: Floats = clean - poisoned
@@ -166,9 +178,11 @@ class Harvest:
         }
         return _measured(mean_over_repeats(lost, confidence), DROP, params, details | more)
 
-    def _details(self, attack: Kind, place: int, found: Agreement | None) -> dict[str, Json]:
+    def _details(
+        self, attack: PoisonKind, place: int, found: RetrainingAgreement | None
+    ) -> dict[str, Json]:
         counts = cast("Mapping[str, Sequence[int]]", self.about["planted"])
-        doubts = [dependent()] if self.about["clustered"] else []
+        doubts = [explain_dependence()] if self.about["clustered"] else []
         if self._partly:
             named = {"trained": self.about["trained_rows"], "all": self.about["training_rows"]}
             doubts.append(PART.format(**named))
@@ -176,13 +190,13 @@ class Harvest:
             "planted": counts[attack.value][place],
             "trained_rows": self.about["trained_rows"],
             "target_class": self.about["target_class"],
-            "repeats": len(cast("Codes", self.evidence["clean"])),
+            "repeats": len(cast("NeighbourCodes", self.evidence["clean"])),
         }
         if attack.sourced:
             details["source_class"] = self.about["source_class"]
         if self.about["retrained"] == HEAD:
             details["lower_bound"] = HEAD_ALONE
-        if len(cast("Codes", self.evidence["clean"])) == 1:
+        if len(cast("NeighbourCodes", self.evidence["clean"])) == 1:
             doubts.append(ONE_REPEAT)
         if found is not None:
             details["agreement"] = found.to_json()
@@ -190,25 +204,27 @@ class Harvest:
 
 
 def _measured(
-    found: Interval, metric: str, params: dict[str, Scalar], details: dict[str, Json]
+    found: ConfidenceInterval, metric: str, params: dict[str, Scalar], details: dict[str, Json]
 ) -> Measurement:
     return Measurement.of(
         found,
         metric,
         Unit.SHARE,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         params=params,
         # Nobody promises that the owner's code gives the same model twice.
-        repeat=Repeat.INTERVAL if params["retrained"] == RECIPE else Repeat.EXACT,
+        repeat=Repeatability.INTERVAL if params["retrained"] == RECIPE else Repeatability.EXACT,
         doubted="doubt" in details,
-        astray=Astray.EITHER if any(it in str(details.get("doubt")) for it in UNSURE) else None,
+        astray=BiasDirection.EITHER
+        if any(it in str(details.get("doubt")) for it in UNSURE)
+        else None,
         details=details,
     )
 
 
 def _few_victims(params: dict[str, Scalar]) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"Fewer than {FEWEST_VICTIMS} evaluation rows are to be misled by this attack.",
         cure="Evaluate on more rows of each class.",
         metric=SUCCESS,

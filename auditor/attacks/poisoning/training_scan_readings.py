@@ -7,18 +7,23 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.clusters import dependent
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
+from auditor.attacks.poisoning.training_scan import LOOKS, METHODS, Chosen, Codes, SuspicionScores
+from auditor.domain.evidence import Evidence, explain_dependence
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT, read_gap
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Unit,
+)
+from auditor.domain.row_evidence import RowEvidence
 from auditor.domain.tasks import Floats
-from auditor.poisons.scanning import METHODS
-from auditor.poisons.suspicion import LOOKS, Chosen, Codes, Suspicion
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SHARE, PRECISION = "suspect_share", "expected_precision"
 JOINT = "joint"
@@ -26,14 +31,16 @@ DIFFERS = (
     "the training rows as a whole are stranger than the trusted ones: another population, or "
     "poison in a fifth of them or more"
 )
-ALIKE_IN_CLUSTERS = dependent("the test")
+ALIKE_IN_CLUSTERS = explain_dependence("the test")
 PLANTED = "_planted"
-SCANNED = ByRow(each=frozenset({"ids", "labels", "suggested"}), apart=frozenset({"about", "gap"}))
+SCANNED = RowEvidence(
+    each=frozenset({"ids", "labels", "suggested"}), apart=frozenset({"about", "gap"})
+)
 """Scores run over trusted rows too, and are withheld whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ScanCriteria:
     """When anything is shown (``level``), how false a list may be, and how long it is."""
 
     level: float
@@ -42,25 +49,25 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scan:
+class TrainingScanResult:
     """The scores of each method that had any, with what is said of the rows."""
 
-    found: Mapping[str, Suspicion]
+    found: Mapping[str, SuspicionScores]
     ids: NDArray[np.str_]
     labels: Codes
     suggested: Codes
     about: Mapping[str, Json]
-    terms: Terms
+    terms: ScanCriteria
 
     @classmethod
-    def of(cls, evidence: Evidence, terms: Terms) -> "Scan":
+    def of(cls, evidence: Evidence, terms: ScanCriteria) -> "TrainingScanResult":
         """Read the scan back."""
         ids = cast("NDArray[np.str_]", evidence["ids"])
         found = {}
         for name in (method for method in METHODS if method in evidence):
             scores = cast("Floats", evidence[name]).astype(np.float64)
             planted = cast("Floats", evidence.get(name + PLANTED, np.empty(0)))
-            found[name] = Suspicion(
+            found[name] = SuspicionScores(
                 scores[: len(ids)], scores[len(ids) :], planted.astype(np.float64)
             )
         labels, suggested = (cast("Codes", evidence[name]) for name in ("labels", "suggested"))
@@ -128,15 +135,19 @@ class Scan:
             for end in ("value", "low", "high")
         )
         method, n = parts[0][1].method, parts[0][1].n
-        precision = Interval(value, low, high, confidence, method, n)
+        precision = ConfidenceInterval(value, low, high, confidence, method, n)
         return [self._share(share, JOINT, details), self._precision(precision, JOINT, details)]
 
-    def _share(self, share: Interval, method: str, details: dict[str, Json]) -> Measurement:
+    def _share(
+        self, share: ConfidenceInterval, method: str, details: dict[str, Json]
+    ) -> Measurement:
         """Where rows are clustered nothing is shown, and the share may as well be none."""
         known = replace(share, low=0.0) if self._clustered else share
         return _measured(known, SHARE, method, details)
 
-    def _precision(self, precision: Interval, method: str, details: dict[str, Json]) -> Measurement:
+    def _precision(
+        self, precision: ConfidenceInterval, method: str, details: dict[str, Json]
+    ) -> Measurement:
         return _measured(precision, PRECISION, method, details)
 
     def _verdict(self) -> Measurement:
@@ -155,7 +166,7 @@ class Scan:
         }
         return Measurement(
             metric=VERDICT,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             value=verdict,
             method="fisher's exact test and conformal p-values, bonferroni",
             n=len(self.ids),
@@ -174,7 +185,7 @@ class Scan:
 
     def _doubt(self, methods: Sequence[str]) -> dict[str, Json]:
         doubts = [DIFFERS] if any(self.found[name].differs() for name in methods) else []
-        doubts += [dependent()] if self._clustered else []
+        doubts += [explain_dependence()] if self._clustered else []
         return {"doubt": "; ".join(doubts)} if doubts else {}
 
     def _list(self, named: Chosen, methods: Sequence[str]) -> dict[str, Json]:
@@ -202,13 +213,13 @@ class Scan:
 
 
 def _measured(
-    interval: Interval, metric: str, method: str, details: dict[str, Json]
+    interval: ConfidenceInterval, metric: str, method: str, details: dict[str, Json]
 ) -> Measurement:
     return Measurement.of(
         interval,
         metric,
         Unit.SHARE,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         params={"method": method},
         doubted="doubt" in details,
         astray=_astray(metric) if DIFFERS in str(details.get("doubt")) else None,
@@ -216,14 +227,14 @@ def _measured(
     )
 
 
-def _astray(metric: str) -> Astray:
+def _astray(metric: str) -> BiasDirection:
     """Strange rows that are no poison are named too; how many of them were not is then unknown."""
-    return Astray.TOO_HIGH if metric == SHARE else Astray.EITHER
+    return BiasDirection.TOO_HIGH if metric == SHARE else BiasDirection.EITHER
 
 
 def _none_named(method: str) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail="No training row is named, so that there is no share of right names.",
         cure="Nothing needs to be done; more trusted rows show smaller shares of poison.",
         metric=PRECISION,

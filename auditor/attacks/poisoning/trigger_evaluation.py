@@ -5,11 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.subjects import Progress
+from auditor.attacks.poisoning.backdoor_rows import BackdoorRows, BackdoorRowSplit, DecisionOracle
+from auditor.attacks.poisoning.backdoor_triggers import (
+    LazyTriggers,
+    TriggerSet,
+    TriggerSpace,
+    count_flips,
+    stamp_rows,
+)
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Array, Floats
-from auditor.poisons.backdoor_ground import Asker, Ground, Rows
-from auditor.poisons.backdoor_scans import flips
-from auditor.poisons.backdoor_triggers import Drawn, Room, Triggers, stamped
 
 Labels = NDArray[np.int64]
 SHORTLIST = 3
@@ -17,10 +22,12 @@ SHORTLIST = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scan:
-    """What blind triggers did: ``flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows each."""
+class BlindScan:
+    """What blind triggers did: ``count_flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows
+    each.
+    """
 
-    tried: Drawn
+    tried: LazyTriggers
     flips: NDArray[np.int64]
     left: NDArray[np.int64]
     backgrounds: Array
@@ -31,21 +38,23 @@ class Scan:
         return np.asarray(self.flips / np.maximum(self.left, 1))
 
 
-def scan(ground: Ground, tried: Drawn, backgrounds: int, progress: Progress) -> Scan:
+def scan_triggers(
+    ground: BackdoorRowSplit, tried: LazyTriggers, backgrounds: int, progress: ProgressReporter
+) -> BlindScan:
     """Put every trigger on the same few rows, of as many classes as can be."""
     rows = _spread(ground.fitted, backgrounds)
     inputs, before = ground.fitted.inputs[rows], ground.fitted.before[rows]
     decided: list[Labels] = []
-    for part in stamped(tried, inputs, ground.room):
+    for part in stamp_rows(tried, inputs, ground.room):
         progress(len(decided), len(tried), "blind triggers")
         decided.extend(ground.asker.decide(part).reshape(-1, len(rows)))
-    counts, left = flips(np.array(decided).reshape(len(tried), -1), before, ground.classes)
-    return Scan(tried, counts, left, inputs)
+    counts, left = count_flips(np.array(decided).reshape(len(tried), -1), before, ground.classes)
+    return BlindScan(tried, counts, left, inputs)
 
 
-def finalists(
-    ground: Ground, found: Scan, classes: Labels, rows: int
-) -> tuple[Triggers, Labels, Labels]:
+def choose_finalists(
+    ground: BackdoorRowSplit, found: BlindScan, classes: Labels, rows: int
+) -> tuple[TriggerSet, Labels, Labels]:
     """Return one trigger for each of ``classes`` ``[k]``: the best of a short list, on more rows.
 
     Also how many of these rows each sends to its class, and out of how many: ``[k], [k]``.
@@ -54,21 +63,25 @@ def finalists(
     inputs, before = fitted.inputs[:rows], fitted.before[:rows]
     for at in classes:
         best = np.argsort(-found.rates[:, at], kind="stable")[:SHORTLIST].astype(np.int64)
-        decided = under(ground.asker, ground.room, found.tried.take(best), inputs)
-        counts, left = flips(decided, before, ground.classes)
+        decided = decide_under_triggers(ground.asker, ground.room, found.tried.take(best), inputs)
+        counts, left = count_flips(decided, before, ground.classes)
         chosen.append(int(best[counts[:, at].argmax()]))
         sent.append(int(counts[:, at].max()))
     triggers = found.tried.take(np.array(chosen, dtype=np.int64))
     return triggers, np.array(sent, dtype=np.int64), left[classes]
 
 
-def under(asker: Asker, room: Room, triggers: Triggers, rows: Array) -> Labels:
+def decide_under_triggers(
+    asker: DecisionOracle, room: TriggerSpace, triggers: TriggerSet, rows: Array
+) -> Labels:
     """Return what the target decides of all rows under each trigger, ``[k, n]``."""
-    decided = [asker.decide(part).reshape(-1, len(rows)) for part in stamped(triggers, rows, room)]
+    decided = [
+        asker.decide(part).reshape(-1, len(rows)) for part in stamp_rows(triggers, rows, room)
+    ]
     return np.concatenate(decided)
 
 
-def cut(triggers: Triggers, size: float) -> Triggers:
+def truncate_masks(triggers: TriggerSet, size: float) -> TriggerSet:
     """Return triggers whose masks keep their strongest places up to a common ``size``."""
     flat = triggers.masks.reshape(len(triggers), -1)
     order = np.argsort(-flat, axis=1, kind="stable")
@@ -77,10 +90,12 @@ def cut(triggers: Triggers, size: float) -> Triggers:
     kept = np.clip(sorted_masks, 0, np.maximum(room, 0))
     found = np.empty_like(flat)
     np.put_along_axis(found, order, kept, axis=1)
-    return Triggers(found.reshape(triggers.masks.shape), triggers.contents)
+    return TriggerSet(found.reshape(triggers.masks.shape), triggers.contents)
 
 
-def by_chance(ground: Ground, mask: Floats, rng: np.random.Generator) -> Labels:
+def decide_under_random_content(
+    ground: BackdoorRowSplit, mask: Floats, rng: np.random.Generator
+) -> Labels:
     """Return what the target decides of judged rows under a mask with contents drawn at random.
 
     Every row gets contents of its own, so that all contents of that size speak.
@@ -95,7 +110,7 @@ def by_chance(ground: Ground, mask: Floats, rng: np.random.Generator) -> Labels:
     return np.concatenate(decided)
 
 
-def _spread(rows: Rows, count: int) -> Labels:
+def _spread(rows: BackdoorRows, count: int) -> Labels:
     """Return row numbers that take the decided classes in turn."""
     classes, first = np.unique(rows.before, return_index=True)
     del first

@@ -7,18 +7,18 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
+from auditor.attacks.privacy.membership import LEAST_FOR_LIRA, ShadowPredictions
+from auditor.attacks.privacy.membership_pool import MembershipPool
+from auditor.attacks.privacy.membership_statistics import AttackAuc, blind_auc
+from auditor.attacks.privacy.score_temperature import ScoreReader
+from auditor.attacks.privacy.shadow_models import DISTILLED_KIND, RECIPE_KIND
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import read_gap
+from auditor.domain.json import Json
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
-from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
-from auditor.exposing.gates import Area, blind_area
-from auditor.exposing.pools import Pool
-from auditor.exposing.standins import DISTILLED_KIND, RECIPE_KIND
-from auditor.exposing.temperature import ScoreReader
 
 NO_STAND_IN = "none"
 Attack = tuple[str, str]
@@ -26,7 +26,7 @@ Attack = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Witness:
+class MembershipEvidence:
     """The evidence of a membership audit: one place a row of the pool, members first.
 
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
@@ -41,9 +41,9 @@ class Witness:
     ids: NDArray[np.str_]
     member: NDArray[np.bool_]
     target: Floats
-    blind: Area
-    kinds: Mapping[str, Shadows]
-    sided: Mapping[str, Shadows]
+    blind: AttackAuc
+    kinds: Mapping[str, ShadowPredictions]
+    sided: Mapping[str, ShadowPredictions]
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
     held: int
@@ -55,8 +55,10 @@ class Witness:
     saturated: bool = False
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "Witness":
-        """Read the evidence that ``write`` and ``StandIns.to_evidence`` made."""
+    def of(cls, evidence: Evidence) -> "MembershipEvidence":
+        """Read the evidence that ``write_pool_evidence`` and ``ShadowModelAnswers.to_evidence``
+        made.
+        """
         about = cast("Mapping[str, Json]", evidence["about"])
         told = cast("Mapping[str, Json]", evidence["stand_ins"])
         member = cast("NDArray[np.bool_]", evidence["member"])
@@ -66,7 +68,7 @@ class Witness:
             cast("NDArray[np.str_]", evidence["ids"]),
             member,
             cast("Floats", evidence["target"]),
-            blind_area(cast("Floats", evidence["blind"]), member),
+            blind_auc(cast("Floats", evidence["blind"]), member),
             {str(kind): _shadows(evidence, str(kind)) for kind in cast("list[str]", told["kinds"])},
             {
                 str(kind): _shadows(evidence, f"sided_{kind}")
@@ -95,15 +97,15 @@ class Witness:
         return tuple(made)
 
     @property
-    def strongest(self) -> Shadows:
+    def strongest(self) -> ShadowPredictions:
         """The stand-ins that are most like the model."""
         return list(self.kinds.values())[-1]
 
-    def shadows(self, kind: str) -> Shadows:
+    def shadows(self, kind: str) -> ShadowPredictions:
         """Return the stand-ins of a kind; of none, the strongest: they still judge the rows."""
         return self.strongest if kind == NO_STAND_IN else self.kinds[kind]
 
-    def one_sided(self, kind: str) -> Shadows | None:
+    def one_sided(self, kind: str) -> ShadowPredictions | None:
         """Return those that learnt from one side, of a kind or of the one most like the model."""
         last = list(self.sided.values())[-1] if self.sided else None
         return self.sided.get(kind, last)
@@ -124,7 +126,7 @@ class PoolAnswers:
     labels_only: bool
 
     @classmethod
-    def of(cls, subject: Subject, pool: Pool) -> "PoolAnswers":
+    def of(cls, subject: Subject, pool: MembershipPool) -> "PoolAnswers":
         """Ask the target once a row. Raises ``TypeError`` where there is none."""
         model = subject.model
         if isinstance(model, Gap):
@@ -134,11 +136,13 @@ class PoolAnswers:
         plain = model.probabilities(scores)
         reader = ScoreReader.of(model, scores, pool.labels)
         read = plain if reader.temperature == 1 else reader(scores)
-        alone = subject.labels_only(Role.EVALUATION)
+        alone = subject.labels_only(DatasetRole.EVALUATION)
         return cls(plain, read, reader.temperature, reader.saturated, alone)
 
 
-def write(pool: Pool, target: Floats, blind: Floats, answers: PoolAnswers) -> dict[str, Item]:
+def write_pool_evidence(
+    pool: MembershipPool, target: Floats, blind: Floats, answers: PoolAnswers
+) -> dict[str, Item]:
     """Return the evidence of a pool, but for the stand-ins."""
     columns: list[Json] = [[name, list(levels)] for name, (levels, _) in pool.groups.items()]
     codes = [rows for _, rows in pool.groups.values()]
@@ -159,7 +163,7 @@ def write(pool: Pool, target: Floats, blind: Floats, answers: PoolAnswers) -> di
     }
 
 
-def _shadows(evidence: Evidence, kind: str) -> Shadows:
+def _shadows(evidence: Evidence, kind: str) -> ShadowPredictions:
     chances = cast("NDArray[np.float32]", evidence[f"chances_{kind}"])
     include = cast("NDArray[np.bool_]", evidence[f"include_{kind}"])
-    return Shadows(chances.astype(np.float64), include)
+    return ShadowPredictions(chances.astype(np.float64), include)

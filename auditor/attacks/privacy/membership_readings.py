@@ -4,18 +4,37 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.membership import ATTACKS, round_chances
+from auditor.attacks.privacy.membership_evidence import MembershipEvidence
+from auditor.attacks.privacy.membership_pool import (
+    LEAST,
+    describe_set_aside,
+    evaluation_rows_needed,
+)
+from auditor.attacks.privacy.membership_statistics import apply_threshold, tpr_at_fpr
+from auditor.attacks.privacy.membership_verdicts import (
+    LeakVerdict,
+    MembershipFinding,
+    detectable_leaks,
+    examine_attack,
+    most_exposed_members,
+    overall_leak_verdict,
+)
+from auditor.attacks.privacy.shadow_models import READY_KIND, RECIPE_KIND, missing_lira_reason
 from auditor.domain.checks import Metric
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
-from auditor.exposing.attacks import ATTACKS, rounded
-from auditor.exposing.pools import LEAST, rows_for, set_aside
-from auditor.exposing.ready import lacking_lira
-from auditor.exposing.standins import READY_KIND, RECIPE_KIND
-from auditor.exposing.thresholds import cut, rate_at
-from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
-from auditor.exposing.witnesses import Witness
-from auditor.stats.ranking import auc
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BoundKind,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Scalar,
+    Unit,
+)
+from auditor.metrics.stats.ranking import auc
 
 AUC, VERDICT = "auc", "verdict"
 RATES: Mapping[str, tuple[float, int]] = {
@@ -24,7 +43,7 @@ RATES: Mapping[str, tuple[float, int]] = {
 }
 """A share of false alarms, and the non-members without which it cannot be told."""
 ALL = "all"
-_OF_A_RECIPE = frozenset({Reason.RECIPE_FAILED, Reason.RECIPE_MISMATCH})
+_OF_A_RECIPE = frozenset({GapReason.RECIPE_FAILED, GapReason.RECIPE_MISMATCH})
 """Why a recipe that was named and run adds nothing; none being there is no gap in the others."""
 _LIKE: Mapping[str, str] = {RECIPE_KIND: "recipe", READY_KIND: "ready_shadows"}
 MOST_GROUPS = 20
@@ -34,28 +53,30 @@ EMITS: Mapping[str, Metric] = {
     AUC: Metric(
         "Chance that a member looks more like one than a non-member does",
         Unit.SHARE,
-        Bound.AT_LEAST,
+        BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     "tpr_at_fpr_0_01": Metric(
         "Members found at one false alarm in a hundred",
         Unit.SHARE,
-        Bound.AT_LEAST,
+        BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
     "tpr_at_fpr_0_001": Metric(
         "Members found at one false alarm in a thousand",
         Unit.SHARE,
-        Bound.AT_LEAST,
+        BoundKind.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether membership leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
+    VERDICT: Metric("Whether membership leaks", Unit.NONE, BoundKind.AT_LEAST, exact=True),
 }
 
 
-def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Reading]:
+def membership_readings(
+    witness: MembershipEvidence, confidence: float, listed: int
+) -> Iterator[Reading]:
     """Yield the figures of every attack, of groups, what may be said of all, and what lacks."""
-    findings = tuple(examine(witness, attack) for attack in witness.attacks)
+    findings = tuple(examine_attack(witness, attack) for attack in witness.attacks)
     for finding in findings:
         yield _area(finding, auc(finding.scores, finding.member, confidence), NO_ROUNDING, ALL)
         yield from _rates(finding, 1 - (1 - confidence) / len(findings))
@@ -66,70 +87,74 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
     yield from (
-        few(name, others, least, witness.held)
+        too_few_non_members_gap(name, others, least, witness.held)
         for name, (_, least) in RATES.items()
         if others < least
     )
     yield from _unlike(witness)
 
 
-def _unlike(witness: Witness) -> Iterator[Gap]:
+def _unlike(witness: MembershipEvidence) -> Iterator[Gap]:
     """Yield why models like the artifact, which were named, add nothing or not all."""
     gap, ready = witness.gap, witness.kinds.get(READY_KIND)
     if gap is not None and (witness.like == READY_KIND or gap.reason in _OF_A_RECIPE):
         yield replace(gap, metric=AUC, params={"shadows": witness.like})
-    lira = None if ready is None else lacking_lira(ready)
+    lira = None if ready is None else missing_lira_reason(ready)
     if lira is not None:
         yield replace(lira, metric=AUC, params={"attack": "lira", "shadows": READY_KIND})
 
 
-def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Measurement:
+def _area(
+    finding: MembershipFinding, interval: ConfidenceInterval, rounding: str, group: str
+) -> Measurement:
     return Measurement.of(
         interval,
         AUC,
         Unit.SHARE,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         params={**finding.params, "rounding": rounding, "group": group},
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         doubted=finding.doubted,
         astray=finding.astray,
         details=finding.details(),
     )
 
 
-def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
+def _rates(finding: MembershipFinding, confidence: float) -> Iterator[Measurement]:
     """Measure members found at few false alarms, of all attacks jointly at the confidence."""
     others = int((~finding.member).sum())
     for name, (fpr, least) in RATES.items():
         if others < least:
             continue
-        found = cut(finding.scores, finding.member, fpr)
+        found = apply_threshold(finding.scores, finding.member, fpr)
         yield Measurement.of(
-            rate_at(finding.scores, finding.member, fpr, confidence),
+            tpr_at_fpr(finding.scores, finding.member, fpr, confidence),
             name,
             Unit.SHARE,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             params=finding.params,
-            repeat=Repeat.INTERVAL,
+            repeat=Repeatability.INTERVAL,
             doubted=finding.doubted,
             astray=finding.astray,
             details={**finding.details(), **found.details(confidence)},
         )
 
 
-def _rounded(witness: Witness, finding: Finding, confidence: float) -> Measurement:
+def _rounded(
+    witness: MembershipEvidence, finding: MembershipFinding, confidence: float
+) -> Measurement:
     """Measure what is left of an attack when the model rounds its scores, and stand-ins do too."""
     name, kind = finding.attack
     shadows = witness.shadows(kind).rounded(DECIMALS)
-    scores = ATTACKS[name](rounded(witness.target, DECIMALS), shadows)
+    scores = ATTACKS[name](round_chances(witness.target, DECIMALS), shadows)
     interval = auc(scores, witness.member, confidence)
     return _area(finding, interval, ROUNDED, ALL)
 
 
-def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
+def _verdict(finding: MembershipFinding, witness: MembershipEvidence, listed: int) -> Measurement:
     details: dict[str, Json] = {
         **finding.details(),
-        "power": power(finding),
+        "power": detectable_leaks(finding),
         "limit": finding.cut.details(0.95),
         "reason": finding.reason,
         "worst_rows": _worst(witness, finding, listed),
@@ -137,16 +162,18 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
     return _text(finding.said.value, len(witness.member), dict(finding.params), details)
 
 
-def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
-    main, said = findings[-1], overall(findings)
+def _together(
+    witness: MembershipEvidence, findings: tuple[MembershipFinding, ...], listed: int
+) -> Measurement:
+    main, said = findings[-1], overall_leak_verdict(findings)
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}
             for finding in findings
         ],
-        "power": power(main),
-        **({"doubt": main.reason} if said is Said.INCONCLUSIVE else {}),
-        "reason": main.reason if said is Said.INCONCLUSIVE else "",
+        "power": detectable_leaks(main),
+        **({"doubt": main.reason} if said is LeakVerdict.INCONCLUSIVE else {}),
+        "reason": main.reason if said is LeakVerdict.INCONCLUSIVE else "",
         "worst_rows": _worst(witness, main, listed),
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
@@ -161,23 +188,25 @@ def _text(said: str, rows: int, params: dict[str, Scalar], details: dict[str, Js
     return Measurement(
         metric=VERDICT,
         value=said,
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
         n=rows,
         params=params,
-        repeat=Repeat.INTERVAL,
-        doubted=said == Said.INCONCLUSIVE.value,
+        repeat=Repeatability.INTERVAL,
+        doubted=said == LeakVerdict.INCONCLUSIVE.value,
         details=details,
     )
 
 
-def _worst(witness: Witness, finding: Finding, listed: int) -> Json:
-    if finding.said is not Said.SHOWN:
+def _worst(witness: MembershipEvidence, finding: MembershipFinding, listed: int) -> Json:
+    if finding.said is not LeakVerdict.SHOWN:
         return []
-    return cast("Json", [str(witness.ids[row]) for row in at_risk(finding, listed)])
+    return cast("Json", [str(witness.ids[row]) for row in most_exposed_members(finding, listed)])
 
 
-def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[Measurement]:
+def _groups(
+    witness: MembershipEvidence, finding: MembershipFinding, confidence: float
+) -> Iterator[Measurement]:
     """Measure the strongest attack within groups of members, jointly at the confidence.
 
     Non-members are those of the same group, where the evaluation data tell groups.
@@ -196,13 +225,13 @@ def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[M
         yield _area(finding, interval, NO_ROUNDING, group)
 
 
-def few(metric: str, others: int, least: int, held: int = 0) -> Gap:
+def too_few_non_members_gap(metric: str, others: int, least: int, held: int = 0) -> Gap:
     """Return the Gap of a rate that so few non-members cannot carry; ``held`` were set aside."""
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
-        f"would be luck.{set_aside(held)}",
-        cure=f"Evaluate on at least {rows_for(least, hold=held > 0):,} rows that were not trained "
+        f"would be luck.{describe_set_aside(held)}",
+        cure=f"Evaluate on at least {evaluation_rows_needed(least, hold=held > 0):,} rows that were not trained "
         "on.",
         metric=metric,
     )

@@ -6,16 +6,30 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
-from auditor.domain.readings import Astray
+from auditor.attacks.privacy.membership import ATTACKS
+from auditor.attacks.privacy.membership_evidence import Attack, MembershipEvidence
+from auditor.attacks.privacy.membership_statistics import (
+    FPR,
+    HIDING,
+    AttackAuc,
+    NegativeControl,
+    ThresholdTest,
+    apply_threshold,
+    attack_auc,
+    auc_of_advantage,
+    one_sided_control,
+    rank_test,
+    smallest_detectable_auc,
+    smallest_detectable_tpr,
+    tail_advantage,
+    unseen_control,
+)
+from auditor.attacks.privacy.membership_statistics import LEVEL as GATE
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, WEAK
+from auditor.domain.json import Json
+from auditor.domain.readings import BiasDirection
 from auditor.domain.tasks import Floats
-from auditor.exposing.attacks import ATTACKS
-from auditor.exposing.gates import FPR, HIDING, Area, Gate, area, neither, one_sided, tail
-from auditor.exposing.gates import LEVEL as GATE
-from auditor.exposing.thresholds import Cut, area_of, cut, rank_test, smallest_auc, smallest_tpr
-from auditor.exposing.witnesses import Attack, Witness
-from auditor.stats.losses import CURE
+from auditor.metrics.stats.means import CURE
 
 LEVEL = 0.001
 """The chance that a clean audit is said to leak, all its attacks together."""
@@ -24,9 +38,7 @@ TESTS = 2
 BEYOND = 0.95
 SAW_NEITHER = "models that saw neither"
 ONE_SIDED = "models of training data alone that saw neither, as where labels drifted"
-_TOO_FEW = (
-    f"too few rows: even an advantage of {WEAK} (an area of {area_of(WEAK):.2f}) could be missed"
-)
+_TOO_FEW = f"too few rows: even an advantage of {WEAK} (an area of {auc_of_advantage(WEAK):.2f}) could be missed"
 _EXPLAINED = (
     "chance does not explain the scores, but the attack does not do better than on models that saw "
     "neither"
@@ -37,7 +49,7 @@ _SATURATED = (
 )
 
 
-class Said(StrEnum):
+class LeakVerdict(StrEnum):
     """What may be said of a leak."""
 
     SHOWN = SHOWN
@@ -46,13 +58,15 @@ class Said(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finding:
+class MembershipFinding:
     """One attack: its scores ``[n]``, and what the gates and the tests make of them.
 
-    ``ranks`` and ``cut`` test whether members score higher by chance; ``unseen`` is what the same
+    ``ranks`` and ``apply_threshold`` test whether members score higher by chance; ``unseen`` is
+    what the same
     attack finds on models that saw neither kind of rows, ``sided`` on models that learnt from
     training data alone and saw neither the members nor the non-members. What ``ranks`` finds has to
-    be more than they do by ``area``, what ``cut`` alone finds also by ``tail``. Scores were read at
+    be more than they do by ``attack_auc``, what ``apply_threshold`` alone finds also by
+    ``tail_advantage``. Scores were read at
     a ``temperature``; of ``saturated`` ones another attacker may make more.
     """
 
@@ -60,12 +74,12 @@ class Finding:
     scores: Floats
     member: NDArray[np.bool_]
     ranks: float
-    cut: Cut
-    area: Area
-    tail: Area
-    unseen: Gate | None
-    sided: Gate | None
-    blind: Area
+    cut: ThresholdTest
+    area: AttackAuc
+    tail: AttackAuc
+    unseen: NegativeControl | None
+    sided: NegativeControl | None
+    blind: AttackAuc
     level: float
     temperature: float = 1.0
     saturated: bool = False
@@ -102,36 +116,38 @@ class Finding:
     def weak(self) -> bool:
         """Whether its tests would not even see a leak that nobody could miss."""
         members = self.cut.members
-        return smallest_auc(members, len(self.member) - members, self.level) > area_of(WEAK)
+        return smallest_detectable_auc(
+            members, len(self.member) - members, self.level
+        ) > auc_of_advantage(WEAK)
 
     @property
-    def said(self) -> Said:
+    def said(self) -> LeakVerdict:
         """What may be said by this attack."""
         if self.found and self.beyond and not self.gated:
-            return Said.SHOWN
-        return Said.INCONCLUSIVE if self.reasons or self.weak else Said.NO_EVIDENCE
+            return LeakVerdict.SHOWN
+        return LeakVerdict.INCONCLUSIVE if self.reasons or self.weak else LeakVerdict.NO_EVIDENCE
 
     @property
     def doubted(self) -> bool:
         """Whether the figures rest on a gate that failed."""
-        return self.said is Said.INCONCLUSIVE and bool(self.reasons)
+        return self.said is LeakVerdict.INCONCLUSIVE and bool(self.reasons)
 
     @property
-    def astray(self) -> Astray | None:
+    def astray(self) -> BiasDirection | None:
         """On which side of the truth the figures may lie, by the gates that failed."""
         if not self.doubted:
             return None
         gates = (self.unseen, self.sided)
         hides = any(gate is not None and gate.area.lowered for gate in gates)
         if not (hides or self.saturated):
-            return Astray.TOO_HIGH
-        return Astray.EITHER if self.gated or self.found else Astray.TOO_LOW
+            return BiasDirection.TOO_HIGH
+        return BiasDirection.EITHER if self.gated or self.found else BiasDirection.TOO_LOW
 
     @property
     def reason(self) -> str:
         """Why nothing can be said by this attack; empty where something can."""
         too_few = (_TOO_FEW,) if self.weak else ()
-        return "; ".join((*self.reasons, *too_few)) if self.said is Said.INCONCLUSIVE else ""
+        return "; ".join((*self.reasons, *too_few)) if self.said is LeakVerdict.INCONCLUSIVE else ""
 
     @property
     def params(self) -> dict[str, str]:
@@ -152,13 +168,15 @@ class Finding:
             **doubt,
         }
 
-    def _gate(self, gate: Gate | None, alone: str, beyond: str) -> dict[str, Json]:
+    def _gate(self, gate: NegativeControl | None, alone: str, beyond: str) -> dict[str, Json]:
         if gate is None:
             return {alone: None, beyond: None}
         return {alone: gate.area.to_json(), beyond: list(self.area.beyond(gate.area, BEYOND))}
 
 
-def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Finding:
+def examine_attack(
+    witness: MembershipEvidence, attack: Attack, looks: int | None = None
+) -> MembershipFinding:
     """Make one attack on what was seen, and judge it by its gates and tests.
 
     ``looks`` is how many attacks share the level; all that the witness allows, if left out.
@@ -167,16 +185,16 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
     shadows = witness.shadows(kind)
     scores = ATTACKS[name](witness.target, shadows)
     own = witness.one_sided(kind)
-    return Finding(
+    return MembershipFinding(
         attack,
         scores,
         witness.member,
         rank_test(scores, witness.member),
-        cut(scores, witness.member, FPR),
-        area(scores, witness.member),
-        tail(scores, witness.member),
-        neither(name, shadows, witness.member),
-        None if own is None else one_sided(name, own, shadows, witness.member),
+        apply_threshold(scores, witness.member, FPR),
+        attack_auc(scores, witness.member),
+        tail_advantage(scores, witness.member),
+        unseen_control(name, shadows, witness.member),
+        None if own is None else one_sided_control(name, own, shadows, witness.member),
         witness.blind,
         LEVEL / (TESTS * (looks or len(witness.attacks))),
         witness.temperature,
@@ -184,34 +202,38 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
     )
 
 
-def overall(findings: tuple[Finding, ...]) -> Said:
+def overall_leak_verdict(findings: tuple[MembershipFinding, ...]) -> LeakVerdict:
     """Fold what attacks say: one leak that counts is a leak; else the strongest attack speaks, the
     last, whose own gates say whether its silence counts.
     """
-    if any(finding.said is Said.SHOWN for finding in findings):
-        return Said.SHOWN
+    if any(finding.said is LeakVerdict.SHOWN for finding in findings):
+        return LeakVerdict.SHOWN
     return findings[-1].said
 
 
-def power(finding: Finding) -> dict[str, Json]:
+def detectable_leaks(finding: MembershipFinding) -> dict[str, Json]:
     """Return the smallest leaks that the tests would have seen nineteen times in twenty."""
     members, others = finding.cut.members, len(finding.member) - finding.cut.members
     return {
-        "smallest_auc": smallest_auc(members, others, finding.level),
-        "smallest_tpr_at_fpr_0_01": smallest_tpr(members, finding.cut.judged, FPR, finding.level),
+        "smallest_auc": smallest_detectable_auc(members, others, finding.level),
+        "smallest_tpr_at_fpr_0_01": smallest_detectable_tpr(
+            members, finding.cut.judged, FPR, finding.level
+        ),
         "chance": 0.95,
-        "auc_that_must_be_seen": area_of(WEAK),
+        "auc_that_must_be_seen": auc_of_advantage(WEAK),
     }
 
 
-def at_risk(finding: Finding, count: int) -> NDArray[np.int64]:
+def most_exposed_members(finding: MembershipFinding, count: int) -> NDArray[np.int64]:
     """Return the members that lie above the limit, the most exposed first."""
     order = np.argsort(-finding.scores, kind="stable")
     exposed = finding.member[order] & (finding.scores[order] > finding.cut.at)
     return order[exposed][:count].astype(np.int64)
 
 
-def _reasons(unseen: Gate | None, sided: Gate | None, blind: Area) -> tuple[str, ...]:
+def _reasons(
+    unseen: NegativeControl | None, sided: NegativeControl | None, blind: AttackAuc
+) -> tuple[str, ...]:
     found = []
     if blind.raised:
         found.append(
@@ -230,6 +252,6 @@ def _reasons(unseen: Gate | None, sided: Gate | None, blind: Area) -> tuple[str,
     return tuple(found)
 
 
-def _ends(found: Area, level: float = GATE) -> str:
+def _ends(found: AttackAuc, level: float = GATE) -> str:
     low, high = found.ends(level)
     return f"{low:.3f} to {high:.3f}"

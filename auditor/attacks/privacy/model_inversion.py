@@ -1,16 +1,38 @@
-"""Class-level model inversion: making up a row that the model takes for a member of a class."""
+"""Class-level model inversion: making up a row that the model takes for a member of a class.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+What an attacker knows of how rows look, before he asks a model.
+
+Cells of an inversion: each attack with each prior, and what lacks for it.
+
+All attacks on all classes, and what was seen of what they made up.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from auditor.domain.generators import DifferentiableGenerator, Generator
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    InversionJudge,
+    InversionSplit,
+    ProximityPool,
+    draw_class_means,
+    draw_class_rows,
+)
+from auditor.attacks.privacy.model_inversion_space import ReconstructionSpace, flatten_rows
+from auditor.attacks.privacy.score_temperature import ScoreReader, build_score_reader
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, Item, find_image_axes
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.json import Json
 from auditor.domain.models import Twin
-from auditor.domain.tasks import Array, Floats
-from auditor.exposing.inversion_ground import Ground
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.row_generators import DifferentiableGenerator, RowGenerator
+from auditor.domain.subjects import ProgressReporter, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats
 
 GRADIENT, SCORES, LABELS = "gradient", "scores", "labels"
 ATTACKS = (GRADIENT, SCORES, LABELS)
@@ -28,7 +50,7 @@ Aims = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class InversionEffort:
     """How long attacks go on: steps up the slope, generations of a search, points in each."""
 
     steps: int
@@ -44,7 +66,7 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Victim:
+class InversionTarget:
     """The model as attackers have it: what it answers, how it decides, and its twin, if any.
 
     ``aims`` ``[n]`` are the classes of the rows that they want to make up; ``report`` is called
@@ -55,13 +77,15 @@ class Victim:
     score: Callable[[Array], Floats]
     decide: Callable[[Floats], NDArray[np.int64]]
     twin: Twin | None
-    ground: Ground
+    ground: ReconstructionSpace
     aims: Aims
     report: Callable[[], None] = lambda: None
     temperature: float = 1.0
 
 
-def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, steps: int) -> Floats:
+def ascend_latent_points(
+    victim: InversionTarget, generator: DifferentiableGenerator, start: Floats, steps: int
+) -> Floats:
     """Climb from latent points ``[n, size]`` to where the twin is sure of the classes aimed at.
 
     Gradient ascent on the log odds of the class (after Fredrikson, Jha and Ristenpart 2015, CCS, MI
@@ -93,10 +117,10 @@ def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, st
     return point
 
 
-def search(
+def search_latent_points(
     fitness: Callable[[Floats, NDArray[np.int64]], Floats],
     start: Floats,
-    effort: Effort,
+    effort: InversionEffort,
     rng: np.random.Generator,
 ) -> Floats:
     """Search from latent points ``[n, size]`` for points of greater fitness; return them.
@@ -116,7 +140,7 @@ def _searched(
     fitness: Callable[[Floats, NDArray[np.int64]], Floats],
     start: Floats,
     part: NDArray[np.int64],
-    effort: Effort,
+    effort: InversionEffort,
     rng: np.random.Generator,
 ) -> Floats:
     middle = start[part]
@@ -132,8 +156,8 @@ def _searched(
     return middle
 
 
-def by_scores(
-    victim: Victim, generator: Generator
+def score_fitness(
+    victim: InversionTarget, generator: RowGenerator
 ) -> Callable[[Floats, NDArray[np.int64]], Floats]:
     """Return the fitness of who sees scores: the log odds of the class, less what is unlikely."""
 
@@ -148,8 +172,8 @@ def by_scores(
     return fitness
 
 
-def by_labels(
-    victim: Victim, generator: Generator, rng: np.random.Generator
+def label_fitness(
+    victim: InversionTarget, generator: RowGenerator, rng: np.random.Generator
 ) -> Callable[[Floats, NDArray[np.int64]], Floats]:
     """Return the fitness of who sees decisions alone: how many neighbours are decided so.
 
@@ -173,11 +197,11 @@ def _cost(points: Floats) -> Floats:
     return found
 
 
-def reconstruct(
+def reconstruct_rows(
     attack: str,
-    victim: Victim,
-    generator: Generator,
-    effort: Effort,
+    victim: InversionTarget,
+    generator: RowGenerator,
+    effort: InversionEffort,
     rng: np.random.Generator,
 ) -> Array:
     """Return one settled row for each class aimed at, by one attack.
@@ -189,9 +213,381 @@ def reconstruct(
         if not isinstance(generator, DifferentiableGenerator):
             message = "gradients need a generator that pulls them back"
             raise TypeError(message)
-        found = ascend(victim, generator, start, effort.steps)
+        found = ascend_latent_points(victim, generator, start, effort.steps)
     elif attack == SCORES:
-        found = search(by_scores(victim, generator), start, effort, rng)
+        found = search_latent_points(score_fitness(victim, generator), start, effort, rng)
     else:
-        found = search(by_labels(victim, generator, rng), start, effort, rng)
+        found = search_latent_points(label_fitness(victim, generator, rng), start, effort, rng)
     return victim.ground.settle(generator.make(found))
+
+
+NONE, PUBLIC, GENERATOR = "none", "public", "generator"
+PRIORS = (NONE, PUBLIC)
+"""What is always there to be tried; the owner's generator joins where there is one."""
+MOST_KNOWN = 500
+"""Public rows that principal axes are found from."""
+FEWEST_KNOWN = 3
+ENDS = 2.0
+"""Deviations from the middle of a range to its ends."""
+TRUNCATED = 3.0
+"""Latent coordinates beyond so many deviations are cut off, so that rows stay plausible."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndependentPrior:
+    """No idea at all: every coordinate for itself, around the middle of its range."""
+
+    middle: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, ground: ReconstructionSpace) -> "IndependentPrior":
+        """Let two deviations reach the ends of each range."""
+        return cls((ground.low + ground.high) / 2, ground.width / (2 * ENDS))
+
+    @property
+    def size(self) -> int:
+        """One latent coordinate for each of the row's."""
+        return len(self.middle)
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.middle + latents * self.spread
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back; beyond the ends of a range there is none."""
+        inside = np.abs(latents) * self.spread <= self.spread * ENDS
+        found: Floats = slopes * self.spread * inside
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrincipalAxesPrior:
+    """Rows along the principal axes of public rows; ``axes`` ``[size, d]`` are of one deviation."""
+
+    mean: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, known: Floats, most: int) -> "PrincipalAxesPrior":
+        """Find at most ``most`` axes of public rows ``[n, d]``.
+
+        Raises ``ValueError`` for fewer than three rows.
+        """
+        if len(known) < FEWEST_KNOWN:
+            message = f"{len(known)} rows have no principal axes"
+            raise ValueError(message)
+        rows = known[:MOST_KNOWN]
+        mean = rows.mean(axis=0)
+        _, sizes, axes = np.linalg.svd(rows - mean, full_matrices=False)
+        kept = min(most, int((sizes > sizes[0] * 1e-6).sum()) if sizes[0] > 0 else 1)
+        return cls(mean, axes[:kept] * sizes[:kept, None] / np.sqrt(len(rows) - 1))
+
+    @property
+    def size(self) -> int:
+        """How many axes there are."""
+        return len(self.axes)
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        cut = np.clip(latents, -TRUNCATED, TRUNCATED)
+        found: Floats = self.mean + cut @ self.axes
+        return found
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back; beyond the cut there is none."""
+        inside = np.abs(latents) <= TRUNCATED
+        found: Floats = (slopes @ self.axes.T) * inside
+        return found
+
+
+def truncate_generator(given: RowGenerator) -> RowGenerator:
+    """Return a generator whose latent points are cut off, as those of principal axes are."""
+    if isinstance(given, DifferentiableGenerator):
+        return TruncatedGradientGenerator(given)
+    return TruncatedGenerator(given)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedGenerator:
+    """A generator that is never asked far out, where nobody knows what it makes."""
+
+    given: RowGenerator
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        return self.given.size
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.given.make(np.clip(latents, -TRUNCATED, TRUNCATED))
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedGradientGenerator:
+    """The same of one that pulls slopes back: beyond the cut there is none."""
+
+    given: DifferentiableGenerator
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        return self.given.size
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.given.make(np.clip(latents, -TRUNCATED, TRUNCATED))
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back."""
+        cut = np.clip(latents, -TRUNCATED, TRUNCATED)
+        found: Floats = self.given.pull(cut, slopes) * (np.abs(latents) <= TRUNCATED)
+        return found
+
+
+Cell = tuple[str, str]
+"""The name of an attack, and that of the prior that it has."""
+LACKING, WITHOUT = "lacking", "lacking_generator"
+
+
+def missing_requirement(subject: Subject, cell: Cell) -> Gap | None:
+    """Return why an attack cannot be made on a model with a prior, ``None`` where it can."""
+    (attack, prior), given = cell, subject.generator
+    if prior == GENERATOR and isinstance(given, Gap):
+        return given
+    if attack == GRADIENT and isinstance(subject.twin, Gap):
+        return subject.twin
+    if attack == SCORES and subject.labels_only(DatasetRole.EVALUATION):
+        return NO_SCORES
+    if attack == GRADIENT and prior == GENERATOR and not isinstance(given, Gap):
+        return given.slopeless
+    return None
+
+
+def write_missing_cells(absences: Mapping[Cell, Gap | None]) -> dict[str, Item]:
+    """Return what cannot be done as evidence: of each attack; with a generator apart."""
+    found: dict[str, dict[str, Json]] = {LACKING: {}}
+    for (attack, prior), gap in absences.items():
+        own = found.setdefault(WITHOUT if prior == GENERATOR else LACKING, {})
+        if gap is not None:
+            own[attack] = write_gap(gap)
+    return {name: cast("Item", gaps) for name, gaps in found.items()}
+
+
+def read_missing_cells(
+    evidence: Evidence, attacks: tuple[str, ...], priors: tuple[str, ...]
+) -> Iterator[tuple[Gap, Cell]]:
+    """Yield what could not be done, attack by attack, of priors that were asked for or joined."""
+    kept = {prior: LACKING for prior in priors if prior != GENERATOR}
+    kept |= {GENERATOR: WITHOUT} if WITHOUT in evidence else {}
+    for attack in attacks:
+        for prior, name in kept.items():
+            said = cast("Mapping[str, Item]", evidence[name])
+            if attack in said:
+                yield read_gap(said[attack]), (attack, prior)
+
+
+def has_named_generator(subject: Subject) -> bool:
+    """Return whether the audit names a generator, even if it could not be opened."""
+    given = subject.generator
+    return not isinstance(given, Gap) or given.reason is not GapReason.NEEDS_GENERATOR
+
+
+def describe_generator(subject: Subject) -> dict[str, Json]:
+    """Say which generator there is, if any."""
+    given = subject.generator
+    if isinstance(given, Gap):
+        return {}
+    about: Json = {
+        "digest": given.digest,
+        "size": given.size,
+        "differentiable": given.slopeless is None,
+    }
+    return {"generator": about}
+
+
+def list_inversion_cells(evidence: Mapping[str, Item]) -> Iterator[Cell]:
+    """Yield the attacks and priors that the evidence is of."""
+    listed = evidence["cells"]
+    for cell in listed if isinstance(listed, list) else ():
+        if isinstance(cell, Mapping):
+            yield str(cell["attack"]), str(cell["prior"])
+
+
+def cell_to_json(cell: Cell) -> dict[str, Json]:
+    """Return the evidence form of an attack with a prior, which are a reading's coordinates."""
+    return {"attack": cell[0], "prior": cell[1]}
+
+
+NO_SCORES = Gap(
+    reason=GapReason.NEEDS_SCORES,
+    detail="The model gives labels alone, so that no attack climbs on its scores.",
+    cure="Look at the attack that takes labels.",
+)
+
+
+DRAWS = 64
+"""Rows of a generator of which the likeliest is taken, where no model leads."""
+CampaignAims = NDArray[np.int64]
+
+
+@dataclass(slots=True, eq=False)
+class InversionProgress:
+    """The line to the target: says how far the asking is, of about ``total`` rows."""
+
+    reader: ScoreReader
+    progress: ProgressReporter
+    total: int
+    asked: int = 0
+
+    def __call__(self, rows: Array) -> Floats:
+        """Return the target's ``[n, classes]`` probabilities, as an attacker reads them."""
+        self.asked += len(rows)
+        self.report()
+        return self.reader(self.reader.model.predict(rows))
+
+    def report(self) -> None:
+        """Say how far it is. Raises ``CancelledError`` where the user stopped it."""
+        self.progress(min(self.asked, self.total), self.total, "making up rows")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InversionCampaign:
+    """What is attacked: a victim, with rows of either side, a judge, and a pool to be near to; and
+    the generator that is ``given``, if any.
+    """
+
+    victim: InversionTarget
+    taken: InversionSplit
+    judge: InversionJudge
+    pool: ProximityPool
+    axes: int
+    seed: int
+    given: RowGenerator | None = None
+
+    @classmethod
+    def of(
+        cls, subject: Subject, taken: InversionSplit, aims: CampaignAims, axes: int, total: int
+    ) -> "InversionCampaign":
+        """Prepare to ask ``total`` rows. Raises ``TypeError`` where needs are not met."""
+        model, task = subject.model, subject.task
+        if isinstance(model, Gap) or not isinstance(task, ClassificationTask):
+            message = "an inversion needs a model of classes, and the frame asks for one"
+            raise TypeError(message)
+        reader = build_score_reader(subject, softens=True)
+        line = InversionProgress(reader, subject.progress, total)
+        victim = InversionTarget(
+            line,
+            task.decide,
+            None if isinstance(subject.twin, Gap) else subject.twin,
+            ReconstructionSpace.of(subject.space, taken.attacker.inputs),
+            aims,
+            line.report,
+            reader.temperature,
+        )
+        judge = InversionJudge.of(taken.judge, len(task.classes), subject.seed)
+        pool, seed = ProximityPool.of(taken, np.unique(aims)), subject.seed
+        given = None if isinstance(subject.generator, Gap) else subject.generator
+        return cls(victim, taken, judge, pool, axes, seed, given and truncate_generator(given))
+
+    def generator(self, prior: str) -> RowGenerator:
+        """Return what the attacker knows of how rows look."""
+        if prior == NONE:
+            return IndependentPrior.of(self.victim.ground)
+        if prior == GENERATOR and self.given is not None:
+            return self.given
+        return PrincipalAxesPrior.of(flatten_rows(self.taken.attacker.inputs), self.axes)
+
+    def attack(self, cell: Cell, effort: InversionEffort) -> Array:
+        """Return one row for each class aimed at, by an attack with a prior."""
+        attack, prior = cell
+        rng = np.random.default_rng([self.seed, *(ord(letter) for letter in attack + prior)])
+        return reconstruct_rows(attack, self.victim, self.generator(prior), effort, rng)
+
+    def baselines(self) -> tuple[Array, ...]:
+        """Return a public mean, and a public row, of each class aimed at; and of the generator the
+        row, of some that are drawn, that a network taught by the same public rows is surest of.
+        """
+        rng = np.random.default_rng([self.seed, 1])
+        known, aims = self.taken.attacker, self.victim.aims
+        mean = self.victim.ground.settle(draw_class_means(known, aims, rng))
+        public = mean, known.inputs[draw_class_rows(known, aims, rng)]
+        return public if self.given is None else (*public, self._drawn(self.given, rng))
+
+    def _drawn(self, given: RowGenerator, rng: np.random.Generator) -> Array:
+        own = InversionJudge.of(self.taken.attacker, self.judge.stack.classes, self.seed + 1)
+        chosen = []
+        for aim in self.victim.aims:
+            self.victim.report()
+            rows = self.victim.ground.settle(given.make(rng.normal(size=(DRAWS, given.size))))
+            chosen.append(rows[int(own.chances(rows)[:, aim].argmax())])
+        return np.stack(chosen)
+
+
+@dataclass(slots=True, eq=False)
+class InversionObservations:
+    """What was seen of rows that were made up: one entry a cell, and then one a baseline."""
+
+    campaign: InversionCampaign
+    hits: list[NDArray[np.bool_]] = field(default_factory=list)
+    target: list[NDArray[np.float32]] = field(default_factory=list)
+    near: list[NDArray[np.int32]] = field(default_factory=list)
+    away: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, made: Array) -> None:
+        """Judge rows, ask the target about them once, and look for their neighbours."""
+        of, aims = self.campaign, self.campaign.victim.aims
+        self.hits.append(of.judge.hits(made, aims))
+        said = of.victim.ground.ask(of.victim.score, flatten_rows(made))
+        self.target.append(said[np.arange(len(aims)), aims].astype(np.float32))
+        near, away = of.pool.nearest(made, aims)
+        self.near.append(near)
+        self.away.append(away)
+
+    def evidence(self) -> dict[str, Item]:
+        """Return the evidence form; distances of classes without a pool are 0."""
+        away = np.stack(self.away)
+        return {
+            "aims": self.campaign.victim.aims,
+            "hits": np.stack(self.hits),
+            "target": np.stack(self.target),
+            "near": np.stack(self.near),
+            "away": np.where(np.isfinite(away), away, 0).astype(np.float32),
+            "pool_members": self.campaign.pool.members,
+            "pool_classes": self.campaign.pool.classes,
+            "pool_ids": self.campaign.pool.ids,
+        }
+
+
+def inversion_pictures(
+    campaign: InversionCampaign, made: Mapping[Cell, Array], mean: Array, names: tuple[str, ...]
+) -> dict[str, Item]:
+    """Return pictures for the report, of the first start of each class; nothing of a table.
+
+    Of each cell what it made up, and the member nearest to it; once the public means.
+    """
+    aims, pool = campaign.victim.aims, campaign.pool
+    if find_image_axes(mean.shape[1:]) is None:
+        return {}
+    _, first = np.unique(aims, return_index=True)
+    found: dict[str, Item] = {
+        "shown_classes": [names[at] for at in aims[first]],
+        "shown_means": mean[first],
+        "shown_made": np.stack([rows[first] for rows in made.values()]),
+    }
+    ours = np.unique(pool.classes)
+    if set(aims[first].tolist()) <= set(ours.tolist()):
+        found["shown_members"] = np.stack([_members(campaign, it[first]) for it in made.values()])
+    return found
+
+
+def _members(campaign: InversionCampaign, made: Array) -> Array:
+    pool, aims = campaign.pool, np.unique(campaign.victim.aims)
+    points = flatten_rows(made) / pool.scale
+    nearest = []
+    for point, aim in zip(points, aims, strict=True):
+        there = np.flatnonzero((pool.classes == aim) & pool.members)
+        apart = ((pool.points[there] - point) ** 2).sum(axis=1)
+        nearest.append(pool.rows[there[int(apart.argmin())]])
+    return np.stack(nearest)

@@ -7,17 +7,18 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.clusters import dependent
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
-from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Unit
-from auditor.exposing.inversion_cells import Cell, cells_of
-from auditor.exposing.inversion_gain import Gain
-from auditor.exposing.inversion_priors import GENERATOR
-from auditor.exposing.inversion_proximity import Nearness
-from auditor.exposing.inversion_sides import FEW_MEMBERS, NO_MEMBERS
-from auditor.stats.proportions import clopper_pearson
+from auditor.attacks.privacy.model_inversion import GENERATOR, Cell, list_inversion_cells
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    FEW_MEMBERS,
+    NO_MEMBERS,
+    ReconstructionGain,
+    ReconstructionProximity,
+)
+from auditor.domain.evidence import Evidence, explain_dependence
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT
+from auditor.domain.json import Json
+from auditor.domain.readings import BiasDirection, BoundKind, Gap, Measurement, Reading, Unit
+from auditor.metrics.stats.proportions import clopper_pearson
 
 GAIN, PROXIMITY = "gain_over_baseline", "member_proximity"
 METRICS = (GAIN, PROXIMITY)
@@ -45,12 +46,12 @@ TAUGHT = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Findings:
+class InversionFindings:
     """The evidence of a campaign, read again; p-values are found once for all confidences."""
 
     cells: tuple[Cell, ...]
-    gains: tuple[Gain, ...]
-    nearness: tuple[Nearness, ...]
+    gains: tuple[ReconstructionGain, ...]
+    nearness: tuple[ReconstructionProximity, ...]
     target: tuple[float, ...]
     chances: tuple[float, ...]
     smallest: tuple[float, ...]
@@ -60,7 +61,7 @@ class Findings:
     about: Mapping[str, Json]
 
     @classmethod
-    def of(cls, evidence: Evidence, rounds: int, level: float) -> "Findings":
+    def of(cls, evidence: Evidence, rounds: int, level: float) -> "InversionFindings":
         """Read the evidence; behind the rows of the cells are the baselines' in each array: public
         means, public rows, and drawn ones where there is a generator.
         """
@@ -71,12 +72,15 @@ class Findings:
         classes = cast("NDArray[np.int64]", evidence["pool_classes"])
         seed = cast("int", about["seed"])
         every = tuple(
-            Nearness.of(one.astype(np.int32), other, members, classes)
+            ReconstructionProximity.of(one.astype(np.int32), other, members, classes)
             for one, other in zip(near, away, strict=True)
         )
         usable = all(len(it.near) for it in every)
         tested = [it.test(rounds, seed) for it in every] if usable else []
-        cells, aims = tuple(cells_of(evidence)), cast("NDArray[np.int64]", evidence["aims"])
+        cells, aims = (
+            tuple(list_inversion_cells(evidence)),
+            cast("NDArray[np.int64]", evidence["aims"]),
+        )
         count = len(cells)
         strange = [min(it.nearer, it.farther) for it in tested[count:]]
         return cls(
@@ -107,7 +111,7 @@ class Findings:
     def doubt(self) -> str:
         """Return why no p-value of nearness is believed, or nothing."""
         if self.about["clustered"]:
-            return dependent("the permutation test")
+            return explain_dependence("the permutation test")
         return SHIFTED if self.control <= self.level else ""
 
     def doubts(self, at: int) -> str:
@@ -123,10 +127,10 @@ class Findings:
             self.gains[at].over_baseline(confidence, self.family),
             GAIN,
             Unit.SHARE,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             params=_params(self.cells[at]),
             doubted=doubted,
-            astray=Astray.EITHER if doubted else None,
+            astray=BiasDirection.EITHER if doubted else None,
             details={
                 **self.gains[at].details(),
                 "target_chance": self.target[at],
@@ -145,10 +149,10 @@ class Findings:
             found.advantage(confidence, self.family),
             PROXIMITY,
             Unit.SHARE,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             params=_params(self.cells[at]),
             doubted=bool(doubt),
-            astray=Astray.EITHER if doubt else None,
+            astray=BiasDirection.EITHER if doubt else None,
             details={
                 "p_value": self.chances[at],
                 "smallest_shown": self.smallest[at],
@@ -167,7 +171,7 @@ class Findings:
                 yield self.proximity(at, confidence)
             else:
                 gap = FEW_MEMBERS if self.about["members"] else NO_MEMBERS
-                yield absent(gap, PROXIMITY, cell)
+                yield missing_metric_gap(gap, PROXIMITY, cell)
 
     def verdict(self) -> Measurement:
         """Return whether any attack's finds are nearer to members than chance allows.
@@ -196,7 +200,7 @@ class Findings:
         return Measurement(
             metric=VERDICT,
             value=value,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
             method=method,
             n=rows,
             details=details,
@@ -205,18 +209,20 @@ class Findings:
 
 def _gains(
     flags: NDArray[np.bool_], cells: tuple[Cell, ...], aims: NDArray[np.int64]
-) -> Iterator[Gain]:
+) -> Iterator[ReconstructionGain]:
     """Yield what each attack hits, beside the baselines that know as much without the model."""
     mean, row, *drawn = flags[len(cells) :]
     for one, (_, prior) in zip(flags[: len(cells)], cells, strict=True):
-        yield Gain(one, mean, row, aims, drawn[0] if drawn and prior == GENERATOR else None)
+        yield ReconstructionGain(
+            one, mean, row, aims, drawn[0] if drawn and prior == GENERATOR else None
+        )
 
 
 def _params(cell: Cell) -> dict[str, str]:
     return {"attack": cell[0], "prior": cell[1]}
 
 
-def absent(gap: Gap, metric: str, cell: Cell) -> Gap:
+def missing_metric_gap(gap: Gap, metric: str, cell: Cell) -> Gap:
     """Return a gap of one metric of one attack."""
     return Gap(
         reason=gap.reason,

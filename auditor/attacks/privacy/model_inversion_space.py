@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.domain.readings import Gap
-from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
+from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature, InputSpace
 
 AT_ONCE = 2_000_000
 """Input values that are sent at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
+class ReconstructionSpace:
     """The shape and type of a row, and of its ``d`` coordinates the ranges and steps ``[d]``."""
 
     shape: tuple[int, ...]
@@ -21,17 +21,17 @@ class Ground:
     low: Floats
     high: Floats
     quantum: Floats
-    features: tuple[Feature, ...]
+    features: tuple[InputFeature, ...]
 
     @classmethod
-    def of(cls, space: InputSpace | Gap, known: Array) -> "Ground":
+    def of(cls, space: InputSpace | Gap, known: Array) -> "ReconstructionSpace":
         """Take ranges from the declared space, or else from rows ``[n, ...]`` that are known."""
         shape = known.shape[1:]
         if isinstance(space, InputSpace):
             parts = (space.low, space.high, space.quantum)
             low, high, quantum = (np.broadcast_to(it, shape).ravel().astype(float) for it in parts)
             return cls(shape, known.dtype, low, high, quantum, space.features)
-        flat = flattened(known)
+        flat = flatten_rows(known)
         low, high = flat.min(axis=0), flat.max(axis=0)
         whole = float(np.issubdtype(known.dtype, np.integer))
         return cls(shape, known.dtype, low, high, np.full(low.shape, whole), ())
@@ -70,7 +70,7 @@ class Ground:
         return np.concatenate([score(self.settle(flat[at : at + size])) for at in parts])
 
 
-def _coded(column: Floats, feature: Feature) -> Floats:
+def _coded(column: Floats, feature: InputFeature) -> Floats:
     if feature.categories:
         codes = np.sort(np.array(feature.categories, dtype=np.float64))
         found: Floats = codes[np.abs(column[:, None] - codes).argmin(axis=1)]
@@ -79,7 +79,7 @@ def _coded(column: Floats, feature: Feature) -> Floats:
     return np.rint(column) if whole else column
 
 
-def flattened(rows: Array) -> Floats:
+def flatten_rows(rows: Array) -> Floats:
     """Return rows ``[n, ...]`` as ``[n, d]``; a missing number is the column's mean."""
     flat = rows.reshape(len(rows), -1).astype(np.float64)
     lost = ~np.isfinite(flat)

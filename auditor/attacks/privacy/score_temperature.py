@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from auditor.domain.datasets import Role
+from auditor.attacks.privacy.membership import SQUEEZED
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import LOGITS
 from auditor.domain.tasks import Floats
-from auditor.exposing.attacks import SQUEEZED
-from auditor.stats.losses import FLOOR
-from auditor.stats.tempering import fit_temperature
+from auditor.metrics.stats.means import FLOOR
+from auditor.metrics.stats.recalibration import fit_temperature
 
 TOO_SURE, TOO_FLAT, TOO_FLAT_LOGITS = 2.0, 1 / 5, 1 / 3
 """Temperatures beyond which scores are read at their own. Of forests, which are too modest, it was
@@ -40,7 +40,7 @@ class ScoreReader:
 
     @classmethod
     def of(cls, model: Model, scores: Floats, labels: NDArray[np.int64]) -> "ScoreReader":
-        """Learn the temperature from rows whose labels are known, as ``temperature_of`` says.
+        """Learn the temperature from rows whose labels are known, as ``estimate_temperature`` says.
 
         A label of -1 is not known.
         """
@@ -49,12 +49,12 @@ class ScoreReader:
             return cls(model)
         some, said = scores[known], model.probabilities(scores[known])
         if score_kind(model) in LOGITS:
-            return cls(model, temperature_of(some, said, labels[known], TOO_FLAT_LOGITS))
+            return cls(model, estimate_temperature(some, said, labels[known], TOO_FLAT_LOGITS))
         if score_kind(model) == LABELS:
             return cls(model)
-        if runs_out(said):
+        if is_saturated(said):
             return cls(model, saturated=True)
-        return cls(model, temperature_of(told_logits(said), said, labels[known]))
+        return cls(model, estimate_temperature(recover_logits(said), said, labels[known]))
 
     @property
     def unsoftened(self) -> "ScoreReader":
@@ -70,7 +70,7 @@ class ScoreReader:
         return _softened(_logarithms(self.model.probabilities(scores)), self.temperature)
 
 
-def temperature_of(
+def estimate_temperature(
     logits: Floats | None, said: Floats, labels: NDArray[np.int64], least: float = TOO_FLAT
 ) -> float:
     """Return the temperature at which an attacker reads scores of labelled rows.
@@ -86,7 +86,7 @@ def temperature_of(
     return found if found < least or (clipped and found > TOO_SURE) else 1.0
 
 
-def told_logits(said: Floats) -> Floats | None:
+def recover_logits(said: Floats) -> Floats | None:
     """Return what probabilities ``[n, classes]`` are the softmax of; ``None`` where some 0 is no
     number that became too small: of trees, and of one probability that was taken from 1.
     """
@@ -94,7 +94,7 @@ def told_logits(said: Floats) -> Floats | None:
     return _logarithms(said) if small or (said > 0).all() else None
 
 
-def runs_out(said: Floats) -> bool:
+def is_saturated(said: Floats) -> bool:
     """Whether many rows are told by 0 or 1 alone: where others are told by less than a floor, so
     that no tree says so, or where all rows are.
     """
@@ -103,35 +103,37 @@ def runs_out(said: Floats) -> bool:
     return bool(lost.all() or (small and lost.mean() > MOST_LOST))
 
 
-def reread(said: Floats, labels: NDArray[np.int64]) -> Floats:
+def reread_scores(said: Floats, labels: NDArray[np.int64]) -> Floats:
     """Return probabilities ``[n, classes]`` as an attacker reads them who sees no more of a model.
 
     They are as they were where many rows are told by 0 or 1 alone.
     """
-    logits = None if runs_out(said) else told_logits(said)
-    temperature = temperature_of(logits, said, labels)
+    logits = None if is_saturated(said) else recover_logits(said)
+    temperature = estimate_temperature(logits, said, labels)
     return said if logits is None or temperature == 1 else _softened(logits, temperature)
 
 
-def reader_of(subject: Subject, *, softens: bool) -> ScoreReader:
+def build_score_reader(subject: Subject, *, softens: bool) -> ScoreReader:
     """Return how the model is read by who knows labels of evaluation rows.
 
     Where sure scores serve an attack best, it never ``softens`` any. Raises ``TypeError`` where
     there is no model.
     """
-    model, labels = subject.model, subject.datasets[Role.EVALUATION].labels
+    model, labels = subject.model, subject.datasets[DatasetRole.EVALUATION].labels
     if isinstance(model, Gap):
         message = "there is no model to read"
         raise TypeError(message)
     if labels is None or score_kind(model) in {"", LABELS}:
         return ScoreReader(model)
-    said, logits = subject.scores(Role.EVALUATION)
+    said, logits = subject.scores(DatasetRole.EVALUATION)
     found = ScoreReader.of(model, said if logits is None else logits, labels)
     return found if softens else found.unsoftened
 
 
 def score_kind(model: Model) -> str:
-    """Return what comes out of a model, as ``Interface.scores`` has it; nothing if not known."""
+    """Return what comes out of a model, as ``ModelInterface.scores`` has it; nothing if not
+    known.
+    """
     face = model.fingerprint.interface
     return "" if face is None else face.scores
 

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.ascent import Ascent, checkpoints
-from auditor.attacks.balls import Ball
-from auditor.attacks.constraints.derivatives import differentiate
-from auditor.attacks.constraints.reaching import Reach
-from auditor.attacks.constraints.repairing import Effort
-from auditor.attacks.constraints.settling import settle
-from auditor.attacks.constraints.shortfalls import penalty
-from auditor.attacks.constraints.structure import Constraints
-from auditor.attacks.limits import Limits, Within
-from auditor.attacks.losses import LOSSES, softmax
-from auditor.attacks.norms import Norm, double
-from auditor.attacks.tabular import Judge, Rows
+from auditor.attacks.evasion.apgd import PgdAscent, checkpoint_iterations
+from auditor.attacks.evasion.losses import LOSSES, softmax
+from auditor.attacks.evasion.norms import Norm, to_double
+from auditor.attacks.evasion.projections import (
+    CoordinateLimits,
+    CoordinateLimitsSubset,
+    PerturbationBall,
+)
+from auditor.attacks.tabular.attack import Rows, TabularJudge
+from auditor.attacks.tabular.constraints.linear import differentiate
+from auditor.attacks.tabular.constraints.reachable_box import ReachableBox
+from auditor.attacks.tabular.constraints.repair import RepairEffort, snap_rows
+from auditor.attacks.tabular.constraints.row_constraints import RowConstraints
+from auditor.attacks.tabular.constraints.violations import violation_penalty
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Floats
 
@@ -25,7 +27,7 @@ Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Capgd:
+class ConstrainedPgd:
     """Climbs the twin's loss minus the penalty for broken relations, from several starts.
 
     Each iterate is settled (codes, groups, and what relations define), is drawn back by the
@@ -60,7 +62,9 @@ class Capgd:
         """One a step."""
         return self.restarts * self.steps
 
-    def run(self, judge: Judge, twin: Twin | None, rng: np.random.Generator, tick: Tick) -> int:
+    def run(
+        self, judge: TabularJudge, twin: Twin | None, rng: np.random.Generator, tick: Tick
+    ) -> int:
         """Attack the rows that stand; returns how many gradients were taken.
 
         Raises ``TypeError`` without a twin.
@@ -76,44 +80,44 @@ class Capgd:
             start = judge.standing.crafted[rows].astype(np.float64)
             if restart:
                 start = random_points(judge.region.take(rows), rng)
-            passes += _Climb(judge, twin, self.steps, tick).climb(rows, start)
+            passes += _ConstrainedAscent(judge, twin, self.steps, tick).climb(rows, start)
         return passes
 
 
-def random_points(region: Reach, rng: np.random.Generator) -> Floats:
+def random_points(region: ReachableBox, rng: np.random.Generator) -> Floats:
     """Return points spread evenly over what each column can reach, not repaired yet."""
     return np.asarray(rng.uniform(region.lower, region.upper))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Climb:
-    judge: Judge
+class _ConstrainedAscent:
+    judge: TabularJudge
     twin: Twin
     steps: int
     tick: Tick
 
     def climb(self, rows: Rows, start: Floats) -> int:
         """Climb from one start, and return how many gradients were taken."""
-        passes, ascent, checks = 0, Ascent.start(start), checkpoints(self.steps)
+        passes, ascent, checks = 0, PgdAscent.start(start), checkpoint_iterations(self.steps)
         for step in range(self.steps + 1):
             self.tick()
             last = step == self.steps
-            point, slope = double(ascent.point), double(ascent.best_gradient)
+            point, slope = to_double(ascent.point), to_double(ascent.best_gradient)
             loss, gradient = self._look(rows, point, slope, last=last)
             if gradient is None:
                 ascent = ascent.end(loss)
             else:
                 passes += len(rows)
-                ball = box(self.judge.region.take(rows), self.judge)
+                ball = region_ball(self.judge.region.take(rows), self.judge)
                 ascent = ascent.advance(loss, gradient, ball, checks)
             keep = self.judge.unbroken(rows)
             rows = rows[keep]
             if not len(rows):
                 return passes
             ascent = ascent.take(keep)
-        best = double(ascent.best)
-        wanted = self._wanted(rows, best, double(ascent.best_gradient))
-        found = self.judge.candidates(rows, best, effort=Effort.FULL, wanted=wanted)
+        best = to_double(ascent.best)
+        wanted = self._wanted(rows, best, to_double(ascent.best_gradient))
+        found = self.judge.candidates(rows, best, effort=RepairEffort.FULL, wanted=wanted)
         self.judge.submit(rows, found)
         return passes
 
@@ -123,7 +127,7 @@ class _Climb:
         """Return loss and gradient; the target judges what the twin calls broken."""
         judge, constraints = self.judge, self.judge.table.constraints
         region = judge.region.take(rows)
-        settled = settle(constraints, region, points)
+        settled = snap_rows(constraints, region, points)
         candidates = judge.candidates(rows, points, wanted=self._wanted(rows, points, slope))
         logits = self.twin.forward(candidates)
         aim = judge.table.arena.goal.aim(judge.table.arena.labels[rows])
@@ -132,10 +136,10 @@ class _Climb:
         if not last:
             exact = settled.astype(np.float64)
             pulled = np.nan_to_num(self.twin.backward(cotangent))
-            ahead = through_definitions(constraints, exact, pulled)
-            back = through_definitions(constraints, exact, penalty(constraints, settled)[1])
-            whole = ahead - balance(ahead, back, constraints.width) * back
-            gradient = one_of_each(constraints, whole)
+            ahead = chain_definitions(constraints, exact, pulled)
+            back = chain_definitions(constraints, exact, violation_penalty(constraints, settled)[1])
+            whole = ahead - slope_weights(ahead, back, constraints.width) * back
+            gradient = project_one_hot(constraints, whole)
         claimed = judge.claims(rows, softmax(logits))
         if claimed.any():
             judge.submit(rows[claimed], candidates[claimed])
@@ -148,13 +152,13 @@ class _Climb:
         return np.stack([brings[:, unit.columns].sum(axis=1) for unit in units], axis=1)
 
 
-def box(region: Reach, judge: Judge) -> Ball:
+def region_ball(region: ReachableBox, judge: TabularJudge) -> PerturbationBall:
     """Return a region as a ball of radius 1, in which a quantity's budget counts as its range."""
     space = judge.table.constraints.space
     budget = np.where(judge.table.steps, judge.eps, 1.0) * space.width
-    return Ball(
-        limits=Within(
-            Limits(
+    return PerturbationBall(
+        limits=CoordinateLimitsSubset(
+            CoordinateLimits(
                 clean=region.clean,
                 exact=region.exact,
                 lower=region.lower,
@@ -171,7 +175,7 @@ def box(region: Reach, judge: Judge) -> Ball:
     )
 
 
-def balance(ahead: Floats, back: Floats, width: Floats) -> Floats:
+def slope_weights(ahead: Floats, back: Floats, width: Floats) -> Floats:
     """Return the weight ``[n, 1]`` that gives two slopes the same size over the ranges.
 
     Where a relation is broken neither outweighs the other, whatever the model's logits are worth.
@@ -181,7 +185,7 @@ def balance(ahead: Floats, back: Floats, width: Floats) -> Floats:
     return np.asarray((gain / np.where(price > 0, price, 1.0))[:, None])
 
 
-def one_of_each(constraints: Constraints, slope: Floats) -> Floats:
+def project_one_hot(constraints: RowConstraints, slope: Floats) -> Floats:
     """Return a slope in which the steepest column of a one-hot group rises and all others fall.
 
     A step goes by sign alone: members that rose alike would leave the choice between them open.
@@ -194,7 +198,7 @@ def one_of_each(constraints: Constraints, slope: Floats) -> Floats:
     return found
 
 
-def through_definitions(constraints: Constraints, points: Floats, slope: Floats) -> Floats:
+def chain_definitions(constraints: RowConstraints, points: Floats, slope: Floats) -> Floats:
     """Return a slope by the columns that are free, through those that relations define by them."""
     total, columns = slope.copy(), constraints.columns(points)
     places = {feature.name: index for index, feature in enumerate(constraints.features)}

@@ -1,44 +1,52 @@
-"""Which rows of a table are attacked, and the evidence of what came of them."""
+"""Which rows of a table are attacked, and the evidence of what came of them.
+
+What of the evidence of an attack on a table goes by the rows that were attacked.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import cast
 
 import numpy as np
 
-from auditor.attacks.arenas import gather
-from auditor.attacks.constraints.reaching import Mask
-from auditor.attacks.constraints.shortfalls import holds
-from auditor.attacks.constraints.structure import Constraints, constraints_of
-from auditor.attacks.goals import Harm
-from auditor.attacks.tabular import Rows, Table, table
-from auditor.attacks.tabular_campaign import Campaign
-from auditor.attacks.trials import write_goal
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Dataset, Role
+from auditor.attacks.evasion.attack_setup import prepare_attack_run
+from auditor.attacks.evasion.evidence import write_goal
+from auditor.attacks.evasion.goals import HarmfulDecisionGoal
+from auditor.attacks.evasion.readings import class_coordinates
+from auditor.attacks.evasion.row_evidence import SAID, SHARED, robust_row_figures
+from auditor.attacks.tabular.attack import Rows, TabularSetup, build_tabular_setup
+from auditor.attacks.tabular.campaign import TabularAttackResult
+from auditor.attacks.tabular.constraints.reachable_box import Mask
+from auditor.attacks.tabular.constraints.row_constraints import RowConstraints, prepare_constraints
+from auditor.attacks.tabular.constraints.violations import satisfies_constraints
+from auditor.attacks.tabular.readings import recount_table
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.feature_relations import evaluate_formula
+from auditor.domain.json import Json
 from auditor.domain.readings import Gap
-from auditor.domain.relations import kept
+from auditor.domain.row_evidence import RowEvidence, RowFigures
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class TabularRun:
     """The attacked rows: ``sample`` are their numbers in ``dataset``.
 
-    ``left_out`` are rows passed over because as they are they already break a relation.
+    ``is_left_out`` are rows passed over because as they are they already break a relation.
     """
 
-    table: Table
+    table: TabularSetup
     dataset: Dataset
     sample: Rows
     left_out: tuple[str, ...]
 
 
-def enter(
+def prepare_tabular_run(
     subject: Subject, rows: int, label: str, decision: str, most_features: int
-) -> Field | str:
+) -> TabularRun | str:
     """Take the first ``rows`` rows of the audit's permutation that the goal is about, or say why
     there are none.
 
@@ -46,16 +54,16 @@ def enter(
     it is is left out: it stands outside of what may be crafted. Raises ``TypeError`` where a need
     is not met, and ``PolicyError`` for a goal that the task does not have.
     """
-    dataset, space = subject.datasets[Role.EVALUATION], subject.space
+    dataset, space = subject.datasets[DatasetRole.EVALUATION], subject.space
     if isinstance(space, Gap) or dataset.inputs is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
     if not space.features or dataset.inputs.shape[1:] != (len(space.features),):
         return "The rows are no table: the audit file declares no features."
-    impossible = int((~holds(constraints_of(space), dataset.inputs)).sum())
-    bout = gather(subject, rows + impossible, label=label, decision=decision)
-    found = table(bout.arena, most_features)
-    possible = holds(found.constraints, bout.arena.rows)
+    impossible = int((~satisfies_constraints(prepare_constraints(space), dataset.inputs)).sum())
+    bout = prepare_attack_run(subject, rows + impossible, label=label, decision=decision)
+    found = build_tabular_setup(bout.arena, most_features)
+    possible = satisfies_constraints(found.constraints, bout.arena.rows)
     chosen = np.flatnonzero(possible)[:rows]
     if not len(chosen):
         return "No row that the goal is about keeps the relations."
@@ -67,14 +75,17 @@ def enter(
         probabilities=found.arena.probabilities[chosen],
     )
     names = tuple(dataset.ids[row] for row in bout.sample[left_out])
-    return Field(replace(found, arena=arena), dataset, bout.sample[chosen], names)
+    return TabularRun(replace(found, arena=arena), dataset, bout.sample[chosen], names)
 
 
-def describe(entered: Field, found: Campaign, most_examples: int) -> Evidence:
+def describe_tabular_run(
+    entered: TabularRun, found: TabularAttackResult, most_examples: int
+) -> Evidence:
     """Return what was seen of the attacked rows: enough to count again without any model.
 
     ``crafted`` holds each broken row's candidate of the least budget, ``minimal`` one in which no
-    moved unit can be put back; ``kept`` says of both which relation each of them keeps. Up to
+    moved unit can be put back; ``evaluate_formula`` says of both which relation each of them keeps.
+    Up to
     ``most_examples`` rows are kept clean and crafted: ask for none where the owner's rows must not
     leave.
     """
@@ -95,10 +106,10 @@ def describe(entered: Field, found: Campaign, most_examples: int) -> Evidence:
         "distance": attacked.distance(arena.rows, standing.crafted),
         "crafted": standing.crafted[broken],
         "crafted_rows": broken,
-        "crafted_kept": facts(constraints, standing.crafted[broken]),
+        "crafted_kept": check_relations(constraints, standing.crafted[broken]),
         "minimal": minimal,
         "minimal_rows": found.closed.rows[valid],
-        "minimal_kept": facts(constraints, minimal),
+        "minimal_kept": check_relations(constraints, minimal),
         "minimal_probabilities": found.closed.probabilities[valid],
         "minimal_moved": found.closed.minimal.moved[valid],
         "minimal_certain": found.closed.certain[valid],
@@ -107,17 +118,17 @@ def describe(entered: Field, found: Campaign, most_examples: int) -> Evidence:
     }
 
 
-def facts(constraints: Constraints, rows: Array) -> Mask:
+def check_relations(constraints: RowConstraints, rows: Array) -> Mask:
     """Return which relation each of ``[n, features]`` rows keeps, as ``[n, relations]``."""
     columns = constraints.columns(rows)
     found = [
-        np.broadcast_to(kept(relation.formula, columns), len(rows))
+        np.broadcast_to(evaluate_formula(relation.formula, columns), len(rows))
         for relation in constraints.relations
     ]
     return np.stack(found, axis=1) if found else np.zeros((len(rows), 0), dtype=np.bool_)
 
 
-def _changes(entered: Field, rows: Rows, minimal: Array) -> dict[str, Item]:
+def _changes(entered: TabularRun, rows: Rows, minimal: Array) -> dict[str, Item]:
     """Return how far each column moves on average where it moves: no row can be read off."""
     arena, width = entered.table.arena, entered.table.constraints.width
     change = minimal.astype(np.float64) - arena.rows[rows].astype(np.float64)
@@ -126,7 +137,9 @@ def _changes(entered: Field, rows: Rows, minimal: Array) -> dict[str, Item]:
     return {"mean_change": total / np.maximum(count, 1), "moved_rows": count}
 
 
-def _examples(entered: Field, found: Campaign, valid: Rows, most: int) -> dict[str, Item]:
+def _examples(
+    entered: TabularRun, found: TabularAttackResult, valid: Rows, most: int
+) -> dict[str, Item]:
     """Return minimal counterexamples beside their clean rows, of each kind of move one first."""
     closed, arena, dataset = found.closed, entered.table.arena, entered.dataset
     order = _various(closed.minimal.moved[valid])[:most]
@@ -159,12 +172,12 @@ def _various(moved: Mask) -> Rows:
 
 
 def _said(goal: object, probabilities: Floats) -> list[Json]:
-    if not isinstance(goal, Harm):
+    if not isinstance(goal, HarmfulDecisionGoal):
         raise TypeError(goal)
     return [goal.task.classes[index] for index in goal.task.decide(probabilities)]
 
 
-def _settings(entered: Field, found: Campaign) -> dict[str, Json]:
+def _settings(entered: TabularRun, found: TabularAttackResult) -> dict[str, Json]:
     """Return what figures need beside arrays: budgets, units, what counts, what it cost."""
     arena, constraints = entered.table.arena, entered.table.constraints
     left_out: Sequence[str] = entered.left_out
@@ -190,3 +203,14 @@ def _settings(entered: Field, found: Campaign) -> dict[str, Json]:
         told["twin_distance"] = {name: float(item) for name, item in arena.twin.distance.items()}
         told["twin_source"] = dict(arena.twin.source)
     return told
+
+
+def _adds(evidence: Evidence) -> tuple[RowFigures, ...]:
+    """Return which rows are right without attack, and which stay right at each budget."""
+    seen = recount_table(evidence)
+    place = class_coordinates(cast("Mapping[str, Json]", evidence["settings"]))
+    return (RowFigures("clean_accuracy", ~seen.wrong, place), *robust_row_figures(seen, place, {}))
+
+
+TABLED = RowEvidence(each=SHARED | SAID, adds=_adds)
+"""Settings name rows that were left out, and crafted rows are of some: these are withheld whole."""

@@ -7,23 +7,38 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.breakdowns import by_class, by_group, cheapest, needed
-from auditor.attacks.curves import median_interval
-from auditor.attacks.goals import Harm
-from auditor.attacks.outlays import asked, counted, expected_costs
-from auditor.attacks.tallies import Mask, Outcomes
-from auditor.attacks.trials import read_goal
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.evidence import Mask, RowOutcomes, read_goal
+from auditor.attacks.evasion.goals import HarmfulDecisionGoal
+from auditor.attacks.evasion.readings import (
+    class_coordinates,
+    describe_success,
+    expected_costs,
+    find_cheapest_attack,
+    find_necessary_attacks,
+    median_interval,
+    robust_accuracy_by_class,
+    robust_accuracy_by_group,
+)
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 MOST_NAMED = 8
 FEATURES = "Declare features that an attacker can change in input.features, or a larger eps."
 
 
-def readings(
+def build_tabular_readings(
     evidence: Evidence, confidence: float, effort: Mapping[str, Json]
 ) -> tuple[Reading, ...]:
     """Return clean accuracy, robust accuracy at each budget, and what a break takes.
@@ -35,20 +50,20 @@ def readings(
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if "undefined" in settings:
         detail = str(settings["undefined"])
-        return (Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+        return (Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=FEATURES),)
     if not any(cast("Sequence[int]", settings["movable"])):
         detail = "An attacker may move none of the features at any eps."
-        return (Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=FEATURES),)
-    outcomes = recount(evidence)
-    minimal = Counterexamples.of(evidence, outcomes)
-    seen = _Told(evidence, settings, outcomes, minimal, confidence)
-    shared = {**effort, **seen.shared(), **counted(outcomes, evidence)}
+        return (Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+    outcomes = recount_table(evidence)
+    minimal = TabularCounterexamples.of(evidence, outcomes)
+    seen = _TabularEvidence(evidence, settings, outcomes, minimal, confidence)
+    shared = {**effort, **seen.shared(), **describe_success(outcomes, evidence)}
     curve = [seen.robust(index, shared) for index in range(len(outcomes.budgets))]
     costs = expected_costs(evidence, outcomes, confidence, seen.place)
     return (seen.clean(), *curve, *costs, seen.breaking(shared), seen.features_moved(shared))
 
 
-def recount(evidence: Evidence) -> Outcomes:
+def recount_table(evidence: Evidence) -> RowOutcomes:
     """Count again which rows the target got wrong, and which of its candidates can exist."""
     settings = cast("Mapping[str, Json]", evidence["settings"])
     goal = read_goal(cast("Mapping[str, Json]", settings["goal"]))
@@ -62,13 +77,15 @@ def recount(evidence: Evidence) -> Outcomes:
     found = np.where(reached & possible, cast("Floats", evidence["distance"]), np.inf)
     # 0 stands for rows that were harmed without attack; codes alone take no budget either.
     harming = np.where(harmed, 0.0, np.maximum(found, np.finfo(np.float64).tiny))
-    wrong = harmed | goal.rejected(clean, labels) if isinstance(goal, Harm) else harmed
+    wrong = (
+        harmed | goal.rejected(clean, labels) if isinstance(goal, HarmfulDecisionGoal) else harmed
+    )
     budgets = tuple(float(eps) for eps in cast("Sequence[float]", settings["eps"]))
-    return Outcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
+    return RowOutcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counterexamples:
+class TabularCounterexamples:
     """Rows that were right, with a minimal counterexample that can exist and reaches the goal.
 
     ``moved`` is ``[m, units]``, measured anew where both inputs are at hand.
@@ -79,7 +96,7 @@ class Counterexamples:
     certain: Mask
 
     @classmethod
-    def of(cls, evidence: Evidence, seen: Outcomes) -> "Counterexamples":
+    def of(cls, evidence: Evidence, seen: RowOutcomes) -> "TabularCounterexamples":
         """Read them from evidence."""
         settings = cast("Mapping[str, Json]", evidence["settings"])
         rows = cast("NDArray[np.int64]", evidence["minimal_rows"])
@@ -98,17 +115,17 @@ class Counterexamples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Told:
+class _TabularEvidence:
     evidence: Evidence
     settings: Mapping[str, Json]
-    outcomes: Outcomes
-    minimal: Counterexamples
+    outcomes: RowOutcomes
+    minimal: TabularCounterexamples
     confidence: float
 
     @property
     def place(self) -> dict[str, Scalar]:
         """The coordinates of every reading: the classes, where some were asked for."""
-        return dict(asked(self.settings))
+        return dict(class_coordinates(self.settings))
 
     @property
     def log(self) -> Sequence[Mapping[str, Json]]:
@@ -148,8 +165,8 @@ class _Told:
             "movable": cast("Sequence[Json]", self.settings["movable"])[index],
             "wrong_without_attack": int(seen.wrong.sum()),
             "broken": int(seen.broken[index].sum()),
-            "by_class": by_class(seen, kept, self.confidence),
-            "by_group": by_group(groups, kept, self.confidence),
+            "by_class": robust_accuracy_by_class(seen, kept, self.confidence),
+            "by_group": robust_accuracy_by_group(groups, kept, self.confidence),
         }
         return self._share(kept, "robust_accuracy", {"eps": eps}, details)
 
@@ -162,12 +179,12 @@ class _Told:
             **self._named(),
             "largest_eps": seen.budgets[-1],
             "unbroken_share": float(seen.right[-1].mean()),
-            "cheapest": cheapest(self.log),
-            "needed": needed(self.log),
+            "cheapest": find_cheapest_attack(self.log),
+            "needed": find_necessary_attacks(self.log),
         }
         interval = median_interval(found, self.confidence, 1.0)
         return Measurement.of(
-            interval, "min_breaking_eps", Unit.SHARE, bound=Bound.AT_MOST, details=details,
+            interval, "min_breaking_eps", Unit.SHARE, bound=BoundKind.AT_MOST, details=details,
             params=self.place, repeat=self._repeat, doubted=not self.settings["deterministic"],
         )  # fmt: skip
 
@@ -179,7 +196,7 @@ class _Told:
         counts = self.minimal.moved.sum(axis=1).astype(np.float64)
         if not len(counts):
             return Gap(
-                reason=Reason.NOT_DEFINED,
+                reason=GapReason.NOT_DEFINED,
                 detail="No row broke: there is no counterexample to count the moves of.",
                 cure="Look at robust_accuracy, or attack harder.",
                 metric="features_moved",
@@ -198,7 +215,7 @@ class _Told:
         told = np.concatenate([counts, np.full(max(standing, 0), most)])
         interval = median_interval(told, self.confidence, most)
         return Measurement.of(
-            interval, "features_moved", Unit.COUNT, bound=Bound.AT_MOST, details=details,
+            interval, "features_moved", Unit.COUNT, bound=BoundKind.AT_MOST, details=details,
             params=self.place, repeat=self._repeat, doubted=not self.settings["deterministic"],
         )  # fmt: skip
 
@@ -225,8 +242,8 @@ class _Told:
         return {"worst_rows": [ids[row] for row in worst], "examples": list(shown)}
 
     @property
-    def _repeat(self) -> Repeat:
-        return Repeat.EXACT if self.settings["deterministic"] else Repeat.INTERVAL
+    def _repeat(self) -> Repeatability:
+        return Repeatability.EXACT if self.settings["deterministic"] else Repeatability.INTERVAL
 
     def _share(
         self, kept: Mask, metric: str, params: Mapping[str, float], details: Mapping[str, Json]
@@ -236,7 +253,7 @@ class _Told:
             clopper_pearson(int(kept.sum()), len(kept), self.confidence),
             metric,
             Unit.SHARE,
-            bound=Bound.AT_MOST if robust else Bound.ESTIMATE,
+            bound=BoundKind.AT_MOST if robust else BoundKind.ESTIMATE,
             params={**params, **self.place},
             repeat=self._repeat,
             doubted=not self.settings["deterministic"],

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.frame import ask, hear
-from auditor.attacks.goals import Goal, Harm
-from auditor.attacks.losses import Labels
-from auditor.attacks.texts.threats import Changes, TextThreat
+from auditor.attacks.evasion.goals import AttackGoal, HarmfulDecisionGoal
+from auditor.attacks.evasion.judge import judge_answers, query_target
+from auditor.attacks.evasion.losses import Labels
+from auditor.attacks.text.threat_model import TextChanges, TextThreat
 from auditor.domain.models import Model
 from auditor.domain.tasks import Floats
 
@@ -19,25 +19,30 @@ MOST_AT_ONCE = 512
 """Texts in one array, each as wide as the longest."""
 
 
-def wrong_from_the_start(goal: Goal, probabilities: Floats, labels: Labels) -> Mask:
+def find_wrong_rows(goal: AttackGoal, probabilities: Floats, labels: Labels) -> Mask:
     """Return the rows whose clean text is decided harmfully, or not at all."""
     harmed = goal.reached(probabilities, labels)
-    return harmed | goal.rejected(probabilities, labels) if isinstance(goal, Harm) else harmed
+    return (
+        harmed | goal.rejected(probabilities, labels)
+        if isinstance(goal, HarmfulDecisionGoal)
+        else harmed
+    )
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Judge:
+class TextJudge:
     """One threat against some texts.
 
     ``crafted`` is each row's successful text of the fewest changed words, then edits (``None``:
     nothing broke it, or it was wrong from the start) and ``changes`` what was changed in it;
     ``probabilities`` are the target's of that text, else of the clean one. A row is asked about at
-    most ``most_queries`` times, each of ``repeats`` answers counting. ``refused`` counts texts
+    most ``most_queries_in_memory`` times, each of ``repeats`` answers counting. ``refused`` counts
+    texts
     outside of the threat.
     """
 
     model: Model
-    goal: Goal
+    goal: AttackGoal
     threat: TextThreat
     texts: Sequence[str]
     labels: Labels
@@ -45,7 +50,7 @@ class Judge:
     most_queries: int
     repeats: int = 1
     crafted: list[str | None] = field(init=False)
-    changes: list[Changes | None] = field(init=False)
+    changes: list[TextChanges | None] = field(init=False)
     wrong: Mask = field(init=False)
     asked: Rows = field(init=False)
     refused: int = 0
@@ -54,7 +59,7 @@ class Judge:
         """Begin with the clean texts."""
         self.crafted, self.changes = [None] * len(self.texts), [None] * len(self.texts)
         self.probabilities = self.probabilities.copy()
-        self.wrong = wrong_from_the_start(self.goal, self.probabilities, self.labels)
+        self.wrong = find_wrong_rows(self.goal, self.probabilities, self.labels)
         self.asked = np.zeros(len(self.texts), dtype=np.int64)
 
     @property
@@ -98,15 +103,15 @@ class Judge:
         for start in range(0, len(scored), MOST_AT_ONCE):
             part = scored[start : start + MOST_AT_ONCE]
             candidates = np.array([texts[place] for place in part], dtype=np.str_)
-            scores, probabilities = ask(self.model, candidates, self.repeats)
+            scores, probabilities = query_target(self.model, candidates, self.repeats)
             labels, sizes = self.labels[rows[part]], np.zeros(len(part))
-            heard = hear(scores, probabilities, self.goal, labels, candidates, sizes)
+            heard = judge_answers(scores, probabilities, self.goal, labels, candidates, sizes)
             margins[part], reached[part] = heard.margin, heard.reached
             told[part] = probabilities
         return margins, reached, told
 
     def _remember(
-        self, row: int, text: str, changes: Changes | None, probabilities: Floats
+        self, row: int, text: str, changes: TextChanges | None, probabilities: Floats
     ) -> None:
         """Keep a success that needs fewer words than the one so far, or as many and fewer edits."""
         before = self.changes[row]

@@ -1,22 +1,33 @@
-"""The search for words to change, one text at a time: it asks about texts, and is told."""
+"""The search for words to change, one text at a time: it asks about texts, and is told.
 
-from collections.abc import Iterator
+A search for every text at once, so that the target is asked about many rows in one go.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.texts.moves import DISGUISE, SYNONYM, edited
-from auditor.attacks.texts.threats import TextThreat
-from auditor.attacks.texts.words import Core, Words, levenshtein
+from auditor.attacks.text.judge import TextJudge
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.words import (
+    DISGUISE,
+    SYNONYM,
+    TextWords,
+    WordCore,
+    edit_word,
+    levenshtein,
+)
+from auditor.domain.subjects import ProgressReporter
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TextSearchPlan:
     """How hard a search tries: ``queries`` a text, ``beam`` texts kept after each word, ``tries``
     a word. Words of fewer than ``least_letters`` letters are not misspelt, only disguised.
     """
@@ -29,7 +40,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TextQuery:
     """Texts to be judged. ``within`` is false of probes: they tell which words matter, and are
     no candidates.
     """
@@ -39,14 +50,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TextCandidate:
     """A text in the making, and the places of words that were changed."""
 
-    words: Words
+    words: TextWords
     changed: frozenset[int] = frozenset()
 
 
-class Hunt:
+class TextSearch:
     """Ranks the words of a text by what the score loses without each (Gao et al. 2018,
     DeepWordBug; Jin et al. 2020, TextFooler), then changes one word after the other, the heaviest
     first, and keeps the ``beam`` texts that come nearest to the goal.
@@ -55,14 +66,16 @@ class Hunt:
     question (``None``: there is none), ``tell`` takes what came of its texts, in their order.
     """
 
-    def __init__(self, text: str, threat: TextThreat, plan: Plan, rng: np.random.Generator) -> None:
-        self.clean = Words.of(text)
+    def __init__(
+        self, text: str, threat: TextThreat, plan: TextSearchPlan, rng: np.random.Generator
+    ) -> None:
+        self.clean = TextWords.of(text)
         self.threat, self.plan, self.rng = threat, plan, rng
         self.options = [self._options(word) for word in self.clean.words]
         self.places = [place for place, words in enumerate(self.options) if words]
         self.left = plan.queries
-        self.beam = [Node(self.clean)]
-        self.asked: list[Node] = []
+        self.beam = [TextCandidate(self.clean)]
+        self.asked: list[TextCandidate] = []
         self.weighed = False
         self.settling = False
 
@@ -71,16 +84,16 @@ class Hunt:
         """How many words there is something to make of."""
         return len(self.places)
 
-    def ask(self) -> Question | None:
+    def ask(self) -> TextQuery | None:
         """Return the texts to judge next."""
         if not self.places or self.left < 1:
             return None
         if not self.weighed:
             self.places = [self.places[place] for place in self.rng.permutation(len(self.places))]
             most = min(len(self.places), max(1, self.left // 2))
-            return Question(tuple(map(self.clean.without, self.places[:most])), within=False)
+            return TextQuery(tuple(map(self.clean.without, self.places[:most])), within=False)
         self.asked = self._put_back() if self.settling else self._grown()
-        return Question(tuple(node.words.text for node in self.asked)) if self.asked else None
+        return TextQuery(tuple(node.words.text for node in self.asked)) if self.asked else None
 
     def tell(self, margins: Floats, reached: Mask) -> None:
         """Hear how far each text of the last question is beyond the line (minus infinity: it was
@@ -100,7 +113,7 @@ class Hunt:
             kept = [place for place in order if margins[place] > -np.inf][: self.plan.beam]
             self.beam = [self.asked[place] for place in kept]
 
-    def _grown(self) -> list[Node]:
+    def _grown(self) -> list[TextCandidate]:
         """Return texts with one more word changed, as many as this step may cost."""
         done = len(self.beam[0].changed) if self.beam else self.threat.words
         steps = self.threat.words - done
@@ -111,34 +124,34 @@ class Hunt:
         seen = {node.words.text: node for node in grown}
         return list(seen.values())[: self.left]
 
-    def _put_back(self) -> list[Node]:
+    def _put_back(self) -> list[TextCandidate]:
         (node,) = self.beam
         if len(node.changed) == 1:
             return []
         return [
-            Node(node.words.put(place, self.clean.words[place]), node.changed - {place})
+            TextCandidate(node.words.put(place, self.clean.words[place]), node.changed - {place})
             for place in sorted(node.changed)
         ][: self.left]
 
-    def _children(self, parent: Node) -> Iterator[Node]:
+    def _children(self, parent: TextCandidate) -> Iterator[TextCandidate]:
         for place in self.places:
             if place not in parent.changed:
                 for word in self.options[place]:
-                    yield Node(parent.words.put(place, word), parent.changed | {place})
+                    yield TextCandidate(parent.words.put(place, word), parent.changed | {place})
 
     def _options(self, word: str) -> tuple[str, ...]:
         """Return what is tried in place of a word: synonyms, and words a few edits away."""
-        core, most = Core.of(word), self.plan.tries
+        core, most = WordCore.of(word), self.plan.tries
         letters, moves = core.letters, self.plan.moves
         known = self.threat.synonyms.get(letters.lower(), ()) if SYNONYM in moves else ()
         found = [_cased(other, letters) for other in known]
         if sum(letter.isalpha() for letter in letters) < self.plan.least_letters:
             moves = tuple(move for move in moves if move == DISGUISE)
-        once = self._near(letters, edited(letters, moves, self.rng))
+        once = self._near(letters, edit_word(letters, moves, self.rng))
         left = max(0, most - len(found))
         # Half of the tries go to a second edit, where the threat permits it.
         singles = list(islice(once, left - left // 2 if self.threat.edits > 1 else left))
-        again = (other for one in singles for other in edited(one, moves, self.rng))
+        again = (other for one in singles for other in edit_word(one, moves, self.rng))
         found += [*singles, *islice(self._near(letters, again), left - len(singles))]
         return tuple(core.holding(other) for other in dict.fromkeys(found))[:most]
 
@@ -153,3 +166,52 @@ def _cased(word: str, like: str) -> str:
     if like.isupper() and len(like) > 1:
         return word.upper()
     return word.capitalize() if like[:1].isupper() else word
+
+
+MOST_ROUNDS = 10_000
+
+
+def attack_texts(
+    judge: TextJudge, plan: TextSearchPlan, seed: int, progress: ProgressReporter
+) -> tuple[int, ...]:
+    """Hunt in every row that is right, until all have nothing more to ask.
+
+    Each row draws from a generator of its own, so that what is found in it does not depend on the
+    others. Returns how many words of each row there was something to make of.
+    """
+    hunts = [
+        TextSearch(text, judge.threat, plan, np.random.default_rng([seed, row]))
+        for row, text in enumerate(judge.texts)
+    ]
+    movable = tuple(hunt.movable for hunt in hunts)
+    total, active = len(judge.live), [int(row) for row in judge.live]
+    for _ in range(MOST_ROUNDS):
+        progress(total - len(active), total)
+        asked = [(row, question) for row in active if (question := hunts[row].ask()) is not None]
+        if not asked:
+            return movable
+        for within in (False, True):
+            part = [(row, question) for row, question in asked if question.within is within]
+            _judge(judge, hunts, part, within=within)
+        active = [row for row, _ in asked]
+    message = "a search for words did not come to its end"
+    raise AssertionError(message)
+
+
+def _judge(
+    judge: TextJudge,
+    hunts: Sequence[TextSearch],
+    asked: Sequence[tuple[int, TextQuery]],
+    *,
+    within: bool,
+) -> None:
+    """Have the questions of many rows judged together, and tell each row what came of its own."""
+    texts = [text for _, question in asked for text in question.texts]
+    if not texts:
+        return
+    counts = [len(question.texts) for _, question in asked]
+    rows: NDArray[np.int64] = np.repeat([row for row, _ in asked], counts).astype(np.int64)
+    margins, reached = (judge.submit if within else judge.probe)(rows, texts)
+    ends = np.cumsum(counts)
+    for (row, _), end, count in zip(asked, ends, counts, strict=True):
+        hunts[row].tell(margins[end - count : end], reached[end - count : end])

@@ -1,15 +1,91 @@
-"""The only place that imports TextAttack (Morris et al. 2020, arXiv 2005.05909)."""
+"""The only place that imports TextAttack (Morris et al. 2020, arXiv 2005.05909).
+
+Attacks of others on texts: what they return is a claim, which the judge alone settles.
+"""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as installed
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from auditor.attacks.art.quiet import seeded, silenced
-from auditor.attacks.texts.recipes import Consult, Recipe
-from auditor.errors import MissingExtraError
-from auditor.extras import to_install
+import numpy as np
+
+from auditor.attacks.art.adapter import fixed_global_seed, silenced_output
+from auditor.attacks.evasion.judge import query_target
+from auditor.attacks.text.judge import TextJudge
+from auditor.domain.tasks import Floats
+from auditor.errors import MissingExtraError, suggest_install
+
+Consult = Callable[[Sequence[str]], Floats]
+"""Gives the target's probabilities of texts, ``[n, classes]``; raises ``QueriesSpentError``."""
+MOST_WORDS_OF_A_FAILURE = 200
+
+
+class QueriesSpentError(Exception):
+    """A row has no query left."""
+
+
+class TextAttackRecipe(Protocol):
+    """An attack of a library on one text at a time."""
+
+    def __call__(self, consult: Consult, text: str, label: int) -> str | None:
+        """Return a text that the attack calls broken, or ``None`` where it gives up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextAttackClaims:
+    """What an attack claimed: ``confirmed`` of it stood in the judge's eyes, ``spent`` rows ran out
+    of queries first. ``failure`` is what it raised, if it did not come to its end.
+    """
+
+    claimed: int
+    confirmed: int
+    spent: int
+    failure: str = ""
+
+
+def run_recipe(
+    recipe: TextAttackRecipe, judge: TextJudge, tick: Callable[[], None]
+) -> TextAttackClaims:
+    """Let an attack loose on every row that is right, and have its claims judged.
+
+    One query a row is kept for the judge. An attack that raises anything is ended there.
+    """
+    claimed = confirmed = spent = 0
+    failure = ""
+    for row in judge.live.tolist():
+        tick()
+        try:
+            claim = recipe(_consult(judge, row), judge.texts[row], int(judge.labels[row]))
+        except QueriesSpentError:
+            spent += 1
+            continue
+        except Exception as error:  # noqa: BLE001 -- code of others may raise anything
+            failure = f"{type(error).__name__}: {error}"[:MOST_WORDS_OF_A_FAILURE]
+            break
+        if claim is not None:
+            claimed += 1
+            _, reached = judge.submit(np.array([row], dtype=np.int64), [claim])
+            confirmed += int(reached[0])
+    return TextAttackClaims(claimed, confirmed, spent, failure)
+
+
+def _consult(judge: TextJudge, row: int) -> Consult:
+    def consult(texts: Sequence[str]) -> Floats:
+        asked = judge.repeats * len(texts)
+        if judge.asked[row] + asked + judge.repeats > judge.most_queries:
+            raise QueriesSpentError
+        judge.asked[row] += asked
+        _, probabilities = query_target(
+            judge.model, np.array(list(texts), dtype=np.str_), judge.repeats
+        )
+        return probabilities
+
+    return consult
+
 
 Untyped: TypeAlias = Any
 """Of TextAttack, which ships no types: a module, a class, an attack."""
@@ -48,13 +124,13 @@ NOT_HERE: Mapping[str, str] = MappingProxyType(
 RECIPES = tuple(sorted((*OFFLINE, *NOT_HERE)))
 
 
-def version() -> str:
+def textattack_version() -> str:
     """Return TextAttack's version. Raises ``MissingExtraError``."""
     _module("textattack")
     return installed("textattack")
 
 
-def open_recipe(name: str, words: int, seed: int) -> Recipe:
+def open_recipe(name: str, words: int, seed: int) -> TextAttackRecipe:
     """Return one of ``OFFLINE`` that changes at most ``words`` words, seeded for each text.
 
     Raises ``MissingExtraError``.
@@ -65,7 +141,7 @@ def open_recipe(name: str, words: int, seed: int) -> Recipe:
     success: Untyped = _module("textattack.attack_results").SuccessfulAttackResult
 
     def attack(consult: Consult, text: str, label: int) -> str | None:
-        with silenced(), seeded(seed):
+        with silenced_output(), fixed_global_seed(seed):
             # What Pruthi2019 calls swaps are words, of which it takes one if it is not told.
             more = {"max_num_word_swaps": words} if name == "Pruthi2019" else {}
             made = built(target(consult), **more)
@@ -91,12 +167,12 @@ def _target() -> Untyped:
 
 def _module(name: str) -> Untyped:
     try:
-        with silenced():
+        with silenced_output():
             return importlib.import_module(name)
     except ImportError as missing:
         raise MissingExtraError(
             "attacks of TextAttack need it, and it is not installed",
-            cure=f"{to_install('text')}.",
+            cure=f"{suggest_install('text')}.",
         ) from missing
     except LookupError as missing:
         raise MissingExtraError(

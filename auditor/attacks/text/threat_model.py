@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.attacks.texts.moves import SYNONYM, plain
-from auditor.attacks.texts.words import Core, Words, levenshtein
+from auditor.attacks.text.words import SYNONYM, TextWords, WordCore, levenshtein, to_latin_letters
 
 HOMOGLYPH, TYPO = "homoglyph", "typo"
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class TextChanges:
     """What is different in a text: how many words, the most edits of one, and kinds by count."""
 
     words: int
@@ -30,9 +29,9 @@ class TextThreat:
     edits: int
     synonyms: Mapping[str, tuple[str, ...]]
 
-    def examine(self, clean: str, candidate: str) -> Changes | None:
+    def examine(self, clean: str, candidate: str) -> TextChanges | None:
         """Return what was changed, counted anew; ``None`` where the threat does not permit it."""
-        before, after = Words.of(clean), Words.of(candidate)
+        before, after = TextWords.of(clean), TextWords.of(candidate)
         if before.gaps != after.gaps or "\0" in candidate:
             return None
         pairs = [(a, b) for a, b in zip(before.words, after.words, strict=True) if a != b]
@@ -47,11 +46,11 @@ class TextThreat:
             if count > self.edits:
                 return None
             most = max(most, count)
-            kinds[HOMOGLYPH if plain(other) == plain(one) else TYPO] += 1
-        return Changes(len(pairs), most, kinds)
+            kinds[HOMOGLYPH if to_latin_letters(other) == to_latin_letters(one) else TYPO] += 1
+        return TextChanges(len(pairs), most, kinds)
 
     def swaps(self, word: str, other: str) -> bool:
         """Whether one word is a listed synonym of another, between the same signs."""
-        one, two = Core.of(word), Core.of(other)
+        one, two = WordCore.of(word), WordCore.of(other)
         known = self.synonyms.get(one.letters.lower(), ())
         return (one.before, one.after) == (two.before, two.after) and two.letters.lower() in known

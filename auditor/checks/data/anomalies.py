@@ -7,23 +7,25 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import doubts
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence, describe_cluster_doubt
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Feature, Floats
-from auditor.stats.conformal import conformal_p_values, fewest_found
-from auditor.stats.multiplicity import benjamini_hochberg
-from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.materials import NO_INPUTS
-from auditor.surveying.strangeness import Scale, comparable, distances
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Floats, InputFeature
+from auditor.metrics.data.anomalies import ColumnScale, comparable_points, neighbour_distances
+from auditor.metrics.data.near_duplicates import NO_INPUTS
+from auditor.metrics.stats.p_values import (
+    benjamini_hochberg,
+    conformal_p_values,
+    fewest_detectable_rows,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
 
 METRIC = "anomaly_share"
 LEAST = 40
@@ -33,7 +35,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Anomalies:
+class AnomalyCheck:
     """The share of rows that are stranger than the reference data allow, and which they are.
 
     A row's score is its distance to the ``neighbours``-th nearest of up to ``known`` reference
@@ -43,7 +45,8 @@ class Anomalies:
     to ``false_share`` on average (Bates et al. 2023). The reference is the training data; without
     any it is one half of the evaluation data, of which the other half is looked at. Evaluation
     data that are as a whole unlike the reference are strange as a whole. The share is a bound:
-    against a small reference no row can be named, however strange (``fewest_found`` rows must
+    against a small reference no row can be named, however strange (``fewest_detectable_rows`` rows
+    must
     stand beyond all of it), and other kinds of strangeness have no distance.
     """
 
@@ -59,33 +62,33 @@ class Anomalies:
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE, Bound.AT_LEAST)
+        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE, BoundKind.AT_LEAST)
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"ids", "scores"}), apart=frozenset({"about", "gap"})
     )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
-        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
-        return Cost(seconds=SECONDS_A_ROW * rows)
+        rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
+        return CheckCost(seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if no row is strange."""
-        rows = size.rows if Role.TRAINING.value in size.beside else size.rows // 2
+        rows = size.rows if DatasetRole.TRAINING.value in size.beside else size.rows // 2
         return {METRIC: clopper_pearson(0, rows, confidence).high / 2} if rows else {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the rows, and reference rows that had no part in the scores."""
-        evaluation = subject.datasets[Role.EVALUATION]
-        training = subject.datasets.get(Role.TRAINING)
+        evaluation = subject.datasets[DatasetRole.EVALUATION]
+        training = subject.datasets.get(DatasetRole.TRAINING)
         rng = np.random.default_rng(subject.seed)
         ours = _points(evaluation)
         theirs = None if training is None else _points(training)
@@ -107,22 +110,28 @@ class Anomalies:
             "reference": others,
             "ids": np.array([evaluation.ids[int(row)] for row in rows], dtype=np.str_),
             "about": {
-                "reference": (Role.EVALUATION if training is None else Role.TRAINING).value,
+                "reference": (
+                    DatasetRole.EVALUATION if training is None else DatasetRole.TRAINING
+                ).value,
                 "clustered": any(it.clustered for it in (evaluation, training) if it is not None),
             },
         }
 
     def _scores(
-        self, ours: Floats, theirs: Floats, features: tuple[Feature, ...], rng: np.random.Generator
+        self,
+        ours: Floats,
+        theirs: Floats,
+        features: tuple[InputFeature, ...],
+        rng: np.random.Generator,
     ) -> tuple[Floats, Floats]:
         """Return the distances of our rows, and of the half of theirs that has no part in them."""
         order = rng.permutation(len(theirs))
         half = len(theirs) // 2
         fitted, rest = theirs[order[:half]], theirs[order[half:]]
-        scale = Scale.of(fitted, features)
+        scale = ColumnScale.of(fitted, features)
         points = scale.points(np.concatenate((fitted[: self.known], rest, ours)))
         near = points[: min(self.known, half)]
-        away = distances(points[len(near) :], near, self.neighbours)
+        away = neighbour_distances(points[len(near) :], near, self.neighbours)
         return away[len(rest) :], away[: len(rest)]
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -141,9 +150,9 @@ class Anomalies:
             "false_share": self.false_share,
             "reference": about["reference"],
             "reference_rows": len(reference),
-            "fewest_found": fewest_found(len(scores), len(reference), self.false_share),
+            "fewest_found": fewest_detectable_rows(len(scores), len(reference), self.false_share),
             "worst_rows": cast("Json", named),
-            **doubts(about["clustered"]),
+            **describe_cluster_doubt(about["clustered"]),
         }
         interval = clopper_pearson(int(strange.sum()), len(scores), confidence)
         return (
@@ -151,7 +160,7 @@ class Anomalies:
                 interval,
                 METRIC,
                 Unit.SHARE,
-                bound=Bound.AT_LEAST,
+                bound=BoundKind.AT_LEAST,
                 doubted=bool(about["clustered"]),
                 details=details,
             ),
@@ -159,20 +168,20 @@ class Anomalies:
 
 
 def _points(dataset: Dataset) -> Floats | None:
-    return None if dataset.inputs is None else comparable(dataset.inputs)
+    return None if dataset.inputs is None else comparable_points(dataset.inputs)
 
 
 def _too_few(rows: int) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"{rows} reference rows are too few to say what is strange; {LEAST} are needed.",
         cure="Name training data, or evaluate on more rows.",
     )
 
 
 _NO_NUMBERS = Gap(
-    reason=Reason.NEEDS_NUMERIC_INPUT,
+    reason=GapReason.NEEDS_NUMERIC_INPUT,
     detail="Rows that are neither a table nor pictures have no distance here.",
     cure="Leave the check out; data.duplicates compares texts.",
 )
-CHECK: type[Check] = Anomalies
+CHECK: type[Check] = AnomalyCheck

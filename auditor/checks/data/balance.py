@@ -6,25 +6,29 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
-from auditor.stats.gaps import gap_half_width
-from auditor.surveying.balancing import Surveyed, missing_by_group
-from auditor.surveying.looking import Looked, look
-from auditor.surveying.predictors import predictors, to_json
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.data.balance import (
+    BalanceSurvey,
+    ColumnSummary,
+    count_missing_by_group,
+    summarize_columns,
+)
+from auditor.metrics.data.label_leakage import find_predictors, predictors_to_json
+from auditor.metrics.stats.group_gaps import gap_half_width
 
 SECONDS_A_ROW = 5e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class BalanceCheck:
     """Shares of the classes, constant and naming columns, columns that give the label away, and
     what is missing, by column and by group.
 
@@ -68,21 +72,21 @@ class Balance:
             "Largest gap between groups in how much is missing", Unit.SHARE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("nist-ai-rmf", "MEASURE 2.1"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.1"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
-        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
-        return Cost(seconds=SECONDS_A_ROW * rows)
+        rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
+        return CheckCost(seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of a gap if one column lacks half of its values."""
         widths = [
             gap_half_width(
@@ -94,21 +98,21 @@ class Balance:
         ]
         return {"missing_gap": max(widths)} if widths else {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Count rows by class, by column and by group."""
         return {
             "samples": {
                 role.value: self._survey(subject, dataset)
-                for role in (Role.EVALUATION, Role.TRAINING)
+                for role in (DatasetRole.EVALUATION, DatasetRole.TRAINING)
                 if (dataset := subject.datasets.get(role)) is not None
             }
         }
 
     def _survey(self, subject: Subject, dataset: Dataset) -> Json:
-        columns = list(look(dataset))
+        columns = list(summarize_columns(dataset))
         truth, task = _truth(subject, dataset), subject.task
-        found = [] if truth is None else predictors(dataset, truth, self.listed, subject.seed)
-        classes = list(task.classes) if isinstance(task, Classification) else None
+        found = [] if truth is None else find_predictors(dataset, truth, self.listed, subject.seed)
+        classes = list(task.classes) if isinstance(task, ClassificationTask) else None
         counted: Json = None
         if classes is not None and dataset.labels is not None:
             counted = np.bincount(dataset.labels, minlength=len(classes)).tolist()
@@ -121,12 +125,12 @@ class Balance:
             "columns": len(columns),
             "constant": [column.name for column in columns if column.constant],
             "naming": [column.name for column in columns if column.naming],
-            "predictors": cast("Json", to_json(found)),
+            "predictors": cast("Json", predictors_to_json(found)),
             "incomplete": _incomplete(columns, dataset.rows),
             "missing": {
                 column.name: int(column.missing.sum()) for column in columns if column.missing.any()
             },
-            "groups": missing_by_group(dataset, columns),
+            "groups": count_missing_by_group(dataset, columns),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -137,7 +141,7 @@ class Balance:
         samples = cast("Mapping[str, Mapping[str, Json]]", evidence["samples"])
         family = sum(len(cast("list[Json]", sample["groups"])) for sample in samples.values())
         for role, sample in samples.items():
-            seen = Surveyed(role, sample, confidence, family)
+            seen = BalanceSurvey(role, sample, confidence, family)
             yield from seen.classes()
             yield from seen.columns()
             yield from seen.predictors()
@@ -146,17 +150,17 @@ class Balance:
 
 def _truth(subject: Subject, dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
     """Return the class of each row; of a regression, whether its target is above the median."""
-    if isinstance(subject.task, Classification):
+    if isinstance(subject.task, ClassificationTask):
         return dataset.labels
     targets = dataset.targets
     return None if targets is None else (targets > np.median(targets)).astype(np.int64)
 
 
-def _incomplete(columns: Sequence[Looked], rows: int) -> int:
+def _incomplete(columns: Sequence[ColumnSummary], rows: int) -> int:
     anything = np.zeros(rows, dtype=np.bool_)
     for column in columns:
         anything |= column.missing
     return int(anything.sum())
 
 
-CHECK: type[Check] = Balance
+CHECK: type[Check] = BalanceCheck

@@ -7,20 +7,29 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.unlabelled import Known, Unknown, effective_rows, estimated_accuracy
-from auditor.surveying.alarms import WATCHED, Watched
-from auditor.surveying.answers import Flags
-from auditor.surveying.histories import TOO_DIFFERENT, History, history, no_stated
-from auditor.surveying.looks import Looks, in_batches
+from auditor.metrics.data.error_monitor import WATCHED, ErrorMonitor, LabelledBatches, split_batches
+from auditor.metrics.data.model_answers import Flags
+from auditor.metrics.data.prediction_history import (
+    TOO_DIFFERENT,
+    PredictionHistory,
+    collect_history,
+    no_stated_gap,
+)
+from auditor.metrics.stats.drift import (
+    LabelledReference,
+    UnlabelledSample,
+    effective_sample_size,
+    estimated_accuracy,
+)
 
 CONDITIONAL = (
     "an estimate if what is true of a row is unchanged: without labels, a change of that is unseen"
@@ -32,7 +41,7 @@ SECONDS_A_ROW = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Decay:
+class DecayCheck:
     """Accuracy on current data (production, else evaluation): estimated without labels, and
     watched with them.
 
@@ -65,15 +74,15 @@ class Decay:
         "log_evidence": Metric(
             "Evidence of decay, logarithm",
             Unit.NAT,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
         "alarm": Metric("Worse than claimed, or than the reference: proven", Unit.NONE, exact=True),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("nist-ai-rmf", "MEASURE 2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
@@ -85,30 +94,34 @@ class Decay:
             message = "rows and batch are at least 1, and harm is a share below 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
-        return Cost(queries=rows, seconds=SECONDS_A_ROW * rows)
+        return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on how the data have moved."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score both; keep what was stated and came true, and errors batch by batch."""
-        found = history(subject, self.rows)
+        found = collect_history(subject, self.rows)
         if isinstance(found, Gap):
             return {"gap": write_gap(found)}
         return {**self.watch(found, subject), **found.to_evidence()}
 
-    def watch(self, found: History, subject: Subject) -> Evidence:
+    def watch(self, found: PredictionHistory, subject: Subject) -> Evidence:
         """Count the errors of labelled current rows in batches, and those of the reference."""
         now, before = found.now, found.before
         claimed = subject.claims.get("accuracy")
         known = isinstance(claimed, int | float) and not isinstance(claimed, bool)
         rows = now.labelled
         times = None if now.data.times is None else now.data.times[rows]
-        looks = in_batches(~now.right[rows], times, self.batch) if rows.any() else Looks((), ())
+        looks = (
+            split_batches(~now.right[rows], times, self.batch)
+            if rows.any()
+            else LabelledBatches((), ())
+        )
         labelled = np.zeros(0, np.bool_) if before is None else before.right[before.labelled]
         return {
             # Not in the evidence of earlier versions, whose gaps say it in their own words.
@@ -131,12 +144,12 @@ class Decay:
         """Yield what the labelled rows prove."""
         listed = cast("list[Mapping[str, Json]]", evidence["looks"])
         if not listed:
-            said = evidence.get("unwatched", write_gap(no_stated("labels")))
+            said = evidence.get("unwatched", write_gap(no_stated_gap("labels")))
             yield from (read_gap(said, metric) for metric in WATCHED)
             return
-        looks = Looks.of(listed)
+        looks = LabelledBatches.of(listed)
         task = cast("Mapping[str, Json]", evidence["task"])
-        watched = Watched.of(cast("Mapping[str, Json]", evidence["watched"]), self.harm)
+        watched = ErrorMonitor.of(cast("Mapping[str, Json]", evidence["watched"]), self.harm)
         yield from watched.readings(looks, confidence, clustered=bool(task["clustered"]))
 
 
@@ -145,30 +158,32 @@ def _estimates(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     if "no_estimate" in evidence:
         yield read_gap(evidence["no_estimate"], ESTIMATE)
         return
-    unknown = Unknown(
+    unknown = UnlabelledSample(
         cast("Floats", evidence["now_stated"]), cast("Flags", evidence["now_decided"])
     )
     stated, happened = cast("Floats", evidence["stated"]), cast("Flags", evidence["happened"])
     groups = cast("NDArray[np.int64]", evidence["groups"])
-    plain = Known(stated, happened, np.ones(len(stated)), groups)
+    plain = LabelledReference(stated, happened, np.ones(len(stated)), groups)
     yield _estimate(plain, unknown, confidence, "cbpe")
     rows, weights = cast("NDArray[np.int64]", evidence["rows"]), cast("Floats", evidence["weights"])
-    if not rows.size or effective_rows(weights) < FEWEST:
+    if not rows.size or effective_sample_size(weights) < FEWEST:
         yield replace(TOO_DIFFERENT, metric=ESTIMATE, params={"method": "weighted"})
         return
-    weighted = Known(stated[rows], happened[rows], weights, groups[rows])
+    weighted = LabelledReference(stated[rows], happened[rows], weights, groups[rows])
     yield _estimate(weighted, unknown, confidence, "weighted")
 
 
-def _estimate(known: Known, unknown: Unknown, confidence: float, method: str) -> Measurement:
+def _estimate(
+    known: LabelledReference, unknown: UnlabelledSample, confidence: float, method: str
+) -> Measurement:
     return Measurement.of(
         estimated_accuracy(known, unknown, confidence),
         ESTIMATE,
         Unit.SHARE,
         params={"method": method},
         doubted=True,
-        details={"doubt": CONDITIONAL, "effective_rows": effective_rows(known.weights)},
+        details={"doubt": CONDITIONAL, "effective_rows": effective_sample_size(known.weights)},
     )
 
 
-CHECK: type[Check] = Decay
+CHECK: type[Check] = DecayCheck

@@ -7,43 +7,44 @@ from typing import ClassVar, cast
 import numpy as np
 from scipy.stats import rankdata
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import doubts
-from auditor.domain.evidence import Evidence
+from auditor.domain.evidence import Evidence, describe_cluster_doubt
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Floats, class_names
-from auditor.stats.permutations import p_value, shuffled
-from auditor.stats.ranking import auc
-from auditor.surveying.answers import Flags, answers
-from auditor.surveying.apart import apart, held
-from auditor.surveying.column_counts import (
-    Counted,
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Floats, get_class_names
+from auditor.metrics.data.distribution_shift import (
+    ColumnCounts,
+    column_shift_readings,
+    column_shifts,
     count_columns,
-    from_evidence,
-    shifts,
-    to_evidence,
-)
-from auditor.surveying.label_counts import (
-    decided_by_label,
-    label_readings,
+    count_decisions_by_label,
+    doubt_p_value,
+    label_shift_readings,
+    largest_shift_readings,
+    list_unshared_columns,
+    most_shifted_columns,
+    read_column_counts,
     scores_column,
+    select_compared_datasets,
+    shared_columns,
+    write_column_counts,
 )
-from auditor.surveying.shared_columns import only_in_one, shared_columns
-from auditor.surveying.shift_readings import column_readings, doubted_p, largest, most_changed
-from auditor.surveying.sides import compared
-from auditor.surveying.telling_apart import features, told_apart
+from auditor.metrics.data.model_answers import Flags, find_dataset_answers
+from auditor.metrics.data.train_test_leakage import cluster_details, independent_rows
+from auditor.metrics.data.two_sample_classifier import classifier_features, classify_samples
+from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic
+from auditor.metrics.stats.ranking import auc
 
 SECONDS_A_ROW = 2e-5
 SIDES = ("reference", "current")
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftCheck:
     """Current data (production, else evaluation) against reference data (else training).
 
     Of every column that both have, and of the model's score: the ``distance`` is how much the
@@ -82,17 +83,17 @@ class Drift:
             "Least p-value of no change, adjusted", Unit.NONE, exact=True, number=True
         ),
         "classifier_auc": Metric(
-            "How well both are told apart", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+            "How well both are told apart", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
         ),
         "classifier_p": Metric(
             "P-value of not being told apart", Unit.NONE, exact=True, number=True
         ),
         "label_share_change": Metric("Estimated change of a class's share", Unit.NONE),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "15(1)"),
-        Control("nist-ai-rmf", "MEASURE 2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rounds": 199},
@@ -108,23 +109,23 @@ class Drift:
             message = "rows, rounds and most are at least 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row of both once; other checks of the same audit share the scores."""
         rows = size.rows + sum(size.beside.values())
-        return Cost(queries=rows, seconds=SECONDS_A_ROW * rows)
+        return CheckCost(queries=rows, seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on how many columns there are."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Count every column of both, train the classifier, and count decisions by label."""
-        pair = compared(subject)
+        pair = select_compared_datasets(subject)
         if isinstance(pair, Gap):
             return {"gap": write_gap(pair)}
-        said = [answers(subject, data.role) for data in pair]
+        said = [find_dataset_answers(subject, data.role) for data in pair]
         columns = [*shared_columns(*pair), *scores_column(subject, said)]
-        kept = [apart(subject, data) for data in pair]
+        kept = [independent_rows(subject, data) for data in pair]
         clustered = any(data.clustered for data in pair)
         whole = [column.take(*kept) for column in columns] if clustered else columns
         taken = list(count_columns(whole))
@@ -133,19 +134,19 @@ class Drift:
         rows = [part[: self.rows] for part in kept]
         some = [column.take(*rows) for column in columns]
         current = np.arange(len(rows[0]) + len(rows[1])) >= len(rows[0])
-        scores, held_out = told_apart(features(some, len(rows[0])), current)
+        scores, held_out = classify_samples(classifier_features(some, len(rows[0])), current)
         return {
-            **to_evidence(taken),
+            **write_column_counts(taken),
             "scores": scores,
             "held_out": held_out,
-            **decided_by_label(subject, said),
+            **count_decisions_by_label(subject, said),
             "task": {
                 **{name: at.role.value for name, at in zip(SIDES, pair, strict=True)},
                 "rows": [len(part) for part in kept],
                 "clustered": clustered,
-                "only_in_one": list(only_in_one(*pair)),
+                "only_in_one": list(list_unshared_columns(*pair)),
                 "seed": subject.seed,
-                "classes": list(class_names(subject.task)),
+                "classes": list(get_class_names(subject.task)),
             },
         }
 
@@ -154,8 +155,11 @@ class Drift:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         task = cast("Mapping[str, Json]", evidence["task"])
-        columns = from_evidence(evidence)
-        doubt, alone = doubts(task["clustered"], "the figure"), held(task["clustered"])
+        columns = read_column_counts(evidence)
+        doubt, alone = (
+            describe_cluster_doubt(task["clustered"], "the figure"),
+            cluster_details(task["clustered"]),
+        )
         independent = (
             *self.by_column(columns, task, confidence),
             *self.classifier(evidence, confidence),
@@ -164,18 +168,18 @@ class Drift:
             *(_told(item, alone) for item in independent),
             *(
                 _told(item, doubt, doubted=bool(doubt))
-                for item in label_readings(evidence, confidence)
+                for item in label_shift_readings(evidence, confidence)
             ),
         )
 
     def by_column(
-        self, columns: Sequence[Counted], task: Mapping[str, Json], confidence: float
+        self, columns: Sequence[ColumnCounts], task: Mapping[str, Json], confidence: float
     ) -> Iterator[Reading]:
         """Yield the largest change, and the columns that have changed most."""
-        found, adjusted = shifts(columns, confidence)
-        yield from largest(columns, found, adjusted, task)
-        for at in most_changed(found, self.most):
-            yield from column_readings(columns[at].name, found[at], float(adjusted[at]))
+        found, adjusted = column_shifts(columns, confidence)
+        yield from largest_shift_readings(columns, found, adjusted, task)
+        for at in most_shifted_columns(found, self.most):
+            yield from column_shift_readings(columns[at].name, found[at], float(adjusted[at]))
 
     def classifier(self, evidence: Evidence, confidence: float) -> Iterator[Reading]:
         """Yield how well held-out rows are told apart, and how often chance does as well."""
@@ -186,18 +190,18 @@ class Drift:
             )
             return
         area = auc(scores, current, confidence)
-        yield Measurement.of(area, "classifier_auc", Unit.SHARE, bound=Bound.AT_LEAST)
+        yield Measurement.of(area, "classifier_auc", Unit.SHARE, bound=BoundKind.AT_LEAST)
         seed = cast("Mapping[str, int]", evidence["task"])["seed"]
         ranks = rankdata(scores)
-        chance = shuffled(
+        chance = shuffle_statistic(
             lambda order: float(ranks[order == 1].sum()),
             current.astype(np.int64),
             self.rounds,
             np.random.default_rng(seed),
         )
-        yield doubted_p(
+        yield doubt_p_value(
             "classifier_p",
-            p_value(float(ranks[current].sum()), chance),
+            permutation_p_value(float(ranks[current].sum()), chance),
             f"{self.rounds} permutations of held-out rows (phipson and smyth)",
             len(scores),
         )
@@ -210,15 +214,15 @@ def _told(item: Reading, more: Mapping[str, Json], *, doubted: bool = False) -> 
 
 
 ONE_SIDE = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail="The rows that were held out are of one side only, so that there is nothing to tell.",
     cure="Take more rows of both.",
 )
 NO_COLUMNS = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="Reference and current data have no column in common, and nobody scored both.",
     cure="Name the same columns under slices or groups of both in the audit file.",
 )
 
 
-CHECK: type[Check] = Drift
+CHECK: type[Check] = DriftCheck

@@ -7,27 +7,35 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.absences import without_labels
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
-from auditor.surveying.copies import extra, largest, nearly, torn
-from auditor.surveying.materials import Material, material
-from auditor.surveying.repeats import NEARLY, Likeness, repeats, shuffled
+from auditor.domain.gaps import missing_labels_gap, read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.data.near_duplicates import (
+    NEARLY,
+    ComparableRows,
+    NearDuplicateRule,
+    build_comparable_rows,
+    conflicting_groups,
+    count_extra_rows,
+    count_near_rows,
+    find_duplicates,
+    largest_groups,
+    shuffle_columns,
+)
 
 SECONDS_A_ROW = 3e-5
 EQUAL = "every row compared with every other one by its digest"
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicates:
+class DuplicateCheck:
     """Rows that repeat an earlier row, exactly or nearly, and copies whose labels contradict.
 
     Rows of a table are near where all but ``columns`` of their columns are equal, or where
@@ -65,59 +73,62 @@ class Duplicates:
         "near_share": Metric(
             "Rows that nearly repeat another one",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
         "near_conflicting_share": Metric(
             "Rows that have a nearly equal row with another label",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.1"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.1"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
-        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
-        return Cost(seconds=SECONDS_A_ROW * rows)
+        rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
+        return CheckCost(seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Promise none: counts of a whole file are exact."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Compare rows; keep the ids, labels and groups of those that stand twice."""
         seen: dict[str, NDArray[np.generic] | Json] = {"samples": []}
-        for role in (Role.EVALUATION, Role.TRAINING):
+        for role in (DatasetRole.EVALUATION, DatasetRole.TRAINING):
             dataset = subject.datasets.get(role)
             if dataset is None:
                 continue
             cast("list[Json]", seen["samples"]).append(role.value)
-            rows = material(dataset, subject.space)
+            rows = build_comparable_rows(dataset, subject.space)
             if isinstance(rows, Gap):
                 seen[role.value] = {"gap": write_gap(rows)}
             else:
                 seen |= self._survey(subject, dataset, rows)
         return seen
 
-    def _survey(self, subject: Subject, dataset: Dataset, rows: Material) -> Evidence:
+    def _survey(self, subject: Subject, dataset: Dataset, rows: ComparableRows) -> Evidence:
         role, likeness = dataset.role.value, self._likeness()
-        found = repeats(rows, likeness)
+        found = find_duplicates(rows, likeness)
         members = np.union1d(found.exact[:, 0], found.near[:, 0])
-        mixed = shuffled(rows, subject.seed)
+        mixed = shuffle_columns(rows, subject.seed)
         chance = None
         if mixed is not None:
-            again = repeats(mixed, likeness)
-            copies = {"exact": extra(again.exact), "near": nearly(again.exact, again.near)}
+            again = find_duplicates(mixed, likeness)
+            copies = {
+                "exact": count_extra_rows(again.exact),
+                "near": count_near_rows(again.exact, again.near),
+            }
             chance = {how: count / dataset.rows for how, count in copies.items()}
         return {
             role: {"rows": dataset.rows, "kind": rows.kind.value, "by_chance": chance},
@@ -128,8 +139,8 @@ class Duplicates:
             **_truth(subject, dataset, members),
         }
 
-    def _likeness(self) -> Likeness:
-        return Likeness.of(self.columns, self.tolerance, self.distance, self.shingles)
+    def _likeness(self) -> NearDuplicateRule:
+        return NearDuplicateRule.of(self.columns, self.tolerance, self.distance, self.shingles)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the copies in each sample."""
@@ -140,23 +151,23 @@ class Duplicates:
                 params = {"data": role}
                 found += [read_gap(about["gap"], metric, params) for metric in self.emits]
             else:
-                found += _Sample.of(evidence, role, self.listed).readings()
+                found += _DuplicateRows.of(evidence, role, self.listed).readings()
         return tuple(found)
 
 
 def _truth(subject: Subject, dataset: Dataset, members: NDArray[np.int64]) -> Evidence:
     """Return the truth of the rows that stand twice, and how far two truths may lie apart."""
     role = dataset.role.value
-    regression = not isinstance(subject.task, Classification)
+    regression = not isinstance(subject.task, ClassificationTask)
     truth = dataset.targets if regression else dataset.labels
-    apart = 0.0 if isinstance(subject.task, Classification) else subject.task.tolerance
+    apart = 0.0 if isinstance(subject.task, ClassificationTask) else subject.task.tolerance
     if truth is None:
         return {}
     return {f"{role}_truth": truth[members].astype(np.float64), f"{role}_apart": apart}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sample:
+class _DuplicateRows:
     """What was seen of one sample: the rows that stand twice, as ``[m, 2]``, row and group."""
 
     evidence: Evidence
@@ -168,7 +179,7 @@ class _Sample:
     near: NDArray[np.int64]
 
     @classmethod
-    def of(cls, evidence: Evidence, role: str, listed: int) -> "_Sample":
+    def of(cls, evidence: Evidence, role: str, listed: int) -> "_DuplicateRows":
         """Read evidence back."""
         about = cast("Mapping[str, Json]", evidence[role])
         return cls(
@@ -183,9 +194,9 @@ class _Sample:
 
     def readings(self) -> Iterator[Reading]:
         """Return the four shares, or what is missing for them."""
-        yield self._share("exact_share", extra(self.exact), "exact", self.exact)
+        yield self._share("exact_share", count_extra_rows(self.exact), "exact", self.exact)
         yield self._conflict("conflicting_share", self.exact)
-        yield self._share("near_share", nearly(self.exact, self.near), "near", self.near)
+        yield self._share("near_share", count_near_rows(self.exact, self.near), "near", self.near)
         yield self._conflict("near_conflicting_share", self.near)
 
     def _share(self, metric: str, count: int, how: str, groups: NDArray[np.int64]) -> Measurement:
@@ -195,10 +206,10 @@ class _Sample:
 
     def _conflict(self, metric: str, groups: NDArray[np.int64]) -> Reading:
         if f"{self.role}_truth" not in self.evidence:
-            return without_labels(Role(self.role), metric)
+            return missing_labels_gap(DatasetRole(self.role), metric)
         truth = cast("NDArray[np.float64]", self.evidence[f"{self.role}_truth"])
         apart = cast("float", self.evidence[f"{self.role}_apart"])
-        split = torn(groups, truth[self._places(groups)], apart)
+        split = conflicting_groups(groups, truth[self._places(groups)], apart)
         details = {"k": len(split), "n": self.rows, **self._list(split)}
         return self._reading(metric, len(split), details)
 
@@ -210,16 +221,16 @@ class _Sample:
     def _list(self, groups: NDArray[np.int64]) -> dict[str, Json]:
         """Name the rows of the largest groups."""
         ids = cast("NDArray[np.str_]", self.evidence[f"{self.role}_ids"])
-        named = cast("Json", largest(groups, ids[self._places(groups)], self.listed))
+        named = cast("Json", largest_groups(groups, ids[self._places(groups)], self.listed))
         return {"groups": named, "group_count": len(np.unique(groups[:, 1]))}
 
     def _reading(self, metric: str, count: int, details: Mapping[str, Json]) -> Measurement:
-        declared = Duplicates.emits[metric]
+        declared = DuplicateCheck.emits[metric]
         return Measurement(
             metric=metric,
             value=count / self.rows,
             bound=declared.bound,
-            method=NEARLY if declared.bound is Bound.AT_LEAST else EQUAL,
+            method=NEARLY if declared.bound is BoundKind.AT_LEAST else EQUAL,
             n=self.rows,
             unit=Unit.SHARE,
             params={"data": self.role},
@@ -227,4 +238,4 @@ class _Sample:
         )
 
 
-CHECK: type[Check] = Duplicates
+CHECK: type[Check] = DuplicateCheck

@@ -7,20 +7,23 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.absences import without_labels
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import dependent
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.stats.confident_learning import confident, joint, margins, noise
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence, explain_dependence
+from auditor.domain.gaps import missing_labels_gap, read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BiasDirection, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.stats.learners import (
+    confident_classes,
+    confident_joint,
+    label_margins,
+    label_noise_share,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
 
 METRIC = "noise_share"
 MOST_CLASSES = 20
@@ -33,7 +36,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelErrorCheck:
     """The share of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021), from the
     model's own scores, and the rows whose labels are the most doubtful.
 
@@ -60,19 +63,19 @@ class Labels:
     emits: ClassVar[Mapping[str, Metric]] = {
         METRIC: Metric("Estimated share of wrong labels", Unit.SHARE, higher_is_better=False)
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if one label in twenty is wrong and the model is confident of half of all."""
         if not size.rows:
             return {}
@@ -80,24 +83,24 @@ class Labels:
         found = clopper_pearson(round(PLAUSIBLE * sure), sure, confidence)
         return {METRIC: (found.high - found.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the rows; keep the labels and scores."""
         task = subject.task
-        if not isinstance(task, Classification):
+        if not isinstance(task, ClassificationTask):
             message = "labels need a classification, and the frame asks for one"
             raise TypeError(message)
-        evaluation = subject.datasets[Role.EVALUATION]
-        training = subject.datasets.get(Role.TRAINING)
+        evaluation = subject.datasets[DatasetRole.EVALUATION]
+        training = subject.datasets.get(DatasetRole.TRAINING)
         seen = {
             "classes": list(task.classes),
-            **_kept(evaluation, subject.probabilities(Role.EVALUATION)),
+            **_kept(evaluation, subject.probabilities(DatasetRole.EVALUATION)),
         }
         return seen if training is None else {**seen, **self._training(training)}
 
     def _training(self, training: Dataset) -> Evidence:
-        role = Role.TRAINING
+        role = DatasetRole.TRAINING
         if training.labels is None:
-            return {role.value: {"gap": write_gap(without_labels(role))}}
+            return {role.value: {"gap": write_gap(missing_labels_gap(role))}}
         if training.scores is None or not self.held_out:
             return {role.value: {"gap": write_gap(_LEARNT)}}
         return _kept(training, training.scores)
@@ -105,7 +108,7 @@ class Labels:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count which labels are confidently contradicted."""
         found: list[Reading] = []
-        for role in (Role.EVALUATION.value, Role.TRAINING.value):
+        for role in (DatasetRole.EVALUATION.value, DatasetRole.TRAINING.value):
             about = cast("Mapping[str, Json] | None", evidence.get(role))
             if about is None:
                 continue
@@ -120,8 +123,8 @@ class Labels:
         labels = cast("Codes", evidence[f"{role}_labels"])
         probabilities = cast("Floats", evidence[f"{role}_probabilities"])
         clustered = bool(cast("Mapping[str, Json]", evidence[role])["clustered"])
-        found = confident(probabilities, labels)
-        table = joint(labels, found.taken, len(classes))
+        found = confident_classes(probabilities, labels)
+        table = confident_joint(labels, found.taken, len(classes))
         rows = np.bincount(labels, minlength=len(classes))
         suspects = self._suspects(evidence, role, found.taken)
         details: dict[str, Json] = {
@@ -131,15 +134,15 @@ class Labels:
             "by_label": _by_label(classes, table, rows),
             "suspects": suspects,
             "worst_rows": [row["id"] for row in suspects],
-            "doubt": f"{ASSUMED}; {dependent()}" if clustered else ASSUMED,
+            "doubt": f"{ASSUMED}; {explain_dependence()}" if clustered else ASSUMED,
         }
         return Measurement.of(
-            noise(table, rows, confidence),
+            label_noise_share(table, rows, confidence),
             METRIC,
             Unit.SHARE,
             params={"data": role},
             doubted=True,
-            astray=Astray.EITHER,
+            astray=BiasDirection.EITHER,
             details=details,
         )
 
@@ -148,7 +151,7 @@ class Labels:
         classes = tuple(cast("Sequence[str]", evidence["classes"]))
         labels = cast("Codes", evidence[f"{role}_labels"])
         ids = cast("NDArray[np.str_]", evidence[f"{role}_ids"])
-        margin = margins(cast("Floats", evidence[f"{role}_probabilities"]), labels)
+        margin = label_margins(cast("Floats", evidence[f"{role}_probabilities"]), labels)
         contradicted = np.flatnonzero((taken >= 0) & (taken != labels))
         worst = contradicted[np.argsort(margin[contradicted], kind="stable")[: self.listed]]
         return [
@@ -196,9 +199,9 @@ def _by_label(classes: Sequence[str], table: Codes, rows: Codes) -> Json:
 
 
 _LEARNT = Gap(
-    reason=Reason.NEEDS_SCORES,
+    reason=GapReason.NEEDS_SCORES,
     detail="A model that has learnt the labels of its training rows does not contradict them.",
     cure="Bring scores from cross-validation in the columns of data.training.scores, and set "
     "held_out for data.labels.",
 )
-CHECK: type[Check] = Labels
+CHECK: type[Check] = LabelErrorCheck

@@ -7,20 +7,24 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters, write_clusters
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters, write_clusters
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.surveying.answers import right_rows
-from auditor.surveying.leaking import accuracy_gains
-from auditor.surveying.materials import material
-from auditor.surveying.repeats import NEARLY, Likeness, leaks, shuffled
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.data.model_answers import find_right_rows
+from auditor.metrics.data.near_duplicates import (
+    NEARLY,
+    NearDuplicateRule,
+    build_comparable_rows,
+    find_leaks,
+    shuffle_columns,
+)
+from auditor.metrics.data.train_test_leakage import accuracy_gains
 
 SECONDS_A_ROW = 2e-5
 WAYS = ("exact", "near", "entity")
@@ -33,7 +37,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Leakage:
+class LeakageCheck:
     """Rows of the evaluation data that stand in the training data, and what they are worth.
 
     A row leaks exactly; nearly, as in `data.duplicates`; or by entity, where its name in the
@@ -66,7 +70,7 @@ class Leakage:
         "near_share": Metric(
             "Evaluation rows that nearly stand in the training data",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
         ),
@@ -80,28 +84,30 @@ class Leakage:
             "Accuracy on rows that leak less that on rows that do not", Unit.SHARE
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "15(1)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
-        return Cost(queries=size.rows, seconds=SECONDS_A_ROW * rows)
+        rows = size.rows + size.beside.get(DatasetRole.TRAINING.value, 0)
+        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Promise none: how many rows leak is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Look each row up; keep the ids of those that leak, and which answers are right."""
-        ours, theirs = (subject.datasets[role] for role in (Role.EVALUATION, Role.TRAINING))
-        right = right_rows(subject, Role.EVALUATION)
+        ours, theirs = (
+            subject.datasets[role] for role in (DatasetRole.EVALUATION, DatasetRole.TRAINING)
+        )
+        right = find_right_rows(subject, DatasetRole.EVALUATION)
         return {
             "rows": ours.rows,
             **self._looked_up(subject, ours, theirs),
@@ -110,17 +116,20 @@ class Leakage:
         }
 
     def _looked_up(self, subject: Subject, ours: Dataset, theirs: Dataset) -> Evidence:
-        mine, other = material(ours, subject.space), material(theirs, subject.space)
+        mine, other = (
+            build_comparable_rows(ours, subject.space),
+            build_comparable_rows(theirs, subject.space),
+        )
         if isinstance(mine, Gap):
             return {"no_rows": write_gap(mine)}
         if isinstance(other, Gap):
             return {"no_rows": write_gap(other)}
-        likeness = Likeness.of(self.columns, self.tolerance, self.distance, self.shingles)
-        found = leaks(mine, other, likeness)
-        mixed = shuffled(mine, subject.seed)
+        likeness = NearDuplicateRule.of(self.columns, self.tolerance, self.distance, self.shingles)
+        found = find_leaks(mine, other, likeness)
+        mixed = shuffle_columns(mine, subject.seed)
         chance: Json = None
         if mixed is not None:
-            again = leaks(mixed, other, likeness)
+            again = find_leaks(mixed, other, likeness)
             chance = {way: len(getattr(again, way)) / ours.rows for way in ("exact", "near")}
         kept = {way: getattr(found, way) for way in ("exact", "near")}
         return {
@@ -152,7 +161,7 @@ class Leakage:
         return Measurement(
             metric=metric,
             value=len(rows) / total,
-            bound=Leakage.emits[metric].bound,
+            bound=LeakageCheck.emits[metric].bound,
             method=METHODS[way],
             n=total,
             unit=Unit.SHARE,
@@ -192,9 +201,9 @@ def _gains(evidence: Evidence, confidence: float) -> Iterator[Reading]:
 
 
 _NO_CLUSTER = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The evaluation data, the training data or both name no cluster column.",
     cure="Name the column of persons, devices or days under data.evaluation.cluster and "
     "data.training.cluster in the audit file.",
 )
-CHECK: type[Check] = Leakage
+CHECK: type[Check] = LeakageCheck

@@ -6,34 +6,33 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.intervals import Interval
-from auditor.domain.policies import Control
-from auditor.domain.readings import Measurement, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import ConfidenceInterval, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.multiplicity import holm
-from auditor.stats.population_fit import (
+from auditor.metrics.data.population import column_levels, count_levels, no_column_gap, no_rows_gap
+from auditor.metrics.data.train_test_leakage import Rows, cluster_details, independent_rows
+from auditor.metrics.stats.drift import (
     LIMITS,
-    fit,
+    goodness_of_fit,
     largest_deviation,
     share_limits,
     share_with_unknown,
 )
-from auditor.surveying.apart import Rows, apart, held
-from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
+from auditor.metrics.stats.p_values import holm
 
 RATIO, GAP = "representation_ratio", "representation_gap"
 Census = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
-class Representativeness:
+class RepresentativenessCheck:
     """Shares of the data against those of the declared population, column by column.
 
     Values are shares of the rows whose level is known; rows of unknown level may be of any, and
@@ -66,33 +65,33 @@ class Representativeness:
         ),
         RATIO: Metric("Share of a level over its share of the population", Unit.NONE),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("nist-ai-rmf", "MEASURE 2.2"),
-        Control("iso-42001", "A.7.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.2"),
+        FrameworkControl("iso-42001", "A.7.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
-        return Cost()
+        return CheckCost()
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the share of two equal levels, if they are all there is."""
         if not size.rows:
             return {}
         low, high = share_limits(np.full(2, size.rows / 2), size.rows, confidence, 2)
         return {GAP: float(high[0] - low[0]) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Count the rows of each level."""
         samples: dict[str, Json] = {}
-        for role in (Role.EVALUATION, Role.TRAINING):
+        for role in (DatasetRole.EVALUATION, DatasetRole.TRAINING):
             dataset = subject.datasets.get(role)
             if dataset is not None:
-                rows = apart(subject, dataset)
+                rows = independent_rows(subject, dataset)
                 samples[role.value] = {
                     "clustered": dataset.clustered,
                     "columns": [
@@ -113,7 +112,7 @@ class Representativeness:
         )
         for role, sample in samples.items():
             columns = cast("Sequence[Census]", sample["columns"])
-            tables = [_Table.of(item, role, bool(sample["clustered"])) for item in columns]
+            tables = [_ColumnCounts.of(item, role, bool(sample["clustered"])) for item in columns]
             fits = _fits(tables, cast("int", evidence["seed"]))
             for item, table, told in zip(columns, tables, fits, strict=True):
                 if "gap" in item:
@@ -124,13 +123,13 @@ class Representativeness:
 
 
 def _counted(dataset: Dataset, rows: Rows, name: str, shares: Mapping[str, float]) -> Json:
-    column = levels_of(dataset, name)
+    column = column_levels(dataset, name)
     if column is None:
-        return {"column": name, "gap": write_gap(no_column(dataset.role, name))}
+        return {"column": name, "gap": write_gap(no_column_gap(dataset.role, name))}
     present = {level: share for level, share in shares.items() if share > 0}
     census = count_levels(column.take(rows), tuple(present))
     if not sum(census.counts):
-        return {"column": name, "gap": write_gap(no_rows(dataset.role, name, shares))}
+        return {"column": name, "gap": write_gap(no_rows_gap(dataset.role, name, shares))}
     return {
         "column": name,
         "levels": list(present),
@@ -142,7 +141,7 @@ def _counted(dataset: Dataset, rows: Rows, name: str, shares: Mapping[str, float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Table:
+class _ColumnCounts:
     """The counts of one column of one sample, level by level."""
 
     params: Mapping[str, str]
@@ -154,7 +153,7 @@ class _Table:
     unknown: int
 
     @classmethod
-    def of(cls, item: Census, role: str, clustered: bool) -> "_Table":  # noqa: FBT001
+    def of(cls, item: Census, role: str, clustered: bool) -> "_ColumnCounts":  # noqa: FBT001
         """Read evidence back; a column that is missing has no levels."""
         return cls(
             {"data": role, "column": str(item["column"])},
@@ -185,7 +184,7 @@ class _Table:
             aim, count = self.shares[at], int(self.counts[at])
             ends = float(low[at] / aim), float(high[at] / aim)
             value = count / self.rows / float(aim)
-            interval = Interval(value, *ends, confidence, LIMITS, self.rows)
+            interval = ConfidenceInterval(value, *ends, confidence, LIMITS, self.rows)
             details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
             yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
 
@@ -215,7 +214,7 @@ class _Table:
 
     def _measured(
         self,
-        interval: Interval,
+        interval: ConfidenceInterval,
         metric: str,
         unit: Unit,
         details: Mapping[str, Json],
@@ -226,13 +225,13 @@ class _Table:
             metric,
             unit,
             params={**self.params, **(more or {})},
-            details={**details, **held(self.clustered)},
+            details={**details, **cluster_details(self.clustered)},
         )
 
 
-def _fits(tables: Sequence[_Table], seed: int) -> list[Mapping[str, Json]]:
+def _fits(tables: Sequence[_ColumnCounts], seed: int) -> list[Mapping[str, Json]]:
     """Return how each column's counts fit, with p-values that hold over all of them (Holm)."""
-    found = [fit(it.counts, it.shares, seed) if it.rows else None for it in tables]
+    found = [goodness_of_fit(it.counts, it.shares, seed) if it.rows else None for it in tables]
     adjusted = iter(holm([item.p_value for item in found if item is not None]))
     return [
         {}
@@ -247,4 +246,4 @@ def _fits(tables: Sequence[_Table], seed: int) -> list[Mapping[str, Json]]:
     ]
 
 
-CHECK: type[Check] = Representativeness
+CHECK: type[Check] = RepresentativenessCheck

@@ -6,27 +6,26 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.comparing.shares import share_of
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import doubts
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence, describe_cluster_doubt
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.answers import Flags
-from auditor.surveying.joining import Joined, join
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.data.model_answers import Flags
+from auditor.metrics.data.training_serving_skew import FeatureJoin, join_feature_tables
+from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.stats.proportions import clopper_pearson
 
 MOST_NAMED = 10
 SKEW = ("skewed_share", "skewed_column_share", "matched_share")
 
 
 @dataclass(frozen=True, slots=True)
-class Skew:
+class TrainingServingSkewCheck:
     """Features as they were for training against features as they were served, row by row.
 
     Rows of training and production data are joined by ``id``. Numbers differ where they are apart
@@ -59,10 +58,10 @@ class Skew:
             "Rows whose features are from after the event", Unit.SHARE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "15(1)"),
-        Control("nist-ai-rmf", "MEASURE 2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
@@ -74,21 +73,23 @@ class Skew:
             message = "tolerance is a share below 1, and most is at least 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask the model nothing."""
-        return Cost()
+        return CheckCost()
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on how many rows are in both."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Join the tables, and compare the times of every dataset."""
-        pair = [subject.datasets.get(role) for role in (Role.TRAINING, Role.PRODUCTION)]
+        pair = [
+            subject.datasets.get(role) for role in (DatasetRole.TRAINING, DatasetRole.PRODUCTION)
+        ]
         training, production = pair
-        found: Joined | Gap = NO_PAIR
+        found: FeatureJoin | Gap = NO_PAIR
         if training is not None and production is not None:
-            found = join(training, production, self.tolerance)
+            found = join_feature_tables(training, production, self.tolerance)
         late = {role.value: _late(data) for role, data in subject.datasets.items() if _timed(data)}
         if isinstance(found, Gap):
             return {"no_skew": write_gap(found), "late": late}
@@ -108,7 +109,7 @@ class Skew:
 
     def refuses(self, subject: Subject) -> Gap | None:
         """Say that there is nothing to compare, neither features nor times."""
-        paired = {Role.TRAINING, Role.PRODUCTION} <= subject.datasets.keys()
+        paired = {DatasetRole.TRAINING, DatasetRole.PRODUCTION} <= subject.datasets.keys()
         return None if paired or any(map(_timed, subject.datasets.values())) else NO_PAIR
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -125,15 +126,17 @@ class Skew:
         differs = cast("Flags", evidence["differs"])
         names = cast("list[str]", evidence["columns"])
         task = cast("Mapping[str, Json]", evidence["task"])
-        doubt = doubts(task["clustered"])
+        doubt = describe_cluster_doubt(task["clustered"])
         told = {name: task[name] for name in ("worst_rows", "only_in_one")}
         anywhere: Flags = np.any(differs, axis=0)
-        whole = share_of("skewed_share", anywhere, confidence, details=told)
+        whole = share_reading("skewed_share", anywhere, confidence, details=told)
         level = 1 - (1 - confidence) / len(names)
         order = np.argsort(-differs.sum(axis=1), kind="stable")[: self.most]
         shares = [whole]
         for at in order:
-            one = share_of("skewed_column_share", differs[at], level, params={"column": names[at]})
+            one = share_reading(
+                "skewed_column_share", differs[at], level, params={"column": names[at]}
+            )
             method = f"{one.method}, joint by bonferroni"
             shares.append(replace(one, confidence=confidence, method=method))
         for item in shares:
@@ -150,13 +153,13 @@ class Skew:
 
 
 NO_PAIR = Gap(
-    reason=Reason.NEEDS_PRODUCTION_DATA,
+    reason=GapReason.NEEDS_PRODUCTION_DATA,
     detail="Skew is between training and production data, and the audit does not name both.",
     cure="Name the features as they were served under data.production in the audit file, and those "
     "of training under data.training, with an id.",
 )
 NO_TIMES = Gap(
-    reason=Reason.NEEDS_TIMES,
+    reason=GapReason.NEEDS_TIMES,
     detail="No data say both when a row happened and when its features were known.",
     cure="Name the columns under time and as_of of a dataset in the audit file.",
     metric="leaked_share",
@@ -184,7 +187,7 @@ def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         yield NO_TIMES
     for role, told in late.items():
         counts = cast("int", told["late"]), cast("int", told["rows"])
-        doubt = doubts(told["clustered"])
+        doubt = describe_cluster_doubt(told["clustered"])
         yield Measurement.of(
             clopper_pearson(*counts, confidence),
             "leaked_share",
@@ -195,8 +198,8 @@ def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         )
 
 
-def _named(found: Joined, differs: Flags) -> list[Json]:
+def _named(found: FeatureJoin, differs: Flags) -> list[Json]:
     return [found.ids[row] for row in np.flatnonzero(differs)[:MOST_NAMED]]
 
 
-CHECK: type[Check] = Skew
+CHECK: type[Check] = TrainingServingSkewCheck

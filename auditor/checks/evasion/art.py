@@ -5,29 +5,37 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from auditor.attacks.arenas import Bout, gather, growing, positive
-from auditor.attacks.art.campaigns import campaign
-from auditor.attacks.art.claims import Allowance
-from auditor.attacks.art.edge import version
-from auditor.attacks.art.findings import Tried, readings, write_down
-from auditor.attacks.art.objections import Objection, objection_of
-from auditor.attacks.art.settings import read_settings, settings_of
-from auditor.attacks.art.tools import needs_gradients, open_tool
-from auditor.attacks.attacked_rows import TRIED
-from auditor.attacks.bouts import SECONDS_A_QUERY, robustness_metrics
-from auditor.attacks.counterexamples.balls import TOOLBOX
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.norms import Norm
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.art.adapter import art_version
+from auditor.attacks.art.evasion import run_art_attack
+from auditor.attacks.art.evasion_tools import needs_gradients, open_tool
+from auditor.attacks.art.evidence import (
+    ArtAttempt,
+    AttackLimits,
+    build_art_readings,
+    describe_attempts,
+)
+from auditor.attacks.art.failure_reasons import FailureReason, reason_from_gap
+from auditor.attacks.art.settings import merge_settings, read_settings
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.perturbed_inputs import TOOLBOX
+from auditor.attacks.evasion.attack_setup import (
+    AttackRun,
+    prepare_attack_run,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.attacks.evasion.row_evidence import TRIED
+from auditor.attacks.evasion.run_check import SECONDS_A_QUERY, robustness_metrics
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.evidence import Evidence
-from auditor.domain.images import image_axes
-from auditor.domain.policies import Control
+from auditor.domain.evidence import Evidence, find_image_axes
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_TO_IMPORT = 5.0
@@ -39,14 +47,15 @@ SOME = (
 
 
 @dataclass(frozen=True, slots=True)
-class Art:
+class ArtEvasionCheck:
     """Runs attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class name.
 
     What an attack returns is a claim: every row is brought back into the budget ``eps`` (shares of
     each coordinate's range) in the ``norm``, and counts where the target's own answer is wrong;
     the details say how many claims did not hold. Attacks that need gradients see the twin, others
     the target. ``settings`` are lines of the form ``SquareAttack.max_iter=300``; ART's own defaults
-    hold for the rest. An attack may ask for ``most_queries`` rows (and as many gradients) a row and
+    hold for the rest. An attack may ask for ``most_queries_in_memory`` rows (and as many gradients)
+    a row and
     budget, and for ``seconds`` altogether; one that needs more, or cannot run here, is a Gap with
     its reason. `docs/art-attacks.md` lists every class. Where none is named, the check is a Gap.
     """
@@ -69,13 +78,13 @@ class Art:
     uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0043"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0043"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"attacks": ()},  # the library alone takes some seconds to start
@@ -105,12 +114,12 @@ class Art:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "eps": "eps"}
-    by_example: ClassVar[ByExample] = TOOLBOX
-    by_row: ClassVar[ByRow] = TRIED
+    by_example: ClassVar[CounterexampleClaims] = TOOLBOX
+    by_row: ClassVar[RowEvidence] = TRIED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        positive(rows=self.rows, most_queries=self.most_queries)
+        require_positive(rows=self.rows, most_queries=self.most_queries)
         norms = [item.value for item in Norm]
         if self.norm not in norms:
             raise PolicyError(
@@ -126,53 +135,55 @@ class Art:
     @property
     def budgets(self) -> tuple[float, ...]:
         """The budgets, the smallest first."""
-        return growing(self.eps, Norm(self.norm))
+        return sort_budgets(self.eps, Norm(self.norm))
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds, which most attacks do not reach."""
         asked = min(self.rows, size.rows) * len(set(self.attacks)) * len(set(self.eps))
         most = asked * self.most_queries
-        return Cost(
+        return CheckCost(
             queries=size.rows + asked + most,
             passes=most,
             seconds=SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY,
         )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Let each attack change the first ``rows`` rows of the audit's permutation.
 
         Raises ``MissingExtraError`` where ART is not installed.
         """
-        art = version() if self.attacks else ""
-        bout = gather(subject, self.rows, Norm(self.norm))
+        art = art_version() if self.attacks else ""
+        bout = prepare_attack_run(subject, self.rows, Norm(self.norm))
         names = tuple(sorted(set(self.attacks)))
         tried = []
         for done, name in enumerate(names):
             tick = partial(subject.progress, done, len(names), name)
-            allowance = Allowance(self.most_queries, self.seconds, tick)
+            allowance = AttackLimits(self.most_queries, self.seconds, tick)
             tried.append(self._try(name, bout, subject, allowance))
         twin = None if isinstance(subject.twin, Gap) else subject.twin
-        return write_down(bout, tried, self.budgets, twin=twin, art=art)
+        return describe_attempts(bout, tried, self.budgets, twin=twin, art=art)
 
-    def _try(self, name: str, bout: Bout, subject: Subject, allowance: Allowance) -> Tried:
-        settings = settings_of(name, read_settings(self.settings))
+    def _try(
+        self, name: str, bout: AttackRun, subject: Subject, allowance: AttackLimits
+    ) -> ArtAttempt:
+        settings = merge_settings(name, read_settings(self.settings))
         if isinstance(subject.twin, Gap) and needs_gradients(name):
-            return Tried(name, None, settings, objection_of(subject.twin))
-        picture = image_axes(bout.arena.rows.shape[1:]) is not None
+            return ArtAttempt(name, None, settings, reason_from_gap(subject.twin))
+        picture = find_image_axes(bout.arena.rows.shape[1:]) is not None
         tool = open_tool(name, settings, picture=picture, twin=bout.arena.twin is not None)
-        if isinstance(tool, Objection):
-            return Tried(name, None, settings, tool)
-        outcome = campaign(tool, bout.arena, self.budgets, subject.seed, allowance)
-        return Tried(name, tool.sight, settings, outcome)
+        if isinstance(tool, FailureReason):
+            return ArtAttempt(name, None, settings, tool)
+        outcome = run_art_attack(tool, bout.arena, self.budgets, subject.seed, allowance)
+        return ArtAttempt(name, tool.sight, settings, outcome)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
-        return readings(evidence, confidence)
+        return build_art_readings(evidence, confidence)
 
 
-CHECK: type[Check] = Art
+CHECK: type[Check] = ArtEvasionCheck

@@ -7,25 +7,34 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.attacks.arenas import Arena, gather, growing, positive
-from auditor.attacks.certificates import margins, nearest
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.counterexamples.statements import PROOF
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.proofs import readings
-from auditor.attacks.proved_rows import PROVED
-from auditor.attacks.smoothing import Noise, vote
-from auditor.attacks.trials import MOST_CRAFTED_BYTES, write_goal
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.certificates import Certifier
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.proofs import PROOF
+from auditor.attacks.evasion.attack_setup import (
+    AttackSetup,
+    prepare_attack_run,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.certified import (
+    PROVED,
+    SmoothingNoise,
+    build_certified_readings,
+    certify_margins,
+    find_nearest_wrong_points,
+    sample_votes,
+)
+from auditor.attacks.evasion.evidence import MOST_CRAFTED_BYTES, write_goal
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.robustness_certificates import RobustnessCertifier
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
 from auditor.errors import MissingExtraError, PolicyError, SubjectLostError, TwinError
 
 SECONDS_A_BOX = 0.1
@@ -35,7 +44,7 @@ SECONDS_A_STATE = 2e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
+class CertifiedRobustnessCheck:
     """Proves lower bounds of robustness: what no attack can break, known today or not.
 
     Networks are bounded by linear relaxation at each of ``eps`` (shares of each coordinate's range,
@@ -68,23 +77,23 @@ class Certified:
         "certified_accuracy": Metric(
             "Share of rows proved right within a budget",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=True,
         ),
         "min_breaking_eps": Metric(
             "Smallest budget that can break half of the rows (1: none can)",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -105,13 +114,15 @@ class Certified:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps", "radius": "radii"}
-    by_example: ClassVar[ByExample] = PROOF
-    by_row: ClassVar[ByRow] = PROVED
+    by_example: ClassVar[CounterexampleClaims] = PROOF
+    by_row: ClassVar[RowEvidence] = PROVED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        positive(rows=self.rows, states=self.states, selection=self.selection, samples=self.samples)
+        sort_budgets(self.eps)
+        require_positive(
+            rows=self.rows, states=self.states, selection=self.selection, samples=self.samples
+        )
         if not self.radii or not all(0 <= radius < math.inf for radius in self.radii):
             raise PolicyError(
                 f"radii {list(self.radii)} of evasion.certified are no lengths",
@@ -123,34 +134,34 @@ class Certified:
                 cure="Give a sigma above 0, and an alpha above 0 and below 0.5, as 0.001.",
             )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return what smoothing asks at most, and the time of proofs about a small model.
 
         Proofs take longer the larger a model is; which kind it is, no data file tells.
         """
         rows = min(self.rows, size.rows)
         copies = rows * (self.selection + self.samples)
-        boxes = rows * len(growing(self.eps))
+        boxes = rows * len(sort_budgets(self.eps))
         seconds = max(boxes * SECONDS_A_BOX, rows * self.states * SECONDS_A_STATE)
-        return Cost(queries=size.rows + copies + max(boxes, 3 * rows), seconds=seconds)
+        return CheckCost(queries=size.rows + copies + max(boxes, 3 * rows), seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "certified_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Prove what can be proved of the first ``rows`` rows of the audit's permutation."""
-        bout = gather(subject, self.rows)
+        bout = prepare_attack_run(subject, self.rows)
         arena, task = bout.arena, subject.task
-        if not isinstance(task, Classification):
+        if not isinstance(task, ClassificationTask):
             message = "the frame asks for needs first"
             raise TypeError(message)
         told, proved = self._by_graph(subject, arena)
-        votes = vote(
+        votes = sample_votes(
             arena.model,
             task,
-            Noise(arena.threat(1.0), self.sigma),
+            SmoothingNoise(arena.threat(1.0), self.sigma),
             arena.rows,
             arena.labels,
             selection=self.selection,
@@ -170,10 +181,10 @@ class Certified:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count again what is proved, and what the votes of noisy copies come to."""
-        return readings(evidence, confidence, self.alpha)
+        return build_certified_readings(evidence, confidence, self.alpha)
 
-    def _settings(self, arena: Arena) -> dict[str, Json]:
-        budgets = growing(self.eps)
+    def _settings(self, arena: AttackSetup) -> dict[str, Json]:
+        budgets = sort_budgets(self.eps)
         return {
             "eps": list(budgets),
             "radii": sorted({float(radius) for radius in self.radii}),
@@ -186,7 +197,9 @@ class Certified:
             "deterministic": arena.model.deterministic,
         }
 
-    def _by_graph(self, subject: Subject, arena: Arena) -> tuple[dict[str, Json], dict[str, Item]]:
+    def _by_graph(
+        self, subject: Subject, arena: AttackSetup
+    ) -> tuple[dict[str, Json], dict[str, Item]]:
         """Return what the artifact's own graph proves: settings and arrays."""
         certifier = subject.certifier
         if isinstance(certifier, Gap):
@@ -197,15 +210,17 @@ class Certified:
                 return {"kind": kind, "method": "veritas", "gap": None}, self._trees(
                     subject, arena, certifier
                 )
-            leads = margins(certifier, arena, growing(self.eps), subject.progress)
+            leads = certify_margins(certifier, arena, sort_budgets(self.eps), subject.progress)
         except (TwinError, MissingExtraError, SubjectLostError) as error:
             return _without(_gap_of(error)), {}
         method = next((name for name in leads if name != "interval"), "interval")
         told: dict[str, Json] = {"kind": kind, "method": method, "gap": None}
         return told, {f"lead_{name}": lead for name, lead in leads.items()}
 
-    def _trees(self, subject: Subject, arena: Arena, certifier: Certifier) -> dict[str, Item]:
-        found, said = nearest(certifier, arena, self.states, subject.progress)
+    def _trees(
+        self, subject: Subject, arena: AttackSetup, certifier: RobustnessCertifier
+    ) -> dict[str, Item]:
+        found, said = find_nearest_wrong_points(certifier, arena, self.states, subject.progress)
         most = max(1, MOST_CRAFTED_BYTES // max(1, found.crafted[0].nbytes))
         return {
             "proved": found.lower,
@@ -216,11 +231,11 @@ class Certified:
 
 
 def _gap_of(error: TwinError | MissingExtraError | SubjectLostError) -> Gap:
-    reason = Reason.TWIN_UNSUPPORTED
+    reason = GapReason.TWIN_UNSUPPORTED
     if isinstance(error, MissingExtraError):
-        reason = Reason.NEEDS_EXTRA
+        reason = GapReason.NEEDS_EXTRA
     elif isinstance(error, SubjectLostError):
-        reason = Reason(error.slug)
+        reason = GapReason(error.slug)
     return Gap(reason=reason, detail=error.problem, cure=error.cure)
 
 
@@ -229,4 +244,4 @@ def _without(gap: Gap) -> dict[str, Json]:
     return {"kind": "", "method": "", "gap": told}
 
 
-CHECK: type[Check] = Certified
+CHECK: type[Check] = CertifiedRobustnessCheck

@@ -6,22 +6,32 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.attacks.arenas import positive
-from auditor.attacks.corruptions import pictures, tables
-from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_severities, medium
-from auditor.attacks.corruptions.changed_rows import CORRUPTED
-from auditor.attacks.corruptions.outcomes import readings
-from auditor.attacks.corruptions.survey import examples, survey, worst_first
-from auditor.attacks.corruptions.trials import best_half_widths, gather
-from auditor.attacks.counterexamples.claims import ByExample, never
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.corruptions import images, tables
+from auditor.attacks.corruptions.catalogue import (
+    KINDS,
+    detect_medium,
+    select_kinds,
+    select_severities,
+)
+from auditor.attacks.corruptions.readings import build_corruption_readings
+from auditor.attacks.corruptions.row_evidence import CORRUPTED
+from auditor.attacks.corruptions.survey import (
+    best_half_widths,
+    build_examples,
+    order_by_accuracy,
+    prepare_sample,
+    survey_corruptions,
+)
+from auditor.attacks.counterexamples.claims import CounterexampleClaims, not_refutable
+from auditor.attacks.evasion.attack_setup import require_positive
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 
 SECONDS_A_ROW = 1e-4
 FEW = (
@@ -38,7 +48,7 @@ FEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Corruption:
+class CorruptionCheck:
     """Corrupts pictures as ImageNet-C does (Hendrycks & Dietterich 2019), and tables likewise.
 
     An average case, not an attack: nobody chooses the noise against the model. ``kinds`` that have
@@ -46,7 +56,8 @@ class Corruption:
     grey) give no reading, and are named in the details of ``mean_accuracy``. ``severities`` run
     from 1 (mild) to 5. Strengths are CIFAR-10-C's up to 32 pixels a side and ImageNet-C's from
     224, with a rule for lengths outside; the random draws are the same at each severity. With
-    leave to show examples, up to ``examples`` rows that became wrong are kept, before and after.
+    leave to show examples, up to ``build_examples`` rows that became wrong are kept, before and
+    after.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -77,10 +88,10 @@ class Corruption:
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(4)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"kinds": FEW, "rows": 100},
@@ -88,44 +99,44 @@ class Corruption:
         Budget.FULL: {"severities": (1, 2, 3, 4, 5), "rows": 1000},
     }
     grid: ClassVar[Mapping[str, str]] = {"kind": "kinds", "severity": "severities"}
-    by_example: ClassVar[ByExample] = never(
+    by_example: ClassVar[CounterexampleClaims] = not_refutable(
         "it is an average over noise that nobody chose, of which one row under one noise says "
         "nothing"
     )
-    by_row: ClassVar[ByRow] = CORRUPTED
+    by_row: ClassVar[RowEvidence] = CORRUPTED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        known_kinds(self.kinds)
-        known_severities(self.severities)
-        positive(rows=self.rows)
+        select_kinds(self.kinds)
+        select_severities(self.severities)
+        require_positive(rows=self.rows)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Count every row once for each kind and severity, and the clean rows.
 
         Of pictures and tables, those that more of the kinds are for. The seconds are those of
         small pictures; pictures of 224 pixels a side take a hundred times as long to corrupt.
         """
-        most = max(len(set(self.kinds) & set(known)) for known in (pictures.KINDS, tables.KINDS))
+        most = max(len(set(self.kinds) & set(known)) for known in (images.KINDS, tables.KINDS))
         cells = most * len(set(self.severities))
         queries = min(self.rows, size.rows) * cells
-        return Cost(queries=size.rows + queries, seconds=queries * SECONDS_A_ROW)
+        return CheckCost(queries=size.rows + queries, seconds=queries * SECONDS_A_ROW)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths where the model is always right."""
         one, mean = best_half_widths(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": one, "accuracy": one, "mean_accuracy": mean}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Corrupt the first ``rows`` rows of the audit's permutation, and ask about each."""
-        trial = gather(subject, self.rows)
-        asked = medium(trial.pool, trial.space, trial.model_takes, whole=trial.whole)
-        severities = known_severities(self.severities)
-        objections = {kind: asked.objection(kind) for kind in known_kinds(self.kinds)}
+        trial = prepare_sample(subject, self.rows)
+        asked = detect_medium(trial.pool, trial.space, trial.model_takes, whole=trial.whole)
+        severities = select_severities(self.severities)
+        objections = {kind: asked.objection(kind) for kind in select_kinds(self.kinds)}
         kinds = [kind for kind, why in objections.items() if not why]
-        found = survey(trial, asked, kinds, severities, subject.seed, subject.progress)
+        found = survey_corruptions(trial, asked, kinds, severities, subject.seed, subject.progress)
         right = (found.decided == trial.labels).mean(axis=(1, 2))
-        shown = worst_first(found.shown, dict(zip(kinds, right.tolist(), strict=True)))
+        shown = order_by_accuracy(found.shown, dict(zip(kinds, right.tolist(), strict=True)))
         settings: dict[str, Json] = {
             **trial.settings(),
             "kinds": list(kinds),
@@ -139,12 +150,12 @@ class Corruption:
             "labels": trial.labels,
             "clean_decided": trial.decided.astype(np.int32),
             "decided": found.decided,
-            **examples(trial, asked.shape, shown[: self.examples * subject.show_examples]),
+            **build_examples(trial, asked.shape, shown[: self.examples * subject.show_examples]),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count right decisions again."""
-        return readings(evidence, confidence)
+        return build_corruption_readings(evidence, confidence)
 
 
-CHECK: type[Check] = Corruption
+CHECK: type[Check] = CorruptionCheck

@@ -6,24 +6,36 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.arenas import growing, positive, two_classes
-from auditor.attacks.asking import Source
-from auditor.attacks.attacked_rows import SHARED, WALKED, part_of
-from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
-from auditor.attacks.counterexamples.balls import WALKS
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.curves import best_half_width, ceiling, readings
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import KINDS, Suite, suite
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.perturbed_inputs import WALKS
+from auditor.attacks.evasion.attack_protocol import AttackFeedback
+from auditor.attacks.evasion.attack_setup import (
+    require_harmful_decision,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.readings import (
+    best_half_width,
+    build_robustness_readings,
+    distance_ceiling,
+)
+from auditor.attacks.evasion.row_evidence import SHARED, WALKED, select_attack_evidence
+from auditor.attacks.evasion.run_check import (
+    estimate_attack_cost,
+    robustness_metrics,
+    run_attack_check,
+)
+from auditor.attacks.evasion.suites import KINDS, AttackSuite, build_suite
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Progress, Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, ProgressReporter, Subject
 from auditor.errors import PolicyError
 
 NORMS = (Norm.LINF, Norm.L2)
@@ -36,12 +48,12 @@ def decision_metrics() -> Mapping[str, Metric]:
     nearest = "Median distance of the nearest harmful input found (the largest possible: none was)"
     return {
         **shared,
-        "median_distance": Metric(nearest, Unit.NONE, Bound.AT_MOST, higher_is_better=True),
+        "median_distance": Metric(nearest, Unit.NONE, BoundKind.AT_MOST, higher_is_better=True),
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionAttackCheck:
     """Walks along the decision line of the target, whose decisions are all that it sees: by RayS in
     Linf (Chen & Gu 2020) and by SurFree in L2 (Maho et al. 2021).
 
@@ -67,13 +79,13 @@ class Decision:
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = decision_metrics()
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0043.001"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.025"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0043.001"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.025"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -85,35 +97,38 @@ class Decision:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_example: ClassVar[ByExample] = WALKS
-    by_row: ClassVar[ByRow] = WALKED
+    by_example: ClassVar[CounterexampleClaims] = WALKS
+    by_row: ClassVar[RowEvidence] = WALKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps, Norm.L2)
-        two_classes(self.label, self.decision)
-        positive(rows=self.rows)
+        sort_budgets(self.eps, Norm.L2)
+        require_harmful_decision(self.label, self.decision)
+        require_positive(rows=self.rows)
         _by_norm(self.stages)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that are wrong from the start cost nothing."""
-        parts = [bout_cost(part, 1, self.rows, size) for part in _by_norm(self.stages).values()]
-        return Cost(
+        parts = [
+            estimate_attack_cost(part, 1, self.rows, size)
+            for part in _by_norm(self.stages).values()
+        ]
+        return CheckCost(
             queries=sum(part.queries for part in parts) - (len(parts) - 1) * size.rows,
             seconds=sum(part.seconds for part in parts),
         )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Walk in each norm, from the first ``rows`` rows of the audit's permutation."""
         found: dict[str, Item] = {}
         work = _by_norm(self.stages)
         for index, (norm, walks) in enumerate(work.items()):
-            seen = fight(
+            seen = run_attack_check(
                 replace(subject, progress=_part(subject.progress, index, len(work))),
                 walks,
                 self._budgets(norm, subject),
@@ -130,21 +145,21 @@ class Decision:
         """Count successes again from the target's decisions, and read the curves off."""
         found: list[Reading] = []
         for index, (norm, walks) in enumerate(_by_norm(self.stages).items()):
-            own = part_of(evidence, _prefix(norm, index)) if index else evidence
+            own = select_attack_evidence(evidence, _prefix(norm, index)) if index else evidence
             effort: dict[str, Json] = {
                 "attack": walks.names[0].split(",")[0],
                 "stages": list(walks.names),
             }
-            told = readings(own, confidence, effort)
+            told = build_robustness_readings(own, confidence, effort)
             found.extend(_read(reading, own) for reading in told)
         return tuple(item for item in found if not _beyond(item, self.eps))
 
     def _budgets(self, norm: Norm, subject: Subject) -> tuple[float, ...]:
         """Return where the curve is read off, and the whole range at last: walks need all of it."""
-        inputs = subject.datasets[Role.EVALUATION].inputs
+        inputs = subject.datasets[DatasetRole.EVALUATION].inputs
         coordinates = 1 if inputs is None else int(np.prod(inputs.shape[1:]))
-        whole = ceiling(norm, coordinates)
-        return growing((*(eps for eps in self.eps if eps < whole), whole), norm)
+        whole = distance_ceiling(norm, coordinates)
+        return sort_budgets((*(eps for eps in self.eps if eps < whole), whole), norm)
 
 
 def _read(reading: Reading, evidence: Evidence) -> Reading:
@@ -164,7 +179,7 @@ def _read(reading: Reading, evidence: Evidence) -> Reading:
     return replace(told, metric="median_distance", unit=Unit.NONE)
 
 
-def _by_norm(stages: tuple[str, ...]) -> dict[Norm, Suite]:
+def _by_norm(stages: tuple[str, ...]) -> dict[Norm, AttackSuite]:
     """Return the walks of each norm that the stages name.
 
     Raises ``PolicyError`` where one names none.
@@ -180,7 +195,7 @@ def _by_norm(stages: tuple[str, ...]) -> dict[Norm, Suite]:
     if not stages:
         raise PolicyError("evasion.decision has no stages", cure="Give at least rays:500.")
     own = {norm: tuple(s for s in stages if s.split(":")[0] in known[norm]) for norm in NORMS}
-    return {norm: suite(chosen, norm) for norm, chosen in own.items() if chosen}
+    return {norm: build_suite(chosen, norm) for norm, chosen in own.items() if chosen}
 
 
 def _walks(norm: Norm) -> list[str]:
@@ -189,7 +204,7 @@ def _walks(norm: Norm) -> list[str]:
         name
         for name, kind in KINDS.items()
         if norm in kind.norms
-        and all(item.source is Source.DECISIONS for item in kind.make(1, 1, norm))
+        and all(item.source is AttackFeedback.DECISIONS for item in kind.make(1, 1, norm))
     ]
 
 
@@ -205,7 +220,7 @@ def _named(seen: Evidence, known: Evidence, prefix: str) -> dict[str, Item]:
     }
 
 
-def _part(progress: Progress, index: int, count: int) -> Progress:
+def _part(progress: ProgressReporter, index: int, count: int) -> ProgressReporter:
     """Return where one of several walks says how far it is."""
 
     def report(done: int, total: int, note: str = "") -> None:
@@ -219,4 +234,4 @@ def _beyond(reading: Reading, eps: tuple[float, ...]) -> bool:
     return isinstance(reading, Measurement) and reading.params.get("eps", eps[0]) not in eps
 
 
-CHECK: type[Check] = Decision
+CHECK: type[Check] = DecisionAttackCheck

@@ -4,26 +4,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import growing, positive, two_classes
-from auditor.attacks.attacked_rows import ATTACKED
-from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
-from auditor.attacks.counterexamples.balls import BALL
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import Suite, suite
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.perturbed_inputs import BALL
+from auditor.attacks.evasion.attack_setup import (
+    require_harmful_decision,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
+from auditor.attacks.evasion.row_evidence import ATTACKED
+from auditor.attacks.evasion.run_check import (
+    estimate_attack_cost,
+    robustness_metrics,
+    run_attack_check,
+)
+from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class L2:
+class L2EvasionCheck:
     """Crafts on the twin by Fast Minimum-Norm walks (Pintor et al. 2021) and Auto-PGD climbs in the
     L2 norm, and counts success on the target alone.
 
@@ -55,14 +63,14 @@ class L2:
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("mitre-atlas", "AML.T0043.000"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("mitre-atlas", "AML.T0043.000"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -78,36 +86,38 @@ class L2:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_row: ClassVar[ByRow] = ATTACKED
-    by_example: ClassVar[ByExample] = BALL
+    by_row: ClassVar[RowEvidence] = ATTACKED
+    by_example: ClassVar[CounterexampleClaims] = BALL
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps, Norm.L2)
-        two_classes(self.label, self.decision)
-        positive(rows=self.rows)
-        suite(self.stages, Norm.L2)
+        sort_budgets(self.eps, Norm.L2)
+        require_harmful_decision(self.label, self.decision)
+        require_positive(rows=self.rows)
+        build_suite(self.stages, Norm.L2)
 
     @property
-    def suite(self) -> Suite:
+    def suite(self) -> AttackSuite:
         """The attacks that the stages name."""
-        return suite(self.stages, Norm.L2)
+        return build_suite(self.stages, Norm.L2)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that break or are wrong from the start cost less."""
-        return bout_cost(self.suite, len(growing(self.eps, Norm.L2)), self.rows, size)
+        return estimate_attack_cost(
+            self.suite, len(sort_budgets(self.eps, Norm.L2)), self.rows, size
+        )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Attack the first ``rows`` rows of the audit's permutation at each budget."""
-        return fight(
+        return run_attack_check(
             subject,
             self.suite,
-            growing(self.eps, Norm.L2),
+            sort_budgets(self.eps, Norm.L2),
             norm=Norm.L2,
             rows=self.rows,
             examples=self.examples,
@@ -118,7 +128,7 @@ class L2:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
         effort: dict[str, Json] = {"attack": "apgd and fmn", "stages": list(self.suite.names)}
-        return readings(evidence, confidence, effort)
+        return build_robustness_readings(evidence, confidence, effort)
 
 
-CHECK: type[Check] = L2
+CHECK: type[Check] = L2EvasionCheck

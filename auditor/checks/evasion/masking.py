@@ -4,26 +4,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import growing, positive
-from auditor.attacks.bouts import SECONDS_A_PASS, SECONDS_A_QUERY
-from auditor.attacks.counterexamples.claims import ByExample, never
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.masking.efforts import Effort
-from auditor.attacks.masking.indicators import INDICATORS
-from auditor.attacks.masking.outcomes import metrics, readings
-from auditor.attacks.masking.survey import LOOKED_AT, survey
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims, not_refutable
+from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.attacks.evasion.run_check import SECONDS_A_PASS, SECONDS_A_QUERY
+from auditor.attacks.gradient_masking.indicators import (
+    INDICATORS,
+    build_masking_readings,
+    masking_metrics,
+)
+from auditor.attacks.gradient_masking.probe import MaskingEffort
+from auditor.attacks.gradient_masking.survey import LOOKED_AT, survey_masking
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Masking:
+class GradientMaskingCheck:
     """Looks for signs that an attack by gradients fails for want of gradients (Athalye et al.
     2018; Carlini et al. 2019; Pintor et al. 2022).
 
@@ -50,13 +53,13 @@ class Masking:
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
     )
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = metrics()
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0043.000"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    emits: ClassVar[Mapping[str, Metric]] = masking_metrics()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0043.000"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -80,16 +83,16 @@ class Masking:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_example: ClassVar[ByExample] = never(
+    by_example: ClassVar[CounterexampleClaims] = not_refutable(
         "it looks for signs that attacks by gradients fail, and says of no row that it stays right"
     )
-    by_row: ClassVar[ByRow] = LOOKED_AT
+    by_row: ClassVar[RowEvidence] = LOOKED_AT
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing((*self.eps, self.near))
-        growing(self.eps)
-        positive(
+        sort_budgets((*self.eps, self.near))
+        sort_budgets(self.eps)
+        require_positive(
             rows=self.rows,
             queries=self.queries,
             corners=self.corners,
@@ -99,10 +102,10 @@ class Masking:
         _ = self.effort.cascade
 
     @property
-    def effort(self) -> Effort:
+    def effort(self) -> MaskingEffort:
         """How hard to look."""
-        return Effort(
-            eps=growing(self.eps),
+        return MaskingEffort(
+            eps=sort_budgets(self.eps),
             stages=self.stages,
             rows=self.rows,
             queries=self.queries,
@@ -112,25 +115,25 @@ class Masking:
             near=self.near,
         )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that break or are wrong from the start cost less."""
         rows, effort = min(self.rows, size.rows), self.effort
         passes, asked = rows * effort.passes, rows * effort.asked
         seconds = passes * SECONDS_A_PASS + asked * SECONDS_A_QUERY
-        return Cost(queries=size.rows + asked, passes=passes, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {name: best for name, item in INDICATORS.items() if item.unit is Unit.SHARE}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Look at the rows that are right, of the first ``rows`` of the audit's permutation."""
-        return survey(subject, self.effort)
+        return survey_masking(subject, self.effort)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count every sign again from the target's decisions."""
-        return readings(evidence, confidence)
+        return build_masking_readings(evidence, confidence)
 
 
-CHECK: type[Check] = Masking
+CHECK: type[Check] = GradientMaskingCheck

@@ -6,27 +6,31 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.arenas import gather, growing, positive, two_classes
-from auditor.attacks.asking import Source
-from auditor.attacks.attacked_rows import COVERED
-from auditor.attacks.bouts import bout_cost, robustness_metrics
-from auditor.attacks.counterexamples.balls import PATCH
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.norms import Norm
-from auditor.attacks.patches import campaign
-from auditor.attacks.suites import Suite, suite
-from auditor.attacks.trials import describe
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.perturbed_inputs import PATCH
+from auditor.attacks.evasion.attack_protocol import AttackFeedback
+from auditor.attacks.evasion.attack_setup import (
+    prepare_attack_run,
+    require_harmful_decision,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.evidence import describe_attack_run
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.patch_campaign import attack_with_patches
+from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
+from auditor.attacks.evasion.row_evidence import COVERED
+from auditor.attacks.evasion.run_check import estimate_attack_cost, robustness_metrics
+from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.images import image_axes
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, find_image_axes
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 STAGES = ("patch_ascent", "patch_search")
@@ -39,12 +43,12 @@ def patch_metrics() -> Mapping[str, Metric]:
     smallest = "Side of the smallest patch that breaks half of the rows (1: none was found)"
     return {
         **shared,
-        "min_breaking_side": Metric(smallest, Unit.SHARE, Bound.AT_MOST, higher_is_better=True),
+        "min_breaking_side": Metric(smallest, Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True),
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class PatchAttackCheck:
     """Puts one square of any content anywhere on a picture, another one on each (Brown et al. 2017;
     Croce et al. 2022, Sparse-RS).
 
@@ -72,13 +76,13 @@ class Patch:
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = patch_metrics()
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -94,8 +98,8 @@ class Patch:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"side": "side"}
-    by_row: ClassVar[ByRow] = COVERED
-    by_example: ClassVar[ByExample] = PATCH
+    by_row: ClassVar[RowEvidence] = COVERED
+    by_example: ClassVar[CounterexampleClaims] = PATCH
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -104,41 +108,43 @@ class Patch:
                 f"side {list(self.side)} of evasion.patch is not a list of shares",
                 cure="Give at least one share of the picture's shorter side, as 0.2.",
             )
-        two_classes(self.label, self.decision)
-        positive(rows=self.rows)
+        require_harmful_decision(self.label, self.decision)
+        require_positive(rows=self.rows)
         if any(stage.split(":")[0] not in STAGES for stage in self.stages):
             raise PolicyError(
                 f"the stages {list(self.stages)} of evasion.patch are not all patches",
                 cure=f"Write NAME:STEPS or NAME:STEPSxCOUNT with {' or '.join(STAGES)}.",
             )
-        suite(self.stages, Norm.L0)
+        build_suite(self.stages, Norm.L0)
 
     @property
-    def suite(self) -> Suite:
+    def suite(self) -> AttackSuite:
         """The attacks that the stages name."""
-        return suite(self.stages, Norm.L0)
+        return build_suite(self.stages, Norm.L0)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that break or are wrong from the start cost less."""
-        return bout_cost(self.suite, len(growing(self.side)), self.rows, size)
+        return estimate_attack_cost(self.suite, len(sort_budgets(self.side)), self.rows, size)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Put patches on the first ``rows`` rows of the audit's permutation."""
-        bout = gather(subject, self.rows, Norm.L0, label=self.label, decision=self.decision)
+        bout = prepare_attack_run(
+            subject, self.rows, Norm.L0, label=self.label, decision=self.decision
+        )
         row = bout.arena.rows.shape[1:]
-        axes = image_axes(row)
+        axes = find_image_axes(row)
         attacks = self._thrown(subject)
         if axes is None or not attacks.bounded:
             return {"settings": {"row": [int(count) for count in row], "twin": axes is None}}
         shorter = min(row[axes[0]], row[axes[1]])
         widths = tuple(sorted({_pixels(share, shorter) for share in self.side}))
-        found = campaign(attacks, bout.arena, widths, subject.seed, subject.progress)
-        seen = describe(
+        found = attack_with_patches(attacks, bout.arena, widths, subject.seed, subject.progress)
+        seen = describe_attack_run(
             bout,
             found,
             most_examples=self.examples * subject.show_examples,
@@ -150,20 +156,22 @@ class Patch:
 
     def refuses(self, subject: Subject) -> Gap | None:
         """Say that there is nothing to cover, or nothing to cover it by."""
-        rows = subject.datasets[Role.EVALUATION].inputs
+        rows = subject.datasets[DatasetRole.EVALUATION].inputs
         if rows is None:
             return None
-        picture = image_axes(rows.shape[1:]) is not None
+        picture = find_image_axes(rows.shape[1:]) is not None
         if picture and self._thrown(subject).bounded:
             return None
         return _undefined({"row": [int(count) for count in rows.shape[1:]], "twin": not picture})
 
-    def _thrown(self, subject: Subject) -> Suite:
+    def _thrown(self, subject: Subject) -> AttackSuite:
         """Return the attacks without those that lack their twin."""
         if not isinstance(subject.twin, Gap):
             return self.suite
         # The search alone is weaker, and still a bound.
-        return Suite(tuple(a for a in self.suite.bounded if a.source is not Source.TWIN))
+        return AttackSuite(
+            tuple(a for a in self.suite.bounded if a.source is not AttackFeedback.TWIN)
+        )
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities and the patches' sides."""
@@ -171,7 +179,7 @@ class Patch:
             return (_undefined(cast("Mapping[str, Json]", evidence["settings"])),)
         shorter = cast("int", evidence["shorter_side"])
         effort = {"attack": "patch", "stages": evidence["attacks"]}
-        told = readings(evidence, confidence, cast("Mapping[str, Json]", effort))
+        told = build_robustness_readings(evidence, confidence, cast("Mapping[str, Json]", effort))
         found: list[Reading] = []
         for reading in told:
             if not isinstance(reading, Measurement):
@@ -192,7 +200,7 @@ class Patch:
                 params={"side": share, **rest},
                 details={**reading.details, "pixels": _pixels(share, shorter)},
             )
-            for share in growing(self.side)
+            for share in sort_budgets(self.side)
             if _pixels(share, shorter) ** 2 == places
         ]
 
@@ -228,15 +236,15 @@ def _as_share(reading: Measurement, shorter: int) -> Measurement:
 def _undefined(settings: Mapping[str, Json]) -> Gap:
     if settings["twin"]:
         return Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail=f"Rows of shape {settings['row']} are no pictures: there is nothing to cover.",
             cure="Leave evasion.patch out, or give pictures as height x width with channels.",
         )
     return Gap(
-        reason=Reason.NEEDS_TWIN,
+        reason=GapReason.NEEDS_TWIN,
         detail="All stages of evasion.patch climb on the twin, and there is none.",
         cure="Add the stage patch_search:500, which asks the target alone.",
     )
 
 
-CHECK: type[Check] = Patch
+CHECK: type[Check] = PatchAttackCheck

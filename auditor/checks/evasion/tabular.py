@@ -4,24 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import growing, positive, two_classes
-from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
-from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
 from auditor.attacks.counterexamples.tables import POSSIBLE
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.tabular_campaign import Stage, campaign, stages
-from auditor.attacks.tabular_closing import REFINE
-from auditor.attacks.tabular_readings import readings
-from auditor.attacks.tabular_rows import TABLED
-from auditor.attacks.tabular_trials import describe, enter
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import (
+    require_harmful_decision,
+    require_positive,
+    sort_budgets,
+)
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.attacks.evasion.run_check import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.tabular.campaign import REFINE, Stage, attack_table, parse_stages
+from auditor.attacks.tabular.evidence import TABLED, describe_tabular_run, prepare_tabular_run
+from auditor.attacks.tabular.readings import build_tabular_readings
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 4e-5
@@ -29,14 +31,14 @@ SECONDS_A_QUERY = 4e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Tabular:
+class TabularAttackCheck:
     """Crafts rows that keep types, ranges, directions, one-hot groups and relations, and counts
     success on the target alone.
 
     Under ``eps`` numeric and integer features move by that share of their range; all others that
     are not immutable may take any code; at most ``most_features`` move (0: no limit). ``label``
     and ``decision`` aim at one harm, as a refused applicant who is approved (empty: any). Of
-    ``stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
+    ``parse_stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
     2024), ``search:QUERIES`` asks the target alone. Each success is made minimal by up to
     ``minimising`` queries a row.
     """
@@ -63,18 +65,18 @@ class Tabular:
         "features_moved": Metric(
             "Features that have to move to break half of the rows (all: nothing breaks them)",
             Unit.COUNT,
-            Bound.AT_MOST,
+            BoundKind.AT_MOST,
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("mitre-atlas", "AML.T0043.000"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("mitre-atlas", "AML.T0043.000"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -91,62 +93,64 @@ class Tabular:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_example: ClassVar[ByExample] = POSSIBLE
-    by_row: ClassVar[ByRow] = TABLED
+    by_example: ClassVar[CounterexampleClaims] = POSSIBLE
+    by_row: ClassVar[RowEvidence] = TABLED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        positive(rows=self.rows, minimising=self.minimising)
-        stages(self.stages)
+        sort_budgets(self.eps)
+        require_positive(rows=self.rows, minimising=self.minimising)
+        parse_stages(self.stages)
         if self.most_features < 0:
             raise PolicyError(
                 f"most_features {self.most_features} of an evasion check is no number of features",
                 cure="Give a whole number; 0 sets no limit.",
             )
-        two_classes(self.label, self.decision)
+        require_harmful_decision(self.label, self.decision)
 
     @property
     def attacks(self) -> tuple[Stage, ...]:
         """The attacks that the stages name."""
-        return stages(self.stages)
+        return parse_stages(self.stages)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that break or are wrong from the start cost less.
 
         The passes are those of a model that has a twin.
         """
-        rows, budgets = min(self.rows, size.rows), len(growing(self.eps))
+        rows, budgets = min(self.rows, size.rows), len(sort_budgets(self.eps))
         passes = rows * budgets * sum(attack.passes for attack in self.attacks)
         asked = budgets * sum(attack.queries for attack in self.attacks)
         asked = rows * (asked + REFINE + self.minimising)
         seconds = passes * (SECONDS_A_PASS + SECONDS_A_QUERY) + asked * SECONDS_A_QUERY
-        return Cost(queries=size.rows + asked, passes=passes, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, passes=passes, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Attack the first ``rows`` rows of the audit's permutation that can be harmed."""
-        entered = enter(subject, self.rows, self.label, self.decision, self.most_features)
+        entered = prepare_tabular_run(
+            subject, self.rows, self.label, self.decision, self.most_features
+        )
         if isinstance(entered, str):
             return {"settings": {"undefined": entered}}
-        found = campaign(
+        found = attack_table(
             entered.table,
             self.attacks,
-            growing(self.eps),
+            sort_budgets(self.eps),
             subject.seed,
             subject.progress,
             minimising=self.minimising,
         )
-        return describe(entered, found, self.examples * subject.show_examples)
+        return describe_tabular_run(entered, found, self.examples * subject.show_examples)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities and what each row keeps."""
         effort: dict[str, Json] = {"stages": [attack.name for attack in self.attacks]}
-        return readings(evidence, confidence, effort)
+        return build_tabular_readings(evidence, confidence, effort)
 
 
-CHECK: type[Check] = Tabular
+CHECK: type[Check] = TabularAttackCheck

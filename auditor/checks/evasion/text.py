@@ -4,27 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import positive, two_classes
-from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
 from auditor.attacks.counterexamples.texts import MISREAD
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.goals import goal_of
-from auditor.attacks.texts.campaign import campaign
-from auditor.attacks.texts.hunting import Plan
-from auditor.attacks.texts.moves import MOVES
-from auditor.attacks.texts.readings import readings
-from auditor.attacks.texts.synonyms import SHIPPED, read_synonyms
-from auditor.attacks.texts.text_rows import READ
-from auditor.attacks.texts.threats import TextThreat
-from auditor.attacks.texts.trials import describe, gather
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import require_harmful_decision, require_positive
+from auditor.attacks.evasion.goals import goal_for_task
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.attacks.text.evidence import (
+    READ,
+    build_text_readings,
+    describe_text_run,
+    prepare_text_run,
+)
+from auditor.attacks.text.search import TextSearchPlan, attack_texts
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.words import MOVES, SHIPPED, read_synonyms
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 1e-4
@@ -32,7 +33,7 @@ SECONDS_A_QUERY = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextSearchCheck:
     """Looks for the fewest words of a text whose change turns the decision.
 
     Words (what stands between white space) are ranked by what the target's score loses without
@@ -72,23 +73,23 @@ class Text:
             "Accuracy on the attacked texts before any attack", Unit.SHARE, higher_is_better=True
         ),
         "robust_accuracy": Metric(
-            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+            "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "words_changed": Metric(
             "Words to change to break half of the texts (all: nothing breaks them)",
             Unit.COUNT,
-            Bound.AT_MOST,
+            BoundKind.AT_MOST,
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("mitre-atlas", "AML.T0043.001"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.025"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("mitre-atlas", "AML.T0043.001"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.025"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -102,14 +103,14 @@ class Text:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"words": "words"}
-    by_example: ClassVar[ByExample] = MISREAD
-    by_row: ClassVar[ByRow] = READ
+    by_example: ClassVar[CounterexampleClaims] = MISREAD
+    by_row: ClassVar[RowEvidence] = READ
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        positive(queries=self.queries, beam=self.beam, tries=self.tries, rows=self.rows)
-        positive(edits=self.edits, least_letters=self.least_letters)
-        two_classes(self.label, self.decision)
+        require_positive(queries=self.queries, beam=self.beam, tries=self.tries, rows=self.rows)
+        require_positive(edits=self.edits, least_letters=self.least_letters)
+        require_harmful_decision(self.label, self.decision)
         if not self.words or min(self.words) < 1:
             raise PolicyError(
                 f"words {list(self.words)} of evasion.text is no list of numbers of words",
@@ -133,29 +134,29 @@ class Text:
         listed = read_synonyms(self.synonyms or SHIPPED) if "synonym" in self.moves else {}
         return TextThreat(self.budgets[-1], self.edits, listed)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; texts that break or are wrong from the start cost less."""
         asked = min(self.rows, size.rows) * self.queries
-        return Cost(queries=size.rows + asked, seconds=asked * SECONDS_A_QUERY)
+        return CheckCost(queries=size.rows + asked, seconds=asked * SECONDS_A_QUERY)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Attack the first ``rows`` texts of the audit's permutation that can be harmed."""
-        goal = goal_of(subject.task, self.label, self.decision)
-        trial = gather(subject, self.threat, goal, self.rows, self.queries)
-        plan = Plan(
+        goal = goal_for_task(subject.task, self.label, self.decision)
+        trial = prepare_text_run(subject, self.threat, goal, self.rows, self.queries)
+        plan = TextSearchPlan(
             self.moves,
             self.queries // trial.judge.repeats,
             self.beam,
             self.tries,
             self.least_letters,
         )
-        movable = campaign(trial.judge, plan, subject.seed, subject.progress)
-        return describe(trial, movable, self.examples * subject.show_examples)
+        movable = attack_texts(trial.judge, plan, subject.seed, subject.progress)
+        return describe_text_run(trial, movable, self.examples * subject.show_examples)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities and what was changed."""
@@ -165,7 +166,7 @@ class Text:
             "beam": self.beam,
             "tries": self.tries,
         }
-        return readings(evidence, self.budgets, confidence, effort)
+        return build_text_readings(evidence, self.budgets, confidence, effort)
 
 
-CHECK: type[Check] = Text
+CHECK: type[Check] = TextSearchCheck

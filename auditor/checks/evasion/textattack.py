@@ -5,26 +5,35 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import ClassVar, cast
 
-from auditor.attacks.arenas import positive
-from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
 from auditor.attacks.counterexamples.texts import BY_RECIPE
-from auditor.attacks.curves import best_half_width
-from auditor.attacks.goals import goal_of
-from auditor.attacks.texts.readings import readings
-from auditor.attacks.texts.recipes import pursue
-from auditor.attacks.texts.text_rows import REREAD
-from auditor.attacks.texts.textattack import NOT_HERE, OFFLINE, RECIPES, open_recipe, version
-from auditor.attacks.texts.threats import TextThreat
-from auditor.attacks.texts.trials import describe, gather
-from auditor.attacks.texts.words import Words
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import require_positive
+from auditor.attacks.evasion.goals import goal_for_task
+from auditor.attacks.evasion.readings import best_half_width
+from auditor.attacks.text.evidence import (
+    REREAD,
+    build_text_readings,
+    describe_text_run,
+    prepare_text_run,
+)
+from auditor.attacks.text.textattack import (
+    NOT_HERE,
+    OFFLINE,
+    RECIPES,
+    open_recipe,
+    run_recipe,
+    textattack_version,
+)
+from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.words import TextWords
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
 
 SECONDS_A_QUERY = 1e-3
@@ -33,14 +42,14 @@ OF_ROWS = ("ids", "labels", "groups", "clean_probabilities")
 """What the evidence holds once; all else is of one recipe, under ``recipe.name``."""
 NONE_ASKED = Gap(
     metric="robust_accuracy",
-    reason=Reason.OVER_BUDGET,
+    reason=GapReason.OVER_BUDGET,
     detail="No recipe of TextAttack is asked for at this budget.",
     cure="Name some in the policy, checks: {evasion.textattack: {attacks: [DeepWordBugGao2018]}}.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class TextAttack:
+class TextAttackCheck:
     """Runs recipes of TextAttack (Morris et al. 2020) by name, each on its own.
 
     What a recipe returns is a claim: it counts where the target's own answer is wrong, and where
@@ -70,22 +79,22 @@ class TextAttack:
             "Accuracy on the attacked texts before any attack", Unit.SHARE, higher_is_better=True
         ),
         "robust_accuracy": Metric(
-            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+            "Accuracy under attack", Unit.SHARE, BoundKind.AT_MOST, higher_is_better=True
         ),
         "words_changed": Metric(
             "Words to change to break half of the texts (all: nothing breaks them)",
             Unit.COUNT,
-            Bound.AT_MOST,
+            BoundKind.AT_MOST,
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0043.001"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.025"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0043.001"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.025"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"attacks": ()},  # the library alone takes seconds to start
@@ -93,12 +102,12 @@ class TextAttack:
         Budget.FULL: {"attacks": OFFLINE, "queries": 5000, "rows": 500},
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "words": "words"}
-    by_example: ClassVar[ByExample] = BY_RECIPE
-    by_row: ClassVar[ByRow] = REREAD
+    by_example: ClassVar[CounterexampleClaims] = BY_RECIPE
+    by_row: ClassVar[RowEvidence] = REREAD
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        positive(edits=self.edits, queries=self.queries, rows=self.rows)
+        require_positive(edits=self.edits, queries=self.queries, rows=self.rows)
         strangers = sorted(set(self.attacks) - set(RECIPES))
         if strangers:
             raise PolicyError(
@@ -121,32 +130,37 @@ class TextAttack:
         """The recipes that are asked for and fetch nothing."""
         return tuple(name for name in OFFLINE if name in self.attacks)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; rows that break early cost less."""
         asked = min(self.rows, size.rows) * self.queries * len(self.runnable)
         seconds = asked * SECONDS_A_QUERY + SECONDS_TO_IMPORT * bool(self.runnable)
-        return Cost(queries=size.rows + asked, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, size.rows), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Let each recipe change the first ``rows`` texts of the audit's permutation.
 
         Raises ``MissingExtraError`` where TextAttack cannot be imported.
         """
-        found: dict[str, Item] = {"runs": {}, "library": version() if self.runnable else ""}
+        found: dict[str, Item] = {
+            "runs": {},
+            "library": textattack_version() if self.runnable else "",
+        }
         runs: dict[str, Json] = {}
         for done, name in enumerate(self.runnable):
             threat = TextThreat(self.budgets[-1], self.edits, {})
-            trial = gather(subject, threat, goal_of(subject.task), self.rows, self.queries)
+            trial = prepare_text_run(
+                subject, threat, goal_for_task(subject.task), self.rows, self.queries
+            )
             recipe = open_recipe(name, self.budgets[-1], subject.seed & 0xFFFFFFFF)
             tick = partial(subject.progress, done, len(self.runnable), name)
-            runs[name] = cast("Json", asdict(pursue(recipe, trial.judge, tick)))
-            words = tuple(len(Words.of(text).words) for text in trial.judge.texts)
-            told = describe(trial, words, most_examples=0)
+            runs[name] = cast("Json", asdict(run_recipe(recipe, trial.judge, tick)))
+            words = tuple(len(TextWords.of(text).words) for text in trial.judge.texts)
+            told = describe_text_run(trial, words, most_examples=0)
             found.update((key, told[key]) for key in OF_ROWS)
             found.update((f"{name}.{key}", told[key]) for key in told if key not in OF_ROWS)
         return {**found, "runs": runs}
@@ -184,7 +198,7 @@ class TextAttack:
             reading
             if isinstance(reading, Measurement) and reading.metric == "clean_accuracy"
             else replace(reading, params={"attack": name, **reading.params})
-            for reading in readings(own, self.budgets, confidence, effort)
+            for reading in build_text_readings(own, self.budgets, confidence, effort)
         ]
 
 
@@ -192,7 +206,7 @@ def _gap(name: str, failure: str) -> Gap:
     return Gap(
         metric="robust_accuracy",
         params={"attack": name},
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail=f"{name} of TextAttack failed: {failure}."
         if failure
         else f"{name} of TextAttack does not run here: {NOT_HERE[name]}.",
@@ -200,4 +214,4 @@ def _gap(name: str, failure: str) -> Gap:
     )
 
 
-CHECK: type[Check] = TextAttack
+CHECK: type[Check] = TextAttackCheck

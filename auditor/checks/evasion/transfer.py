@@ -6,25 +6,24 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.apgd import Apgd
-from auditor.attacks.arenas import growing, positive
-from auditor.attacks.attacked_rows import ATTACKED
-from auditor.attacks.bouts import robustness_metrics
-from auditor.attacks.counterexamples.balls import TRANSFERRED
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.offline import gap_of, halves, too_few
-from auditor.attacks.surrogates import Lesson
-from auditor.attacks.transfer import carry, distil
-from auditor.attacks.trials import describe
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.perturbed_inputs import TRANSFERRED
+from auditor.attacks.evasion.apgd import AutoPgd
+from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
+from auditor.attacks.evasion.evidence import describe_attack_run
+from auditor.attacks.evasion.holdout import report_too_few_rows, split_holdout, too_few_rows_gap
+from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
+from auditor.attacks.evasion.row_evidence import ATTACKED
+from auditor.attacks.evasion.run_check import robustness_metrics
+from auditor.attacks.evasion.transfer import SurrogateTraining, distil_surrogate, run_transfer
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 
 SECONDS_A_LESSON_ROW = 1e-4
 SECONDS_A_STEP = 1e-4
@@ -32,7 +31,7 @@ SECONDS_A_STEP = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class TransferAttackCheck:
     """Teaches a small network the target's answers to half of the evaluation rows, crafts on it by
     Auto-PGD, and puts each result to the target once: an attacker with data and answers, but
     without the model and without leave to try things out.
@@ -61,14 +60,14 @@ class Transfer:
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("mitre-atlas", "AML.T0043.002"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.025"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("mitre-atlas", "AML.T0043.002"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.025"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -83,13 +82,13 @@ class Transfer:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_row: ClassVar[ByRow] = ATTACKED
-    by_example: ClassVar[ByExample] = TRANSFERRED
+    by_row: ClassVar[RowEvidence] = ATTACKED
+    by_example: ClassVar[CounterexampleClaims] = TRANSFERRED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        positive(
+        sort_budgets(self.eps)
+        require_positive(
             hidden=self.hidden,
             epochs=self.epochs,
             teaching=self.teaching,
@@ -98,43 +97,47 @@ class Transfer:
         )
 
     @property
-    def attack(self) -> Apgd:
+    def attack(self) -> AutoPgd:
         """The climb on the surrogate."""
-        return Apgd(self.steps)
+        return AutoPgd(self.steps)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds: the answers that teach are those that every check shares."""
-        budgets, half = len(growing(self.eps)), (size.rows + 1) // 2
+        budgets, half = len(sort_budgets(self.eps)), (size.rows + 1) // 2
         asked = budgets * min(self.rows, half)
         taught = self.epochs * min(self.teaching, half)
         seconds = taught * SECONDS_A_LESSON_ROW + asked * self.steps * SECONDS_A_STEP
-        return Cost(queries=size.rows + asked, seconds=seconds)
+        return CheckCost(queries=size.rows + asked, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, (size.rows + 1) // 2), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Teach on one half of the evaluation rows, craft and judge on the other."""
-        split = halves(subject, self.rows, self.teaching)
-        lacking = too_few(split)
+        split = split_holdout(subject, self.rows, self.teaching)
+        lacking = report_too_few_rows(split)
         if lacking is not None:
             return lacking
         arena, answered = split.judged.arena, split.prepared.arena
         rng = np.random.default_rng(subject.seed)
-        surrogate = distil(arena, answered, Lesson(self.hidden, self.epochs), rng)
-        found = carry(arena, surrogate, self.attack, growing(self.eps), rng, subject.progress)
+        surrogate = distil_surrogate(
+            arena, answered, SurrogateTraining(self.hidden, self.epochs), rng
+        )
+        found = run_transfer(
+            arena, surrogate, self.attack, sort_budgets(self.eps), rng, subject.progress
+        )
         most = self.examples * subject.show_examples
         return {
-            **describe(split.judged, found, most_examples=most, twin=surrogate),
+            **describe_attack_run(split.judged, found, most_examples=most, twin=surrogate),
             "taught": len(answered.rows) * answered.repeats,
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
         settings = cast("dict[str, Json]", evidence["settings"])
-        gap = gap_of(settings)
+        gap = too_few_rows_gap(settings)
         if gap is not None:
             return (gap,)
         like = cast("Mapping[str, Json]", settings["twin_distance"])
@@ -144,7 +147,7 @@ class Transfer:
             "agreement": like["agreement"],
             "teaching_queries": cast("Json", evidence["taught"]),
         }
-        return readings(evidence, confidence, effort)
+        return build_robustness_readings(evidence, confidence, effort)
 
 
-CHECK: type[Check] = Transfer
+CHECK: type[Check] = TransferAttackCheck

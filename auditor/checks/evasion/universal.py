@@ -6,35 +6,34 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.attacks.arenas import growing, positive
-from auditor.attacks.attacked_rows import ATTACKED
-from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
-from auditor.attacks.counterexamples.claims import ByExample
-from auditor.attacks.counterexamples.spreads import SPREAD
-from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.offline import gap_of, halves, too_few
-from auditor.attacks.tallies import recount
-from auditor.attacks.trials import describe
-from auditor.attacks.universal import Fit, fooled_alone, spread
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.counterexamples.claims import CounterexampleClaims
+from auditor.attacks.counterexamples.universal import SPREAD
+from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
+from auditor.attacks.evasion.evidence import describe_attack_run, recount_rows
+from auditor.attacks.evasion.holdout import report_too_few_rows, split_holdout, too_few_rows_gap
+from auditor.attacks.evasion.readings import best_half_width, build_robustness_readings
+from auditor.attacks.evasion.row_evidence import ATTACKED
+from auditor.attacks.evasion.run_check import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.evasion.universal import PerturbationFit, attack_universally, fooling_rates
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Universal:
+class UniversalPerturbationCheck:
     """Fits one perturbation a budget on half of the evaluation rows, with gradients of the twin
     (Shafahi et al. 2020), and judges it on rows of the other half, on the target.
 
     Such a change is a sticker, a constant noise, a fixed shift of a sensor: it takes no knowledge
     of the row. ``eps`` are shares of each coordinate's range. At most ``fitting`` rows are fitted
     on, in ``steps`` of ``batch`` rows each. A row that the perturbation of a smaller budget breaks
-    counts as broken at each larger one; ``fooled_alone`` in the details is the share of the rows
+    counts as broken at each larger one; ``fooling_rates`` in the details is the share of the rows
     that are right which the one perturbation of that budget breaks. Up to ``examples`` broken rows
     are kept with their clean inputs.
     """
@@ -61,14 +60,14 @@ class Universal:
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0015"),
-        Control("mitre-atlas", "AML.T0043.000"),
-        Control("owasp-ml", "ML01"),
-        Control("nist-ai-100-2", "NISTAML.022"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0015"),
+        FrameworkControl("mitre-atlas", "AML.T0043.000"),
+        FrameworkControl("owasp-ml", "ML01"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.022"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -82,44 +81,44 @@ class Universal:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
-    by_row: ClassVar[ByRow] = ATTACKED
-    by_example: ClassVar[ByExample] = SPREAD
+    by_row: ClassVar[RowEvidence] = ATTACKED
+    by_example: ClassVar[CounterexampleClaims] = SPREAD
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        positive(steps=self.steps, batch=self.batch, fitting=self.fitting, rows=self.rows)
+        sort_budgets(self.eps)
+        require_positive(steps=self.steps, batch=self.batch, fitting=self.fitting, rows=self.rows)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds: one query a judged row and budget."""
-        budgets, half = len(growing(self.eps)), (size.rows + 1) // 2
+        budgets, half = len(sort_budgets(self.eps)), (size.rows + 1) // 2
         passes = budgets * self.steps * min(self.batch, self.fitting, half)
         asked = budgets * min(self.rows, half)
-        return Cost(size.rows + asked, passes, passes * SECONDS_A_PASS)
+        return CheckCost(size.rows + asked, passes, passes * SECONDS_A_PASS)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
         best = best_half_width(min(self.rows, (size.rows + 1) // 2), confidence)
         return {"clean_accuracy": best, "robust_accuracy": best}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Fit on one half of the evaluation rows, and judge on the other."""
-        split = halves(subject, self.rows, self.fitting)
-        lacking = too_few(split)
+        split = split_holdout(subject, self.rows, self.fitting)
+        lacking = report_too_few_rows(split)
         if lacking is not None:
             return lacking
-        found = spread(
+        found = attack_universally(
             split.judged.arena,
             split.prepared.arena,
-            growing(self.eps),
-            Fit(self.steps, self.batch),
+            sort_budgets(self.eps),
+            PerturbationFit(self.steps, self.batch),
             subject.seed,
             subject.progress,
         )
         twin = None if isinstance(subject.twin, Gap) else subject.twin
         most = self.examples * subject.show_examples
         return {
-            **describe(split.judged, found.sweep, most_examples=most, twin=twin),
+            **describe_attack_run(split.judged, found.sweep, most_examples=most, twin=twin),
             "fitted": len(split.prepared.sample),
             "perturbations": found.perturbations.astype(np.float32),
             "alone_probabilities": found.alone,
@@ -127,20 +126,22 @@ class Universal:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
-        gap = gap_of(cast("dict[str, Json]", evidence["settings"]))
+        gap = too_few_rows_gap(cast("dict[str, Json]", evidence["settings"]))
         if gap is not None:
             return (gap,)
         fitted = cast("Json", evidence["fitted"])
         effort: dict[str, Json] = {"attack": "universal", "steps": self.steps, "fitted": fitted}
         if "alone_probabilities" not in evidence:
-            return readings(evidence, confidence, effort)  # it goes by no row, and may be withheld
-        alone = iter(fooled_alone(evidence, recount(evidence)))
+            return build_robustness_readings(
+                evidence, confidence, effort
+            )  # it goes by no row, and may be withheld
+        alone = iter(fooling_rates(evidence, recount_rows(evidence)))
         return tuple(
             replace(item, details={**item.details, "fooled_alone": next(alone)})
             if isinstance(item, Measurement) and item.metric == "robust_accuracy"
             else item
-            for item in readings(evidence, confidence, effort)
+            for item in build_robustness_readings(evidence, confidence, effort)
         )
 
 
-CHECK: type[Check] = Universal
+CHECK: type[Check] = UniversalPerturbationCheck

@@ -6,33 +6,38 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from auditor.comparing.group_certainty import (
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import UNKNOWN, DatasetRole
+from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Reading
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.performance.calibration import (
+    ODDS,
+    observe_stated_probabilities,
+    read_stated_probabilities,
+    write_stated_probabilities,
+)
+from auditor.metrics.performance.group_calibration import (
     FIGURES,
     GROUPED,
+    build_group_calibrations,
     gap_half_widths,
     gap_readings,
     group_readings,
-    members,
 )
-from auditor.comparing.group_tables import of_groups, read_groups
-from auditor.comparing.stated import ODDS, observe_stated, read_stated, write_stated
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import UNKNOWN, Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Reading
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.stats.multiplicity import benjamini_hochberg, holm
-from auditor.stats.recalibration import Recalibration
+from auditor.metrics.performance.group_fairness import read_groups, write_groups
+from auditor.metrics.stats.p_values import benjamini_hochberg, holm
+from auditor.metrics.stats.recalibration import RecalibrationLine
 
 CORRECTIONS = {"holm": holm, "bh": benjamini_hochberg}
 
 
 @dataclass(frozen=True, slots=True)
-class GroupCalibration:
+class GroupCalibrationCheck:
     """Calibration within groups: a line for each, and the largest gaps between them.
 
     A binary model is judged by the probability of its positive class, one of more classes by that
@@ -56,16 +61,16 @@ class GroupCalibration:
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = GROUPED
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("eu-ai-act", "10(2)(g)"),
-        Control("eu-ai-act", "13(3)(b)(v)"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.5.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("eu-ai-act", "10(2)(g)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(v)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.5.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "happened", "ids", ODDS, "stated"}),
         apart=frozenset({"columns", "task"}),
     )
@@ -79,11 +84,11 @@ class GroupCalibration:
             message = f"correction is one of {', '.join(CORRECTIONS)}, not {self.correction!r}"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths of the widest column for calibrated scores spread evenly between 0 and 1."""
         found: dict[str, float] = {}
         for groups in size.groups.values():
@@ -92,20 +97,22 @@ class GroupCalibration:
             found = {name: max(width, found.get(name, 0.0)) for name, width in widths.items()}
         return found
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep what was stated, what happened, and groups."""
-        dataset = subject.datasets[Role.EVALUATION]
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         return {
             "ids": np.asarray(dataset.ids),
-            **write_stated(read_stated(observe_stated(subject))),
-            **of_groups(dataset),
+            **write_stated_probabilities(
+                read_stated_probabilities(observe_stated_probabilities(subject))
+            ),
+            **write_groups(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Fit each group, and compare groups column by column."""
-        seen = read_stated(evidence)
+        seen = read_stated_probabilities(evidence)
         columns = [
-            members(name, groups, codes, seen, self.least_rows)
+            build_group_calibrations(name, groups, codes, seen, self.least_rows)
             for name, groups, codes in read_groups(evidence)
         ]
         lines = {at.place: at.line(confidence) for column in columns for at in column}
@@ -119,7 +126,7 @@ class GroupCalibration:
             found += gap_readings(column[0].column, chosen, confidence, _family(len(columns)))
         return tuple(found)
 
-    def tested(self, lines: Mapping[str, Recalibration | None]) -> dict[str, dict[str, Json]]:
+    def tested(self, lines: Mapping[str, RecalibrationLine | None]) -> dict[str, dict[str, Json]]:
         """Return how each group's joint test ended, corrected for all of them, by its place."""
         tests = {place: line.p_value for place, line in lines.items() if line is not None}
         adjusted = CORRECTIONS[self.correction](list(tests.values())).tolist()
@@ -142,4 +149,4 @@ def _family(columns: int) -> int:
     return len(FIGURES) * max(1, columns)
 
 
-CHECK: type[Check] = GroupCalibration
+CHECK: type[Check] = GroupCalibrationCheck

@@ -7,37 +7,39 @@ from typing import ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.clustering import Clusters
-from auditor.comparing.mistakes import decided_rows, described
-from auditor.comparing.searching import Rules
-from auditor.comparing.sheets import as_shown, sheet
-from auditor.comparing.slices import METRICS
-from auditor.domain.benches import NO_BENCH, Embedding
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject, permutation
-from auditor.domain.tasks import class_names
-from auditor.stats.coding import MOST_LEVELS
-from auditor.stats.halving import first_half
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.json import Json
+from auditor.domain.model_bench import NO_BENCH, RowEmbeddings
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading
+from auditor.domain.subjects import CheckShard, Subject, seeded_permutation
+from auditor.domain.tasks import get_class_names
+from auditor.metrics.performance.clusters import RowClusters, build_contact_sheets, excerpt_rows
+from auditor.metrics.performance.slices import (
+    METRICS,
+    SliceSearchSettings,
+    collect_decided_rows,
+    describe_slice_errors,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import MOST_LEVELS
 
 SECONDS_A_ROW = 1e-3
 Rows = NDArray[np.int64]
 ALIKE = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="To the model's last layer all rows are alike, so that they have no clusters.",
     cure="Look at the data and at the model's accuracy: it decides all rows alike.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class FoundClusters:
+class ErrorClusterCheck:
     """Searches clusters of the model's own view of rows for more errors, and confirms them.
 
     The view is what the model's last layer with weights is given, read out of the graph on the
@@ -71,11 +73,11 @@ class FoundClusters:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.LABELS})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = METRICS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("eu-ai-act", "15(1)"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.5.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.5.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"clusters": [8], "rows": 2000},
@@ -95,16 +97,18 @@ class FoundClusters:
         _ = self.rules
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> SliceSearchSettings:
         """How clusters are searched and confirmed: each alone."""
-        return Rules(1, self.least_rows, self.least_share, self.most, self.level, self.correction)
+        return SliceSearchSettings(
+            1, self.least_rows, self.least_share, self.most, self.level, self.correction
+        )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once, which other checks share, and look at some once more."""
         seen = min(self.rows, size.rows)
-        return Cost(queries=size.rows + seen, seconds=SECONDS_A_ROW * seen)
+        return CheckCost(queries=size.rows + seen, seconds=SECONDS_A_ROW * seen)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width for all rows seen, one in ten wrong and nothing tried."""
         seen = min(self.rows, size.rows)
         if not seen:
@@ -112,21 +116,21 @@ class FoundClusters:
         whole = clopper_pearson(seen // 10, seen, confidence)
         return dict.fromkeys(("error", "worst_slice_error"), (whole.high - whole.low) / 2)
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Cluster what the last layer is given. Raises what ``Bench.embedding`` raises."""
-        dataset, bench = subject.datasets[Role.EVALUATION], subject.bench
+        dataset, bench = subject.datasets[DatasetRole.EVALUATION], subject.bench
         if isinstance(bench, Gap) or dataset.inputs is None:
             return {"gap": write_gap(bench if isinstance(bench, Gap) else NO_BENCH)}
-        sample = np.sort(subject.sample(Role.EVALUATION, self.rows))
+        sample = np.sort(subject.sample(DatasetRole.EVALUATION, self.rows))
         searched, units = _halves(subject, dataset, sample)
         size = int(searched.sum())
         if min(size, len(sample) - size) < max(2 * self.least_rows, min(self.clusters)):
             return {"gap": write_gap(self.rules.too_few(size, len(sample) - size))}
-        wrong = ~subject.right(Role.EVALUATION)[sample]
+        wrong = ~subject.right(DatasetRole.EVALUATION)[sample]
         seen = bench.embedding(dataset.inputs[sample])
         if isinstance(seen, Gap):
             return {"gap": write_gap(seen)}
-        found = Clusters.of(seen.values, searched, self._counts(size), subject.seed)
+        found = RowClusters.of(seen.values, searched, self._counts(size), subject.seed)
         if not found.axes:
             return {"gap": write_gap(ALIKE)}
         evidence: Evidence = {
@@ -138,9 +142,9 @@ class FoundClusters:
             "task": {
                 "clusters": units,
                 "view": _view(seen, found),
-                "classes": list(class_names(subject.task)),
+                "classes": list(get_class_names(subject.task)),
             },
-            **{name: given[sample] for name, given in decided_rows(subject).items()},
+            **{name: given[sample] for name, given in collect_decided_rows(subject).items()},
         }
         return {**evidence, **self._sheet(subject, evidence, found, sample)}
 
@@ -156,7 +160,7 @@ class FoundClusters:
             replace(item, details={**item.details, "view": view})
             if isinstance(item, Measurement)
             else item
-            for item in described(outcome.readings(confidence), evidence, outcome)
+            for item in describe_slice_errors(outcome.readings(confidence), evidence, outcome)
         )
 
     def _counts(self, searched: int) -> tuple[int, ...]:
@@ -165,30 +169,30 @@ class FoundClusters:
         return tuple(fitting) or (min(self.clusters),)
 
     def _sheet(
-        self, subject: Subject, evidence: Evidence, found: Clusters, sample: Rows
+        self, subject: Subject, evidence: Evidence, found: RowClusters, sample: Rows
     ) -> Evidence:
         outcome = self.rules.outcome(evidence)
-        dataset = subject.datasets[Role.EVALUATION]
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         if isinstance(outcome, Gap) or dataset.inputs is None:
             return {}
-        listed = sheet(outcome, found, np.asarray(evidence["wrong"]), self.examples)
+        listed = build_contact_sheets(outcome, found, np.asarray(evidence["wrong"]), self.examples)
         places = sample[[entry.place for entry in listed]]
         rows: list[Json] = [
             {**entry.to_json(), "row": dataset.ids[at]}
             for entry, at in zip(listed, places, strict=True)
         ]
         leave = subject.show_examples and len(listed) > 0
-        return {"sheet": rows, **(as_shown(dataset.inputs[places]) if leave else {})}
+        return {"sheet": rows, **(excerpt_rows(dataset.inputs[places]) if leave else {})}
 
 
 def _halves(subject: Subject, dataset: Dataset, sample: Rows) -> tuple[NDArray[np.bool_], int]:
     """Return which rows of a sample are searched, and how many units stay together in it."""
     cluster = None if dataset.cluster is None else dataset.cluster.take(sample)
     units = len(sample) if cluster is None else len(cluster.names)
-    return first_half(permutation(subject.audit_seed, units), cluster), units
+    return first_half(seeded_permutation(subject.audit_seed, units), cluster), units
 
 
-def _view(seen: Embedding, found: Clusters) -> dict[str, Json]:
+def _view(seen: RowEmbeddings, found: RowClusters) -> dict[str, Json]:
     return {
         "layer": seen.node,
         "operator": seen.operator,
@@ -198,4 +202,4 @@ def _view(seen: Embedding, found: Clusters) -> dict[str, Json]:
     }
 
 
-CHECK: type[Check] = FoundClusters
+CHECK: type[Check] = ErrorClusterCheck

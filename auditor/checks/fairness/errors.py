@@ -6,22 +6,28 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.comparing.group_errors import ERROR, WITHIN, Errors
-from auditor.comparing.group_tables import Rows, Table, compared, flags_of, of_groups, read_groups
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Floats, Regression
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Floats, RegressionTask
+from auditor.metrics.performance.group_errors import ERROR, WITHIN, GroupErrors
+from auditor.metrics.performance.group_fairness import (
+    GroupRows,
+    GroupTable,
+    compute_row_flags,
+    list_compared_groups,
+    read_groups,
+    write_groups,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupErrors:
+class GroupErrorCheck:
     """A regression's errors by group: their mean, and how many rows are within the tolerance.
 
     An error is what is stated less what is true, so that a group with a positive mean is rated too
@@ -48,12 +54,12 @@ class GroupErrors:
             "Largest gap in the share within the tolerance", Unit.SHARE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("eu-ai-act", "10(2)(g)"),
-        Control("eu-ai-act", "13(3)(b)(v)"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.5.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("eu-ai-act", "10(2)(g)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(v)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.5.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
@@ -64,24 +70,24 @@ class GroupErrors:
             message = f"least_share {self.least_share} is a share below 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: groups of a regression are not counted before the run."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep the groups and the error of each row."""
-        task, dataset = subject.task, subject.datasets[Role.EVALUATION]
-        if not isinstance(task, Regression) or dataset.targets is None:
+        task, dataset = subject.task, subject.datasets[DatasetRole.EVALUATION]
+        if not isinstance(task, RegressionTask) or dataset.targets is None:
             message = "errors need a regression and its truth, and the frame asks for both"
             raise TypeError(message)
-        stated = subject.probabilities(Role.EVALUATION)[:, 0]
+        stated = subject.probabilities(DatasetRole.EVALUATION)[:, 0]
         return {
             "errors": stated - dataset.targets,
-            **of_groups(dataset),
+            **write_groups(dataset),
             "task": {"tolerance": task.tolerance},
         }
 
@@ -92,15 +98,17 @@ class GroupErrors:
         clusters = read_clusters(evidence)
         tolerance = cast("Mapping[str, float]", evidence["task"])["tolerance"]
         within = np.abs(errors) <= tolerance
-        flags = flags_of(within, within, within, within)
+        flags = compute_row_flags(within, within, within, within)
         found: list[Reading] = []
         for name, groups, codes in columns:
             rows = np.bincount(codes, minlength=len(groups)).tolist()
-            chosen = compared(groups, rows, self.least_share, unknown=self.compare_unknown)
-            table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
+            chosen = list_compared_groups(
+                groups, rows, self.least_share, unknown=self.compare_unknown
+            )
+            table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
             family = 2 * len(columns)
-            found += Errors(table, errors, tolerance, confidence, family).readings()
+            found += GroupErrors(table, errors, tolerance, confidence, family).readings()
         return tuple(found)
 
 
-CHECK: type[Check] = GroupErrors
+CHECK: type[Check] = GroupErrorCheck

@@ -6,35 +6,32 @@ from typing import ClassVar, Literal, cast
 
 import numpy as np
 
-from auditor.comparing.group_readings import (
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.performance.group_fairness import (
     ODDS,
     RATES,
     RATIO,
     TO_REFERENCE,
     WORST,
-    Comparing,
-)
-from auditor.comparing.group_tables import (
     Flags,
-    Rows,
-    Table,
-    compared,
-    flags_of,
-    of_groups,
+    GroupReadings,
+    GroupRows,
+    GroupTable,
+    compute_row_flags,
+    list_compared_groups,
     read_groups,
+    write_groups,
 )
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
-from auditor.stats.counts import expected_trials
-from auditor.stats.gaps import gap_half_width, ratio_half_width
+from auditor.metrics.stats.group_gaps import gap_half_width, ratio_half_width
+from auditor.metrics.stats.proportions import expected_trials
 
 TITLES = {
     "selection_rate": ("selection rate", None),
@@ -50,7 +47,7 @@ SCORING = "scored above the median of all rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class GroupFairnessCheck:
     """Rates of each group, the largest gaps between groups, and the ratios of selection rates.
 
     Gaps of all metrics and columns, and impact ratios, hold jointly; the equalised-odds gap is the
@@ -99,12 +96,12 @@ class Groups:
         TO_REFERENCE: Metric("Selection rate over that of the reference group", Unit.NONE),
         WORST: Metric("Accuracy for the group served worst", Unit.SHARE, higher_is_better=True),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("eu-ai-act", "10(2)(g)"),
-        Control("eu-ai-act", "13(3)(b)(v)"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.5.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("eu-ai-act", "10(2)(g)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(v)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.5.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
@@ -119,17 +116,19 @@ class Groups:
             message = f"reference names groups as column=group, not {', '.join(self.reference)}"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths of the widest column if rates are one half and half of the rows selected."""
         family = _family(len(size.groups))
         found: dict[str, float] = {}
         for groups in size.groups.values():
             rows = [sum(labels.values()) for labels in groups.values()]
-            chosen = compared(tuple(groups), rows, self.least_share, unknown=self.compare_unknown)
+            chosen = list_compared_groups(
+                tuple(groups), rows, self.least_share, unknown=self.compare_unknown
+            )
             trials = expected_trials([groups[name] for name in chosen], size.favourable)
             widths = {
                 f"{rate}_gap": gap_half_width(rows, confidence, family)
@@ -141,27 +140,27 @@ class Groups:
             found = {name: max(width, found.get(name, 0.0)) for name, width in widths.items()}
         return found
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep the groups of each row, and what came of it."""
-        task, dataset = subject.task, subject.datasets[Role.EVALUATION]
-        if not isinstance(task, Classification) or dataset.labels is None:
+        task, dataset = subject.task, subject.datasets[DatasetRole.EVALUATION]
+        if not isinstance(task, ClassificationTask) or dataset.labels is None:
             message = "groups need a classification and labels, and the frame asks for both"
             raise TypeError(message)
         favourable = task.classes.index(task.favourable)
-        decided = subject.decisions(Role.EVALUATION)
+        decided = subject.decisions(DatasetRole.EVALUATION)
         selected = given = decided == favourable
         told: dict[str, Json] = {}
         if self.rate == "scoring":
-            scores = subject.probabilities(Role.EVALUATION)[:, favourable]
+            scores = subject.probabilities(DatasetRole.EVALUATION)[:, favourable]
             median = float(np.median(scores))
             selected, told = scores > median, {"selected": SCORING, "median": median}
             if np.isin(scores, (0.0, 1.0)).all():
                 told["unranked"] = True
         right = decided == dataset.labels
-        flags = flags_of(dataset.labels == favourable, given, right, selected)
+        flags = compute_row_flags(dataset.labels == favourable, given, right, selected)
         return {
             "flags": flags,
-            **of_groups(dataset),
+            **write_groups(dataset),
             "task": told,
         }
 
@@ -174,10 +173,12 @@ class Groups:
         found: list[Reading] = []
         for name, groups, codes in columns:
             rows = np.bincount(codes, minlength=len(groups)).tolist()
-            chosen = compared(groups, rows, self.least_share, unknown=self.compare_unknown)
-            table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
+            chosen = list_compared_groups(
+                groups, rows, self.least_share, unknown=self.compare_unknown
+            )
+            table = GroupTable.of(name, groups, chosen, GroupRows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
-            found += Comparing(table, confidence, family, reference, told).readings()
+            found += GroupReadings(table, confidence, family, reference, told).readings()
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
         return (*found, *self.unplaced([name for name, _, _ in columns]))
@@ -187,7 +188,7 @@ class Groups:
         for name in self.reference:
             if not any(name.startswith(f"{column}=") for column in columns):
                 yield Gap(
-                    reason=Reason.NOT_DEFINED,
+                    reason=GapReason.NOT_DEFINED,
                     detail=f"The reference {name!r} is of no column of groups that the data have.",
                     cure=f"Name a group of one of these columns: {', '.join(columns)}.",
                     metric=TO_REFERENCE,
@@ -204,7 +205,7 @@ def _ranked(reading: Reading) -> Reading:
     if isinstance(reading, Gap) or reading.metric not in OF_SELECTION:
         return reading
     return Gap(
-        reason=Reason.NEEDS_SCORES,
+        reason=GapReason.NEEDS_SCORES,
         detail="Nobody is ranked: the scores are decisions, which have no median to stand above.",
         cure="Name the model's scores, or measure the rate of selection.",
         metric=reading.metric,
@@ -217,4 +218,4 @@ def _family(columns: int) -> int:
     return (len(RATES) + 1) * max(1, columns)
 
 
-CHECK: type[Check] = Groups
+CHECK: type[Check] = GroupFairnessCheck

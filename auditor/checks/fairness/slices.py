@@ -6,25 +6,28 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from auditor.comparing.mistakes import decided_rows, described
-from auditor.comparing.searching import Rules
-from auditor.comparing.slices import METRICS
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.subjects import Shard, Subject, permutation
-from auditor.domain.tasks import FeatureKind, class_names
-from auditor.stats.coding import MOST_LEVELS, Coding, code_columns
-from auditor.stats.halving import first_half
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading
+from auditor.domain.subjects import CheckShard, Subject, seeded_permutation
+from auditor.domain.tasks import FeatureKind, get_class_names
+from auditor.metrics.performance.slices import (
+    METRICS,
+    SliceSearchSettings,
+    collect_decided_rows,
+    describe_slice_errors,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import MOST_LEVELS, ColumnCoding, code_columns
 
 SECONDS_A_ROW = 1e-5
 NO_COLUMNS = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="There is no column to slice by: no groups or slice columns in the evaluation data, and "
     "the model's inputs are not named columns, or all say the same of every row.",
     cure="Name columns under data.evaluation.slices or groups in the audit file.",
@@ -32,7 +35,7 @@ NO_COLUMNS = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class Slices:
+class ErrorSliceCheck:
     """Searches for slices on which the model errs more often than on the rest, and confirms them.
 
     A slice is what up to ``depth`` columns say: groups, slice columns, and, unless ``inputs`` is
@@ -68,13 +71,13 @@ class Slices:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = METRICS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(2)(f)"),
-        Control("eu-ai-act", "13(3)(b)(v)"),
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "Annex IV 3"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.5.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(2)(f)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(v)"),
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "Annex IV 3"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.5.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"depth": 1},
@@ -91,39 +94,41 @@ class Slices:
         _ = self.rules
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> SliceSearchSettings:
         """How slices are searched and confirmed."""
-        return Rules(
+        return SliceSearchSettings(
             self.depth, self.least_rows, self.least_share, self.most, self.level, self.correction
         )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows)
+        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width for the whole sample, one row in ten wrong and nothing tried."""
         if not size.rows:
             return {}
         whole = clopper_pearson(size.rows // 10, size.rows, confidence)
         return dict.fromkeys(("error", "worst_slice_error"), (whole.high - whole.low) / 2)
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep each row's levels, half, and whether it is wrong."""
-        dataset = subject.datasets[Role.EVALUATION]
-        searched = first_half(permutation(subject.audit_seed, dataset.units), dataset.cluster)
+        dataset = subject.datasets[DatasetRole.EVALUATION]
+        searched = first_half(
+            seeded_permutation(subject.audit_seed, dataset.units), dataset.cluster
+        )
         features = () if isinstance(subject.space, Gap) else subject.space.features
         fixed = frozenset(item.name for item in features if item.kind is FeatureKind.CATEGORICAL)
-        coding = Coding(searched, self.bins, self.categories, fixed)
+        coding = ColumnCoding(searched, self.bins, self.categories, fixed)
         coded = code_columns(dataset, coding, inputs=self.inputs)
         none = np.zeros((0, dataset.rows), dtype=np.uint8)
         return {
             "codes": np.stack([item.codes for item in coded.values()]) if coded else none,
-            "wrong": ~subject.right(Role.EVALUATION),
+            "wrong": ~subject.right(DatasetRole.EVALUATION),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
-            "task": {"clusters": dataset.units, "classes": list(class_names(subject.task))},
-            **decided_rows(subject),
+            "task": {"clusters": dataset.units, "classes": list(get_class_names(subject.task))},
+            **collect_decided_rows(subject),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -133,7 +138,7 @@ class Slices:
         outcome = self.rules.outcome(evidence)
         if isinstance(outcome, Gap):
             return (outcome,)
-        return described(outcome.readings(confidence), evidence, outcome)
+        return describe_slice_errors(outcome.readings(confidence), evidence, outcome)
 
 
-CHECK: type[Check] = Slices
+CHECK: type[Check] = ErrorSliceCheck

@@ -9,24 +9,24 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.borderlines import Labels
-from auditor.attacks.challenges import (
-    Signature,
-    challenges,
-    commitment,
-    majority,
-    read_signature,
+from auditor.attacks.hardware.borderline_inputs import (
+    ChallengeResponse,
+    Labels,
+    build_challenges,
+    commit_nonce,
+    majority_labels,
+    read_response,
 )
-from auditor.comparing.shares import share_of
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.stats.proportions import clopper_pearson
 
 ALIKE = 0.99
 NAMELESS = re.compile(r"[0-9a-f]{16}\.[A-Za-z0-9_-]+=*")
@@ -42,7 +42,7 @@ CANNOT_TELL: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Attestation:
+class AttestationCheck:
     """Asks the target about inputs so near the reference's border that rounding decides them.
 
     The labels are the target's signature: other instruction sets, runtimes, precisions and graph
@@ -80,10 +80,10 @@ class Attestation:
             higher_is_better=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.6"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.6"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"inputs": 128, "repeats": 2},
@@ -99,18 +99,18 @@ class Attestation:
             message = f"recorded has {len(names)} signatures under {len(set(names))} names"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend on the target; the reference is asked far more."""
-        return Cost(queries=self.inputs * (self.repeats + bool(self.nonce)))
+        return CheckCost(queries=self.inputs * (self.repeats + bool(self.nonce)))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say the half width where all labels agree."""
         best = clopper_pearson(max(self.inputs, 1), max(self.inputs, 1), confidence)
         return dict.fromkeys(self.emits, (best.high - best.low) / 2)
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return what reference and target say at the border, and of fresh challenges."""
-        made = challenges(subject, self.inputs, subject.seed)
+        made = build_challenges(subject, self.inputs, subject.seed)
         if isinstance(made, Gap):
             return {"gap": made.to_json()}
         told = [made.ask(subject) for _ in range(max(1, self.repeats))]
@@ -121,7 +121,7 @@ class Attestation:
         }
         if self.nonce:
             secret = int(hashlib.sha256(f"{subject.seed}\n{self.nonce}".encode()).hexdigest(), 16)
-            fresh = challenges(subject, self.inputs, secret)
+            fresh = build_challenges(subject, self.inputs, secret)
             if isinstance(fresh, Gap):
                 return {"gap": fresh.to_json()}
             seen |= {"fresh_expected": fresh.expected, "fresh_labels": fresh.ask(subject)}
@@ -133,7 +133,7 @@ class Attestation:
             return (read_gap(evidence["gap"]),)
         about = cast("Mapping[str, Json]", evidence["about"])
         expected, told = (cast("Labels", evidence[name]) for name in ("expected", "labels"))
-        signature = Signature(str(about["inputs_digest"]), majority(told))
+        signature = ChallengeResponse(str(about["inputs_digest"]), majority_labels(told))
         details: dict[str, Json] = {
             **about,
             "signature": signature.written(),
@@ -141,16 +141,18 @@ class Attestation:
         }
         stable = (told == told[0]).all(axis=0)
         return (
-            share_of("label_agreement", signature.labels == expected, confidence, details=details),
-            share_of("repeat_agreement", stable, confidence, details={"repeats": len(told)}),
+            share_reading(
+                "label_agreement", signature.labels == expected, confidence, details=details
+            ),
+            share_reading("repeat_agreement", stable, confidence, details={"repeats": len(told)}),
             *self._recorded(signature, confidence),
             self._fresh(evidence, confidence),
         )
 
-    def _recorded(self, found: Signature, confidence: float) -> list[Reading]:
+    def _recorded(self, found: ChallengeResponse, confidence: float) -> list[Reading]:
         if not self.recorded:
             return [_absent("recorded_agreement", "No signature is recorded.", NOTHING_RECORDED)]
-        known = {name: read_signature(text) for name, text in map(_named, self.recorded)}
+        known = {name: read_response(text) for name, text in map(_named, self.recorded)}
         readings: list[Reading] = []
         for name, kept in known.items():
             alike = None if kept is None else found.same(kept)
@@ -159,7 +161,7 @@ class Attestation:
                 continue
             twins = [other for other, its in known.items() if other != name and _near(its, kept)]
             readings.append(
-                share_of(
+                share_reading(
                     "recorded_agreement",
                     alike,
                     confidence,
@@ -176,7 +178,7 @@ class Attestation:
                 "The challenges follow from the audit's seed, so that answers may be replayed.",
                 "Set `nonce` of hardware.attestation to a secret that no audit had before.",
             )
-        committed = commitment(self.nonce)
+        committed = commit_nonce(self.nonce)
         if committed in self.spent:
             return _absent(
                 "fresh_agreement",
@@ -185,7 +187,7 @@ class Attestation:
             )
         names = ("fresh_expected", "fresh_labels")
         expected, told = (cast("Labels", evidence[name]) for name in names)
-        return share_of(
+        return share_reading(
             "fresh_agreement", told == expected, confidence, details={"commitment": committed}
         )
 
@@ -203,14 +205,14 @@ def _named(entry: str) -> tuple[str, str]:
     return ("recorded", entry) if nameless else (name, text)
 
 
-def _near(one: Signature | None, other: Signature | None) -> bool:
+def _near(one: ChallengeResponse | None, other: ChallengeResponse | None) -> bool:
     alike = None if one is None or other is None else one.same(other)
     return alike is not None and bool(alike.mean() >= ALIKE)
 
 
 def _other_inputs(name: str) -> Gap:
     return Gap(
-        reason=Reason.OTHER_PARAMETERS,
+        reason=GapReason.OTHER_PARAMETERS,
         detail=f"The signature {name!r} was taken with other inputs: the data, the seed, `inputs` "
         "or the machine that runs the reference differ.",
         cure="Audit with the data, seed and reference of the record, or record a new signature.",
@@ -220,7 +222,7 @@ def _other_inputs(name: str) -> Gap:
 
 
 def _absent(metric: str, detail: str, cure: str) -> Gap:
-    return Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=cure, metric=metric)
+    return Gap(reason=GapReason.NOT_DEFINED, detail=detail, cure=cure, metric=metric)
 
 
-CHECK: type[Check] = Attestation
+CHECK: type[Check] = AttestationCheck

@@ -7,31 +7,38 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import growing, positive
-from auditor.attacks.deferrals import Attempt, Decide, Effort, Forced, Suppressed, attack_rule
-from auditor.attacks.goals import Goal
-from auditor.attacks.threats import within
-from auditor.comparing.shares import share_of
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
+from auditor.attacks.evasion.goals import AttackGoal
+from auditor.attacks.evasion.threat_model import is_within_budget
+from auditor.attacks.hardware.cascade import (
+    Decide,
+    ForcedDeferralGoal,
+    RuleAttackEffort,
+    RuleAttackResult,
+    SuppressedDeferralGoal,
+    attack_deferral_rule,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Scalar, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Scalar, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.stats.proportions import clopper_pearson
 
-GOALS: Mapping[str, Callable[[float, int, Decide], Goal]] = {
-    "forced": lambda below, width, _: Forced(below, width),
-    "suppressed": lambda below, width, decide: Suppressed(below, decide, width),
+GOALS: Mapping[str, Callable[[float, int, Decide], AttackGoal]] = {
+    "forced": lambda below, width, _: ForcedDeferralGoal(below, width),
+    "suppressed": lambda below, width, decide: SuppressedDeferralGoal(below, decide, width),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class CascadeRule:
+class CascadeRuleCheck:
     """Counts what the edge defers and how well each half decides, then attacks the rule itself.
 
     An attacker who asks the edge alone (``queries`` a row) either makes it unsure, so that rows
@@ -69,22 +76,22 @@ class CascadeRule:
         "forced_deferral_rate": Metric(
             "Kept rows that an attacker sends to the cloud",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
         "suppressed_rate": Metric(
             "Rows that an attacker keeps at the edge, decided wrongly",
             Unit.SHARE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(4)"),
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0043.001"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0043.001"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 50, "queries": 100},
@@ -95,27 +102,31 @@ class CascadeRule:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        positive(rows=self.rows, queries=self.queries)
+        sort_budgets(self.eps)
+        require_positive(rows=self.rows, queries=self.queries)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds: every row is asked about at every budget, for both goals."""
         attacked = min(self.rows, size.rows)
-        return Cost(queries=2 * size.rows + 2 * len(self.eps) * attacked * self.queries)
+        return CheckCost(queries=2 * size.rows + 2 * len(self.eps) * attacked * self.queries)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of a rate that is 0."""
         if not size.rows:
             return {}
         return {"deferral_rate": clopper_pearson(0, size.rows, confidence).high / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Ask both halves about every row, then attack the rule. A single place gives a Gap."""
         cascade, task = subject.cascade, subject.task
-        dataset = subject.datasets[Role.EVALUATION]
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         if isinstance(cascade, Gap):
             return {"gap": cascade.to_json()}
-        if not isinstance(task, Classification) or dataset.inputs is None or dataset.labels is None:
+        if (
+            not isinstance(task, ClassificationTask)
+            or dataset.inputs is None
+            or dataset.labels is None
+        ):
             message = "a cascade needs labelled rows of a classification"
             raise TypeError(message)
         edge, cloud = cascade.edge, cascade.cloud
@@ -127,9 +138,11 @@ class CascadeRule:
                      "threshold": task.threshold, "queries": self.queries},
         }  # fmt: skip
         width = len(task.classes)
-        effort = Effort(growing(self.eps), self.queries, self.rows)
+        effort = RuleAttackEffort(sort_budgets(self.eps), self.queries, self.rows)
         tried = {
-            name: attack_rule(subject, cascade, make(cascade.below, width, task.decide), effort)
+            name: attack_deferral_rule(
+                subject, cascade, make(cascade.below, width, task.decide), effort
+            )
             for name, make in GOALS.items()
         }
         return {**seen, **{k: v for name, item in tried.items() for k, v in _kept(name, item)}}
@@ -141,7 +154,7 @@ class CascadeRule:
         return (*_halves(evidence, confidence), *_attacked(evidence, confidence))
 
 
-def _kept(name: str, attempt: Attempt) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _kept(name: str, attempt: RuleAttackResult) -> Iterator[tuple[str, NDArray[np.generic]]]:
     yield f"{name}_labels", attempt.labels
     yield f"{name}_before", attempt.before
     yield f"{name}_after", attempt.after
@@ -154,7 +167,7 @@ def _halves(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     edge, labels = cast("Floats", evidence["edge"]), cast("NDArray[np.int64]", evidence["labels"])
     deferred = edge.max(axis=1) < cast("float", rule["below"])
     decided = _decide(edge, rule)
-    yield share_of(
+    yield share_reading(
         "deferral_rate", deferred, confidence, params={"below": cast("float", rule["below"])}
     )
     yield _among("kept_accuracy", (decided == labels)[~deferred], confidence)
@@ -185,7 +198,7 @@ def _attacked(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         )
         asked = int(cast("NDArray[np.int64]", evidence[f"{name}_queries"])[0])
         for eps in cast("list[float]", rule["eps"]):
-            fell = within(found, eps)[open_rows]
+            fell = is_within_budget(found, eps)[open_rows]
             where: dict[str, Scalar] = {"eps": eps, "norm": "linf"}
             details: dict[str, Json] = {"attack": "square", "queries": asked,
                                         "queries_a_row": rule["queries"]}  # fmt: skip
@@ -200,10 +213,10 @@ def _among(
     details: Mapping[str, Json] | None = None,
 ) -> Reading:
     if len(happened):
-        share = share_of(metric, happened, confidence, params=where, details=details)
-        return replace(share, bound=CascadeRule.emits[metric].bound)
+        share = share_reading(metric, happened, confidence, params=where, details=details)
+        return replace(share, bound=CascadeRuleCheck.emits[metric].bound)
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"{metric} speaks of rows of which there are none here.",
         cure="Look at the deferral rate: the edge keeps every row, or none.",
         metric=metric,
@@ -211,4 +224,4 @@ def _among(
     )
 
 
-CHECK: type[Check] = CascadeRule
+CHECK: type[Check] = CascadeRuleCheck

@@ -6,17 +6,25 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.noise import doubts
-from auditor.benching.speeds import Speeds
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
+from auditor.metrics.hardware.timing import TimingReadings, find_timing_doubts
 
 ROWS = 64
 PILOT_CALLS = 5
@@ -28,13 +36,13 @@ MILLION = 1_000_000
 HOUR = 3600.0
 JOULES = "joules_a_batch"
 NO_PRICE = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The target has no price.",
     cure="Set `price_per_hour` of the target (or `price_per_query` of an endpoint).",
     metric="price_per_million_rows",
 )
 NO_COUNTER = Gap(
-    reason=Reason.UNSUPPORTED,
+    reason=GapReason.UNSUPPORTED,
     detail="This target has no counter of its processors' energy that may be read (RAPL), as is "
     "usual of virtual machines; a board's counter alone (NVML) would leave the processors out, and "
     "a guess from a chip's rated power would be no measurement.",
@@ -44,8 +52,9 @@ NO_COUNTER = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class ServingCost:
-    """Times batches of ``batch_rows`` rows, and divides the target's price an hour by the rows an
+class ServingCostCheck:
+    """Times batches of ``choose_batch_rows`` rows, and divides the target's price an hour by the
+    rows an
     hour that it scores when it does nothing else.
 
     Energy is what counters of whole packages and boards count meanwhile, whoever else uses them,
@@ -77,18 +86,18 @@ class ServingCost:
         "joules_per_million_rows": Metric(
             "Energy of a million rows (J)",
             Unit.NONE,
-            Bound.AT_MOST,
+            BoundKind.AT_MOST,
             higher_is_better=False,
             exact=True,
             number=True,
             of_machine=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("eu-ai-act", "Annex IV 1(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.12"),
-        Control("iso-42001", "A.4.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("eu-ai-act", "Annex IV 1(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.12"),
+        FrameworkControl("iso-42001", "A.4.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"calls": 240, "warmup": 20, "seconds": 1.0},
@@ -103,22 +112,24 @@ class ServingCost:
             message = "batch_rows and calls must be at least 1, and seconds above 0"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend at most; a slow model is asked less often."""
         batches = max(LEAST_BATCHES, int(self.calls * BATCHES_A_CALL))
-        return Cost(queries=self.calls + WARM_WINDOWS * self.warmup + batches * self.batch_rows)
+        return CheckCost(
+            queries=self.calls + WARM_WINDOWS * self.warmup + batches * self.batch_rows
+        )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much the times scatter is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Time batches on rows of the evaluation data. Raises what ``Model.time`` raises."""
-        inputs, target = subject.datasets[Role.EVALUATION].inputs, subject.target
+        inputs, target = subject.datasets[DatasetRole.EVALUATION].inputs, subject.target
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to time: the frame asks `needs` first"
             raise TypeError(message)
-        rows = inputs[subject.sample(Role.EVALUATION, ROWS)]
+        rows = inputs[subject.sample(DatasetRole.EVALUATION, ROWS)]
         pilot = subject.model.time(rows, calls=PILOT_CALLS, warmup=1, batch_rows=1)
         each = max(float(np.median(pilot.single)), 1e-9)
         calls = max(LEAST_CALLS, min(self.calls, int(self.seconds / 3 / each)))
@@ -146,9 +157,9 @@ class ServingCost:
         single, batch = (cast("Floats", evidence[name]) for name in ("single", "batch"))
         seen = cast("Mapping[str, float]", about["conditions"])
         agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
-        noise = tuple(doubts(single, seen, agree=agree, stolen=stolen))
+        noise = tuple(find_timing_doubts(single, seen, agree=agree, stolen=stolen))
         details = {name: about[name] for name in ("batch_rows", "conditions")}
-        speeds = Speeds(confidence, details, noise)
+        speeds = TimingReadings(confidence, details, noise)
         rate = speeds.rate("rows_per_second", batch, cast("int", about["batch_rows"]))
         return rate, _price(rate, about), _energy(about)
 
@@ -172,9 +183,9 @@ def _price(rate: Reading, about: Mapping[str, Json]) -> Reading:
         method=f"declared price over rows a second ({rate.method})",
         n=rate.n,
         unit=Unit.NONE,
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         doubted=rate.doubted,
-        astray=Astray.TOO_HIGH if rate.doubted else None,
+        astray=BiasDirection.TOO_HIGH if rate.doubted else None,
         details={**rate.details, "price_per_hour": hour, "price_per_query": query},
     )
 
@@ -187,13 +198,13 @@ def _energy(about: Mapping[str, Json]) -> Reading:
     return Measurement(
         metric=NO_COUNTER.metric,
         value=MILLION * seen[JOULES] / rows,
-        bound=Bound.AT_MOST,
+        bound=BoundKind.AT_MOST,
         method="counters of whole packages and boards while batches were scored",
         n=rows,
         unit=Unit.NONE,
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         details={"conditions": about["conditions"]},
     )
 
 
-CHECK: type[Check] = ServingCost
+CHECK: type[Check] = ServingCostCheck

@@ -10,20 +10,20 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.shares import share_of
-from auditor.domain.benches import Alteration, Bench
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.model_bench import ModelBench, RunAlteration
 from auditor.domain.models import Model
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Classification, Floats, Task
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Scalar, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats, Task
+from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.stats.proportions import clopper_pearson
 
 LOAD_ROWS, LOAD_REPEATS = 8, 5
 REPEAT, THREADS, ROWS, LOAD = "repeat", "threads", "rows", "load"
@@ -31,7 +31,7 @@ Way = tuple[str, Callable[[], Floats]]
 
 
 @dataclass(frozen=True, slots=True)
-class Determinism:
+class DeterminismCheck:
     """Scores ``rows`` rows once, and again: ``repeats`` times as before, with each of ``threads``,
     with each of ``sizes`` rows a request, and while another process keeps the machine busy.
 
@@ -55,17 +55,17 @@ class Determinism:
         "max_score_difference": Metric(
             "Largest difference of a probability (of a regression's value) between runs",
             Unit.NONE,
-            Bound.AT_LEAST,
+            BoundKind.AT_LEAST,
             higher_is_better=False,
             exact=True,
             number=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(4)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 128, "repeats": 2, "threads": (2,), "sizes": (1,)},
@@ -83,23 +83,23 @@ class Determinism:
             message = "threads and sizes each take a number or more: what is not varied is not seen"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend, without the rows that only keep the machine busy."""
         runs = 1 + 2 * self.repeats + len(self.threads) + len(self.sizes)
-        return Cost(queries=runs * min(self.rows, size.rows))
+        return CheckCost(queries=runs * min(self.rows, size.rows))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width where no decision differs."""
         none = clopper_pearson(0, max(1, min(self.rows, size.rows)), confidence)
         return {"label_disagreement": (none.high - none.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the same rows in every way. Raises what ``Model.predict`` raises."""
-        dataset = subject.datasets[Role.EVALUATION]
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         if isinstance(subject.model, Gap) or dataset.inputs is None:
             message = "there is no model to ask: the frame asks `needs` first"
             raise TypeError(message)
-        sample = subject.sample(Role.EVALUATION, self.rows)
+        sample = subject.sample(DatasetRole.EVALUATION, self.rows)
         inputs, model, task = dataset.inputs[sample], subject.model, subject.task
         first = model.probabilities(model.predict(inputs))
         kinds: list[Json] = []
@@ -118,7 +118,7 @@ class Determinism:
             "about": {
                 "kinds": kinds,
                 "gap": write_gap(bench) if isinstance(bench, Gap) else None,
-                "decides": isinstance(task, Classification),
+                "decides": isinstance(task, ClassificationTask),
                 "repeats": self.repeats,
                 "threads": list(self.threads),
                 "sizes": list(self.sizes),
@@ -145,20 +145,20 @@ class Determinism:
             ]
         return tuple(found)
 
-    def _ways(self, model: Model, bench: Bench | Gap, inputs: Array) -> Iterator[Way]:
+    def _ways(self, model: Model, bench: ModelBench | Gap, inputs: Array) -> Iterator[Way]:
         for _ in range(self.repeats):
             yield REPEAT, partial(model.predict, inputs)
         if isinstance(bench, Gap):
             return
         for count in self.threads:
-            yield THREADS, partial(bench.scores, inputs, Alteration(threads=count))
+            yield THREADS, partial(bench.scores, inputs, RunAlteration(threads=count))
         for size in self.sizes:
-            yield ROWS, partial(bench.scores, inputs, Alteration(rows=size))
+            yield ROWS, partial(bench.scores, inputs, RunAlteration(rows=size))
         for _ in range(self.repeats):
             yield LOAD, partial(_under_load, model, bench, inputs)
 
 
-def _under_load(model: Model, bench: Bench, inputs: Array) -> Floats:
+def _under_load(model: Model, bench: ModelBench, inputs: Array) -> Floats:
     """Score while another process of the target scores too, without a pause."""
     bench.each(inputs[:LOAD_ROWS], 1)  # here, since a process ends with the thread that began it
     enough = Event()
@@ -177,7 +177,9 @@ def _under_load(model: Model, bench: Bench, inputs: Array) -> Floats:
 
 
 def _decide(task: Task, scores: Floats) -> NDArray[np.int64]:
-    return task.decide(scores) if isinstance(task, Classification) else np.zeros(len(scores), int)
+    return (
+        task.decide(scores) if isinstance(task, ClassificationTask) else np.zeros(len(scores), int)
+    )
 
 
 def _disagreement(
@@ -186,21 +188,21 @@ def _disagreement(
 ) -> Reading:  # fmt: skip
     if not decides:
         return Gap(
-            reason=Reason.NEEDS_CLASSIFICATION,
+            reason=GapReason.NEEDS_CLASSIFICATION,
             detail="A regression has no decisions that could differ, only values.",
             cure="Bound max_score_difference instead.",
             metric="label_disagreement",
             params=params,
         )
     other = np.asarray(differ.any(axis=0))
-    return share_of("label_disagreement", other, confidence, params=params, details=details)
+    return share_reading("label_disagreement", other, confidence, params=params, details=details)
 
 
 def _difference(apart: Floats, params: Mapping[str, Scalar]) -> Measurement:
     return Measurement(
         metric="max_score_difference",
         value=float(apart.max(initial=0.0)),
-        bound=Bound.AT_LEAST,
+        bound=BoundKind.AT_LEAST,
         method=f"largest over {len(apart)} runs",
         n=int(apart.size),
         unit=Unit.NONE,
@@ -208,4 +210,4 @@ def _difference(apart: Floats, params: Mapping[str, Scalar]) -> Measurement:
     )
 
 
-CHECK: type[Check] = Determinism
+CHECK: type[Check] = DeterminismCheck

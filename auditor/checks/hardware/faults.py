@@ -7,27 +7,35 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.benching.faulting import BROKEN, Trials, decide, fault_readings
-from auditor.benching.flips import BITS, fill_up, spread_sample, stored_bits
-from auditor.domain.benches import Bench, BitFlip, Weight
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Classification
+from auditor.domain.json import Json
+from auditor.domain.model_bench import BitFlip, GraphWeight, ModelBench
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, ClassificationTask
 from auditor.errors import ModelFailedError
-from auditor.stats.means import LEAST
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.hardware.bit_flips import (
+    BITS,
+    BROKEN,
+    FaultOutcomes,
+    build_fault_readings,
+    count_stored_bits,
+    decide_labels,
+    sample_bits,
+    sample_layer_bits,
+)
+from auditor.metrics.stats.means import LEAST
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_FAULT = 0.05
 NO_WEIGHTS = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The artifact's graph holds no weights outside its operators' attributes, so that "
     "there are no bits to turn over.",
     cure="Trees and kernels keep theirs inside an operator; this check speaks of networks.",
@@ -35,7 +43,7 @@ NO_WEIGHTS = Gap(
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class BitFlipCheck:
     """Turns over one stored bit after the other in the deployed file, opens it anew on the target
     each time, and compares its decisions on ``rows`` rows with those of the file as it is.
 
@@ -79,15 +87,15 @@ class Faults:
             "Bits that break the model or its scores", Unit.SHARE, higher_is_better=None
         ),
         "worst_mismatch": Metric(
-            "Decisions that the worst bit found changes", Unit.SHARE, Bound.AT_LEAST,
+            "Decisions that the worst bit found changes", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False, exact=True,
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(4)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"trials": 32, "rows": 64, "layers": 4, "least": 2},
@@ -95,7 +103,7 @@ class Faults:
         Budget.FULL: {"trials": 2000, "rows": 512, "layers": 64, "least": 30},
     }
     grid: ClassVar[Mapping[str, str]] = {"above": "above"}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clean", "ids", "labels"}), apart=frozenset({"faults", "gap"})
     )
 
@@ -108,36 +116,36 @@ class Faults:
             message = f"above holds shares of decisions, from 0 to below 1, and not {self.above}"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend at most: a session is opened anew for each bit."""
         faults = self.trials + self.layers * self.least
         rows = min(self.rows, size.rows)
-        return Cost(queries=(faults + 2) * rows, seconds=faults * SECONDS_A_FAULT)
+        return CheckCost(queries=(faults + 2) * rows, seconds=faults * SECONDS_A_FAULT)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths of shares of bits where none does harm."""
         none = clopper_pearson(0, self.trials, confidence)
         half = (none.high - none.low) / 2
         return {"harmful_share": half, "broken_share": half}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Turn bits over. Raises ``SubjectLostError``, or ``ModelFailedError`` where the file that
         is written for it runs otherwise than the artifact before a bit is turned.
         """
-        dataset, task = subject.datasets[Role.EVALUATION], subject.task
+        dataset, task = subject.datasets[DatasetRole.EVALUATION], subject.task
         labels = dataset.labels
-        if not isinstance(task, Classification) or labels is None or dataset.inputs is None:
+        if not isinstance(task, ClassificationTask) or labels is None or dataset.inputs is None:
             message = "faults need a classification with labels, and the frame asks for both"
             raise TypeError(message)
         found = _weights(subject)
         if isinstance(found, Gap):
             return {"gap": write_gap(found)}
         bench, weights = found
-        sample = subject.sample(Role.EVALUATION, self.rows)
+        sample = subject.sample(DatasetRole.EVALUATION, self.rows)
         generator = np.random.default_rng(subject.seed)
-        chosen = spread_sample(weights, self.trials, generator)
-        more = fill_up(weights, chosen, self.least, self.layers, generator)
-        clean = task.decide(subject.probabilities(Role.EVALUATION)[sample])
+        chosen = sample_bits(weights, self.trials, generator)
+        more = sample_layer_bits(weights, chosen, self.least, self.layers, generator)
+        clean = task.decide(subject.probabilities(DatasetRole.EVALUATION)[sample])
         _require_same(subject, bench, dataset.inputs[sample], clean, chosen[0])
         seen, words = self._run(subject, bench, dataset.inputs[sample], [*chosen, *more])
         return {
@@ -151,7 +159,7 @@ class Faults:
         }
 
     def refuses(self, subject: Subject) -> Gap | None:
-        """Say that there are no bits to turn over. Raises what ``Bench.weights`` raises."""
+        """Say that there are no bits to turn over. Raises what ``ModelBench.weights`` raises."""
         found = _weights(subject)
         return found if isinstance(found, Gap) else None
 
@@ -159,17 +167,17 @@ class Faults:
         """Compare each fault's decisions with those of the file as it is."""
         if evidence["gap"] is not None:
             return (read_gap(evidence["gap"]),)
-        return fault_readings(Trials.of(evidence), confidence)
+        return build_fault_readings(FaultOutcomes.of(evidence), confidence)
 
-    def _about(self, chosen: Sequence[BitFlip], weights: Sequence[Weight]) -> dict[str, Json]:
-        bits = stored_bits(weights)
+    def _about(self, chosen: Sequence[BitFlip], weights: Sequence[GraphWeight]) -> dict[str, Json]:
+        bits = count_stored_bits(weights)
         return {"spread": len(chosen), "bits": bits, "above": sorted(self.above)}
 
     def _run(
-        self, subject: Subject, bench: Bench, inputs: Array, flips: Sequence[BitFlip]
+        self, subject: Subject, bench: ModelBench, inputs: Array, flips: Sequence[BitFlip]
     ) -> tuple[NDArray[np.int16], list[Json]]:
         """Return the decisions ``[faults, rows]``, and what faults said that broke the model."""
-        task = cast("Classification", subject.task)
+        task = cast("ClassificationTask", subject.task)
         seen = np.full((len(flips), len(inputs)), BROKEN, dtype=np.int16)
         words: list[Json] = []
         for index, flip in enumerate(flips):
@@ -178,26 +186,26 @@ class Faults:
             if isinstance(found, str):
                 words.append({"fault": index, "said": found})
             else:
-                seen[index] = decide(found, task, subject.model)
+                seen[index] = decide_labels(found, task, subject.model)
         return seen, words
 
 
-def _weights(subject: Subject) -> tuple[Bench, list[Weight]] | Gap:
+def _weights(subject: Subject) -> tuple[ModelBench, list[GraphWeight]] | Gap:
     """Return the weights whose bits can be turned over, and the bench to do it on."""
     if isinstance(subject.bench, Gap):
         return subject.bench
     weights = [weight for weight in subject.bench.weights() if weight.dtype in BITS]
-    return (subject.bench, weights) if stored_bits(weights) else NO_WEIGHTS
+    return (subject.bench, weights) if count_stored_bits(weights) else NO_WEIGHTS
 
 
 def _require_same(
-    subject: Subject, bench: Bench, inputs: Array, clean: NDArray[np.int64], flip: BitFlip
+    subject: Subject, bench: ModelBench, inputs: Array, clean: NDArray[np.int64], flip: BitFlip
 ) -> None:
     """Turn a bit over and back: what goes wrong then would be counted as harm of every fault."""
     (found,) = bench.faulty(inputs, [(flip, flip)])
     said = found if isinstance(found, str) else "it decides otherwise"
     same = not isinstance(found, str) and (
-        decide(found, cast("Classification", subject.task), subject.model) == clean
+        decide_labels(found, cast("ClassificationTask", subject.task), subject.model) == clean
     )
     if not np.all(same):
         raise ModelFailedError(
@@ -206,7 +214,7 @@ def _require_same(
         )
 
 
-def _described(flips: Sequence[BitFlip], weights: Sequence[Weight]) -> list[Json]:
+def _described(flips: Sequence[BitFlip], weights: Sequence[GraphWeight]) -> list[Json]:
     known = {weight.name: weight for weight in weights}
     return [
         {
@@ -219,4 +227,4 @@ def _described(flips: Sequence[BitFlip], weights: Sequence[Weight]) -> list[Json
     ]
 
 
-CHECK: type[Check] = Faults
+CHECK: type[Check] = BitFlipCheck

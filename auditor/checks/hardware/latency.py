@@ -6,24 +6,27 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import gap_of
-from auditor.benching.noise import doubts
-from auditor.benching.processors import PROCESSOR, processor_readings
-from auditor.benching.queues import as_rows, due_times
-from auditor.benching.speeds import Speeds, queue_readings
-from auditor.domain.benches import Arrivals
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import write_gap
-from auditor.domain.models import Model, Timing
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Scalar, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.model_bench import RequestArrivals
+from auditor.domain.models import Model, ModelTiming
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Reading, Scalar, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError, RuntimeMissingError, SubjectLostError
+from auditor.metrics.hardware.cpu_time import PROCESSOR, build_cpu_time_readings
+from auditor.metrics.hardware.queues import poisson_arrivals, stack_request_times
+from auditor.metrics.hardware.timing import (
+    TimingReadings,
+    build_bench_gap,
+    build_queue_readings,
+    find_timing_doubts,
+)
 
 SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 ROWS = 64
@@ -39,7 +42,7 @@ DETAILS = ("load", "first", "warmup", "batch_rows", "conditions")
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class LatencyCheck:
     """Times calls inside the process that runs the model, one row at a time, once it is warm:
     when three windows of ``warmup`` calls agree within 5 %.
 
@@ -76,7 +79,7 @@ class Latency:
             "Median processor time a row of the calling thread",
             Unit.SECOND,
             higher_is_better=False,
-            bound=Bound.AT_LEAST,
+            bound=BoundKind.AT_LEAST,
         ),
         "p90": Metric("Time that 9 of 10 rows keep", Unit.SECOND, higher_is_better=False),
         "p99": Metric("Time that 99 of 100 rows keep", Unit.SECOND, higher_is_better=False),
@@ -99,13 +102,13 @@ class Latency:
             higher_is_better=False,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("nist-ai-rmf", "MEASURE 2.12"),
-        Control("iso-42001", "A.4.5"),
-        Control("iso-42001", "A.6.2.6"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.12"),
+        FrameworkControl("iso-42001", "A.4.5"),
+        FrameworkControl("iso-42001", "A.6.2.6"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"calls": 600, "warmup": 20, "seconds": 1.5},
@@ -123,12 +126,12 @@ class Latency:
             message = "rates, seconds and agree must be above 0, and utilisation between 0 and 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend at most; a slow model is asked less often."""
         batches = max(BATCH_CALLS, self.calls // 20)
         sized = sum(2 + BATCH_CALLS * rows for rows in self.batch_sizes)
         queued = ARRIVALS * self.calls * max(1, len(self.rates))
-        return Cost(
+        return CheckCost(
             queries=self.calls
             + WARM_WINDOWS * self.warmup
             + batches * self.batch_rows
@@ -136,17 +139,17 @@ class Latency:
             + queued
         )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much the times scatter is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Time calls on rows of the evaluation data. Raises what ``Model.time`` raises."""
-        inputs = subject.datasets[Role.EVALUATION].inputs
+        inputs = subject.datasets[DatasetRole.EVALUATION].inputs
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to time: the frame asks `needs` first"
             raise TypeError(message)
-        rows = inputs[subject.sample(Role.EVALUATION, ROWS)]
+        rows = inputs[subject.sample(DatasetRole.EVALUATION, ROWS)]
         pilot = subject.model.time(rows, calls=PILOT_CALLS, warmup=1, batch_rows=1)
         each = max(float(np.median(pilot.single)), 1e-9)
         timing = self._time(subject.model, rows, each)
@@ -172,8 +175,8 @@ class Latency:
         single, batch = (cast("Floats", evidence[name]) for name in ("single", "batch"))
         seen = cast("Mapping[str, float]", about["conditions"])
         agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
-        noise = tuple(doubts(single, seen, agree=agree, stolen=stolen))
-        speeds = Speeds(confidence, {name: about[name] for name in DETAILS}, noise, seen)
+        noise = tuple(find_timing_doubts(single, seen, agree=agree, stolen=stolen))
+        speeds = TimingReadings(confidence, {name: about[name] for name in DETAILS}, noise, seen)
         sizes = cast("list[int]", about["sizes"])
         return (
             *(speeds.at(metric, single, share) for metric, share in SHARES.items()),
@@ -187,7 +190,7 @@ class Latency:
                 )
                 for rows in sizes
             ),
-            *queue_readings(evidence, speeds, "open_p99"),
+            *build_queue_readings(evidence, speeds, "open_p99"),
             speeds.once("load", cast("float", about["load"])),
             speeds.once("first", cast("float", about["first"])),
             *(
@@ -195,10 +198,10 @@ class Latency:
                 if "transport" in evidence
                 else []
             ),
-            *processor_readings(evidence, "cpu_p50", confidence),
+            *build_cpu_time_readings(evidence, "cpu_p50", confidence),
         )
 
-    def _time(self, model: Model, rows: Array, each: float) -> Timing:
+    def _time(self, model: Model, rows: Array, each: float) -> ModelTiming:
         calls = max(LEAST_CALLS, min(self.calls, int(SINGLE * self.seconds / each)))
         batch = int(BATCH / 2 * self.seconds / (BATCH_CALLS * each))
         return model.time(
@@ -226,7 +229,7 @@ class Latency:
             if isinstance(found, Gap):
                 told.append({**entry, "gap": write_gap(found), "conditions": {}})
             else:
-                seen[f"arrivals_{index}"] = as_rows(found)
+                seen[f"arrivals_{index}"] = stack_request_times(found)
                 told.append({**entry, "gap": None, "conditions": dict(found.conditions)})
         return told, seen
 
@@ -235,16 +238,16 @@ class Latency:
             return [({"utilisation": self.utilisation}, self.utilisation / each)]
         return [({"rate": rate}, rate) for rate in self.rates]
 
-    def _queue(self, subject: Subject, rows: Array, rate: float) -> Arrivals | Gap:
+    def _queue(self, subject: Subject, rows: Array, rate: float) -> RequestArrivals | Gap:
         if isinstance(subject.bench, Gap):
             return subject.bench
         seconds = QUEUES * self.seconds / max(1, len(self.rates))
         count = max(1, min(ARRIVALS * self.calls, int(seconds * rate)))
         try:
-            due = due_times(count, rate, subject.seed)
+            due = poisson_arrivals(count, rate, subject.seed)
             return subject.bench.arrivals(rows, due)
         except (SubjectLostError, ModelFailedError, RuntimeMissingError) as error:
-            return gap_of(error)
+            return build_bench_gap(error)
 
 
-CHECK: type[Check] = Latency
+CHECK: type[Check] = LatencyCheck

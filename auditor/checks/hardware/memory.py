@@ -6,26 +6,26 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import too_few
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, Measurement, Reading, Repeatability, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.quantiles import least_samples, quantile
+from auditor.metrics.hardware.timing import build_too_few_gap
+from auditor.metrics.stats.quantiles import least_samples, quantile
 
 SECONDS_A_START = 2.0
 FIELDS = ("before", "opened", "peak")
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Opens the model in ``starts`` fresh processes and scores ``batch_rows`` rows at once.
+class MemoryCheck:
+    """Opens the model in ``starts`` fresh processes and scores ``choose_batch_rows`` rows at once.
 
     Figures are medians over the starts, of what the operating system counts as resident. They
     count the runtime's libraries too: what the model adds is the peak less what was there before.
@@ -48,12 +48,12 @@ class Memory:
             "Most memory, less what was there before", Unit.BYTE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("eu-ai-act", "Annex IV 1(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("nist-ai-rmf", "MEASURE 2.12"),
-        Control("iso-42001", "A.4.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("eu-ai-act", "Annex IV 1(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.12"),
+        FrameworkControl("iso-42001", "A.4.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"starts": 6},
@@ -68,23 +68,25 @@ class Memory:
             message = f"{self.starts} starts with {self.batch_rows} rows measure nothing"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: starting a process takes longer than scoring in it."""
-        return Cost(queries=self.starts * self.batch_rows, seconds=self.starts * SECONDS_A_START)
+        return CheckCost(
+            queries=self.starts * self.batch_rows, seconds=self.starts * SECONDS_A_START
+        )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much starts differ is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Weigh fresh processes. Raises what ``Bench.footprint`` raises."""
-        inputs, bench = subject.datasets[Role.EVALUATION].inputs, subject.bench
+        inputs, bench = subject.datasets[DatasetRole.EVALUATION].inputs, subject.bench
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to weigh: the frame asks `needs` first"
             raise TypeError(message)
         if isinstance(bench, Gap):
             return {"gap": write_gap(bench)}
-        rows = inputs[subject.sample(Role.EVALUATION, self.batch_rows)]
+        rows = inputs[subject.sample(DatasetRole.EVALUATION, self.batch_rows)]
         seen = []
         for start in range(self.starts):
             subject.progress(start, self.starts, "weighing fresh processes")
@@ -109,8 +111,8 @@ class Memory:
 def _reading(metric: str, held: Floats, confidence: float, details: Mapping[str, Json]) -> Reading:
     found = quantile(held, 0.5, confidence)
     if found is None:
-        return too_few(metric, held.size, least_samples(0.5, confidence), "starts", {})
-    return Measurement.of(found, metric, Unit.BYTE, repeat=Repeat.INTERVAL, details=details)
+        return build_too_few_gap(metric, held.size, least_samples(0.5, confidence), "starts", {})
+    return Measurement.of(found, metric, Unit.BYTE, repeat=Repeatability.INTERVAL, details=details)
 
 
-CHECK: type[Check] = Memory
+CHECK: type[Check] = MemoryCheck

@@ -7,40 +7,45 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.arenas import REPEATS, Arena, takes_whole_numbers
-from auditor.attacks.bouts import SECONDS_A_PASS
-from auditor.attacks.goals import any_other
-from auditor.attacks.perturbed_rows import (
+from auditor.attacks.evasion.attack_setup import REPEATS, AttackSetup, requires_integers
+from auditor.attacks.evasion.goals import untargeted_goal
+from auditor.attacks.evasion.run_check import SECONDS_A_PASS
+from auditor.attacks.hardware.perturbed_rows import (
     EPS,
     QUERIES,
     STEPS,
     WORDS,
     PerturbedRows,
+    build_text_threat,
     perturb_rows,
     perturb_texts,
-    text_threat,
 )
-from auditor.attacks.texts.judging import Judge as TextJudge
-from auditor.comparing.pairs import FLIPS, Pairs, read_pairs, write_pairs
-from auditor.comparing.runs import run_both
-from auditor.comparing.shares import share_of
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.text.judge import TextJudge
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
+from auditor.domain.json import Json
 from auditor.domain.models import Model
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason, Scalar, Unit
-from auditor.domain.record_scopes import CRAFTED, NOISE, PERTURBATION, PERTURBED_FLIPS
-from auditor.domain.record_scopes import FLIPS as FLIP_RATE
-from auditor.domain.rows import ByRow, RowFigures
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading, Scalar, Unit
+from auditor.domain.record_scope import CRAFTED, NOISE, PERTURBATION, PERTURBED_FLIPS
+from auditor.domain.record_scope import FLIPS as FLIP_RATE
+from auditor.domain.row_evidence import RowEvidence, RowFigures
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import SERVED
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.domain.tasks import Array, ClassificationTask, Floats, InputSpace
 from auditor.errors import AuditorError, CancelledError, LimitReachedError, TwinError
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.performance.paired import (
+    FLIPS,
+    PairedRuns,
+    read_paired_runs,
+    score_both_models,
+    share_reading,
+    write_paired_runs,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
 
 PERTURBATIONS = (NOISE, CRAFTED)
 MOST_OUTSIDE, SLACK = 0.01, 1e-6
@@ -50,31 +55,31 @@ UNMOVED = -1
 """The decision about a row that nothing within its budget moves: it shows nothing, and is not asked
 about."""
 UNMOVABLE = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="No row of the evaluation data can be moved within the input's schema.",
     cure="Say in the input's schema which features can change, and how far.",
     metric=PERTURBED_FLIPS,
 )
 OUT_OF_RANGE = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="More than one value in a hundred lies outside the declared range of the input, so that "
     "shares of that range move nothing.",
     cure="Write the range that the data have under input.domain or input.features.",
 )
 NO_LEAVE = Gap(
-    reason=Reason.NEEDS_AUTHORISATION,
+    reason=GapReason.NEEDS_AUTHORISATION,
     detail="Perturbed rows are no ordinary rows, and there is no written leave to send them.",
     cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
 )
 NO_FILE_HERE = Gap(
-    reason=Reason.NEEDS_REFERENCE,
+    reason=GapReason.NEEDS_REFERENCE,
     detail="The reference is served too, so that no run of the file here can be compared with.",
     cure="Leave `reference` out of the audit file.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
+class ParityCheck:
     """Runs the same rows on the target and on the reference, and compares row by row.
 
     Aggregate accuracy hides flips that cancel out, so decisions are compared one by one. The
@@ -103,14 +108,14 @@ class Parity:
         ),
     }
     coordinates: ClassVar[frozenset[str]] = frozenset({PERTURBATION})
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.4.5"),
-        Control("iso-42001", "A.6.2.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.4.5"),
+        FrameworkControl("iso-42001", "A.6.2.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 500},
@@ -118,7 +123,7 @@ class Parity:
         Budget.FULL: {"rows": 20_000},
     }
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset(
             {
                 *("after", "before", "decided", "expected", "ids", "labels"),
@@ -127,21 +132,21 @@ class Parity:
         ),
         apart=frozenset({"classes", "reference", "perturbed"}),
         counted=frozenset({FLIP_RATE}),
-        adds=lambda evidence: (RowFigures(FLIP_RATE, read_pairs(evidence).flipped),),
+        adds=lambda evidence: (RowFigures(FLIP_RATE, read_paired_runs(evidence).flipped),),
     )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score the rows once; a whole dataset's scores are shared with other checks.
 
         A server is asked about each row three times: as it is, with noise, and crafted.
         """
         rows = min(self.rows, size.rows)
         if not size.served:
-            return Cost(queries=rows)
+            return CheckCost(queries=rows)
         passes = rows * STEPS
-        return Cost(queries=3 * rows, passes=passes, seconds=passes * SECONDS_A_PASS)
+        return CheckCost(queries=3 * rows, passes=passes, seconds=passes * SECONDS_A_PASS)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the flip rate where nothing flips."""
         count = min(self.rows, size.rows)
         if not count:
@@ -150,28 +155,28 @@ class Parity:
         metrics = (FLIP_RATE, *((PERTURBED_FLIPS,) if size.served else ()))
         return dict.fromkeys(metrics, (clean.high - clean.low) / 2)
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
-        """Score the same rows twice. Raises what ``run_both`` raises."""
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
+        """Score the same rows twice. Raises what ``score_both_models`` raises."""
         reference = subject.reference.model()
         if isinstance(reference, Gap):
             return {"gap": reference.to_json()}
-        pairs = run_both(subject, reference, self.rows)
-        seen: Evidence = {**write_pairs(pairs), "reference": dict(subject.reference.about)}
+        pairs = score_both_models(subject, reference, self.rows)
+        seen: Evidence = {**write_paired_runs(pairs), "reference": dict(subject.reference.about)}
         return {**seen, **_perturbed(subject, reference, pairs)} if subject.target.served else seen
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare decisions and scores row by row."""
         if "gap" in evidence:
             return (_no_reference(cast("Mapping[str, str]", evidence["gap"])),)
-        return (*read_pairs(evidence).figures(confidence), *_told(evidence, confidence))
+        return (*read_paired_runs(evidence).figures(confidence), *_told(evidence, confidence))
 
 
-def _perturbed(subject: Subject, reference: Model, pairs: Pairs) -> Evidence:
+def _perturbed(subject: Subject, reference: Model, pairs: PairedRuns) -> Evidence:
     """Decide moved rows on both sides; what cannot be done is said, and leaves the rest."""
     gap = _forbidden(subject)
     if gap is not None:
         return {"perturbed": {"gap": gap.to_json()}}
-    taken = np.sort(subject.sample(Role.EVALUATION, len(pairs.ids)))
+    taken = np.sort(subject.sample(DatasetRole.EVALUATION, len(pairs.ids)))
     try:
         return _compared(subject, reference, pairs, taken)
     except CancelledError:
@@ -186,7 +191,7 @@ def _forbidden(subject: Subject) -> Gap | None:
         return NO_LEAVE
     if any(subject.reference.about.get(name) for name in SERVED):
         return NO_FILE_HERE
-    dataset = subject.datasets[Role.EVALUATION]
+    dataset = subject.datasets[DatasetRole.EVALUATION]
     if dataset.texts:
         return None
     if isinstance(subject.space, Gap):
@@ -198,9 +203,9 @@ def _forbidden(subject: Subject) -> Gap | None:
 
 
 def _compared(
-    subject: Subject, reference: Model, pairs: Pairs, taken: NDArray[np.int64]
+    subject: Subject, reference: Model, pairs: PairedRuns, taken: NDArray[np.int64]
 ) -> Evidence:
-    task, second = cast("Classification", subject.task), cast("Model", subject.model)
+    task, second = cast("ClassificationTask", subject.task), cast("Model", subject.model)
     rng = np.random.default_rng([subject.seed, 1])
     found: dict[str, list[NDArray[np.int64]]] = {}
     about: Json = None
@@ -220,7 +225,7 @@ def _compared(
 
 def _parts(subject: Subject, taken: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return the places of rows that are moved together, so that budgets go round in each part."""
-    inputs = cast("Array", subject.datasets[Role.EVALUATION].inputs)
+    inputs = cast("Array", subject.datasets[DatasetRole.EVALUATION].inputs)
     size = max(1, int(np.prod(inputs.shape[1:])))
     once = max(1, MOST_VALUES // size // len(EPS)) * len(EPS)
     return [np.arange(at, min(at + once, len(taken))) for at in range(0, len(taken), once)]
@@ -229,21 +234,24 @@ def _parts(subject: Subject, taken: NDArray[np.int64]) -> list[NDArray[np.int64]
 def _moved(  # noqa: PLR0913, PLR0917 -- two runs, and which rows of them
     subject: Subject,
     reference: Model,
-    pairs: Pairs,
+    pairs: PairedRuns,
     taken: NDArray[np.int64],
     part: NDArray[np.int64],
     seed: int,
 ) -> tuple[PerturbedRows, dict[str, Json]]:
     """Return some rows moved, and by what."""
-    dataset, task = subject.datasets[Role.EVALUATION], cast("Classification", subject.task)
+    dataset, task = (
+        subject.datasets[DatasetRole.EVALUATION],
+        cast("ClassificationTask", subject.task),
+    )
     rows = cast("Array", dataset.inputs)[taken[part]]
     stated, decided = cast("tuple[Floats, Floats]", pairs.stated)[0][part], pairs.expected[part]
     repeats = 1 if reference.deterministic else REPEATS
     if dataset.texts:
         judge = TextJudge(
             model=reference,
-            goal=any_other(task),
-            threat=text_threat(),
+            goal=untargeted_goal(task),
+            threat=build_text_threat(),
             texts=[str(text) for text in rows],
             labels=decided,
             probabilities=stated,
@@ -253,15 +261,15 @@ def _moved(  # noqa: PLR0913, PLR0917 -- two runs, and which rows of them
         about: dict[str, Json] = {"budgets": [*WORDS], "unit": "words", "by": "search"}
         return perturb_texts(judge, seed, subject.progress), about
     twin = subject.reference.twin()
-    arena = Arena(
+    arena = AttackSetup(
         model=reference,
-        goal=any_other(task),
+        goal=untargeted_goal(task),
         space=cast("InputSpace", subject.space),
         rows=rows,
         labels=decided,
         probabilities=stated,
         twin=None if isinstance(twin, Gap) else twin,
-        whole=takes_whole_numbers(reference, rows),
+        whole=requires_integers(reference, rows),
         repeats=repeats,
     )
     by = "search" if arena.twin is None else "gradient"
@@ -293,26 +301,26 @@ def _told(evidence: Evidence, confidence: float) -> Iterator[Reading]:
             "flips": int(flipped.sum()),
             "turned": int((expected != clean)[moved].sum()),
         }
-        yield share_of(PERTURBED_FLIPS, flipped, confidence, params=where, details=details)
+        yield share_reading(PERTURBED_FLIPS, flipped, confidence, params=where, details=details)
 
 
 def _gap_of(error: AuditorError) -> Gap:
-    reason = Reason.UNSUPPORTED
+    reason = GapReason.UNSUPPORTED
     if isinstance(error, LimitReachedError):
-        reason = Reason.OVER_BUDGET
+        reason = GapReason.OVER_BUDGET
     elif isinstance(error, TwinError):
-        reason = Reason.TWIN_UNSUPPORTED
-    elif error.slug in set(Reason):
-        reason = Reason(error.slug)
+        reason = GapReason.TWIN_UNSUPPORTED
+    elif error.slug in set(GapReason):
+        reason = GapReason(error.slug)
     return Gap(reason=reason, detail=error.problem, cure=error.cure)
 
 
 def _no_reference(said: Mapping[str, str]) -> Gap:
     return Gap(
-        reason=Reason.NEEDS_REFERENCE,
+        reason=GapReason.NEEDS_REFERENCE,
         detail=f"There is no reference run to compare with: {said['detail']}",
         cure=said["cure"],
     )
 
 
-CHECK: type[Check] = Parity
+CHECK: type[Check] = ParityCheck

@@ -6,21 +6,21 @@ from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
 
-from auditor.domain.benches import Kernel
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.evidence_levels import untimed
+from auditor.domain.evidence_levels import find_timing_gap
 from auditor.domain.gaps import read_gap
-from auditor.domain.placements import Placement, Source
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.model_bench import KernelProfile
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Repeatability, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import AuditorError
-from auditor.scanning.nodes import by_kind, count_nodes, moved
-from auditor.stats.quantiles import least_samples, quantile
+from auditor.metrics.stats.quantiles import least_samples, quantile
+from auditor.onnx.scan.graph_walk import count_nodes, node_differences, sum_nodes_by_kind
 
 Counts: TypeAlias = Mapping[str, Mapping[str, int]]
 METHOD = "the runtime's own assignment"
@@ -29,7 +29,7 @@ SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorPlacement:
+class OperatorPlacementCheck:
     """Counts the nodes that run on the declared provider, those elsewhere, and those nobody names.
 
     The runtime says where it put each node, after its basic optimisation. The graph's nodes are
@@ -69,11 +69,11 @@ class OperatorPlacement:
             of_machine=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "Annex IV 1(e)"),
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("iso-42001", "A.4.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "Annex IV 1(e)"),
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("iso-42001", "A.4.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 16, "profiles": 6},
@@ -82,16 +82,16 @@ class OperatorPlacement:
     }
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the profiled rows, and a process for each profile."""
         queries = self.profiles * min(self.rows, size.rows)
-        return Cost(queries=queries, seconds=SECONDS * self.profiles)
+        return CheckCost(queries=queries, seconds=SECONDS * self.profiles)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much the shares of time scatter is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the placement, the reference's count of nodes, and kernel times."""
         placed = subject.placement
         if isinstance(placed, Gap) or not placed.known:
@@ -109,8 +109,10 @@ class OperatorPlacement:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         said = cast("Mapping[str, Json]", evidence["placement"])
-        placed = Placement(
-            str(said["declared"]), Source(str(said["source"])), cast("Counts", said["nodes"])
+        placed = OperatorPlacement(
+            str(said["declared"]),
+            PlacementSource(str(said["source"])),
+            cast("Counts", said["nodes"]),
         )
         about: dict[str, Json] = {**said, "support": cast("Json", evidence["support"])}
         fallback = sum(placed.on(name) for name in placed.elsewhere)
@@ -122,23 +124,23 @@ class OperatorPlacement:
         )
 
     def _profiles(self, subject: Subject) -> Json:
-        bench, data = subject.bench, subject.datasets.get(Role.EVALUATION)
+        bench, data = subject.bench, subject.datasets.get(DatasetRole.EVALUATION)
         if not isinstance(subject.model, Gap):
-            played = untimed(subject.target, subject.model.fingerprint, "time_on_target")
+            played = find_timing_gap(subject.target, subject.model.fingerprint, "time_on_target")
             if played is not None:
                 return played.to_json()
         if isinstance(bench, Gap):
             return bench.to_json()
         if data is None or data.inputs is None:
             return _no_profile("The audit names no rows of evaluation data.").to_json()
-        rows = data.inputs[subject.sample(Role.EVALUATION, self.rows)]
+        rows = data.inputs[subject.sample(DatasetRole.EVALUATION, self.rows)]
         try:
             return [_by_provider(bench.profile(rows)) for _ in range(self.profiles)]
         except AuditorError as error:
             return _no_profile(str(error)).to_json()
 
 
-def _by_provider(kernels: Sequence[Kernel]) -> dict[str, Json]:
+def _by_provider(kernels: Sequence[KernelProfile]) -> dict[str, Json]:
     """Sum up the seconds of a profile: provider to operator to seconds."""
     found: dict[str, dict[str, float]] = {}
     for kernel in kernels:
@@ -147,7 +149,7 @@ def _by_provider(kernels: Sequence[Kernel]) -> dict[str, Json]:
     return {provider: dict(times) for provider, times in found.items()}
 
 
-def _counted(subject: Subject, placed: Placement) -> dict[str, Json]:
+def _counted(subject: Subject, placed: OperatorPlacement) -> dict[str, Json]:
     found = count_nodes(subject, placed)
     if isinstance(found, Gap):
         return {"gap": found.to_json()}
@@ -160,11 +162,11 @@ def _support(subject: Subject) -> Json:
     return subject.model.fingerprint.conditions_facts.get("support")
 
 
-def _unaccounted(placed: Placement, counted: Mapping[str, Json]) -> Reading:
+def _unaccounted(placed: OperatorPlacement, counted: Mapping[str, Json]) -> Reading:
     if "gap" in counted:
         return read_gap(counted["gap"])
     expected = cast("Mapping[str, int]", counted["nodes"])
-    missing, added = moved(expected, by_kind(placed.nodes))
+    missing, added = node_differences(expected, sum_nodes_by_kind(placed.nodes))
     about: dict[str, Json] = {"missing": missing, "added": added, "counted_by": counted["by"]}
     return _exact("unaccounted_nodes", sum(missing.values()), Unit.COUNT, placed, about)
 
@@ -181,7 +183,7 @@ def _timed(declared: str, profiles: Json, confidence: float) -> Reading:
     found = quantile(np.array(shares, dtype=np.float64), 0.5, confidence)
     if found is None:
         return Gap(
-            reason=Reason.TOO_FEW_ROWS,
+            reason=GapReason.TOO_FEW_ROWS,
             detail=f"{len(shares)} profiled runs took time; {least_samples(0.5, confidence)} are "
             f"needed at confidence {confidence:g}.",
             cure="Raise `profiles` of hardware.placement.",
@@ -191,22 +193,22 @@ def _timed(declared: str, profiles: Json, confidence: float) -> Reading:
         found,
         "time_on_target",
         Unit.SHARE,
-        repeat=Repeat.INTERVAL,
+        repeat=Repeatability.INTERVAL,
         details={"providers": sorted({name for run in runs for name in run})},
     )
 
 
 def _exact(
-    metric: str, value: float, unit: Unit, placed: Placement, details: Mapping[str, Json]
+    metric: str, value: float, unit: Unit, placed: OperatorPlacement, details: Mapping[str, Json]
 ) -> Measurement:
     return Measurement(
         metric=metric, value=value, method=METHOD, n=placed.total, unit=unit, details=details
     )
 
 
-def _unknown(placed: Placement) -> Gap:
+def _unknown(placed: OperatorPlacement) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"Nobody says where the operators run that are meant for {placed.declared}.",
         cure="Use a runtime that reports its assignment (onnxruntime 1.24 or newer).",
     )
@@ -214,11 +216,11 @@ def _unknown(placed: Placement) -> Gap:
 
 def _no_profile(why: str) -> Gap:
     return Gap(
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail=f"No run was profiled. {why}",
         cure="Look at why the profiled run failed.",
         metric="time_on_target",
     )
 
 
-CHECK: type[Check] = OperatorPlacement
+CHECK: type[Check] = OperatorPlacementCheck

@@ -9,22 +9,20 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.benching.gaps import too_few
-from auditor.benching.speeds import Speeds
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
 from auditor.domain.models import Model
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, Measurement, Reading, Repeatability, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.errors import ModelFailedError, ModelHungError, SubjectLostError
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.quantiles import least_samples
-from auditor.stats.ratios import ratio_of_medians
+from auditor.errors import ModelFailedError, ModelTimeoutError, SubjectLostError
+from auditor.metrics.hardware.timing import TimingReadings, build_too_few_gap
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.quantiles import least_samples, ratio_of_medians
 
 ROWS = 256
 PARTS = 10
@@ -32,7 +30,7 @@ MOST_WORDS = 5
 EVERY = 100
 
 
-class Ending(IntEnum):
+class CallResult(IntEnum):
     """How a call ended."""
 
     ANSWERED = 0
@@ -42,7 +40,7 @@ class Ending(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
+class ReliabilityCheck:
     """Asks for one row at a time, ``calls`` times or for ``seconds``, whichever ends first.
 
     Times are those that a caller sees, the way to the model included; a call that fails is an
@@ -67,12 +65,12 @@ class Reliability:
             higher_is_better=False, of_machine=True,
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(4)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("iso-42001", "A.6.2.6"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("iso-42001", "A.6.2.6"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"calls": 1000, "seconds": 2.0},
@@ -87,25 +85,25 @@ class Reliability:
             message = "calls must be at least 1, and seconds above 0"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend at most; a slow model is asked for ``seconds`` only."""
-        return Cost(queries=self.calls, seconds=self.seconds)
+        return CheckCost(queries=self.calls, seconds=self.seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half widths of shares where every call is answered."""
         none = clopper_pearson(0, self.calls, confidence)
         half = (none.high - none.low) / 2
         return {"error_rate": half, "timeout_rate": half}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Ask until calls or seconds are used up; failures are what is looked for."""
-        inputs = subject.datasets[Role.EVALUATION].inputs
+        inputs = subject.datasets[DatasetRole.EVALUATION].inputs
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to ask: the frame asks `needs` first"
             raise TypeError(message)
-        rows = inputs[subject.sample(Role.EVALUATION, ROWS)]
+        rows = inputs[subject.sample(DatasetRole.EVALUATION, ROWS)]
         taken: list[float] = []
-        endings: list[Ending] = []
+        endings: list[CallResult] = []
         words: list[str] = []
         start = time.perf_counter()
         for call in range(self.calls):
@@ -130,10 +128,10 @@ class Reliability:
         taken = cast("Floats", evidence["taken"])
         endings = cast("NDArray[np.int8]", evidence["endings"])
         about = dict(cast("Mapping[str, Json]", evidence["about"]))
-        failed = int((endings != Ending.ANSWERED).sum())
-        late = int((endings == Ending.TIMED_OUT).sum())
-        answered = taken[endings == Ending.ANSWERED]
-        about["crashed"] = int((endings == Ending.CRASHED).sum())
+        failed = int((endings != CallResult.ANSWERED).sum())
+        late = int((endings == CallResult.TIMED_OUT).sum())
+        answered = taken[endings == CallResult.ANSWERED]
+        about["crashed"] = int((endings == CallResult.CRASHED).sum())
         rates = {"error_rate": failed, "timeout_rate": late}
         return (
             *(
@@ -141,26 +139,26 @@ class Reliability:
                     clopper_pearson(count, len(endings), confidence),
                     metric,
                     Unit.SHARE,
-                    repeat=Repeat.INTERVAL,
+                    repeat=Repeatability.INTERVAL,
                     details=about,
                 )
                 for metric, count in rates.items()
             ),
-            Speeds(confidence, about).at("p99", answered, 0.99),
+            TimingReadings(confidence, about).at("p99", answered, 0.99),
             _slowdown(answered, confidence, about),
         )
 
 
-def _ask(model: Model, row: Array) -> tuple[Ending, str]:
+def _ask(model: Model, row: Array) -> tuple[CallResult, str]:
     try:
         model.predict(row)
-    except ModelHungError as error:
-        return Ending.TIMED_OUT, error.problem
+    except ModelTimeoutError as error:
+        return CallResult.TIMED_OUT, error.problem
     except SubjectLostError as error:
-        return Ending.CRASHED, error.problem
+        return CallResult.CRASHED, error.problem
     except ModelFailedError as error:
-        return Ending.REFUSED, error.problem
-    return Ending.ANSWERED, ""
+        return CallResult.REFUSED, error.problem
+    return CallResult.ANSWERED, ""
 
 
 def _slowdown(answered: Floats, confidence: float, about: Mapping[str, Json]) -> Reading:
@@ -168,8 +166,10 @@ def _slowdown(answered: Floats, confidence: float, about: Mapping[str, Json]) ->
     found = ratio_of_medians(parts[-1], parts[0], confidence)
     if found is None:
         need = PARTS * least_samples(0.5, 1 - (1 - confidence) / 2)
-        return too_few("slowdown", answered.size, need, "answered calls", {})
-    return Measurement.of(found, "slowdown", Unit.NONE, repeat=Repeat.INTERVAL, details=about)
+        return build_too_few_gap("slowdown", answered.size, need, "answered calls", {})
+    return Measurement.of(
+        found, "slowdown", Unit.NONE, repeat=Repeatability.INTERVAL, details=about
+    )
 
 
-CHECK: type[Check] = Reliability
+CHECK: type[Check] = ReliabilityCheck

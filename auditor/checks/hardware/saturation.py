@@ -7,21 +7,21 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.shares import share_of
-from auditor.domain.benches import Alteration
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow, RowFigures
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.model_bench import RunAlteration
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence, RowFigures
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import EXACT_SUMS
-from auditor.domain.tasks import Classification
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.tasks import ClassificationTask
+from auditor.metrics.performance.paired import share_reading
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SWITCHED = "CPUExecutionProvider"
 """The provider whose kernels heed that switch."""
@@ -30,7 +30,7 @@ MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Saturation:
+class SaturationCheck:
     """Looks through 8-bit weights for sums that overflow, then runs with and without exact sums.
 
     The scan speaks of any x86 processor with AVX2 and no VNNI: two neighbouring products are added
@@ -60,12 +60,12 @@ class Saturation:
             "Decisions that overflow changes on this target", Unit.SHARE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(4)"),
-        Control("eu-ai-act", "13(3)(e)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.4.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("eu-ai-act", "13(3)(e)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.4.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 100},
@@ -73,25 +73,25 @@ class Saturation:
         Budget.FULL: {"rows": 5000},
     }
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"declared", "exact", "ids"}),
         apart=frozenset({"about"}),
         counted=frozenset({"saturated_flip_rate"}),
         adds=lambda evidence: (RowFigures("saturated_flip_rate", _flipped(evidence)),),
     )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score rows twice, once with exact sums."""
-        return Cost(queries=2 * min(self.rows, size.rows))
+        return CheckCost(queries=2 * min(self.rows, size.rows))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the flip rate where nothing flips."""
         count = min(self.rows, size.rows)
         if not count:
             return {}
         return {"saturated_flip_rate": clopper_pearson(0, count, confidence).high / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Take the scan's findings; run with exact sums where there are 8-bit weights."""
         if isinstance(subject.structure, Gap):
             return {"about": {"gap": subject.structure.to_json()}}
@@ -114,22 +114,22 @@ class Saturation:
 
     def _run(self, subject: Subject) -> Evidence:
         task, model, bench = subject.task, subject.model, subject.bench
-        inputs = subject.datasets[Role.EVALUATION].inputs
+        inputs = subject.datasets[DatasetRole.EVALUATION].inputs
         if (
-            not isinstance(task, Classification)
+            not isinstance(task, ClassificationTask)
             or inputs is None
             or isinstance(model, Gap)
             or isinstance(bench, Gap)
         ):
             message = "what cannot run was refused before"
             raise TypeError(message)
-        rows = np.sort(subject.sample(Role.EVALUATION, self.rows))
-        declared = bench.scores(inputs[rows], Alteration())
-        exact = bench.scores(inputs[rows], Alteration(session=EXACT_SUMS))
+        rows = np.sort(subject.sample(DatasetRole.EVALUATION, self.rows))
+        declared = bench.scores(inputs[rows], RunAlteration())
+        exact = bench.scores(inputs[rows], RunAlteration(session=EXACT_SUMS))
         return {
             "declared": task.decide(model.probabilities(declared)),
             "exact": task.decide(model.probabilities(exact)),
-            "ids": np.asarray(subject.datasets[Role.EVALUATION].ids)[rows],
+            "ids": np.asarray(subject.datasets[DatasetRole.EVALUATION].ids)[rows],
         }
 
 
@@ -141,15 +141,19 @@ def _cannot_run(subject: Subject) -> Gap | None:
     spec = subject.target
     if spec.library or spec.device or spec.provider != SWITCHED:
         return Gap(
-            reason=Reason.UNSUPPORTED,
+            reason=GapReason.UNSUPPORTED,
             detail=f"The switch to exact 8-bit products is one of {SWITCHED}; the provider of the "
             f"target {spec.name!r} would not heed it, so that nothing would seem to change.",
             cure="Compare with the reference run (hardware.parity/flip_rate) on this target.",
         )
-    dataset = subject.datasets.get(Role.EVALUATION)
-    if dataset is None or dataset.inputs is None or not isinstance(subject.task, Classification):
+    dataset = subject.datasets.get(DatasetRole.EVALUATION)
+    if (
+        dataset is None
+        or dataset.inputs is None
+        or not isinstance(subject.task, ClassificationTask)
+    ):
         return Gap(
-            reason=Reason.NEEDS_EVALUATION_DATA,
+            reason=GapReason.NEEDS_EVALUATION_DATA,
             detail="Overflow is shown on rows of a classification, and there are none.",
             cure="Name evaluation data, and the task's classes.",
         )
@@ -193,7 +197,7 @@ def _riskiest(weights: list[Mapping[str, Json]]) -> list[Json]:
 
 def _unread(metric: str, names: list[str]) -> Gap:
     return Gap(
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail=f"{len(names)} 8-bit weights could not be looked at, {names[0]!r} among them: their "
         "numbers, or the order in which they are summed, are not known.",
         cure="Export the model with its 8-bit weights as plain initialisers of the operators that "
@@ -210,7 +214,7 @@ def _ran(
         return
     if "declared" not in evidence:
         yield Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail="The artifact multiplies no 8-bit weights, so there is nothing to overflow.",
             cure="Nothing needs to be done.",
             metric="saturated_flip_rate",
@@ -219,7 +223,7 @@ def _ran(
     flipped = _flipped(evidence)
     ids = cast("NDArray[np.str_]", evidence["ids"])
     details: dict[str, Json] = {"worst_rows": [str(name) for name in ids[flipped][:MOST_NAMED]]}
-    yield share_of("saturated_flip_rate", flipped, confidence, details=details)
+    yield share_reading("saturated_flip_rate", flipped, confidence, details=details)
 
 
 def _flipped(evidence: Evidence) -> NDArray[np.bool_]:
@@ -228,4 +232,4 @@ def _flipped(evidence: Evidence) -> NDArray[np.bool_]:
     return np.asarray(declared != cast("NDArray[np.int64]", evidence["exact"]))
 
 
-CHECK: type[Check] = Saturation
+CHECK: type[Check] = SaturationCheck

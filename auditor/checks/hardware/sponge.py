@@ -6,23 +6,33 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import too_few
-from auditor.benching.noise import doubts
-from auditor.benching.sponges import Effort, Space, hunt
-from auditor.domain.benches import Bench
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Repeat, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.model_bench import ModelBench
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import (
+    BiasDirection,
+    BoundKind,
+    Gap,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.stats.permutations import p_value, swapped_within
-from auditor.stats.quantiles import least_samples, quantile
-from auditor.stats.ratios import ratio_of_medians
+from auditor.metrics.hardware.sponge_examples import (
+    SearchSpace,
+    SpongeSearchBudget,
+    search_slow_inputs,
+)
+from auditor.metrics.hardware.timing import build_too_few_gap, find_timing_doubts
+from auditor.metrics.stats.p_values import permutation_p_value, swap_within_pairs
+from auditor.metrics.stats.quantiles import least_samples, quantile, ratio_of_medians
 
 NATURAL = 32
 SEARCH_REPEATS = 3
@@ -31,7 +41,7 @@ PERMUTATIONS = 4999
 
 
 @dataclass(frozen=True, slots=True)
-class Sponge:
+class SpongeCheck:
     """Searches the input space for the row that takes longest, by mixing and changing the slowest
     of ``population`` rows over ``rounds`` rounds, and times the winner again beside ordinary rows:
     ``repeats`` times, in turns.
@@ -56,22 +66,22 @@ class Sponge:
     emits: ClassVar[Mapping[str, Metric]] = {
         "worst_to_median_latency": Metric(
             "Time of the worst row found, over that of an ordinary one", Unit.NONE,
-            Bound.AT_LEAST, higher_is_better=False, of_machine=True,
+            BoundKind.AT_LEAST, higher_is_better=False, of_machine=True,
         ),
         "worst_latency": Metric(
-            "Median time of the worst row found", Unit.SECOND, Bound.AT_LEAST,
+            "Median time of the worst row found", Unit.SECOND, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(4)"),
-        Control("nist-ai-rmf", "MEASURE 2.12"),
-        Control("nist-ai-rmf", "MEASURE 2.6"),
-        Control("iso-42001", "A.6.2.6"),
-        Control("mitre-atlas", "AML.T0029"),
-        Control("mitre-atlas", "AML.T0034.001"),
-        Control("nist-ai-100-2", "NISTAML.014"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(4)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.12"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.6"),
+        FrameworkControl("iso-42001", "A.6.2.6"),
+        FrameworkControl("mitre-atlas", "AML.T0029"),
+        FrameworkControl("mitre-atlas", "AML.T0034.001"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.014"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"population": 24, "rounds": 3, "repeats": 21},
@@ -86,26 +96,26 @@ class Sponge:
             message = f"population and repeats must be at least {FINALISTS}, rounds at least 0"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend."""
         searched = (self.rounds + 1) * self.population * SEARCH_REPEATS
         confirmed = FINALISTS * FINAL_REPEATS + self.repeats * (NATURAL + 1)
-        return Cost(queries=searched + confirmed)
+        return CheckCost(queries=searched + confirmed)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much the times scatter is not known before."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
-        """Search, then time the winner anew. Raises what ``Bench.each`` raises."""
-        dataset, bench = subject.datasets[Role.EVALUATION], subject.bench
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
+        """Search, then time the winner anew. Raises what ``ModelBench.each`` raises."""
+        dataset, bench = subject.datasets[DatasetRole.EVALUATION], subject.bench
         inputs = dataset.inputs
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to time: the frame asks `needs` first"
             raise TypeError(message)
         if isinstance(bench, Gap):
             return {"gap": write_gap(bench)}
-        sample = subject.sample(Role.EVALUATION, max(NATURAL, self.population))
+        sample = subject.sample(DatasetRole.EVALUATION, max(NATURAL, self.population))
         rows = inputs[sample]
         winner = self._winner(subject, bench, rows)
         taken = bench.each(np.concatenate([rows[:NATURAL], winner]), self.repeats)
@@ -135,7 +145,7 @@ class Sponge:
         about = cast("Mapping[str, Json]", evidence["about"])
         taken = cast("Floats", evidence["taken"])
         worst, natural = taken[:, -1], np.median(taken[:, :-1], axis=1)
-        noise = doubts(natural, {}, agree=cast("float", about["agree"]), stolen=1.0)
+        noise = find_timing_doubts(natural, {}, agree=cast("float", about["agree"]), stolen=1.0)
         details: dict[str, Json] = {
             **{name: about[name] for name in ("searched", "why", "population", "rounds", "row")},
             "p_value": _chance(taken, cast("int", about["seed"])),
@@ -145,23 +155,23 @@ class Sponge:
         seconds = quantile(worst, 0.5, confidence)
         passes = worst.size, least_samples(0.5, 1 - (1 - confidence) / 2)
         return tuple(
-            too_few(metric, *passes, "passes", {})
+            build_too_few_gap(metric, *passes, "passes", {})
             if interval is None
             else Measurement.of(
                 interval,
                 metric,
                 self.emits[metric].unit,
-                bound=Bound.AT_LEAST,
-                repeat=Repeat.INTERVAL,
+                bound=BoundKind.AT_LEAST,
+                repeat=Repeatability.INTERVAL,
                 doubted=bool(noise),
-                astray=Astray.EITHER if noise else None,
+                astray=BiasDirection.EITHER if noise else None,
                 details=details,
             )
             for metric, interval in zip(self.emits, (ratio, seconds), strict=True)
         )
 
-    def _winner(self, subject: Subject, bench: Bench, rows: Array) -> Array:
-        space = None if isinstance(subject.space, Gap) else Space.of(subject.space, rows)
+    def _winner(self, subject: Subject, bench: ModelBench, rows: Array) -> Array:
+        space = None if isinstance(subject.space, Gap) else SearchSpace.of(subject.space, rows)
         rounds = 0
 
         def take(crowd: Array) -> Floats:
@@ -170,9 +180,9 @@ class Sponge:
             rounds += 1
             return _median(bench.each(crowd, SEARCH_REPEATS))
 
-        effort = Effort(self.population, self.rounds)
+        effort = SpongeSearchBudget(self.population, self.rounds)
         generator = np.random.default_rng(subject.seed)
-        found = hunt(rows, space, take, effort, generator)[:FINALISTS]
+        found = search_slow_inputs(rows, space, take, effort, generator)[:FINALISTS]
         slowest = int(np.argmax(_median(bench.each(found, FINAL_REPEATS))))
         return found[slowest : slowest + 1]
 
@@ -196,7 +206,7 @@ def _chance(taken: Floats, seed: int) -> float:
     ordinary = taken[np.arange(len(taken)), rows]
     pairs = np.log(np.maximum(np.stack([taken[:, -1], ordinary], axis=1), 1e-12))
     seen = float((pairs[:, 0] - pairs[:, 1]).mean())
-    return p_value(seen, swapped_within(pairs, PERMUTATIONS, generator))
+    return permutation_p_value(seen, swap_within_pairs(pairs, PERMUTATIONS, generator))
 
 
-CHECK: type[Check] = Sponge
+CHECK: type[Check] = SpongeCheck

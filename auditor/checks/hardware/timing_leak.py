@@ -7,21 +7,34 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.stats.permutations import p_value, shuffled
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.ratios import difference_of_medians
-from auditor.stats.separation import Cut, best_cut, best_distance, gain
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import (
+    BoundKind,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Repeatability,
+    Unit,
+)
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.quantiles import difference_of_medians
+from auditor.metrics.stats.separation import (
+    SeparationRule,
+    best_separation_rule,
+    largest_ks_distance,
+    separation_gain,
+)
 
 LEAST_KIND = 8
 """Rows of one kind below which nothing can be found out from half of them."""
@@ -31,7 +44,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class TimingLeak:
+class TimingLeakCheck:
     """Times ``rows`` rows alone, ``repeats`` times each in changing order, and looks for a limit of
     time that tells one decided class from all others, and right decisions from wrong ones.
 
@@ -52,18 +65,18 @@ class TimingLeak:
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "advantage": Metric(
-            "Gain over guessing of who knows the time", Unit.SHARE, Bound.AT_LEAST,
+            "Gain over guessing of who knows the time", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False, of_machine=True,
         ),
         "median_difference": Metric(
             "Median time of what is told apart, less that of the rest", Unit.SECOND
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 100, "repeats": 5},
@@ -71,7 +84,7 @@ class TimingLeak:
         Budget.FULL: {"rows": 2000, "repeats": 51},
     }
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"class", "correct", "half", "ids"}), apart=frozenset({"about", "gap"})
     )
 
@@ -81,11 +94,11 @@ class TimingLeak:
             message = "rows and repeats must be at least 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend."""
-        return Cost(queries=min(self.rows, size.rows) * (self.repeats + 1))
+        return CheckCost(queries=min(self.rows, size.rows) * (self.repeats + 1))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return about the half width where nothing is told apart: rows halve, and halve again."""
         part = min(self.rows, size.rows) // 4
         if part < 1:
@@ -93,16 +106,16 @@ class TimingLeak:
         none = clopper_pearson(part // 2, part, 1 - (1 - confidence) / 2)
         return {"advantage": none.high - none.low}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Time rows one by one. Raises what ``Bench.each`` raises."""
-        dataset, task, bench = subject.datasets[Role.EVALUATION], subject.task, subject.bench
-        if not isinstance(task, Classification) or dataset.inputs is None:
+        dataset, task, bench = subject.datasets[DatasetRole.EVALUATION], subject.task, subject.bench
+        if not isinstance(task, ClassificationTask) or dataset.inputs is None:
             message = "a leak of classes needs a classification, and the frame asks for one"
             raise TypeError(message)
         if isinstance(bench, Gap):
             return {"gap": write_gap(bench)}
-        sample = subject.sample(Role.EVALUATION, self.rows)
-        decided = task.decide(subject.probabilities(Role.EVALUATION))[sample]
+        sample = subject.sample(DatasetRole.EVALUATION, self.rows)
+        decided = task.decide(subject.probabilities(DatasetRole.EVALUATION))[sample]
         taken = bench.each(dataset.inputs[sample], self.repeats)
         labels = dataset.labels
         seen = decided if labels is None else (decided == labels[sample]).astype(np.int64)
@@ -131,18 +144,18 @@ class TimingLeak:
         seed, found = cast("int", about["seed"]), list[Reading]()
         for secret in (DECIDED, CORRECT):
             kinds = cast("Labels", evidence[secret])
-            seen = _Secret(secret, times, kinds, half, cast("list[str]", about["classes"]))
+            seen = _SecretTimings(secret, times, kinds, half, cast("list[str]", about["classes"]))
             if secret == CORRECT and not about["labelled"]:
-                found += [_gap(metric, secret, Reason.NEEDS_LABELS) for metric in self.emits]
+                found += [_gap(metric, secret, GapReason.NEEDS_LABELS) for metric in self.emits]
             elif not seen.enough:
-                found += [_gap(metric, secret, Reason.TOO_FEW_ROWS) for metric in self.emits]
+                found += [_gap(metric, secret, GapReason.TOO_FEW_ROWS) for metric in self.emits]
             else:
                 found += seen.readings(confidence, seed)
         return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Secret:
+class _SecretTimings:
     """Times ``[n]`` (s) of rows of several ``kinds``, and the half that each row belongs to."""
 
     name: str
@@ -160,43 +173,45 @@ class _Secret:
     def readings(self, confidence: float, seed: int) -> list[Reading]:
         """Return what one half's best limit gains on the other, and how far times lie apart."""
         first, times, kinds = self.half == 0, self.times[self.half == 1], self.kinds[self.half == 1]
-        cut = best_cut(self.times[first], self.kinds[first])
+        cut = best_separation_rule(self.times[first], self.kinds[first])
         ours = kinds == cut.kind
         apart = difference_of_medians(times[ours], times[~ours], confidence)
-        gained = gain(cut, times, kinds, confidence)
+        gained = separation_gain(cut, times, kinds, confidence)
         if gained is None or apart is None:
-            return [_gap(metric, self.name, Reason.TOO_FEW_ROWS) for metric in TimingLeak.emits]
+            return [
+                _gap(metric, self.name, GapReason.TOO_FEW_ROWS) for metric in TimingLeakCheck.emits
+            ]
         more: dict[str, Any] = {
             "params": {"secret": self.name},
-            "repeat": Repeat.INTERVAL,
+            "repeat": Repeatability.INTERVAL,
             "details": self._details(cut, seed),
         }
-        bound = Bound.AT_LEAST
+        bound = BoundKind.AT_LEAST
         return [
             Measurement.of(gained, "advantage", Unit.SHARE, bound=bound, **more),
             Measurement.of(apart, "median_difference", Unit.SECOND, **more),
         ]
 
-    def _details(self, cut: Cut, seed: int) -> dict[str, Json]:
+    def _details(self, cut: SeparationRule, seed: int) -> dict[str, Json]:
         right = "right" if cut.kind else "wrong"
-        chances = shuffled(
-            lambda mixed: best_distance(self.times, mixed),
+        chances = shuffle_statistic(
+            lambda mixed: largest_ks_distance(self.times, mixed),
             self.kinds,
             PERMUTATIONS,
             np.random.default_rng(seed),
         )
         return {
-            "p_value": p_value(best_distance(self.times, self.kinds), chances),
+            "p_value": permutation_p_value(largest_ks_distance(self.times, self.kinds), chances),
             "kind": self.classes[cut.kind] if self.name == DECIDED else right,
             "limit": cut.at,
             "above": cut.above,
         }
 
 
-def _gap(metric: str, secret: str, reason: Reason) -> Gap:
+def _gap(metric: str, secret: str, reason: GapReason) -> Gap:
     words = {
-        Reason.NEEDS_LABELS: "Without labels nobody knows which decisions are right.",
-        Reason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the sample.",
+        GapReason.NEEDS_LABELS: "Without labels nobody knows which decisions are right.",
+        GapReason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the sample.",
     }
     return Gap(
         reason=reason,
@@ -207,4 +222,4 @@ def _gap(metric: str, secret: str, reason: Reason) -> Gap:
     )
 
 
-CHECK: type[Check] = TimingLeak
+CHECK: type[Check] = TimingLeakCheck

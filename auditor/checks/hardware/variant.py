@@ -4,35 +4,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from auditor.attacks.arenas import growing, positive
-from auditor.attacks.bouts import bout_cost
-from auditor.attacks.duels import DUEL, Duel, attack_both, duel_readings
-from auditor.attacks.norms import Norm
-from auditor.attacks.suites import Suite, suite
-from auditor.attacks.triggers import Search
-from auditor.comparing.changes import calibration, certainty, group_gaps, observe_ends
-from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
-from auditor.comparing.runs import run_both
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.evasion.attack_setup import require_positive, sort_budgets
+from auditor.attacks.evasion.norms import Norm
+from auditor.attacks.evasion.run_check import estimate_attack_cost
+from auditor.attacks.evasion.suites import AttackSuite, build_suite
+from auditor.attacks.hardware.paired_models import (
+    DUEL,
+    PairedAttackPlan,
+    TriggerSearch,
+    attack_both_models,
+    build_paired_readings,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
+from auditor.domain.json import Json
 from auditor.domain.models import Model
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import LOGITS
-from auditor.domain.tasks import Classification, Floats
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.performance.paired import (
+    FLIPS,
+    calibration_changes,
+    group_gap_changes,
+    observe_clipping,
+    read_paired_runs,
+    read_smooth_calibration_change,
+    score_both_models,
+    write_paired_runs,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_PASS = 5e-6
 Stated = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VariantCheck:
     """Compares the deployed model with its parent on the same target: decisions, calibration, gaps
     between groups, and both under the same attacks, each crafted against the model that it hits.
 
@@ -70,14 +82,14 @@ class Variant:
         ),
         **DUEL,
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-rmf", "MEASURE 2.11"),
-        Control("iso-42001", "A.6.2.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.11"),
+        FrameworkControl("iso-42001", "A.6.2.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 300, "attacked": 50, "trigger_steps": 20},
@@ -93,45 +105,45 @@ class Variant:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        growing(self.eps)
-        growing((self.trigger_eps,))
-        positive(rows=self.rows, attacked=self.attacked, steps=self.trigger_steps)
-        suite(self.stages, Norm.LINF)
+        sort_budgets(self.eps)
+        sort_budgets((self.trigger_eps,))
+        require_positive(rows=self.rows, attacked=self.attacked, steps=self.trigger_steps)
+        build_suite(self.stages, Norm.LINF)
 
     @property
-    def suite(self) -> Suite:
+    def suite(self) -> AttackSuite:
         """The attacks that the stages name."""
-        return suite(self.stages, Norm.LINF)
+        return build_suite(self.stages, Norm.LINF)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds; without twins only the rows are compared."""
-        bout = bout_cost(self.suite, len(self.eps), self.attacked, size)
+        bout = estimate_attack_cost(self.suite, len(self.eps), self.attacked, size)
         triggers = size.classes * self.trigger_steps * self.trigger_batch
         asked = min(self.rows, size.rows) + 2 * bout.queries + size.classes * size.rows
         passes = 2 * bout.passes + 2 * triggers
-        return Cost(queries=asked, passes=passes, seconds=passes * SECONDS_A_PASS)
+        return CheckCost(queries=asked, passes=passes, seconds=passes * SECONDS_A_PASS)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the flip rate where nothing flips."""
         count = min(self.rows, size.rows)
         return {"flip_rate": clopper_pearson(0, count, confidence).high / 2} if count else {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the same rows by both, then attack both. Raises what ``Model.predict`` raises."""
         parent = subject.parent.model()
         if isinstance(parent, Gap):
             return {"gap": parent.to_json()}
-        pairs = run_both(subject, parent, self.rows)
-        task, stated = cast("Classification", subject.task), cast("Stated", pairs.stated)
+        pairs = score_both_models(subject, parent, self.rows)
+        task, stated = cast("ClassificationTask", subject.task), cast("Stated", pairs.stated)
         seen: Evidence = {
-            **write_pairs(pairs),
+            **write_paired_runs(pairs),
             "before_probabilities": stated[0],
             "after_probabilities": stated[1],
             "about": {
                 "parent": dict(subject.parent.about),
                 "favourable": task.classes.index(task.favourable),
                 "seed": subject.seed,
-                **observe_ends(pairs, logits=_of_logits(subject, parent)),
+                **observe_clipping(pairs, logits=_of_logits(subject, parent)),
             },
         }
         return {**seen, **self._attacked(subject, parent)}
@@ -140,7 +152,7 @@ class Variant:
         """Compare row by row, then count what the attacks did to each."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        pairs = read_pairs(evidence)
+        pairs = read_paired_runs(evidence)
         about = cast("Mapping[str, Json]", evidence["about"])
         before, after = (
             cast("Floats", evidence[f"{run}_probabilities"]) for run in ("before", "after")
@@ -148,10 +160,14 @@ class Variant:
         favourable = cast("int", about["favourable"])
         return (
             *pairs.figures(confidence),
-            *calibration(pairs, before, after, confidence, about),
-            certainty(pairs, before, after, confidence, cast("int", about["seed"])),
-            *group_gaps(pairs, favourable, confidence),
-            *duel_readings(evidence, confidence, {"attack": "apgd", "stages": [*self.suite.names]}),
+            *calibration_changes(pairs, before, after, confidence, about),
+            read_smooth_calibration_change(
+                pairs, before, after, confidence, cast("int", about["seed"])
+            ),
+            *group_gap_changes(pairs, favourable, confidence),
+            *build_paired_readings(
+                evidence, confidence, {"attack": "apgd", "stages": [*self.suite.names]}
+            ),
         )
 
     def _attacked(self, subject: Subject, parent: Model) -> Evidence:
@@ -160,12 +176,14 @@ class Variant:
         for needed in (subject.twin, twin, subject.space):
             if isinstance(needed, Gap):
                 return {"not_attacked": needed.to_json()}
-        if subject.datasets[Role.EVALUATION].labels is None:
+        if subject.datasets[DatasetRole.EVALUATION].labels is None:
             return {"not_attacked": _no_labels().to_json()}
         other = subject.asked_of(parent, twin)
-        search = Search(self.trigger_eps, self.trigger_steps, self.trigger_batch)
-        bout = Duel(self.suite, growing(self.eps), self.attacked, search, self.rows)
-        return attack_both(subject, other, bout)
+        search = TriggerSearch(self.trigger_eps, self.trigger_steps, self.trigger_batch)
+        bout = PairedAttackPlan(
+            self.suite, sort_budgets(self.eps), self.attacked, search, self.rows
+        )
+        return attack_both_models(subject, other, bout)
 
 
 def _of_logits(subject: Subject, parent: Model) -> bool:
@@ -180,10 +198,10 @@ def _of_logits(subject: Subject, parent: Model) -> bool:
 
 def _no_labels() -> Gap:
     return Gap(
-        reason=Reason.NEEDS_LABELS,
+        reason=GapReason.NEEDS_LABELS,
         detail="Attacks are counted on rows whose truth is known, and there are no labels.",
         cure="Name the label column under data.evaluation.labels in the audit file.",
     )
 
 
-CHECK: type[Check] = Variant
+CHECK: type[Check] = VariantCheck

@@ -5,33 +5,43 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, cast
 
-from auditor.attacks.art.claims import Allowance
-from auditor.attacks.art.edge import version
-from auditor.attacks.art.inference import desk_over
-from auditor.attacks.art.objections import Objection
-from auditor.attacks.art.poisons import DECIDED, Ground, Poison, poisoned, refusal
+from auditor.attacks.art.adapter import art_version
+from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.failure_reasons import FailureReason
+from auditor.attacks.art.poisoning import (
+    POISONING_FIXED_SETTINGS,
+    ArtPoison,
+    ArtPoisonSetup,
+    check_poisoning_support,
+    run_poisoning_attack,
+)
+from auditor.attacks.art.privacy import build_privacy_context
 from auditor.attacks.art.settings import read_settings
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.poisoning.external_poison import (
+    ExternalAttackKind,
+    ExternalPoison,
+    select_source_rows,
+    snap_to_space,
+)
+from auditor.attacks.poisoning.poison_campaign import PoisonContext, PoisonPlan, run_poison_campaign
+from auditor.attacks.poisoning.poison_trial import PoisonedRows, PoisonSource
+from auditor.attacks.poisoning.poison_trial_readings import EMITS, SUCCESS, PoisonOutcome
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, find_image_axes
 from auditor.domain.gaps import read_gap
-from auditor.domain.images import image_axes
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
-from auditor.poisons.campaigns import Plan, Soil, carry_out
-from auditor.poisons.planted_readings import EMITS, SUCCESS, Harvest
-from auditor.poisons.plants import Plant, Sower
-from auditor.poisons.sown import Named, Sown, settled, victims
 
 SECONDS_TO_IMPORT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Art:
+class ArtPoisoningCheck:
     """Runs poisoning attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class
     name, and counts for itself what came of them.
 
@@ -70,12 +80,12 @@ class Art:
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-100-2", "NISTAML.013"),
-        Control("nist-ai-100-2", "NISTAML.023"),
-        Control("owasp-ml", "ML02"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.013"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.023"),
+        FrameworkControl("owasp-ml", "ML02"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"attacks": ()},
@@ -110,36 +120,36 @@ class Art:
                 f"{self.id} knows no way {self.retrain!r} to train again",
                 cure="Choose auto, recipe or head.",
             )
-        read_settings(self.settings, self.id, DECIDED)
+        read_settings(self.settings, self.id, POISONING_FIXED_SETTINGS)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> PoisonPlan:
         """The attacks in one order, the rates from the least."""
         rates = tuple(sorted(set(self.rates)))
         names = tuple(sorted(set(self.attacks)))
-        return Plan(names, rates, self.repeats, self.rows, self.tested, self.retrain)
+        return PoisonPlan(names, rates, self.repeats, self.rows, self.tested, self.retrain)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what the last layer's training takes; a recipe takes what it takes."""
-        rows, plan = min(self.rows, size.beside.get(Role.TRAINING.value, 0)), self.plan
+        rows, plan = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0)), self.plan
         trained = plan.trainings * rows if self.attacks else 0
         seconds = SECONDS_TO_IMPORT * bool(self.attacks) + 3e-3 * trained
         made = self.repeats * len(plan.attacks)
-        return Cost(queries=size.rows + 2 * rows + made * rows, seconds=seconds)
+        return CheckCost(queries=size.rows + 2 * rows + made * rows, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Promise nothing: whom an attack is to turn is known when it runs."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Poison, train and ask.
 
         Raises ``MissingExtraError`` where ART is not installed, ``RecipeError``, and what
         ``Bench.embedding`` raises.
         """
-        art = version() if self.attacks else ""
-        sowing = _Sowing(self, subject)
-        seen = carry_out(subject, self.plan, sowing) if self.attacks else {"gap": None}
+        art = art_version() if self.attacks else ""
+        sowing = _ArtPoisoner(self, subject)
+        seen = run_poison_campaign(subject, self.plan, sowing) if self.attacks else {"gap": None}
         told: dict[str, Json] = {
             "art": art,
             "attacks": list(self.plan.attacks),
@@ -160,63 +170,69 @@ class Art:
         if not names:
             return (_NONE_ASKED,)
         said = cast("Mapping[str, Mapping[str, Json]]", told["kinds"])
-        kinds = [Named.of(name, said.get(name)) for name in names]
-        return Harvest.of(evidence).readings(kinds, self.plan.rates, confidence)
+        kinds = [ExternalAttackKind.of(name, said.get(name)) for name in names]
+        return PoisonOutcome.of(evidence).readings(kinds, self.plan.rates, confidence)
 
 
-class _Sowing:
+class _ArtPoisoner:
     """Lets attacks poison the training rows of each repeat, before anything is trained."""
 
-    def __init__(self, check: Art, subject: Subject) -> None:
+    def __init__(self, check: ArtPoisoningCheck, subject: Subject) -> None:
         self.check, self.subject = check, subject
-        self.given = read_settings(check.settings, check.id, DECIDED)
-        self.kinds: dict[str, Named] = {}
+        self.given = read_settings(check.settings, check.id, POISONING_FIXED_SETTINGS)
+        self.kinds: dict[str, ExternalAttackKind] = {}
 
-    def __call__(self, soil: Soil) -> tuple[Mapping[str, Sower], Mapping[str, Gap]]:
+    def __call__(self, soil: PoisonContext) -> tuple[Mapping[str, PoisonSource], Mapping[str, Gap]]:
         """Return what each attack plants, and why others plant nothing."""
-        found: dict[str, Sower] = {}
+        found: dict[str, PoisonSource] = {}
         gaps: dict[str, Gap] = {}
         for done, name in enumerate(soil.plan.attacks):
             tick = partial(self.subject.progress, done, len(soil.plan.attacks), name)
-            allowance = Allowance(self.check.most_queries, self.check.seconds, tick)
+            allowance = AttackLimits(self.check.most_queries, self.check.seconds, tick)
             sown = self._sown(name, soil, allowance)
-            if isinstance(sown, Objection):
+            if isinstance(sown, FailureReason):
                 gaps[name] = sown.gap(SUCCESS, {})
             else:
                 found[name], self.kinds[name] = sown, sown.kind
         return found, gaps
 
-    def _sown(self, name: str, soil: Soil, allowance: Allowance) -> Sown | Objection:
+    def _sown(
+        self, name: str, soil: PoisonContext, allowance: AttackLimits
+    ) -> ExternalPoison | FailureReason:
         rows, labels = soil.training
-        why = refusal(name, picture=image_axes(rows.shape[1:]) is not None)
-        desk = desk_over(self.subject, allowance)
-        aims = victims(*soil.tested, soil.aim)
+        why = check_poisoning_support(name, picture=find_image_axes(rows.shape[1:]) is not None)
+        desk = build_privacy_context(self.subject, allowance)
+        aims = select_source_rows(*soil.tested, soil.aim)
         if why is not None:
             return why
-        if isinstance(desk, Objection):
+        if isinstance(desk, FailureReason):
             return desk
         most = max(1, round(soil.plan.rates[-1] * len(labels)))
-        ground = Ground(rows, labels, aims, soil.aim.source, soil.aim.target, most)
-        plants: dict[int, Plant] = {}
-        last: Poison | None = None
+        ground = ArtPoisonSetup(rows, labels, aims, soil.aim.source, soil.aim.target, most)
+        plants: dict[int, PoisonedRows] = {}
+        last: ArtPoison | None = None
         for repeat in range(soil.plan.repeats):
             seed = soil.seed + repeat
-            made = poisoned(name, self.given.get(name, {}), replace(desk, seed=seed), ground)
-            if isinstance(made, Objection):
+            made = run_poisoning_attack(
+                name, self.given.get(name, {}), replace(desk, seed=seed), ground
+            )
+            if isinstance(made, FailureReason):
                 return made
-            plants[seed] = Plant(made.replaced, settled(made.rows, soil.aim, rows), made.labels)
+            plants[seed] = PoisonedRows(
+                made.replaced, snap_to_space(made.rows, soil.aim, rows), made.labels
+            )
             last = made
         if last is None:
             message = "a campaign has a repeat at least"
             raise TypeError(message)
-        kind = Named(name, last.trigger is not None, last.aimed, last.sourced)
-        return Sown(kind, soil.aim, plants, last.trigger)
+        kind = ExternalAttackKind(name, last.trigger is not None, last.aimed, last.sourced)
+        return ExternalPoison(kind, soil.aim, plants, last.trigger)
 
 
 _NONE_ASKED = Gap(
     metric=SUCCESS,
-    reason=Reason.OVER_BUDGET,
+    reason=GapReason.OVER_BUDGET,
     detail="No attack of the Adversarial Robustness Toolbox is asked for at this budget.",
     cure="Name some in the policy, checks: {poisoning.art: {attacks: [PoisoningAttackBackdoor]}}.",
 )
-CHECK: type[Check] = Art
+CHECK: type[Check] = ArtPoisoningCheck

@@ -8,41 +8,48 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.art.attempts import Desk
-from auditor.attacks.art.claims import Allowance
-from auditor.attacks.art.detectors import (
-    DECIDED,
+from auditor.attacks.art.adapter import art_version
+from auditor.attacks.art.evasion import ArtAttackContext
+from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.failure_reasons import FailureReason, reason_from_gap
+from auditor.attacks.art.poisoning import (
+    DETECTOR_FIXED_SETTINGS,
     MOST,
     OF_FEATURES,
     OF_TRAINING,
     Judge,
-    Suspects,
-    on_stand_in,
-    on_target,
-    refusal,
+    SuspectRows,
+    build_substitute_detector,
+    build_target_detector,
+    check_detector_support,
 )
-from auditor.attacks.art.edge import version
-from auditor.attacks.art.inference import desk_over
-from auditor.attacks.art.objections import Objection, objection_of
-from auditor.attacks.art.settings import Settings, read_settings
-from auditor.domain.absences import without_labels
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.art.privacy import build_privacy_context
+from auditor.attacks.art.settings import AttackSettings, read_settings
+from auditor.attacks.poisoning.detector_flags import (
+    EMITS,
+    NONE_ASKED,
+    PoisonedCopy,
+    detector_flag_readings,
+    draw_aim,
+    sample_labelled_rows,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.policies import Control
+from auditor.domain.gaps import missing_labels_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import PolicyError
-from auditor.poisons.flags import EMITS, NONE_ASKED, Copy, aim_of, readings_of, sampled
 
 SECONDS_TO_IMPORT, SECONDS_A_ROW = 5.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class ArtDetectors:
+class ArtDetectorCheck:
     """Runs detectors of poison of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by
     class name, and measures what they are worth.
 
@@ -81,12 +88,12 @@ class ArtDetectors:
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"detector"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-100-2", "NISTAML.013"),
-        Control("owasp-ml", "ML02"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.013"),
+        FrameworkControl("owasp-ml", "ML02"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"detectors": ()},
@@ -106,33 +113,35 @@ class ArtDetectors:
                 f"{self.id}: counts are at least 1, seconds above 0, and the rate is a share",
                 cure="Give such numbers.",
             )
-        read_settings(self.settings, self.id, DECIDED)
+        read_settings(self.settings, self.id, DETECTOR_FIXED_SETTINGS)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return what looking at training and trusted rows takes."""
-        rows = min(self.rows, size.beside.get(Role.TRAINING.value, 0)) + min(self.rows, size.rows)
+        rows = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0)) + min(
+            self.rows, size.rows
+        )
         asked = rows * len(set(self.detectors))
         seconds = SECONDS_TO_IMPORT * bool(self.detectors) + SECONDS_A_ROW * asked
-        return Cost(queries=20 * asked, seconds=seconds)
+        return CheckCost(queries=20 * asked, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Promise nothing: what a detector can look at is known when it runs."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Let each detector look. Raises ``MissingExtraError`` where ART is not installed, and what
         ``Bench.embedding`` raises.
         """
-        art = version() if self.detectors else ""
-        given = read_settings(self.settings, self.id, DECIDED)
+        art = art_version() if self.detectors else ""
+        given = read_settings(self.settings, self.id, DETECTOR_FIXED_SETTINGS)
         names = tuple(sorted(set(self.detectors)))
         found: dict[str, Item] = {"about": {"detectors": list(names), "art": art}}
         for done, name in enumerate(names):
             tick = partial(subject.progress, done, len(names), name)
             tick()
-            allowance = Allowance(self.most_queries, self.seconds, tick)
+            allowance = AttackLimits(self.most_queries, self.seconds, tick)
             seen = self._seen(name, given.get(name, {}), subject, allowance)
-            if isinstance(seen, Objection):
+            if isinstance(seen, FailureReason):
                 found[f"{name}.objection"] = seen.to_json()
             else:
                 found |= {f"{name}.{key}": item for key, item in seen.items()}
@@ -144,24 +153,27 @@ class ArtDetectors:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count flags again."""
-        return readings_of(evidence, confidence)
+        return detector_flag_readings(evidence, confidence)
 
     def _seen(
-        self, name: str, settings: Settings, subject: Subject, allowance: Allowance
-    ) -> Evidence | Objection:
+        self, name: str, settings: AttackSettings, subject: Subject, allowance: AttackLimits
+    ) -> Evidence | FailureReason:
         """Return what a detector flags of the copy, of training rows and of trusted ones."""
-        desk, why = desk_over(subject, allowance), refusal(name) or _unlabelled(subject)
+        desk, why = (
+            build_privacy_context(subject, allowance),
+            check_detector_support(name) or _unlabelled(subject),
+        )
         if why is not None:
             return why
-        if isinstance(desk, Objection):
+        if isinstance(desk, FailureReason):
             return desk
         most = min(self.rows, MOST.get(name, self.rows))
-        rows, labels, ids = sampled(subject, Role.TRAINING, most)
-        trusted = sampled(subject, Role.EVALUATION, most)[:2]
-        copy = Copy.of(rows, labels, aim_of(subject, labels), self.rate, subject.seed)
-        judge = on_stand_in(name, settings, desk, (copy.rows, copy.labels))
-        flags = judge(Suspects(copy.rows, copy.labels, trusted, copy.origins))
-        if isinstance(flags, Objection):
+        rows, labels, ids = sample_labelled_rows(subject, DatasetRole.TRAINING, most)
+        trusted = sample_labelled_rows(subject, DatasetRole.EVALUATION, most)[:2]
+        copy = PoisonedCopy.of(rows, labels, draw_aim(subject, labels), self.rate, subject.seed)
+        judge = build_substitute_detector(name, settings, desk, (copy.rows, copy.labels))
+        flags = judge(SuspectRows(copy.rows, copy.labels, trusted, copy.origins))
+        if isinstance(flags, FailureReason):
             return flags
         found: dict[str, Item] = {
             "about": {"attack": copy.attack.value, "given": dict(settings)},
@@ -169,23 +181,23 @@ class ArtDetectors:
             "copy_planted": copy.planted,
         }
         looker = self._looker(name, settings, desk, subject, (rows, labels))
-        if isinstance(looker, Objection):
+        if isinstance(looker, FailureReason):
             return {**found, "gap": looker.to_json()}
-        ours = looker(Suspects(rows, labels, trusted))
-        if isinstance(ours, Objection):
+        ours = looker(SuspectRows(rows, labels, trusted))
+        if isinstance(ours, FailureReason):
             return {**found, "gap": ours.to_json()}
         found |= {"flags": ours, "ids": ids}
-        theirs = looker(Suspects(*trusted, trusted))
-        return found if isinstance(theirs, Objection) else {**found, "trusted_flags": theirs}
+        theirs = looker(SuspectRows(*trusted, trusted))
+        return found if isinstance(theirs, FailureReason) else {**found, "trusted_flags": theirs}
 
     @staticmethod
     def _looker(
-        name: str, settings: Settings, desk: Desk, subject: Subject,
+        name: str, settings: AttackSettings, desk: ArtAttackContext, subject: Subject,
         rows: tuple[Array, NDArray[np.int64]],
-    ) -> Judge | Objection:  # fmt: skip
+    ) -> Judge | FailureReason:  # fmt: skip
         """Return how a detector looks at the training rows: at the target where it can."""
         if name in OF_TRAINING:
-            return on_stand_in(name, settings, desk, rows)
+            return build_substitute_detector(name, settings, desk, rows)
         bench = subject.bench
 
         def embed(asked: Array) -> Floats:
@@ -197,14 +209,14 @@ class ArtDetectors:
             return seen.values.astype(np.float64)
 
         if name in OF_FEATURES and isinstance(bench, Gap):
-            return objection_of(bench)
-        return on_target(name, settings, desk, embed)
+            return reason_from_gap(bench)
+        return build_target_detector(name, settings, desk, embed)
 
 
-def _unlabelled(subject: Subject) -> Objection | None:
-    labels = subject.datasets[Role.TRAINING].labels
+def _unlabelled(subject: Subject) -> FailureReason | None:
+    labels = subject.datasets[DatasetRole.TRAINING].labels
     known = labels is not None and bool((labels >= 0).any())
-    return None if known else objection_of(without_labels(Role.TRAINING))
+    return None if known else reason_from_gap(missing_labels_gap(DatasetRole.TRAINING))
 
 
-CHECK: type[Check] = ArtDetectors
+CHECK: type[Check] = ArtDetectorCheck

@@ -4,22 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.poisoning.backdoor_detectors import CleanseEffort, MarginAscent
+from auditor.attacks.poisoning.backdoor_evidence import DetectionRules
+from auditor.attacks.poisoning.backdoor_readings import BACKDOOR, backdoor_readings
+from auditor.attacks.poisoning.backdoor_rows import split_backdoor_rows
+from auditor.attacks.poisoning.backdoor_scan import BackdoorScan, BackdoorScanPlan
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
-from auditor.poisons.backdoor_cleanse import Effort
-from auditor.poisons.backdoor_ground import ground_of
-from auditor.poisons.backdoor_hunt import Hunt, Plan
-from auditor.poisons.backdoor_margins import Climb
-from auditor.poisons.backdoor_reach import Rules
-from auditor.poisons.backdoor_readings import BACKDOOR, readings_of
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_PASS = 1e-5
 SECONDS_A_LESSON = 3e-3
@@ -28,7 +27,7 @@ KINDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Backdoor:
+class BackdoorCheck:
     """Looks for a backdoor: blindly on the target, by decisions alone, and by slopes of the twin.
 
     On the target, ``noise`` inputs without meaning are classified, and ``tried`` small patches (in
@@ -41,9 +40,11 @@ class Backdoor:
 
     A detector names a class that stands out from the others by ``index`` median absolute deviations
     and is far ahead of the second; or up to a third of the classes that are so together, since a
-    backdoor may have several targets. Where there is a recipe, ``clean_models`` models are trained
+    backdoor may have several targets. Where there is a recipe, ``ask_clean_models`` models are
+    trained
     again on labelled rows that had no part in training; ready shadow models that learnt from
-    reference rows alone are all taken in their place, but where ``clean_models`` is 0. The target's
+    reference rows alone are all taken in their place, but where ``ask_clean_models`` is 0. The
+    target's
     statistics are held against theirs, and the found trigger is tried on them. What is found on one
     half of the evaluation rows is judged on up to ``rows`` of the other half, on the target.
 
@@ -101,15 +102,15 @@ class Backdoor:
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = BACKDOOR
     coordinates: ClassVar[frozenset[str]] = frozenset({"detector", "noise", "trigger"})
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0018"),
-        Control("mitre-atlas", "AML.T0020"),
-        Control("owasp-ml", "ML02"),
-        Control("owasp-ml", "ML10"),
-        Control("nist-ai-100-2", "NISTAML.023"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0018"),
+        FrameworkControl("mitre-atlas", "AML.T0020"),
+        FrameworkControl("owasp-ml", "ML02"),
+        FrameworkControl("owasp-ml", "ML10"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.023"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -140,27 +141,27 @@ class Backdoor:
             raise ValueError(message)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> BackdoorScanPlan:
         """How hard is looked."""
-        return Plan(
+        return BackdoorScanPlan(
             noise=self.noise,
             tried=self.tried,
             mixed=self.mixed,
             backgrounds=self.backgrounds,
             again=self.again,
-            effort=Effort(self.steps, self.batch),
-            climb=Climb(self.climbing, self.starts),
+            effort=CleanseEffort(self.steps, self.batch),
+            climb=MarginAscent(self.climbing, self.starts),
             classes=self.classes,
             clean_models=self.clean_models,
             examples=self.examples,
         )
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> DetectionRules:
         """When a backdoor counts as shown."""
-        return Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
+        return DetectionRules(self.level, self.index, self.success, self.most_mask, self.most_blend)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds of what is asked, and about the seconds: clean models are counted as
         if there were a recipe, by the rows that they learn and those that they are asked about.
         """
@@ -169,13 +170,13 @@ class Backdoor:
         asked = size.rows + blind + 2 * 3 * classes * self.again
         tests = KINDS * (classes + 3) * judged + classes * judged
         passes = classes * (self.steps * self.batch + self.climbing * self.starts)
-        reference = size.beside.get(Role.REFERENCE.value, 0)
+        reference = size.beside.get(DatasetRole.REFERENCE.value, 0)
         learnt = max(reference, min(self.fitting, size.rows // 2))
         model = learnt * SECONDS_A_LESSON + (blind + KINDS * judged) * SECONDS_A_PASS
         seconds = passes * SECONDS_A_PASS + self.clean_models * model
-        return Cost(asked + tests, passes, seconds)
+        return CheckCost(asked + tests, passes, seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width that a success has where it is 0 or 1."""
         judged = min(self.rows, (size.rows + 1) // 2)
         if judged < 1:
@@ -183,22 +184,22 @@ class Backdoor:
         level = 1 - (1 - confidence) / KINDS
         return {"attack_success_rate": clopper_pearson(0, judged, level).high / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Look on one half of the evaluation rows, and judge triggers on the other."""
-        ground = ground_of(subject, self.rows, self.fitting)
+        ground = split_backdoor_rows(subject, self.rows, self.fitting)
         if isinstance(ground, Gap):
             return {"gap": write_gap(ground)}
         about: dict[str, Json] = {
             "classes": list(ground.asker.task.classes),
             "fitted": len(ground.fitted),
         }
-        return {**Hunt(subject, ground, self.plan).evidence(), "about": about}
+        return {**BackdoorScan(subject, ground, self.plan).evidence(), "about": about}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again, and recompute how far classes stand out."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        return readings_of(evidence, confidence, self.rules)
+        return backdoor_readings(evidence, confidence, self.rules)
 
 
-CHECK: type[Check] = Backdoor
+CHECK: type[Check] = BackdoorCheck

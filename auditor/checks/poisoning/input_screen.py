@@ -6,36 +6,37 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.conclusions import VERDICT
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.images import image_axes
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Classification, Floats
-from auditor.poisons.screen_readings import (
+from auditor.attacks.poisoning.input_screen import (
     ALARMS,
     EXCESS,
+    FACTORS,
     FLAGGED,
     METHODS,
-    Limits,
+    SCALE_UP,
+    STRIP,
+    ScreenLimits,
+    TriggerScreen,
     screen_readings,
 )
-from auditor.poisons.screening import FACTORS, SCALE_UP, STRIP, Screen
-from auditor.stats.halving import first_half
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, find_image_axes
+from auditor.domain.gaps import VERDICT, read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.metrics.stats.proportions import clopper_pearson
+from auditor.metrics.stats.separation import first_half
 
 LEAST_CLEAN = 40
 """Clean rows below which no limit can be set and tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class InputScreen:
+class InputScreenCheck:
     """Screens pictures that the deployed model met for triggers, by two methods.
 
     ``scale_up`` makes ten brighter copies of each and counts how many are decided alike, from
@@ -67,16 +68,16 @@ class InputScreen:
         FLAGGED: Metric("Screened inputs beyond the limit", Unit.SHARE, higher_is_better=False),
         ALARMS: Metric("Clean rows beyond the limit", Unit.SHARE),
         EXCESS: Metric(
-            "Inputs beyond the limit, less clean rows", Unit.SHARE, Bound.AT_LEAST,
+            "Inputs beyond the limit, less clean rows", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
-        VERDICT: Metric("Whether triggers are shown", Unit.NONE, Bound.AT_LEAST, exact=True),
+        VERDICT: Metric("Whether triggers are shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.6"),
-        Control("nist-ai-100-2", "NISTAML.023"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.6"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.023"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 200, "clean": 400, "overlays": 10},
@@ -94,15 +95,15 @@ class InputScreen:
             message = "level and false_alarms lie between 0 and 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask for every row and its copies."""
-        production = size.beside.get(Role.PRODUCTION.value, 0)
+        production = size.beside.get(DatasetRole.PRODUCTION.value, 0)
         seen = min(self.rows, production) + min(self.clean, size.rows)
-        return Cost(queries=seen * (1 + len(FACTORS) + self.overlays))
+        return CheckCost(queries=seen * (1 + len(FACTORS) + self.overlays))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths where as many are flagged as clean rows are."""
-        production = size.beside.get(Role.PRODUCTION.value, 0)
+        production = size.beside.get(DatasetRole.PRODUCTION.value, 0)
         counts = {FLAGGED: min(self.rows, production), ALARMS: min(self.clean, size.rows) // 2}
         found = {
             name: clopper_pearson(round(self.false_alarms * rows), rows, confidence)
@@ -111,17 +112,19 @@ class InputScreen:
         }
         return {name: (share.high - share.low) / 2 for name, share in found.items()}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score production rows and clean rows alike."""
-        production, clean = (subject.datasets[it] for it in (Role.PRODUCTION, Role.EVALUATION))
+        production, clean = (
+            subject.datasets[it] for it in (DatasetRole.PRODUCTION, DatasetRole.EVALUATION)
+        )
         if production.inputs is None or clean.inputs is None:
             return {"gap": write_gap(_NO_PICTURES)}
-        if production.texts or image_axes(clean.inputs.shape[1:]) is None:
+        if production.texts or find_image_axes(clean.inputs.shape[1:]) is None:
             return {"gap": write_gap(_NO_PICTURES)}
         if clean.rows < LEAST_CLEAN:
             return {"gap": write_gap(_TOO_FEW)}
-        asked = np.sort(subject.sample(Role.PRODUCTION, self.rows))
-        known = np.sort(subject.sample(Role.EVALUATION, self.clean))
+        asked = np.sort(subject.sample(DatasetRole.PRODUCTION, self.rows))
+        known = np.sort(subject.sample(DatasetRole.EVALUATION, self.clean))
         inputs = np.concatenate((production.inputs[asked], clean.inputs[known]))
         rng = np.random.default_rng(subject.seed)
         half = first_half(rng.permutation(len(known)), None)
@@ -139,7 +142,7 @@ class InputScreen:
         """Set the limit, try it, and count."""
         if evidence["gap"] is not None:
             return (read_gap(evidence["gap"]),)
-        limits = Limits(self.false_alarms, self.level, self.listed)
+        limits = ScreenLimits(self.false_alarms, self.level, self.listed)
         return screen_readings(evidence, limits, confidence)
 
 
@@ -147,7 +150,7 @@ def _scores(
     subject: Subject, inputs: Array, laid: Array
 ) -> tuple[dict[str, Floats], dict[str, Json]]:
     model, task, space = subject.model, subject.task, subject.space
-    if isinstance(model, Gap) or isinstance(space, Gap) or not isinstance(task, Classification):
+    if isinstance(model, Gap) or isinstance(space, Gap) or not isinstance(task, ClassificationTask):
         message = "a screen needs a model, a space and classes, and the frame asks for them"
         raise TypeError(message)
     opened, done, total = model, 0, len(inputs) * len(METHODS)
@@ -157,28 +160,28 @@ def _scores(
         done += rows
         subject.progress(done, total)
 
-    screen = Screen(
+    screen = TriggerScreen(
         lambda rows: opened.probabilities(opened.predict(rows)), task.decide, space, say
     )
     found = {SCALE_UP: screen.scale_up(inputs)}
-    if subject.labels_only(Role.EVALUATION):
+    if subject.labels_only(DatasetRole.EVALUATION):
         return found, {STRIP: write_gap(_NO_SCORES)}
     return {**found, STRIP: screen.strip(inputs, laid)}, {}
 
 
 _NO_PICTURES = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The inputs are no pictures: there is nothing to brighten or to lay over them.",
     cure="Leave the check out; poisoning.training_scan takes tables too.",
 )
 _TOO_FEW = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail=f"Fewer than {LEAST_CLEAN} clean rows set no limit, and do not try one.",
     cure="Evaluate on some hundred rows or more.",
 )
 _NO_SCORES = Gap(
-    reason=Reason.NEEDS_SCORES,
+    reason=GapReason.NEEDS_SCORES,
     detail="The model answers with labels alone, so that nothing says how sure it is.",
     cure="Let the endpoint return scores; scale_up needs none.",
 )
-CHECK: type[Check] = InputScreen
+CHECK: type[Check] = InputScreenCheck

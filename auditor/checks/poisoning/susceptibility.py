@@ -4,31 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.poisoning.poison_campaign import PoisonPlan, foresee_gap, run_poison_campaign
+from auditor.attacks.poisoning.poison_trial import PoisonAttack
+from auditor.attacks.poisoning.poison_trial_readings import (
+    EMITS,
+    HEAD,
+    RECIPE,
+    SUCCESS,
+    PoisonOutcome,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
-from auditor.poisons.campaigns import Plan, carry_out, refused
-from auditor.poisons.planted_readings import EMITS, HEAD, RECIPE, SUCCESS, Harvest
-from auditor.poisons.plants import Attack
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_ROW = {RECIPE: 3e-3, HEAD: 3e-5}
 
 
 @dataclass(frozen=True, slots=True)
-class Susceptibility:
+class PoisoningSusceptibilityCheck:
     """Plants poison into the training rows, trains again, and counts what that did.
 
     ``attacks``: ``flip`` gives rows any other label, ``targeted`` those of one class another's;
     ``patch`` (BadNets) and ``blend`` put a trigger on rows of any class and give them the target's
-    label; ``clean_label`` keeps labels: rows of the target class are mixed half with others and
+    label; ``poison_clean_label`` keeps labels: rows of the target class are mixed half with others
+    and
     get the patch (the simple form of Turner et al. 2019 in input space). ``rates`` are shares of
     all training rows. ``attack_success_rate`` is the share of evaluation rows that are then decided
     as the target: of the source class, or of all other classes with the trigger.
@@ -60,12 +67,12 @@ class Susceptibility:
     uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-100-2", "NISTAML.013"),
-        Control("nist-ai-100-2", "NISTAML.023"),
-        Control("owasp-ml", "ML02"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.013"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.023"),
+        FrameworkControl("owasp-ml", "ML02"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {
@@ -86,10 +93,10 @@ class Susceptibility:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        if not self.attacks or not set(self.attacks) <= set(Attack):
+        if not self.attacks or not set(self.attacks) <= set(PoisonAttack):
             raise PolicyError(
                 f"the attacks {list(self.attacks)} of {self.id} are not all known",
-                cure=f"Name some of {', '.join(Attack)}.",
+                cure=f"Name some of {', '.join(PoisonAttack)}.",
             )
         if not self.rates or not all(0 < rate < 1 for rate in self.rates):
             raise PolicyError(
@@ -101,41 +108,41 @@ class Susceptibility:
             raise ValueError(message)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> PoisonPlan:
         """The attacks in one order, the rates from the least."""
-        attacks = tuple(it for it in Attack if it in self.attacks)
+        attacks = tuple(it for it in PoisonAttack if it in self.attacks)
         rates = tuple(sorted(set(self.rates)))
-        return Plan(attacks, rates, self.repeats, self.rows, self.tested, self.retrain)
+        return PoisonPlan(attacks, rates, self.repeats, self.rows, self.tested, self.retrain)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what the last layer's training takes; a recipe takes what it takes."""
-        rows, plan = min(self.rows, size.beside.get(Role.TRAINING.value, 0)), self.plan
+        rows, plan = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0)), self.plan
         planted = plan.repeats * len(plan.attacks) * round(plan.rates[-1] * rows)
         seen = rows + planted + (1 + len(plan.attacks)) * min(self.tested, size.rows)
         pace = SECONDS_A_ROW[HEAD if self.retrain == HEAD else RECIPE]
-        return Cost(queries=seen + size.rows, seconds=pace * plan.trainings * rows)
+        return CheckCost(queries=seen + size.rows, seconds=pace * plan.trainings * rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of a success rate of one half, from rows alone."""
         rows = min(self.tested, size.rows)
         half = clopper_pearson(rows // 2, rows, confidence) if rows else None
         return {} if half is None else {SUCCESS: (half.high - half.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Plant, train and ask. Raises ``RecipeError``, and what ``Bench.embedding`` raises."""
-        return carry_out(subject, self.plan)
+        return run_poison_campaign(subject, self.plan)
 
     def refuses(self, subject: Subject) -> Gap | None:
         """Say that there is nothing to train anew. Raises what ``Bench.embedding`` raises."""
-        return refused(subject, self.plan)
+        return foresee_gap(subject, self.plan)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count what was decided with and without poison."""
         if evidence["gap"] is not None:
             return (read_gap(evidence["gap"]),)
         plan = self.plan
-        kinds = tuple(map(Attack, plan.attacks))
-        return Harvest.of(evidence).readings(kinds, plan.rates, confidence)
+        kinds = tuple(map(PoisonAttack, plan.attacks))
+        return PoisonOutcome.of(evidence).readings(kinds, plan.rates, confidence)
 
 
-CHECK: type[Check] = Susceptibility
+CHECK: type[Check] = PoisoningSusceptibilityCheck

@@ -7,43 +7,49 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.absences import without_labels
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.conclusions import VERDICT
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Classification, Floats
-from auditor.poisons.neighbourhoods import Codes, Narrow
-from auditor.poisons.scan_readings import PLANTED, PRECISION, SCANNED, SHARE, Scan, Terms
-from auditor.poisons.scanning import (
+from auditor.attacks.poisoning.training_scan import (
     LEAST_OF_A_CLASS,
-    Lookup,
-    Rows,
+    VIEWS,
+    Narrow,
+    NeighbourCodes,
+    NeighbourLookup,
+    ScanRows,
+    SuspicionScores,
+    fit_projection,
     label_scores,
-    narrowed,
-    narrowing,
-    view_scores,
+    project_points,
+    representation_scores,
 )
-from auditor.poisons.suspicion import Suspicion
-from auditor.poisons.views import VIEWS
-from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.materials import NO_INPUTS
-from auditor.surveying.strangeness import Scale, comparable
+from auditor.attacks.poisoning.training_scan_readings import (
+    PLANTED,
+    PRECISION,
+    SCANNED,
+    SHARE,
+    ScanCriteria,
+    TrainingScanResult,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import VERDICT, missing_labels_gap, read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, ClassificationTask, Floats
+from auditor.metrics.data.anomalies import ColumnScale, comparable_points
+from auditor.metrics.data.near_duplicates import NO_INPUTS
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_ROW = 2e-4
 CHUNK = 8192
-Chosen = Mapping[Role, Codes]
+Chosen = Mapping[DatasetRole, NeighbourCodes]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingScan:
+class TrainingScanCheck:
     """Compares each training row with trusted rows of the same label, by five methods.
 
     Evaluation rows are trusted: their source and labels are taken for clean. ``neighbours`` and
@@ -83,18 +89,18 @@ class TrainingScan:
     coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
     emits: ClassVar[Mapping[str, Metric]] = {
         SHARE: Metric(
-            "Training rows that are named", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+            "Training rows that are named", Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False
         ),
-        PRECISION: Metric("Named rows that are no ordinary ones", Unit.SHARE, Bound.AT_LEAST),
-        VERDICT: Metric("Whether poison is shown", Unit.NONE, Bound.AT_LEAST, exact=True),
+        PRECISION: Metric("Named rows that are no ordinary ones", Unit.SHARE, BoundKind.AT_LEAST),
+        VERDICT: Metric("Whether poison is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(3)"),
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.7.4"),
-        Control("nist-ai-100-2", "NISTAML.013"),
-        Control("owasp-ml", "ML02"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "10(3)"),
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.7.4"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.013"),
+        FrameworkControl("owasp-ml", "ML02"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 5000, "trusted": 1000, "pool": 2000},
@@ -102,7 +108,7 @@ class TrainingScan:
         Budget.FULL: {"rows": 1_000_000, "trusted": 10_000, "pool": 8192},
     }
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = SCANNED
+    by_row: ClassVar[RowEvidence] = SCANNED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -114,36 +120,40 @@ class TrainingScan:
             message = "level and false_share lie between 0 and 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once, which other checks share, and look at each once more."""
-        training = size.beside.get(Role.TRAINING.value, 0)
+        training = size.beside.get(DatasetRole.TRAINING.value, 0)
         seen = min(self.rows, training) + min(self.trusted, size.rows)
-        return Cost(queries=training + size.rows + seen, seconds=SECONDS_A_ROW * seen)
+        return CheckCost(queries=training + size.rows + seen, seconds=SECONDS_A_ROW * seen)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if no row is named."""
-        rows = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        rows = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
         return {SHARE: clopper_pearson(0, rows, confidence).high / 2} if rows else {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score training and trusted rows alike. Raises what ``Bench.embedding`` raises."""
-        training, trusted = (subject.datasets[role] for role in (Role.TRAINING, Role.EVALUATION))
+        training, trusted = (
+            subject.datasets[role] for role in (DatasetRole.TRAINING, DatasetRole.EVALUATION)
+        )
         lacking = _lacking(training, trusted)
-        if lacking is not None or not isinstance(subject.task, Classification):
+        if lacking is not None or not isinstance(subject.task, ClassificationTask):
             return {"gap": write_gap(lacking or NO_INPUTS)}
         chosen = {
-            Role.TRAINING: np.sort(subject.sample(Role.TRAINING, self.rows)),
-            Role.EVALUATION: np.sort(subject.sample(Role.EVALUATION, self.trusted)),
+            DatasetRole.TRAINING: np.sort(subject.sample(DatasetRole.TRAINING, self.rows)),
+            DatasetRole.EVALUATION: np.sort(subject.sample(DatasetRole.EVALUATION, self.trusted)),
         }
-        labels = [cast("Codes", subject.datasets[role].labels)[at] for role, at in chosen.items()]
+        labels = [
+            cast("NeighbourCodes", subject.datasets[role].labels)[at] for role, at in chosen.items()
+        ]
         trained = np.arange(sum(map(len, labels))) < len(labels[0])
-        rows = Rows(np.concatenate(labels), trained, len(subject.task.classes))
+        rows = ScanRows(np.concatenate(labels), trained, len(subject.task.classes))
         if not rows.scanned[trained].any():
             return {"gap": write_gap(_TOO_FEW)}
         found, suggested, gaps = self._scores(subject, chosen, rows)
         return {
             "gap": None,
-            "ids": np.asarray(training.ids, dtype=np.str_)[chosen[Role.TRAINING]],
+            "ids": np.asarray(training.ids, dtype=np.str_)[chosen[DatasetRole.TRAINING]],
             "labels": labels[0],
             "suggested": suggested,
             "about": {
@@ -156,18 +166,18 @@ class TrainingScan:
         }
 
     def _scores(
-        self, subject: Subject, chosen: Chosen, rows: Rows
-    ) -> tuple[dict[str, Suspicion], Codes, dict[str, Json]]:
+        self, subject: Subject, chosen: Chosen, rows: ScanRows
+    ) -> tuple[dict[str, SuspicionScores], NeighbourCodes, dict[str, Json]]:
         """Return the scores of each method, the labels suggested, and why a method has none."""
         subject.progress(0, 2, "labels")
-        points = narrowed(_points(subject, chosen), subject.seed)
-        lookup = Lookup(self.neighbours, self.references, self.pool)
+        points = project_points(_points(subject, chosen), subject.seed)
+        lookup = NeighbourLookup(self.neighbours, self.references, self.pool)
         found, suggested = label_scores(points, rows, lookup, subject.seed)
         subject.progress(1, 2, "the model's view")
         views = _views(subject, chosen)
         if isinstance(views, Gap):
             return found, suggested, {name: write_gap(views) for name in VIEWS}
-        found |= view_scores(views, rows, _told(subject, chosen), subject.seed)
+        found |= representation_scores(views, rows, _told(subject, chosen), subject.seed)
         subject.progress(2, 2)
         return found, suggested, {}
 
@@ -175,16 +185,20 @@ class TrainingScan:
         """Hold the scores of training rows against those of trusted ones."""
         if evidence["gap"] is not None:
             return (read_gap(evidence["gap"]),)
-        terms = Terms(self.level, self.false_share, self.listed)
-        return Scan.of(evidence, terms).readings(confidence)
+        terms = ScanCriteria(self.level, self.false_share, self.listed)
+        return TrainingScanResult.of(evidence, terms).readings(confidence)
 
 
 def _lacking(training: Dataset, trusted: Dataset) -> Gap | None:
     if training.inputs is None or trusted.inputs is None:
         return NO_INPUTS
     if training.labels is None:
-        return without_labels(Role.TRAINING)
-    first = (comparable(data.inputs[:1]) for data in (training, trusted) if data.inputs is not None)
+        return missing_labels_gap(DatasetRole.TRAINING)
+    first = (
+        comparable_points(data.inputs[:1])
+        for data in (training, trusted)
+        if data.inputs is not None
+    )
     return _NO_NUMBERS if any(points is None for points in first) else None
 
 
@@ -194,12 +208,14 @@ def _points(subject: Subject, chosen: Chosen) -> Floats:
     for role, rows in chosen.items():
         inputs = cast("Array", subject.datasets[role].inputs)
         cut = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
-        parts[role] = np.concatenate([cast("Floats", comparable(inputs[part])) for part in cut])
-    whole = np.concatenate((parts[Role.TRAINING], parts[Role.EVALUATION]))
-    if not subject.datasets[Role.EVALUATION].tabular:
+        parts[role] = np.concatenate(
+            [cast("Floats", comparable_points(inputs[part])) for part in cut]
+        )
+    whole = np.concatenate((parts[DatasetRole.TRAINING], parts[DatasetRole.EVALUATION]))
+    if not subject.datasets[DatasetRole.EVALUATION].tabular:
         return whole
     features = () if isinstance(subject.space, Gap) else subject.space.features
-    return Scale.of(parts[Role.EVALUATION], features).points(whole)
+    return ColumnScale.of(parts[DatasetRole.EVALUATION], features).points(whole)
 
 
 def _views(subject: Subject, chosen: Chosen) -> Narrow | Gap:
@@ -216,7 +232,7 @@ def _views(subject: Subject, chosen: Chosen) -> Narrow | Gap:
             seen = bench.embedding(inputs[rows[at : at + CHUNK]])
             if isinstance(seen, Gap):
                 return seen
-            narrow = narrow or narrowing(seen.values, subject.seed)
+            narrow = narrow or fit_projection(seen.values, subject.seed)
             found.append(narrow(seen.values))
     return np.concatenate(found)
 
@@ -228,7 +244,7 @@ def _told(subject: Subject, chosen: Chosen) -> NDArray[np.bool_]:
     return np.concatenate([subject.right(role)[rows] for role, rows in chosen.items()])
 
 
-def _written(found: Mapping[str, Suspicion]) -> Evidence:
+def _written(found: Mapping[str, SuspicionScores]) -> Evidence:
     kept = {}
     for name, item in found.items():
         kept[name] = np.concatenate((item.training, item.trusted)).astype(np.float32)
@@ -238,13 +254,13 @@ def _written(found: Mapping[str, Suspicion]) -> Evidence:
 
 
 _TOO_FEW = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail=f"No class of the training data has {LEAST_OF_A_CLASS} trusted rows to compare with.",
     cure=f"Evaluate on at least {LEAST_OF_A_CLASS} rows of each class; 100 see far more.",
 )
 _NO_NUMBERS = Gap(
-    reason=Reason.NEEDS_NUMERIC_INPUT,
+    reason=GapReason.NEEDS_NUMERIC_INPUT,
     detail="Rows that are neither a table nor pictures have no distance here.",
     cure="Leave the check out; data.duplicates compares texts.",
 )
-CHECK: type[Check] = TrainingScan
+CHECK: type[Check] = TrainingScanCheck

@@ -8,40 +8,55 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.art.attempts import Desk
-from auditor.attacks.art.attributes import Column, Rows, Sides, guessed
-from auditor.attacks.art.claims import Allowance
-from auditor.attacks.art.copying import Thief, made_up, stolen
-from auditor.attacks.art.edge import version
-from auditor.attacks.art.inference import DECIDED, Family, desk_over, family_of
-from auditor.attacks.art.membership import Known, learnt
-from auditor.attacks.art.objections import Objection, noting, objection_of
-from auditor.attacks.art.settings import Settings, read_settings
-from auditor.domain.absences import ABSENT
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.art import privacy_claims
+from auditor.attacks.art import privacy_claims as claimed_copies
+from auditor.attacks.art import privacy_claims as claimed_inversions
+from auditor.attacks.art import privacy_claims as membership
+from auditor.attacks.art.adapter import art_version
+from auditor.attacks.art.evasion import ArtAttackContext
+from auditor.attacks.art.evidence import AttackLimits
+from auditor.attacks.art.failure_reasons import FailureReason, collect_failures, reason_from_gap
+from auditor.attacks.art.privacy import (
+    DECIDED,
+    ArtAttributeRows,
+    AttributeAttackRows,
+    ExtractionAttacker,
+    InferredColumn,
+    MembershipSample,
+    PrivacyAttackFamily,
+    build_privacy_context,
+    classify_attack,
+    extract_model,
+    infer_attribute,
+    invert_model,
+    train_membership_attack,
+)
+from auditor.attacks.art.privacy_claims import EMITS, NONE_ASKED, privacy_claim_readings
+from auditor.attacks.art.settings import AttackSettings, read_settings
+from auditor.attacks.privacy.attribute_inference import SecretColumn
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, Item
-from auditor.domain.images import image_axes
-from auditor.domain.policies import Control
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, Item, find_image_axes
+from auditor.domain.gaps import ABSENT
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.errors import PolicyError
-from auditor.exposing import claimed_attributes, claimed_copies, claimed_inversions
-from auditor.exposing import claimed_membership as membership
-from auditor.exposing.attribute_secrets import Secret
-from auditor.exposing.claims import EMITS, NONE_ASKED, readings
 
 SECONDS_TO_IMPORT, SECONDS_A_QUERY = 5.0, 2e-4
 Stage: TypeAlias = (
-    membership.Stage | claimed_attributes.Stage | claimed_copies.Stage | claimed_inversions.Stage
+    membership.MembershipClaimSetup
+    | privacy_claims.AttributeClaimSetup
+    | claimed_copies.ExtractionClaimSetup
+    | claimed_inversions.InversionClaimSetup
 )
-Heard: TypeAlias = Evidence | Objection
+Heard: TypeAlias = Evidence | FailureReason
 
 
 @dataclass(frozen=True, slots=True)
-class Art:
+class ArtPrivacyCheck:
     """Runs inference and extraction attacks of the Adversarial Robustness Toolbox (ART, arXiv
     1807.01069) by class name, and holds what they claim against what we know.
 
@@ -57,7 +72,8 @@ class Art:
 
     Every figure is a bound: it may fail a rule, and never passes one. ``settings`` are lines of the
     form ``KnockoffNets.nb_stolen=300``, for the class or its methods. An attack may ask for
-    ``most_queries`` rows a row that it works on, and for ``seconds``; one that needs more, or
+    ``most_queries_in_memory`` rows a row that it works on, and for ``seconds``; one that needs
+    more, or
     cannot run here, is a Gap with its reason. `docs/art-attacks.md` lists every class. Where none
     is named, the check is a Gap.
     """
@@ -85,13 +101,13 @@ class Art:
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "column", "queries", "data"})
     of_labels: ClassVar[frozenset[str]] = frozenset({"auc"})
     emits: ClassVar[Mapping[str, Metric]] = EMITS
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0024"),
-        Control("owasp-ml", "ML04"),
-        Control("nist-ai-100-2", "NISTAML.03"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0024"),
+        FrameworkControl("owasp-ml", "ML04"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.03"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"attacks": ()},
@@ -122,33 +138,33 @@ class Art:
             )
         read_settings(self.settings, self.id, DECIDED)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return upper bounds, which most attacks do not reach."""
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
         asked = (members + min(self.rows, size.rows)) * len(set(self.attacks))
         most = asked * min(self.most_queries, 1000)
         seconds = SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY
-        return Cost(queries=asked + most, passes=most, seconds=seconds)
+        return CheckCost(queries=asked + most, passes=most, seconds=seconds)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Promise nothing: what an attack needs is known when it runs."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Run each attack by name. Raises ``MissingExtraError`` where ART is not installed."""
-        art = version() if self.attacks else ""
+        art = art_version() if self.attacks else ""
         given = read_settings(self.settings, self.id, DECIDED)
         names = tuple(sorted(set(self.attacks)))
         found: dict[str, Item] = {"about": {"attacks": list(names), "art": art}}
-        ring = _Ring(self, subject)
+        ring = _ArtPrivacyStages(self, subject)
         for done, name in enumerate(names):
             subject.progress(done, len(names), name)
-            allowance = Allowance(
+            allowance = AttackLimits(
                 self.most_queries, self.seconds, partial(subject.progress, done, len(names), name)
             )
             family, heard = ring.tried(name, given.get(name, {}), allowance)
             told: dict[str, Json] = {"family": family, "given": dict(given.get(name, {}))}
-            if isinstance(heard, Objection):
+            if isinstance(heard, FailureReason):
                 told["objection"] = heard.to_json()
             else:
                 found |= {f"{name}.{key}": item for key, item in heard.items()}
@@ -161,88 +177,111 @@ class Art:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count again what each attack claimed."""
-        return readings(evidence, confidence)
+        return privacy_claim_readings(evidence, confidence)
 
 
-class _Ring:
+class _ArtPrivacyStages:
     """Where attacks meet what is known of the rows; the stage of each family is set once."""
 
-    def __init__(self, check: Art, subject: Subject) -> None:
+    def __init__(self, check: ArtPrivacyCheck, subject: Subject) -> None:
         self.check, self.subject = check, subject
-        self.stages: dict[Family, Stage | Gap] = {}
+        self.stages: dict[PrivacyAttackFamily, Stage | Gap] = {}
 
-    def tried(self, name: str, settings: Settings, allowance: Allowance) -> tuple[str, Heard]:
+    def tried(
+        self, name: str, settings: AttackSettings, allowance: AttackLimits
+    ) -> tuple[str, Heard]:
         """Return the family of an attack, and what was heard of it or why nothing was."""
         subject = self.subject
-        rows = subject.datasets[Role.EVALUATION].inputs
-        picture = rows is not None and image_axes(rows.shape[1:]) is not None
-        family = family_of(name, picture=picture, twin=not isinstance(subject.twin, Gap))
-        if isinstance(family, Objection):
+        rows = subject.datasets[DatasetRole.EVALUATION].inputs
+        picture = rows is not None and find_image_axes(rows.shape[1:]) is not None
+        family = classify_attack(name, picture=picture, twin=not isinstance(subject.twin, Gap))
+        if isinstance(family, FailureReason):
             return "", family
-        desk = desk_over(subject, allowance)
-        if isinstance(desk, Objection):
+        desk = build_privacy_context(subject, allowance)
+        if isinstance(desk, FailureReason):
             return family, desk
         if family not in self.stages:
             self.stages[family] = _set(family, subject, self.check)
         stage = self.stages[family]
         if isinstance(stage, Gap):
-            return family, objection_of(stage)
-        if isinstance(stage, membership.Stage):
+            return family, reason_from_gap(stage)
+        if isinstance(stage, membership.MembershipClaimSetup):
             return family, _members(name, settings, desk, stage, subject)
-        if isinstance(stage, claimed_attributes.Stage):
+        if isinstance(stage, privacy_claims.AttributeClaimSetup):
             return family, _columns(name, settings, desk, stage)
-        if isinstance(stage, claimed_copies.Stage):
+        if isinstance(stage, claimed_copies.ExtractionClaimSetup):
             return family, _copy(name, settings, desk, stage)
         return family, _made(name, settings, desk, stage)
 
 
-def _set(family: Family, subject: Subject, check: Art) -> Stage | Gap:
+def _set(family: PrivacyAttackFamily, subject: Subject, check: ArtPrivacyCheck) -> Stage | Gap:
     """Set the stage of a family, or say what is lacking."""
-    if family is Family.EXTRACTION:
-        return claimed_copies.Stage.of(subject, check.rows, check.rows)
-    if family is Family.INVERSION:
-        return claimed_inversions.Stage.of(subject, check.classes, check.starts)
-    if Role.TRAINING not in subject.datasets:
-        return ABSENT[Role.TRAINING]
-    if family is Family.ATTRIBUTE:
-        return claimed_attributes.Stage.of(subject, check.rows, check.columns)
-    return membership.Stage.of(subject, check.rows)
+    if family is PrivacyAttackFamily.EXTRACTION:
+        return claimed_copies.ExtractionClaimSetup.of(subject, check.rows, check.rows)
+    if family is PrivacyAttackFamily.INVERSION:
+        return claimed_inversions.InversionClaimSetup.of(subject, check.classes, check.starts)
+    if DatasetRole.TRAINING not in subject.datasets:
+        return ABSENT[DatasetRole.TRAINING]
+    if family is PrivacyAttackFamily.ATTRIBUTE:
+        return privacy_claims.AttributeClaimSetup.of(subject, check.rows, check.columns)
+    return membership.MembershipClaimSetup.of(subject, check.rows)
 
 
 def _members(
-    name: str, settings: Settings, desk: Desk, stage: membership.Stage, subject: Subject
+    name: str,
+    settings: AttackSettings,
+    desk: ArtAttackContext,
+    stage: membership.MembershipClaimSetup,
+    subject: Subject,
 ) -> Heard:
     pool, known = stage.pool, stage.known
-    rows = Known(pool.inputs[known], pool.labels[known], pool.member[known])
-    teller = learnt(name, settings, replace(desk, rows=len(known)), rows)
-    if isinstance(teller, Objection):
+    rows = MembershipSample(pool.inputs[known], pool.labels[known], pool.member[known])
+    teller = train_membership_attack(name, settings, replace(desk, rows=len(known)), rows)
+    if isinstance(teller, FailureReason):
         return teller
-    tell, why = noting(teller.tell)
+    tell, why = collect_failures(teller.tell)
     return stage.hear(subject, tell) or why[0]
 
 
-def _columns(name: str, settings: Settings, desk: Desk, stage: claimed_attributes.Stage) -> Heard:
+def _columns(
+    name: str,
+    settings: AttackSettings,
+    desk: ArtAttackContext,
+    stage: privacy_claims.AttributeClaimSetup,
+) -> Heard:
     parts = (stage.taken.known, stage.asked, stage.lent)
-    sides = Sides(*(Rows(it.inputs, it.labels) for it in parts))
+    sides = AttributeAttackRows(*(ArtAttributeRows(it.inputs, it.labels) for it in parts))
     wide = replace(desk, rows=sum(len(it.labels) for it in parts))
 
-    def guess(secret: Secret) -> NDArray[np.int64] | Objection:
-        return guessed(name, settings, wide, Column(secret.places, secret.levels), sides)
+    def guess(secret: SecretColumn) -> NDArray[np.int64] | FailureReason:
+        return infer_attribute(
+            name, settings, wide, InferredColumn(secret.places, secret.levels), sides
+        )
 
-    told, why = noting(guess)
+    told, why = collect_failures(guess)
     return stage.hear(told) or why[0]
 
 
-def _copy(name: str, settings: Settings, desk: Desk, stage: claimed_copies.Stage) -> Heard:
-    thief = Thief(stage.taken.pool, stage.taken.labels)
-    found = stolen(name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held)
-    return found if isinstance(found, Objection) else stage.hear(found.said, found.queries)
+def _copy(
+    name: str,
+    settings: AttackSettings,
+    desk: ArtAttackContext,
+    stage: claimed_copies.ExtractionClaimSetup,
+) -> Heard:
+    thief = ExtractionAttacker(stage.taken.pool, stage.taken.labels)
+    found = extract_model(name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held)
+    return found if isinstance(found, FailureReason) else stage.hear(found.said, found.queries)
 
 
-def _made(name: str, settings: Settings, desk: Desk, stage: claimed_inversions.Stage) -> Heard:
+def _made(
+    name: str,
+    settings: AttackSettings,
+    desk: ArtAttackContext,
+    stage: claimed_inversions.InversionClaimSetup,
+) -> Heard:
     starts, aims = stage.starts, stage.campaign.victim.aims
-    found = made_up(name, settings, replace(desk, rows=len(aims)), starts, aims)
-    return found if isinstance(found, Objection) else stage.hear(name, found)
+    found = invert_model(name, settings, replace(desk, rows=len(aims)), starts, aims)
+    return found if isinstance(found, FailureReason) else stage.hear(name, found)
 
 
-CHECK: type[Check] = Art
+CHECK: type[Check] = ArtPrivacyCheck

@@ -8,27 +8,34 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.attribute_inference import (
+    AttributeGuesses,
+    AttributeSplit,
+    AttributeTestFamily,
+    ScoreOracle,
+    SecretColumn,
+    choose_secret_columns,
+    guess_attribute,
+    list_secret_columns,
+    no_secret_gap,
+    split_attribute_rows,
+)
+from auditor.attacks.privacy.attribute_inference import read_attribute_outcomes as contests_of
+from auditor.attacks.privacy.attribute_inference import unread_group_gap as unread_gap
+from auditor.attacks.privacy.score_temperature import ScoreReader
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.json import Json
 from auditor.domain.models import Model
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Unit
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, Floats, class_names
-from auditor.exposing.attribute_attack import Guesses, Oracle, guess
-from auditor.exposing.attribute_family import Family
-from auditor.exposing.attribute_gaps import no_secret
-from auditor.exposing.attribute_gaps import unread as unread_gap
-from auditor.exposing.attribute_readings import contests as contests_of
-from auditor.exposing.attribute_secrets import Secret, chosen, secrets
-from auditor.exposing.attribute_sides import Sides, sides
-from auditor.exposing.temperature import ScoreReader
-from auditor.stats.paired import paired_difference
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Array, Floats, get_class_names
+from auditor.metrics.stats.means import paired_difference
 
 SECONDS_A_GUESS = 2e-5
 CERTAIN_FLOOR, LABELS_FLOOR = 1e-6, 0.05
@@ -37,7 +44,7 @@ it errs once in twenty."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class AttributeInferenceCheck:
     """Guesses a column of up to ``rows`` members of the training data and of as many others, whose
     other columns and label the attacker knows, from what the model answers for each level.
 
@@ -74,19 +81,19 @@ class Attribute:
     emits: ClassVar[Mapping[str, Metric]] = {
         "advantage": Metric(
             "Guesses of a member's column that only the model's memory makes right",
-            Unit.SHARE, Bound.AT_LEAST, higher_is_better=False,
+            Unit.SHARE, BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether a leak of any column is shown", Unit.NONE, Bound.AT_LEAST, exact=True
+            "Whether a leak of any column is shown", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0024.001"),
-        Control("owasp-ml", "ML03"),
-        Control("nist-ai-100-2", "NISTAML.03"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0024.001"),
+        FrameworkControl("owasp-ml", "ML03"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.03"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 500, "columns": 3},
@@ -94,7 +101,7 @@ class Attribute:
         Budget.FULL: {"rows": 10_000, "columns": 20},
     }
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "ids", "members"}), apart=frozenset({"about", "columns", "gap"})
     )
 
@@ -104,29 +111,29 @@ class Attribute:
             message = "rows and columns are at least 1, levels at least 2, and level within 0..1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return an upper bound: each row with each level of each column."""
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
         asked = (members + min(self.rows, size.rows)) * self.columns * self.levels
-        return Cost(queries=asked, seconds=SECONDS_A_GUESS * asked)
+        return CheckCost(queries=asked, seconds=SECONDS_A_GUESS * asked)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return about the half width where the attack and the imputer always agree."""
         others = min(self.rows, size.rows // 2)
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, others))
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, others))
         if min(members, others) < 1:
             return {}
         level = 1 - (1 - confidence) / self.columns
         parts = (paired_difference(0, 0, rows, level) for rows in (members, others))
         return {"advantage": math.hypot(*[(it.high - it.low) / 2 for it in parts])}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Guess each secret of members and others, and keep which guesses were right."""
         looked = self._looked(subject)
         if isinstance(looked, Gap):
             return {"gap": write_gap(looked)}
         taken, found, asked = looked
-        dataset = subject.datasets[Role.EVALUATION]
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         unread = sorted(set(dataset.groups) - {secret.name for secret in found})
         told = list(_guessed(subject, taken, asked))
         joined = {} if taken.clusters is None else {"clusters": taken.clusters}
@@ -151,16 +158,16 @@ class Attribute:
 
     def _looked(
         self, subject: Subject
-    ) -> tuple[Sides, tuple[Secret, ...], tuple[Secret, ...]] | Gap:
+    ) -> tuple[AttributeSplit, tuple[SecretColumn, ...], tuple[SecretColumn, ...]] | Gap:
         """Return the rows, all secrets in them and those to guess, before the model is asked."""
-        taken = sides(subject, self.rows)
+        taken = split_attribute_rows(subject, self.rows)
         if isinstance(taken, Gap):
             return taken
         features = () if isinstance(subject.space, Gap) else subject.space.features
-        dataset = subject.datasets[Role.EVALUATION]
-        found = secrets(taken.known.numbers, features, dataset.features, self.levels)
-        asked = chosen(found, features, tuple(dataset.groups), self.columns)
-        return (taken, found, asked) if asked else no_secret(self.levels)
+        dataset = subject.datasets[DatasetRole.EVALUATION]
+        found = list_secret_columns(taken.known.numbers, features, dataset.features, self.levels)
+        asked = choose_secret_columns(found, features, tuple(dataset.groups), self.columns)
+        return (taken, found, asked) if asked else no_secret_gap(self.levels)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count right guesses of members and others; the verdict is at the check's own level."""
@@ -169,7 +176,7 @@ class Attribute:
         about = cast("Mapping[str, Json]", evidence["about"])
         names = [str(it["name"]) for it in cast("list[Mapping[str, Json]]", evidence["columns"])]
         contests = dict(zip(names, contests_of(evidence), strict=True))
-        family = Family(len(contests), self.level)
+        family = AttributeTestFamily(len(contests), self.level)
         found: list[Reading] = [
             family.advantage(contest, {"column": name}, confidence, about)
             for name, contest in contests.items()
@@ -179,7 +186,7 @@ class Attribute:
 
 
 @dataclass(slots=True, eq=False)
-class _Ear:
+class _CalibratedProbabilities:
     """Hears ``[n, classes]`` probabilities of rows with these labels, at the temperature of what it
     hears first. Sure scores serve it best, so that it never softens any.
     """
@@ -195,16 +202,20 @@ class _Ear:
         return self.reader(scores)
 
 
-def _guessed(subject: Subject, taken: Sides, asked: tuple[Secret, ...]) -> Iterator[Guesses]:
+def _guessed(
+    subject: Subject, taken: AttributeSplit, asked: tuple[SecretColumn, ...]
+) -> Iterator[AttributeGuesses]:
     if isinstance(subject.model, Gap):
         message = "an attack needs a model, and the frame asks for one"
         raise TypeError(message)
-    floor = LABELS_FLOOR if subject.labels_only(Role.EVALUATION) else CERTAIN_FLOOR
-    classes = len(class_names(subject.task))
-    oracle = Oracle(_Ear(subject.model, taken.asked.labels), classes, floor)
+    floor = LABELS_FLOOR if subject.labels_only(DatasetRole.EVALUATION) else CERTAIN_FLOOR
+    classes = len(get_class_names(subject.task))
+    oracle = ScoreOracle(
+        _CalibratedProbabilities(subject.model, taken.asked.labels), classes, floor
+    )
     for done, secret in enumerate(asked):
         subject.progress(done, len(asked), f"guessing {secret.name}")
-        yield guess(secret, taken.known, taken.asked, oracle)
+        yield guess_attribute(secret, taken.known, taken.asked, oracle)
 
 
-CHECK: type[Check] = Attribute
+CHECK: type[Check] = AttributeInferenceCheck

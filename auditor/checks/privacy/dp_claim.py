@@ -7,35 +7,43 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.accounting.canaries import (
+from auditor.domain.artifacts import FileDigest, ModelStructure
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import VERDICT, read_gap, write_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.privacy_claims import PrivacyClaim, parse_privacy_claim
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.training_recipes import TrainingRecipe
+from auditor.errors import RecipeError
+from auditor.metrics.privacy_accounting.canaries import (
     NO_CANARIES,
     NO_ROWS,
     TOO_MUCH,
     DpRecipe,
-    ask,
-    plant,
-    watch,
+    plant_canaries,
+    score_by_confidence,
+    score_by_gradients,
 )
-from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED
-from auditor.accounting.claim_readings import Statement as Stated
-from auditor.accounting.faults import Known, faults
-from auditor.accounting.trials import BLACK, WHITE, rate_of, read_trial, write_trial
-from auditor.domain.artifacts import FileDigest, Structure
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.conclusions import VERDICT
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.privacy_claims import PrivacyClaim, read_claim
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.recipes import Recipe
-from auditor.domain.subjects import Shard, Subject
-from auditor.errors import RecipeError
-from auditor.signatures.objections import Code, Objection, Verification
-from auditor.signatures.oms import verify
+from auditor.metrics.privacy_accounting.canary_readings import (
+    BLACK,
+    DIFFERENCE,
+    FINDINGS,
+    LOWER,
+    RECOMPUTED,
+    WHITE,
+    claimed_sampling_rate,
+    read_canary_run,
+    write_canary_run,
+)
+from auditor.metrics.privacy_accounting.canary_readings import PrivacyClaimReview as Stated
+from auditor.metrics.privacy_accounting.claim_recomputation import ClaimContext, find_claim_faults
+from auditor.trust.signatures.model_signing import verify_model
+from auditor.trust.verification_result import IssueCode, SignatureVerification, VerificationIssue
 
 SIGNED = "claim_signed"
 MOST_SEED = 2**31
@@ -48,7 +56,7 @@ LONGEST = 600.0  # seconds, after which a recipe is stopped unless the audit fil
 
 
 @dataclass(frozen=True, slots=True)
-class DpClaim:
+class DpClaimCheck:
     """Works out a claimed epsilon anew, looks for faults in the claim, and audits the training.
 
     The epsilon of the claimed parameters lies between two bounds (privacy loss distributions); a
@@ -83,15 +91,15 @@ class DpClaim:
         ),
         SIGNED: Metric("The claim is signed", Unit.NONE, higher_is_better=True, exact=True),
         LOWER: Metric(
-            "Epsilon that canaries prove", Unit.NONE, Bound.AT_LEAST, higher_is_better=False
+            "Epsilon that canaries prove", Unit.NONE, BoundKind.AT_LEAST, higher_is_better=False
         ),
-        VERDICT: Metric("What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True),
+        VERDICT: Metric("What was found against the claim", Unit.NONE, BoundKind.AT_LEAST, exact=True),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("owasp-ml", "ML04"),
-        Control("nist-ai-100-2", "NISTAML.033"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("owasp-ml", "ML04"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.033"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"canaries": 1000},
@@ -106,19 +114,19 @@ class DpClaim:
             message = "canaries cannot be negative, and level lies between 0 and 1"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what the arithmetic and one training of the owner's may take, if there is a recipe:
         an estimate, and no more than what stops a recipe. Sizes do not tell of code or claim.
         """
-        records = size.beside.get(Role.TRAINING.value) or size.rows
+        records = size.beside.get(DatasetRole.TRAINING.value) or size.rows
         training = min(LONGEST, SECONDS_A_RECORD * records) if self.canaries else 0.0
-        return Cost(seconds=ARITHMETIC + training)
+        return CheckCost(seconds=ARITHMETIC + training)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on what is claimed."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Keep the claim, its signature and what is known beside it; train once with canaries."""
         stated = subject.privacy_claim
         if isinstance(stated, Gap):
@@ -139,11 +147,11 @@ class DpClaim:
         """Work all out from evidence; the verdict is one at the check's own level."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        claim = read_claim(cast("Mapping[str, Json]", evidence["claim"]))
+        claim = parse_privacy_claim(cast("Mapping[str, Json]", evidence["claim"]))
         known = cast("Mapping[str, Json]", evidence["known"])
         level = cast("Mapping[str, float]", evidence["settings"])["level"]
-        run = read_gap(evidence["no_run"]) if "no_run" in evidence else read_trial(evidence)
-        stated = Stated(claim, faults(claim, _read_known(known)), run, level)
+        run = read_gap(evidence["no_run"]) if "no_run" in evidence else read_canary_run(evidence)
+        stated = Stated(claim, find_claim_faults(claim, _read_known(known)), run, level)
         return (*stated.readings(confidence), _signed(evidence))
 
     def _trained(self, subject: Subject, claim: PrivacyClaim) -> Evidence:
@@ -152,13 +160,13 @@ class DpClaim:
             if isinstance(missing, Gap):
                 return {"no_run": write_gap(missing)}
         try:
-            return self._run(cast("Recipe", recipe), cast("Dataset", data), claim, subject)
+            return self._run(cast("TrainingRecipe", recipe), cast("Dataset", data), claim, subject)
         except RecipeError as error:
-            cause = Gap(reason=Reason.RECIPE_FAILED, detail=error.problem, cure=error.cure)
+            cause = Gap(reason=GapReason.RECIPE_FAILED, detail=error.problem, cure=error.cure)
             return {"no_run": write_gap(cause)}
 
     def _run(
-        self, recipe: Recipe, data: Dataset, claim: PrivacyClaim, subject: Subject
+        self, recipe: TrainingRecipe, data: Dataset, claim: PrivacyClaim, subject: Subject
     ) -> Evidence:
         inputs, labels = np.asarray(data.inputs), np.asarray(data.labels)
         records = claim.dataset_size or len(labels)
@@ -167,18 +175,21 @@ class DpClaim:
         canaries, seed = min(self.canaries, records), subject.seed % MOST_SEED
         private = recipe.dp_train if isinstance(recipe, DpRecipe) else None
         filled = private is not None
-        planted = plant((inputs, labels), canaries, records, seed, filled=filled)
+        planted = plant_canaries((inputs, labels), canaries, records, seed, filled=filled)
         subject.progress(0, 1, f"training with {canaries} canaries")
         if isinstance(recipe, DpRecipe) and private is not None:
-            mode, seen = WHITE, watch(recipe, private, planted, seed, rate_of(claim))
+            mode, seen = (
+                WHITE,
+                score_by_gradients(recipe, private, planted, seed, claimed_sampling_rate(claim)),
+            )
         else:
-            mode, seen = BLACK, ask(recipe, planted, seed)
+            mode, seen = BLACK, score_by_confidence(recipe, planted, seed)
         subject.progress(1, 1, f"trained with {canaries} canaries")
-        return write_trial(mode, planted, seen, seed)
+        return write_canary_run(mode, planted, seen, seed)
 
 
 def _rows(subject: Subject) -> Dataset | Gap:
-    for role in (Role.TRAINING, Role.EVALUATION):
+    for role in (DatasetRole.TRAINING, DatasetRole.EVALUATION):
         data = subject.datasets.get(role)
         if data is not None and data.inputs is not None and data.labels is not None and data.rows:
             return data
@@ -186,9 +197,9 @@ def _rows(subject: Subject) -> Dataset | Gap:
 
 
 def _known(subject: Subject) -> Json:
-    structure, training = subject.structure, subject.datasets.get(Role.TRAINING)
+    structure, training = subject.structure, subject.datasets.get(DatasetRole.TRAINING)
     norms = None
-    if isinstance(structure, Structure):
+    if isinstance(structure, ModelStructure):
         names = structure.operators.items()
         norms = sum(count for name, count in names if name.endswith("::BatchNormalization"))
     return {
@@ -202,8 +213,8 @@ def _known(subject: Subject) -> Json:
     }
 
 
-def _read_known(said: Mapping[str, Json]) -> Known:
-    return Known(
+def _read_known(said: Mapping[str, Json]) -> ClaimContext:
+    return ClaimContext(
         batch_norms=cast("int | None", said["batch_norms"]),
         rows=cast("int | None", said["rows"]),
         model=cast("str | None", said["model"]),
@@ -229,13 +240,15 @@ def _signed(evidence: Evidence) -> Measurement:
     )
 
 
-def _look(bundle: bytes | None, key: bytes | None, file: FileDigest) -> Verification:
+def _look(bundle: bytes | None, key: bytes | None, file: FileDigest) -> SignatureVerification:
     if bundle is None:
-        return Verification((Objection(Code.UNSIGNED, "nobody signed the claim"),))
+        return SignatureVerification(
+            (VerificationIssue(IssueCode.UNSIGNED, "nobody signed the claim"),)
+        )
     if key is None:
         text = "the claim is signed, and the audit names no key to verify with"
-        return Verification((Objection(Code.NO_KEY, text),))
-    return verify(bundle, key, (file,))
+        return SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
+    return verify_model(bundle, key, (file,))
 
 
 def _encode(raw: bytes | None) -> Json:
@@ -246,4 +259,4 @@ def _decode(value: Json) -> bytes | None:
     return None if value is None else base64.b64decode(str(value))
 
 
-CHECK: type[Check] = DpClaim
+CHECK: type[Check] = DpClaimCheck

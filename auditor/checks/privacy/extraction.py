@@ -6,41 +6,42 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.model_extraction import (
+    METRICS,
+    STRATEGIES,
+    ExtractionPlan,
+    ExtractionQueries,
+    ExtractionSplit,
+    copy_readings,
+    decide_copies,
+    extraction_verdict,
+    majority_share,
+    make_queries,
+    query_count_gap,
+    read_copy_agreements,
+    split_extraction_rows,
+    train_copies,
+)
+from auditor.attacks.privacy.score_temperature import build_score_reader
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Scalar, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.exposing.extraction import (
-    STRATEGIES,
-    Plan,
-    Queries,
-    decisions,
-    queries,
-    taught,
-)
-from auditor.exposing.extraction_readings import (
-    METRICS,
-    commonest,
-    conclusion,
-    copies,
-    readings,
-)
-from auditor.exposing.extraction_sides import Sides, out_of_reach, sides
-from auditor.exposing.temperature import reader_of
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Reading, Scalar, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.stats.proportions import clopper_pearson
 
 SECONDS_A_LESSON = 8e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Extraction:
-    """Teaches stand-ins by the target's answers to ever more ``queries``, and counts on how many
+class ModelExtractionCheck:
+    """Teaches stand-ins by the target's answers to ever more ``make_queries``, and counts on how
+    many
     held-out rows each decides as the target does.
 
     Queries are natural rows (``knockoff``), or natural rows and mixtures of two in turn
@@ -67,24 +68,24 @@ class Extraction:
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "fidelity": Metric(
-            "Rows on which a copy decides as the model does", Unit.SHARE, Bound.AT_LEAST,
+            "Rows on which a copy decides as the model does", Unit.SHARE, BoundKind.AT_LEAST,
             higher_is_better=False,
         ),
         "gain_over_labels": Metric(
             "Fidelity that the model's answers gave beyond true labels", Unit.SHARE,
-            Bound.AT_LEAST, higher_is_better=False,
+            BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether answers make a better copy", Unit.NONE, Bound.AT_LEAST, exact=True
+            "Whether answers make a better copy", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0024.002"),
-        Control("owasp-ml", "ML05"),
-        Control("nist-ai-100-2", "NISTAML.031"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0024.002"),
+        FrameworkControl("owasp-ml", "ML05"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.031"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"queries": (100, 200), "rows": 1000},
@@ -100,46 +101,48 @@ class Extraction:
             message = f"queries and rows are at least 1, and strategies among {STRATEGIES}"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return what is asked, and about what teaching takes."""
         most = max(self.queries)
         lessons = most * len(self.queries) * len(self.strategies) * 2 * 30
         asked = min(self.rows, size.rows) + 2 * most
-        return Cost(queries=asked, seconds=0.5 + SECONDS_A_LESSON * lessons / 10)
+        return CheckCost(queries=asked, seconds=0.5 + SECONDS_A_LESSON * lessons / 10)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width where nine rows in ten are decided alike."""
-        beside = Role.REFERENCE.value in size.beside
+        beside = DatasetRole.REFERENCE.value in size.beside
         rows = min(self.rows, size.rows if beside else size.rows // 2)
         if rows < 1:
             return {}
         found = clopper_pearson(rows - rows // 10, rows, confidence)
         return {"fidelity": (found.high - found.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Ask, teach, and keep what target and stand-ins decide of the held-out rows."""
-        taken = sides(subject, self.rows, self.queries)
+        taken = split_extraction_rows(subject, self.rows, self.queries)
         if isinstance(taken, Gap):
             return {"gap": write_gap(taken)}
         features = () if isinstance(subject.space, Gap) else subject.space.features
         rng = np.random.default_rng(subject.seed)
-        asked = queries(taken.pool, taken.most, self.strategies, features, rng)
-        plan = Plan.of(asked, self.strategies, sorted(set(self.queries)))
+        asked = make_queries(taken.pool, taken.most, self.strategies, features, rng)
+        plan = ExtractionPlan.of(asked, self.strategies, sorted(set(self.queries)))
         if not plan.cells:
             least = min(self.queries)
-            return {"gap": write_gap(out_of_reach(least, taken.room, self.strategies[0]))}
-        dataset, include = subject.datasets[Role.EVALUATION], plan.include(asked)
+            return {"gap": write_gap(query_count_gap(least, taken.room, self.strategies[0]))}
+        dataset, include = subject.datasets[DatasetRole.EVALUATION], plan.include(asked)
         held = np.asarray(dataset.inputs)[taken.held]
         task, told = _told(subject, taken, asked)
         found = {
-            name: decisions(
-                taught(asked, targets, include, subject.seed, subject.progress), held, task.decide
+            name: decide_copies(
+                train_copies(asked, targets, include, subject.seed, subject.progress),
+                held,
+                task.decide,
             )
             for name, targets in told.items()
         }
         return {
             **found,
-            "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
+            "target": subject.decisions(DatasetRole.EVALUATION)[taken.held].astype(np.int16),
             "ids": np.asarray(dataset.ids)[taken.held],
             "cells": plan.to_json(),
             "about": taken.to_json(),
@@ -152,34 +155,37 @@ class Extraction:
             return (read_gap(evidence["gap"]),)
         about = cast("Mapping[str, int]", evidence["about"])
         cells = [(name, count) for name in self.strategies for count in sorted(set(self.queries))]
-        seen = {(it.strategy, it.queries): it for it in copies(evidence)}
+        seen = {(it.strategy, it.queries): it for it in read_copy_agreements(evidence)}
         there = {cell: seen[cell] for cell in cells if cell in seen}
         found: list[Reading] = []
         for name, count in cells:
             copy = there.get((name, count))
             if copy is None:
-                gap = out_of_reach(count, about["room"], name)
+                gap = query_count_gap(count, about["room"], name)
                 params: dict[str, Scalar] = {"strategy": name, "queries": count}
                 found += [replace(gap, metric=it, params=params) for it in METRICS]
             else:
-                guess = {"commonest_decision": commonest(evidence), "natural_rows": about["pool"]}
-                found += readings(copy, confidence, len(there), guess)
-        return (*found, conclusion(tuple(there.values()), self.level))
+                guess = {
+                    "commonest_decision": majority_share(evidence),
+                    "natural_rows": about["pool"],
+                }
+                found += copy_readings(copy, confidence, len(there), guess)
+        return (*found, extraction_verdict(tuple(there.values()), self.level))
 
 
 def _told(
-    subject: Subject, taken: Sides, asked: Queries
-) -> tuple[Classification, Mapping[str, Floats]]:
+    subject: Subject, taken: ExtractionSplit, asked: ExtractionQueries
+) -> tuple[ClassificationTask, Mapping[str, Floats]]:
     """Return the task, what the target answers, and what labels say, if there are any."""
     task, model = subject.task, subject.model
-    if isinstance(model, Gap) or not isinstance(task, Classification):
+    if isinstance(model, Gap) or not isinstance(task, ClassificationTask):
         message = "a copy needs a model that decides, and the frame asks for one"
         raise TypeError(message)
-    reader = reader_of(subject, softens=False)
+    reader = build_score_reader(subject, softens=False)
     told = {"answers": asked.ask(lambda rows: reader(model.predict(rows)))}
     if taken.labels is not None:
         told["labels"] = asked.labels(taken.labels, len(task.classes))
     return task, told
 
 
-CHECK: type[Check] = Extraction
+CHECK: type[Check] = ModelExtractionCheck

@@ -6,30 +6,44 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.model_inversion import (
+    ATTACKS,
+    GENERATOR,
+    GRADIENT,
+    PRIORS,
+    InversionCampaign,
+    InversionEffort,
+    InversionObservations,
+    cell_to_json,
+    describe_generator,
+    has_named_generator,
+    inversion_pictures,
+    missing_requirement,
+    read_missing_cells,
+    write_missing_cells,
+)
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    NO_CLASSES,
+    InversionSplit,
+    ReconstructionGain,
+    split_inversion_rows,
+)
+from auditor.attacks.privacy.model_inversion_readings import (
+    METRICS,
+    PUBLIC_ONES,
+    InversionFindings,
+    missing_metric_gap,
+)
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import class_names
-from auditor.exposing.inversion_attacks import ATTACKS, GRADIENT, Effort
-from auditor.exposing.inversion_campaign import Campaign, Sightings, shown
-from auditor.exposing.inversion_cells import (
-    about_generator,
-    is_named,
-    lacking,
-    read_lacking,
-    to_json,
-    write_lacking,
-)
-from auditor.exposing.inversion_gain import Gain
-from auditor.exposing.inversion_priors import GENERATOR, PRIORS
-from auditor.exposing.inversion_readings import METRICS, PUBLIC_ONES, Findings, absent
-from auditor.exposing.inversion_sides import NO_CLASSES, Sides, sides
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import get_class_names
 
 SECONDS_A_QUERY = 1.5e-5
 LEAST_ROWS = 30
@@ -37,7 +51,7 @@ LEAST_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Inversion:
+class ModelInversionCheck:
     """Makes up rows that the model takes for each of up to ``classes`` classes, from ``starts``
     starts each (of few classes from more, 30 in all), and asks whether they show more than public
     rows do.
@@ -54,7 +68,8 @@ class Inversion:
     network of public rows sees it. Starts at one class are taken for alike. The judge is a small
     network taught by other public rows alone. A row that looks like its class is no leak by itself.
     ``member_proximity`` is: among the rows nearest to what was made up, the share of members less
-    that of others, of as many of either. ``verdict`` is ``shown`` where members lie nearer than
+    that of others, of as many of either. ``verdict`` is ``inversion_pictures`` where members lie
+    nearer than
     chance allows at ``level``, by ``rounds`` permutations within classes, corrected for all
     attacks; its silence is ``inconclusive`` unless some attack's test would show, four times in
     five, an advantage of a half (``power`` is the least advantage that it would). The same test of
@@ -88,23 +103,23 @@ class Inversion:
     emits: ClassVar[Mapping[str, Metric]] = {
         "gain_over_baseline": Metric(
             "Made-up rows that look like their class, beyond public ones", Unit.SHARE,
-            Bound.AT_LEAST, higher_is_better=False,
+            BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "member_proximity": Metric(
             "Members less others among the rows nearest to what was made up", Unit.SHARE,
-            Bound.AT_LEAST, higher_is_better=False,
+            BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether members lie nearer than chance allows", Unit.NONE, Bound.AT_LEAST, exact=True
+            "Whether members lie nearer than chance allows", Unit.NONE, BoundKind.AT_LEAST, exact=True
         ),
     }  # fmt: skip
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0024.001"),
-        Control("owasp-ml", "ML03"),
-        Control("nist-ai-100-2", "NISTAML.032"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0024.001"),
+        FrameworkControl("owasp-ml", "ML03"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.032"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {
@@ -128,62 +143,62 @@ class Inversion:
             raise ValueError(message)
 
     @property
-    def effort(self) -> Effort:
+    def effort(self) -> InversionEffort:
         """How long the attacks go on."""
-        return Effort(self.steps, self.generations, self.population)
+        return InversionEffort(self.steps, self.generations, self.population)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Return what every attack asks about every class."""
         rows, priors = self._rows(size), self._priors(given=size.generator)
         asked = self._asked(rows, priors)
         passes = self.steps * rows * len(priors) if GRADIENT in self.attacks else 0
-        return Cost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
+        return CheckCost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return the half width where an attack and the baseline always agree."""
         classes = min(self.classes, max(size.classes, 1))
         aims = np.repeat(np.arange(classes), self._each(classes))
         every = np.ones(len(aims), dtype=np.bool_)
         family = len(self.attacks) * len(self._priors(given=size.generator))
-        found = Gain(every, every, every, aims).over_baseline(confidence, family)
+        found = ReconstructionGain(every, every, every, aims).over_baseline(confidence, family)
         return {"gain_over_baseline": (found.high - found.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Make up rows, judge them, and look for their nearest members and others."""
-        taken = sides(subject)
+        taken = split_inversion_rows(subject)
         if isinstance(taken, Gap):
             return {"gap": write_gap(taken)}
-        known = taken.classes(len(class_names(subject.task)))
+        known = taken.classes(len(get_class_names(subject.task)))
         if not known.size:
             return {"gap": write_gap(NO_CLASSES)}
         rng = np.random.default_rng(subject.seed)
         chosen = np.sort(rng.permutation(known)[: self.classes])
         aims = np.repeat(chosen, self._each(len(chosen)))
-        priors = self._priors(given=is_named(subject))
+        priors = self._priors(given=has_named_generator(subject))
         total = self._asked(len(aims), priors)
-        campaign = Campaign.of(subject, taken, aims, self.axes, total)
+        campaign = InversionCampaign.of(subject, taken, aims, self.axes, total)
         cells = [(one, prior) for one in self.attacks for prior in priors]
-        absences = {cell: lacking(subject, cell) for cell in cells}
+        absences = {cell: missing_requirement(subject, cell) for cell in cells}
         able = [cell for cell, gap in absences.items() if gap is None]
         made = {cell: campaign.attack(cell, self.effort) for cell in able}
         baselines = campaign.baselines()
-        sightings = Sightings(campaign)
+        sightings = InversionObservations(campaign)
         for rows in (*made.values(), *baselines):
             sightings.add(rows)
-        names, leave = class_names(subject.task), subject.show_examples and made
-        pictures = shown(campaign, made, baselines[0], names) if leave else {}
+        names, leave = get_class_names(subject.task), subject.show_examples and made
+        pictures = inversion_pictures(campaign, made, baselines[0], names) if leave else {}
         return {
             **sightings.evidence(),
             **pictures,
-            "cells": [to_json(cell) for cell in made],
-            **write_lacking(absences),
+            "cells": [cell_to_json(cell) for cell in made],
+            **write_missing_cells(absences),
             "about": self._about(subject, campaign, taken),
         }
 
     def _each(self, classes: int) -> int:
         return max(self.starts, -(-LEAST_ROWS // classes))
 
-    def _rows(self, size: Size) -> int:
+    def _rows(self, size: AuditSize) -> int:
         classes = min(self.classes, max(size.classes, 1))
         return classes * self._each(classes)
 
@@ -197,17 +212,19 @@ class Inversion:
         each = sum(self.effort.queries(attack) for attack in self.attacks) * len(priors)
         return (each + PUBLIC_ONES + (GENERATOR in priors)) * rows
 
-    def _about(self, subject: Subject, campaign: Campaign, taken: Sides) -> dict[str, Json]:
+    def _about(
+        self, subject: Subject, campaign: InversionCampaign, taken: InversionSplit
+    ) -> dict[str, Json]:
         right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
         return {
             "seed": subject.seed,
             "judge": [int(right.sum()), len(right)],
-            "classes": len(class_names(subject.task)),
-            "members": Role.TRAINING in subject.datasets,
+            "classes": len(get_class_names(subject.task)),
+            "members": DatasetRole.TRAINING in subject.datasets,
             "clustered": taken.clustered,
             "public_data": taken.public.value,
             "public_rows": len(taken.attacker.labels),
-            **about_generator(subject),
+            **describe_generator(subject),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -215,12 +232,12 @@ class Inversion:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         gaps = [
-            absent(gap, metric, cell)
-            for gap, cell in read_lacking(evidence, self.attacks, self.priors)
+            missing_metric_gap(gap, metric, cell)
+            for gap, cell in read_missing_cells(evidence, self.attacks, self.priors)
             for metric in METRICS
         ]
-        found = Findings.of(evidence, self.rounds, self.level)
+        found = InversionFindings.of(evidence, self.rounds, self.level)
         return (*gaps, *found.readings(confidence), found.verdict())
 
 
-CHECK: type[Check] = Inversion
+CHECK: type[Check] = ModelInversionCheck

@@ -6,28 +6,40 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Foretold, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.membership import (
+    Decide,
+    build_stack_decider,
+    build_target_decider,
+    noise_robustness,
+)
+from auditor.attacks.privacy.membership_evidence import (
+    MembershipEvidence,
+    PoolAnswers,
+    write_pool_evidence,
+)
+from auditor.attacks.privacy.membership_pool import count_held_back, foretell_membership_gaps
+from auditor.attacks.privacy.membership_readings import AUC, EMITS, RATES, membership_readings
+from auditor.attacks.privacy.membership_statistics import blind_scores
+from auditor.attacks.privacy.shadow_models import (
+    KINDS,
+    MODELS,
+    ask_one_sided_models,
+    choose_pool,
+    reference_shadow_models,
+    train_shadow_models,
+)
+from auditor.attacks.privacy.shadow_training import ModelStack, to_feature_matrix
+from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Floats
-from auditor.exposing.foretelling import foretold
-from auditor.exposing.gates import blind_scores
-from auditor.exposing.labels import Decide, of_stack, of_target, steadiness
-from auditor.exposing.membership import AUC, EMITS, RATES, readings
-from auditor.exposing.pools import held_back
-from auditor.exposing.ready import alike, choose
-from auditor.exposing.sided import MODELS, sided
-from auditor.exposing.standins import KINDS, stand_ins
-from auditor.exposing.witnesses import PoolAnswers, Witness, write
-from auditor.shadows.features import numbers
-from auditor.shadows.stacks import Stack
-from auditor.stats.ranking import auc
+from auditor.metrics.stats.ranking import auc
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
 SECONDS_AN_OPENING, SECONDS_A_SHADOW_ROW = 1.0, 1.5e-5
@@ -35,11 +47,12 @@ SECONDS_AN_OPENING, SECONDS_A_SHADOW_ROW = 1.0, 1.5e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class MembershipInferenceCheck:
     """Attacks up to ``rows`` members and as many non-members through the model's answers.
 
     ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
-    et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
+    et al. 2022) compare it with what ``models`` stand-ins of each of ``train_shadow_models`` say
+    that saw the
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
     artifact as they agree with one another: on a fifth of the evaluation rows, 500 at most, which
     are set aside for that and are no non-members; ``shadows`` of the owner's that are ready are
@@ -71,13 +84,13 @@ class Membership:
     emits: ClassVar[Mapping[str, Metric]] = EMITS
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "shadows", "rounding", "group"})
     of_labels: ClassVar[frozenset[str]] = frozenset({AUC})
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("iso-42001", "A.7.4"),
-        Control("mitre-atlas", "AML.T0024.000"),
-        Control("owasp-ml", "ML04"),
-        Control("nist-ai-100-2", "NISTAML.033"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("iso-42001", "A.7.4"),
+        FrameworkControl("mitre-atlas", "AML.T0024.000"),
+        FrameworkControl("owasp-ml", "ML04"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.033"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -105,7 +118,7 @@ class Membership:
             message = f"stand-ins are of {list(KINDS)}, two of a kind at least, on two rows or more"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask once a row; a model that gives labels alone costs more, which sizes do not tell.
 
         A retraining learns from half of the pool and from all training rows besides; ready shadow
@@ -113,19 +126,19 @@ class Membership:
         """
         pool = self._pool(size)
         models = (self.models + MODELS) * len(self.stand_ins)
-        members = size.beside.get(Role.TRAINING.value, 0)
+        members = size.beside.get(DatasetRole.TRAINING.value, 0)
         besides = members - min(self.rows, members)
-        return Cost(
+        return CheckCost(
             queries=pool,
             seconds=SECONDS_A_ROW_AND_MODEL * pool * models
             + size.shadows * (SECONDS_AN_OPENING + SECONDS_A_SHADOW_ROW * pool),
             trained=0 if size.shadows else self.retrained * (pool // 2 + besides),
         )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the area where members look like all others."""
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
-        held = held_back(size.rows) if self._holds(size) else 0
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
+        held = count_held_back(size.rows) if self._holds(size) else 0
         others = min(self.rows, size.rows - held)
         if min(members, others) < 2:  # noqa: PLR2004 -- no interval
             return {}
@@ -133,55 +146,57 @@ class Membership:
         found = auc(even, np.arange(members + others) < members, confidence)
         return {AUC: (found.high - found.low) / 2}
 
-    def foretell(self, size: Size) -> Foretold:
+    def foretell(self, size: AuditSize) -> CheckForecast:
         """Say what is set aside for the recipe, and what the rows cannot carry."""
         least = {name: needed for name, (_, needed) in RATES.items()}
-        return foretold(size, self.rows, self.emits, least, hold=self._holds(size))
+        return foretell_membership_gaps(size, self.rows, self.emits, least, hold=self._holds(size))
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Ask the model about both kinds of rows, and train what stands in for it."""
         by_recipe = self.retrained > 1 and not isinstance(subject.recipe, Gap)
         # No recipe is run for a model that gives labels alone, so that no row need be set aside.
-        by_recipe = by_recipe and not subject.labels_only(Role.EVALUATION)
-        pool = choose(subject, self.rows, hold=by_recipe)
+        by_recipe = by_recipe and not subject.labels_only(DatasetRole.EVALUATION)
+        pool = choose_pool(subject, self.rows, hold=by_recipe)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
         answers = PoolAnswers.of(subject, pool)
         said, labels_only = answers.read, answers.labels_only
         target = pool.chances(said).astype(np.float64)
-        features = numbers(pool.inputs)
+        features = to_feature_matrix(pool.inputs)
 
         def steady(decide: Decide) -> Floats:
-            return steadiness(subject, pool.inputs, pool.labels, decide, self.copies)
+            return noise_robustness(subject, pool.inputs, pool.labels, decide, self.copies)
 
-        def ask(stack: Stack) -> Floats:
+        def ask(stack: ModelStack) -> Floats:
             if labels_only:
-                return steady(of_stack(subject, stack))
+                return steady(build_stack_decider(subject, stack))
             return stack.chances(features, pool.labels).astype(np.float64)
 
         if labels_only:
-            target = steady(of_target(subject))
+            target = steady(build_target_decider(subject))
         seed = subject.seed
         blind = blind_scores(features, pool.labels, pool.member, seed)
-        kinds = stand_ins(subject, pool, said, ask, kinds=self.stand_ins, models=self.models)
-        like = alike(subject, pool, self.retrained, labels_only=labels_only)
-        own = sided(subject, pool, said.shape[1], self.stand_ins, ask)
+        kinds = train_shadow_models(
+            subject, pool, said, ask, kinds=self.stand_ins, models=self.models
+        )
+        like = reference_shadow_models(subject, pool, self.retrained, labels_only=labels_only)
+        own = ask_one_sided_models(subject, pool, said.shape[1], self.stand_ins, ask)
         together = replace(like, kinds={**kinds, **like.kinds}, sided=own)
-        about = write(pool, target, blind, answers)
+        about = write_pool_evidence(pool, target, blind, answers)
         return {**about, **together.to_evidence()}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Make every attack again from the answers that were kept."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        return tuple(readings(Witness.of(evidence), confidence, self.listed))
+        return tuple(membership_readings(MembershipEvidence.of(evidence), confidence, self.listed))
 
-    def _holds(self, size: Size) -> bool:
+    def _holds(self, size: AuditSize) -> bool:
         return self.retrained > 1 and size.recipe
 
-    def _pool(self, size: Size) -> int:
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+    def _pool(self, size: AuditSize) -> int:
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
         return members + min(self.rows, size.rows)
 
 
-CHECK: type[Check] = Membership
+CHECK: type[Check] = MembershipInferenceCheck

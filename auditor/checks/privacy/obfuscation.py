@@ -6,37 +6,62 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Foretold, Size
-from auditor.domain.canonical import Json
+from auditor.attacks.privacy.membership import (
+    SCALES,
+    Decide,
+    ShadowPredictions,
+    build_stack_decider,
+    build_target_decider,
+    decide_classes,
+    noise_robustness,
+)
+from auditor.attacks.privacy.membership_evidence import (
+    MembershipEvidence,
+    PoolAnswers,
+    write_pool_evidence,
+)
+from auditor.attacks.privacy.membership_pool import (
+    MembershipPool,
+    foretell_membership_gaps,
+    gather_pool,
+)
+from auditor.attacks.privacy.membership_statistics import blind_scores
+from auditor.attacks.privacy.output_perturbation import (
+    EMITS,
+    LABELS,
+    NONE,
+    OutputPerturbation,
+    PerturbedAnswers,
+    perturbation_evidence,
+    perturbation_readings,
+)
+from auditor.attacks.privacy.shadow_models import (
+    MODELS,
+    NETWORK,
+    NETWORK_KIND,
+    ShadowModelAnswers,
+    draw_halves,
+    train_one_sided_models,
+)
+from auditor.attacks.privacy.shadow_training import ModelStack, to_feature_matrix, train_stack
+from auditor.domain.budgets import AuditSize, Budget, CheckCost, CheckForecast
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import TEXT, Role
+from auditor.domain.datasets import TEXT, DatasetRole
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Reading
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.exposing.attacks import Shadows
-from auditor.exposing.foretelling import foretold
-from auditor.exposing.gates import blind_scores
-from auditor.exposing.labels import SCALES, Decide, decided, of_stack, of_target, steadiness
-from auditor.exposing.mitigations import LABELS, NONE, Answers, Mitigation
-from auditor.exposing.obfuscation import EMITS, evidence_of, readings
-from auditor.exposing.pools import Pool, gather
-from auditor.exposing.sided import MODELS, taught_on_one_side
-from auditor.exposing.standins import NETWORK, NETWORK_KIND, StandIns, halves
-from auditor.exposing.witnesses import PoolAnswers, Witness, write
-from auditor.shadows.features import numbers
-from auditor.shadows.stacks import Stack
-from auditor.shadows.training import train_stack
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
-PLAIN = Mitigation(NONE, 0.0)
+PLAIN = OutputPerturbation(NONE, 0.0)
 AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Obfuscation:
+class ObfuscationCheck:
     """Alters the answers about up to ``rows`` members and as many non-members, and attacks again.
 
     Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
@@ -75,10 +100,10 @@ class Obfuscation:
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = EMITS
     coordinates: ClassVar[frozenset[str]] = frozenset({"mitigation", "strength"})
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("owasp-ml", "ML04"),
-        Control("nist-ai-100-2", "NISTAML.033"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.10"),
+        FrameworkControl("owasp-ml", "ML04"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.033"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -107,44 +132,44 @@ class Obfuscation:
             raise ValueError(message)
 
     @property
-    def ways(self) -> tuple[Mitigation, ...]:
+    def ways(self) -> tuple[OutputPerturbation, ...]:
         """Every way of altering, none first."""
         return (
             PLAIN,
-            *(Mitigation("rounding", float(it)) for it in self.decimals),
-            *(Mitigation("top", float(it)) for it in self.top),
-            Mitigation(LABELS, 0.0),
-            *([Mitigation(LABELS, float(self.copies))] if self.copies else []),
-            *(Mitigation("noise", it) for it in self.noise),
-            *(Mitigation("temperature", it) for it in self.temperatures),
+            *(OutputPerturbation("rounding", float(it)) for it in self.decimals),
+            *(OutputPerturbation("top", float(it)) for it in self.top),
+            OutputPerturbation(LABELS, 0.0),
+            *([OutputPerturbation(LABELS, float(self.copies))] if self.copies else []),
+            *(OutputPerturbation("noise", it) for it in self.noise),
+            *(OutputPerturbation("temperature", it) for it in self.temperatures),
         )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Ask once a row; then for its label and those of its noisy copies, where there are any."""
-        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        members = min(self.rows, size.beside.get(DatasetRole.TRAINING.value, 0))
         pool = members + min(self.rows, size.rows)
-        return Cost(
+        return CheckCost(
             queries=pool * (1 + (1 + self.copies * len(SCALES)) * bool(self.copies)),
             seconds=SECONDS_A_ROW_AND_MODEL * pool * (self.models + MODELS),
         )
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: changes are as sure as the answers are alike."""
         return {}
 
-    def foretell(self, size: Size) -> Foretold:
+    def foretell(self, size: AuditSize) -> CheckForecast:
         """Say whether there are too few rows for any of it."""
-        return foretold(size, self.rows, self.emits, {}, hold=False)
+        return foretell_membership_gaps(size, self.rows, self.emits, {}, hold=False)
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Ask the model about both kinds of rows, and alter what it and its stand-ins say."""
-        pool = gather(subject, self.rows)
+        pool = gather_pool(subject, self.rows)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
         answers = PoolAnswers.of(subject, pool)
         classes = answers.plain.shape[1]
-        features = numbers(pool.inputs)
-        include = halves(self.models, len(features), np.random.default_rng([subject.seed, 1]))
+        features = to_feature_matrix(pool.inputs)
+        include = draw_halves(self.models, len(features), np.random.default_rng([subject.seed, 1]))
         stack = train_stack(
             features,
             pool.labels,
@@ -154,17 +179,17 @@ class Obfuscation:
             seed=subject.seed,
             progress=subject.progress,
         )
-        own, seen = taught_on_one_side(subject, pool, classes, NETWORK_KIND)
+        own, seen = train_one_sided_models(subject, pool, classes, NETWORK_KIND)
         altered: dict[str, Item] = {}
         for way in self._useful(subject, pool):
             altered |= self._altered(subject, pool, answers, way, (stack, own))
         blind = blind_scores(features, pool.labels, pool.member, subject.seed)
-        kept = StandIns(
-            {NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)},
-            sided={NETWORK_KIND: Shadows(_shadows(own, features, pool, PLAIN), seen)},
+        kept = ShadowModelAnswers(
+            {NETWORK_KIND: ShadowPredictions(_shadows(stack, features, pool, PLAIN), include)},
+            sided={NETWORK_KIND: ShadowPredictions(_shadows(own, features, pool, PLAIN), seen)},
         )
         target = cast("Floats", altered[f"chance_{PLAIN.key}"])
-        about = write(pool, target, blind, answers)
+        about = write_pool_evidence(pool, target, blind, answers)
         return {**about, **kept.to_evidence(), **altered}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -172,15 +197,17 @@ class Obfuscation:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         ways = tuple(way for way in self.ways if f"chance_{way.key}" in evidence)
-        return tuple(readings(evidence, Witness.of(evidence), ways, confidence))
+        return tuple(
+            perturbation_readings(evidence, MembershipEvidence.of(evidence), ways, confidence)
+        )
 
     def _altered(
         self,
         subject: Subject,
-        pool: Pool,
+        pool: MembershipPool,
         said: PoolAnswers,
-        way: Mitigation,
-        stacks: tuple[Stack, ...],
+        way: OutputPerturbation,
+        stacks: tuple[ModelStack, ...],
     ) -> dict[str, Item]:
         """Return what the model and its stand-ins say where answers are altered in a way.
 
@@ -189,23 +216,23 @@ class Obfuscation:
         """
 
         def steady(decide: Decide) -> Floats:
-            return steadiness(subject, pool.inputs, pool.labels, decide, int(way.strength))
+            return noise_robustness(subject, pool.inputs, pool.labels, decide, int(way.strength))
 
         answers = _answers(subject, pool, way(said.plain.astype(np.float64), subject.seed))
         if way.of_scores and said.temperature != 1:
             answers = replace(answers, chance=pool.chances(way(said.read, subject.seed)))
         if way.of_copies:
-            answers = replace(answers, chance=steady(of_target(subject)))
-            shadows, sided = (steady(of_stack(subject, it)) for it in stacks)
+            answers = replace(answers, chance=steady(build_target_decider(subject)))
+            shadows, sided = (steady(build_stack_decider(subject, it)) for it in stacks)
         else:
-            features = numbers(pool.inputs)
+            features = to_feature_matrix(pool.inputs)
             shadows, sided = (_shadows(it, features, pool, way) for it in stacks)
-        return evidence_of(way, answers, shadows, sided)
+        return perturbation_evidence(way, answers, shadows, sided)
 
-    def _useful(self, subject: Subject, pool: Pool) -> tuple[Mitigation, ...]:
+    def _useful(self, subject: Subject, pool: MembershipPool) -> tuple[OutputPerturbation, ...]:
         """Return the ways that change anything of so many classes; of texts are no noisy copies."""
         task = subject.task
-        classes = len(task.classes) if isinstance(task, Classification) else 0
+        classes = len(task.classes) if isinstance(task, ClassificationTask) else 0
         texts = pool.inputs.dtype.kind == TEXT
         return tuple(
             it
@@ -214,11 +241,13 @@ class Obfuscation:
         )
 
 
-def _answers(subject: Subject, pool: Pool, altered: Floats) -> Answers:
-    return Answers.of(altered, decided(subject, altered), pool.labels)
+def _answers(subject: Subject, pool: MembershipPool, altered: Floats) -> PerturbedAnswers:
+    return PerturbedAnswers.of(altered, decide_classes(subject, altered), pool.labels)
 
 
-def _shadows(stack: Stack, features: np.ndarray, pool: Pool, way: Mitigation) -> Floats:
+def _shadows(
+    stack: ModelStack, features: np.ndarray, pool: MembershipPool, way: OutputPerturbation
+) -> Floats:
     """Return the chances ``[k, n]`` that altered stand-ins give the labels."""
     kept = PLAIN if way.name == "noise" else way
     found = np.empty((stack.models, len(features)))
@@ -229,4 +258,4 @@ def _shadows(stack: Stack, features: np.ndarray, pool: Pool, way: Mitigation) ->
     return found
 
 
-CHECK: type[Check] = Obfuscation
+CHECK: type[Check] = ObfuscationCheck

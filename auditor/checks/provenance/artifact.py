@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Gap, Measurement, Reading, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.scanning.externals import OUTSIDE
-from auditor.scanning.unsafe import UnsafeCode, Weight
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.onnx.scan.external_data import OUTSIDE
+from auditor.onnx.scan.unsafe_entries import UnsafeCode, UnsafeSeverity
 
 METHOD = "static-scan"
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactStructure:
+class ArtifactStructureCheck:
     """Counts what a scan of the artifact's files found; the files were parsed and never loaded.
 
     ``unsafe_constructs`` counts everything that may run code or reach outside the model's folder;
@@ -60,31 +60,31 @@ class ArtifactStructure:
             exact=True,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MEASURE 2.7"),
-        Control("nist-ai-rmf", "MAP 4.2"),
-        Control("iso-42001", "A.10.3"),
-        Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0011.000"),
-        Control("mitre-atlas", "AML.T0018.002"),
-        Control("mitre-atlas", "AML.T0010.001"),
-        Control("mitre-atlas", "AML.M0016"),
-        Control("owasp-ml", "ML06"),
-        Control("nist-ai-100-2", "NISTAML.05"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.7"),
+        FrameworkControl("nist-ai-rmf", "MAP 4.2"),
+        FrameworkControl("iso-42001", "A.10.3"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
+        FrameworkControl("mitre-atlas", "AML.T0011.000"),
+        FrameworkControl("mitre-atlas", "AML.T0018.002"),
+        FrameworkControl("mitre-atlas", "AML.T0010.001"),
+        FrameworkControl("mitre-atlas", "AML.M0016"),
+        FrameworkControl("owasp-ml", "ML06"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.05"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the scan was made when the artifact was opened."""
-        return Cost()
+        return CheckCost()
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: counts over the whole artifact have no interval."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the structure that the scan found, or why there is none."""
         found = subject.structure
         return {"gap" if isinstance(found, Gap) else "structure": found.to_json()}
@@ -95,11 +95,11 @@ class ArtifactStructure:
             return (read_gap(evidence["gap"]),)
         structure = cast("Mapping[str, Json]", evidence["structure"])
         listed = cast("Sequence[Mapping[str, str]]", structure["unsafe"])
-        unsafe = [item for item in listed if item["weight"] == Weight.UNSAFE]
+        unsafe = [item for item in listed if item["weight"] == UnsafeSeverity.UNSAFE]
         custom = [item for item in unsafe if item["code"] in _CUSTOM]
         outside = [item for item in unsafe if item["code"] in OUTSIDE]
-        warnings = [item for item in listed if item["weight"] == Weight.WARNING]
-        notes = [dict(item) for item in listed if item["weight"] == Weight.INFO]
+        warnings = [item for item in listed if item["weight"] == UnsafeSeverity.WARNING]
+        notes = [dict(item) for item in listed if item["weight"] == UnsafeSeverity.INFO]
         about: dict[str, Json] = {
             "kind": structure["kind"],
             "producer": structure["producer"],
@@ -128,4 +128,4 @@ def _count(
 
 _CUSTOM = frozenset({UnsafeCode.CUSTOM_DOMAIN, UnsafeCode.PYTHON_OPERATOR})
 
-CHECK: type[ArtifactStructure] = ArtifactStructure
+CHECK: type[ArtifactStructureCheck] = ArtifactStructureCheck

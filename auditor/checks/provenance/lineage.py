@@ -6,20 +6,29 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, cast
 
-from auditor.declaring.believing import Believed, ByKey, ByPolicy, Standing
-from auditor.declaring.matching import Match, Outcome, match_all, undeclared
-from auditor.declaring.reading import Told, read_told
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.supplies import Given, SupplyDocument, read_given
-from auditor.domain.trust import read_trust_given
-from auditor.trusting.evidence import extra_lacking, read_asked
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.supply_chain import SupplyDocument, SupplyItem, read_supply_item
+from auditor.domain.trust import read_trust_context
+from auditor.trust.policies.evidence import describe_missing_extra, read_trust_query
+from auditor.trust.supply_chain.verify import (
+    DocumentSignatureStatus,
+    DocumentVerifier,
+    InputMatch,
+    KeyDocumentVerifier,
+    MatchOutcome,
+    PolicyDocumentVerifier,
+    SignedDeclaration,
+    list_undeclared_files,
+    match_declarations,
+    read_supply_document,
+)
 
 METHOD = "sha256-match"
 MOST_LISTED = 100
@@ -37,7 +46,7 @@ UP = frozenset({"confirmed", "confirmed_signed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class LineageCheck:
     """Compares the digests that documents declare with the files that the audit was given.
 
     Read are in-toto statements, SLSA provenance, CycloneDX bills of materials, Croissant metadata
@@ -65,27 +74,27 @@ class Lineage:
         )
         for name, title in TITLES.items()
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "25"),
-        Control("eu-ai-act", "Annex IV 2(a)"),
-        Control("eu-ai-act", "Annex IV 2(d)"),
-        Control("nist-ai-rmf", "MAP 4.1"),
-        Control("nist-ai-rmf", "MANAGE 3.1"),
-        Control("iso-42001", "A.10.3"),
-        Control("mitre-atlas", "AML.T0010.003"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "25"),
+        FrameworkControl("eu-ai-act", "Annex IV 2(a)"),
+        FrameworkControl("eu-ai-act", "Annex IV 2(d)"),
+        FrameworkControl("nist-ai-rmf", "MAP 4.1"),
+        FrameworkControl("nist-ai-rmf", "MANAGE 3.1"),
+        FrameworkControl("iso-42001", "A.10.3"),
+        FrameworkControl("mitre-atlas", "AML.T0010.003"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: the documents are read when figures are made."""
-        return Cost(seconds=0.01)
+        return CheckCost(seconds=0.01)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: counts over all documents have no interval."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the documents, whom to believe, and the digests of all that was given."""
         supply, key = subject.supply, subject.signature.key
         trust, artifact = subject.signature.trust, subject.artifact
@@ -93,7 +102,7 @@ class Lineage:
         if trust is not None and artifact is not None:
             model: Json = {"name": artifact.name, "version": artifact.version}
             believed = {"trust": trust.to_json(), "model": model}
-            believed |= extra_lacking(None, [item.raw for item in supply.documents])
+            believed |= describe_missing_extra(None, [item.raw for item in supply.documents])
         return {
             "lineage": {
                 "documents": [_write(item) for item in supply.documents],
@@ -111,34 +120,37 @@ class Lineage:
         documents = [
             _read(item) for item in cast("Sequence[Mapping[str, Json]]", seen["documents"])
         ]
-        told = [(item.file, read_told(item.file.name, item.raw, believed)) for item in documents]
-        return _readings(told, tuple(read_given(item) for item in listed))
+        told = [
+            (item.file, read_supply_document(item.file.name, item.raw, believed))
+            for item in documents
+        ]
+        return _readings(told, tuple(read_supply_item(item) for item in listed))
 
 
-def _believed(seen: Mapping[str, Json]) -> Believed:
-    asked = read_asked(seen)
+def _believed(seen: Mapping[str, Json]) -> DocumentVerifier:
+    asked = read_trust_query(seen)
     if asked is not None:
-        given = read_trust_given(cast("Mapping[str, Json]", seen["trust"]))
-        return ByPolicy(asked, given.standing)
+        given = read_trust_context(cast("Mapping[str, Json]", seen["trust"]))
+        return PolicyDocumentVerifier(asked, given.standing)
     kept = cast("str | None", seen["key"])
-    return ByKey(None if kept is None else base64.b64decode(kept))
+    return KeyDocumentVerifier(None if kept is None else base64.b64decode(kept))
 
 
 def _readings(
-    documents: Sequence[tuple[FileDigest, Sequence[Told]]], given: Sequence[Given]
+    documents: Sequence[tuple[FileDigest, Sequence[SignedDeclaration]]], given: Sequence[SupplyItem]
 ) -> tuple[Reading, ...]:
     told = [one for _, says in documents for one in says]
-    matches = match_all(told, given)
-    found = {kind: [item for item in matches if item.outcome is kind] for kind in Outcome}
-    confirmed = found[Outcome.CONFIRMED]
-    signed = [item for item in confirmed if item.standing is Standing.VERIFIED]
+    matches = match_declarations(told, given)
+    found = {kind: [item for item in matches if item.outcome is kind] for kind in MatchOutcome}
+    confirmed = found[MatchOutcome.CONFIRMED]
+    signed = [item for item in confirmed if item.standing is DocumentSignatureStatus.VERIFIED]
     doubted = any(item.malformed for item in told)
     counts: dict[str, Sequence[Json]] = {
         "confirmed": _entries(confirmed),
         "confirmed_signed": _entries(signed),
-        "contradicted": _entries(found[Outcome.CONTRADICTED]),
-        "claimed": _entries(found[Outcome.CLAIMED]),
-        "undeclared": [item.to_json() for item in undeclared(confirmed, given)],
+        "contradicted": _entries(found[MatchOutcome.CONTRADICTED]),
+        "claimed": _entries(found[MatchOutcome.CLAIMED]),
+        "undeclared": [item.to_json() for item in list_undeclared_files(confirmed, given)],
     }
     compared = len(matches) - len(counts["claimed"])
     readings = [
@@ -170,20 +182,20 @@ def _count(
     )
 
 
-def _entries(matches: Sequence[Match]) -> list[Json]:
+def _entries(matches: Sequence[InputMatch]) -> list[Json]:
     return [item.to_json() for item in matches]
 
 
-def _holds(item: Told) -> bool:
-    return item.signed.standing is Standing.VERIFIED
+def _holds(item: SignedDeclaration) -> bool:
+    return item.signed.standing is DocumentSignatureStatus.VERIFIED
 
 
-def _about(file: FileDigest, told: Sequence[Told]) -> Json:
+def _about(file: FileDigest, told: Sequence[SignedDeclaration]) -> Json:
     says: list[Json] = [_standing(item) for item in told[:MOST_LISTED]]
     return {"name": file.name, "sha256": file.sha256, "says": says}
 
 
-def _standing(item: Told) -> dict[str, Json]:
+def _standing(item: SignedDeclaration) -> dict[str, Json]:
     """Say of a document what it is, who vouches for it, and what is wrong with it."""
     return {
         "name": item.name,
@@ -219,10 +231,10 @@ def _read(said: Mapping[str, Json]) -> SupplyDocument:
 
 
 _NOTHING_COMPARED = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="The documents declare no SHA-256 of anything that the audit was given.",
     cure="Add documents that declare digests, or name what they speak of in the audit file.",
     metric="contradicted",
 )
 
-CHECK: type[Lineage] = Lineage
+CHECK: type[LineageCheck] = LineageCheck

@@ -4,39 +4,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.extras import to_install
-from auditor.signatures.objections import Code, Grade, Objection, Verification
-from auditor.signatures.oms import Measured, verify
-from auditor.signatures.profiles import Profile
-from auditor.trusting.asking import Asked, Presented
-from auditor.trusting.demands import object_to_bindings
-from auditor.trusting.evidence import (
-    asked_of,
-    extra_lacking,
-    papers_asked,
-    read_asked,
-    read_bytes,
-    read_measured,
-    read_presented,
-    write_bytes,
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.errors import suggest_install
+from auditor.trust.policies.evaluate import (
+    apply_timestamps,
+    evaluate_signature,
+    find_binding_issues,
 )
-from auditor.trusting.judging import judge
-from auditor.trusting.policies import Claimed
-from auditor.trusting.stamping import stamp
+from auditor.trust.policies.evidence import (
+    build_trust_query,
+    decode_evidence_bytes,
+    describe_missing_extra,
+    encode_evidence_bytes,
+    list_requested_documents,
+    read_model_attestations,
+    read_model_digests,
+    read_trust_query,
+)
+from auditor.trust.policies.query import ModelAttestations, TrustQuery
+from auditor.trust.policies.trust_policy import ModelClaim
+from auditor.trust.signatures.model_signing import ModelFileDigests, verify_model
+from auditor.trust.verification_result import (
+    IssueCode,
+    IssueGrade,
+    SignatureVerification,
+    VerificationIssue,
+    VerificationProfile,
+)
 
 METHOD, BY_POLICY = "oms-1.0-key-", "oms-1.0-trust-"
 MOST_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ModelSignatureCheck:
     """Verifies the signature over the artifact's files, by the key or trust policy of the audit.
 
     ``verified`` is false for an unsigned artifact, and for one whose signer nobody named: neither
@@ -60,49 +67,51 @@ class Signature:
             "The artifact's signature holds", Unit.NONE, higher_is_better=True, exact=True
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(5)"),
-        Control("nist-ai-rmf", "MAP 4.1"),
-        Control("nist-ai-rmf", "MANAGE 3.1"),
-        Control("iso-42001", "A.10.3"),
-        Control("mitre-atlas", "AML.T0010.003"),
-        Control("mitre-atlas", "AML.T0018"),
-        Control("mitre-atlas", "AML.M0014"),
-        Control("owasp-ml", "ML06"),
-        Control("nist-ai-100-2", "NISTAML.05"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(5)"),
+        FrameworkControl("nist-ai-rmf", "MAP 4.1"),
+        FrameworkControl("nist-ai-rmf", "MANAGE 3.1"),
+        FrameworkControl("iso-42001", "A.10.3"),
+        FrameworkControl("mitre-atlas", "AML.T0010.003"),
+        FrameworkControl("mitre-atlas", "AML.T0018"),
+        FrameworkControl("mitre-atlas", "AML.M0014"),
+        FrameworkControl("owasp-ml", "ML06"),
+        FrameworkControl("nist-ai-100-2", "NISTAML.05"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Say what observing will spend: one signature."""
-        return Cost(seconds=0.01)
+        return CheckCost(seconds=0.01)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Return nothing: a yes or no has no interval."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Return the bundle, whom to trust, and the files' digests: all that verifying takes."""
         material, artifact = subject.signature, subject.artifact
         files = () if artifact is None else artifact.files
         measured = material.measured
         beside: dict[str, Json] = {} if measured is None else {"measured": measured.to_json()}
         if material.timestamps is not None:
-            beside["timestamps"] = write_bytes(material.timestamps)
+            beside["timestamps"] = encode_evidence_bytes(material.timestamps)
         if artifact is not None and (material.trust is not None or material.bindings):
             beside["model"] = {"name": artifact.name, "version": artifact.version}
             beside["bindings"] = [item.to_json() for item in material.bindings]
         if artifact is not None and material.trust is not None:
-            asked = asked_of(material.trust, artifact.name, artifact.version)
+            asked = build_trust_query(material.trust, artifact.name, artifact.version)
             beside["trust"] = material.trust.to_json()
-            papers = papers_asked(asked, [it.raw for it in subject.supply.documents])
+            papers = list_requested_documents(asked, [it.raw for it in subject.supply.documents])
             beside["papers"] = papers
-            beside |= extra_lacking(material.bundle, [read_bytes(item) for item in papers])
+            beside |= describe_missing_extra(
+                material.bundle, [decode_evidence_bytes(item) for item in papers]
+            )
         return {
             "signature": {
-                "bundle": write_bytes(material.bundle),
-                "key": write_bytes(material.key),
+                "bundle": encode_evidence_bytes(material.bundle),
+                "key": encode_evidence_bytes(material.key),
                 "files": [file.to_json() for file in files],
                 **beside,
             }
@@ -113,16 +122,16 @@ class Signature:
         seen = cast("Mapping[str, Json]", evidence["signature"])
         if seen.get("without") is not None:
             return (_WITHOUT,)
-        files, measured = read_measured(seen)
-        asked, presented = read_asked(seen), read_presented(seen)
+        files, measured = read_model_digests(seen)
+        asked, presented = read_trust_query(seen), read_model_attestations(seen)
         if asked is None:
-            profile = Profile(self.profile)
-            found = _by_key(presented, read_bytes(seen["key"]), measured, profile)
+            profile = VerificationProfile(self.profile)
+            found = _by_key(presented, decode_evidence_bytes(seen["key"]), measured, profile)
             found = _with_bindings(found, seen.get("model"), presented)
         else:
-            profile = Profile.STRICT if asked.rule is None else asked.rule.profile
-            found = judge(asked, presented, measured, files)
-        if Code.UNMEASURED in found.codes:
+            profile = VerificationProfile.STRICT if asked.rule is None else asked.rule.profile
+            found = evaluate_signature(asked, presented, measured, files)
+        if IssueCode.UNMEASURED in found.codes:
             return (_UNMEASURED,)
         return (
             Measurement(
@@ -141,33 +150,40 @@ class Signature:
 
 
 def _by_key(
-    presented: Presented, key: bytes | None, files: Measured, profile: Profile
-) -> Verification:
+    presented: ModelAttestations,
+    key: bytes | None,
+    files: ModelFileDigests,
+    profile: VerificationProfile,
+) -> SignatureVerification:
     if presented.bundle is None:
-        return Verification((Objection(Code.UNSIGNED, "the audit names no signature"),))
+        return SignatureVerification(
+            (VerificationIssue(IssueCode.UNSIGNED, "the audit names no signature"),)
+        )
     if key is None:
         text = "the artifact is signed, and the audit names no key to verify with"
-        return Verification((Objection(Code.NO_KEY, text),))
-    return verify(presented.bundle, key, files, profile=profile)
+        return SignatureVerification((VerificationIssue(IssueCode.NO_KEY, text),))
+    return verify_model(presented.bundle, key, files, profile=profile)
 
 
-def _with_bindings(found: Verification, model: Json, presented: Presented) -> Verification:
+def _with_bindings(
+    found: SignatureVerification, model: Json, presented: ModelAttestations
+) -> SignatureVerification:
     """Warn of a name and version that other bytes had: only a trust policy makes that a fault."""
     if model is None:
         return found
     told = cast("Mapping[str, str]", model)
-    claimed = Claimed(told["name"], told["version"])
+    claimed = ModelClaim(told["name"], told["version"])
     same = [item for item in presented.bindings if item.name == claimed.name]
     doubts = [
-        replace(item, grade=Grade.WARNING)
-        for item in object_to_bindings(
+        replace(item, grade=IssueGrade.WARNING)
+        for item in find_binding_issues(
             claimed, [it for it in same if it.version == claimed.version]
         )
     ]
     return replace(found, objections=(*found.objections, *doubts))
 
 
-def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
+def _about(asked: TrustQuery | None, presented: ModelAttestations) -> dict[str, Json]:
     """Say by which trust policy and rule it was judged, whether that was an accepted one, and by
     when it was signed where a timestamp proves that.
     """
@@ -175,21 +191,21 @@ def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
         return {}
     standing = presented.standing.value
     rule = None if asked.rule is None else str(asked.rule)
-    when = stamp(asked, presented)[0].when
+    when = apply_timestamps(asked, presented)[0].when
     stamped = None if when is None or when.stamped is None else str(when.stamped)
     time = {} if stamped is None else {"stamped": stamped}
     return {"trust": {**asked.policy.ref.to_json(), "standing": standing, "rule": rule, **time}}
 
 
 _WITHOUT = Gap(
-    reason=Reason.NEEDS_EXTRA,
+    reason=GapReason.NEEDS_EXTRA,
     detail="The signature is a keyless one (Sigstore), and sigstore was not installed.",
-    cure=f"{to_install('sigstore')}, and audit again.",
+    cure=f"{suggest_install('sigstore')}, and audit again.",
 )
 _UNMEASURED = Gap(
-    reason=Reason.NEEDS_EXTRA,
+    reason=GapReason.NEEDS_EXTRA,
     detail="The signer hashed the files with blake3, which was not installed.",
-    cure=f"{to_install('blake3')}, and audit again.",
+    cure=f"{suggest_install('blake3')}, and audit again.",
 )
 
-CHECK: type[Signature] = Signature
+CHECK: type[ModelSignatureCheck] = ModelSignatureCheck

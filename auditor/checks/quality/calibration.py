@@ -7,28 +7,36 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.certainty import CERTAINTY, Certainty
-from auditor.comparing.clipped import CHANCES, read_chances
-from auditor.comparing.corrections import CORRECTIONS, Classes, both_chances, both_classes
-from auditor.comparing.stated import ODDS, observe_stated, read_stated
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
-from auditor.domain.policies import Control
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
 from auditor.domain.readings import Reading
-from auditor.domain.rows import ByRow
-from auditor.domain.subjects import Shard, Subject, permutation
+from auditor.domain.row_evidence import RowEvidence
+from auditor.domain.subjects import CheckShard, Subject, seeded_permutation
 from auditor.domain.tasks import Floats
-from auditor.stats.halving import first_half
-from auditor.stats.recalibration import expected_half_widths
+from auditor.metrics.performance.calibration import (
+    CERTAINTY,
+    CORRECTIONS,
+    ODDS,
+    CalibrationFigures,
+    ClassProbabilities,
+    binary_log_probabilities,
+    binary_probabilities,
+    observe_stated_probabilities,
+    read_stated_probabilities,
+)
+from auditor.metrics.performance.clipped_probabilities import CHANCES, read_log_probabilities
+from auditor.metrics.stats.recalibration import expected_half_widths
+from auditor.metrics.stats.separation import first_half
 
 SECONDS_A_ROW = 3e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationCheck:
     """Whether stated probabilities come true as often as they say, and what would mend it.
 
     Slope and intercept decide, the debiased L2 error and the smooth error say how large it is,
@@ -50,17 +58,17 @@ class Calibration:
     uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"class"})
     emits: ClassVar[Mapping[str, Metric]] = {**CERTAINTY, **CORRECTIONS}
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("eu-ai-act", "13(3)(b)(vii)"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("nist-ai-rmf", "MEASURE 2.9"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(vii)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.9"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset(
             {"clusters", "happened", "ids", "labels", "learnt", "probabilities", "stated"}
         )
@@ -68,28 +76,30 @@ class Calibration:
         apart=frozenset({"seed", "task"}),
     )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows * size.classes)
+        return CheckCost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows * size.classes)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half widths for calibrated scores spread evenly between 0 and 1."""
         if not size.rows:
             return {}
         slope, intercept = expected_half_widths(size.rows, confidence)
         return {"slope": slope, "intercept": intercept}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep what was stated, what happened, and two halves."""
-        seen = observe_stated(subject)
-        dataset = subject.datasets[Role.EVALUATION]
+        seen = observe_stated_probabilities(subject)
+        dataset = subject.datasets[DatasetRole.EVALUATION]
         clusters = dataset.cluster if dataset.clustered else None
-        learnt = first_half(permutation(subject.audit_seed, dataset.units), clusters)
+        learnt = first_half(seeded_permutation(subject.audit_seed, dataset.units), clusters)
         return {**seen, "learnt": learnt, "seed": subject.seed}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each metric from stated probabilities and outcomes."""
-        seen = Certainty(read_stated(evidence), confidence, cast("int", evidence["seed"]))
+        seen = CalibrationFigures(
+            read_stated_probabilities(evidence), confidence, cast("int", evidence["seed"])
+        )
         classes = _classes(seen, evidence)
         return (
             *seen.line(),
@@ -102,16 +112,20 @@ class Calibration:
         )
 
 
-def _classes(found: Certainty, evidence: Evidence) -> Classes:
+def _classes(found: CalibrationFigures, evidence: Evidence) -> ClassProbabilities:
     seen, task = found.seen, cast("Mapping[str, Json]", evidence["task"])
     names = tuple(cast("list[str]", task["classes"]))
     learnt = cast("NDArray[np.bool_]", evidence["learnt"])
     if "probabilities" not in evidence:
-        happened, chances = seen.happened.astype(int), both_chances(seen.odds)
-        return Classes(seen, names, both_classes(seen.stated), happened, learnt, chances)
+        happened, chances = seen.happened.astype(int), binary_log_probabilities(seen.odds)
+        return ClassProbabilities(
+            seen, names, binary_probabilities(seen.stated), happened, learnt, chances
+        )
     stated, labels = (cast("Floats", evidence["probabilities"]), evidence["labels"])
-    chances = read_chances(evidence)
-    return Classes(seen, names, stated, cast("NDArray[np.int64]", labels), learnt, chances)
+    chances = read_log_probabilities(evidence)
+    return ClassProbabilities(
+        seen, names, stated, cast("NDArray[np.int64]", labels), learnt, chances
+    )
 
 
-CHECK: type[Check] = Calibration
+CHECK: type[Check] = CalibrationCheck

@@ -6,28 +6,41 @@ from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 
-from auditor.comparing.clipped import (
-    CUT,
-    count_lost,
-    doubt_losses,
-    observe_chances,
-    observe_cut,
-    read_chances,
-)
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import OF_SCORES, Check, Metric, Need
-from auditor.domain.clusters import read_clusters, write_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters, write_clusters
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.intervals import Interval
-from auditor.domain.policies import Control
-from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Scalar, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.surveying.answers import Flags, answers
-from auditor.surveying.claimed import KINDS, Answered, Labels, measure
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import (
+    BiasDirection,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Scalar,
+    Unit,
+)
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.data.model_answers import (
+    KINDS,
+    Flags,
+    LabelledAnswers,
+    Labels,
+    find_dataset_answers,
+    measure_claimed_metric,
+)
+from auditor.metrics.performance.clipped_probabilities import (
+    CUT,
+    count_clipped_labels,
+    explain_log_loss_doubt,
+    observe_cutoff,
+    observe_log_probabilities,
+    read_log_probabilities,
+)
 
 Read = TypeVar("Read", bound=Reading)
 METRIC, OVERCLAIM = "claimed_minus_measured", "overclaim"
@@ -35,7 +48,7 @@ OVERCLAIMED = {True: "above 0", False: "below 0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class ClaimedQualityCheck:
     """Each number under ``claims`` in the audit file, less what is measured on the target.
 
     Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
@@ -62,32 +75,32 @@ class Claims:
             "Share by which the claim is too good", Unit.NONE, higher_is_better=False
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(3)"),
-        Control("eu-ai-act", "13(3)(b)(ii)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("eu-ai-act", "13(3)(b)(ii)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
     coordinates: ClassVar[frozenset[str]] = frozenset({"claim"})
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on what is claimed."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data, and keep what is claimed."""
-        found = answers(subject, Role.EVALUATION)
+        found = find_dataset_answers(subject, DatasetRole.EVALUATION)
         if isinstance(found, Gap):
             return {"gap": write_gap(found)}
         task, data = subject.task, found.data
-        classes = isinstance(task, Classification)
-        logits = subject.scores(Role.EVALUATION)[1] if classes else None
-        decided = subject.decisions(Role.EVALUATION) if classes else None
+        classes = isinstance(task, ClassificationTask)
+        logits = subject.scores(DatasetRole.EVALUATION)[1] if classes else None
+        decided = subject.decisions(DatasetRole.EVALUATION) if classes else None
         truth = data.labels if classes else data.targets
         none = np.empty(0, dtype=np.int64)
         return {
@@ -96,13 +109,13 @@ class Claims:
             "truth": none if truth is None else truth,
             "decided": none if decided is None else decided,
             **write_clusters(data),
-            **(observe_chances(found.scores, logits) if classes else {}),
+            **(observe_log_probabilities(found.scores, logits) if classes else {}),
             "claims": dict(subject.claims),
             "task": {
                 "classes": classes,
-                "positive": task.positive_index if isinstance(task, Classification) else 0,
-                "labels_only": subject.labels_only(Role.EVALUATION),
-                **(observe_cut(found.scores, logits) if classes else {}),
+                "positive": task.positive_index if isinstance(task, ClassificationTask) else 0,
+                "labels_only": subject.labels_only(DatasetRole.EVALUATION),
+                **(observe_cutoff(found.scores, logits) if classes else {}),
             },
         }
 
@@ -115,10 +128,10 @@ class Claims:
         return tuple(_readings(_answered(evidence), claims, task, confidence))
 
 
-def _answered(evidence: Evidence) -> Answered:
+def _answered(evidence: Evidence) -> LabelledAnswers:
     task = cast("Mapping[str, Json]", evidence["task"])
     classes = bool(task["classes"])
-    return Answered(
+    return LabelledAnswers(
         right=cast("Flags", evidence["right"]),
         scores=cast("Floats", evidence["scores"]),
         labels=cast("Labels", evidence["truth"]) if classes else None,
@@ -126,12 +139,15 @@ def _answered(evidence: Evidence) -> Answered:
         targets=None if classes else cast("Floats", evidence["truth"]),
         positive=cast("int", task["positive"]),
         clusters=read_clusters(evidence),
-        chances=read_chances(evidence),
+        chances=read_log_probabilities(evidence),
     )
 
 
 def _readings(
-    answered: Answered, claims: Mapping[str, Json], task: Mapping[str, Json], confidence: float
+    answered: LabelledAnswers,
+    claims: Mapping[str, Json],
+    task: Mapping[str, Json],
+    confidence: float,
 ) -> Iterator[Reading]:
     numbers = {name: value for name, value in claims.items() if _is_number(name, value)}
     level = 1 - (1 - confidence) / max(1, len(numbers))
@@ -145,39 +161,39 @@ def _readings(
         joint = replace(found, confidence=confidence, method=method)
         claimed = float(cast("float", value))
         lost = _lost(answered) if name == "nll" and task.get(CUT) is True else 0
-        difference = _doubted(_reading(name, claimed, joint), lost, Astray.TOO_HIGH)
+        difference = _doubted(_reading(name, claimed, joint), lost, BiasDirection.TOO_HIGH)
         yield difference
         over = _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
-        yield _doubted(over, lost, Astray.TOO_LOW)
+        yield _doubted(over, lost, BiasDirection.TOO_LOW)
 
 
-def _lost(answered: Answered) -> int:
+def _lost(answered: LabelledAnswers) -> int:
     """Return how many labels have a probability that is cut off: they cost more than measured."""
-    return 0 if answered.labels is None else count_lost(answered.scores, answered.labels)
+    return 0 if answered.labels is None else count_clipped_labels(answered.scores, answered.labels)
 
 
-def _doubted(found: Read, lost: int, astray: Astray) -> Read:
+def _doubted(found: Read, lost: int, astray: BiasDirection) -> Read:
     """Doubt a comparison with a log loss that is larger than what was measured."""
     if not lost or isinstance(found, Gap):
         return found
-    details = {**found.details, "doubt": doubt_losses(lost)}
+    details = {**found.details, "doubt": explain_log_loss_doubt(lost)}
     return replace(found, doubted=True, astray=astray, details=details)
 
 
 def _measured(
-    name: str, answered: Answered, level: float, task: Mapping[str, Json]
-) -> Interval | Gap:
+    name: str, answered: LabelledAnswers, level: float, task: Mapping[str, Json]
+) -> ConfidenceInterval | Gap:
     silent = task["labels_only"] and name in OF_SCORES
-    return _unsaid(name) if silent else measure(name, answered, level)
+    return _unsaid(name) if silent else measure_claimed_metric(name, answered, level)
 
 
 def _overclaim(
-    difference: Measurement, claimed: float, found: Interval, *, higher: bool
+    difference: Measurement, claimed: float, found: ConfidenceInterval, *, higher: bool
 ) -> Reading:
     """Return by which share a claim is too good, of the larger of what is claimed and measured."""
     if min(claimed, found.low) < 0:
         return Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail=f"A share of {claimed:g} claimed and {found.value:g} measured has no meaning: "
             "one may be below 0.",
             cure="Claim a number that cannot be negative.",
@@ -196,7 +212,7 @@ def _overclaim(
     )
 
 
-def _reading(name: str, claimed: float, found: Interval) -> Measurement:
+def _reading(name: str, claimed: float, found: ConfidenceInterval) -> Measurement:
     interval = replace(
         found,
         value=claimed - found.value,
@@ -218,7 +234,7 @@ def _is_number(name: str, value: Json) -> bool:
 
 def _unknown(name: str) -> Gap:
     return Gap(
-        reason=Reason.UNSUPPORTED,
+        reason=GapReason.UNSUPPORTED,
         detail=f"The claim {name!r} is no number that can be held against a measurement.",
         cure=f"Numbers can be claimed of {', '.join(KINDS)}.",
     )
@@ -226,10 +242,10 @@ def _unknown(name: str) -> Gap:
 
 def _unsaid(name: str) -> Gap:
     return Gap(
-        reason=Reason.NEEDS_SCORES,
+        reason=GapReason.NEEDS_SCORES,
         detail=f"The data give decisions and no scores, of which {name} speaks.",
         cure="Name the model's scores under data.evaluation.scores in the audit file.",
     )
 
 
-CHECK: type[Check] = Claims
+CHECK: type[Check] = ClaimedQualityCheck

@@ -7,21 +7,20 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters, write_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import too_few
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow, RowFigures
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Floats, Regression
-from auditor.stats.differences import share
-from auditor.stats.errors import LEAST, explained, mean_error, root_mean_square
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters, write_clusters
+from auditor.domain.gaps import too_few_rows_gap
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.row_evidence import RowEvidence, RowFigures
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import Floats, RegressionTask
+from auditor.metrics.stats.differences import share_with_clusters
+from auditor.metrics.stats.means import LEAST_ERRORS, mean_error, r_squared, root_mean_square
+from auditor.metrics.stats.proportions import clopper_pearson
 
 MOST_WORST_ROWS = 10
 PLAUSIBLE = 0.9
@@ -29,7 +28,7 @@ Clusters = NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class RegressionErrorCheck:
     """Errors of a regression, in the unit of what is predicted.
 
     ``within_tolerance`` is the share of rows whose error the task tolerates; ``bias`` is the mean
@@ -50,55 +49,55 @@ class Errors:
         "bias": Metric("Mean of prediction less truth", Unit.NONE),
         "r2": Metric("Explained share of the variance", Unit.NONE, higher_is_better=True),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
-        Control("iso-42001", "A.6.2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
+        FrameworkControl("iso-42001", "A.6.2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
-    by_row: ClassVar[ByRow] = ByRow(
+    by_row: ClassVar[RowEvidence] = RowEvidence(
         each=frozenset({"clusters", "ids", "predicted", "truth"}),
         apart=frozenset({"task"}),
         counted=frozenset({"within_tolerance"}),
-        adds=lambda evidence: _Errors.of(evidence).adds(),
+        adds=lambda evidence: _MissedRows.of(evidence).adds(),
     )
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows)
+        return CheckCost(queries=size.rows)
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width if nine in ten rows are within tolerance."""
         if not size.rows:
             return {}
         likely = clopper_pearson(round(PLAUSIBLE * size.rows), size.rows, confidence)
         return {"within_tolerance": (likely.high - likely.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score the evaluation data; keep each row's truth and prediction."""
-        task, dataset = subject.task, subject.datasets[Role.EVALUATION]
-        if not isinstance(task, Regression) or dataset.targets is None:
+        task, dataset = subject.task, subject.datasets[DatasetRole.EVALUATION]
+        if not isinstance(task, RegressionTask) or dataset.targets is None:
             message = "errors need a regression and its truth, and the frame asks for both"
             raise TypeError(message)
         return {
             "ids": np.asarray(dataset.ids),
             "truth": dataset.targets,
-            "predicted": np.ascontiguousarray(subject.probabilities(Role.EVALUATION)[:, 0]),
+            "predicted": np.ascontiguousarray(subject.probabilities(DatasetRole.EVALUATION)[:, 0]),
             "task": {"tolerance": float(task.tolerance)},
             **write_clusters(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each metric from predictions and truth alone."""
-        seen = _Errors.of(evidence)
+        seen = _MissedRows.of(evidence)
         return (seen.within(confidence), *seen.sizes(confidence))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Errors:
+class _MissedRows:
     """Rows ``[n]`` with their truth and by how much they were missed."""
 
     ids: NDArray[np.str_]
@@ -108,7 +107,7 @@ class _Errors:
     clusters: Clusters
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "_Errors":
+    def of(cls, evidence: Evidence) -> "_MissedRows":
         """Read evidence back."""
         task = cast("Mapping[str, Json]", evidence["task"])
         truth = cast("Floats", evidence["truth"])
@@ -134,15 +133,15 @@ class _Errors:
         details: dict[str, Json] = {"tolerance": self.tolerance, "worst_rows": self.worst_rows()}
         if self.clusters is not None and not self.clusters.any():
             return self.too_few("within_tolerance", 2)
-        interval = share(near, self.clusters, confidence)
+        interval = share_with_clusters(near, self.clusters, confidence)
         return Measurement.of(interval, "within_tolerance", Unit.SHARE, details=details)
 
     def sizes(self, confidence: float) -> Iterator[Reading]:
         """Return how large errors are, or why so few rows do not say."""
         metrics = ("mae", "rmse", "bias", "r2")
         units = len(self.truth) if self.clusters is None else len(np.unique(self.clusters))
-        if units < LEAST:
-            yield from (self.too_few(metric, LEAST) for metric in metrics)
+        if units < LEAST_ERRORS:
+            yield from (self.too_few(metric, LEAST_ERRORS) for metric in metrics)
             return
         errors, clusters = self.errors, self.clusters
         found = (
@@ -155,7 +154,7 @@ class _Errors:
         if not errors.any() or not np.ptp(self.truth):
             yield _not_defined()
         else:
-            part = explained(self.truth, errors, confidence, clusters)
+            part = r_squared(self.truth, errors, confidence, clusters)
             yield Measurement.of(part, "r2", Unit.NONE)
 
     def worst_rows(self) -> list[Json]:
@@ -165,16 +164,18 @@ class _Errors:
 
     def too_few(self, metric: str, least: int) -> Gap:
         """Say how many rows a metric needs."""
-        return too_few(metric, least, "rows" if self.clusters is None else "clusters of rows")
+        return too_few_rows_gap(
+            metric, least, "rows" if self.clusters is None else "clusters of rows"
+        )
 
 
 def _not_defined() -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail="r2 has no interval: every prediction is exact, or every truth is the same.",
         cure="Evaluate on rows that differ, and look at whether the truth is among the inputs.",
         metric="r2",
     )
 
 
-CHECK: type[Check] = Errors
+CHECK: type[Check] = RegressionErrorCheck

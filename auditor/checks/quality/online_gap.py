@@ -6,25 +6,29 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.stats.differences import (
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.metrics.data.model_answers import (
+    DatasetAnswers,
+    find_dataset_answers,
+    labelled_answers,
+    shared_cluster_evidence,
+)
+from auditor.metrics.stats.differences import (
     LEAST_CLUSTERS,
     Flags,
-    difference,
-    few_clusters,
-    share,
+    group_share_difference,
+    has_few_clusters,
     share_difference,
+    share_with_clusters,
 )
-from auditor.surveying.answers import Answers, answers, labelled_answers, shared_clusters
 
 MOST_NAMED = 10
 PLAUSIBLE = 0.9
@@ -32,7 +36,7 @@ ASSUMED = "rows whose label has not come yet are answered right as often as thos
 
 
 @dataclass(frozen=True, slots=True)
-class OnlineGap:
+class OnlineGapCheck:
     """Accuracy on delayed labels from production, against that on the evaluation data.
 
     Of production, the rows count whose label has come; the others are counted and named, and
@@ -57,41 +61,41 @@ class OnlineGap:
             "Production rows whose label has come", Unit.SHARE, higher_is_better=True, exact=True
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.3"),
-        Control("nist-ai-rmf", "MEASURE 2.4"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.3"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row of both once; other checks of the same audit share the scores."""
-        return Cost(queries=size.rows + size.beside.get(Role.PRODUCTION.value, 0))
+        return CheckCost(queries=size.rows + size.beside.get(DatasetRole.PRODUCTION.value, 0))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Half width of the change if nine in ten are right and every label has come."""
-        online = size.beside.get(Role.PRODUCTION.value, 0)
+        online = size.beside.get(DatasetRole.PRODUCTION.value, 0)
         if not size.rows or not online:
             return {}
         one, other = ((round(PLAUSIBLE * rows), rows) for rows in (online, size.rows))
         found = share_difference(one, other, confidence)
         return {"accuracy_change": (found.high - found.low) / 2}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score both; keep which rows were right, which are labelled, and what hangs together."""
-        online = labelled_answers(subject, Role.PRODUCTION)
-        audited = answers(subject, Role.EVALUATION)
+        online = labelled_answers(subject, DatasetRole.PRODUCTION)
+        audited = find_dataset_answers(subject, DatasetRole.EVALUATION)
         for found in (online, audited):
             if isinstance(found, Gap):
                 return {"gap": write_gap(found)}
-        both = [cast("Answers", audited), cast("Answers", online)]
+        both = [cast("DatasetAnswers", audited), cast("DatasetAnswers", online)]
         return {
             "right": np.concatenate([at.right for at in both]),
             "labelled": np.concatenate([at.labelled for at in both]),
             "online": np.repeat([False, True], [at.data.rows for at in both]),
-            **shared_clusters(both),
+            **shared_cluster_evidence(both),
             "task": {"waiting": _waiting(both[1])},
         }
 
@@ -105,26 +109,28 @@ class OnlineGap:
         codes = read_clusters(evidence)
         clusters = None if codes is None else codes[labelled]
         apart = online[labelled]
-        if clusters is not None and few_clusters(clusters, apart):
+        if clusters is not None and has_few_clusters(clusters, apart):
             lacking = (replace(TOO_FEW_CLUSTERS, metric=metric) for metric in NEED_CLUSTERS)
             return (*lacking, _labelled(labelled[online], evidence))
         hits = right[labelled]
         mine = None if clusters is None else clusters[apart]
-        change = difference(hits, apart, clusters, confidence)
+        change = group_share_difference(hits, apart, clusters, confidence)
         details: dict[str, Json] = {
             "audited_accuracy": float(hits[~apart].mean()),
             "assumed": ASSUMED,
             **_worst_and_best(right, labelled, online),
         }
         return (
-            Measurement.of(share(hits[apart], mine, confidence), "online_accuracy", Unit.SHARE),
+            Measurement.of(
+                share_with_clusters(hits[apart], mine, confidence), "online_accuracy", Unit.SHARE
+            ),
             Measurement.of(change, "accuracy_change", Unit.NONE, details=details),
             _labelled(labelled[online], evidence),
         )
 
 
 TOO_FEW_CLUSTERS = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail=f"Fewer than {LEAST_CLUSTERS} clusters of rows are labelled in production or in the "
     "evaluation data, and nothing tells how much clusters differ.",
     cure="Take rows of more clusters.",
@@ -132,7 +138,7 @@ TOO_FEW_CLUSTERS = Gap(
 NEED_CLUSTERS = ("online_accuracy", "accuracy_change")
 
 
-def _waiting(online: Answers) -> list[Json]:
+def _waiting(online: DatasetAnswers) -> list[Json]:
     rows = np.flatnonzero(~online.labelled)[:MOST_NAMED]
     return [online.data.ids[row] for row in rows]
 
@@ -160,4 +166,4 @@ def _worst_and_best(right: Flags, labelled: Flags, online: Flags) -> dict[str, J
     }
 
 
-CHECK: type[Check] = OnlineGap
+CHECK: type[Check] = OnlineGapCheck

@@ -7,28 +7,32 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.certainty import CERTAINTY
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import read_clusters
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Evidence, read_clusters
 from auditor.domain.gaps import read_gap, write_gap
-from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.surveying.answers import Answers, Flags, came_true, labelled_answers, shared_clusters
-from auditor.surveying.courses import Course, Timeline
-from auditor.surveying.periods import periods
+from auditor.domain.json import Json
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import Gap, GapReason, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.data.model_answers import (
+    DatasetAnswers,
+    Flags,
+    labelled_answers,
+    shared_cluster_evidence,
+    stated_outcomes,
+)
+from auditor.metrics.data.periods import PerformanceTrend, PeriodTimeline, split_periods
+from auditor.metrics.performance.calibration import CERTAINTY
 
-ROLES = (Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION)
+ROLES = (DatasetRole.REFERENCE, DatasetRole.EVALUATION, DatasetRole.PRODUCTION)
 PER_PERIOD = "period"
 
 
 @dataclass(frozen=True, slots=True)
-class OverTime:
+class QualityOverTimeCheck:
     """Accuracy and calibration by period, and from the first period to the latest.
 
     Labelled rows of reference, evaluation and production data count that say when they happened.
@@ -59,11 +63,11 @@ class OverTime:
             higher_is_better=False,
         ),
     }
-    controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "15(1)"),
-        Control("eu-ai-act", "15(3)"),
-        Control("nist-ai-rmf", "MEASURE 2.4"),
-        Control("nist-ai-rmf", "MEASURE 2.5"),
+    controls: ClassVar[tuple[FrameworkControl, ...]] = (
+        FrameworkControl("eu-ai-act", "15(1)"),
+        FrameworkControl("eu-ai-act", "15(3)"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.4"),
+        FrameworkControl("nist-ai-rmf", "MEASURE 2.5"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
@@ -75,34 +79,34 @@ class OverTime:
             message = f"most is at least 2 periods, not {self.most}"
             raise ValueError(message)
 
-    def cost(self, size: Size) -> Cost:
+    def cost(self, size: AuditSize) -> CheckCost:
         """Score every row once; other checks of the same audit share the scores."""
         beside = (size.beside.get(role.value, 0) for role in ROLES)
-        return Cost(queries=size.rows + sum(beside))
+        return CheckCost(queries=size.rows + sum(beside))
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on how rows lie in time."""
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Score labelled rows; keep when each happened, what was stated and what came true."""
         timed = [role for role in ROLES if _timed(subject, role)]
         found = [labelled_answers(subject, role) for role in timed]
-        given = [item for item in found if isinstance(item, Answers)]
+        given = [item for item in found if isinstance(item, DatasetAnswers)]
         if not given:
             return {"gap": write_gap(NO_TIMES)}
         parts = [_part(subject, item) for item in given]
         times = np.concatenate([part["times"] for part in parts])
-        placed = periods(times.astype(np.float64), self.most)
+        placed = split_periods(times.astype(np.float64), self.most)
         labelled = np.concatenate([item.labelled for item in given])
         return {
             **{name: np.concatenate([part[name] for part in parts]) for name in KEPT},
             "periods": placed.codes,
-            **shared_clusters(given, labelled),
+            **shared_cluster_evidence(given, labelled),
             "task": {
                 "periods": list(placed.names),
                 "roles": [item.data.role.value for item in given],
-                "classes": isinstance(subject.task, Classification),
+                "classes": isinstance(subject.task, ClassificationTask),
             },
         }
 
@@ -115,7 +119,7 @@ class OverTime:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         task = cast("Mapping[str, Json]", evidence["task"])
-        line = Timeline(
+        line = PeriodTimeline(
             names=tuple(cast("list[str]", task["periods"])),
             periods=cast("NDArray[np.int32]", evidence["periods"]),
             right=cast("Flags", evidence["right"]),
@@ -129,30 +133,32 @@ class OverTime:
 
 KEPT = ("right", "stated", "happened")
 NO_TIMES = Gap(
-    reason=Reason.NEEDS_TIMES,
+    reason=GapReason.NEEDS_TIMES,
     detail="No labelled data that the model answered say when their rows happened.",
     cure="Name the column of times under data.evaluation.time in the audit file.",
 )
 
 
-def _readings(line: Timeline, task: Mapping[str, Json], confidence: float) -> Iterator[Reading]:
+def _readings(
+    line: PeriodTimeline, task: Mapping[str, Json], confidence: float
+) -> Iterator[Reading]:
     for period, name in enumerate(line.names):
         for reading in line.of(period, confidence):
             yield replace(reading, params={PER_PERIOD: name})
-    yield from Course(line, cast("Sequence[str]", task["roles"])).changes(confidence)
+    yield from PerformanceTrend(line, cast("Sequence[str]", task["roles"])).changes(confidence)
 
 
-def _timed(subject: Subject, role: Role) -> bool:
+def _timed(subject: Subject, role: DatasetRole) -> bool:
     return role in subject.datasets and subject.datasets[role].times is not None
 
 
-def _part(subject: Subject, given: Answers) -> Mapping[str, NDArray[np.generic]]:
+def _part(subject: Subject, given: DatasetAnswers) -> Mapping[str, NDArray[np.generic]]:
     """Return what is kept of the labelled rows of one dataset."""
     data, rows = given.data, given.labelled
-    stated, happened = came_true(subject, given)
+    stated, happened = stated_outcomes(subject, given)
     times = np.zeros(data.rows) if data.times is None else data.times
     kept = {"times": times, "right": given.right, "stated": stated, "happened": happened}
     return {name: values[rows] for name, values in kept.items()}
 
 
-CHECK: type[Check] = OverTime
+CHECK: type[Check] = QualityOverTimeCheck

@@ -5,19 +5,25 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.deciding import decider, sound_record, until
-from auditor.cli.exits import Exit
-from auditor.cli.handed_in import hand_in, held, server_option
-from auditor.cli.own_ledger import own_ledger
-from auditor.cli.texts import printable
-from auditor.clock import now
-from auditor.domain.approvals import Answer, Approval, mistakes_of
-from auditor.domain.people import DecisionKind
+from auditor._time import utc_now
+from auditor.cli.decision_options import (
+    decision_server_option,
+    open_decider_key,
+    open_decision_folder,
+    open_verified_record,
+    parse_expiry,
+    submit_decision,
+)
+from auditor.cli.key_options import open_own_ledger
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal_text import make_printable
+from auditor.domain.approvals import Approval, ApprovalAnswer, find_approval_mistakes
 from auditor.domain.records import AuditRecord
 from auditor.errors import UsageError
-from auditor.folders import SIGNER, add_approval
-from auditor.noting import note_approval
-from auditor.signatures.decisions import sign_approval
+from auditor.reports.folder import SIGNER, add_approval
+from auditor.service.domain.people import DecisionKind
+from auditor.store.ledger_events import log_approval
+from auditor.trust.signatures.decisions import sign_approval
 
 PATH = click.Path(path_type=Path)
 
@@ -31,7 +37,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--key", help="That person's private key; default: your decision.key.")
 @click.option("--expires", help="When a yes ends: 90d, or a day; default: with the record.")
 @click.option("--record-key", type=PATH, help="The record's public key; default: its signer.pub.")
-@server_option
+@decision_server_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     folder: Path,
     by: str,
@@ -49,26 +55,30 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     It is put into FOLDER and into the ledger for good; the record and its report stay as they are.
     A no shuts every gate for this record, until the same key says yes.
     """
-    with held(folder, server) as found:
-        record = sound_record(found.folder, record_key, found.key)
-        signer = decider(key, found.folder.read(SIGNER))
-    at = now()
-    approval = _said(record, Answer.YES if yes else Answer.NO, (by, role, reason), at)
+    with open_decision_folder(folder, server) as found:
+        record = open_verified_record(found.folder, record_key, found.key)
+        signer = open_decider_key(key, found.folder.read(SIGNER))
+    at = utc_now()
+    approval = _said(
+        record, ApprovalAnswer.YES if yes else ApprovalAnswer.NO, (by, role, reason), at
+    )
     if expires is not None:
-        approval = replace(approval, expires=until(expires, at))
+        approval = replace(approval, expires=parse_expiry(expires, at))
     _refuse(approval)
     bundle, public = sign_approval(approval, signer), signer.public_pem()
-    with own_ledger() as store, store.unit_of_work() as work:
-        note_approval(work, approval, bundle, public, at)
+    with open_own_ledger() as store, store.unit_of_work() as work:
+        log_approval(work, approval, bundle, public, at)
     where = "" if found.fetched else f"{add_approval(folder, bundle, public)}, and "
-    click.echo(printable(f"{record.id} ({record.verdict}) is {approval}"))
+    click.echo(make_printable(f"{record.id} ({record.verdict}) is {approval}"))
     click.echo(f"Kept: {where}in the ledger")
     if server is not None:
-        hand_in(server, DecisionKind.APPROVAL, bundle, public)
-    return Exit.DONE
+        submit_decision(server, DecisionKind.APPROVAL, bundle, public)
+    return ExitCode.DONE
 
 
-def _said(record: AuditRecord, answer: Answer, words: tuple[str, str, str], at: str) -> Approval:
+def _said(
+    record: AuditRecord, answer: ApprovalAnswer, words: tuple[str, str, str], at: str
+) -> Approval:
     by, role, reason = (text.strip() for text in words)
     return Approval(
         record=record.digest,
@@ -82,5 +92,5 @@ def _said(record: AuditRecord, answer: Answer, words: tuple[str, str, str], at: 
 
 
 def _refuse(approval: Approval) -> None:
-    for problem, cure in mistakes_of(approval):
+    for problem, cure in find_approval_mistakes(approval):
         raise UsageError(f"this is no approval: {problem}", cure=cure)

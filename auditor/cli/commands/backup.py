@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from auditor.backups import CHECKPOINT, back_up
-from auditor.cli.exits import Exit
-from auditor.cli.terminals import terminal
-from auditor.clock import now
-from auditor.settings import Settings
+from auditor._time import utc_now
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.store.backup import CHECKPOINT, create_backup
+from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("backup")
@@ -20,8 +20,10 @@ def command(folder: Path, *, no_database: bool) -> int:
     A service may run meanwhile. What FOLDER has already is not copied again. Private keys are
     among it: keep it as safe as the home. Exit code 1 says that blobs are damaged.
     """
-    made = back_up(Settings.from_environment().place, folder, now(), database=not no_database)
-    console = terminal()
+    made = create_backup(
+        AuditorSettings.from_environment().place, folder, utc_now(), database=not no_database
+    )
+    console = create_console()
     if made.elsewhere is not None:
         console.print(f"The blobs stay in {made.elsewhere}, which has to keep them itself.")
     for digest in made.damaged:
@@ -29,4 +31,4 @@ def command(folder: Path, *, no_database: bool) -> int:
     if (folder / CHECKPOINT).is_file():
         told = f"{folder / CHECKPOINT} says how far the ledger was: keep a copy of it elsewhere."
         console.print(told, highlight=False, soft_wrap=True)
-    return Exit.FAILED if made.damaged else Exit.DONE
+    return ExitCode.FAILED if made.damaged else ExitCode.DONE

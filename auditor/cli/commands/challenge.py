@@ -7,38 +7,49 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.challenging import NotTried, chosen_target, try_examples
-from auditor.claimed import Claims, undecided, untried
-from auditor.cli.exits import Exit
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_made, show_rows
+from auditor._scratch import scratch_folder
+from auditor._time import utc_now
+from auditor.cli.console import show_new_keys, show_rows
+from auditor.cli.main import ExitCode
 from auditor.cli.target_options import target_code_option
-from auditor.cli.terminals import terminal
-from auditor.cli.texts import printable
-from auditor.clock import now
-from auditor.confronting import opened
-from auditor.contested import Earlier, challenges_against, examples_of, words
-from auditor.datasets.examples import Examples, read_examples
-from auditor.deciding import waivers_of
-from auditor.domain.baselines import compared_of
-from auditor.domain.canonical import digest
-from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
+from auditor.cli.terminal import create_console
+from auditor.cli.terminal_text import make_printable
+from auditor.cli.workspace import open_own_workspace
+from auditor.domain.baselines import load_compared_record
+from auditor.domain.challenges import REASONS, Challenge, ChallengeOutcome, ExampleResult
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
 from auditor.domain.subjects import Subject
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import RecordFolder, add_challenge
-from auditor.laying import FetchInput, lay_out
-from auditor.preparing import Prepared, prepare, read_asked
-from auditor.recalling import load_results, policy_of
-from auditor.reproducing import overrides_of
-from auditor.scratch import scratch_folder
-from auditor.signatures.challenges import sign_challenge
-from auditor.targetfiles import operator_targets, require_leave
-from auditor.verifiers import own_verifier
-from auditor.verifying import Verifier, verify_folder
-from auditor.wiring import OPENERS, fetch_from, readers_of
-from auditor.workplaces import Workplace
+from auditor.inputs.datasets.counterexamples import CounterexampleSet, read_counterexamples
+from auditor.inputs.materialize import FetchInput, materialize_inputs
+from auditor.reports.folder import RecordFolder, add_challenge
+from auditor.targets.config import load_operator_targets, require_operator_permission
+from auditor.trust.signatures.decisions import sign_challenge
+from auditor.workflows.challenge import (
+    ChallengeRefusal,
+    RecordClaims,
+    choose_challenged_target,
+    is_robustness_untested,
+    list_untested_checks,
+    open_challenged_subject,
+    run_challenge,
+)
+from auditor.workflows.challenge_status import (
+    EarlierExamples,
+    collect_earlier_examples,
+    describe_challenge,
+    list_challenges,
+)
+from auditor.workflows.decisions import read_record_waivers
+from auditor.workflows.evidence import load_record_policy, load_results
+from auditor.workflows.prepare import PreparedAudit, prepare_audit, read_overridden_audit_file
+from auditor.workflows.reproduce import build_reproduction_overrides
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_own_verifier
+from auditor.workflows.wiring import OPENERS, build_input_finder, build_record_resolvers
+from auditor.workflows.workspace import Workspace
 
 SHOWN = 40
 PATH = click.Path(path_type=Path)
@@ -86,49 +97,55 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     this is not the record's target, or all the robustness that it claims is of checks that such
     examples are not tried under.
     """
-    console = terminal()
-    given, old = read_examples(examples), RecordFolder(folder)
+    console = create_console()
+    given, old = read_counterexamples(examples), RecordFolder(folder)
     record = old.record
     _refuse_sealed(record)
-    require_leave(record.request, operator_targets(folder, allow_code=allow_target_code))
-    spec = chosen_target(record, target)
-    claims = _claims(old, record, own_verifier(old, key))
-    with own_workplace() as place:
-        show_made(console, place.made_keys)
-        fetch = fetch_from(place.store.blobs, inputs)
-        against = challenges_against(record, old, place.settings.place)
-        counted = examples_of(record, against, old, place.store.blobs)
+    require_operator_permission(
+        record.request, load_operator_targets(folder, allow_code=allow_target_code)
+    )
+    spec = choose_challenged_target(record, target)
+    claims = _claims(old, record, build_own_verifier(old, key))
+    with open_own_workspace() as place:
+        show_new_keys(console, place.made_keys)
+        fetch = build_input_finder(place.store.blobs, inputs)
+        against = list_challenges(record, old, place.settings.place)
+        counted = collect_earlier_examples(record, against, old, place.store.blobs)
         with (
             _prepared(old, record, fetch) as prepared,
-            opened(prepared, spec, OPENERS) as subject,
+            open_challenged_subject(prepared, spec, OPENERS) as subject,
         ):
             files = (*_fitting(console, counted, subject), given)
-            told = try_examples(claims, files, subject, place.identity, now())
-        if isinstance(told, NotTried):
-            console.print(printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
-            return Exit.INCONCLUSIVE
+            told = run_challenge(claims, files, subject, place.identity, utc_now())
+        if isinstance(told, ChallengeRefusal):
+            console.print(make_printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
+            return ExitCode.INCONCLUSIVE
         _show(console, told)
-        if told.outcome is not Outcome.FAILED:
+        if told.outcome is not ChallengeOutcome.FAILED:
             _keep(place, folder, told, given)
-            return Exit.FAILED
+            return ExitCode.FAILED
     return _left(console, told, claims, given)
 
 
-def _fitting(console: Console, counted: Earlier, subject: Subject) -> tuple[Examples, ...]:
+def _fitting(
+    console: Console, counted: EarlierExamples, subject: Subject
+) -> tuple[CounterexampleSet, ...]:
     """Return the examples of earlier challenges that can be tried here, and name the others."""
     fitting = counted.fitting(subject)
     for why in fitting.left_out:
-        said = printable(f"An earlier challenge is left out: {why}.")
+        said = make_printable(f"An earlier challenge is left out: {why}.")
         console.print(said, markup=False, highlight=False, soft_wrap=True)
     return fitting.files
 
 
-def _left(console: Console, told: Challenge, claims: Claims, given: Examples) -> Exit:
+def _left(
+    console: Console, told: Challenge, claims: RecordClaims, given: CounterexampleSet
+) -> ExitCode:
     """Say what was not tried; where that is all the robustness there is, nothing was decided."""
-    beside = untried(claims, told.target, given.kind)
+    beside = list_untested_checks(claims, told.target, given.kind)
     for item in beside:
-        console.print(printable(f"Not tried: {item.why}."), markup=False, highlight=False)
-    return Exit.INCONCLUSIVE if undecided(claims, told, beside) else Exit.DONE
+        console.print(make_printable(f"Not tried: {item.why}."), markup=False, highlight=False)
+    return ExitCode.INCONCLUSIVE if is_robustness_untested(claims, told, beside) else ExitCode.DONE
 
 
 def _refuse_sealed(record: AuditRecord) -> None:
@@ -144,7 +161,7 @@ def _refuse_sealed(record: AuditRecord) -> None:
         )
 
 
-def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims:
+def _claims(old: RecordFolder, record: AuditRecord, checker: RecordVerifier) -> RecordClaims:
     """Return what a record claims; raises ``RecordError`` unless its folder verifies."""
     failed = [step for step in verify_folder(old, checker) if step.result is StepResult.FAILED]
     if failed:
@@ -153,22 +170,24 @@ def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims
             cure="Take the folder as auditor wrote it, and the key of its signer.",
         )
     results = load_results(old, record, checker.checks)
-    waivers = tuple(item.waiver for item in waivers_of(old, record))
-    compared = compared_of(record.request, old.evidence)
-    policy = policy_of(old, record, checker.load_policy)
-    return Claims(record, results, policy, waivers, compared)
+    waivers = tuple(item.waiver for item in read_record_waivers(old, record))
+    compared = load_compared_record(record.request, old.evidence)
+    policy = load_record_policy(old, record, checker.load_policy)
+    return RecordClaims(record, results, policy, waivers, compared)
 
 
 @contextmanager
-def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iterator[Prepared]:
+def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iterator[PreparedAudit]:
     """Lay out the record's own inputs, and prepare its audit again. Raises ``RecordError``."""
     with scratch_folder() as scratch:
-        laid = lay_out(record.request.inputs, fetch, scratch)
-        parts = readers_of(record, old)
-        overrides = overrides_of(record, waivers_of(old, record))
-        asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
-        with prepare(asked, laid.locate, overrides, parts) as given:
-            prepared = given.against(compared_of(record.request, old.evidence))
+        laid = materialize_inputs(record.request.inputs, fetch, scratch)
+        parts = build_record_resolvers(record, old)
+        overrides = build_reproduction_overrides(record, read_record_waivers(old, record))
+        asked = read_overridden_audit_file(
+            fetch(record.request.audit_file), "audit file", overrides, parts
+        )
+        with prepare_audit(asked, laid.locate, overrides, parts) as given:
+            prepared = given.against(load_compared_record(record.request, old.evidence))
             if prepared.request.digest != record.request.digest:
                 raise RecordError(
                     "the inputs make another request than the record's",
@@ -187,7 +206,7 @@ def _show(console: Console, told: Challenge) -> None:
             "-" if item.distance is None else f"{item.distance:.4g}",
             item.budget or ("-" if item.eps is None else f"{item.eps:.4g}"),
             item.decided,
-            "holds" if item.result is Result.HOLDS else REASONS[item.result],
+            "holds" if item.result is ExampleResult.HOLDS else REASONS[item.result],
         )
         for item in told.furthest
     ]
@@ -200,17 +219,17 @@ def _show(console: Console, told: Challenge) -> None:
         console.print(f"{len(rows) - SHOWN} more examples are not shown.")
     tried = dict.fromkeys(item.check for item in told.trials)
     said = {
-        Outcome.FAILED: f"No example holds under {', '.join(tried)}.",
-        Outcome.LOWERED: f"Lowered: {words(told)}.",
-        Outcome.REFUTED: f"REFUTED: {words(told)}.",
+        ChallengeOutcome.FAILED: f"No example holds under {', '.join(tried)}.",
+        ChallengeOutcome.LOWERED: f"Lowered: {describe_challenge(told)}.",
+        ChallengeOutcome.REFUTED: f"REFUTED: {describe_challenge(told)}.",
     }
-    console.print(printable(said[told.outcome]), markup=False, highlight=False, soft_wrap=True)
+    console.print(make_printable(said[told.outcome]), markup=False, highlight=False, soft_wrap=True)
 
 
-def _keep(place: Workplace, folder: Path, told: Challenge, given: Examples) -> None:
+def _keep(place: Workspace, folder: Path, told: Challenge, given: CounterexampleSet) -> None:
     bundle = sign_challenge(told, place.signer)
     place.store.blobs.put(given.raw)
     with place.store.unit_of_work() as work:
         work.challenge(told, bundle)
     where = add_challenge(folder, bundle, given.raw)
-    click.echo(f"Kept: {where}, and in the ledger ({digest(bundle)})")
+    click.echo(f"Kept: {where}, and in the ledger ({compute_digest(bundle)})")

@@ -5,14 +5,14 @@ import json
 import click
 from rich.console import Console
 
-from auditor.checks.discovery import discover
-from auditor.cli.exits import Exit
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.domain.canonical import Json
+from auditor.checks.measure import get_check_parameters
+from auditor.checks.registry import discover_checks
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
 from auditor.domain.checks import Check
+from auditor.domain.json import Json
 from auditor.errors import UsageError
-from auditor.measuring import parameters
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
@@ -26,13 +26,13 @@ def command() -> None:
 @FORMAT
 def list_checks(form: str) -> int:
     """List every check; the list never depends on what is installed."""
-    checks = discover()
+    checks = discover_checks()
     if form == "json":
         click.echo(json.dumps([_summary(check) for check in checks.values()], indent=2))
-        return Exit.DONE
+        return ExitCode.DONE
     rows = [(name, check.title, ", ".join(check.emits)) for name, check in checks.items()]
-    show_rows(terminal(), ("check", "title", "metrics"), rows)
-    return Exit.DONE
+    show_rows(create_console(), ("check", "title", "metrics"), rows)
+    return ExitCode.DONE
 
 
 @command.command("show")
@@ -40,16 +40,16 @@ def list_checks(form: str) -> int:
 @FORMAT
 def show_check(check_id: str, form: str) -> int:
     """Show one check: its metrics, needs, parameters, presets and controls."""
-    check = discover().get(check_id)
+    check = discover_checks().get(check_id)
     if check is None:
         raise UsageError(
-            f"there is no check {check_id}", cure=f"There are {', '.join(discover())}."
+            f"there is no check {check_id}", cure=f"There are {', '.join(discover_checks())}."
         )
     if form == "json":
         click.echo(json.dumps(_details(check), indent=2))
-        return Exit.DONE
-    _show(terminal(), check)
-    return Exit.DONE
+        return ExitCode.DONE
+    _show(create_console(), check)
+    return ExitCode.DONE
 
 
 def _show(console: Console, check: type[Check]) -> None:
@@ -59,7 +59,7 @@ def _show(console: Console, check: type[Check]) -> None:
         ("metric", "title", "unit", "bound"),
         [(name, item.title, item.unit, item.bound) for name, item in check.emits.items()],
     )
-    defaults = parameters(check())
+    defaults = get_check_parameters(check())
     presets = check.presets.values()
     rows = [
         (name, str(default), *(str(preset.get(name, "")) for preset in presets))
@@ -86,7 +86,7 @@ def _details(check: type[Check]) -> dict[str, Json]:
         **_summary(check),
         "needs": sorted(check.needs),
         "uses": list(check.uses),
-        "parameters": parameters(check()),
+        "parameters": get_check_parameters(check()),
         "presets": {name.value: dict(preset) for name, preset in check.presets.items()},
         "controls": [item.to_json() for item in check.controls],
     }

@@ -7,23 +7,31 @@ from typing import Any
 
 import click
 
-from auditor.checks.discovery import discover
-from auditor.cli.assurances import assurance_option
-from auditor.cli.believing import Whose, ledger_options, read_trust
-from auditor.cli.comparing import baseline_named, named_baseline_option
-from auditor.cli.decision_options import DecisionOptions, deciding, decision_options
-from auditor.cli.exits import Exit
-from auditor.cli.opening import counts
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.checks.registry import discover_checks
+from auditor.cli.baseline_options import named_baseline_option, read_baseline_digest
+from auditor.cli.decision_options import DecisionOptions, build_decision_rights, decision_options
+from auditor.cli.gate_output import check_record_counts
+from auditor.cli.main import ExitCode
+from auditor.cli.trust_options import (
+    RecordTrustOptions,
+    assurance_option,
+    ledger_options,
+    read_trust_policy_option,
+)
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import RecordError
-from auditor.folders import RecordFolder
-from auditor.gates import Question, conditions, parse_age
-from auditor.rendering.comments import Standing, render_comment, render_unbelieved
-from auditor.rendering.inputs import RenderedInputs
-from auditor.wiring import readers_of
+from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.pull_request import (
+    CommentContext,
+    render_comment,
+    render_unverified_comment,
+)
+from auditor.reports.inputs import ReportInputs
+from auditor.workflows.gate import GateQuestion, check_audit_conditions, parse_age
+from auditor.workflows.wiring import build_record_resolvers
 
-Verify = Callable[[RecordFolder], tuple[Step, ...]]
+Verify = Callable[[RecordFolder], tuple[VerificationStep, ...]]
 SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 
 
@@ -43,7 +51,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     base: Path | None,
     key: Path | None,
     trust: Path | None,
-    assurance: Assurance,
+    assurance: AssuranceLevel,
     ledger_key: Path | None,
     witness_keys: tuple[Path, ...],
     max_age: str | None,
@@ -60,30 +68,34 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     shows). Exit code 1 says that the record does not verify; the comment is written all the same,
     and says so.
     """
-    read, believed = RecordFolder(folder), read_trust(trust)
+    read, believed = RecordFolder(folder), read_trust_policy_option(trust)
     record = read.record
     limit = None if max_age is None else parse_age(max_age)
-    verify = Whose(key, trust, assurance, ledger_key, witness_keys).verify
+    verify = RecordTrustOptions(key, trust, assurance, ledger_key, witness_keys).verify
     steps, mistakes = _verified(read, verify)
     if mistakes:
-        written = render_unbelieved(record, mistakes)
+        written = render_unverified_comment(record, mistakes)
     else:
-        policy = readers_of(record, read).load_policy(record.request.policy.name)
-        may = deciding(DecisionOptions(**decisions), believed, policy)
-        named = baseline_named(baseline)
-        question = Question("", policy, None, None, limit, datetime.now(UTC), named)
-        asked = conditions(record, question, steps)
-        steps = counts(record, read, believed, may, asked, strict=False)
-        inputs = RenderedInputs(record=record, policy=policy, checks=discover(), blob=read.evidence)
+        policy = build_record_resolvers(record, read).load_policy(record.request.policy.name)
+        may = build_decision_rights(DecisionOptions(**decisions), believed, policy)
+        named = read_baseline_digest(baseline)
+        question = GateQuestion("", policy, None, None, limit, datetime.now(UTC), named)
+        asked = check_audit_conditions(record, question, steps)
+        steps = check_record_counts(record, read, believed, may, asked, strict=False)
+        inputs = ReportInputs(
+            record=record, policy=policy, checks=discover_checks(), blob=read.evidence
+        )
         written = render_comment(inputs, _standing(_said(steps), base, verify))
     if out is None:
         click.echo(written, nl=False)
     else:
         out.write_text(written, encoding="utf-8")
-    return Exit.FAILED if mistakes else Exit.DONE
+    return ExitCode.FAILED if mistakes else ExitCode.DONE
 
 
-def _verified(folder: RecordFolder, verify: Verify) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _verified(
+    folder: RecordFolder, verify: Verify
+) -> tuple[tuple[VerificationStep, ...], tuple[str, ...]]:
     """Return the steps of a folder's verification, and what keeps it from being believed."""
     try:
         steps = verify(folder)
@@ -93,15 +105,15 @@ def _verified(folder: RecordFolder, verify: Verify) -> tuple[tuple[Step, ...], t
     return steps, _said(steps) or silent
 
 
-def _said(steps: Iterable[Step]) -> tuple[str, ...]:
+def _said(steps: Iterable[VerificationStep]) -> tuple[str, ...]:
     return tuple(f"{step.name}: {step.detail}" for step in steps if step.result in SHUTS)
 
 
-def _standing(mistakes: tuple[str, ...], base: Path | None, verify: Verify) -> Standing:
+def _standing(mistakes: tuple[str, ...], base: Path | None, verify: Verify) -> CommentContext:
     if base is None:
-        return Standing(mistakes)
+        return CommentContext(mistakes)
     folder = RecordFolder(base)
     _, unverified = _verified(folder, verify)
     if unverified:
-        return Standing(mistakes, because=f"the base does not verify ({unverified[0]})")
-    return Standing(mistakes, folder.record)
+        return CommentContext(mistakes, because=f"the base does not verify ({unverified[0]})")
+    return CommentContext(mistakes, folder.record)

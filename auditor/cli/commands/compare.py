@@ -5,28 +5,32 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.assurances import assurance_option
-from auditor.cli.believing import Asides, read_trust, verify_by
-from auditor.cli.exits import Exit
-from auditor.cli.juxtaposed import show_juxtaposed
-from auditor.cli.terminals import terminal
-from auditor.domain.canonical import canonical
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import Step
+from auditor.cli.compare_output import show_comparison
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.trust_options import (
+    VerifierOptions,
+    assurance_option,
+    read_trust_policy_option,
+    verify_record_folder,
+)
+from auditor.domain.json import encode_canonical
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.verification_steps import VerificationStep
 from auditor.errors import UsageError
-from auditor.folders import SIGNER, RecordFolder
-from auditor.juxtaposing import juxtapose
-from auditor.recalling import policy_of
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.markdown import render_juxtaposed_markdown
-from auditor.rendering.juxtaposed.page import render_juxtaposed_html
-from auditor.rendering.juxtaposed.words import Juxtaposed
-from auditor.signing.keys import load_public_key
-from auditor.trusting.policies import TrustPolicy
-from auditor.verifiers import own_verifier
-from auditor.verifying import Verifier, verify_folder
+from auditor.reports.folder import SIGNER, RecordFolder
+from auditor.reports.formats.comparison_html import render_comparison_html
+from auditor.reports.formats.comparison_markdown import render_comparison_markdown
+from auditor.reports.html.comparison import ComparisonView
+from auditor.reports.inputs import ReportInputs
+from auditor.trust.keys.files import load_public_key
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.workflows.compare import compare_folders
+from auditor.workflows.evidence import load_record_policy
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_own_verifier
 
-RENDERERS = {".html": render_juxtaposed_html, ".md": render_juxtaposed_markdown}
+RENDERERS = {".html": render_comparison_html, ".md": render_comparison_markdown}
 UNVERIFIED = (
     "Nobody vouches for these records: each verifies under the key in its own folder alone, which "
     "whoever wrote the folder chose. Give --key or --trust."
@@ -53,7 +57,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     after: Path,
     keys: tuple[Path, ...],
     trust: Path | None,
-    assurance: Assurance,
+    assurance: AssuranceLevel,
     form: str,
     out: Path | None,
     *,
@@ -69,20 +73,22 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     """
     _refuse_nonsense(keys, trust, out)
     folders = RecordFolder(before), RecordFolder(after)
-    reader = own_verifier(folders[0])
-    verify = partial(_verify, keys=keys, trust=read_trust(trust), highest=assurance)
-    found, taken = juxtapose(*folders, verify, reader)
+    reader = build_own_verifier(folders[0])
+    verify = partial(_verify, keys=keys, trust=read_trust_policy_option(trust), highest=assurance)
+    found, taken = compare_folders(*folders, verify, reader)
     old, new = (_inputs(folder, reader) for folder in folders)
     unverified = "" if keys or trust is not None else UNVERIFIED
-    shown = Juxtaposed(comparison=found, before=old, after=new, taken=taken, unverified=unverified)
+    shown = ComparisonView(
+        comparison=found, before=old, after=new, taken=taken, unverified=unverified
+    )
     if form == "json":
         told = {**found.to_json(), "verified": not unverified, "not_recomputed": list(taken)}
-        click.echo(canonical(told).decode())
+        click.echo(encode_canonical(told).decode())
     else:
-        show_juxtaposed(terminal(), shown, everything=everything)
+        show_comparison(create_console(), shown, everything=everything)
     if out is not None:
         _write(out, RENDERERS[out.suffix](shown))
-    return Exit.FAILED if found.got_worse else Exit.DONE
+    return ExitCode.FAILED if found.got_worse else ExitCode.DONE
 
 
 def _refuse_nonsense(keys: tuple[Path, ...], trust: Path | None, out: Path | None) -> None:
@@ -95,21 +101,25 @@ def _refuse_nonsense(keys: tuple[Path, ...], trust: Path | None, out: Path | Non
 
 
 def _verify(
-    folder: RecordFolder, *, keys: tuple[Path, ...], trust: TrustPolicy | None, highest: Assurance
-) -> tuple[Step, ...]:
+    folder: RecordFolder,
+    *,
+    keys: tuple[Path, ...],
+    trust: TrustPolicy | None,
+    highest: AssuranceLevel,
+) -> tuple[VerificationStep, ...]:
     if trust is not None:
-        return verify_by(folder, None, trust, Asides(highest=highest))
+        return verify_record_folder(folder, None, trust, VerifierOptions(highest=highest))
     if not keys:
-        return verify_folder(folder, own_verifier(folder))
+        return verify_folder(folder, build_own_verifier(folder))
     own = folder.read(SIGNER)
     mine = (path for path in keys if load_public_key(path).pem == own)
-    return verify_by(folder, next(mine, keys[0]), None, Asides(highest=highest))
+    return verify_record_folder(folder, next(mine, keys[0]), None, VerifierOptions(highest=highest))
 
 
-def _inputs(folder: RecordFolder, reader: Verifier) -> RenderedInputs:
+def _inputs(folder: RecordFolder, reader: RecordVerifier) -> ReportInputs:
     record = folder.record
-    policy = policy_of(folder, record, reader.load_policy)
-    return RenderedInputs(record=record, policy=policy, checks=reader.checks, blob=folder.evidence)
+    policy = load_record_policy(folder, record, reader.load_policy)
+    return ReportInputs(record=record, policy=policy, checks=reader.checks, blob=folder.evidence)
 
 
 def _write(path: Path, text: str) -> None:

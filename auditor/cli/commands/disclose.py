@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.checks.discovery import discover
-from auditor.cli.exits import Exit
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
+from auditor.checks.registry import discover_checks
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
 from auditor.errors import UsageError
-from auditor.folders import RecordFolder, refuse_strangers, write_folder
-from auditor.redacting import FEW, Choice, Redacted, redact
+from auditor.reports.folder import RecordFolder, refuse_foreign_files, write_folder
+from auditor.workflows.disclosure.redact import FEW, RedactedFolder, RedactionChoice, redact_folder
 
 
 @click.command("disclose")
@@ -38,7 +38,7 @@ def command(
     its proof stay as they are, and `auditor verify` says what is withheld. The record must have
     been audited with `disclosure: rows`.
     """
-    refuse_strangers(out)
+    refuse_foreign_files(out)
     if out.resolve() == folder.resolve():
         raise UsageError("--out is the folder itself", cure="Name another folder.")
     named = rows or withhold
@@ -47,11 +47,11 @@ def command(
             "rows are named in one way", cure="Give --rows FILE, or --withhold FILE, and not both."
         )
     held = RecordFolder(folder)
-    choice = Choice(_ids(named), shows=rows is not None, also=frozenset(also))
-    found = redact(held, held.record, discover(), choice)
+    choice = RedactionChoice(_ids(named), shows=rows is not None, also=frozenset(also))
+    found = redact_folder(held, held.record, discover_checks(), choice)
     write_folder(out, found.files)
-    _show(terminal(), found)
-    return Exit.DONE
+    _show(create_console(), found)
+    return ExitCode.DONE
 
 
 def _ids(path: Path) -> frozenset[str]:
@@ -62,7 +62,7 @@ def _ids(path: Path) -> frozenset[str]:
     return frozenset(line for line in lines if line)
 
 
-def _show(console: Console, found: Redacted) -> None:
+def _show(console: Console, found: RedactedFolder) -> None:
     rows = [(name, str(count), str(of)) for name, (count, of) in found.withheld.items()]
     show_rows(console, ("evidence", "withheld", "rows"), rows)
     console.print("Checks that are not listed say of no row that it is theirs: all is withheld.")

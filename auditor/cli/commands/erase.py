@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.own_ledger import own_ledger
-from auditor.cli.terminals import terminal
-from auditor.clock import now
+from auditor._time import utc_now
+from auditor.cli.key_options import open_own_ledger
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
 from auditor.domain.records import AuditRecord
-from auditor.erasing import erase, erased_files
 from auditor.errors import StoreError, UsageError
-from auditor.folders import RecordFolder, refuse_strangers, write_folder
-from auditor.settings import Settings
-from auditor.store.store import Store
+from auditor.reports.folder import RecordFolder, refuse_foreign_files, write_folder
+from auditor.store.record_store import RecordStore
+from auditor.workflows.disclosure.erase import build_erased_files, erase_record
+from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("erase")
@@ -25,17 +25,17 @@ def command(record: str, *, yes: bool) -> int:
     RECORD is an id, or a record's folder, which then loses its rows too. The record must have been
     audited with `disclosure: rows`. Copies that were handed out are in others' hands.
     """
-    console = terminal()
+    console = create_console()
     folder = RecordFolder(Path(record)) if Path(record).is_dir() else None
     held = None if folder is None else _held(folder)
     name = record if held is None else held.id
     if not yes and not click.confirm(f"Erase the evidence of {name} for good?"):
         raise UsageError("nothing was erased", cure="Say yes, or give --yes.")
-    with own_ledger() as store:
-        secrets = Settings.from_environment().secrets
-        done = erase(store, secrets, _kept(store, name, held), now())
+    with open_own_ledger() as store:
+        secrets = AuditorSettings.from_environment().secrets
+        done = erase_record(store, secrets, _kept(store, name, held), utc_now())
     if folder is not None:
-        write_folder(folder.path, erased_files(folder, done.proof))
+        write_folder(folder.path, build_erased_files(folder, done.proof))
     others = len(done.records) - 1
     shared = f" So was that of {others} records judged from it." if others else ""
     console.print(
@@ -44,16 +44,16 @@ def command(record: str, *, yes: bool) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _held(folder: RecordFolder) -> AuditRecord:
     """Return the record in a folder that can be written anew. Raises ``UsageError``."""
-    refuse_strangers(folder.path)
+    refuse_foreign_files(folder.path)
     return folder.record
 
 
-def _kept(store: Store, name: str, held: AuditRecord | None) -> AuditRecord:
+def _kept(store: RecordStore, name: str, held: AuditRecord | None) -> AuditRecord:
     with store.unit_of_work() as work:
         stored = work.find_record(name)
     if stored is None or (held is not None and held.digest != stored.digest):

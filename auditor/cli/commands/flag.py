@@ -4,16 +4,20 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.deciding import decider, sound_record
-from auditor.cli.exits import Exit
-from auditor.cli.handed_in import hand_in, held
-from auditor.cli.texts import printable
-from auditor.clock import now
-from auditor.domain.human_findings import HumanFinding, mistakes_of
-from auditor.domain.people import DecisionKind
+from auditor._time import utc_now
+from auditor.cli.decision_options import (
+    open_decider_key,
+    open_decision_folder,
+    open_verified_record,
+    submit_decision,
+)
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal_text import make_printable
+from auditor.domain.approvals import HumanFinding, find_human_finding_mistakes
 from auditor.errors import UsageError
-from auditor.folders import SIGNER
-from auditor.signatures.decisions import sign_finding
+from auditor.reports.folder import SIGNER
+from auditor.service.domain.people import DecisionKind
+from auditor.trust.signatures.decisions import sign_finding
 
 
 @click.command("flag")
@@ -29,19 +33,19 @@ def command(folder: Path, by: str, role: str, reason: str, key: str | None, serv
     It shuts the gates of its audit for good, whatever is judged of it again; another audit opens
     them. There is no flag that says that a record is right: `auditor approve` says yes.
     """
-    with held(folder, server) as found:
-        record = sound_record(found.folder, None, found.key)
-        signer = decider(key, found.folder.read(SIGNER))
+    with open_decision_folder(folder, server) as found:
+        record = open_verified_record(found.folder, None, found.key)
+        signer = open_decider_key(key, found.folder.read(SIGNER))
     said = HumanFinding(
         record=record.digest,
         record_id=record.id,
         by=by.strip(),
         role=role.strip(),
         reason=reason.strip(),
-        created=now(),
+        created=utc_now(),
     )
-    for problem, cure in mistakes_of(said):
+    for problem, cure in find_human_finding_mistakes(said):
         raise UsageError(f"this is no finding: {problem}", cure=cure)
-    click.echo(printable(f"{record.id} ({record.verdict}): {said}"))
-    hand_in(server, DecisionKind.FINDING, sign_finding(said, signer), signer.public_pem())
-    return Exit.DONE
+    click.echo(make_printable(f"{record.id} ({record.verdict}): {said}"))
+    submit_decision(server, DecisionKind.FINDING, sign_finding(said, signer), signer.public_pem())
+    return ExitCode.DONE

@@ -9,31 +9,54 @@ from typing import Any
 
 import click
 
-from auditor.checks.discovery import discover
-from auditor.cli.assurances import assurance_option
-from auditor.cli.believing import Whose, ledger_options, read_trust
-from auditor.cli.ci import Told, ci_of, ci_option, speaking
-from auditor.cli.comparing import baseline_named, named_baseline_option
-from auditor.cli.decision_options import DecisionOptions, decision_options, may_decide
-from auditor.cli.exits import Exit
-from auditor.cli.failing import FailOn, fail_on_option, gate_exit, gate_words
-from auditor.cli.gated import Looked, gate_there, record_or_service, refuse_believing
-from auditor.cli.opening import counts
-from auditor.cli.showing import show_steps, show_words
-from auditor.cli.terminals import terminal
+from auditor.checks.registry import discover_checks
+from auditor.cli.baseline_options import named_baseline_option, read_baseline_digest
+from auditor.cli.ci import (
+    CiOutput,
+    FailureThreshold,
+    choose_gate_exit,
+    ci_option,
+    detect_ci,
+    explain_gate_exit,
+    fail_on_option,
+    report_to_ci,
+)
+from auditor.cli.console import show_notice, show_steps
+from auditor.cli.decision_options import DecisionOptions, decision_options, require_decision_rights
+from auditor.cli.gate_output import (
+    GateInspection,
+    check_record_counts,
+    parse_gate_subject,
+    query_service_gate,
+    refuse_trust_options,
+)
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.trust_options import (
+    RecordTrustOptions,
+    assurance_option,
+    ledger_options,
+    read_trust_policy_option,
+)
 from auditor.domain.artifacts import digest_files
-from auditor.domain.places import PlacedFile
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import Step, StepResult, all_hold
-from auditor.folders import RecordFolder
-from auditor.gates import Question, ask, judged_data, parse_age, read_probe
-from auditor.rendering.annotations import annotations
-from auditor.rendering.gated import gate_annotations, gate_page
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.locations import policy_location, verdict_location
-from auditor.rendering.verdicts import decided_by_silence
-from auditor.signing.artifacts import digest_artifact
-from auditor.wiring import policy_written_at, readers
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.source_locations import SourceFile
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
+from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.github import build_annotations
+from auditor.reports.formats.pull_request import build_gate_annotations, render_gate_page
+from auditor.reports.html.verdict import is_decided_by_silence
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.locations import locate_policy, locate_verdict
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.workflows.gate import (
+    GateQuestion,
+    check_evaluation_data,
+    check_gate,
+    parse_age,
+    read_probe,
+)
+from auditor.workflows.wiring import build_resolvers, locate_policy_source
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -65,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     server: str | None,
     key: Path | None,
     trust: Path | None,
-    assurance: Assurance,
+    assurance: AssuranceLevel,
     ledger_key: Path | None,
     witness_keys: tuple[Path, ...],
     target: str | None,
@@ -73,7 +96,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     data: str | None,
     baseline: str | None,
     max_age: str | None,
-    fail_on: FailOn | None,
+    fail_on: FailureThreshold | None,
     ci: str,
     *,
     strict: bool,
@@ -93,33 +116,33 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     shut, 2 for input that cannot be used, 4 where a service cannot be reached. --fail-on makes that
     stricter or laxer, and what is laxer says so.
     """
-    with speaking(ci_of(ci)) as tell:
+    with report_to_ci(detect_ci(ci)) as tell:
         asked = _question(artifact, policy, target, fingerprint, max_age)
-        question = replace(asked, baseline=baseline_named(baseline))
-        believed = Whose(key, trust, assurance, ledger_key, witness_keys)
+        question = replace(asked, baseline=read_baseline_digest(baseline))
+        believed = RecordTrustOptions(key, trust, assurance, ledger_key, witness_keys)
         options = DecisionOptions(**decisions)
-        if isinstance(whose := record_or_service(record, server), str):
-            refuse_believing(believed, options, strict=strict)
-            looked = gate_there(whose, question, max_age)
+        if isinstance(whose := parse_gate_subject(record, server), str):
+            refuse_trust_options(believed, options, strict=strict)
+            looked = query_service_gate(whose, question, max_age)
         else:
             looked = _look(RecordFolder(whose), question, believed, options, strict=strict)
         if data is not None:
             looked = _held_to(looked, _data_digest(data))
-        code = gate_exit(fail_on, looked.steps, looked.record, target)
-        words = gate_words(fail_on, looked.steps, code)
+        code = choose_gate_exit(fail_on, looked.steps, looked.record, target)
+        words = explain_gate_exit(fail_on, looked.steps, code)
         _show(looked.steps, words)
-        tell(_told(looked, question, code, words, policy_written_at(policy, Path.cwd())))
+        tell(_told(looked, question, code, words, locate_policy_source(policy, Path.cwd())))
     return code
 
 
 def _question(
     artifact: Path, policy: str, target: str | None, fingerprint: Path | None, max_age: str | None
-) -> Question:
+) -> GateQuestion:
     limit = None if max_age is None else parse_age(max_age)
     identity = None if fingerprint is None else read_probe(fingerprint)
-    chosen = readers(Path.cwd()).load_policy(policy)
+    chosen = build_resolvers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
-    return Question(digest, chosen, target, identity, limit, datetime.now(UTC))
+    return GateQuestion(digest, chosen, target, identity, limit, datetime.now(UTC))
 
 
 def _data_digest(data: str) -> str:
@@ -127,67 +150,75 @@ def _data_digest(data: str) -> str:
     return data if DIGEST.fullmatch(data) else digest_files(digest_artifact(Path(data)))
 
 
-def _held_to(looked: Looked, digest: str) -> Looked:
+def _held_to(looked: GateInspection, digest: str) -> GateInspection:
     """Hold the record that a gate looked at against the evaluation data that were named."""
     if looked.record is None:
-        step = Step("data", StepResult.FAILED, "no record verified, so nothing shows its data")
+        step = VerificationStep(
+            "data", StepResult.FAILED, "no record verified, so nothing shows its data"
+        )
     else:
-        step = judged_data(looked.record, digest)
+        step = check_evaluation_data(looked.record, digest)
     return replace(looked, steps=(*looked.steps, step))
 
 
-def _show(steps: Sequence[Step], words: str) -> None:
+def _show(steps: Sequence[VerificationStep], words: str) -> None:
     """Show each step, in a line whether the gate is open, and else what shuts it, and ``words``."""
-    console = terminal()
+    console = create_console()
     show_steps(console, steps)
     failed = [step.name for step in steps if step.result is StepResult.FAILED]
     shut = f"Gate: shut ({', '.join(failed) or 'not everything could be checked'})"
     said = "Gate: open" if all_hold(steps) else shut
     console.print(said, highlight=False, markup=False, soft_wrap=True)
-    show_words(console, words)
+    show_notice(console, words)
 
 
 def _look(
     folder: RecordFolder,
-    question: Question,
-    whose: Whose,
+    question: GateQuestion,
+    whose: RecordTrustOptions,
     options: DecisionOptions,
     *,
     strict: bool,
-) -> Looked:
-    believed = read_trust(whose.trust)
-    may = may_decide(options, believed, question.policy)
+) -> GateInspection:
+    believed = read_trust_policy_option(whose.trust)
+    may = require_decision_rights(options, believed, question.policy)
     steps, report = whose.verify(folder), str(folder.path / "report.html")
     if not all_hold(steps):
-        return Looked(steps, report)
+        return GateInspection(steps, report)
     found = folder.record
-    asked = ask(found, question, steps)
-    more = counts(found, folder, believed, may, asked, strict=strict)
-    return Looked((*steps, *more), report, found, folder.evidence)
+    asked = check_gate(found, question, steps)
+    more = check_record_counts(found, folder, believed, may, asked, strict=strict)
+    return GateInspection((*steps, *more), report, found, folder.evidence)
 
 
 def _told(
-    looked: Looked, question: Question, code: Exit, words: str, asked: PlacedFile | None
-) -> Told:
+    looked: GateInspection,
+    question: GateQuestion,
+    code: ExitCode,
+    words: str,
+    asked: SourceFile | None,
+) -> CiOutput:
     """Return what a CI system is told of a gate; of a record only where it verified.
 
     ``asked`` is where the policy stands that the gate asks for, where it is a file.
     """
-    record, opens = looked.record, code is Exit.DONE and all_hold(looked.steps)
+    record, opens = looked.record, code is ExitCode.DONE and all_hold(looked.steps)
     outputs = {"verdict": "pass" if opens else "fail", "report": looked.report}
     if record is None:
-        found = gate_annotations(looked.steps, None, opens=opens)
-        return Told(found, gate_page(looked.steps, words, opens=opens), outputs)
+        found = build_gate_annotations(looked.steps, None, opens=opens)
+        return CiOutput(found, render_gate_page(looked.steps, words, opens=opens), outputs)
     mine = tuple(item for item in record.findings if question.target in {None, item.target})
-    inputs = RenderedInputs(
+    inputs = ReportInputs(
         record=replace(record, findings=mine),
         policy=question.policy,
-        checks=discover(),
+        checks=discover_checks(),
         blob=looked.blob,
     )
-    where, policy = verdict_location(inputs), policy_location(inputs, asked)
-    found = gate_annotations(looked.steps, where, opens=opens, policy=policy)
+    where, policy = locate_verdict(inputs), locate_policy(inputs, asked)
+    found = build_gate_annotations(looked.steps, where, opens=opens, policy=policy)
     if record.request.policy.digest == question.policy.digest:
-        found += [item for item in annotations(inputs) if not decided_by_silence(inputs.record)]
-    page = gate_page(looked.steps, words, opens=opens)
-    return Told(found, page, {**outputs, "record": record.digest})
+        found += [
+            item for item in build_annotations(inputs) if not is_decided_by_silence(inputs.record)
+        ]
+    page = render_gate_page(looked.steps, words, opens=opens)
+    return CiOutput(found, page, {**outputs, "record": record.digest})

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from auditor.auditfiles.beginning import BEGUN_RISKS, NAMING, RISKS, SYSTEM, begin_system
-from auditor.cli.exits import Exit
-from auditor.drafting import draft
+from auditor.cli.main import ExitCode
 from auditor.errors import UsageError
+from auditor.inputs.auditfile.system import BEGUN_RISKS, NAMING, RISKS, SYSTEM, draft_system_file
+from auditor.workflows.init import init_audit_file
 
 
 @click.command("init")
@@ -27,18 +27,18 @@ from auditor.errors import UsageError
 )
 def command(model: Path, data: Path, out: Path, *, system: bool) -> int:
     """Look at MODEL and --data, and write an audit file with every guess marked."""
-    beside = {out.parent / SYSTEM: begin_system(model.stem), out.parent / RISKS: BEGUN_RISKS}
+    beside = {out.parent / SYSTEM: draft_system_file(model.stem), out.parent / RISKS: BEGUN_RISKS}
     for path in (out, *(beside if system else ())):
         if path.exists():
             cure = "Name another file with --out, or move it away."
             raise UsageError(f"{path} exists", cure=cure)
-    text = draft(model, data, out.parent)
+    text = init_audit_file(model, data, out.parent)
     _write(out, text + (NAMING if system else ""))
     for path, begun in beside.items() if system else ():
         _write(path, begun)
         click.echo(f"Wrote {path}. What you leave out, the report lists as missing.")
     click.echo(f"Wrote {out}. Check its guesses, then run: auditor plan {out}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _write(path: Path, text: str) -> None:

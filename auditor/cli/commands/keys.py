@@ -5,31 +5,31 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.asking import new_password, passwords
-from auditor.cli.exits import Exit
-from auditor.cli.key_choices import (
+from auditor._time import utc_now
+from auditor.cli.console import show_rows
+from auditor.cli.key_options import (
     find_key,
-    known_keys,
-    life_rows,
-    made_pair,
-    public_of,
-    rotate_key,
-    time_option,
+    list_key_events,
+    load_key_registry,
+    open_own_ledger,
+    parse_time_option,
+    read_public_pem,
+    rotate_key_pair,
+    write_key_pair,
 )
-from auditor.cli.own_ledger import own_ledger
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.clock import now
-from auditor.holding import (
-    find_life,
+from auditor.cli.main import ExitCode
+from auditor.cli.passwords import ask_new_password, get_password_source
+from auditor.cli.terminal import create_console
+from auditor.store.key_lifecycle import (
+    find_key_lifecycle,
+    record_key_revocation,
     refuse_ledger_role,
-    revoke,
-    take_into_use,
+    register_key_use,
 )
-from auditor.ledgers.key_events import KeyRole, key_event_id
-from auditor.settings import Settings
-from auditor.signatures.keys import read_public_key
-from auditor.signing.key_roles import identity_of, refuse_second_role
+from auditor.trust.keys.rotation import read_key_identity, refuse_second_role
+from auditor.trust.ledger.key_events import KeyRole, key_event_id
+from auditor.trust.signatures.keys import read_public_key
+from auditor.workflows.settings import AuditorSettings
 
 ROLE = click.option(
     "--role",
@@ -58,25 +58,25 @@ def command() -> None:
 @ROLE
 @click.option("--encrypt", is_flag=True, help="Lock the private key with a password.")
 @NOT_AFTER
-def new(home: Path | None, role: str, *, encrypt: bool, not_after: str | None) -> int:
+def create_key(home: Path | None, role: str, *, encrypt: bool, not_after: str | None) -> int:
     """Make a pair: signer.key (private) and signer.pub, or by its role model.*, ledger.*, trust.*
     or decision.*.
 
     An existing pair is never replaced. The password is asked for, or is the first line of the
     file that AUDITOR_PASSWORD_FILE names. With --not-after the ledger is told of the key at once.
     """
-    settings = Settings.from_environment()
-    until = time_option("--not-after", not_after)
+    settings = AuditorSettings.from_environment()
+    until = parse_time_option("--not-after", not_after)
     if until is not None:
         refuse_ledger_role(role)
-    password = new_password(settings) if encrypt else None
-    made = made_pair(home or settings.home, KeyRole(role), settings, password)
+    password = ask_new_password(settings) if encrypt else None
+    made = write_key_pair(home or settings.home, KeyRole(role), settings, password)
     click.echo(
         f"Private key: {made.private}\nPublic key:  {made.public}\nIdentity:    {made.identity}"
     )
     if until is not None:
         _take_into_use(role, made.public.read_text(), until)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("show")
@@ -87,30 +87,32 @@ def show(key: str | None, *, pem: bool) -> int:
 
     KEY is a file, a URI such as pkcs11:…, or the start of an identity that the ledger knows.
     """
-    settings = Settings.from_environment()
+    settings = AuditorSettings.from_environment()
     if pem:
-        click.echo(public_of(key, settings, passwords(settings)), nl=False)
-        return Exit.DONE
-    name, identity, life = find_key(key, settings, passwords(settings))
+        click.echo(read_public_pem(key, settings, get_password_source(settings)), nl=False)
+        return ExitCode.DONE
+    name, identity, life = find_key(key, settings, get_password_source(settings))
     click.echo(f"{name}\n{identity}")
     if life is not None:
         click.echo(f"{key_event_id(life.role, life.public)} in the ledger")
-        show_rows(terminal(), ("leaf", "time", "what happened"), life_rows(life, now()))
-    return Exit.DONE
+        show_rows(
+            create_console(), ("leaf", "time", "what happened"), list_key_events(life, utc_now())
+        )
+    return ExitCode.DONE
 
 
 @command.command("list")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 def list_keys(form: str) -> int:
     """List the keys that the ledger knows, with role and status."""
-    lives = known_keys(Settings.from_environment()).lives.values()
-    rows = [(identity_of(item), item.role, item.words(now())) for item in lives]
+    lives = load_key_registry(AuditorSettings.from_environment()).lives.values()
+    rows = [(read_key_identity(item), item.role, item.words(utc_now())) for item in lives]
     if form == "json":
         heads = ("name", "role", "status")
         click.echo(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
     else:
-        show_rows(terminal(), ("key", "role", "status"), rows)
-    return Exit.DONE
+        show_rows(create_console(), ("key", "role", "status"), rows)
+    return ExitCode.DONE
 
 
 @command.command("enrol")
@@ -122,12 +124,12 @@ def enrol(key: str, role: str, not_after: str | None) -> int:
 
     A key that signs records is put down by the first audit, unless it is to have an end.
     """
-    settings = Settings.from_environment()
-    pem = public_of(key, settings, passwords(settings))
+    settings = AuditorSettings.from_environment()
+    pem = read_public_pem(key, settings, get_password_source(settings))
     refuse_second_role(settings.home, role, pem.encode())
-    _take_into_use(role, pem, time_option("--not-after", not_after))
+    _take_into_use(role, pem, parse_time_option("--not-after", not_after))
     click.echo(f"{read_public_key(pem.encode()).identity} is in use as a {role} key")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("rotate")
@@ -142,9 +144,9 @@ def rotate(
     role: str, key: str | None, to: str | None, *, encrypt: bool, not_after: str | None
 ) -> int:
     """Let a new key follow the old one, on the old one's word; the ledger says so from now on."""
-    until = time_option("--not-after", not_after)
-    click.echo(rotate_key(KeyRole(role), key, to, encrypt=encrypt, not_after=until))
-    return Exit.DONE
+    until = parse_time_option("--not-after", not_after)
+    click.echo(rotate_key_pair(KeyRole(role), key, to, encrypt=encrypt, not_after=until))
+    return ExitCode.DONE
 
 
 @command.command("revoke")
@@ -156,16 +158,18 @@ def revoke_key(key: str, since: str, reason: str) -> int:
 
     KEY is a file, a URI, or the start of an identity that the ledger knows.
     """
-    settings = Settings.from_environment()
-    _, identity, _ = find_key(key, settings, passwords(settings))
-    with own_ledger() as store:
-        life = find_life(known_keys(settings), identity)
+    settings = AuditorSettings.from_environment()
+    _, identity, _ = find_key(key, settings, get_password_source(settings))
+    with open_own_ledger() as store:
+        life = find_key_lifecycle(load_key_registry(settings), identity)
         with store.unit_of_work() as work:
-            revoke(work, life, time_option("--since", since) or "", reason, now())
+            record_key_revocation(
+                work, life, parse_time_option("--since", since) or "", reason, utc_now()
+            )
     click.echo(f"{identity} is revoked since {since}: {reason}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _take_into_use(role: str, public: str, not_after: str | None) -> None:
-    with own_ledger() as store, store.unit_of_work() as work:
-        take_into_use(work, role, public, now(), not_after=not_after)
+    with open_own_ledger() as store, store.unit_of_work() as work:
+        register_key_use(work, role, public, utc_now(), not_after=not_after)

@@ -8,24 +8,23 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_made, show_rows, show_steps
-from auditor.cli.terminals import terminal
-from auditor.clock import now, written
-from auditor.domain.steps import all_hold
+from auditor._time import format_time, utc_now
+from auditor.cli.console import show_new_keys, show_rows, show_steps
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.workspace import open_own_workspace
+from auditor.domain.verification_steps import all_hold
 from auditor.errors import UsageError
-from auditor.keeping import receipt
-from auditor.keyaudits import audit_keys
-from auditor.ledgers.receipts import FIRST_LINE, Receipt
-from auditor.settings import Settings
-from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
-from auditor.store.ledger_reading import LedgerEntry
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
-from auditor.store.store import Store
-from auditor.witnesses import submit
-from auditor.witnessing import witness
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.key_audit import audit_keys
+from auditor.store.ledger import LedgerEntry
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
+from auditor.store.record_store import RecordStore
+from auditor.store.witness import cosign_checkpoint, submit_checkpoint
+from auditor.trust.keys.ledger_key import LEDGER_PUBLIC, load_note_key
+from auditor.trust.ledger.receipts import FIRST_LINE, LedgerReceipt
+from auditor.workflows.ledger import build_receipt
+from auditor.workflows.settings import AuditorSettings
 
 SHOWN = 20
 OUT = click.option("--out", type=click.Path(path_type=Path), help="File to write; default: shown.")
@@ -60,23 +59,23 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
     Only a checkpoint from elsewhere shows that the whole was not written anew. Exit code: 0 when
     every step holds, 1 when one fails.
     """
-    settings = Settings.from_environment()
-    known = Known(
+    settings = AuditorSettings.from_environment()
+    known = LedgerReference(
         key=load_note_key(key or settings.home / LEDGER_PUBLIC),
         witnesses=tuple(load_note_key(path) for path in witness_keys),
         checkpoints={str(path): _checkpoint_in(path) for path in checkpoints},
     )
     with _opened(settings) as store:
-        steps = (*reaudit(store.engine, known, SERVICE_ROWS), audit_keys(store.engine))
-    show_steps(terminal(), steps)
-    return Exit.DONE if all_hold(steps) else Exit.FAILED
+        steps = (*audit_ledger(store.engine, known, SERVICE_ROWS), audit_keys(store.engine))
+    show_steps(create_console(), steps)
+    return ExitCode.DONE if all_hold(steps) else ExitCode.FAILED
 
 
 @command.command("show")
 @click.argument("event_id", metavar="ID", required=False)
 def show(event_id: str | None) -> int:
     """Show how far the ledger has grown and its last entries, or the entries with an ID."""
-    with _opened(Settings.from_environment()) as store, store.ledger() as ledger:
+    with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
         head = ledger.head()
         first = max(0, head.size - SHOWN)
         entries = (
@@ -85,30 +84,30 @@ def show(event_id: str | None) -> int:
             else tuple(ledger.entry(index) for index in range(first, head.size))
         )
         rows = [_row(item) for item in entries]
-    console = terminal()
+    console = create_console()
     console.print(f"{head.size} leaves, root {head.root.hex()}", highlight=False)
     show_rows(console, ("leaf", "type", "id", "time"), rows)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("checkpoint")
 @click.option("--size", type=click.IntRange(min=1), help="Of how many leaves; default: the last.")
 @OUT
-def checkpoint(size: int | None, out: Path | None) -> int:
+def export_checkpoint(size: int | None, out: Path | None) -> int:
     """Hand out a signed checkpoint (C2SP tlog-checkpoint): keep it where others cannot reach it."""
-    with _opened(Settings.from_environment()) as store, store.ledger() as ledger:
+    with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
         _hand_out(ledger.checkpoint(size), out)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("prove")
 @click.argument("event_id", metavar="ID")
 @OUT
-def prove(event_id: str, out: Path | None) -> int:
+def export_proof(event_id: str, out: Path | None) -> int:
     """Hand out the proof (C2SP tlog-proof) that the ledger holds the entry with an ID."""
-    with _opened(Settings.from_environment()) as store, store.ledger() as ledger:
-        _hand_out(receipt(ledger, event_id), out)
-    return Exit.DONE
+    with _opened(AuditorSettings.from_environment()) as store, store.ledger() as ledger:
+        _hand_out(build_receipt(ledger, event_id), out)
+    return ExitCode.DONE
 
 
 @command.command("witness")
@@ -122,17 +121,17 @@ def prove(event_id: str, out: Path | None) -> int:
 def ask_witness(url: str, witness_key: Path) -> int:
     """Let the witness at URL (C2SP tlog-witness) cosign the last checkpoint."""
     key = load_note_key(witness_key)
-    with own_workplace() as place:
-        show_made(terminal(), place.made_keys)
-        done = witness(place.store, key, partial(submit, url), now())
-    time = written(datetime.fromtimestamp(done.time, UTC))
+    with open_own_workspace() as place:
+        show_new_keys(create_console(), place.made_keys)
+        done = cosign_checkpoint(place.store, key, partial(submit_checkpoint, url), utc_now())
+    time = format_time(datetime.fromtimestamp(done.time, UTC))
     click.echo(f"{done.name} cosigned the checkpoint of {done.size} leaves at {time}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Store]:
-    store = Store.open(settings.database, settings.blobs)
+def _opened(settings: AuditorSettings) -> Iterator[RecordStore]:
+    store = RecordStore.open(settings.database, settings.blobs)
     try:
         yield store
     finally:
@@ -148,7 +147,7 @@ def _checkpoint_in(path: Path) -> bytes:
             cure="Name a checkpoint that `auditor ledger checkpoint` wrote, or a proof.",
         ) from None
     is_proof = raw.startswith(FIRST_LINE.encode())
-    return Receipt.parse(raw).note if is_proof else raw
+    return LedgerReceipt.parse(raw).note if is_proof else raw
 
 
 def _hand_out(raw: bytes, out: Path | None) -> None:

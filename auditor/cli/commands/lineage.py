@@ -6,18 +6,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.cli.exits import Exit
-from auditor.cli.terminals import terminal
-from auditor.cli.texts import plain
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.terminal_text import escape_markup
 from auditor.errors import UsageError
-from auditor.folders import RECORD, RecordFolder
-from auditor.keeping import store_if_kept
-from auditor.rendering.lineages.dot import render_dot
-from auditor.rendering.lineages.traces import Trace
-from auditor.rendering.lineages.tree import Line, tree_lines
-from auditor.rendering.prov import prov_document
-from auditor.settings import Settings
-from auditor.tracing import knows, trace, trace_folder
+from auditor.reports.folder import RECORD, RecordFolder
+from auditor.reports.formats.prov import build_prov_document
+from auditor.reports.html.lineage import TreeLine, build_tree_lines, render_dot
+from auditor.reports.lineage_trace import LineageTrace
+from auditor.workflows.ledger import open_existing_store
+from auditor.workflows.lineage import is_record_stored, trace_folder, trace_lineage
+from auditor.workflows.settings import AuditorSettings
 
 FORMATS = ("text", "json", "dot", "prov")
 TONES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "refuted": "bold red"}
@@ -36,28 +35,30 @@ def command(what: str, way: str | None, form: str) -> int:
     """
     found = _found(what, None if way is None else way == "down")
     if form == "text":
-        _show(terminal(), found)
+        _show(create_console(), found)
     elif form == "dot":
         click.echo(render_dot(found), nl=False)
     else:
         told = (
             found.to_json()
             if form == "json"
-            else prov_document(found.entities.values(), found.activities.values(), found.edges)
+            else build_prov_document(
+                found.entities.values(), found.activities.values(), found.edges
+            )
         )
         click.echo(json.dumps(told, indent=2, sort_keys=True))
-    return Exit.DONE
+    return ExitCode.DONE
 
 
-def _found(what: str, down: bool | None) -> Trace:  # noqa: FBT001 -- three answers, by position
+def _found(what: str, down: bool | None) -> LineageTrace:  # noqa: FBT001 -- three answers, by position
     folder = RecordFolder(Path(what)) if (Path(what) / RECORD).is_file() else None
-    with store_if_kept(Settings.from_environment().place) as store:
+    with open_existing_store(AuditorSettings.from_environment().place) as store:
         if store is not None:
             with store.unit_of_work() as work:
                 if folder is None or down:
-                    return trace(work, what, down=down)
-                if knows(work, folder):
-                    return trace(work, folder).joined(trace_folder(folder))
+                    return trace_lineage(work, what, down=down)
+                if is_record_stored(work, folder):
+                    return trace_lineage(work, folder).joined(trace_folder(folder))
     if folder is not None and not down:
         return trace_folder(folder)
     raise UsageError(
@@ -66,8 +67,8 @@ def _found(what: str, down: bool | None) -> Trace:  # noqa: FBT001 -- three answ
     )
 
 
-def _show(console: Console, found: Trace) -> None:
-    for line in tree_lines(found):
+def _show(console: Console, found: LineageTrace) -> None:
+    for line in build_tree_lines(found):
         console.print(_written(line), highlight=False, soft_wrap=True)
     if found.down:
         told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items()))
@@ -75,11 +76,11 @@ def _show(console: Console, found: Trace) -> None:
         console.print(f"Records that rest on it: {count}{f' ({told})' if told else ''}")
 
 
-def _written(line: Line) -> str:
+def _written(line: TreeLine) -> str:
     told = f"{line.node} {line.words}".replace("-", "_")
     said = line.role.replace("-", "_") in told
-    role = "" if said else f"{plain(line.role)}: "
+    role = "" if said else f"{escape_markup(line.role)}: "
     tone = TONES.get(line.verdict, "bold")
-    verdict = f" [{tone}]{plain(line.verdict.upper())}[/]" if line.verdict else ""
-    words = f" {plain(line.words)}" if line.words else ""
-    return f"[dim]{line.stem}[/]{role}[cyan]{plain(line.node)}[/]{words}{verdict}"
+    verdict = f" [{tone}]{escape_markup(line.verdict.upper())}[/]" if line.verdict else ""
+    words = f" {escape_markup(line.words)}" if line.words else ""
+    return f"[dim]{line.stem}[/]{role}[cyan]{escape_markup(line.node)}[/]{words}{verdict}"

@@ -2,10 +2,10 @@
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.settings import Settings
-from auditor.store.database import migrate, rehearse, standing
-from auditor.store.migrations import Standing
+from auditor.cli.main import ExitCode
+from auditor.store.database import find_database_revision, migrate, preview_migration
+from auditor.store.migrations import RevisionStatus
+from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("migrate")
@@ -20,26 +20,26 @@ def command(*, check: bool, sql: bool) -> int:
     """
     if check and sql:
         raise click.UsageError("Name one of --check and --sql.")
-    url = Settings.from_environment().database
+    url = AuditorSettings.from_environment().database
     if sql:
-        click.echo("\n".join(rehearse(url)))
-        return Exit.DONE
+        click.echo("\n".join(preview_migration(url)))
+        return ExitCode.DONE
     if check:
-        found = standing(url)
+        found = find_database_revision(url)
         click.echo(_checked(found))
-        return Exit.FAILED if found.lags else Exit.DONE
+        return ExitCode.FAILED if found.lags else ExitCode.DONE
     click.echo(_migrated(migrate(url)))
-    return Exit.DONE
+    return ExitCode.DONE
 
 
-def _checked(found: Standing) -> str:
+def _checked(found: RevisionStatus) -> str:
     if not found.lags:
         return f"The database stands at revision {found.needed}, which this version needs."
     stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
     return f"The database {stands}, and this version needs {found.needed}: run `auditor migrate`."
 
 
-def _migrated(before: Standing) -> str:
+def _migrated(before: RevisionStatus) -> str:
     if not before.lags:
         return f"The database stands at revision {before.needed} already."
     return f"The database went from revision {before.current or 'none'} to {before.needed}."

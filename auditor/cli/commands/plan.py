@@ -6,19 +6,24 @@ from pathlib import Path
 
 import click
 
-from auditor.baselines import LAST
-from auditor.cli.comparing import is_kept
-from auditor.cli.exits import Exit
-from auditor.cli.places import policy_asked
-from auditor.cli.planned import show_plan
+from auditor.cli.baseline_options import is_baseline_stored
+from auditor.cli.main import ExitCode
+from auditor.cli.policy_output import show_plan
 from auditor.cli.target_options import target_code_option
-from auditor.cli.terminals import terminal
-from auditor.costing import cost
+from auditor.cli.terminal import create_console
+from auditor.cli.workspace import parse_policy_option
 from auditor.domain.budgets import Budget
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.settings import Settings
-from auditor.targetfiles import operator_targets
-from auditor.wiring import PLAN_OPENERS, beside, read_audit_bytes, readers
+from auditor.targets.config import load_operator_targets
+from auditor.workflows.baseline import LAST
+from auditor.workflows.plan import build_target_plans
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import (
+    PLAN_OPENERS,
+    build_path_resolver,
+    build_resolvers,
+    read_audit_bytes,
+)
 
 
 @click.command("plan")
@@ -50,19 +55,23 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     that a file names.
     """
     asked_budget = None if budget is None else Budget(budget)
-    named = policy_asked(policy, audit_file)
-    overrides = Overrides(policy=named, targets=targets, budget=asked_budget, only=only)
-    operator = operator_targets(audit_file, allow_code=allow_target_code)
-    parts = readers(audit_file.parent, operator)
-    asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
+    named = parse_policy_option(policy, audit_file)
+    overrides = AuditOverrides(policy=named, targets=targets, budget=asked_budget, only=only)
+    operator = load_operator_targets(audit_file, allow_code=allow_target_code)
+    parts = build_resolvers(audit_file.parent, operator)
+    asked = read_overridden_audit_file(
+        read_audit_bytes(audit_file), audit_file.name, overrides, parts
+    )
     if baseline is not None:
         asked = replace(asked, baseline=baseline)
-    if asked.baseline == LAST and not is_kept(asked, Settings.from_environment().place):
+    if asked.baseline == LAST and not is_baseline_stored(
+        asked, AuditorSettings.from_environment().place
+    ):
         asked = replace(asked, baseline=None)
-    with prepare(asked, beside(audit_file), overrides, parts) as prepared:
-        plans = cost(prepared, PLAN_OPENERS)
+    with prepare_audit(asked, build_path_resolver(audit_file), overrides, parts) as prepared:
+        plans = build_target_plans(prepared, PLAN_OPENERS)
     if form == "json":
         click.echo(json.dumps({name: plan.to_json() for name, plan in plans.items()}, indent=2))
     else:
-        show_plan(terminal(), prepared, plans)
-    return Exit.DONE
+        show_plan(create_console(), prepared, plans)
+    return ExitCode.DONE

@@ -6,22 +6,21 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.policy_tests import show_tests
-from auditor.cli.policy_texts import show_difference, show_explained
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
+from auditor._resources import find_shipped_folder
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
+from auditor.cli.policy_output import show_difference, show_explanation, show_policy_tests
+from auditor.cli.terminal import create_console
 from auditor.errors import PolicyError
-from auditor.packs.cases.running import run_tests
-from auditor.packs.folders import list_policies
-from auditor.packs.remarks import Level
-from auditor.shipped import shipped
-from auditor.wiring import (
-    explained,
-    lint_named,
-    policy_bytes,
-    policy_difference,
-    policy_tests,
+from auditor.policy.lint_remarks import LintLevel
+from auditor.policy.load import list_policies
+from auditor.policy.testing import run_policy_tests
+from auditor.workflows.wiring import (
+    diff_named_policies,
+    explain_named_policy,
+    lint_named_policy,
+    read_named_policy,
+    read_named_policy_tests,
 )
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
@@ -36,22 +35,22 @@ def command() -> None:
 @FORMAT
 def list_packs(form: str) -> int:
     """List the packs that come with auditor."""
-    packs = list_policies(shipped("policies"))
+    packs = list_policies(find_shipped_folder("policies"))
     if form == "json":
         click.echo(json.dumps([pack.to_json() for pack in packs], indent=2))
     else:
         rows = [(pack.name, pack.version, str(pack.rules), pack.description) for pack in packs]
-        show_rows(terminal(), ("policy", "version", "rules", "what it is for"), rows)
-    return Exit.DONE
+        show_rows(create_console(), ("policy", "version", "rules", "what it is for"), rows)
+    return ExitCode.DONE
 
 
 @command.command("show")
 @click.argument("policy")
 def show(policy: str) -> int:
     """Print POLICY, a pack's name or a file, as it is written."""
-    raw, _ = policy_bytes(policy, Path.cwd())
+    raw, _ = read_named_policy(policy, Path.cwd())
     click.echo(raw.decode("utf-8", errors="replace"), nl=False)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("lint")
@@ -62,13 +61,13 @@ def lint(policies: tuple[str, ...]) -> int:
     Doubtful is also law that a policy rests on and that nobody has looked at for a year, or by the
     day that it names. Exit code: 0 without mistakes (doubts are only shown), 2 with mistakes.
     """
-    worst = Exit.DONE
+    worst = ExitCode.DONE
     for name in policies:
-        remarks = lint_named(name, Path.cwd(), datetime.now(UTC).date())
+        remarks = lint_named_policy(name, Path.cwd(), datetime.now(UTC).date())
         for remark in remarks:
             click.echo(f"{remark.level.value}: {str(remark).rstrip('.')}. {remark.cure}")
-        if any(remark.level is Level.ERROR for remark in remarks):
-            worst = Exit.INVALID
+        if any(remark.level is LintLevel.ERROR for remark in remarks):
+            worst = ExitCode.INVALID
         elif not remarks:
             click.echo(f"{name}: nothing to remark")
     return worst
@@ -79,8 +78,8 @@ def lint(policies: tuple[str, ...]) -> int:
 @click.option("--rule", help="Explain this rule alone.")
 def explain(policy: str, rule: str | None) -> int:
     """Say in plain words what POLICY asks, why, and what would keep or break each rule."""
-    show_explained(terminal(), explained(policy, Path.cwd(), rule))
-    return Exit.DONE
+    show_explanation(create_console(), explain_named_policy(policy, Path.cwd(), rule))
+    return ExitCode.DONE
 
 
 @command.command("diff")
@@ -92,12 +91,12 @@ def diff(old: str, new: str, form: str) -> int:
 
     Both are packs' names or files. Exit code: 0 when they are the same, 1 when they differ.
     """
-    found = policy_difference(old, new, Path.cwd())
+    found = diff_named_policies(old, new, Path.cwd())
     if form == "json":
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        show_difference(terminal(), found)
-    return Exit.DONE if found.same else Exit.FAILED
+        show_difference(create_console(), found)
+    return ExitCode.DONE if found.same else ExitCode.FAILED
 
 
 @command.command("test")
@@ -109,17 +108,19 @@ def test(files: tuple[Path, ...], form: str) -> int:
     Without FILES those that come with auditor. Exit code: 0 when all is as expected, 1 when a
     case differs, 2 for an invalid file.
     """
-    results = [run_tests(policy_tests(path)) for path in files or _shipped_tests()]
+    results = [
+        run_policy_tests(read_named_policy_tests(path)) for path in files or _shipped_tests()
+    ]
     if form == "json":
         click.echo(json.dumps([item.to_json() for item in results], indent=2, ensure_ascii=False))
     else:
         for result in results:
-            show_tests(terminal(), result)
-    return Exit.DONE if all(item.as_expected for item in results) else Exit.FAILED
+            show_policy_tests(create_console(), result)
+    return ExitCode.DONE if all(item.as_expected for item in results) else ExitCode.FAILED
 
 
 def _shipped_tests() -> list[Path]:
-    found = sorted((shipped("policies") / "tests").rglob("*.yaml"))
+    found = sorted((find_shipped_folder("policies") / "tests").rglob("*.yaml"))
     if not found:
         raise PolicyError(
             "no policy tests come with this version of auditor", cure="Name files of your own."

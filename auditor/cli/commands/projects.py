@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.clock import now
-from auditor.projects import new_admin, new_project
-from auditor.settings import ADMIN_KEY
-from auditor.store.service.store import ServiceStore
-from auditor.workplaces import Workplace
+from auditor._time import utc_now
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.workspace import open_own_workspace
+from auditor.service.projects import create_admin_key, create_project
+from auditor.service.store.submissions import ServiceStore
+from auditor.workflows.settings import ADMIN_KEY
+from auditor.workflows.workspace import Workspace
 
 _OUT = click.option(
     "--out",
@@ -33,37 +33,37 @@ def command() -> None:
 @command.command("new")
 @click.argument("name")
 @_OUT
-def new(name: str, out: Path | None) -> int:
+def add_project(name: str, out: Path | None) -> int:
     """Make the project NAME, and write its first admin's key to a file."""
-    with own_workplace() as place:
+    with open_own_workspace() as place:
         path = _place(place, name, out)
-        new_project(ServiceStore(place.store), name, path, now())
+        create_project(ServiceStore(place.store), name, path, utc_now())
     _tell(name, path)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("key")
 @click.argument("name")
 @_OUT
-def key(name: str, out: Path | None) -> int:
+def add_admin_key(name: str, out: Path | None) -> int:
     """Write another admin's key of the project NAME to a file; those before it still hold."""
-    with own_workplace() as place:
+    with open_own_workspace() as place:
         path = _place(place, name, out)
-        new_admin(ServiceStore(place.store), name, path, now())
+        create_admin_key(ServiceStore(place.store), name, path, utc_now())
     _tell(name, path)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("list")
-def listed() -> int:
+def list_projects() -> int:
     """List the projects, the oldest first."""
-    with own_workplace() as place:
+    with open_own_workspace() as place:
         rows = ServiceStore(place.store).projects()
-    show_rows(terminal(), ("project", "made"), list(rows))
-    return Exit.DONE
+    show_rows(create_console(), ("project", "made"), list(rows))
+    return ExitCode.DONE
 
 
-def _place(place: Workplace, name: str, out: Path | None) -> Path:
+def _place(place: Workspace, name: str, out: Path | None) -> Path:
     usual = (place.settings.home / ADMIN_KEY).parent / "projects" / f"{name}.key"
     return usual if out is None else out
 

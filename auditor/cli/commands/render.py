@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.terminals import terminal
+from auditor.cli.terminal import create_console
 from auditor.errors import UsageError
-from auditor.folders import RecordFolder
-from auditor.paper import printed
-from auditor.publishing import inputs_of
-from auditor.recalling import policy_of
-from auditor.rendering.report import render_html
-from auditor.verifiers import own_verifier
+from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.html import render_html
+from auditor.reports.formats.pdf import print_pdf
+from auditor.reports.publish import build_rendering_inputs
+from auditor.workflows.evidence import load_record_policy
+from auditor.workflows.verify.verifiers import build_own_verifier
 
 
 @click.command("render")
@@ -25,17 +25,17 @@ def command(folder: Path, pdf: Path) -> int:
     """
     place = RecordFolder(folder)
     record = place.record
-    reader = own_verifier(place)
-    policy = policy_of(place, record, reader.load_policy)
-    inputs = inputs_of(record, policy, reader.checks, place.evidence)
-    raw = printed(render_html(inputs, on_paper=True))
+    reader = build_own_verifier(place)
+    policy = load_record_policy(place, record, reader.load_policy)
+    inputs = build_rendering_inputs(record, policy, reader.checks, place.evidence)
+    raw = print_pdf(render_html(inputs, on_paper=True))
     try:
         pdf.write_bytes(raw)
     except OSError as error:
         raise UsageError(
             f"{pdf} cannot be written: {error.strerror}", cure="Name another file with --pdf."
         ) from None
-    terminal().print(
+    create_console().print(
         f"{pdf} shows record {record.digest}; `auditor verify {folder}` says whether it holds",
         highlight=False,
         markup=False,

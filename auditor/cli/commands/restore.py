@@ -5,18 +5,17 @@ from pathlib import Path
 
 import click
 
-from auditor.backups import CHECKPOINT, bring_back
-from auditor.cli.exits import Exit
-from auditor.cli.showing import show_steps
-from auditor.cli.terminals import terminal
-from auditor.domain.steps import Step, all_hold
-from auditor.keyaudits import audit_keys
-from auditor.settings import Settings
-from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
-from auditor.store.copying import lacking
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
-from auditor.store.store import Store
+from auditor.cli.console import show_steps
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.domain.verification_steps import VerificationStep, all_hold
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.backup import CHECKPOINT, restore_backup
+from auditor.store.key_audit import audit_keys
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
+from auditor.store.record_store import RecordStore, list_missing_blobs
+from auditor.trust.keys.ledger_key import LEDGER_PUBLIC, load_note_key
+from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("restore")
@@ -34,24 +33,26 @@ def command(folder: Path, checkpoints: tuple[Path, ...]) -> int:
     A database on PostgreSQL has to be restored before (pg_restore). Exit code 1 says that
     something does not hold: do not start a service on it.
     """
-    settings = Settings.from_environment()
-    made = bring_back(folder, settings.place)
+    settings = AuditorSettings.from_environment()
+    made = restore_backup(folder, settings.place)
     own = folder / CHECKPOINT
     kept = (*checkpoints, *((own,) if made.revision is not None and own.is_file() else ()))
-    known = Known(
+    known = LedgerReference(
         key=load_note_key(settings.home / LEDGER_PUBLIC),
         checkpoints={str(path): path.read_bytes() for path in kept},
     )
-    store = Store.open(settings.database, settings.blobs)
+    store = RecordStore.open(settings.database, settings.blobs)
     try:
-        ledger = reaudit(store.engine, known, SERVICE_ROWS)
+        ledger = audit_ledger(store.engine, known, SERVICE_ROWS)
         steps = (*ledger, audit_keys(store.engine), *_blobs(store))
     finally:
         store.close()
-    show_steps(terminal(), steps)
-    return Exit.DONE if all_hold(steps) else Exit.FAILED
+    show_steps(create_console(), steps)
+    return ExitCode.DONE if all_hold(steps) else ExitCode.FAILED
 
 
-def _blobs(store: Store) -> Iterator[Step]:
-    mistakes = [f"{digest} is missing" for digest in lacking(store)]
-    yield Step.of("blobs", mistakes, "every upload and every record's list of files is there")
+def _blobs(store: RecordStore) -> Iterator[VerificationStep]:
+    mistakes = [f"{digest} is missing" for digest in list_missing_blobs(store)]
+    yield VerificationStep.of(
+        "blobs", mistakes, "every upload and every record's list of files is there"
+    )

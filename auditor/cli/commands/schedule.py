@@ -7,25 +7,30 @@ from typing import Any
 
 import click
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.cli.exits import Exit
-from auditor.cli.places import policy_asked
-from auditor.cli.scheduled import show_runs, show_schedules
-from auditor.cli.served import ordered
-from auditor.cli.terminals import terminal
-from auditor.cli.texts import printable
-from auditor.cli.there import SERVER, There, in_the_clear, line_of, span
-from auditor.cli.waiving import show_note
-from auditor.client.line import Line
-from auditor.client.schedules import Planned, ScheduleClient
-from auditor.client.service import ServiceClient
+from auditor.cli.client_options import (
+    SERVER,
+    ClientOptions,
+    build_transport,
+    is_cleartext,
+    parse_duration,
+)
+from auditor.cli.decision_options import show_note
+from auditor.cli.main import ExitCode
+from auditor.cli.remote_audit import prepare_remote_order
+from auditor.cli.schedule_output import show_runs, show_schedules
+from auditor.cli.terminal import create_console
+from auditor.cli.terminal_text import make_printable
+from auditor.cli.workspace import parse_policy_option
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.schedules import SCHEDULE, Trigger
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.errors import UsageError
-from auditor.preparing import Overrides
-from auditor.wiring import policy_file, read_audit_bytes
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.service.client.api import ScheduleClient, ScheduleRequest, ServiceClient
+from auditor.service.client.http import HttpTransport
+from auditor.service.domain.schedules import SCHEDULE, ScheduleTrigger
+from auditor.workflows.prepare import AuditOverrides
+from auditor.workflows.wiring import find_named_policy_file, read_audit_bytes
 
 AT = click.option(
     "--server", metavar="URL", envvar=SERVER, required=True, help="The service; AUDITOR_SERVER."
@@ -46,7 +51,7 @@ def command() -> None:
 @click.option(
     "--on",
     multiple=True,
-    type=click.Choice([item.value for item in Trigger if item is not Trigger.CRON]),
+    type=click.Choice([item.value for item in ScheduleTrigger if item is not ScheduleTrigger.CRON]),
     help="Upon what; repeats.",
 )
 @click.option("--batch-role", help="The data that a batch takes the place of: production.")
@@ -86,25 +91,25 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
     """
     _refuse_pointless(plan["cron"], plan["on"], plan["watch"])
-    changes = Trigger.POLICY_CHANGED in plan["on"]
+    changes = ScheduleTrigger.POLICY_CHANGED in plan["on"]
     pack = _pack_of(audit_file, policy) if changes else None
     effort = None if budget is None else Budget(budget)
-    overrides = Overrides(
-        policy=policy_asked(policy, audit_file),
+    overrides = AuditOverrides(
+        policy=parse_policy_option(policy, audit_file),
         targets=targets,
         budget=effort,
         only=only,
         baseline=baseline,
     )
-    wait = None if wait_for_target is None else span(wait_for_target)
-    there = There(url=server, wait=wait, attach=None, audits=False)
+    wait = None if wait_for_target is None else parse_duration(wait_for_target)
+    there = ClientOptions(url=server, wait=wait, attach=None, audits=False)
     with _line(server) as line:
         audit = _uploaded(line, there, audit_file, overrides)
         if pack is not None:
             audit["policy"] = pack
-        planned = Planned(audit=audit, **{**plan, "name": plan["name"] or audit_file.name})
+        planned = ScheduleRequest(audit=audit, **{**plan, "name": plan["name"] or audit_file.name})
         show_schedules([ScheduleClient(line).add(planned)], form)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _refuse_pointless(cron: str | None, on: tuple[str, ...], watch: str | None) -> None:
@@ -117,12 +122,12 @@ def _pack_of(audit_file: Path, policy: str | None) -> str:
 
     Raises ``UsageError`` where that is the path of a file.
     """
-    named = policy_asked(policy, audit_file)
+    named = parse_policy_option(policy, audit_file)
     if named is None:
         raw = read_audit_bytes(audit_file)
         anything = lambda target: TargetSpec(str(target))  # noqa: E731 -- a seam's one word
         named = read_audit_file(raw, audit_file.name, anything).policy
-    if policy_file(named, audit_file.parent) is not None:
+    if find_named_policy_file(named, audit_file.parent) is not None:
         raise UsageError(
             f"the policy {named} is a file, and a file never changes at a service",
             cure="Name a policy that comes with the service: --policy NAME, or policy: NAME in "
@@ -131,22 +136,26 @@ def _pack_of(audit_file: Path, policy: str | None) -> str:
     return named
 
 
-def _uploaded(line: Line, there: There, audit_file: Path, overrides: Overrides) -> dict[str, Json]:
+def _uploaded(
+    line: HttpTransport, there: ClientOptions, audit_file: Path, overrides: AuditOverrides
+) -> dict[str, Json]:
     """Return the form of what is audited, once the service has all that it names."""
-    console = terminal(stderr=True)
-    if in_the_clear(there.url):
+    console = create_console(stderr=True)
+    if is_cleartext(there.url):
         show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
-    return ordered(console, ServiceClient(line), there, audit_file, overrides).to_json()
+    return prepare_remote_order(
+        console, ServiceClient(line), there, audit_file, overrides
+    ).to_json()
 
 
 @command.command("list")
 @AT
 @FORM
-def list_(server: str, form: str) -> int:
+def list_schedules(server: str, form: str) -> int:
     """List the project's schedules, the newest first, those that have ended too."""
     with _line(server) as line:
         show_schedules(ScheduleClient(line).all(), form)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("show")
@@ -157,7 +166,7 @@ def show(schedule: str, server: str, form: str) -> int:
     """Show a schedule as it stands."""
     with _line(server) as line:
         show_schedules([ScheduleClient(line).one(_named(schedule))], form)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("pause")
@@ -189,18 +198,18 @@ def end(schedule: str, server: str) -> int:
 @click.option("--most", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 @AT
 @FORM
-def runs(schedule: str, most: int, server: str, form: str) -> int:
+def list_runs(schedule: str, most: int, server: str, form: str) -> int:
     """List a schedule's newest runs: why each was due, and what came of it."""
     with _line(server) as line:
         show_runs(ScheduleClient(line).runs(_named(schedule)), form, most)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _change(server: str, schedule: str, verb: str) -> int:
     with _line(server) as line:
         found = ScheduleClient(line).change(_named(schedule), verb)
-    click.echo(printable(f"{schedule} is {found['state']}"))
-    return Exit.DONE
+    click.echo(make_printable(f"{schedule} is {found['state']}"))
+    return ExitCode.DONE
 
 
 def _named(schedule: str) -> str:
@@ -213,8 +222,8 @@ def _named(schedule: str) -> str:
 
 
 @contextmanager
-def _line(server: str) -> Iterator[Line]:
-    line = line_of(server)
+def _line(server: str) -> Iterator[HttpTransport]:
+    line = build_transport(server)
     try:
         yield line
     finally:

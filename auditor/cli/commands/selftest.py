@@ -8,16 +8,20 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.apart import Apart
-from auditor.cli.exits import Exit
-from auditor.cli.selftested import show_report, show_row
-from auditor.cli.terminals import terminal
-from auditor.scratch import scratch_folder
-from auditor.selftesting import refuse_used, selftest
-from auditor.zoo.discovery import chosen, families
-from auditor.zoo.journals import read_rows, write_row
-from auditor.zoo.specimens import Scale
-from auditor.zoo.tallies import Report, Row
+from auditor._scratch import scratch_folder
+from auditor.cli.isolated_command import IsolatedCommand
+from auditor.cli.main import ExitCode
+from auditor.cli.selftest_output import show_selftest_report, show_specimen
+from auditor.cli.terminal import create_console
+from auditor.selftest.family_registry import discover_families, select_families
+from auditor.selftest.results import (
+    SelftestReport,
+    SpecimenResult,
+    append_result_row,
+    read_result_rows,
+)
+from auditor.selftest.run import refuse_used_folder, run_selftest
+from auditor.selftest.specimens import SelftestScale
 
 HOME, ZOO = "home", "zoo"
 
@@ -26,17 +30,20 @@ HOME, ZOO = "home", "zoo"
 @click.option(
     "--quick",
     "scale",
-    flag_value=Scale.QUICK,
-    default=Scale.QUICK,
+    flag_value=SelftestScale.QUICK,
+    default=SelftestScale.QUICK,
     help="A few of each defect, in minutes; the default.",
 )
 @click.option(
-    "--full", "scale", flag_value=Scale.FULL, help="Twenty and more of each family, in hours."
+    "--full",
+    "scale",
+    flag_value=SelftestScale.FULL,
+    help="Twenty and more of each family, in hours.",
 )
 @click.option(
     "--curve",
     "scale",
-    flag_value=Scale.CURVE,
+    flag_value=SelftestScale.CURVE,
     help="What has a strength, at several: where it is no longer found.",
 )
 @click.option("--family", "names", multiple=True, metavar="NAME", help="Only this one; repeats.")
@@ -53,7 +60,7 @@ HOME, ZOO = "home", "zoo"
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def command(
-    scale: Scale, names: tuple[str, ...], keep: Path | None, kept: Path | None, form: str
+    scale: SelftestScale, names: tuple[str, ...], keep: Path | None, kept: Path | None, form: str
 ) -> int:
     """Audit small models with planted defects, and their clean twins, on this machine.
 
@@ -62,37 +69,37 @@ def command(
     measured and quiet, 1 otherwise, 3 when a family was not run because packages are missing.
     A run that was stopped goes on where it was, if it is called again with the same --rows.
     """
-    visited = chosen(families(), names)
+    visited = select_families(discover_families(), names)
     # Named, since standard output is another while a command is called from here.
-    beside = terminal(file=sys.stderr if form == "json" else sys.stdout)
-    known = {} if kept is None else read_rows(kept)
+    beside = create_console(file=sys.stderr if form == "json" else sys.stdout)
+    known = {} if kept is None else read_result_rows(kept)
 
-    def told(row: Row) -> None:
-        show_row(beside, row)
+    def told(row: SpecimenResult) -> None:
+        show_specimen(beside, row)
         if kept is not None:
-            write_row(kept, row)
+            append_result_row(kept, row)
 
     with _place(keep) as place:
-        door = Apart(place / HOME)
-        report = selftest(visited, Scale(scale), place / ZOO, door, told, known)
+        door = IsolatedCommand(place / HOME)
+        report = run_selftest(visited, SelftestScale(scale), place / ZOO, door, told, known)
     if form == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
-        show_report(beside, report)
-    return exit_by(report)
+        show_selftest_report(beside, report)
+    return choose_exit_code(report)
 
 
-def exit_by(report: Report) -> Exit:
+def choose_exit_code(report: SelftestReport) -> ExitCode:
     """Return the exit code of a selftest: what was not run never looks as if it were good."""
     if not report.good:
-        return Exit.FAILED
-    return Exit.INCONCLUSIVE if report.not_run or not report.rows else Exit.DONE
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if report.not_run or not report.rows else ExitCode.DONE
 
 
 @contextmanager
 def _place(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
-        refuse_used(keep)
+        refuse_used_folder(keep)
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
         return

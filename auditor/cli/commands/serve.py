@@ -7,17 +7,21 @@ from typing import Any, NoReturn
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.isolation_options import isolation_option, require
-from auditor.cli.places import own_workplace
-from auditor.cli.service_options import choices_of, service_options
-from auditor.cli.service_parts import log_line, needing_server
-from auditor.cli.showing import show_made
-from auditor.cli.terminals import terminal
-from auditor.serving.choosing import Bind, Choices
-from auditor.workplaces import Workplace
+from auditor.cli.console import show_new_keys
+from auditor.cli.isolation_options import isolation_option, require_isolation_level
+from auditor.cli.main import ExitCode
+from auditor.cli.serve_options import (
+    parse_service_options,
+    require_server_extra,
+    service_options,
+    write_log_line,
+)
+from auditor.cli.terminal import create_console
+from auditor.cli.workspace import open_own_workspace
+from auditor.service.server.options import BindAddress, ServiceOptions
+from auditor.workflows.workspace import Workspace
 
-USUAL = Bind()
+USUAL = BindAddress()
 
 
 @click.command("serve")
@@ -65,19 +69,19 @@ def command(  # noqa: PLR0913 -- one argument an option
     is taken up at the next start. Without --tls it speaks plain HTTP: for others than this
     machine put TLS before it.
     """
-    require(isolation)
-    choices = choices_of(**options)
-    bind = Bind(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
-    with own_workplace() as place:
-        show_made(terminal(stderr=True), place.made_keys)
+    require_isolation_level(isolation)
+    choices = parse_service_options(**options)
+    bind = BindAddress(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
+    with open_own_workspace() as place:
+        show_new_keys(create_console(stderr=True), place.made_keys)
         _start(place, choices, bind, work=not no_work)
     # The engine's threads may still be in a step, which is done again after the next start, or wait
     # for one that never ends: an interpreter that ends well would wait for them.
     sys.stderr.flush()
-    os._exit(Exit.DONE)
+    os._exit(ExitCode.DONE)
 
 
-def _start(place: Workplace, choices: Choices, bind: Bind, *, work: bool) -> None:
-    with needing_server():
-        from auditor.serving.starting import start  # noqa: PLC0415 -- heavy and optional
-    start(place, choices, bind, log_line, work=work)
+def _start(place: Workspace, choices: ServiceOptions, bind: BindAddress, *, work: bool) -> None:
+    with require_server_extra():
+        from auditor.service.server.start import start_service  # noqa: PLC0415 -- heavy and optional
+    start_service(place, choices, bind, write_log_line, work=work)

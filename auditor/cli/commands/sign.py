@@ -5,24 +5,24 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.asking import passwords
-from auditor.cli.bars import hashing
-from auditor.cli.exits import Exit
-from auditor.cli.terminals import terminal
-from auditor.clock import now
+from auditor._time import utc_now
+from auditor.cli.main import ExitCode
+from auditor.cli.passwords import get_password_source
+from auditor.cli.progress_bars import show_hashing
+from auditor.cli.terminal import create_console
 from auditor.errors import UsageError
-from auditor.ledgers.key_events import KeyRole
-from auditor.settings import Settings
-from auditor.signatures.certificates import Certificate
-from auditor.signatures.keys import Signer, read_public_key
-from auditor.signatures.serialisations import LEAST_SHARD, Hash, Serialisation
-from auditor.signatures.signers import refuse_unfit, sign_model
-from auditor.signatures.trust import Moment
-from auditor.signing.artifacts import bytes_of, measure_artifact
-from auditor.signing.key_roles import refuse_ended, refuse_second_role
-from auditor.signing.keys import STEMS, load_certificates, new_keys
-from auditor.signing.opening import open_signer, scheme_of
-from auditor.trusting.policies import Claimed
+from auditor.trust.artifacts.files import count_artifact_bytes, measure_artifact
+from auditor.trust.keys.files import STEMS, create_key_pair, load_certificates
+from auditor.trust.keys.rotation import refuse_ended_key, refuse_second_role
+from auditor.trust.keys.signers import open_signer, parse_signer_scheme
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.policies.trust_policy import ModelClaim
+from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.trust.signatures.model_signing import refuse_unfit_chain, sign_model
+from auditor.trust.signatures.serialisations import LEAST_SHARD, HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.signatures.x509 import X509Certificate
+from auditor.workflows.settings import AuditorSettings
 
 
 @click.command("sign")
@@ -41,8 +41,8 @@ from auditor.trusting.policies import Claimed
 @click.option(
     "--hash",
     "kind",
-    type=click.Choice([item.value for item in Hash]),
-    default=Hash.SHA256.value,
+    type=click.Choice([item.value for item in HashAlgorithm]),
+    default=HashAlgorithm.SHA256.value,
     show_default=True,
     help="How files are hashed; other tools verify sha256 only.",
 )
@@ -70,8 +70,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     subject = _subject(artifact, name, model_version)
     signer, private = _signer(key, certificate)
     chain = () if certificate is None else _chain(certificate, signer)
-    how = Serialisation(Hash(kind), shard_size)
-    with hashing(terminal(stderr=True), lambda: bytes_of(artifact, (out,))) as advance:
+    how = ModelSerialisation(HashAlgorithm(kind), shard_size)
+    with show_hashing(
+        create_console(stderr=True), lambda: count_artifact_bytes(artifact, (out,))
+    ) as advance:
         measured = measure_artifact(artifact, how, leave_out=(out,), advance=advance)
     bundle = sign_model(measured, signer, name=subject, chain=chain)
     try:
@@ -81,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
             f"{out} cannot be written: {error.strerror}", cure="Name another file."
         ) from None
     _say(artifact, out, signer, private, chain)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _subject(artifact: Path, name: str | None, version: str | None) -> str:
@@ -91,7 +93,7 @@ def _subject(artifact: Path, name: str | None, version: str | None) -> str:
         raise UsageError(
             "A signature names a model by its name and its version", cure="Give both, or none."
         )
-    return Claimed(name, version).subject
+    return ModelClaim(name, version).subject
 
 
 def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:
@@ -99,36 +101,36 @@ def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:
         raise UsageError(
             "A certificate does not say where its private key lies", cure="Give --key as well."
         )
-    settings = Settings.from_environment()
+    settings = AuditorSettings.from_environment()
     own = settings.home / f"{STEMS[KeyRole.MODEL]}.key"
     if key is None and not own.exists():
-        made = new_keys(settings.home, stem=STEMS[KeyRole.MODEL])
+        made = create_key_pair(settings.home, stem=STEMS[KeyRole.MODEL])
         click.echo(f"First run: made the key for models {made.private}")
     private = key or str(own)
-    signer = open_signer(private, passwords(settings))
+    signer = open_signer(private, get_password_source(settings))
     refuse_second_role(settings.home, KeyRole.MODEL, signer.public_pem())
     if settings.place.kept:
         _refuse_ended(settings, signer)
     return signer, private
 
 
-def _refuse_ended(settings: Settings, signer: Signer) -> None:
+def _refuse_ended(settings: AuditorSettings, signer: Signer) -> None:
     """Ask the ledger of the key; a database is loaded only by those who have one."""
-    from auditor.cli.key_choices import known_keys  # noqa: PLC0415 -- twice the start of a command
+    from auditor.cli.key_options import load_key_registry  # noqa: PLC0415 -- twice the start of a command
 
-    life = known_keys(settings).lives.get(signer.public_pem().decode())
+    life = load_key_registry(settings).lives.get(signer.public_pem().decode())
     if life is not None:
-        refuse_ended(life, KeyRole.MODEL, now())
+        refuse_ended_key(life, KeyRole.MODEL, utc_now())
 
 
-def _chain(path: Path, signer: Signer) -> tuple[Certificate, ...]:
+def _chain(path: Path, signer: Signer) -> tuple[X509Certificate, ...]:
     chain = load_certificates(path)
-    refuse_unfit(chain, signer, Moment(datetime.now(UTC)))
+    refuse_unfit_chain(chain, signer, VerificationTime(datetime.now(UTC)))
     return chain
 
 
 def _say(
-    artifact: Path, out: Path, signer: Signer, private: str, chain: tuple[Certificate, ...]
+    artifact: Path, out: Path, signer: Signer, private: str, chain: tuple[X509Certificate, ...]
 ) -> None:
     if chain:
         names = (
@@ -140,7 +142,7 @@ def _say(
     click.echo(f"Signed {artifact} as {identity} into {out}")
     lies = (
         Path(private).with_suffix(".pub")
-        if scheme_of(private) is None
+        if parse_signer_scheme(private) is None
         else f"`auditor keys show --pem '{private}'` prints it"
     )
     click.echo(f"Name the public half of that key under model.key in the audit file: {lies}")

@@ -6,25 +6,23 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.showing import show_rows
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
 from auditor.cli.target_options import target_code_option
-from auditor.cli.terminals import terminal
-from auditor.domain.canonical import Json
-from auditor.domain.providers import facts_of, support_of
+from auditor.cli.terminal import create_console
+from auditor.domain.execution_providers import describe_support, find_provider
+from auditor.domain.json import Json
 from auditor.domain.targets import EvidenceLevel, TargetSpec
-from auditor.engines.sites import REFERENCE
 from auditor.errors import AuditorError
-from auditor.settings import Settings
-from auditor.targetfiles import OperatorTargets, operator_targets, read_targets
-from auditor.targets.emulating import fetch_emulator
-from auditor.targets.emulators import folder_of
-from auditor.targets.offering import offers
-from auditor.targets.probing import ROLES, probe_target
-from auditor.targets.resolving import resolve_target
-from auditor.targets.trying import Trial, try_target
+from auditor.targets.catalogue import TargetTrial, list_target_offers, try_target
+from auditor.targets.config import OperatorTargets, load_operator_targets, read_targets
+from auditor.targets.emulation import emulator_folder, fetch_emulator
+from auditor.targets.probe import ROLES, probe_target
+from auditor.targets.target_specs import resolve_target
+from auditor.workflows.engine.subject import REFERENCE
+from auditor.workflows.settings import AuditorSettings
 
-BY_FALLBACK = {False: Exit.DONE, True: Exit.FAILED, None: Exit.INCONCLUSIVE}
+BY_FALLBACK = {False: ExitCode.DONE, True: ExitCode.FAILED, None: ExitCode.INCONCLUSIVE}
 """Whether operators run elsewhere than declared; ``None`` where nobody says."""
 PINNED = (
     "\n           with one row at a time; with an open number of rows it falls back. Pin that axis "
@@ -49,7 +47,10 @@ def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
     """
     operator, declared = _declared(allow_code=allow_target_code)
     found = [
-        item.to_json() for item in offers(declared, Path.cwd(), Settings.from_environment().home)
+        item.to_json()
+        for item in list_target_offers(
+            declared, Path.cwd(), AuditorSettings.from_environment().home
+        )
     ]
     if tried:
         found = [
@@ -60,10 +61,12 @@ def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
         ]
     if form == "json":
         click.echo(json.dumps(found, indent=2))
-        return Exit.DONE
+        return ExitCode.DONE
     columns = ("name", "kind", "state", "support")
-    show_rows(terminal(), columns, [tuple(str(item[name]) for name in columns) for item in found])
-    return Exit.DONE
+    show_rows(
+        create_console(), columns, [tuple(str(item[name]) for name in columns) for item in found]
+    )
+    return ExitCode.DONE
 
 
 @command.command("show")
@@ -73,20 +76,20 @@ def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
 def show_target(name: str, *, allow_target_code: bool, form: str) -> int:
     """Show the target NAME: its settings, what is known of its provider, and what is there."""
     spec = _named(name, allow_code=allow_target_code)
-    facts = facts_of(spec)
+    facts = find_provider(spec)
     shown: dict[str, Json] = {
         "name": spec.name,
         "declared": spec.to_json(),
-        "support": support_of(spec),
+        "support": describe_support(spec),
         "provider": None if facts is None else facts.to_json(),
         "fingerprint": dict(probe_target(spec)) if _runs_files(spec) else None,
     }
     if form == "json":
         click.echo(json.dumps(shown, indent=2))
-        return Exit.DONE
+        return ExitCode.DONE
     for part, said in shown.items():
         click.echo(f"{part}: {said if isinstance(said, str) else json.dumps(said, indent=2)}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("probe")
@@ -107,7 +110,7 @@ def probe(name: str, out: Path | None, *, allow_target_code: bool, form: str) ->
         out.write_text(found + "\n", encoding="utf-8")
     click.echo(found if form == "json" else _told(trial))
     if trial.evidence.level is EvidenceLevel.SIMULATED:
-        return Exit.FAILED
+        return ExitCode.FAILED
     return BY_FALLBACK[trial.falls_back]
 
 
@@ -119,15 +122,15 @@ def emulate(cpu: str) -> int:
     Needs Debian or one of its children and a network, and no root; an installed qemu-user is used
     where there is one. A target in targets.yaml then says `emulated: CPU`.
     """
-    home = Settings.from_environment().home
+    home = AuditorSettings.from_environment().home
     emulator = fetch_emulator(cpu, home, lambda step: click.echo(f"… {step}", err=True))
     click.echo(
         f"{cpu} is ready: {emulator.version}\n"
-        f"Kept in:   {folder_of(cpu, home)}\n"
+        f"Kept in:   {emulator_folder(cpu, home)}\n"
         f"A target:  {{name: {cpu.lower()}, emulated: {cpu}}}\n"
         "Scores are those of that processor; how long they take says nothing of it."
     )
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _runs_files(spec: TargetSpec) -> bool:
@@ -136,7 +139,7 @@ def _runs_files(spec: TargetSpec) -> bool:
 
 def _declared(*, allow_code: bool) -> tuple[OperatorTargets, Mapping[str, TargetSpec]]:
     """Return what the operator lets run, and all targets that can be named here."""
-    operator = operator_targets(None, allow_code=allow_code)
+    operator = load_operator_targets(None, allow_code=allow_code)
     return operator, operator.nameable(read_targets(Path.cwd()))
 
 
@@ -156,7 +159,7 @@ def _outcome(spec: TargetSpec, operator: OperatorTargets) -> str:
     return _placed(trial) + ("" if level.is_native else f", {level.value}")
 
 
-def _placed(trial: Trial) -> str:
+def _placed(trial: TargetTrial) -> str:
     placed = trial.placement
     if not placed.known:
         return "nobody says where operators run"
@@ -168,9 +171,9 @@ def _placed(trial: Trial) -> str:
     return f"{share}, FALLS BACK: {elsewhere}" if elsewhere else share
 
 
-def _told(trial: Trial) -> str:
+def _told(trial: TargetTrial) -> str:
     return (
-        f"Target:    {trial.spec.name} ({support_of(trial.spec)})\n"
+        f"Target:    {trial.spec.name} ({describe_support(trial.spec)})\n"
         f"Evidence:  {trial.evidence.level.value}: {trial.evidence.because}\n"
         f"Placement: {_placed(trial)}{PINNED * trial.pinned}\n"
         f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
@@ -179,7 +182,7 @@ def _told(trial: Trial) -> str:
     )
 
 
-def _precise(trial: Trial) -> str:
+def _precise(trial: TargetTrial) -> str:
     said = trial.fingerprint.identity_facts.get("precision")
     inference = said.get("inference") if isinstance(said, Mapping) else None
     return f"Precision: {inference}\n" if inference else ""

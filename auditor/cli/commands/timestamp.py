@@ -5,16 +5,29 @@ from pathlib import Path
 
 import click
 
-from auditor.cli.exits import Exit
-from auditor.cli.showing import show_rows
-from auditor.cli.terminals import terminal
-from auditor.cli.timing import clock_options, clocks_of, right_now
+from auditor.cli.console import show_rows
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal import create_console
+from auditor.cli.timestamp_options import (
+    current_moment,
+    read_timestamp_authorities,
+    timestamp_options,
+)
 from auditor.errors import TimestampError, UsageError
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.objections import Refused
-from auditor.signatures.stamp_tokens import open_token
-from auditor.signatures.timestamps import OF_HASH, Query, read_answers
-from auditor.timestamping import Stampable, ask_authority, read_stampable, words_of
+from auditor.trust.timestamps import (
+    OF_HASH,
+    TimestampAuthorities,
+    TimestampQuery,
+    open_timestamp_token,
+    read_timestamp_answers,
+)
+from auditor.trust.verification_result import VerificationError
+from auditor.workflows.verify.timestamps import (
+    TimestampedBytes,
+    describe_moment,
+    read_signed_bytes,
+    request_timestamp,
+)
 
 PATH = click.argument("path", type=click.Path(path_type=Path))
 HASH = click.option("--hash", "kind", type=click.Choice(list(OF_HASH)), default="sha256")
@@ -39,7 +52,7 @@ def command() -> None:
 @click.option("--renew", is_flag=True, help="Add a timestamp over those that are there.")
 @HASH
 @POLICY
-@clock_options
+@timestamp_options
 def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     path: Path,
     url: str | None,
@@ -57,7 +70,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     It is kept in PATH/timestamp.tsr, or in PATH.tsr beside a file, if it holds.
     """
     trusted = _trusted(tsa_roots, tsa_policy)
-    found = Stampable.find(path)
+    found = TimestampedBytes.find(path)
     _refuse_unmeant(found, renew=renew)
     if (url is None) == (answer is None) or (request is not None and answer is None):
         raise UsageError(
@@ -66,12 +79,14 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
         )
     if answer is not None:
         query = None if request is None else _query(request)
-        moment = found.add(read_stampable(answer), query, trusted, right_now())
+        moment = found.add(read_signed_bytes(answer), query, trusted, current_moment())
     else:
         query = found.query(secrets.randbits(NONCE_BITS), kind, policy)
-        moment = found.add(ask_authority(url or "", query.emit()), query, trusted, right_now())
-    click.echo(f"{path} {words_of(moment)}: {found.place}")
-    return Exit.DONE
+        moment = found.add(
+            request_timestamp(url or "", query.emit()), query, trusted, current_moment()
+        )
+    click.echo(f"{path} {describe_moment(moment)}: {found.place}")
+    return ExitCode.DONE
 
 
 @command.command("request")
@@ -82,7 +97,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
 @POLICY
 def request_stamp(path: Path, out: Path, kind: str, policy: str | None, *, renew: bool) -> int:
     """Write a request for PATH, to be carried to an authority from another machine."""
-    found = Stampable.find(path)
+    found = TimestampedBytes.find(path)
     _refuse_unmeant(found, renew=renew)
     query = found.query(secrets.randbits(NONCE_BITS), kind, policy)
     try:
@@ -91,48 +106,48 @@ def request_stamp(path: Path, out: Path, kind: str, policy: str | None, *, renew
         raise UsageError(
             f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("verify")
 @PATH
-@clock_options
+@timestamp_options
 def verify(path: Path, tsa_roots: tuple[Path, ...], tsa_policy: tuple[str, ...]) -> int:
     """Say since when PATH, as it is, is proven to have been there. Exit code: 1 where it is not."""
     trusted = _trusted(tsa_roots, tsa_policy)
-    found = Stampable.find(path)
+    found = TimestampedBytes.find(path)
     if not found.answers:
         raise UsageError(f"there is no {found.place}", cure="Get one: `auditor timestamp add`.")
     try:
-        moment = found.moment(trusted, right_now())
+        moment = found.moment(trusted, current_moment())
     except TimestampError as error:
         click.echo(f"failed: {error.problem}")
-        return Exit.FAILED
-    click.echo(f"{path} {words_of(moment)}")
-    return Exit.DONE
+        return ExitCode.FAILED
+    click.echo(f"{path} {describe_moment(moment)}")
+    return ExitCode.DONE
 
 
 @command.command("show")
 @PATH
 def show(path: Path) -> int:
     """Show what the timestamps of PATH say; whether to believe it, `verify` says."""
-    found = Stampable.find(path)
+    found = TimestampedBytes.find(path)
     rows, offset = [], 0
     try:
-        for answer, raw in read_answers(found.answers):
-            said = open_token(raw).stamped
+        for answer, raw in read_timestamp_answers(found.answers):
+            said = open_timestamp_token(raw).stamped
             rows.append((str(offset), said.time.isoformat(), said.policy, said.hash))
             offset += len(answer)
-    except Refused as refused:
+    except VerificationError as refused:
         raise TimestampError(
             f"{found.place}: {refused.problem}", cure="Get one: `auditor timestamp add`."
         ) from None
-    show_rows(terminal(), ("at byte", "time", "policy", "hash"), rows)
-    return Exit.DONE
+    show_rows(create_console(), ("at byte", "time", "policy", "hash"), rows)
+    return ExitCode.DONE
 
 
-def _trusted(roots: tuple[Path, ...], policies: tuple[str, ...]) -> Clocks:
-    found = clocks_of(roots, policies)
+def _trusted(roots: tuple[Path, ...], policies: tuple[str, ...]) -> TimestampAuthorities:
+    found = read_timestamp_authorities(roots, policies)
     if found is None:
         raise UsageError(
             "It must be clear whose clock to believe",
@@ -141,17 +156,17 @@ def _trusted(roots: tuple[Path, ...], policies: tuple[str, ...]) -> Clocks:
     return found
 
 
-def _refuse_unmeant(found: Stampable, *, renew: bool) -> None:
+def _refuse_unmeant(found: TimestampedBytes, *, renew: bool) -> None:
     if bool(found.answers) != renew:
         there = f"{found.place} is there" if found.answers else f"there is no {found.place}"
         cure = "Give --renew to add another one." if found.answers else "Leave --renew out."
         raise UsageError(there, cure=cure)
 
 
-def _query(path: Path) -> Query:
+def _query(path: Path) -> TimestampQuery:
     try:
-        return Query.parse(read_stampable(path))
-    except Refused as refused:
+        return TimestampQuery.parse(read_signed_bytes(path))
+    except VerificationError as refused:
         raise UsageError(
             f"{path} is no request: {refused.problem}",
             cure="Name what `auditor timestamp request` wrote.",

@@ -6,29 +6,28 @@ from pathlib import Path
 
 import click
 
-from auditor.accepting import accept
-from auditor.cli.asking import passwords
-from auditor.cli.believing import standing_here
-from auditor.cli.exits import Exit
-from auditor.cli.key_choices import known_keys
-from auditor.cli.own_ledger import own_ledger
-from auditor.cli.showing import show_rows, show_steps
-from auditor.cli.terminals import terminal
-from auditor.clock import now, written
-from auditor.domain.canonical import canonical
-from auditor.domain.steps import all_hold
+from auditor._time import format_time, utc_now
+from auditor.cli.console import show_rows, show_steps
+from auditor.cli.key_options import load_key_registry, open_own_ledger
+from auditor.cli.main import ExitCode
+from auditor.cli.passwords import get_password_source
+from auditor.cli.terminal import create_console
+from auditor.cli.trust_options import find_policy_acceptance
+from auditor.domain.json import encode_canonical
+from auditor.domain.verification_steps import all_hold
 from auditor.errors import UsageError
-from auditor.ledgers.key_events import KeyRole
-from auditor.settings import Settings
-from auditor.signatures.keys import read_public_key
-from auditor.signing.key_roles import refuse_ended, refuse_second_role
-from auditor.signing.keys import STEMS, load_public_key
-from auditor.signing.opening import open_signer
-from auditor.signing.verification import read_signature
-from auditor.trustfiles import load_trust_policy
-from auditor.trusting.policies import TrustPolicy
-from auditor.trusting.remarks import remarks
-from auditor.trusting.sealing import sign_trust_policy
+from auditor.trust.artifacts.verify import read_signature_file
+from auditor.trust.keys.files import STEMS, load_public_key
+from auditor.trust.keys.rotation import refuse_ended_key, refuse_second_role
+from auditor.trust.keys.signers import open_signer
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.policies.documents import sign_trust_policy
+from auditor.trust.policies.read import find_policy_warnings
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.policy_files import load_trust_policy
+from auditor.trust.signatures.keys import read_public_key
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.trust_acceptance import accept_trust_policy
 
 SIGNATURE = ".sig"
 _FILE = click.Path(path_type=Path)
@@ -49,14 +48,17 @@ def sign(policy: Path, key: str | None, out: Path | None) -> int:
     Your own lies in AUDITOR_HOME as trust.key (`auditor keys new --role trust`).
     """
     read = load_trust_policy(policy).policy
-    settings = Settings.from_environment()
+    settings = AuditorSettings.from_environment()
     named = key or str(settings.home / f"{STEMS[KeyRole.TRUST]}.key")
-    signer, target = open_signer(named, passwords(settings)), out or policy.with_suffix(SIGNATURE)
+    signer, target = (
+        open_signer(named, get_password_source(settings)),
+        out or policy.with_suffix(SIGNATURE),
+    )
     public = signer.public_pem()
     refuse_second_role(settings.home, KeyRole.TRUST, public)
-    life = known_keys(settings).lives.get(public.decode())
+    life = load_key_registry(settings).lives.get(public.decode())
     if life is not None:
-        refuse_ended(life, KeyRole.TRUST, now())
+        refuse_ended_key(life, KeyRole.TRUST, utc_now())
     bundle = sign_trust_policy(read, signer)
     try:
         target.write_bytes(bundle)
@@ -65,7 +67,7 @@ def sign(policy: Path, key: str | None, out: Path | None) -> int:
             f"{target} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
     click.echo(f"Signed {read} ({read.digest}) as {read_public_key(public).identity} into {target}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("accept")
@@ -80,12 +82,12 @@ def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int
     accepted, 1 refused.
     """
     read = load_trust_policy(policy).policy
-    bundle = read_signature(signature or policy.with_suffix(SIGNATURE))
+    bundle = read_signature_file(signature or policy.with_suffix(SIGNATURE))
     owner = None if key is None else load_public_key(key).pem
-    with own_ledger() as store:
-        steps = accept(store, read, bundle, owner, now())
-    show_steps(terminal(), steps)
-    return Exit.DONE if all_hold(steps) else Exit.FAILED
+    with open_own_ledger() as store:
+        steps = accept_trust_policy(store, read, bundle, owner, utc_now())
+    show_steps(create_console(), steps)
+    return ExitCode.DONE if all_hold(steps) else ExitCode.FAILED
 
 
 @command.command("show")
@@ -98,18 +100,20 @@ def show(policy: Path, form: str) -> int:
     """
     read = load_trust_policy(policy).policy
     if form == "json":
-        click.echo(canonical(read.document).decode())
-        return Exit.DONE
-    console = terminal()
-    console.print(f"{read} of {read.owner}, until {written(read.expires)}", markup=False)
-    console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
+        click.echo(encode_canonical(read.document).decode())
+        return ExitCode.DONE
+    console = create_console()
+    console.print(f"{read} of {read.owner}, until {format_time(read.expires)}", markup=False)
+    console.print(
+        f"{read.digest}, {find_policy_acceptance(read).value} here", highlight=False, markup=False
+    )
     for line in _besides(read):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     show_rows(console, ("models", "versions", "who may sign", "what else"), _rules(read))
     if read.auditors:
         rows = [(it.name, ", ".join(sorted(it.roles)), it.highest.name) for it in read.auditors]
         show_rows(console, ("auditor", "roles", "highest"), rows)
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 @command.command("lint")
@@ -117,10 +121,10 @@ def show(policy: Path, form: str) -> int:
 def lint(policies: tuple[Path, ...]) -> int:
     """Say what is wrong or doubtful in POLICIES. Exit code: 0, or 2 where one cannot be used."""
     for path in policies:
-        found = tuple(remarks(load_trust_policy(path).policy, datetime.now(UTC)))
+        found = tuple(find_policy_warnings(load_trust_policy(path).policy, datetime.now(UTC)))
         for remark in found or ("nothing to remark",):
             click.echo(f"{path}: {remark}")
-    return Exit.DONE
+    return ExitCode.DONE
 
 
 def _besides(policy: TrustPolicy) -> Iterator[str]:
@@ -131,7 +135,7 @@ def _besides(policy: TrustPolicy) -> Iterator[str]:
         )
         yield f"clocks: {', '.join(policy.clock_roots)}{under}"
     for digest, since in sorted(policy.revoked.items()):
-        until = "ever" if since is None else written(since)
+        until = "ever" if since is None else format_time(since)
         yield f"revoked: {digest} since {until}"
 
 

@@ -6,29 +6,39 @@ from typing import Any
 
 import click
 
-from auditor.cli.assurances import assurance_option
-from auditor.cli.bars import hashing
-from auditor.cli.believing import Asides, ledger_options, read_trust, standing_here, verify_by
-from auditor.cli.exits import exit_after
-from auditor.cli.showing import show_steps
-from auditor.cli.terminals import terminal
-from auditor.cli.timing import clock_options, clocks_of, right_now
-from auditor.cli.trusting import TrustOptions, read_document, trust_options
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import Step
+from auditor.cli.console import show_steps
+from auditor.cli.main import exit_for_verification
+from auditor.cli.progress_bars import show_hashing
+from auditor.cli.terminal import create_console
+from auditor.cli.timestamp_options import (
+    current_moment,
+    read_timestamp_authorities,
+    timestamp_options,
+)
+from auditor.cli.trust_options import (
+    TrustOptions,
+    VerifierOptions,
+    assurance_option,
+    find_policy_acceptance,
+    ledger_options,
+    read_document,
+    read_trust_policy_option,
+    trust_options,
+    verify_record_folder,
+)
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.verification_steps import VerificationStep
 from auditor.errors import UsageError
-from auditor.folders import RecordFolder
-from auditor.packing import unpacked
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.timestamps import SUFFIX
-from auditor.signatures.trust import Moment
-from auditor.signing.artifacts import bytes_of
-from auditor.signing.ruled import verify_by_policy
-from auditor.signing.verification import verify_artifact
-from auditor.timestamping import look_at_signature, read_stampable
-from auditor.trustfiles import load_trust_policy
-from auditor.trusting.asking import Presented, When
-from auditor.trusting.policies import TrustPolicy
+from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.bundle_zip import unpack_bundle
+from auditor.trust.artifacts.files import count_artifact_bytes
+from auditor.trust.artifacts.verify import verify_artifact, verify_by_policy
+from auditor.trust.policies.query import ModelAttestations, QueryTime
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.policy_files import load_trust_policy
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import SUFFIX, TimestampAuthorities
+from auditor.workflows.verify.timestamps import check_signature_timestamps, read_signed_bytes
 
 
 @click.command("verify")
@@ -41,7 +51,7 @@ from auditor.trusting.policies import TrustPolicy
     help="The timestamps of --signature; default: that file with .tsr.",
 )
 @assurance_option
-@clock_options
+@timestamp_options
 @ledger_options
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     path: Path,
@@ -51,7 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     timestamp: Path | None,
     tsa_roots: tuple[Path, ...],
     tsa_policy: tuple[str, ...],
-    assurance: Assurance,
+    assurance: AssuranceLevel,
     **options: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Verify the record in the folder or bundle PATH, or the artifact PATH against --signature.
@@ -65,38 +75,44 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     fails, 3 where withheld rows leave figures unchecked.
     """
     trust = TrustOptions(**options)
-    clocks = clocks_of(tsa_roots, tsa_policy)
+    clocks = read_timestamp_authorities(tsa_roots, tsa_policy)
     if timestamp is not None and (signature is None or (clocks is None and trust.trust is None)):
         raise UsageError(
             "a timestamp's file is named for a signature, and needs who is trusted for the time",
             cure="Give --signature too, and --tsa-roots or --trust; or leave --timestamp out.",
         )
     if signature is None:
-        steps = _record(path, trust, Asides(ledger_key, witness_keys, clocks, assurance))
-    elif ledger_key is not None or witness_keys or assurance is not Assurance.A0:
+        steps = _record(path, trust, VerifierOptions(ledger_key, witness_keys, clocks, assurance))
+    elif ledger_key is not None or witness_keys or assurance is not AssuranceLevel.A0:
         raise UsageError(
             "records lie in ledgers and claim assurance, and no artifact's signature does",
             cure="Leave --ledger-key, --witness-key and --assurance out, or --signature.",
         )
     else:
         steps = _artifact(path, signature, trust, clocks, timestamp)
-    show_steps(terminal(), steps)
-    return exit_after(steps)
+    show_steps(create_console(), steps)
+    return exit_for_verification(steps)
 
 
 def _artifact(
-    path: Path, signature: Path, trust: TrustOptions, clocks: Clocks | None, timestamp: Path | None
-) -> tuple[Step, ...]:
+    path: Path,
+    signature: Path,
+    trust: TrustOptions,
+    clocks: TimestampAuthorities | None,
+    timestamp: Path | None,
+) -> tuple[VerificationStep, ...]:
     if trust.trust is not None:
         return _by_policy(path, signature, trust, trust.trust, clocks, timestamp)
-    question, timed = trust.question(), _Timed()
+    question, timed = trust.question(), _TimestampReport()
     if clocks is not None:
         _refuse_two_times(trust)
         clocks = replace(clocks, revoked=question.trusted.revoked)
         timed = _timed(signature, clocks, timestamp)
         moment = timed.moment or question.moment
         question = replace(question, moment=moment, beside=timed.beside)
-    with hashing(terminal(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+    with show_hashing(
+        create_console(stderr=True), lambda: count_artifact_bytes(path, (signature,))
+    ) as advance:
         return (*timed.steps, *verify_artifact(path, signature, question, advance))
 
 
@@ -105,24 +121,26 @@ def _by_policy(  # noqa: PLR0913, PLR0917 -- what the command was given
     signature: Path,
     trust: TrustOptions,
     policy_file: Path,
-    clocks: Clocks | None,
+    clocks: TimestampAuthorities | None,
     timestamp: Path | None,
-) -> tuple[Step, ...]:
+) -> tuple[VerificationStep, ...]:
     policy = load_trust_policy(policy_file).policy
-    asked, timed = trust.asked(policy), _Timed()
+    asked, timed = trust.asked(policy), _TimestampReport()
     if clocks is not None:
         _refuse_two_times(trust)
         timed = _timed(signature, replace(clocks, revoked=policy.revoked), timestamp)
-        asked = replace(asked, when=When(right_now().at, timed.moment))
+        asked = replace(asked, when=QueryTime(current_moment().at, timed.moment))
     beside = None if clocks is not None else _beside(signature, trust, policy, timestamp)
-    presented = Presented(
+    presented = ModelAttestations(
         None,
         tuple(read_document(item) for item in trust.documents),
-        standing=standing_here(policy),
-        timestamps=None if beside is None else read_stampable(beside),
+        standing=find_policy_acceptance(policy),
+        timestamps=None if beside is None else read_signed_bytes(beside),
     )
     apart = (signature, *timed.beside, *(() if beside is None else (beside,)))
-    with hashing(terminal(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+    with show_hashing(
+        create_console(stderr=True), lambda: count_artifact_bytes(path, (signature,))
+    ) as advance:
         found = verify_by_policy(path, apart, asked, presented, advance)
     return (*timed.steps, *found)
 
@@ -145,18 +163,20 @@ def _beside(
 
 
 @dataclass(frozen=True, slots=True)
-class _Timed:
+class _TimestampReport:
     """What the timestamps of a signature say, and the file in which they lie."""
 
-    steps: tuple[Step, ...] = ()
-    moment: Moment | None = None
+    steps: tuple[VerificationStep, ...] = ()
+    moment: VerificationTime | None = None
     beside: tuple[Path, ...] = ()
 
 
-def _timed(signature: Path, clocks: Clocks, timestamp: Path | None) -> _Timed:
+def _timed(
+    signature: Path, clocks: TimestampAuthorities, timestamp: Path | None
+) -> _TimestampReport:
     beside = timestamp or signature.with_name(signature.name + SUFFIX)
-    step, moment = look_at_signature(signature, beside, clocks, right_now())
-    return _Timed((step,), moment, (beside,))
+    step, moment = check_signature_timestamps(signature, beside, clocks, current_moment())
+    return _TimestampReport((step,), moment, (beside,))
 
 
 def _refuse_two_times(trust: TrustOptions) -> None:
@@ -169,20 +189,20 @@ def _refuse_two_times(trust: TrustOptions) -> None:
 def _record(
     path: Path,
     trust: TrustOptions,
-    asides: Asides,
-) -> tuple[Step, ...]:
+    asides: VerifierOptions,
+) -> tuple[VerificationStep, ...]:
     if not trust.alone or (trust.key is None and trust.trust is None):
         raise UsageError(
             "A record is verified by the key of its signer, or by a trust policy, alone",
             cure="Give --key or --trust, and no more.",
         )
-    believed = (trust.key, read_trust(trust.trust), asides)
+    believed = (trust.key, read_trust_policy_option(trust.trust), asides)
     if path.is_file() and path.suffix == ".zip":
-        with unpacked(path) as folder:
-            return verify_by(folder, *believed)
+        with unpack_bundle(path) as folder:
+            return verify_record_folder(folder, *believed)
     if not path.is_dir():
         raise UsageError(
             f"{path} is not a record's folder, nor a bundle.zip of one",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_by(RecordFolder(path), *believed)
+    return verify_record_folder(RecordFolder(path), *believed)

@@ -7,26 +7,30 @@ from typing import Any
 
 import click
 
-from auditor.cli.deciding import decider, sound_record, until
-from auditor.cli.exits import Exit
-from auditor.cli.handed_in import hand_in, held, server_option
-from auditor.cli.own_ledger import own_ledger
-from auditor.cli.texts import printable
-from auditor.clock import now
-from auditor.documents import read_document
-from auditor.domain.findings import Finding, place_text
-from auditor.domain.people import DecisionKind
+from auditor._time import utc_now
+from auditor._yaml import read_yaml_document
+from auditor.cli.decision_options import (
+    decision_server_option,
+    open_decider_key,
+    open_decision_folder,
+    open_verified_record,
+    parse_expiry,
+    submit_decision,
+)
+from auditor.cli.key_options import open_own_ledger
+from auditor.cli.main import ExitCode
+from auditor.cli.terminal_text import make_printable
+from auditor.domain.findings import Finding, Outcome, format_place
 from auditor.domain.readings import Scalar
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.domain.waiver_json import read_waiver
-from auditor.domain.waivers import Life, Waiver
+from auditor.domain.waivers import Waiver, WaiverValidity, read_waiver
 from auditor.errors import UsageError, WaiverError
-from auditor.folders import SIGNER, RecordFolder
-from auditor.judging.waiving import WAIVABLE, audited_of, covers
-from auditor.noting import note_waiver
-from auditor.signatures.decisions import sign_waiver, verify_waiver
-from auditor.signatures.keys import Signer
+from auditor.policy.evaluate.engine import WAIVABLE, covers_finding, find_waiver_subject
+from auditor.reports.folder import SIGNER, RecordFolder
+from auditor.service.domain.people import DecisionKind
+from auditor.store.ledger_events import log_waiver
+from auditor.trust.signatures.decisions import sign_waiver, verify_waiver
+from auditor.trust.signatures.keys import Signer
 
 WORDS = ("rule", "reason", "ticket", "owner", "approver", "expires")
 MAY = WAIVABLE | {Outcome.WAIVED}
@@ -50,7 +54,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--key", help="The approver's private key; default: your decision.key.")
 @click.option("--record-key", type=PATH, help="The record's public key; default: its signer.pub.")
 @click.option("--out", type=PATH, required=True, help="The signed waiver.")
-@server_option
+@decision_server_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     folder: Path | None,
     draft: Path | None,
@@ -70,18 +74,18 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         _refuse_beside([name for name, value in words.items() if value is not None])
         held_against = None if folder is None else RecordFolder(folder)
         signed = None if held_against is None else held_against.read(SIGNER)
-        waiver, signer = _drafted(draft), decider(key, signed)
+        waiver, signer = _drafted(draft), open_decider_key(key, signed)
         _hold(waiver, held_against, record_key, draft)
     else:
-        with held(_needed(folder, words), server) as found:
-            record = sound_record(found.folder, record_key, found.key)
-            signer = decider(key, found.folder.read(SIGNER))
-        waiver = _narrowed(_of(record, words, now()), record, said)
+        with open_decision_folder(_needed(folder, words), server) as found:
+            record = open_verified_record(found.folder, record_key, found.key)
+            signer = open_decider_key(key, found.folder.read(SIGNER))
+        waiver = _narrowed(_of(record, words, utc_now()), record, said)
         _show(record, waiver)
     bundle = _keep(waiver, signer, out)
     if server is not None:
-        hand_in(server, DecisionKind.WAIVER, bundle, signer.public_pem())
-    return Exit.DONE
+        submit_decision(server, DecisionKind.WAIVER, bundle, signer.public_pem())
+    return ExitCode.DONE
 
 
 def _narrowed(waiver: Waiver, record: AuditRecord, said: Mapping[str, Any]) -> Waiver:
@@ -121,7 +125,7 @@ def _drafted(path: Path) -> Waiver:
         raise WaiverError(
             f"{path} cannot be read: {error.strerror}", cure="docs/waivers.md shows one."
         ) from None
-    document = read_document(raw, path.name, WaiverError)
+    document = read_yaml_document(raw, path.name, WaiverError)
     return read_waiver(document.content, lambda name: document.where((name,)))
 
 
@@ -129,7 +133,7 @@ def _hold(
     waiver: Waiver, folder: RecordFolder | None, record_key: Path | None, draft: Path
 ) -> None:
     """Hold what somebody wrote by hand against the clock, and the record where there is one."""
-    if waiver.life(now()) is Life.EXPIRED:
+    if waiver.life(utc_now()) is WaiverValidity.EXPIRED:
         raise WaiverError(
             f"{draft}: it expired on {waiver.expires}, and would waive nothing",
             cure="Give it a day to come, 180 days after `created` at most.",
@@ -137,8 +141,8 @@ def _hold(
     if folder is None:
         click.echo("Held against no record: name its FOLDER to see what this waives there.")
         return
-    record = sound_record(folder, record_key)
-    foreign = waiver.foreign_to(audited_of(record))
+    record = open_verified_record(folder, record_key)
+    foreign = waiver.foreign_to(find_waiver_subject(record))
     if foreign:
         raise UsageError(
             f"{draft} is for something else than the record in {folder.path}: {foreign}",
@@ -156,7 +160,7 @@ def _of(record: AuditRecord, words: Mapping[str, str], begins: str) -> Waiver:
         approver=words["approver"],
         reason=words["reason"],
         ticket=words["ticket"],
-        expires=until(words["expires"], begins),
+        expires=parse_expiry(words["expires"], begins),
         model=request.name,
         artifact=None if artifact is None else artifact.digest,
         policy=request.policy.name,
@@ -173,7 +177,7 @@ def _place(record: AuditRecord, rule: str, named: str | None) -> Mapping[str, Sc
     if named is None:
         return {}
     places = [item.slice for item in record.findings if item.rule == rule and item.slice]
-    known = {place_text(place)[1:-1]: place for place in places}
+    known = {format_place(place)[1:-1]: place for place in places}
     bare = {text.replace('"', ""): place for text, place in known.items()}
     found = known.get(named, bare.get(named))
     if found is None:
@@ -186,7 +190,7 @@ def _place(record: AuditRecord, rule: str, named: str | None) -> Mapping[str, Sc
 
 def _show(record: AuditRecord, waiver: Waiver) -> None:
     """Show the findings that it would waive. Raises ``UsageError`` where there are none."""
-    covered = [it for it in record.findings if covers(waiver, it)]
+    covered = [it for it in record.findings if covers_finding(waiver, it)]
     found = [item for item in covered if item.outcome in MAY]
     if not found:
         raise UsageError(
@@ -194,7 +198,7 @@ def _show(record: AuditRecord, waiver: Waiver) -> None:
             cure=f"What is broken or open: {', '.join(_open(record)) or 'nothing'}.",
         )
     for item in found:
-        click.echo(printable(f"{item.name} on {item.target} {item.outcome}: {item.message}"))
+        click.echo(make_printable(f"{item.name} on {item.target} {item.outcome}: {item.message}"))
     if not waiver.slice and any(item.slice for item in found):
         click.echo(f"It is for EVERY place at which {waiver.rule} is asked, also those to come.")
 
@@ -214,8 +218,8 @@ def _keep(waiver: Waiver, signer: Signer, out: Path) -> bytes:
     """Sign, hold against what no waiver may be, write, put down, and return the bundle."""
     bundle = sign_waiver(waiver, signer)
     signed = verify_waiver(bundle, signer.public_pem(), out.name)
-    with own_ledger() as store, store.unit_of_work() as work:
-        note_waiver(work, signed, now())
+    with open_own_ledger() as store, store.unit_of_work() as work:
+        log_waiver(work, signed, utc_now())
     try:
         out.write_bytes(bundle)
     except OSError as error:
@@ -223,7 +227,7 @@ def _keep(waiver: Waiver, signer: Signer, out: Path) -> bytes:
             f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
     if waiver.artifact is None:
-        click.echo(f"It is for EVERY version of {printable(waiver.model)}.")
-    click.echo(printable(f"Signed {waiver} until {waiver.expires} into {out}"))
+        click.echo(f"It is for EVERY version of {make_printable(waiver.model)}.")
+    click.echo(make_printable(f"Signed {waiver} until {waiver.expires} into {out}"))
     click.echo(f"Put down in the ledger ({signed.ref.digest})")
     return bundle

@@ -7,16 +7,20 @@ from typing import NoReturn
 
 import click
 
-from auditor.cli.agent_options import AgentChoice, agent_options
-from auditor.cli.exits import Exit
-from auditor.cli.isolation_options import isolation_option, require
-from auditor.cli.service_parts import log_line, needing_server
-from auditor.serving.choosing import Bind, Choices, read_served_targets
-from auditor.settings import Settings
-from auditor.spans.marking import open_spans
-from auditor.workplaces import workbench
+from auditor.cli.isolation_options import isolation_option, require_isolation_level
+from auditor.cli.main import ExitCode
+from auditor.cli.serve_options import (
+    AgentOptions,
+    agent_options,
+    require_server_extra,
+    write_log_line,
+)
+from auditor.service.server.options import BindAddress, ServiceOptions, read_service_targets
+from auditor.service.telemetry import open_tracer
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.workspace import open_worker_workspace
 
-DRAIN = Bind().drain
+DRAIN = BindAddress().drain
 
 
 @click.command("worker")
@@ -61,20 +65,20 @@ def command(  # noqa: PLR0913 -- one argument an option
     With --server it is an agent: it calls the service over HTTPS with the key in AUDITOR_API_KEY,
     signs what it sees with --key, and needs neither database nor blobs. An admin enrols it.
     """
-    require(isolation)
-    known, wanted = read_served_targets(targets), tuple(dict.fromkeys(names))
-    choice = AgentChoice.of(agent, slots=slots, name=name)
+    require_isolation_level(isolation)
+    known, wanted = read_service_targets(targets), tuple(dict.fromkeys(names))
+    choice = AgentOptions.of(agent, slots=slots, name=name)
     if choice is not None:
         choice.run(wanted, known, drain, allow_recipes=allow_recipes)
         # A check that outlasts --drain is in a thread that nobody waits for.
         sys.stderr.flush()
-        os._exit(Exit.DONE)
-    choices = Choices(targets=known, recipes=allow_recipes, spans=open_spans(os.environ))
-    with needing_server():
-        from auditor.serving.working import Working, work  # noqa: PLC0415 -- heavy and optional
-    working = Working(targets=wanted, slots=slots, name=name, drain=drain)
-    with workbench(Settings.from_environment()) as place:
-        work(place, choices, working, log_line)
+        os._exit(ExitCode.DONE)
+    choices = ServiceOptions(targets=known, recipes=allow_recipes, spans=open_tracer(os.environ))
+    with require_server_extra():
+        from auditor.service.server.start import WorkerOptions, run_worker  # noqa: PLC0415 -- heavy and optional
+    working = WorkerOptions(targets=wanted, slots=slots, name=name, drain=drain)
+    with open_worker_workspace(AuditorSettings.from_environment()) as place:
+        run_worker(place, choices, working, write_log_line)
     # As with `serve`: the engine's threads may wait for a step that never begins any more.
     sys.stderr.flush()
-    os._exit(Exit.DONE)
+    os._exit(ExitCode.DONE)

@@ -27,7 +27,7 @@ MOST_PROBLEM = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class ClassOrderTrial:
     """What scoring ``rows`` of the data said of the order of the classes, if it could be done.
 
     ``accuracy`` is that of the order which is drafted, ``before`` that of the labels' own order
@@ -43,7 +43,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class DraftFacts:
     """What was seen of a model and a data file; every name is a guess that a person confirms.
 
     ``model_shape`` is the model's input as it declares it (``None`` for an open axis),
@@ -75,11 +75,11 @@ class Observed:
     text: str | None = None
     positive: str | None = None
     favourable: str | None = None
-    trial: Trial | None = None
+    trial: ClassOrderTrial | None = None
     named: bool = False
 
 
-def draft_audit_file(observed: Observed) -> str:
+def draft_audit_file(observed: DraftFacts) -> str:
     """Return a commented ``audit.yaml`` that ``read_audit_file`` accepts as it stands."""
     parts = [
         _head(observed),
@@ -92,7 +92,7 @@ def draft_audit_file(observed: Observed) -> str:
     return "\n".join(parts)
 
 
-def _head(seen: Observed) -> str:
+def _head(seen: DraftFacts) -> str:
     return "\n".join(
         [
             "# Drafted from the model and the data. Check every line: guesses are marked so.",
@@ -109,7 +109,7 @@ def _head(seen: Observed) -> str:
     )
 
 
-def _task(seen: Observed) -> str:
+def _task(seen: DraftFacts) -> str:
     if seen.spread is not None and seen.outputs in {None, 1}:
         note = "guessed: a tenth of the labels' standard deviation"
         return "\n".join(
@@ -129,7 +129,7 @@ def _task(seen: Observed) -> str:
     if seen.named and (seen.trial is None or seen.trial.before is None):
         order = NAMED
     lines += _trial_lines(seen.trial)
-    if lists_classes(seen):
+    if can_list_classes(seen):
         last = seen.classes[-1]
         lines.append(f"  classes: {_listed(seen.classes)}{_note(order)}")
         lines.append(f"  positive: {_quoted(seen.positive or last)}{_note(positive)}")
@@ -141,12 +141,12 @@ def _task(seen: Observed) -> str:
     return "\n".join(lines)
 
 
-def lists_classes(seen: Observed) -> bool:
+def can_list_classes(seen: DraftFacts) -> bool:
     """Return whether the labels that were seen can stand in an audit file as its classes."""
     return len(_usable(seen.classes)) == len(seen.classes) > 1
 
 
-def _order_notes(trial: Trial | None) -> tuple[str, str]:
+def _order_notes(trial: ClassOrderTrial | None) -> tuple[str, str]:
     """Say of the order of the classes, and of the positive one, how they are known."""
     if trial is None or not trial.fits:
         return ORDER, POSITIVE
@@ -158,7 +158,7 @@ def _order_notes(trial: Trial | None) -> tuple[str, str]:
     return f"the order of the model's scores, found by scoring the data: {found}", POSITIVE
 
 
-def _trial_lines(trial: Trial | None) -> list[str]:
+def _trial_lines(trial: ClassOrderTrial | None) -> list[str]:
     if trial is None or trial.fits:
         return []
     if not trial.problem:
@@ -168,7 +168,7 @@ def _trial_lines(trial: Trial | None) -> list[str]:
     return [f"  # Scoring the data could not show the order of the classes: {shown[:MOST_PROBLEM]}"]
 
 
-def _input(seen: Observed) -> str:
+def _input(seen: DraftFacts) -> str:
     if seen.reads_text:
         return f"input:\n  text: {_name(seen.text)}{_note('guessed: the column of texts')}"
     if seen.pictures:
@@ -182,7 +182,7 @@ def _input(seen: Observed) -> str:
     return f"input:\n  domain: [{domain[0]}, {domain[1]}]{_note('guessed from the data')}"
 
 
-def _data(seen: Observed) -> str:
+def _data(seen: DraftFacts) -> str:
     count = "" if seen.rows is None else f"{seen.rows} rows; "
     there = ", ".join(_quoted(name) for name in seen.columns) or "one array"
     slices = [name for name in seen.slices if not (seen.reads_text and name == seen.text)]
@@ -203,7 +203,7 @@ def _data(seen: Observed) -> str:
     )
 
 
-def _model_words(seen: Observed) -> str:
+def _model_words(seen: DraftFacts) -> str:
     if seen.model_shape is None:
         return ""
     axes = ", ".join("rows" if axis is None else str(axis) for axis in seen.model_shape)

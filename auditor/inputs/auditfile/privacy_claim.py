@@ -8,13 +8,25 @@ from typing import Annotated, cast
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from auditor.auditfiles.tasks import Mistake
-from auditor.auditfiles.words import Flag, LocalPath, Section, Settings, Text, Whole
-from auditor.documents import Document, Place, Strict, lines_of, read_document, validate
+from auditor._yaml import (
+    Place,
+    StrictModel,
+    YamlDocument,
+    locate_json_lines,
+    read_yaml_document,
+    validate_document,
+)
 from auditor.domain.auditfiles import PrivacySection
-from auditor.domain.canonical import Json, parse
-from auditor.domain.privacy_claims import Accountant, Adjacency, PrivacyClaim, Sampling
+from auditor.domain.json import Json, parse_json
+from auditor.domain.privacy_claims import (
+    AdjacencyRelation,
+    PrivacyAccountant,
+    PrivacyClaim,
+    SamplingScheme,
+)
 from auditor.errors import PrivacyClaimError
+from auditor.inputs.auditfile.schema import Flag, LocalPath, SectionSchema, Settings, Text, Whole
+from auditor.inputs.auditfile.tasks import Mistake
 
 PRIVACY = "privacy"
 DIGESTS = ("model", "code", "config", "data", "container")
@@ -41,7 +53,7 @@ def _refused(reason: str) -> PydanticCustomError:
 Positive = Annotated[float, BeforeValidator(_positive)]
 
 
-class PrivacyShape(Section):
+class PrivacySectionSchema(SectionSchema):
     """``claims.privacy`` of an audit file."""
 
     path: LocalPath
@@ -49,7 +61,7 @@ class PrivacyShape(Section):
     key: LocalPath | None = None
 
 
-class ClaimShape(Strict):
+class PrivacyClaimSchema(StrictModel):
     """A whole claim file."""
 
     epsilon: Positive
@@ -58,11 +70,11 @@ class ClaimShape(Strict):
     sampling_rate: Positive
     steps: Whole
     clip: Positive
-    sampling: Sampling
-    adjacency: Adjacency
-    accountant: Accountant
-    accounted: Sampling | None = None
-    accounted_adjacency: Adjacency | None = None
+    sampling: SamplingScheme
+    adjacency: AdjacencyRelation
+    accountant: PrivacyAccountant
+    accounted: SamplingScheme | None = None
+    accounted_adjacency: AdjacencyRelation | None = None
     dataset_size: Whole | None = None
     batch_size: Positive | None = None
     epochs: Positive | None = None
@@ -75,8 +87,8 @@ class ClaimShape(Strict):
         """Return the domain's form; nothing said of it, Poisson sampling was accounted for."""
         supposed = self.accounted
         if supposed is None:
-            full = self.sampling is Sampling.FULL_BATCH
-            supposed = Sampling.FULL_BATCH if full else Sampling.POISSON
+            full = self.sampling is SamplingScheme.FULL_BATCH
+            supposed = SamplingScheme.FULL_BATCH if full else SamplingScheme.POISSON
         told = {name: getattr(self, name) for name in type(self).model_fields}
         return PrivacyClaim(**{**told, "accounted": supposed})
 
@@ -87,7 +99,7 @@ def read_privacy_claim(raw: bytes, source: str) -> PrivacyClaim:
     Raises ``PrivacyClaimError`` that names every mistake.
     """
     document = _document(raw, source)
-    shape = validate(document, ClaimShape, PrivacyClaimError)
+    shape = validate_document(document, PrivacyClaimSchema, PrivacyClaimError)
     mistakes = list(_mistakes(shape))
     if mistakes:
         said = "; ".join(
@@ -99,15 +111,15 @@ def read_privacy_claim(raw: bytes, source: str) -> PrivacyClaim:
     return shape.claim()
 
 
-def privacy_section(claims: Mapping[str, object]) -> PrivacySection | None:
-    """Return what ``claims.privacy`` names, which ``privacy_mistakes`` has looked at."""
+def parse_privacy_section(claims: Mapping[str, object]) -> PrivacySection | None:
+    """Return what ``claims.privacy`` names, which ``find_privacy_mistakes`` has looked at."""
     if PRIVACY not in claims:
         return None
-    shape = PrivacyShape.model_validate(claims[PRIVACY])
+    shape = PrivacySectionSchema.model_validate(claims[PRIVACY])
     return PrivacySection(path=shape.path, signature=shape.signature, key=shape.key)
 
 
-def privacy_mistakes(claims: Mapping[str, object]) -> Iterator[Mistake]:
+def find_privacy_mistakes(claims: Mapping[str, object]) -> Iterator[Mistake]:
     """Say what is wrong with ``claims.privacy``, where it is there."""
     place: Place = ("claims", PRIVACY)
     cure = "Write claims: {privacy: {path: dp_claim.json}}, with signature and key where signed."
@@ -118,23 +130,23 @@ def privacy_mistakes(claims: Mapping[str, object]) -> Iterator[Mistake]:
         yield place, "names no file", cure
         return
     for name, value in said.items():
-        if name not in PrivacyShape.model_fields:
+        if name not in PrivacySectionSchema.model_fields:
             yield (*place, str(name)), "is no such setting", cure
         elif not isinstance(value, str) or not value.strip() or "://" in value:
             yield (*place, str(name)), f"is {value!r}, which is no path of a local file", cure
 
 
-def _document(raw: bytes, source: str) -> Document:
+def _document(raw: bytes, source: str) -> YamlDocument:
     try:
-        content = parse(raw)
+        content = parse_json(raw)
     except (ValueError, RecursionError):
-        return read_document(raw, source, PrivacyClaimError)
+        return read_yaml_document(raw, source, PrivacyClaimError)
     if not isinstance(content, dict) or not content:
         raise PrivacyClaimError(f"{source} holds no settings", cure="Write them as one object.")
-    return Document(source, cast("dict[str, Json]", content), lines_of(raw))
+    return YamlDocument(source, cast("dict[str, Json]", content), locate_json_lines(raw))
 
 
-def _mistakes(shape: ClaimShape) -> Iterator[Mistake]:
+def _mistakes(shape: PrivacyClaimSchema) -> Iterator[Mistake]:
     if shape.delta >= 1:
         yield (
             ("delta",),
@@ -147,7 +159,7 @@ def _mistakes(shape: ClaimShape) -> Iterator[Mistake]:
     for name in ("steps", "dataset_size", "tuning_runs"):
         if getattr(shape, name) == 0:
             yield (name,), "is 0", "Write how many there were."
-    full = Sampling.FULL_BATCH in {shape.sampling, shape.accounted}
+    full = SamplingScheme.FULL_BATCH in {shape.sampling, shape.accounted}
     if full and shape.sampling_rate != 1:
         cure = "Write sampling_rate: 1, or name the sampling."
         yield ("sampling_rate",), "is not 1, though all records are in each step", cure

@@ -1,22 +1,215 @@
-"""Read an audit file: strictly, with file, line, name and cure for every mistake."""
+"""Read an audit file: strictly, with file, line, name and cure for every mistake.
 
+What can be wrong with the ``shadows`` and ``generator`` sections beyond the kind of a value.
+
+What can be wrong with the ``recipe`` section beyond the kind of each value.
+
+The ``population`` section: whom a model is for, as shares of the levels of columns.
+"""
+
+import ast
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from keyword import iskeyword
 from typing import TypeAlias, cast
 
-from auditor.auditfiles.handed import generator_mistakes, shadow_mistakes
-from auditor.auditfiles.populations import population_mistakes, population_of
-from auditor.auditfiles.privacy_claims import PRIVACY, privacy_mistakes, privacy_section
-from auditor.auditfiles.recipes import recipe_mistakes
-from auditor.auditfiles.shapes import AuditShape
-from auditor.auditfiles.tasks import REGRESSION, Mistake, task_mistakes
-from auditor.documents import Document, Place, read_document, validate
+from auditor._yaml import Place, YamlDocument, read_yaml_document, validate_document
 from auditor.domain.auditfiles import SINGLE, AuditFile
-from auditor.domain.bounds import too_long
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.columns import parts_of
+from auditor.domain.datasets import DatasetRole, find_joined_columns
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.models import PROGRAM, TwinKind
+from auditor.domain.shadow_models import FEWEST
 from auditor.domain.targets import TargetSpec
-from auditor.domain.twins import PROGRAM, TwinKind
+from auditor.domain.text_limits import explain_too_long
 from auditor.errors import AuditFileError, InvalidInputError
+from auditor.inputs.auditfile.privacy_claim import (
+    PRIVACY,
+    find_privacy_mistakes,
+    parse_privacy_section,
+)
+from auditor.inputs.auditfile.schema import AuditFileSchema
+from auditor.inputs.auditfile.tasks import REGRESSION, Mistake, find_task_mistakes
+
+ONNX = ".onnx"
+MATRICES = (".npy", ".npz", ".csv")
+LEARNT = (DatasetRole.TRAINING, DatasetRole.EVALUATION, DatasetRole.REFERENCE)
+"""Datasets that a shadow model may have learnt from."""
+
+
+def find_shadow_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+    """Name what could be no shadow models, or speaks of rows that are not there."""
+    shadows = shape.shadows
+    if shadows is None:
+        return
+    yield from _model_mistakes(shadows.models)
+    if not shadows.inclusion.endswith(MATRICES):
+        problem = f"is {shadows.inclusion!r}, which is no file of an array"
+        cure = f"Name one of {', '.join(MATRICES)}: [models, rows] of true and false."
+        yield ("shadows", "inclusion"), problem, cure
+    yield from _row_mistakes(shape, shadows.rows)
+    if shape.task.kind == REGRESSION:
+        problem = "is set, but only classifiers have shadow models"
+        yield ("shadows",), problem, "Remove it."
+
+
+def find_generator_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+    """Name what could be no generator of rows that the model takes."""
+    generator = shape.generator
+    if generator is None:
+        return
+    if not generator.path.endswith(ONNX):
+        problem = f"is {generator.path!r}, which is no {ONNX} file"
+        cure = "Export the generator to ONNX: from latent points [n, size] to rows."
+        yield ("generator", "path"), problem, cure
+    why = {
+        "a regression has no classes to invert": shape.task.kind == REGRESSION,
+        "the model reads texts, which no generator here makes": shape.input.text is not None,
+        "data.evaluation, whose rows it should make, is not": shape.data.evaluation is None,
+    }
+    for problem in (said for said, holds in why.items() if holds):
+        yield ("generator",), f"is set, but {problem}", "Remove it."
+
+
+def _model_mistakes(models: tuple[str, ...] | str) -> Iterator[Mistake]:
+    if isinstance(models, str):
+        return
+    if len(models) < FEWEST:
+        cure = f"List at least {FEWEST}, better 4 or more: LiRA takes 4."
+        problem = f"lists {len(models)}, of which nobody can say whether they are alike"
+        yield ("shadows", "models"), problem, cure
+    for index, path in enumerate(models):
+        if not path.endswith(ONNX):
+            problem = f"is {path!r}, which is no {ONNX} file"
+            yield ("shadows", "models", index), problem, "Export the model to ONNX."
+        if path in models[:index]:
+            cure = "List every model once, in the order of the rows of the matrix."
+            yield ("shadows", "models", index), f"lists {path!r} a second time", cure
+
+
+def _row_mistakes(shape: AuditFileSchema, rows: tuple[str, ...]) -> Iterator[Mistake]:
+    known = [role.value for role in LEARNT]
+    if not rows:
+        yield ("shadows", "rows"), "names no dataset", f"Name some of {', '.join(known)}."
+    for index, name in enumerate(rows):
+        place = ("shadows", "rows", index) if "rows" in _set(shape) else ("shadows",)
+        if name not in known:
+            yield place, f"is {name!r}", f"Choose from {', '.join(known)}."
+        elif name in rows[:index]:
+            yield place, f"names {name} twice", "Name every dataset once."
+        elif getattr(shape.data, name) is None:
+            problem = f"speaks of rows of data.{name}, which is not set"
+            yield place, problem, f"Set data.{name}, or name other rows under shadows.rows."
+
+
+def _set(shape: AuditFileSchema) -> set[str]:
+    return set() if shape.shadows is None else shape.shadows.model_fields_set
+
+
+SUFFIX = ".py"
+LEAST_MEMORY = 2**28
+"""Bytes without which no Python with numpy starts."""
+DYNAMIC = frozenset({"*", "exec", "globals", "setattr", "vars", "__getattr__"})
+"""With one of these a module may have names that nobody reads in its code."""
+SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+
+
+def find_recipe_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+    """Name what could be no recipe, or trains what is not trained again."""
+    recipe = shape.recipe
+    if recipe is None:
+        return
+    if not recipe.path.endswith(SUFFIX):
+        problem = f"is {recipe.path!r}, which is no Python file"
+        yield ("recipe", "path"), problem, "Name a .py file that defines train(X, y, seed)."
+    for name in ("function", "dp_train"):
+        called = getattr(recipe, name)
+        if called is not None and (not called.isidentifier() or iskeyword(called)):
+            problem = f"is {called!r}, which is no name of a function"
+            yield ("recipe", name), problem, "Write the function's name alone, as in train."
+    if recipe.time_limit <= 0:
+        problem = f"is {recipe.time_limit:g}, which is no time to train in"
+        yield ("recipe", "time_limit"), problem, "Write the seconds that one training may take."
+    if recipe.memory_limit < LEAST_MEMORY:
+        problem = f"is {recipe.memory_limit} bytes, in which no Python starts"
+        cure = f"Write the bytes that training may take, at least {LEAST_MEMORY}."
+        yield ("recipe", "memory_limit"), problem, cure
+    if shape.task.kind == REGRESSION:
+        problem = "is set, but only classifiers are trained again"
+        yield ("recipe",), problem, "Remove it."
+
+
+def list_bound_names(raw: bytes) -> frozenset[str] | None:
+    """Return the names that Python code binds at its top level, by reading it and running nothing.
+
+    ``None`` where that cannot be known: what is imported by a star, or made while it runs. Raises
+    ``SyntaxError`` for what is no Python.
+    """
+    try:
+        tree = ast.parse(raw)
+        nodes = list(_top(tree.body))
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    found = {name for node in nodes for name in _bound(node)}
+    found |= {it for node in ast.walk(tree) if isinstance(node, ast.Global) for it in node.names}
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return None if (found | used) & DYNAMIC else frozenset(found)
+
+
+def _top(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield what stands at the top level, in ``if`` and ``try`` too, and not what is in a scope."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.Name(ctx=ast.Store()):
+            yield node.id
+        case ast.Import() | ast.ImportFrom():
+            yield from ((item.asname or item.name).partition(".")[0] for item in node.names)
+
+
+LEAST_LEVELS = 2
+CURE = "Write {column: {level: count or share}}, as in sex: {Female: 0.51, Male: 0.49}."
+
+
+def find_population_mistakes(section: Mapping[str, object]) -> Iterator[Mistake]:
+    """Name what is no share of a level."""
+    for column, levels in section.items():
+        place = ("population", column)
+        if not isinstance(levels, Mapping):
+            yield place, "is no mapping of levels to their shares", CURE
+            continue
+        if len(levels) < LEAST_LEVELS:
+            yield place, "has fewer than two levels, so that nothing could be out of line", CURE
+        wrong = [level for level, share in levels.items() if not _is_share(share)]
+        for level in wrong:
+            yield (*place, level), f"is {levels[level]!r}, which is no count and no share", CURE
+        if not wrong and not sum(levels.values()):
+            yield place, "has no level with anybody in it", CURE
+
+
+def parse_population(section: Mapping[str, Mapping[object, float]]) -> dict[str, dict[str, float]]:
+    """Return the shares of a section without mistakes: those of one column add up to 1."""
+    return {str(column): _shares(levels) for column, levels in section.items()}
+
+
+def _shares(levels: Mapping[object, float]) -> dict[str, float]:
+    everybody = math.fsum(levels.values())
+    return {str(level): share / everybody for level, share in levels.items()}
+
+
+def _is_share(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and value >= 0
+
 
 TargetEntry: TypeAlias = "str | Mapping[str, Json]"
 ResolveTarget: TypeAlias = Callable[[TargetEntry], TargetSpec]
@@ -39,8 +232,8 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     specification. Nothing that the file names is opened. Raises ``AuditFileError``, or the
     error of ``resolve_target`` with the line added.
     """
-    document = read_document(raw, source, AuditFileError)
-    shape = validate(document, AuditShape, AuditFileError)
+    document = read_yaml_document(raw, source, AuditFileError)
+    shape = validate_document(document, AuditFileSchema, AuditFileError)
     targets = _targets(document, shape.targets, resolve_target)
     _refuse(document, list(_mistakes(shape, targets)))
     return AuditFile(
@@ -55,11 +248,11 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         budget=shape.budget,
         seed=shape.seed,
         claims=_without_privacy(shape),
-        population=population_of(shape.population),
+        population=parse_population(shape.population),
         show_examples=shape.show_examples,
         disclosure=shape.disclosure,
         reference=_reference(document, shape.reference, resolve_target),
-        privacy=privacy_section(shape.claims),
+        privacy=parse_privacy_section(shape.claims),
         recipe=None if shape.recipe is None else shape.recipe.section(),
         shadows=None if shape.shadows is None else shape.shadows.section(),
         generator=None if shape.generator is None else shape.generator.section(),
@@ -69,48 +262,48 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     )
 
 
-def _named_beside(shape: AuditShape) -> dict[str, str | None]:
+def _named_beside(shape: AuditFileSchema) -> dict[str, str | None]:
     """Return the paths of what stands beside the model, as written."""
     beside = ("system", "risks", "baseline", "baseline_key")
     return {name: getattr(shape, name) for name in beside}
 
 
-def _mistakes(shape: AuditShape, targets: Sequence[TargetSpec]) -> Iterator[Mistake]:
+def _mistakes(shape: AuditFileSchema, targets: Sequence[TargetSpec]) -> Iterator[Mistake]:
     served = any(target.endpoints for target in targets)
-    yield from task_mistakes(shape.task)
+    yield from find_task_mistakes(shape.task)
     yield from _input_mistakes(shape)
     yield from _data_mistakes(shape)
-    yield from _model_mistakes(shape, served=served)
+    yield from _model_mistakes_reading(shape, served=served)
     yield from _claim_mistakes(shape)
-    yield from population_mistakes(shape.population)
-    yield from recipe_mistakes(shape)
-    yield from shadow_mistakes(shape)
-    yield from generator_mistakes(shape)
+    yield from find_population_mistakes(shape.population)
+    yield from find_recipe_mistakes(shape)
+    yield from find_shadow_mistakes(shape)
+    yield from find_generator_mistakes(shape)
     yield from _waiver_mistakes(shape)
     if shape.disclosure is not None and shape.show_examples:
         problem = "is set beside show_examples, and a report that shows rows withholds none"
         yield ("disclosure",), problem, "Keep one of the two."
 
 
-def _waiver_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+def _waiver_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
     if shape.waiver_keys and shape.model.trust is not None:
         problem = "is set beside model.trust: only one of them can say who may waive"
         cure = "Keep one of the two; a trust policy gives keys the role waiver."
         yield ("waiver_keys",), problem, cure
 
 
-def _without_privacy(shape: AuditShape) -> dict[str, Json]:
+def _without_privacy(shape: AuditFileSchema) -> dict[str, Json]:
     # What is claimed of privacy is a file, and no number to hold a measurement against.
     claims = cast("dict[str, Json]", shape.claims)
     return {name: value for name, value in claims.items() if name != PRIVACY}
 
 
-def _refuse(document: Document, mistakes: list[Mistake]) -> None:
+def _refuse(document: YamlDocument, mistakes: list[Mistake]) -> None:
     if mistakes:
         raise _error(document, mistakes)
 
 
-def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:
+def _error(document: YamlDocument, mistakes: list[Mistake]) -> AuditFileError:
     said = "; ".join(
         f"{document.where(place)}: {'.'.join(str(part) for part in place)} {problem}"
         for place, problem, _ in mistakes
@@ -118,7 +311,7 @@ def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:
     return AuditFileError(said, cure=" ".join(dict.fromkeys(cure for _, _, cure in mistakes)))
 
 
-def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+def _input_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
     declared = shape.input
     if declared.domain is not None and declared.domain[0] >= declared.domain[1]:
         yield ("input", "domain"), "is an empty range", "Write [low, high] with low below high."
@@ -137,7 +330,7 @@ def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
             yield ("input", name), problem, "Keep one of the two."
 
 
-def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+def _data_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
     for role, section in shape.data.sections().items():
         place: Place = ("data", role.value)
         if shape.task.kind == REGRESSION and section.predictions is not None:
@@ -147,7 +340,7 @@ def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
         single = [(setting, getattr(section, setting)) for setting in SINGLE]
         named = [(setting, name) for setting, name in single if name is not None]
         named += [("groups", name) for name in section.groups]
-        parts = dict.fromkeys(part for name in section.groups for part in parts_of(name))
+        parts = dict.fromkeys(part for name in section.groups for part in find_joined_columns(name))
         named += [("groups", part) for part in parts if part not in section.groups]
         named += [("scores", name) for name in section.scores]
         seen: dict[str, str] = {} if shape.input.text is None else {shape.input.text: "input.text"}
@@ -160,7 +353,7 @@ def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
             seen.setdefault(name, setting)
 
 
-def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
+def _model_mistakes_reading(shape: AuditFileSchema, *, served: bool) -> Iterator[Mistake]:
     twin = shape.model.twin
     if TwinKind.named(twin) is TwinKind.EXPORTED and not twin.endswith(PROGRAM):
         cure = f"Write auto, adjoint, none, or the path of a torch.export file ({PROGRAM})."
@@ -189,18 +382,18 @@ def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
         yield ("model",), *NOTHING_TO_AUDIT
 
 
-def _claim_mistakes(shape: AuditShape) -> Iterator[Mistake]:
-    yield from privacy_mistakes(shape.claims)
+def _claim_mistakes(shape: AuditFileSchema) -> Iterator[Mistake]:
+    yield from find_privacy_mistakes(shape.claims)
     for name, value in shape.claims.items():
         try:
-            canonical(value)
+            encode_canonical(value)
         except ValueError:
             cure = "Write a finite number, a text, true or false."
             yield ("claims", name), "is no value that a signed record can hold", cure
 
 
 def _targets(
-    document: Document, entries: tuple[object, ...], resolve: ResolveTarget
+    document: YamlDocument, entries: tuple[object, ...], resolve: ResolveTarget
 ) -> tuple[TargetSpec, ...]:
     if not entries:
         cure = "Write targets: [cpu]."
@@ -219,7 +412,7 @@ def _targets(
     return tuple(targets)
 
 
-def _reference(document: Document, entry: object, resolve: ResolveTarget) -> TargetSpec | None:
+def _reference(document: YamlDocument, entry: object, resolve: ResolveTarget) -> TargetSpec | None:
     if entry is None:
         return None
     place: Place = ("reference",)
@@ -230,10 +423,10 @@ def _reference(document: Document, entry: object, resolve: ResolveTarget) -> Tar
 
 
 def _resolved(
-    document: Document, place: Place, entry: TargetEntry, resolve: ResolveTarget
+    document: YamlDocument, place: Place, entry: TargetEntry, resolve: ResolveTarget
 ) -> TargetSpec:
     named = entry.get("name") if isinstance(entry, Mapping) else entry
-    long = too_long(named) if isinstance(named, str) else ""
+    long = explain_too_long(named) if isinstance(named, str) else ""
     if long:
         raise _error(document, [(place, f"names {long}", "Give it a shorter name.")])
     try:

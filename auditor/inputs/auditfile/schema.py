@@ -1,4 +1,7 @@
-"""The kinds of value an audit file holds, each read without guessing what was meant."""
+"""The shape of an audit file: every setting that the contract names, and nothing else.
+
+The kinds of value an audit file holds, each read without guessing what was meant.
+"""
 
 import re
 import sys
@@ -8,8 +11,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from auditor.documents import Strict
-from auditor.domain.bounds import MOST_PATH, MOST_TEXT
+from auditor._yaml import StrictModel
+from auditor.domain.auditfiles import (
+    DataSection,
+    GeneratorSection,
+    InputSection,
+    ModelSection,
+    RecipeSection,
+    ShadowsSection,
+    TaskSection,
+)
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.tasks import ScoreKind
+from auditor.domain.text_limits import MOST_PATH, MOST_TEXT
 
 UNSANDBOXED = "unsandboxed"
 """The leave to run code also where nothing keeps it from the user's files."""
@@ -165,7 +181,7 @@ def _cost(value: object, label: object, decision: object) -> object:
         raise _refuse(f"{label}, {decision}: {mistake.message()}") from None
 
 
-class Section(Strict):
+class SectionSchema(StrictModel):
     """A part of an audit file; one whose settings are all commented out counts as absent."""
 
     @model_validator(mode="before")
@@ -199,3 +215,210 @@ Costs = Annotated[
     dict[str, dict[str, float]] | tuple[tuple[float, ...], ...] | None, BeforeValidator(_costs)
 ]
 Unsupported = Annotated[None, BeforeValidator(_unsupported)]
+
+
+class ModelSectionSchema(SectionSchema):
+    """The ``model`` section."""
+
+    name: Text
+    version: Text = "0"
+    artifact: LocalPath | None = None
+    signature: LocalPath | None = None
+    key: LocalPath | None = None
+    trust: LocalPath | None = None
+    twin: LocalPath = "auto"
+    parent: LocalPath | None = None
+    documents: LocalPaths | None = None
+    tags: Names = ()
+
+    def section(self) -> ModelSection:
+        """Return the domain's form."""
+        return ModelSection(
+            name=self.name,
+            version=self.version,
+            artifact=self.artifact,
+            signature=self.signature,
+            key=self.key,
+            trust=self.trust,
+            twin=self.twin,
+            parent=self.parent,
+            documents=self.documents,
+            tags=self.tags,
+        )
+
+
+class PipelineSectionSchema(SectionSchema):
+    """The ``pipeline`` section, of which nothing is built yet."""
+
+    pre: Unsupported = None
+    post: Unsupported = None
+
+
+class TaskSectionSchema(SectionSchema):
+    """The ``task`` section."""
+
+    kind: TaskKind = "classification"
+    classes: Labels | None = None
+    output: ScoreKind = ScoreKind.AUTO
+    positive: Label | None = None
+    favourable: Label | None = None
+    threshold: Number = 0.5
+    costs: Costs = None
+    reject: Label | None = None
+    tolerance: Number | None = None
+
+    def section(self) -> TaskSection:
+        """Return the domain's form: a matrix of costs by the names of its classes."""
+        costs = self.costs
+        if isinstance(costs, tuple):
+            names = self.classes or ()
+            costs = {
+                label: dict(zip(names, row, strict=True))
+                for label, row in zip(names, costs, strict=True)
+            }
+        return TaskSection(
+            kind=self.kind,
+            classes=self.classes,
+            output=self.output,
+            positive=self.positive,
+            favourable=self.favourable,
+            threshold=self.threshold,
+            costs=costs,
+            reject=self.reject,
+            tolerance=self.tolerance,
+        )
+
+
+class InputSectionSchema(SectionSchema):
+    """The ``input`` section."""
+
+    domain: Range | None = None
+    quantum: Number | None = None
+    features: LocalPath | None = None
+    text: Text | None = None
+
+    def section(self) -> InputSection:
+        """Return the domain's form."""
+        return InputSection(
+            domain=self.domain, quantum=self.quantum, features=self.features, text=self.text
+        )
+
+
+class DatasetSectionSchema(SectionSchema):
+    """One dataset of the ``data`` section."""
+
+    path: LocalPath
+    labels: Text | None = None
+    id: Text | None = None
+    groups: Names = ()
+    slices: Names = ()
+    cluster: Text | None = None
+    scores: Names = ()
+    predictions: Text | None = None
+    time: Text | None = None
+    as_of: Text | None = None
+
+    def section(self) -> DataSection:
+        """Return the domain's form."""
+        return DataSection(
+            path=self.path,
+            labels=self.labels,
+            id=self.id,
+            groups=self.groups,
+            slices=self.slices,
+            cluster=self.cluster,
+            scores=self.scores,
+            predictions=self.predictions,
+            time=self.time,
+            as_of=self.as_of,
+        )
+
+
+class DataSectionSchema(SectionSchema):
+    """The ``data`` section: one dataset a role."""
+
+    evaluation: DatasetSectionSchema | None = None
+    training: DatasetSectionSchema | None = None
+    reference: DatasetSectionSchema | None = None
+    production: DatasetSectionSchema | None = None
+
+    def sections(self) -> dict[DatasetRole, DataSection]:
+        """Return the domain's form of the datasets that are there."""
+        shapes = {role: getattr(self, role.value) for role in DatasetRole}
+        return {role: shape.section() for role, shape in shapes.items() if shape is not None}
+
+
+class RecipeSectionSchema(SectionSchema):
+    """The ``recipe`` section: code that trains, run only where ``allow`` gives leave."""
+
+    path: LocalPath
+    function: Text = "train"
+    dp_train: Text | None = None
+    allow: Leave = False
+    time_limit: Number = 600.0
+    memory_limit: Whole = 8 * 2**30
+
+    def section(self) -> RecipeSection:
+        """Return the domain's form."""
+        return RecipeSection(
+            path=self.path,
+            function=self.function,
+            dp_train=self.dp_train,
+            allow=bool(self.allow),
+            unsandboxed=self.allow == UNSANDBOXED,
+            time_limit=self.time_limit,
+            memory_limit=self.memory_limit,
+        )
+
+
+class ShadowsSectionSchema(SectionSchema):
+    """The ``shadows`` section: models trained as this one, and which rows each learnt from."""
+
+    models: Paths
+    inclusion: LocalPath
+    rows: Names = ("training",)
+
+    def section(self) -> ShadowsSection:
+        """Return the domain's form. Raises ``ValueError`` for what is no role of a dataset."""
+        roles = tuple(DatasetRole(name) for name in self.rows)
+        return ShadowsSection(models=self.models, inclusion=self.inclusion, rows=roles)
+
+
+class GeneratorSectionSchema(SectionSchema):
+    """The ``generator`` section: a model from latent points to rows."""
+
+    path: LocalPath
+
+    def section(self) -> GeneratorSection:
+        """Return the domain's form."""
+        return GeneratorSection(path=self.path)
+
+
+class AuditFileSchema(SectionSchema):
+    """A whole audit file."""
+
+    api_version: Literal["auditor/v1"] = Field(alias="apiVersion")
+    kind: Literal["Audit"]
+    model: ModelSectionSchema
+    pipeline: PipelineSectionSchema | None = None
+    task: TaskSectionSchema = TaskSectionSchema()
+    input: InputSectionSchema = InputSectionSchema()
+    targets: Entries = ("cpu",)
+    reference: Entry = None
+    data: DataSectionSchema = DataSectionSchema()
+    recipe: RecipeSectionSchema | None = None
+    shadows: ShadowsSectionSchema | None = None
+    generator: GeneratorSectionSchema | None = None
+    claims: Settings = Field(default_factory=dict)
+    population: Settings = Field(default_factory=dict)
+    policy: Text = "baseline"
+    budget: Budget = Budget.CI
+    seed: Whole = 7
+    show_examples: Flag = False
+    disclosure: DisclosureMode | None = None
+    system: LocalPath | None = None
+    risks: LocalPath | None = None
+    waivers: OptionalPaths = ()
+    waiver_keys: OptionalPaths = ()
+    baseline: LocalPath | None = None
+    baseline_key: LocalPath | None = None

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditor.auditfiles.shapes import TaskShape
-from auditor.documents import Place
+from auditor._yaml import Place
+from auditor.inputs.auditfile.schema import TaskSectionSchema
 
 Mistake: TypeAlias = tuple[Place, str, str]
 """Where it stands, what is wrong with it, and the cure."""
@@ -17,7 +17,7 @@ OF_CLASSES = ("classes", "output", "positive", "favourable", "threshold", "costs
 REGRESSION = "regression"
 
 
-def task_mistakes(task: TaskShape) -> Iterator[Mistake]:
+def find_task_mistakes(task: TaskSectionSchema) -> Iterator[Mistake]:
     """Name what has no meaning in a task, or names a class that is none."""
     if task.kind == REGRESSION:
         yield from _regression_mistakes(task)
@@ -33,7 +33,7 @@ def task_mistakes(task: TaskShape) -> Iterator[Mistake]:
     yield from _cost_mistakes(task)
 
 
-def _regression_mistakes(task: TaskShape) -> Iterator[Mistake]:
+def _regression_mistakes(task: TaskSectionSchema) -> Iterator[Mistake]:
     if task.tolerance is None:
         cure = "Set task.tolerance: the largest error that does no harm, in the labels' unit."
         yield ("task", "kind"), "is regression, but task.tolerance is not set", cure
@@ -46,7 +46,7 @@ def _regression_mistakes(task: TaskShape) -> Iterator[Mistake]:
             yield ("task", name), problem, "Remove it, or set task.kind: classification."
 
 
-def _class_mistakes(task: TaskShape, classes: tuple[str, ...]) -> Iterator[Mistake]:
+def _class_mistakes(task: TaskSectionSchema, classes: tuple[str, ...]) -> Iterator[Mistake]:
     if len(classes) < LEAST_CLASSES:
         yield ("task", "classes"), "lists fewer than two classes", "List every class."
     if len(set(classes)) < len(classes):
@@ -61,7 +61,7 @@ def _class_mistakes(task: TaskShape, classes: tuple[str, ...]) -> Iterator[Mista
         yield ("task", "reject"), problem, "List every class that the model can decide for."
 
 
-def _cost_mistakes(task: TaskShape) -> Iterator[Mistake]:
+def _cost_mistakes(task: TaskSectionSchema) -> Iterator[Mistake]:
     if task.costs is None:
         return
     if isinstance(task.costs, tuple):
@@ -111,21 +111,21 @@ def _name_mistakes(
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _CostEntry:
     place: Place
     label: str
     decision: str
     cost: float
 
 
-def _written(costs: Costs, classes: tuple[str, ...] | None) -> Iterator[_Entry]:
+def _written(costs: Costs, classes: tuple[str, ...] | None) -> Iterator[_CostEntry]:
     if not isinstance(costs, tuple):
         for label, decisions in costs.items():
             for decision, cost in decisions.items():
-                yield _Entry((label, decision), label, decision, cost)
+                yield _CostEntry((label, decision), label, decision, cost)
         return
     names = dict(enumerate(classes or ()))
     for index, row in enumerate(costs):
         for column, cost in enumerate(row):
             label, decision = names.get(index, str(index)), names.get(column, str(column))
-            yield _Entry((index, column), label, decision, cost)
+            yield _CostEntry((index, column), label, decision, cost)

@@ -1,19 +1,70 @@
-"""Counterexamples as somebody hands them over: an ``.npz``, and what each one starts from."""
+"""Counterexamples as somebody hands them over: an ``.npz``, and what each one starts from.
+
+Changes of view as arrays: one part of a transformation each, for one picture a value.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.given import Kind
-from auditor.attacks.spatial import Transformation
-from auditor.datasets.arrays import plain, read_npz
-from auditor.datasets.views import PARTS, read_views
-from auditor.domain.canonical import digest
+from auditor.attacks.counterexamples.submission import CounterexampleKind
+from auditor.attacks.evasion.spatial import STILL, ImageTransformation
 from auditor.domain.datasets import TEXT
+from auditor.domain.json import compute_digest
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.formats import read_npz, to_native_array
+
+PARTS: tuple[str, ...] = tuple(asdict(STILL))
+"""The names of the arrays: all are optional, and what is left out changes nothing."""
+WHOLE = ("down", "right")
+SWITCH = "mirrored"
+
+
+def read_views(
+    arrays: Mapping[str, Array], count: int, name: str
+) -> tuple[ImageTransformation, ...]:
+    """Return ``count`` transformations of which ``arrays`` hold the parts.
+
+    Raises ``DatasetError`` for what is not one finite number a view, for shifts that are no whole
+    pixels, and for ``mirrored`` that is neither true nor false.
+    """
+    parts = {part: _part(arrays[part], part, count, name) for part in PARTS if part in arrays}
+    views: list[dict[str, Any]] = [
+        {part: values[at] for part, values in parts.items()} for at in range(count)
+    ]
+    return tuple(ImageTransformation(**view) for view in views)
+
+
+def _part(array: Array, part: str, count: int, name: str) -> list[float] | list[int] | list[bool]:
+    kinds = "biuf" if part != SWITCH else "biu"
+    if array.shape != (count,) or array.dtype.kind not in kinds:
+        raise _wrong(array, part, f"one number for each of {count} views", name)
+    values: NDArray[np.float64] = array.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DatasetError(f"{name}: {part} holds NaN or infinity", cure="Give finite numbers.")
+    if part == SWITCH:
+        if not np.isin(values, (0, 1)).all():
+            raise _wrong(array, part, "true or false for each view", name)
+        return [bool(value) for value in values]
+    if part in WHOLE:
+        if (values != np.rint(values)).any():
+            raise _wrong(array, part, "whole pixels", name)
+        return [int(value) for value in values]
+    return [float(value) for value in values]
+
+
+def _wrong(array: Array, part: str, expected: str, name: str) -> DatasetError:
+    return DatasetError(
+        f"{name}: {part} has shape {array.shape} and type {array.dtype}, and is not {expected}",
+        cure="Give angle in degrees, down and right in whole pixels, scale, shear, brightness, "
+        "contrast and hue as numbers, and mirrored as true or false, each with one value a view.",
+    )
+
 
 INPUTS, PERTURBATIONS, ROWS, LABELS = "inputs", "perturbations", "rows", "labels"
 MOST = 10_000
@@ -27,7 +78,7 @@ CURE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examples:
+class CounterexampleSet:
     """Examples of one kind, the evaluation row each starts from, and its true label (or none).
 
     ``inputs`` is ``[n, ...]``: inputs of the model, or perturbations; ``None`` where ``views`` say
@@ -36,16 +87,16 @@ class Examples:
 
     name: str
     raw: bytes
-    kind: Kind
+    kind: CounterexampleKind
     inputs: Array | None
     rows: tuple[str | None, ...]
     labels: tuple[str | None, ...]
-    views: tuple[Transformation, ...] = ()
+    views: tuple[ImageTransformation, ...] = ()
 
     @property
     def digest(self) -> str:
         """Digest of the file."""
-        return digest(self.raw)
+        return compute_digest(self.raw)
 
     def fitted(self, like: Array) -> Array:
         """Return the inputs in the type and shape of the evaluation data's rows.
@@ -65,12 +116,12 @@ class Examples:
             )
         if self.inputs.shape[1:] != like.shape[1:]:
             raise DatasetError(
-                f"{self.name}: {'an input' if self.kind is Kind.INPUTS else 'a perturbation'} has "
+                f"{self.name}: {'an input' if self.kind is CounterexampleKind.INPUTS else 'a perturbation'} has "
                 f"shape {self.inputs.shape[1:]}, and a row of the evaluation data has "
                 f"{like.shape[1:]}",
                 cure="Give inputs as the evaluation file holds them, before any step of the model.",
             )
-        if all(texts) or self.kind is Kind.PERTURBATIONS:
+        if all(texts) or self.kind is CounterexampleKind.PERTURBATIONS:
             return self.inputs
         return self._held(self.inputs, like)
 
@@ -95,7 +146,7 @@ def _words(array: Array) -> str:
     return "texts" if array.dtype.kind == TEXT else "numbers"
 
 
-def read_examples(path: Path) -> Examples:
+def read_counterexamples(path: Path) -> CounterexampleSet:
     """Read a file of counterexamples; nothing in it is ever unpickled. Raises ``DatasetError``."""
     try:
         raw = path.read_bytes()
@@ -103,17 +154,17 @@ def read_examples(path: Path) -> Examples:
         raise DatasetError(
             f"{path} cannot be read: {error.strerror}", cure="Name an .npz file."
         ) from None
-    return parse_examples(raw, path.name)
+    return parse_counterexamples(raw, path.name)
 
 
-def parse_examples(raw: bytes, name: str) -> Examples:
+def parse_counterexamples(raw: bytes, name: str) -> CounterexampleSet:
     """Read the bytes of such a file, called ``name`` in messages. Raises ``DatasetError``."""
     arrays = read_npz(raw, name)
     strangers = sorted(set(arrays) - {INPUTS, PERTURBATIONS, ROWS, LABELS, *PARTS})
     if strangers:
         raise DatasetError(f"{name} holds an array {strangers[0]!r}", cure=CURE)
     kind = _kind(arrays, name)
-    inputs = None if kind is Kind.VIEWS else _inputs(arrays[kind.value], kind, name)
+    inputs = None if kind is CounterexampleKind.VIEWS else _inputs(arrays[kind.value], kind, name)
     first = kind.value if inputs is not None else next(part for part in PARTS if part in arrays)
     count = arrays[first].shape[0] if arrays[first].ndim else 0
     if not 1 <= count <= MOST:
@@ -121,14 +172,18 @@ def parse_examples(raw: bytes, name: str) -> Examples:
     views = read_views(arrays, count, name) if inputs is None else ()
     named = {key: _names(arrays, key, count, name) for key in (ROWS, LABELS)}
     _refuse_unnamed(arrays, kind, name)
-    return Examples(name, raw, kind, inputs, named[ROWS], named[LABELS], views)
+    return CounterexampleSet(name, raw, kind, inputs, named[ROWS], named[LABELS], views)
 
 
-def _kind(arrays: Mapping[str, Array], name: str) -> Kind:
+def _kind(arrays: Mapping[str, Array], name: str) -> CounterexampleKind:
     """Return of which kind the examples are. Raises ``DatasetError`` for none, and for several."""
-    given = [kind for kind in (Kind.INPUTS, Kind.PERTURBATIONS) if kind.value in arrays]
+    given = [
+        kind
+        for kind in (CounterexampleKind.INPUTS, CounterexampleKind.PERTURBATIONS)
+        if kind.value in arrays
+    ]
     if set(arrays) & set(PARTS):
-        given.append(Kind.VIEWS)
+        given.append(CounterexampleKind.VIEWS)
     if not given:
         raise DatasetError(
             f"{name} has no array {INPUTS!r}, no {PERTURBATIONS!r}, and no part of a view",
@@ -142,26 +197,26 @@ def _kind(arrays: Mapping[str, Array], name: str) -> Kind:
     return given[0]
 
 
-def _refuse_unnamed(arrays: Mapping[str, Array], kind: Kind, name: str) -> None:
+def _refuse_unnamed(arrays: Mapping[str, Array], kind: CounterexampleKind, name: str) -> None:
     """Refuse examples of which nobody says what they start from; perturbations start from all."""
     named = [key for key in (ROWS, LABELS) if key in arrays]
-    if kind is Kind.PERTURBATIONS:
+    if kind is CounterexampleKind.PERTURBATIONS:
         if named:
             raise DatasetError(
                 f"{name} gives {named[0]} for {PERTURBATIONS}, which are put on every row",
                 cure=f"Leave {named[0]} out, or give {INPUTS} of single rows.",
             )
         return
-    if not named or (kind is Kind.VIEWS and ROWS not in named):
+    if not named or (kind is CounterexampleKind.VIEWS and ROWS not in named):
         lacking = f"neither {ROWS} nor {LABELS}" if not named else f"no {ROWS} that are seen anew"
         raise DatasetError(f"{name} names {lacking}", cure=CURE)
 
 
-def _inputs(array: Array, kind: Kind, name: str) -> Array:
+def _inputs(array: Array, kind: CounterexampleKind, name: str) -> Array:
     """Return texts ``[n]``, or numbers ``[n, …]``. Raises ``DatasetError`` for anything else."""
-    if array.dtype.kind == TEXT and array.ndim == 1 and kind is Kind.INPUTS:
+    if array.dtype.kind == TEXT and array.ndim == 1 and kind is CounterexampleKind.INPUTS:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    found = plain(array, f"{name}: {kind}")
+    found = to_native_array(array, f"{name}: {kind}")
     if not np.isfinite(found.astype(np.float64)).all():
         raise DatasetError(
             f"{name}: {kind} hold NaN or infinity", cure="Give finite numbers alone."

@@ -8,23 +8,37 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from auditor.domain.formulas import Column, Expression, Number, Operation, Operator
-from auditor.domain.relations import AllOf, AnyOf, Comparison, Formula, Order, columns_of, negation
+from auditor.domain.feature_relations import (
+    AllOf,
+    AnyOf,
+    ComparisonOrder,
+    Expression,
+    Formula,
+    FormulaColumn,
+    FormulaComparison,
+    FormulaConstant,
+    FormulaOperation,
+    FormulaOperator,
+    list_formula_columns,
+    negate_formula,
+)
 
 MOST_CHARACTERS = 2_000
 DEEPEST = 100
 _QUOTED = re.compile(r"`([^`]*)`")
 _CONDITIONAL = re.compile(r"\s*if\b(?P<condition>.+?)\bthen\b(?P<consequence>.+)", re.DOTALL)
-_BINARY: Mapping[type[ast.operator], Operator] = MappingProxyType(
+_BINARY: Mapping[type[ast.operator], FormulaOperator] = MappingProxyType(
     {
-        ast.Add: Operator.PLUS,
-        ast.Sub: Operator.MINUS,
-        ast.Mult: Operator.TIMES,
-        ast.Div: Operator.OVER,
-        ast.Pow: Operator.POWER,
+        ast.Add: FormulaOperator.PLUS,
+        ast.Sub: FormulaOperator.MINUS,
+        ast.Mult: FormulaOperator.TIMES,
+        ast.Div: FormulaOperator.OVER,
+        ast.Pow: FormulaOperator.POWER,
     }
 )
-_CALLS = MappingProxyType({"abs": Operator.ABS, "min": Operator.LEAST, "max": Operator.MOST})
+_CALLS = MappingProxyType(
+    {"abs": FormulaOperator.ABS, "min": FormulaOperator.LEAST, "max": FormulaOperator.MOST}
+)
 ALLOWED = (
     "Use numbers, names of features, + - * / **, abs, min and max; <= < == >= > != and in; "
     "and, or, not; if ... then ..."
@@ -54,16 +68,18 @@ def parse_relation(text: str, features: Collection[str], tolerance: float = 0.0)
         return f" {quoted.setdefault(found.group(1), f'_quoted_{len(quoted)}')} "
 
     plain = _QUOTED.sub(hide, text)
-    reader = _Reader(frozenset(features), {name: real for real, name in quoted.items()}, tolerance)
+    reader = _FormulaParser(
+        frozenset(features), {name: real for real, name in quoted.items()}, tolerance
+    )
     conditional = _CONDITIONAL.fullmatch(plain)
     if conditional is None:
         formula = reader.formula(_tree(plain))
     else:
-        exact = _Reader(reader.features, reader.quoted, 0.0)
+        exact = _FormulaParser(reader.features, reader.quoted, 0.0)
         condition = exact.formula(_tree(conditional["condition"]))
         consequence = reader.formula(_tree(conditional["consequence"]))
-        formula = AnyOf((negation(condition), consequence))
-    if not columns_of(formula):
+        formula = AnyOf((negate_formula(condition), consequence))
+    if not list_formula_columns(formula):
         raise FormulaError("speaks of no feature", "Name the features that it relates.")
     return formula
 
@@ -84,7 +100,7 @@ def _tree(text: str) -> ast.expr:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _FormulaParser:
     features: frozenset[str]
     quoted: Mapping[str, str] = field(default_factory=dict)
     tolerance: float = 0.0
@@ -96,7 +112,7 @@ class _Reader:
             case ast.BoolOp(ast.Or(), values):
                 return AnyOf(tuple(self.formula(value) for value in values))
             case ast.UnaryOp(ast.Not(), operand):
-                return negation(self.formula(operand))
+                return negate_formula(self.formula(operand))
             case ast.Compare(first, operators, others):
                 sides = [first, *others]
                 parts = tuple(
@@ -112,27 +128,27 @@ class _Reader:
     def _comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Formula:
         if isinstance(operator, ast.In | ast.NotIn):
             found = AnyOf(tuple(self._equal(left, code) for code in _members(right)))
-            return negation(found) if isinstance(operator, ast.NotIn) else found
+            return negate_formula(found) if isinstance(operator, ast.NotIn) else found
         a, b, tolerance = self._expression(left), self._expression(right), self.tolerance
         match operator:
             case ast.LtE():
-                return Comparison(a, Order.AT_MOST, b, tolerance)
+                return FormulaComparison(a, ComparisonOrder.AT_MOST, b, tolerance)
             case ast.GtE():
-                return Comparison(b, Order.AT_MOST, a, tolerance)
+                return FormulaComparison(b, ComparisonOrder.AT_MOST, a, tolerance)
             case ast.Lt():
-                return Comparison(a, Order.BELOW, b, tolerance)
+                return FormulaComparison(a, ComparisonOrder.BELOW, b, tolerance)
             case ast.Gt():
-                return Comparison(b, Order.BELOW, a, tolerance)
+                return FormulaComparison(b, ComparisonOrder.BELOW, a, tolerance)
             case ast.Eq():
-                return Comparison(a, Order.EQUAL, b, tolerance)
+                return FormulaComparison(a, ComparisonOrder.EQUAL, b, tolerance)
             case ast.NotEq():
-                return negation(Comparison(a, Order.EQUAL, b))
+                return negate_formula(FormulaComparison(a, ComparisonOrder.EQUAL, b))
             case _:
                 raise FormulaError("compares by `is`")
 
-    def _equal(self, left: ast.expr, right: ast.expr) -> Comparison:
+    def _equal(self, left: ast.expr, right: ast.expr) -> FormulaComparison:
         a, b = self._expression(left), self._expression(right)
-        return Comparison(a, Order.EQUAL, b, self.tolerance)
+        return FormulaComparison(a, ComparisonOrder.EQUAL, b, self.tolerance)
 
     def _expression(self, node: ast.expr) -> Expression:
         match node:
@@ -142,27 +158,29 @@ class _Reader:
                 return self._column(self.quoted.get(name, name))
             case ast.UnaryOp(ast.USub(), operand):
                 inner = self._expression(operand)
-                if isinstance(inner, Number):
-                    return Number(-inner.value)
-                return Operation(Operator.TIMES, (Number(-1.0), inner))
+                if isinstance(inner, FormulaConstant):
+                    return FormulaConstant(-inner.value)
+                return FormulaOperation(FormulaOperator.TIMES, (FormulaConstant(-1.0), inner))
             case ast.UnaryOp(ast.UAdd(), operand):
                 return self._expression(operand)
             case ast.BinOp(left, operator, right) if type(operator) in _BINARY:
                 parts = (self._expression(left), self._expression(right))
-                return Operation(_BINARY[type(operator)], parts)
+                return FormulaOperation(_BINARY[type(operator)], parts)
             case ast.Call(ast.Name(name), arguments, []) if name in _CALLS:
                 return self._call(_CALLS[name], arguments)
             case _:
                 raise FormulaError(f"has `{_written(node)}`, which is no number that rows give")
 
-    def _call(self, operator: Operator, arguments: list[ast.expr]) -> Expression:
-        alone = operator is Operator.ABS
+    def _call(self, operator: FormulaOperator, arguments: list[ast.expr]) -> Expression:
+        alone = operator is FormulaOperator.ABS
         if (len(arguments) == 1) != alone or not arguments:
             wanted = "one argument" if alone else "two or more arguments"
             raise FormulaError(f"gives {operator.value} {len(arguments)}; it takes {wanted}")
-        return Operation(operator, tuple(self._expression(argument) for argument in arguments))
+        return FormulaOperation(
+            operator, tuple(self._expression(argument) for argument in arguments)
+        )
 
-    def _column(self, name: str) -> Column:
+    def _column(self, name: str) -> FormulaColumn:
         if name not in self.features:
             there = ", ".join(sorted(self.features))
             raise FormulaError(
@@ -170,7 +188,7 @@ class _Reader:
                 f"There are {there}; a name with other signs than letters, digits and _ "
                 "stands between backticks.",
             )
-        return Column(name)
+        return FormulaColumn(name)
 
 
 def _members(node: ast.expr) -> list[ast.expr]:
@@ -179,10 +197,10 @@ def _members(node: ast.expr) -> list[ast.expr]:
     raise FormulaError("has no list after `in`", "Write the codes, as in `purpose in [1, 2]`.")
 
 
-def _number(value: float) -> Number:
+def _number(value: float) -> FormulaConstant:
     if not math.isfinite(value):
         raise FormulaError("has a number that is too large", "Write numbers below 1e300.")
-    return Number(value)
+    return FormulaConstant(value)
 
 
 def _written(node: ast.expr) -> str:

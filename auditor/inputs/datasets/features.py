@@ -1,4 +1,7 @@
-"""Inputs: features and pixels as arrays, and whether they keep what was declared of them."""
+"""Inputs: features and pixels as arrays, and whether they keep what was declared of them.
+
+The input space: where attacks may move, or why nobody can say.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,22 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.datasets.columns import numbers, others
-from auditor.datasets.sources import Source
-from auditor.domain.tasks import Array, Feature, FeatureKind
+from auditor.domain.auditfiles import InputSection
+from auditor.domain.datasets import TEXT
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.tasks import Array, FeatureKind, InputFeature, InputSpace
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.columns import describe_other_rows, to_numbers
+from auditor.inputs.datasets.raw_dataset import RawDataset
+from auditor.inputs.datasets.schema import FeatureSchema
 
 BRIGHTEST = 255
 
 
-def stack_features(source: Source, names: Sequence[str]) -> Array:
+def stack_features(source: RawDataset, names: Sequence[str]) -> Array:
     """Return columns as one ``[n, features]`` float64 array, NaN where a value is missing."""
     if not names:
         raise DatasetError(
             f"{source.name} has no column left that could be a feature",
             cure="Name features in a schema (input.features), or name fewer columns otherwise.",
         )
-    return np.stack([numbers(source, name) for name in names], axis=1)
+    return np.stack([to_numbers(source, name) for name in names], axis=1)
 
 
 def scale_pixels(pixels: Array, domain: tuple[float, float]) -> Array:
@@ -33,7 +40,7 @@ def scale_pixels(pixels: Array, domain: tuple[float, float]) -> Array:
     return (low + shares * (high - low)).astype(np.float32)
 
 
-def refuse_not_finite(source: Source, inputs: Array, features: Sequence[Feature]) -> None:
+def refuse_not_finite(source: RawDataset, inputs: Array, features: Sequence[InputFeature]) -> None:
     """Raise ``DatasetError`` for infinity, and for NaN in a feature that is not nullable."""
     if inputs.dtype.kind != "f":
         return
@@ -46,7 +53,7 @@ def refuse_not_finite(source: Source, inputs: Array, features: Sequence[Feature]
         what = "is missing or NaN" if missing[index] else "is infinite"
         raise DatasetError(
             f"{_place(source, index, [feature.name for feature in features])} {what}"
-            f"{others(len(np.unique(where[:, 0])))}",
+            f"{describe_other_rows(len(np.unique(where[:, 0])))}",
             cure="Fill it in, leave the row out, or declare the feature nullable in the schema."
             if features
             else "Fill it in, or leave the row out.",
@@ -54,7 +61,7 @@ def refuse_not_finite(source: Source, inputs: Array, features: Sequence[Feature]
 
 
 def refuse_outside_domain(
-    source: Source, inputs: Array, domain: tuple[float, float], names: Sequence[str]
+    source: RawDataset, inputs: Array, domain: tuple[float, float], names: Sequence[str]
 ) -> None:
     """Raise ``DatasetError`` for values outside ``input.domain``.
 
@@ -72,12 +79,14 @@ def refuse_outside_domain(
         index = tuple(int(part) for part in where[0])
         raise DatasetError(
             f"{_place(source, index, names)} is {values[index]:g}, outside input.domain "
-            f"[{domain[0]:g}, {domain[1]:g}]{others(len(np.unique(where[:, 0])))}",
+            f"[{domain[0]:g}, {domain[1]:g}]{describe_other_rows(len(np.unique(where[:, 0])))}",
             cure="Mend the value, or declare the domain that the model really takes.",
         )
 
 
-def refuse_outside_schema(source: Source, inputs: Array, features: Sequence[Feature]) -> None:
+def refuse_outside_schema(
+    source: RawDataset, inputs: Array, features: Sequence[InputFeature]
+) -> None:
     """Raise ``DatasetError`` for values of ``[n, features]`` that the schema does not allow."""
     if inputs.ndim != 2 or inputs.shape[1] != len(features):  # noqa: PLR2004 -- rows, features
         raise DatasetError(
@@ -93,12 +102,12 @@ def refuse_outside_schema(source: Source, inputs: Array, features: Sequence[Feat
             row = int(rows[0])
             raise DatasetError(
                 f"{source.name}: column {feature.name!r}, {source.row(row)}: {values[row]:g} "
-                f"{problem}{others(rows.size)}",
+                f"{problem}{describe_other_rows(rows.size)}",
                 cure="Mend the value, or the schema.",
             )
 
 
-def _broken(feature: Feature, values: NDArray[np.float64]) -> tuple[str, NDArray[np.bool_]]:
+def _broken(feature: InputFeature, values: NDArray[np.float64]) -> tuple[str, NDArray[np.bool_]]:
     if feature.categories:
         codes = ", ".join(f"{code:g}" for code in feature.categories)
         return f"is none of {codes}", ~np.isin(values, feature.categories)
@@ -110,9 +119,89 @@ def _broken(feature: Feature, values: NDArray[np.float64]) -> tuple[str, NDArray
     return f"is outside the range [{low:g}, {high:g}]", outside
 
 
-def _place(source: Source, index: tuple[int, ...], names: Sequence[str]) -> str:
+def _place(source: RawDataset, index: tuple[int, ...], names: Sequence[str]) -> str:
     row, *rest = index
     if names:
         return f"{source.name}: column {names[rest[0]]!r}, {source.row(row)},"
     position = ", ".join(str(part) for part in rest)
     return f"{source.name}: {source.input_name!r}, {source.row(row)}, position ({position}),"
+
+
+MOVABLE = frozenset({FeatureKind.NUMERIC, FeatureKind.INTEGER})
+
+
+def input_space(
+    declared: InputSection, schema: FeatureSchema, inputs: Array | None, *, pictures: bool
+) -> InputSpace | Gap:
+    """Return the space of one input of ``inputs`` (``[n, ...]``).
+
+    It comes from the schema, from ``input.domain``, or is 0..255 in whole steps for pictures.
+    A domain over whole numbers or pictures has their steps unless ``input.quantum`` says more.
+    """
+    if inputs is None:
+        return Gap(
+            reason=GapReason.NEEDS_EVALUATION_DATA,
+            detail="There are no inputs that an attack could start from.",
+            cure="Name evaluation data with inputs in the audit file.",
+        )
+    if inputs.dtype.kind == TEXT:
+        return Gap(
+            reason=GapReason.NEEDS_NUMERIC_INPUT,
+            detail="The inputs are texts, which have no range that a number could move in.",
+            cure="Read evasion.text, which changes words.",
+        )
+    if schema.features:
+        return _from_schema(schema, inputs)
+    if declared.domain is not None:
+        return _box(declared.domain, _quantum(declared, inputs, pictures=pictures), inputs)
+    if pictures:
+        return _box((0.0, float(BRIGHTEST)), 1.0, inputs)
+    return Gap(
+        reason=GapReason.NEEDS_NUMERIC_INPUT,
+        detail="The audit file does not say which values the inputs may take.",
+        cure="Set input.domain: [low, high], or input.features: schema.yaml for a table.",
+    )
+
+
+def _quantum(declared: InputSection, inputs: Array, *, pictures: bool) -> float:
+    if declared.quantum is not None:
+        return declared.quantum
+    if pictures and declared.domain is not None:
+        return (declared.domain[1] - declared.domain[0]) / BRIGHTEST
+    return 1.0 if inputs.dtype.kind in "iu" else 0.0
+
+
+def _box(domain: tuple[float, float], quantum: float, inputs: Array) -> InputSpace:
+    shape = inputs.shape[1:]
+    return InputSpace(
+        low=np.full(shape, domain[0]),
+        high=np.full(shape, domain[1]),
+        quantum=np.full(shape, quantum),
+        mutable=np.ones(shape, dtype=np.bool_),
+    )
+
+
+def _from_schema(schema: FeatureSchema, inputs: Array) -> InputSpace | Gap:
+    features = schema.features
+    boundless = [item.name for item in features if item.low is None or item.high is None]
+    if boundless:
+        return Gap(
+            reason=GapReason.NEEDS_NUMERIC_INPUT,
+            detail=f"The schema gives no range for {', '.join(boundless)}.",
+            cure="Write range: [low, high] for each of them in the schema.",
+        )
+    missing = int(np.isnan(inputs).any(axis=1).sum()) if inputs.dtype.kind == "f" else 0
+    if missing:
+        return Gap(
+            reason=GapReason.UNSUPPORTED,
+            detail=f"{missing} of {len(inputs)} rows have missing values, which no attack handles.",
+            cure="Evaluate on complete rows to have attacks measured.",
+        )
+    return InputSpace(
+        low=np.array([item.low for item in features], dtype=np.float64),
+        high=np.array([item.high for item in features], dtype=np.float64),
+        quantum=np.array([0.0 if item.kind is FeatureKind.NUMERIC else 1.0 for item in features]),
+        mutable=np.array([item.kind in MOVABLE and not item.immutable for item in features]),
+        features=features,
+        relations=schema.relations,
+    )

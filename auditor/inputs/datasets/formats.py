@@ -1,22 +1,54 @@
-"""NumPy files as plain arrays: nothing in them is ever unpickled."""
+"""NumPy files as plain arrays: nothing in them is ever unpickled.
 
+CSV files as tables of columns.
+
+Read the files that an audit names, once: what is digested is what is parsed.
+
+A folder of pictures: one sub-folder a class, PNG or JPEG files in it.
+
+Parquet files, read in a process of their own: a damaged one can abort its reader.
+"""
+
+import csv
+import hashlib
 import io
+import os
+import posixpath
+import subprocess
+import sys
+import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
 from tokenize import TokenError
 
 import numpy as np
 import polars as pl
+from PIL import Image
 
-from auditor.datasets.bounds import COLUMN_BYTES, TEXT_BYTES, refuse_bomb
-from auditor.domain.evidence import declared_array
+from auditor._scratch import scratch_folder
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.auditfiles import DataSection
+from auditor.domain.confusable_names import fold_name
+from auditor.domain.evidence import read_array_header
+from auditor.domain.requests import InputFile
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.memory_limits import (
+    COLUMN_BYTES,
+    TEXT_BYTES,
+    memory_limit_of,
+    refuse_decompression_bomb,
+    refuse_oversized,
+)
+from auditor.inputs.datasets.raw_dataset import RawDataset
+from auditor.inputs.resolve import Locate
 
 BLOCK = 1 << 20
-CURE = "Store it unpacked (numpy.savez), in narrower numbers, or take a smaller sample."
+NUMPY_CURE = "Store it unpacked (numpy.savez), in narrower numbers, or take a smaller sample."
 COLUMN_KINDS = "biufUS"
 INPUT_KINDS = "biuf"
 TEXT_KINDS = "US"
@@ -44,7 +76,7 @@ DAMAGED_NPY = (
 def read_npy(raw: bytes, name: str) -> Array:
     """Read one ``.npy`` array. Raises ``DatasetError`` for pickles and damaged files."""
     try:
-        refuse_bomb(name, len(raw), _held(raw), cure=CURE)
+        refuse_decompression_bomb(name, len(raw), _held(raw), cure=NUMPY_CURE)
         array: Array = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
     except DAMAGED_NPY as mistake:
         if "pickle" in str(mistake):
@@ -71,11 +103,11 @@ def read_npz(raw: bytes, name: str) -> dict[str, Array]:
             f"{name} is not an .npz archive that can be read ({mistake})",
             cure="Write it again with numpy.savez; it may have been cut short.",
         ) from None
-    refuse_bomb(name, len(raw), held, cure=CURE)
+    refuse_decompression_bomb(name, len(raw), held, cure=NUMPY_CURE)
     return {key: read_npy(member, f"{name}: array {key!r}") for key, member in members.items()}
 
 
-def plain(array: Array, place: str) -> Array:
+def to_native_array(array: Array, place: str) -> Array:
     """Return an input array in the machine's own byte order, truth values as 0 and 1.
 
     Raises ``DatasetError`` unless it holds ordinary numbers and has a row axis and one more.
@@ -132,7 +164,7 @@ def _decoded(array: Array, place: str) -> pl.Series:
 
 def _held(raw: bytes) -> int:
     """Return the memory that an ``.npy`` takes as a column, of which every text is an object."""
-    count, dtype = declared_array(raw)
+    count, dtype = read_array_header(raw)
     return max(len(raw), count * TEXT_BYTES * (dtype.kind in TEXT_KINDS))
 
 
@@ -148,5 +180,329 @@ def _members(archive: zipfile.ZipFile, name: str) -> Mapping[str, bytes]:
         raise DatasetError(f"{name} is packed in a way that NumPy has not", cure="Write it again.")
     size = sum(member.compress_size for member in listed)
     unpacked = sum(member.file_size + COLUMN_BYTES for member in listed)
-    refuse_bomb(name, size, unpacked, cure=CURE)
+    refuse_decompression_bomb(name, size, unpacked, cure=NUMPY_CURE)
     return {key: archive.read(member) for key, member in zip(keys, listed, strict=True)}
+
+
+CSV_CURE = "Take fewer columns, or store numbers as .npy."
+
+
+def read_csv(raw: bytes, name: str) -> pl.DataFrame:
+    """Read comma-separated text with one header line; every cell stays the text it is.
+
+    Rows that are wholly blank are dropped. Raises ``DatasetError`` for other encodings, for a
+    header that is malformed or has unnamed or repeated columns, and for rows of another length.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as mistake:
+        raise DatasetError(
+            f"{name} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
+        ) from None
+    header, body = _split(text, name)
+    refuse_decompression_bomb(name, len(raw), len(header) * COLUMN_BYTES, cure=CSV_CURE)
+    _refuse_header(header, name)
+    # One parser reads the names. The other would leave quotes in some, and take rows into others.
+    plain = ",".join(f"c{position}" for position in range(len(header)))
+    try:
+        table = pl.read_csv(io.BytesIO(f"{plain}\n{body}".encode()), infer_schema=False)
+    except pl.exceptions.PolarsError as mistake:
+        _refuse_ragged(text, name)
+        reason = str(mistake).splitlines()[0]
+        raise DatasetError(
+            f"{name} is not CSV ({reason})", cure="Save it again, with commas and straight quotes."
+        ) from None
+    if table[:, -1].null_count():
+        # The parser fills short rows with nulls; only they end in one, so most files skip this.
+        _refuse_ragged(text, name)
+    table.columns = header
+    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in lines:
+            yield lines.line_num, row
+    except csv.Error as mistake:
+        raise DatasetError(
+            f"{name}, line {lines.line_num}: {mistake}", cure="Mend the CSV at that line."
+        ) from None
+
+
+def _split(text: str, name: str) -> tuple[list[str], str]:
+    """Return the names in the header, and all that comes after it."""
+    taken: list[str] = []
+    lines = io.StringIO(text, newline="")
+
+    def each() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    try:
+        header = next(csv.reader(each(), strict=True), [])
+    except csv.Error as mistake:
+        raise DatasetError(
+            f"{name}: the header cannot be read ({mistake})",
+            cure="Close every quote, and write a quote within quotes twice.",
+        ) from None
+    if taken and taken[-1].endswith("\r"):
+        raise DatasetError(
+            f"{name}: its lines end in a carriage return alone", cure=r"End them in \n or \r\n."
+        )
+    return header, text[sum(map(len, taken)) :]
+
+
+def _refuse_header(header: list[str], name: str) -> None:
+    known: dict[str, str] = {}
+    for position, column in enumerate(header, start=1):
+        if not column.strip():
+            raise DatasetError(
+                f"{name}: column {position} has no name in the header",
+                cure="Name it, or leave the column out (pandas: to_csv(…, index=False)).",
+            )
+        folded = " ".join(fold_name(column, cased=True).split())
+        if folded in known:
+            twin = "twice" if known[folded] == column else f"beside {known[folded]!r}"
+            raise DatasetError(
+                f"{name}: column {column!r} stands {twin} in the header",
+                cure="Rename or remove one of the two.",
+            )
+        known[folded] = column
+    if not header:
+        raise DatasetError(f"{name} has no header", cure="Name the columns in the first line.")
+
+
+def _refuse_ragged(text: str, name: str) -> None:
+    width = 0
+    for line, row in _rows(text, name):
+        width = width or len(row)
+        if row and len(row) != width:
+            raise DatasetError(
+                f"{name}, line {line}: {len(row)} cells, but the header names {width} columns",
+                cure="Give every row one cell a column; quote cells that hold commas.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class InputFileBytes:
+    """A file's bytes and what they are known by. ``path`` is as written, for messages."""
+
+    path: str
+    raw: bytes
+    input: InputFile
+
+
+def read_file(path: str, locate: Locate) -> InputFileBytes:
+    """Read one file whole. Raises ``DatasetError`` when it is missing, a folder, or empty."""
+    real = locate(path)
+    raw = read_bytes(real, path)
+    return InputFileBytes(path, raw, InputFile(path, named_digest(record_name(path), raw)))
+
+
+def read_bytes(real: Path, shown: str) -> bytes:
+    """Return a file's bytes; ``shown`` names it in messages. Raises ``DatasetError``."""
+    try:
+        if real.exists() and not real.is_dir() and not real.is_file():
+            # A pipe would block for ever, and a device may never end.
+            raise DatasetError(f"{shown} is not a regular file", cure="Name a plain file.")
+        raw = real.read_bytes()
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{shown} does not exist", cure="Mend the path; it is relative to the audit file."
+        ) from None
+    except IsADirectoryError:
+        raise DatasetError(
+            f"{shown} is a folder, where a file is expected", cure="Name a file in it."
+        ) from None
+    except (OSError, ValueError) as mistake:
+        raise DatasetError(
+            f"{shown} cannot be read ({mistake})", cure="Mend the path or the file's permissions."
+        ) from None
+    if not raw:
+        raise DatasetError(f"{shown} is empty (0 bytes)", cure="Write the data again.")
+    return raw
+
+
+def named_digest(name: str, raw: bytes) -> FileDigest:
+    """Return the digest of bytes under a name."""
+    return FileDigest(name, len(raw), hashlib.sha256(raw).hexdigest())
+
+
+def record_name(path: str) -> str:
+    """Return the name that a record gives a file: relative, with forward slashes.
+
+    An absolute path keeps its last part alone, so that a record says nothing of a machine.
+    """
+    written = PureWindowsPath(path)
+    if written.is_absolute() or path.startswith("/"):
+        return written.name
+    return posixpath.normpath(written.as_posix())
+
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG")
+MODES = ("L", "RGB")
+CLASS, FILE = "class", "file"
+
+
+def read_pictures(section: DataSection, folder: Path) -> RawDataset:
+    """Read every picture below ``folder``, ordered by class and then by file name.
+
+    Inputs are ``[n, height, width]`` (grey) or ``[n, height, width, 3]`` bytes as stored: no
+    resizing, no turning by EXIF. The columns are ``class`` (the label) and ``file`` (the id).
+    Files whose name starts with a dot do not count. Raises ``DatasetError``.
+    """
+    path = section.path
+    files = _files(path, folder)
+    raws = [read_bytes(folder / relative, f"{path}/{relative}") for relative in files]
+    name = record_name(path)
+    classes = [relative.split("/", 1)[0] for relative in files]
+    return RawDataset(
+        name=path,
+        rows=len(files),
+        files=tuple(
+            InputFile(path, named_digest(f"{name}/{relative}", raw))
+            for relative, raw in zip(files, raws, strict=True)
+        ),
+        columns={CLASS: pl.Series(classes), FILE: pl.Series(files)},
+        inputs=_stack(path, files, raws),
+        input_name="pixels",
+        labels=section.labels or CLASS,
+        id=section.id or FILE,
+        scores=section.scores,
+        pictures=True,
+    )
+
+
+def _stack(path: str, files: list[str], raws: list[bytes]) -> Array:
+    arrays: list[Array] = []
+    size = sum(map(len, raws))
+    for relative, raw in zip(files, raws, strict=True):
+        arrays.append(_decode(raw, f"{path}/{relative}"))
+        # all have one size, so that the first tells what they take together
+        refuse_decompression_bomb(
+            path, size, arrays[0].nbytes * len(files), cure="Take fewer or smaller pictures."
+        )
+        if arrays[-1].shape != arrays[0].shape:
+            raise DatasetError(
+                f"{path}/{relative} is {_words(arrays[-1])}, but {files[0]} is {_words(arrays[0])}",
+                cure="Give every picture the same size and the same kind of colour.",
+            )
+    return np.stack(arrays)
+
+
+def _files(path: str, folder: Path) -> list[str]:
+    found: list[str] = []
+    for entry in sorted(_visible(folder)):
+        if not entry.is_dir():
+            raise DatasetError(
+                f"{path}/{entry.name} lies outside the classes",
+                cure="Put every picture into a sub-folder named like its class.",
+            )
+        found += [_picture(path, folder, item) for item in sorted(_visible(entry))]
+    if not found:
+        raise DatasetError(
+            f"{path} is a folder without pictures",
+            cure="Make one sub-folder a class with PNG or JPEG files in it, or name a file.",
+        )
+    return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as mistake:
+        raise DatasetError(
+            f"the folder {folder.name} cannot be read ({mistake})", cure="Mend its permissions."
+        ) from None
+
+
+def _picture(path: str, folder: Path, item: Path) -> str:
+    relative = item.relative_to(folder).as_posix()
+    if item.is_dir() or item.suffix.lower() not in SUFFIXES:
+        raise DatasetError(
+            f"{path}/{relative} is not a picture",
+            cure="Keep only PNG and JPEG files in the classes' folders.",
+        )
+    return relative
+
+
+def _decode(raw: bytes, place: str) -> Array:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(raw), formats=FORMATS) as picture:
+                mode = picture.mode
+                pixels: Array = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, OverflowError) as mistake:
+        raise DatasetError(
+            f"{place} is not a picture that can be read ({mistake})",
+            cure="Write it again; it may have been cut short.",
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as mistake:
+        raise DatasetError(
+            f"{place} is too large ({mistake})", cure="Take smaller pictures."
+        ) from None
+    if mode not in MODES:
+        raise DatasetError(
+            f"{place} has pixels of kind {mode!r}",
+            cure="Convert it to 8-bit grey (L) or RGB, as the model takes it.",
+        )
+    return pixels
+
+
+def _words(pixels: Array) -> str:
+    height, width = pixels.shape[:2]
+    return f"{width}x{height} {'grey' if pixels.ndim == 2 else 'RGB'}"  # noqa: PLR2004 -- no colour axis
+
+
+CHILD = Path(__file__).with_name("parquet_child.py")
+TIME_LIMIT = 300.0
+OUTGROWN = (b"memory allocation of", b"MemoryError", b"larger than allowed")
+"""What the reader says, or its process, where it may not have more memory."""
+PARQUET_CURE = "Take fewer columns or rows, or store numbers as .npy."
+
+
+def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
+    """Read a Parquet file with the script ``child``.
+
+    What it holds comes back through a file that is mapped, so that columns which nobody keeps take
+    no memory. Raises ``DatasetError`` when it is damaged or something else.
+    """
+    with scratch_folder() as folder:
+        table = folder / "table.arrow"
+        _convert(raw, name, child, table)
+        return pl.read_ipc(table)
+
+
+def _convert(raw: bytes, name: str, child: Path, table: Path) -> None:
+    try:
+        with table.open("wb") as out:
+            done = subprocess.run(  # noqa: S603 -- our own interpreter and script, no shell
+                [sys.executable, "-P", str(child), str(memory_limit_of(len(raw)))],
+                input=raw,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                timeout=TIME_LIMIT,
+                check=False,
+                env={**os.environ, "RUST_BACKTRACE": "0"},
+            )
+    except subprocess.TimeoutExpired:
+        raise _refused(name, f"reading takes more than {TIME_LIMIT:.0f} s") from None
+    if any(said in done.stderr for said in OUTGROWN):
+        refuse_oversized(name, len(raw), cure=PARQUET_CURE)
+    if done.returncode != 0:
+        # Exit 1 comes with a reason; anything else means that the reader itself broke.
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise _refused(
+            name, said[-1] if said and done.returncode == 1 else "the reader broke on it"
+        )
+
+
+def _refused(name: str, reason: str) -> DatasetError:
+    return DatasetError(
+        f"{name} is not a Parquet file that can be read ({reason})",
+        cure="Write it again; it may have been cut short.",
+    )

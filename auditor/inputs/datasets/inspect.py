@@ -8,14 +8,12 @@ from pathlib import Path, PurePath
 import numpy as np
 import polars as pl
 
-from auditor.datasets.arrays import as_column, read_npy, read_npz
-from auditor.datasets.columns import spelling, texts
-from auditor.datasets.files import read_bytes
-from auditor.datasets.opening import ARRAYS, INPUT_NAMES, TABLES
-from auditor.datasets.pictures import read_pictures
 from auditor.domain.auditfiles import DataSection
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.columns import normalize_label, to_texts
+from auditor.inputs.datasets.formats import as_column, read_bytes, read_npy, read_npz, read_pictures
+from auditor.inputs.datasets.sources import ARRAYS, INPUT_NAMES, TABLES
 
 LABEL_NAMES = ("y", "label", "labels", "target", "targets", "class", "outcome", "y_true")
 ID_NAMES = ("id", "ids", "row_id", "uuid", "key")
@@ -46,12 +44,13 @@ MOST_GROUPS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sketch:
+class DataFileSummary:
     """What a data file seems to hold.
 
     ``input_shape`` is one input's shape, ``value_range`` the least and the greatest of its
     values, both ``None`` for tables; ``labels``, ``id`` and ``groups`` are guesses by name;
-    ``classes`` the distinct labels; ``texts`` the other columns that hold text, and ``longest`` the
+    ``classes`` the distinct labels; ``to_texts`` the other columns that hold text, and ``longest``
+    the
     one of them with the longest texts. ``spread`` is the
     standard deviation of labels that look like numbers to be predicted, of which there are no
     classes. ``number`` is the column that a model of one number a row would predict, and
@@ -74,13 +73,13 @@ class Sketch:
     deviation: float | None = None
 
 
-def sketch(path: Path) -> Sketch:
+def inspect_data_file(path: Path) -> DataFileSummary:
     """Guess what a data file or a folder of pictures holds. Raises ``DatasetError``."""
     if path.is_dir():
         source = read_pictures(DataSection(path=path.name), path)
         classes = _classes(source.column(source.labels or ""))
         found = _sketch({}, source.inputs, source.rows)
-        return Sketch(
+        return DataFileSummary(
             columns=tuple(source.columns),
             rows=found.rows,
             classes=classes,
@@ -104,7 +103,7 @@ def sketch(path: Path) -> Sketch:
     return _sketch_npz(read_npz(raw, path.name), path.name)
 
 
-def _sketch_npz(arrays: Mapping[str, Array], name: str) -> Sketch:
+def _sketch_npz(arrays: Mapping[str, Array], name: str) -> DataFileSummary:
     wide = [key for key, array in arrays.items() if array.ndim > 1]
     chosen = next((key for key in INPUT_NAMES if key in arrays), wide[0] if wide else None)
     columns = {
@@ -119,7 +118,7 @@ def _sketch_npz(arrays: Mapping[str, Array], name: str) -> Sketch:
     return _sketch({key: item for key, item in columns.items() if len(item) == rows}, inputs, rows)
 
 
-def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -> Sketch:
+def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -> DataFileSummary:
     number = _guess_number(columns)
     predicted = number or _guess_predicted(columns)
     labels = number or _guess_labels(columns, table=inputs is None)
@@ -131,7 +130,7 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         if name.lower() in GROUP_NAMES and column.n_unique() <= MOST_GROUPS
     )
     words = tuple(n for n in free if n not in (ids, *groups) and not _numeric(free[n]))
-    return Sketch(
+    return DataFileSummary(
         columns=tuple(columns),
         rows=rows,
         labels=labels,
@@ -168,28 +167,33 @@ def _guess_predicted(columns: Mapping[str, pl.Series]) -> str | None:
     numbers = [
         name
         for name, column in columns.items()
-        if not protected(name) and column.n_unique() > TWO and _numeric(column) and _spread(column)
+        if not is_protected_name(name)
+        and column.n_unique() > TWO
+        and _numeric(column)
+        and _spread(column)
     ]
     named = [name for name in numbers if name.lower() in LABEL_NAMES]
-    free = [name for name in columns if not protected(name) and name.lower() not in ID_NAMES]
+    free = [
+        name for name in columns if not is_protected_name(name) and name.lower() not in ID_NAMES
+    ]
     return next(iter(named), numbers[-1] if numbers and free[-1] == numbers[-1] else None)
 
 
-def protected(name: str) -> bool:
+def is_protected_name(name: str) -> bool:
     """Whether the name of a column says that it holds who a person is."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return not PROTECTED.isdisjoint(re.split(r"[^a-z]+", words.lower()))
 
 
 def _spread(column: pl.Series) -> float | None:
-    values = texts(column).drop_nulls().str.strip_chars().cast(pl.Float64, strict=False)
+    values = to_texts(column).drop_nulls().str.strip_chars().cast(pl.Float64, strict=False)
     found = values.drop_nulls().to_numpy()
     spread = float(found.std()) if found.size else 0.0
     return spread if np.isfinite(spread) and spread > 0 else None
 
 
 def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | None:
-    free = [name for name in columns if not protected(name)]
+    free = [name for name in columns if not is_protected_name(name)]
     named = [name for name in free if name.lower() in LABEL_NAMES]
     for name in named:
         if 1 < columns[name].n_unique() <= MOST_LABELS:
@@ -201,7 +205,7 @@ def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | Non
 
 
 def _classes(column: pl.Series) -> tuple[str, ...]:
-    distinct = {spelling(text) for text in texts(column).drop_nulls().unique().to_list()}
+    distinct = {normalize_label(text) for text in to_texts(column).drop_nulls().unique().to_list()}
     if all(NUMBER.fullmatch(text) for text in distinct):
         return tuple(sorted(distinct, key=lambda text: (float(text), text)))
     return tuple(sorted(distinct))  # as libraries sort the classes of a model
@@ -214,12 +218,12 @@ def _unique(column: pl.Series) -> bool:
 def _numeric(column: pl.Series) -> bool:
     if column.dtype != pl.String:
         return column.dtype.is_numeric() or column.dtype == pl.Boolean
-    filled = texts(column).drop_nulls()
+    filled = to_texts(column).drop_nulls()
     return filled.str.strip_chars().cast(pl.Float64, strict=False).null_count() == 0
 
 
 def _length(column: pl.Series) -> int:
-    return int(texts(column).str.len_chars().sum())
+    return int(to_texts(column).str.len_chars().sum())
 
 
 def _range(inputs: Array | None) -> tuple[float, float] | None:

@@ -6,12 +6,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from auditor.datasets.columns import coded_texts, numbers, others, spelling, texts
-from auditor.datasets.sources import Source
 from auditor.domain.auditfiles import TaskSection
-from auditor.domain.datasets import UNLABELLED, Role
-from auditor.domain.tasks import Classification, Floats
+from auditor.domain.datasets import UNLABELLED, DatasetRole
+from auditor.domain.tasks import ClassificationTask, Floats
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.columns import (
+    describe_other_rows,
+    encode_column,
+    normalize_label,
+    to_numbers,
+    to_texts,
+)
+from auditor.inputs.datasets.raw_dataset import RawDataset
 
 MOST_UNDECLARED = 100
 SUM_TOLERANCE = 1e-3
@@ -20,13 +26,13 @@ MISSING = ""
 """Stands for what is missing: no text that is read from a file is empty."""
 
 
-def classes_in(source: Source) -> tuple[str, ...]:
+def list_classes(source: RawDataset) -> tuple[str, ...]:
     """Return the distinct labels of a source, numbers in the order of numbers.
 
     Raises ``DatasetError`` when there are so many that they look like something else.
     """
-    written = texts(_label_column(source)).drop_nulls().unique()
-    distinct = sorted({spelling(text) for text in written.to_list()}, key=_order)
+    written = to_texts(_label_column(source)).drop_nulls().unique()
+    distinct = sorted({normalize_label(text) for text in written.to_list()}, key=_order)
     if not distinct:
         raise DatasetError(
             f"{source.name}: column {source.labels!r} holds no label at all",
@@ -40,15 +46,15 @@ def classes_in(source: Source) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def origin_of(classes: tuple[str, ...], source: Source) -> str:
+def describe_class_origin(classes: tuple[str, ...], source: RawDataset) -> str:
     """Say that ``classes`` come from a source's labels, and which is the rarest: a slip may be."""
-    written = texts(_label_column(source))
+    written = to_texts(_label_column(source))
     tallied = written.drop_nulls().value_counts().rows()
     counts = dict.fromkeys(classes, 0)
     for text, count in tallied:
-        counts[spelling(text)] += count
+        counts[normalize_label(text)] += count
     rarest = min(counts, key=lambda name: counts[name])
-    meaning = [text for text, _ in tallied if spelling(text) == rarest]
+    meaning = [text for text, _ in tallied if normalize_label(text) == rarest]
     first = source.row(written.is_in(meaning).fill_null(value=False).arg_max() or 0)
     return (
         f"the classes were taken from the labels in {source.name}: {', '.join(classes)}; the "
@@ -56,7 +62,9 @@ def origin_of(classes: tuple[str, ...], source: Source) -> str:
     )
 
 
-def classification(section: TaskSection, classes: tuple[str, ...], place: str) -> Classification:
+def build_classification(
+    section: TaskSection, classes: tuple[str, ...], place: str
+) -> ClassificationTask:
     """Return the task of the audit file; ``place`` says where ``classes`` come from.
 
     ``positive`` defaults to the last class that is no rejection, ``favourable`` to the positive
@@ -79,7 +87,7 @@ def classification(section: TaskSection, classes: tuple[str, ...], place: str) -
             cure="List every class that the model can decide for in task.classes.",
         )
     positive = decided[-1] if section.positive is None else section.positive
-    return Classification(
+    return ClassificationTask(
         classes=classes,
         positive=positive,
         favourable=positive if section.favourable is None else section.favourable,
@@ -97,20 +105,20 @@ def _matrix(
     return tuple(tuple(row.get(decision, 0.0) for decision in classes) for row in rows)
 
 
-def target_values(source: Source, role: Role) -> Floats:
+def read_target_values(source: RawDataset, role: DatasetRole) -> Floats:
     """Return each row's number, the truth of a regression.
 
     In production it may not be known yet. Otherwise raises ``DatasetError`` for a missing number,
     and always for an infinite one, for text, or where all are the same.
     """
     name = source.labels or ""
-    values = numbers(source, name)
-    late = role is Role.PRODUCTION
+    values = to_numbers(source, name)
+    late = role is DatasetRole.PRODUCTION
     wrong = np.flatnonzero(np.isinf(values) if late else ~np.isfinite(values))
     if wrong.size:
         raise DatasetError(
             f"{source.name}: column {name!r} has no number in {source.row(int(wrong[0]))}"
-            f"{others(wrong.size)}",
+            f"{describe_other_rows(wrong.size)}",
             cure="Fill in the number, or leave the row out.",
         )
     if not late and (values == values[0]).all():
@@ -122,14 +130,16 @@ def target_values(source: Source, role: Role) -> Floats:
     return values
 
 
-def label_indices(source: Source, task: Classification, role: Role) -> NDArray[np.int64]:
+def label_indices(
+    source: RawDataset, task: ClassificationTask, role: DatasetRole
+) -> NDArray[np.int64]:
     """Return the index of each row's label in the task's classes.
 
     In production a label may not be known yet (``UNLABELLED``), and all may be the same. Otherwise
     raises ``DatasetError`` for a missing label, or a single class; always for one outside the
     classes.
     """
-    name, late = source.labels or "", role is Role.PRODUCTION
+    name, late = source.labels or "", role is DatasetRole.PRODUCTION
     indices = _indices(source, name, "label", task, late=late)
     if not late and len(np.unique(indices)) == 1:
         raise DatasetError(
@@ -140,7 +150,7 @@ def label_indices(source: Source, task: Classification, role: Role) -> NDArray[n
     return indices
 
 
-def decisions_of(source: Source, name: str, task: Classification) -> NDArray[np.int64]:
+def read_decisions(source: RawDataset, name: str, task: ClassificationTask) -> NDArray[np.int64]:
     """Return the index of the class that a file says each row was given.
 
     Raises ``DatasetError`` for a missing one, or one outside the classes.
@@ -149,20 +159,20 @@ def decisions_of(source: Source, name: str, task: Classification) -> NDArray[np.
 
 
 def _indices(
-    source: Source, name: str, what: str, task: Classification, *, late: bool = False
+    source: RawDataset, name: str, what: str, task: ClassificationTask, *, late: bool = False
 ) -> NDArray[np.int64]:
-    written = coded_texts(source.column(name), MISSING)
+    written = encode_column(source.column(name), MISSING)
     unknown = np.array([text == MISSING for text in written.names])[written.codes]
     missing = np.flatnonzero(unknown)
     if missing.size and not late:
         raise DatasetError(
             f"{source.name}: column {name!r} has no {what} in "
-            f"{source.row(int(missing[0]))}{others(missing.size)}",
+            f"{source.row(int(missing[0]))}{describe_other_rows(missing.size)}",
             cure=f"Fill in the {what}, or leave the row out.",
         )
-    known = {spelling(label): index for index, label in enumerate(task.classes)}
+    known = {normalize_label(label): index for index, label in enumerate(task.classes)}
     known |= {label: index for index, label in enumerate(task.classes)}
-    index_of = [known.get(text, known.get(spelling(text), -1)) for text in written.names]
+    index_of = [known.get(text, known.get(normalize_label(text), -1)) for text in written.names]
     indices = np.array(index_of, dtype=np.int64)[written.codes]
     indices[unknown] = UNLABELLED
     outside = np.flatnonzero((indices < 0) & ~unknown)
@@ -171,19 +181,19 @@ def _indices(
         raise DatasetError(
             f"{source.name}: column {name!r}, {source.row(row)}: the {what} "
             f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
-            f"{others(outside.size)}",
+            f"{describe_other_rows(outside.size)}",
             cure=f"Add it to task.classes, or mend the {what}.",
         )
     return indices
 
 
-def scores_of(source: Source, task: Classification) -> Floats:
+def read_scores(source: RawDataset, task: ClassificationTask) -> Floats:
     """Return the scores that a file brings as ``[n, classes]`` probabilities.
 
     One column is the probability of the positive class. Raises ``DatasetError`` for values
     outside 0..1, and for rows whose scores do not sum to 1 (within 0.001).
     """
-    columns = np.stack([numbers(source, name) for name in source.scores], axis=1)
+    columns = np.stack([to_numbers(source, name) for name in source.scores], axis=1)
     _refuse_improbable(source, columns)
     if columns.shape[1] == 1 and task.binary:
         positive = columns[:, 0]
@@ -200,13 +210,13 @@ def scores_of(source: Source, task: Classification) -> Floats:
     if wrong.size:
         raise DatasetError(
             f"{source.name}: the scores in {source.row(int(wrong[0]))} sum to "
-            f"{sums[wrong[0]]:g}, not 1{others(wrong.size)}",
+            f"{sums[wrong[0]]:g}, not 1{describe_other_rows(wrong.size)}",
             cure="Store probabilities of all classes.",
         )
     return columns
 
 
-def predictions_of(source: Source) -> Floats:
+def read_predictions(source: RawDataset) -> Floats:
     """Return the ``[n, 1]`` predictions that a file brings for a regression.
 
     Raises ``DatasetError`` for more than one column, and for what is no number.
@@ -216,29 +226,29 @@ def predictions_of(source: Source) -> Floats:
             f"{source.name}: scores names {len(source.scores)} columns for a regression",
             cure="Name the one column of predictions.",
         )
-    values = numbers(source, source.scores[0])
+    values = to_numbers(source, source.scores[0])
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
         raise DatasetError(
             f"{source.name}: column {source.scores[0]!r} has no number in "
-            f"{source.row(int(wrong[0]))}{others(wrong.size)}",
+            f"{source.row(int(wrong[0]))}{describe_other_rows(wrong.size)}",
             cure="Store a prediction for every row.",
         )
     return values[:, None]
 
 
-def _refuse_improbable(source: Source, columns: Floats) -> None:
+def _refuse_improbable(source: RawDataset, columns: Floats) -> None:
     outside = np.argwhere(~((columns >= 0) & (columns <= 1)))
     if outside.size:
         row, column = (int(part) for part in outside[0])
         raise DatasetError(
             f"{source.name}: column {source.scores[column]!r}, {source.row(row)}: the score "
-            f"{columns[row, column]:g} is no probability{others(len(np.unique(outside[:, 0])))}",
+            f"{columns[row, column]:g} is no probability{describe_other_rows(len(np.unique(outside[:, 0])))}",
             cure="Store probabilities between 0 and 1 (softmax of the logits).",
         )
 
 
-def _label_column(source: Source) -> pl.Series:
+def _label_column(source: RawDataset) -> pl.Series:
     return source.column(source.labels or "")
 
 

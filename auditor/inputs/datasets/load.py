@@ -1,63 +1,254 @@
-"""Load every dataset that an audit file names, with the task and the input space they give."""
+"""Load every dataset that an audit file names, with the task and the input space they give.
+
+Rows of a sample that are one row again and again.
+
+Count what there is to audit, without a model.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from auditor.datasets.asked import asked_by, refuse_absent, refuse_answers, refuse_unknown_features
-from auditor.datasets.columns import coded, groups_of, names_of, refuse_ragged, row_names
-from auditor.datasets.copying import with_copies
-from auditor.datasets.files import read_file
-from auditor.datasets.inputs import (
+from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
+from auditor.domain.budgets import AuditSize
+from auditor.domain.confusable_names import fold_name
+from auditor.domain.datasets import TABLE_AXES, TEXT, Dataset, DatasetRole, RowNames, TextColumn
+from auditor.domain.readings import Gap
+from auditor.domain.requests import InputFile
+from auditor.domain.tasks import (
+    Array,
+    ClassificationTask,
+    Floats,
+    InputFeature,
+    InputSpace,
+    RegressionTask,
+    Task,
+)
+from auditor.errors import AuditFileError, DatasetError
+from auditor.inputs.datasets.columns import (
+    encode_texts,
+    read_texts,
+    read_times,
+    refuse_ragged_texts,
+    to_groups,
+    to_names,
+    to_row_names,
+)
+from auditor.inputs.datasets.features import (
+    input_space,
     refuse_not_finite,
     refuse_outside_domain,
     refuse_outside_schema,
     scale_pixels,
     stack_features,
 )
-from auditor.datasets.keeping import refuse_broken_relations
-from auditor.datasets.labels import (
-    classes_in,
-    classification,
-    decisions_of,
+from auditor.inputs.datasets.formats import read_file
+from auditor.inputs.datasets.labels import (
+    build_classification,
+    describe_class_origin,
     label_indices,
-    origin_of,
-    predictions_of,
-    scores_of,
-    target_values,
+    list_classes,
+    read_decisions,
+    read_predictions,
+    read_scores,
+    read_target_values,
 )
-from auditor.datasets.opening import open_source
-from auditor.datasets.schemas import Schema, read_schema
-from auditor.datasets.sources import Source, single_valued
-from auditor.datasets.spaces import input_space
-from auditor.datasets.texts import read_texts
-from auditor.datasets.times import times_of
-from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.readings import Gap
-from auditor.domain.requests import InputFile
-from auditor.domain.row_names import RowNames
-from auditor.domain.tasks import (
-    Array,
-    Classification,
-    Feature,
-    Floats,
-    InputSpace,
-    Regression,
-    Task,
+from auditor.inputs.datasets.raw_dataset import RawDataset, is_single_valued
+from auditor.inputs.datasets.schema import FeatureSchema, read_schema, refuse_broken_relations
+from auditor.inputs.datasets.sources import (
+    describe_column_setting,
+    open_raw_dataset,
+    refuse_label_features,
+    refuse_missing_columns,
+    refuse_unknown_features,
 )
-from auditor.errors import AuditFileError, DatasetError
-from auditor.pointing import Locate
+from auditor.inputs.resolve import Locate
+from auditor.metrics.data.near_duplicates import Rows, first_equal_rows, row_codes
+from auditor.metrics.stats.group_gaps import tabulate
+
+LEAST_EFFECTIVE = 0.98
+"""Copies weigh below this share of the rows: ``n`` rows in groups of ``m`` equal ones tell as much
+as ``n² / Σ m²`` rows (Kish 1965, 8.2), so that above it intervals are 1 % too narrow at most. One
+row in a hundred that stands twice comes to it."""
+
+
+ALIKE = 1e-4
+"""Numbers are alike that lie no further apart than this share of their size, or of the size that is
+usual in their column (of a picture: in all of them)."""
+LEAST_UNALIKE = 0.5
+"""Rows that are alike and not equal weigh where they take more than half of what the rows are worth
+without them. Few rows that stand in for many take nearly all; of a table with one column of
+measured numbers, up to a fifth in 10,000 rows is alike by chance. Intervals are too narrow by a
+factor of 1.4 at most."""
+UNIT = 1.0
+"""The usual size of a column's numbers is at least this, where the table has numbers as large: in a
+column that is all but zero, noise is as large as the largest number."""
+ROUNDS = 4
+FAR = 1e9
+"""A place beyond those of all numbers in double precision."""
+
+
+def mark_repeated_rows(dataset: Dataset) -> Dataset:
+    """Return evaluation data that knows which of its rows are copies, where they weigh.
+
+    Copies are rows of one label and of equal inputs, as a model in single precision takes them, or
+    of inputs that are alike, where most rows are; texts but for case, blanks and what is not seen.
+    Of a regression the label does not count. They share a cluster, joined with the declared ones.
+    """
+    if (
+        dataset.role is not DatasetRole.EVALUATION
+        or dataset.inputs is None
+        or not dataset.inputs.size
+    ):
+        return dataset
+    labels = np.zeros(dataset.rows, np.int64) if dataset.labels is None else dataset.labels
+    first = _first_equal(dataset.inputs, labels)
+    if dataset.inputs.dtype.kind != TEXT:
+        near = _first_near(dataset.inputs, labels)
+        first = near if _worth(near) < LEAST_UNALIKE * _worth(first) else first
+    if _worth(first) >= LEAST_EFFECTIVE * dataset.rows:
+        return dataset
+    declared = dataset.cluster
+    return replace(dataset, copies=first, cluster=_joined(first, declared), declared=declared)
+
+
+def _worth(first: Rows) -> float:
+    """Return how many rows would tell as much if no two of them were copies."""
+    sizes = np.unique(first, return_counts=True)[1].astype(np.float64)
+    return first.size**2 / float(np.square(sizes).sum())
+
+
+def _first_equal(inputs: Array, labels: NDArray[np.int64]) -> Rows:
+    """Return ``[n]``: the number of the first row that equals each, and has its label."""
+    taken = inputs.astype(np.float32) if inputs.dtype.kind == "f" else inputs
+    if inputs.dtype.kind == TEXT:
+        taken = np.array([" ".join(fold_name(str(text)).split()) for text in inputs])
+    both = np.stack((row_codes(taken)[0], labels))
+    return first_equal_rows(
+        np.unique(both, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
+    )
+
+
+def _first_near(inputs: Array, labels: NDArray[np.int64]) -> Rows:
+    """Return ``[n]``: the number of the first row that is alike to each, and has its label.
+
+    Rows are parted at the gaps between numbers of one column after another, again and again. A
+    group that is wider than what is alike even so, as in dense data, is cut: in no column do two
+    rows of a group lie further apart.
+    """
+    columns = inputs.reshape(len(inputs), -1).T
+    sizes = _sizes(columns, alone=inputs.ndim == TABLE_AXES)
+    first = np.arange(len(inputs), dtype=np.int64)
+    groups = _RowGroups.of(labels)
+    for cut in (*[False] * ROUNDS, True):
+        for column, size in zip(columns, sizes, strict=True):
+            if not groups.rows.size:
+                return first
+            groups = groups.parted(_places(column[groups.rows], size), cut=cut)
+    begin = np.flatnonzero(groups.fresh)
+    if begin.size:
+        lowest = np.minimum.reduceat(groups.rows, begin)
+        first[groups.rows] = lowest[np.cumsum(groups.fresh) - 1]
+    return first
+
+
+def _sizes(columns: Array, *, alone: bool) -> Floats:
+    """Return the usual size of each column's numbers, ``alone``, or of all, as powers of two."""
+    known = [_magnitudes(column) for column in columns]
+    usual = np.array([mean for mean, _ in known])
+    most = max(largest for _, largest in known)
+    counted = np.maximum(usual, min(UNIT, most)) if alone else np.full(usual.shape, usual.max())
+    return np.ldexp(1.0, np.frexp(np.where(counted > 0, counted, UNIT))[1])
+
+
+def _magnitudes(column: Array) -> tuple[float, float]:
+    """Return the mean and the largest magnitude of a column's numbers."""
+    numbers = np.abs(_as_taken(column))
+    numbers = numbers[np.isfinite(numbers)]
+    return float(numbers.sum()) / max(1, numbers.size), float(numbers.max(initial=0.0))
+
+
+def _places(column: Array, size: float) -> Floats:
+    """Return where numbers lie, in steps of ``ALIKE``: of the usual size, or of a larger number's.
+
+    Beyond the usual size steps grow with each power of two, so that a few huge numbers do not make
+    all others alike. What is no number (missing, infinite) has a place of its own.
+    """
+    numbers = _as_taken(column) / size
+    share, power = np.frexp(np.abs(numbers))
+    grown = np.where(power > 0, power + 2 * share - 1, np.abs(numbers))
+    placed: Floats = np.copysign(grown, numbers) / ALIKE
+    return np.nan_to_num(placed, nan=2 * FAR, posinf=FAR, neginf=-FAR)
+
+
+def _as_taken(column: Array) -> Floats:
+    """Return numbers as nearly all models take them: what differs beyond that is equal to them."""
+    taken = column.astype(np.float32) if column.dtype.kind == "f" else column
+    return taken.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RowGroups:
+    """Rows of groups of two and more, group by group; ``fresh`` where a group begins."""
+
+    rows: Rows
+    fresh: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64]) -> "_RowGroups":
+        """Group rows by their labels."""
+        rows = np.argsort(labels, kind="stable").astype(np.int64)
+        return cls(rows, _begins(labels[rows])).without_single_rows()
+
+    def parted(self, places: Floats, *, cut: bool) -> "_RowGroups":
+        """Part each group at gaps wider than 1, or cut it into parts that are no wider than 1."""
+        begin = np.flatnonzero(self.fresh)
+        low, high = np.minimum.reduceat(places, begin), np.maximum.reduceat(places, begin)
+        if (high - low <= 1).all():
+            return self
+        group = np.cumsum(self.fresh) - 1
+        order = np.lexsort((places, group))
+        placed = places[order]
+        fresh = self.fresh.copy()
+        if cut:
+            fresh |= _begins(np.maximum(np.ceil(placed - low[group]), 1.0))
+        else:
+            fresh[1:] |= np.diff(placed) > 1
+        return _RowGroups(self.rows[order], fresh).without_single_rows()
+
+    def without_single_rows(self) -> "_RowGroups":
+        """Leave out groups of one row: nothing is alike to it."""
+        kept = ~(self.fresh & np.append(self.fresh[1:], True))
+        return _RowGroups(self.rows[kept], self.fresh[kept])
+
+
+def _begins(sorted_values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return where another value begins."""
+    return np.append(True, sorted_values[1:] != sorted_values[:-1])
+
+
+def _joined(first: NDArray[np.int64], declared: TextColumn | None) -> TextColumn:
+    """Return clusters in which copies share one, and so do rows of one declared cluster."""
+    place = np.unique(first, return_inverse=True)[1].astype(np.int64)
+    if declared is not None:
+        count = int(place.max()) + 1
+        links = coo_array(
+            (np.ones(place.size, np.int8), (place, declared.codes + count)),
+            shape=(count + len(declared.names),) * 2,
+        )
+        place = connected_components(links, directed=False)[1].astype(np.int64)[place]
+    return TextColumn.of([f"copies of row {row}" for row in first_equal_rows(place)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedDatasets:
     """The datasets of an audit, what they make of its task, and every file that was read."""
 
-    datasets: Mapping[Role, Dataset]
+    datasets: Mapping[DatasetRole, Dataset]
     task: Task
     space: InputSpace | Gap
     inputs: tuple[InputFile, ...]
@@ -70,22 +261,22 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
     """
     with_inputs = audit.takes_inputs and audit.input.text is None
-    roles = [role for role in Role if role in audit.data]
-    refuse_absent(audit, locate, roles)
+    roles = [role for role in DatasetRole if role in audit.data]
+    refuse_missing_columns(audit, locate, roles)
     schema, files = _schema(audit.input, locate)
     sources, datasets = {}, {}
     for role in roles:
-        with asked_by(audit, role):
-            sources[role] = open_source(audit.data[role], locate, with_inputs=with_inputs)
+        with describe_column_setting(audit, role):
+            sources[role] = open_raw_dataset(audit.data[role], locate, with_inputs=with_inputs)
     task = _task(audit, sources)
     for role, source in sources.items():
-        with asked_by(audit, role):
+        with describe_column_setting(audit, role):
             inputs = _inputs(audit, source, schema)
             if source.inputs is None:  # an array of inputs is another than those that are named
-                refuse_answers(audit, role, inputs.names)
+                refuse_label_features(audit, role, inputs.names)
             datasets[role] = _dataset(role, source, audit.data[role], task, inputs)
     _refuse_other_shapes(datasets, sources)
-    first = next(iter(sources), Role.EVALUATION)
+    first = next(iter(sources), DatasetRole.EVALUATION)
     rows = datasets[first].inputs if sources else None
     pictures = bool(sources) and sources[first].pictures
     return LoadedDatasets(
@@ -96,40 +287,40 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     )
 
 
-def _schema(declared: InputSection, locate: Locate) -> tuple[Schema, tuple[InputFile, ...]]:
+def _schema(declared: InputSection, locate: Locate) -> tuple[FeatureSchema, tuple[InputFile, ...]]:
     if declared.features is None:
-        return Schema(), ()
+        return FeatureSchema(), ()
     file = read_file(declared.features, locate)
     return read_schema(file), (file.input,)
 
 
-def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Task:
+def _task(audit: AuditFile, sources: Mapping[DatasetRole, RawDataset]) -> Task:
     if audit.task.tolerance is not None:
-        return Regression(audit.task.tolerance)
+        return RegressionTask(audit.task.tolerance)
     if audit.task.classes is not None:
-        return classification(audit.task, audit.task.classes, audit.source)
+        return build_classification(audit.task, audit.task.classes, audit.source)
     labelled = next((source for source in sources.values() if source.labels is not None), None)
     if labelled is None:
         raise AuditFileError(
             f"{audit.source}: task.classes is not set, and no dataset names labels to take it from",
             cure='Set task.classes: ["0", "1"], or data.evaluation.labels.',
         )
-    classes = classes_in(labelled)
-    task = classification(audit.task, classes, labelled.name)
-    return replace(task, origin=origin_of(classes, labelled))
+    classes = list_classes(labelled)
+    task = build_classification(audit.task, classes, labelled.name)
+    return replace(task, origin=describe_class_origin(classes, labelled))
 
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
+class _InputColumns:
     values: Array | None
     names: tuple[str, ...] = ()
 
 
-def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
+def _inputs(audit: AuditFile, source: RawDataset, schema: FeatureSchema) -> _InputColumns:
     if not audit.takes_inputs:
-        return _Inputs(None)
+        return _InputColumns(None)
     if audit.input.text is not None:
-        return _Inputs(read_texts(source, audit.input.text), (audit.input.text,))
+        return _InputColumns(read_texts(source, audit.input.text), (audit.input.text,))
     features = schema.features
     names = tuple(feature.name for feature in features)
     values = source.inputs
@@ -139,7 +330,7 @@ def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
         values = stack_features(source, names)
     elif source.pictures and audit.input.domain is not None:
         values = scale_pixels(values, audit.input.domain)
-    known = features or [Feature(name) for name in names]
+    known = features or [InputFeature(name) for name in names]
     if features:
         refuse_outside_schema(source, values, features)
     refuse_not_finite(source, values, known)
@@ -147,11 +338,11 @@ def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
         refuse_broken_relations(source, values, schema)
     if audit.input.domain is not None:
         refuse_outside_domain(source, values, audit.input.domain, names)
-    return _Inputs(values, names)
+    return _InputColumns(values, names)
 
 
 def _dataset(
-    role: Role, source: Source, section: DataSection, task: Task, inputs: _Inputs
+    role: DatasetRole, source: RawDataset, section: DataSection, task: Task, inputs: _InputColumns
 ) -> Dataset:
     truth = _truth(role, source, section, task)
     dataset = Dataset(
@@ -161,20 +352,20 @@ def _dataset(
         labels=truth.labels,
         ids=_ids(source),
         features=inputs.names,
-        groups={name: groups_of(source, name) for name in section.groups},
-        slices={name: groups_of(source, name) for name in _slices(source, section, inputs)},
+        groups={name: to_groups(source, name) for name in section.groups},
+        slices={name: to_groups(source, name) for name in _slices(source, section, inputs)},
         cluster=_cluster(source, section),
         scores=truth.scores,
         targets=truth.targets,
         decisions=truth.decisions,
-        times=None if section.time is None else times_of(source, section.time),
-        as_of=None if section.as_of is None else times_of(source, section.as_of),
+        times=None if section.time is None else read_times(source, section.time),
+        as_of=None if section.as_of is None else read_times(source, section.as_of),
     )
-    return with_copies(dataset)
+    return mark_repeated_rows(dataset)
 
 
 @dataclass(frozen=True, slots=True)
-class _Truth:
+class _RowTruth:
     """What is true of each row, and what a model said of it, as far as the file tells."""
 
     labels: NDArray[np.int64] | None = None
@@ -183,38 +374,40 @@ class _Truth:
     decisions: NDArray[np.int64] | None = None
 
 
-def _cluster(source: Source, section: DataSection) -> Column | None:
+def _cluster(source: RawDataset, section: DataSection) -> TextColumn | None:
     if section.cluster is None:
         return None
-    return coded(names_of(source, section.cluster, "cluster"))
+    return encode_texts(to_names(source, section.cluster, "cluster"))
 
 
-def _truth(role: Role, source: Source, section: DataSection, task: Task) -> _Truth:
+def _truth(role: DatasetRole, source: RawDataset, section: DataSection, task: Task) -> _RowTruth:
     known, scored = source.labels is not None, bool(source.scores)
-    if isinstance(task, Classification):
+    if isinstance(task, ClassificationTask):
         labels = label_indices(source, task, role) if known else None
         decisions = None
         if section.predictions is not None:
-            decisions = decisions_of(source, section.predictions, task)
-        scores = scores_of(source, task) if scored else None
-        return _Truth(labels=labels, scores=scores, decisions=decisions)
-    targets = target_values(source, role) if known else None
-    return _Truth(targets=targets, scores=predictions_of(source) if scored else None)
+            decisions = read_decisions(source, section.predictions, task)
+        scores = read_scores(source, task) if scored else None
+        return _RowTruth(labels=labels, scores=scores, decisions=decisions)
+    targets = read_target_values(source, role) if known else None
+    return _RowTruth(targets=targets, scores=read_predictions(source) if scored else None)
 
 
-def _slices(source: Source, section: DataSection, inputs: _Inputs) -> tuple[str, ...]:
+def _slices(source: RawDataset, section: DataSection, inputs: _InputColumns) -> tuple[str, ...]:
     # Columns that nothing else claims are slice features, as the audit file's contract says.
     taken = frozenset(inputs.names)
     free = [
-        name for name in source.spare if name not in taken and single_valued(source.columns[name])
+        name
+        for name in source.spare
+        if name not in taken and is_single_valued(source.columns[name])
     ]
     return tuple(dict.fromkeys([*section.slices, *free]))
 
 
-def _ids(source: Source) -> RowNames:
+def _ids(source: RawDataset) -> RowNames:
     if source.id is None:
         return RowNames.numbered(source.rows)
-    ids = names_of(source, source.id, "id")
+    ids = to_names(source, source.id, "id")
     again = np.flatnonzero(~ids.is_first_distinct().to_numpy())
     if again.size:
         row = int(again[0])
@@ -224,11 +417,15 @@ def _ids(source: Source) -> RowNames:
             f"{source.row(first)} and again in {source.row(row)}",
             cure="Give every row an id of its own, or leave `id` out to use row numbers.",
         )
-    refuse_ragged(source, source.id, len(ids), int(ids.str.len_chars().to_numpy().max(initial=0)))
-    return row_names(ids)
+    refuse_ragged_texts(
+        source, source.id, len(ids), int(ids.str.len_chars().to_numpy().max(initial=0))
+    )
+    return to_row_names(ids)
 
 
-def _refuse_other_shapes(datasets: Mapping[Role, Dataset], sources: Mapping[Role, Source]) -> None:
+def _refuse_other_shapes(
+    datasets: Mapping[DatasetRole, Dataset], sources: Mapping[DatasetRole, RawDataset]
+) -> None:
     shapes = {
         role: dataset.inputs.shape[1:]
         for role, dataset in datasets.items()
@@ -246,3 +443,39 @@ def _refuse_other_shapes(datasets: Mapping[Role, Dataset], sources: Mapping[Role
 
 def _once(files: Sequence[InputFile]) -> tuple[InputFile, ...]:
     return tuple(dict.fromkeys(files))
+
+
+def count_rows_by_label(dataset: Dataset, task: Task) -> AuditSize:
+    """Return the rows of a dataset by label, and by group and label; none without labels.
+
+    A regression counts as one class: its model gives one score a row.
+    """
+    if not isinstance(task, ClassificationTask):
+        return AuditSize(rows=dataset.rows, classes=1)
+    if dataset.labels is None:
+        return AuditSize(rows=dataset.rows, classes=len(task.classes))
+    groups: dict[str, dict[str, dict[str, int]]] = {}
+    for column, members in dataset.groups.items():
+        table = tabulate((members.codes, dataset.labels), (len(members.names), len(task.classes)))
+        groups[column] = {
+            group: {
+                label: int(rows)
+                for label, rows in sorted(zip(task.classes, row, strict=True))
+                if rows
+            }
+            for group, row in zip(members.names, table, strict=True)
+        }
+    totals = dict(
+        zip(
+            task.classes,
+            np.bincount(dataset.labels, minlength=len(task.classes)).tolist(),
+            strict=True,
+        )
+    )
+    return AuditSize(
+        rows=dataset.rows,
+        classes=len(task.classes),
+        labels={label: totals[label] for label in task.classes},
+        groups=groups,
+        favourable=task.favourable,
+    )

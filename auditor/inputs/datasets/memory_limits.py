@@ -18,24 +18,26 @@ TEXT_BYTES = 16
 """What a cell costs at least that is text."""
 
 
-def most_of(size: int, ratio: int = RATIO) -> int:
+def memory_limit_of(size: int, ratio: int = RATIO) -> int:
     """Return how many bytes of memory a file of ``size`` bytes may take."""
     return min(MOST_BYTES, max(FREE_BYTES, ratio * size))
 
 
-def refuse_bomb(name: str, size: int, needed: int, *, ratio: int = RATIO, cure: str) -> None:
+def refuse_decompression_bomb(
+    name: str, size: int, needed: int, *, ratio: int = RATIO, cure: str
+) -> None:
     """Raise ``DatasetError`` where ``size`` bytes of a file would take ``needed`` bytes of memory.
 
     It is called before they do: no figure of a small file decides how much memory is asked for.
     """
-    if needed > most_of(size, ratio):
-        refuse_outgrown(name, size, ratio=ratio, cure=cure)
+    if needed > memory_limit_of(size, ratio):
+        refuse_oversized(name, size, ratio=ratio, cure=cure)
 
 
-def refuse_outgrown(name: str, size: int, *, ratio: int = RATIO, cure: str) -> NoReturn:
+def refuse_oversized(name: str, size: int, *, ratio: int = RATIO, cure: str) -> NoReturn:
     """Raise ``DatasetError`` for a file of ``size`` bytes that takes more memory than it may."""
     raise DatasetError(
-        f"{name} takes more than {most_of(size, ratio):,} bytes of memory, the most that is read "
+        f"{name} takes more than {memory_limit_of(size, ratio):,} bytes of memory, the most that is read "
         f"of {size:,} bytes",
         cure=cure,
     )

@@ -21,7 +21,7 @@ BROKEN = 3  # what the reader said of its own fault helps nobody
 def main() -> None:
     """Convert; a damaged file ends this process with one line on standard error."""
     most = int(sys.argv[1])
-    limit(most)
+    limit_resources(most)
     raw = sys.stdin.buffer.read()
     try:
         columns = len(pl.read_parquet_schema(io.BytesIO(raw)))
@@ -39,7 +39,7 @@ def main() -> None:
     table.write_ipc(sys.stdout.buffer)
 
 
-def limit(most: int) -> None:
+def limit_resources(most: int) -> None:
     """Let this process grow by what the table may take, and work so long."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 -- only systems that have limits have it

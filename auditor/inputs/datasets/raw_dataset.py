@@ -5,25 +5,25 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from auditor.domain.nearest import meant
+from auditor.domain.name_suggestions import suggest_names
 from auditor.domain.requests import InputFile
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
 
 
-class AbsentColumnError(DatasetError):
+class MissingColumnError(DatasetError):
     """A data file has no column of a name; ``column`` is that name."""
 
     def __init__(self, path: str, column: str, known: Iterable[str]) -> None:
         super().__init__(
-            f"{path} has no column {column!r}; {columns_like(column, known)}",
+            f"{path} has no column {column!r}; {describe_similar_columns(column, known)}",
             cure="Name one that is there, or mend the data file.",
         )
         self.column = column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class RawDataset:
     """Named columns of one value a row and, where the file holds arrays or pictures, one input.
 
     ``name`` is the path as written, for messages. ``labels``, ``id`` and ``scores`` name the
@@ -47,9 +47,9 @@ class Source:
     def column(self, name: str) -> pl.Series:
         """Return a column. Raises ``DatasetError`` that names the columns most like it."""
         if name not in self.columns:
-            raise AbsentColumnError(self.name, name, self.columns)
+            raise MissingColumnError(self.name, name, self.columns)
         column = self.columns[name]
-        if not single_valued(column):
+        if not is_single_valued(column):
             raise DatasetError(
                 f"{self.name}: column {name!r} holds {column.dtype}, not one number or text a row",
                 cure="Store single values in it, or leave the column out.",
@@ -61,11 +61,11 @@ class Source:
         return f"row {index + 1}" + (" (counted from below the header)" * self.below_header)
 
 
-def columns_like(name: str, known: Iterable[str]) -> str:
+def describe_similar_columns(name: str, known: Iterable[str]) -> str:
     """Say which columns are most like a name."""
-    return meant(name, list(known), repr)
+    return suggest_names(name, list(known), repr)
 
 
-def single_valued(column: pl.Series) -> bool:
+def is_single_valued(column: pl.Series) -> bool:
     """Whether a column holds one number, text or date a row."""
     return not (column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object))

@@ -1,18 +1,24 @@
-"""The feature schema: which columns a model takes, in which order, and what they may hold."""
+"""The feature schema: which columns a model takes, in which order, and what they may hold.
+
+Whether the rows of a dataset keep the relations and one-hot groups of their schema.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from auditor.datasets.files import ReadFile
-from auditor.datasets.relations import FormulaError, parse_relation
-from auditor.documents import Document, Place, Strict, read_document, validate
-from auditor.domain.bounds import MOST_TEXT
-from auditor.domain.relations import Relation
-from auditor.domain.tasks import Direction, Feature, FeatureKind
+from auditor._yaml import Place, StrictModel, YamlDocument, read_yaml_document, validate_document
+from auditor.domain.feature_relations import ColumnRelation, evaluate_formula, list_formula_columns
+from auditor.domain.tasks import Array, FeatureDirection, FeatureKind, InputFeature
+from auditor.domain.text_limits import MOST_TEXT
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.feature_relations import FormulaError, parse_relation
+from auditor.inputs.datasets.formats import InputFileBytes
+from auditor.inputs.datasets.raw_dataset import RawDataset
 
 LEAST_CATEGORIES = 2
 Mistake = tuple[str, str]
@@ -20,18 +26,18 @@ Mistake = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class FeatureSchema:
     """The features in the order of the model's inputs, and the relations that rows keep.
 
     ``places`` say ``file:line`` of each feature.
     """
 
-    features: tuple[Feature, ...] = ()
-    relations: tuple[Relation, ...] = ()
+    features: tuple[InputFeature, ...] = ()
+    relations: tuple[ColumnRelation, ...] = ()
     places: tuple[str, ...] = ()
 
 
-class FeatureShape(Strict):
+class FeatureSpec(StrictModel):
     """One feature as written."""
 
     name: str
@@ -41,7 +47,7 @@ class FeatureShape(Strict):
     nullable: bool = False
     immutable: bool = False
     one_hot: str | None = None
-    direction: Direction | None = None
+    direction: FeatureDirection | None = None
     cost: float = 1.0
 
     def mistake(self) -> Mistake | None:
@@ -79,7 +85,7 @@ class FeatureShape(Strict):
         if not _finite(self.categories):
             yield "has a category that is not finite", "Mend it."
 
-    def feature(self) -> Feature:
+    def feature(self) -> InputFeature:
         """Return the domain's form."""
         low, high = self.range or (None, None)
         codes = tuple(sorted(self.categories))
@@ -87,7 +93,7 @@ class FeatureShape(Strict):
             codes = (0.0, 1.0)
         if codes:
             low, high = codes[0], codes[-1]
-        return Feature(
+        return InputFeature(
             self.name,
             self.kind,
             low,
@@ -101,7 +107,7 @@ class FeatureShape(Strict):
         )
 
 
-class RelationShape(Strict):
+class RelationSpec(StrictModel):
     """One relation as written: a formula alone, or with what it forgives."""
 
     formula: str = Field(max_length=MOST_TEXT)
@@ -114,20 +120,20 @@ class RelationShape(Strict):
         return {"formula": value} if isinstance(value, str) else value
 
 
-class SchemaShape(Strict):
+class FeatureSchemaSpec(StrictModel):
     """A whole schema file."""
 
-    features: tuple[FeatureShape, ...] = Field(min_length=1)
-    relations: tuple[RelationShape, ...] = ()
+    features: tuple[FeatureSpec, ...] = Field(min_length=1)
+    relations: tuple[RelationSpec, ...] = ()
 
 
-def read_schema(file: ReadFile) -> Schema:
+def read_schema(file: InputFileBytes) -> FeatureSchema:
     """Read ``schema.yaml``; the order of its features is the order of the model's inputs.
 
     Raises ``DatasetError`` with file, line and cure.
     """
-    document = read_document(file.raw, file.path, DatasetError)
-    shape = validate(document, SchemaShape, DatasetError)
+    document = read_yaml_document(file.raw, file.path, DatasetError)
+    shape = validate_document(document, FeatureSchemaSpec, DatasetError)
     seen: set[str] = set()
     for index, feature in enumerate(shape.features):
         place: Place = ("features", index)
@@ -139,10 +145,10 @@ def read_schema(file: ReadFile) -> Schema:
         seen.add(feature.name)
     features = tuple(feature.feature() for feature in shape.features)
     places = tuple(document.where(("features", index)) for index in range(len(features)))
-    return Schema(features, tuple(_relations(document, shape)), places)
+    return FeatureSchema(features, tuple(_relations(document, shape)), places)
 
 
-def _relations(document: Document, shape: SchemaShape) -> Iterator[Relation]:
+def _relations(document: YamlDocument, shape: FeatureSchemaSpec) -> Iterator[ColumnRelation]:
     names = [feature.name for feature in shape.features]
     for index, written in enumerate(shape.relations):
         try:
@@ -152,10 +158,10 @@ def _relations(document: Document, shape: SchemaShape) -> Iterator[Relation]:
             raise DatasetError(
                 f"{where}: relation `{written.formula[:80]}` {mistake.problem}", cure=mistake.cure
             ) from None
-        yield Relation(written.formula, formula, written.holds)
+        yield ColumnRelation(written.formula, formula, written.holds)
 
 
-def _group_mistake(feature: FeatureShape, features: Sequence[FeatureShape]) -> Mistake | None:
+def _group_mistake(feature: FeatureSpec, features: Sequence[FeatureSpec]) -> Mistake | None:
     if feature.one_hot is None:
         return None
     group = [item for item in features if item.one_hot == feature.one_hot]
@@ -169,7 +175,7 @@ def _group_mistake(feature: FeatureShape, features: Sequence[FeatureShape]) -> M
 
 
 def _error(
-    document: Document, place: Place, feature: FeatureShape, mistake: Mistake
+    document: YamlDocument, place: Place, feature: FeatureSpec, mistake: Mistake
 ) -> DatasetError:
     problem, cure = mistake
     return DatasetError(f"{document.where(place)}: feature {feature.name!r} {problem}", cure=cure)
@@ -177,3 +183,50 @@ def _error(
 
 def _finite(values: tuple[float, ...]) -> bool:
     return all(math.isfinite(value) for value in values)
+
+
+def refuse_broken_relations(source: RawDataset, inputs: Array, schema: FeatureSchema) -> None:
+    """Raise ``DatasetError`` where rows of ``[n, features]`` break more than ``holds`` leaves them.
+
+    It names the relation, the first row that breaks it with its values, and how many do.
+    """
+    rows = inputs.astype(np.float64)
+    columns = {feature.name: rows[:, index] for index, feature in enumerate(schema.features)}
+    for group in dict.fromkeys(feature.one_hot for feature in schema.features):
+        if group is not None:
+            _refuse_group(source, rows, schema, group)
+    for relation in schema.relations:
+        broken = np.flatnonzero(~evaluate_formula(relation.formula, columns))
+        if broken.size > math.floor((1 - relation.holds) * len(rows) + 1e-9):
+            row = int(broken[0])
+            values = ", ".join(
+                f"{name} {columns[name][row]:g}"
+                for name in sorted(list_formula_columns(relation.formula))
+            )
+            share = math.floor(1000 * (1 - broken.size / len(rows))) / 1000
+            raise DatasetError(
+                f"{source.name}: {source.row(row)} ({values}) breaks the relation "
+                f"`{relation.text}`{_count(broken)}",
+                cure=f"Mend the rows or the relation; or give it a tolerance, or holds: {share:g}, "
+                "in the schema.",
+            )
+
+
+def _refuse_group(
+    source: RawDataset, rows: NDArray[np.float64], schema: FeatureSchema, group: str
+) -> None:
+    members = [index for index, item in enumerate(schema.features) if item.one_hot == group]
+    total = rows[:, members].sum(axis=1)
+    wrong = np.flatnonzero((total != 1) & ~np.isnan(total))
+    if wrong.size:
+        row = int(wrong[0])
+        raise DatasetError(
+            f"{source.name}: {source.row(row)} has {total[row]:g} ones in the one-hot group "
+            f"{group!r}{_count(wrong)}",
+            cure="Give exactly one of its columns a 1, adding a column for what is none of them, "
+            "or remove one_hot from the schema.",
+        )
+
+
+def _count(rows: NDArray[np.int64]) -> str:
+    return f"; so do {rows.size - 1:,} other rows" if rows.size > 1 else ""

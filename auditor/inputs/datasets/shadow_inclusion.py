@@ -5,18 +5,17 @@ import io
 
 import numpy as np
 
-from auditor.datasets.arrays import read_npy, read_npz
-from auditor.datasets.files import ReadFile
-from auditor.domain.shadows import Include
+from auditor.domain.shadow_models import Include
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.formats import InputFileBytes, read_npy, read_npz
 
 ARRAY = "inclusion"
 AXES = 2
 TRUE, FALSE = frozenset({"1", "true"}), frozenset({"0", "false"})
 
 
-def read_inclusion(file: ReadFile) -> Include:
+def read_shadow_inclusion(file: InputFileBytes) -> Include:
     """Read ``[models, rows]`` of true and false.
 
     ``.npy`` holds one array of bool; so does ``.npz``, or names it ``inclusion`` among others. A
@@ -40,7 +39,7 @@ def read_inclusion(file: ReadFile) -> Include:
     return array.astype(np.bool_, copy=False)
 
 
-def _array(file: ReadFile) -> Array:
+def _array(file: InputFileBytes) -> Array:
     held = read_npz(file.raw, file.path)
     if len(held) == 1:
         return next(iter(held.values()))
@@ -52,7 +51,7 @@ def _array(file: ReadFile) -> Array:
     return held[ARRAY]
 
 
-def _table(file: ReadFile) -> Include:
+def _table(file: InputFileBytes) -> Include:
     try:
         lines = list(csv.reader(io.StringIO(file.raw.decode("utf-8"))))
     except (UnicodeDecodeError, csv.Error) as mistake:

@@ -1,30 +1,45 @@
-"""Open the source that a ``data`` section of an audit file names."""
+"""Open the source that a ``data`` section of an audit file names.
 
-from collections.abc import Collection, Iterator, Mapping
+Columns that are asked for and are not there: told at the setting that names them.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 
 import polars as pl
 
-from auditor.datasets.arrays import as_column, plain, read_npy, read_npz
-from auditor.datasets.csv_tables import read_csv
-from auditor.datasets.files import ReadFile, read_file
-from auditor.datasets.parquet import read_parquet
-from auditor.datasets.pictures import read_pictures
-from auditor.datasets.sources import Source
-from auditor.documents import Place
-from auditor.domain.auditfiles import SINGLE, DataSection
-from auditor.domain.bounds import too_long
-from auditor.domain.columns import parts_of
+from auditor._yaml import Place
+from auditor.domain.auditfiles import SINGLE, AuditFile, DataSection
+from auditor.domain.datasets import DatasetRole, find_joined_columns
 from auditor.domain.tasks import Array
+from auditor.domain.text_limits import explain_too_long
 from auditor.errors import DatasetError
-from auditor.pointing import Locate
+from auditor.inputs.datasets.formats import (
+    InputFileBytes,
+    as_column,
+    read_csv,
+    read_file,
+    read_npy,
+    read_npz,
+    read_parquet,
+    read_pictures,
+    to_native_array,
+)
+from auditor.inputs.datasets.raw_dataset import (
+    MissingColumnError,
+    RawDataset,
+    describe_similar_columns,
+)
+from auditor.inputs.datasets.schema import FeatureSchema
+from auditor.inputs.resolve import Locate, locate_setting, resolve_setting_path
 
 TABLES = {".csv": read_csv, ".parquet": read_parquet}
 ARRAYS = (".npz", ".npy")
 INPUT_NAMES = ("x", "X", "images", "inputs")
 
 
-def open_source(section: DataSection, locate: Locate, *, with_inputs: bool) -> Source:
+def open_raw_dataset(section: DataSection, locate: Locate, *, with_inputs: bool) -> RawDataset:
     """Read the file or folder of a section.
 
     ``with_inputs`` is false in a predictions-only audit, where arrays are no inputs. For an
@@ -48,7 +63,7 @@ def open_source(section: DataSection, locate: Locate, *, with_inputs: bool) -> S
     )
 
 
-def mentioned(section: DataSection, there: Collection[str] = ()) -> tuple[str, ...]:
+def list_column_names(section: DataSection, there: Collection[str] = ()) -> tuple[str, ...]:
     """Return the names of columns that a section asks for, each once.
 
     A name of groups that is none of those ``there`` may join several.
@@ -57,19 +72,21 @@ def mentioned(section: DataSection, there: Collection[str] = ()) -> tuple[str, .
 
 
 def named_columns(section: DataSection, there: Collection[str] = ()) -> Iterator[tuple[Place, str]]:
-    """Yield each column that a section asks for, as ``mentioned``, with the setting that does."""
+    """Yield each column that a section asks for, as ``list_column_names``, with the setting that
+    does.
+    """
     for setting in SINGLE:
         if (name := getattr(section, setting)) is not None:
             yield (setting,), name
     for at, name in enumerate(section.groups):
-        for part in (name,) if name in there else parts_of(name):
+        for part in (name,) if name in there else find_joined_columns(name):
             yield ("groups", at), part
     for setting in ("slices", "scores"):
         for at, name in enumerate(getattr(section, setting)):
             yield (setting, at), name
 
 
-def _open_table(section: DataSection, file: ReadFile, suffix: str) -> Source:
+def _open_table(section: DataSection, file: InputFileBytes, suffix: str) -> RawDataset:
     table = TABLES[suffix](file.raw, section.path)
     return _source(
         section,
@@ -80,9 +97,9 @@ def _open_table(section: DataSection, file: ReadFile, suffix: str) -> Source:
     )
 
 
-def _open_npz(section: DataSection, file: ReadFile, *, with_inputs: bool) -> Source:
+def _open_npz(section: DataSection, file: InputFileBytes, *, with_inputs: bool) -> RawDataset:
     arrays = read_npz(file.raw, section.path)
-    asked = mentioned(section, arrays)
+    asked = list_column_names(section, arrays)
     chosen = _choose_input(section.path, arrays, asked) if with_inputs else None
     columns = {
         name: as_column(array, f"{section.path}: array {name!r}")
@@ -95,12 +112,12 @@ def _open_npz(section: DataSection, file: ReadFile, *, with_inputs: bool) -> Sou
     return _source(section, files=(file,), rows=rows, columns=columns)
 
 
-def _open_npy(section: DataSection, locate: Locate) -> Source:
+def _open_npy(section: DataSection, locate: Locate) -> RawDataset:
     file = read_file(section.path, locate)
     inputs = read_npy(file.raw, section.path)
     columns: dict[str, pl.Series] = {}
     files = [file]
-    for name in mentioned(section):
+    for name in list_column_names(section):
         if PurePath(name).suffix.lower() != ".npy":
             raise DatasetError(
                 f"{section.path} holds one array and no column {name!r}",
@@ -116,10 +133,10 @@ def _array_source(
     inputs: Array,
     name: str,
     columns: Mapping[str, pl.Series],
-    files: tuple[ReadFile, ...],
-) -> Source:
+    files: tuple[InputFileBytes, ...],
+) -> RawDataset:
     place = section.path if name == section.path else f"{section.path}: array {name!r}"
-    ready = plain(inputs, place)
+    ready = to_native_array(inputs, place)
     return _source(
         section, files=files, rows=len(ready), columns=columns, inputs=ready, input_name=name
     )
@@ -128,21 +145,21 @@ def _array_source(
 def _source(  # noqa: PLR0913 -- mirrors the fields of a source
     section: DataSection,
     *,
-    files: tuple[ReadFile, ...],
+    files: tuple[InputFileBytes, ...],
     rows: int,
     columns: Mapping[str, pl.Series],
     inputs: Array | None = None,
     input_name: str = "",
     below_header: bool = False,
-) -> Source:
-    asked = mentioned(section, columns)
+) -> RawDataset:
+    asked = list_column_names(section, columns)
     if rows == 0:
         raise DatasetError(f"{section.path} has no rows", cure="Write the data again.")
     _refuse_long_names(section.path, columns, asked)
     _refuse_other_lengths(section.path, {n: columns[n] for n in asked if n in columns}, rows)
     kept = {name: column for name, column in columns.items() if len(column) == rows}
     named = frozenset(asked)
-    source = Source(
+    source = RawDataset(
         name=section.path,
         rows=rows,
         files=tuple(file.input for file in files),
@@ -158,7 +175,7 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
     return _with_all_columns(source, asked)
 
 
-def _with_all_columns(source: Source, asked: tuple[str, ...]) -> Source:
+def _with_all_columns(source: RawDataset, asked: tuple[str, ...]) -> RawDataset:
     # Asked for now: a column under another name would be taken for an input.
     for name in asked:
         source.column(name)
@@ -168,12 +185,12 @@ def _with_all_columns(source: Source, asked: tuple[str, ...]) -> Source:
 def _refuse_long_names(path: str, columns: Mapping[str, pl.Series], asked: tuple[str, ...]) -> None:
     """Refuse columns, and labels, groups and names of rows in them, that are longer than names."""
     for name in columns:
-        mistake = too_long(name)
+        mistake = explain_too_long(name)
         if mistake:
             raise DatasetError(f"{path}: the column {mistake}", cure="Give it a shorter name.")
     for name in (it for it in asked if it in columns and columns[it].dtype == pl.String):
         longest = columns[name].str.len_chars().arg_max() or 0
-        mistake = too_long(str(columns[name][longest]))
+        mistake = explain_too_long(str(columns[name][longest]))
         if mistake:
             raise DatasetError(
                 f"{path}: column {name!r}, row {longest + 1}: {mistake}",
@@ -201,3 +218,72 @@ def _choose_input(path: str, arrays: Mapping[str, Array], asked: tuple[str, ...]
             cure=f"Name exactly one of them {', '.join(INPUT_NAMES[:-1])} or {INPUT_NAMES[-1]}.",
         )
     return candidates[0]
+
+
+TRUTH = ("labels", "predictions", "scores")
+"""Settings whose columns hold what a model is asked for."""
+
+
+def refuse_missing_columns(audit: AuditFile, locate: Locate, roles: Sequence[DatasetRole]) -> None:
+    """Raise ``DatasetError`` for the first data file, or schema, that the audit names in vain."""
+    places: list[tuple[Place, str]] = []
+    if audit.input.features is not None:
+        places.append((("input", "features"), audit.input.features))
+    for role in roles:
+        section = audit.data[role]
+        places.append((("data", role.value, "path"), section.path))
+        if PurePath(section.path).suffix.lower() == ".npy":  # its columns are files too
+            arrays = [item for item in named_columns(section) if item[1].lower().endswith(".npy")]
+            places += [(("data", role.value, *place), name) for place, name in arrays]
+    for place, written in places:
+        resolve_setting_path(audit, place, written, locate, error=DatasetError, plain=False)
+
+
+@contextmanager
+def describe_column_setting(audit: AuditFile, role: DatasetRole) -> Iterator[None]:
+    """Say of a column that the block lacks, which setting of the audit file names it.
+
+    Raises ``DatasetError`` for memory that is not there, too.
+    """
+    try:
+        yield
+    except MemoryError:
+        path = audit.data[role].path
+        raise DatasetError(
+            f"{locate_setting(audit, 'data', role.value, 'path')}: {path} does not fit into the memory of "
+            "this machine",
+            cure="Take a smaller sample, or a machine with more memory.",
+        ) from None
+    except MissingColumnError as error:
+        named = [(("data", role.value, *at), it) for at, it in named_columns(audit.data[role])]
+        named.append((("input", "text"), audit.input.text or ""))
+        place = next((place for place, name in named if name == error.column), None)
+        if place is None:
+            raise
+        problem = f"{locate_setting(audit, *place)}: {error.problem}"
+        raise DatasetError(problem, cure=error.cure) from None
+
+
+def refuse_unknown_features(source: RawDataset, schema: FeatureSchema) -> None:
+    """Raise ``DatasetError`` at the line of the schema that lists what is no column of a table."""
+    listed = {feature.name for feature in schema.features}
+    for feature, place in zip(schema.features, schema.places, strict=True):
+        if feature.name not in source.columns:
+            free = [name for name in source.columns if name not in listed]
+            raise DatasetError(
+                f"{place}: {source.name} has no column {feature.name!r}; "
+                f"{describe_similar_columns(feature.name, free or list(source.columns))}",
+                cure="Mend the name in the schema, or the data file.",
+            )
+
+
+def refuse_label_features(audit: AuditFile, role: DatasetRole, names: Sequence[str]) -> None:
+    """Raise ``DatasetError`` where the model would read the very column that it is judged by."""
+    for place, name in named_columns(audit.data[role]):
+        if place[0] in TRUTH and name in names:
+            raise DatasetError(
+                f"{locate_setting(audit, 'data', role.value, *place)}: the column {name!r} is also an "
+                "input of the model, which would only have to repeat it",
+                cure="Take it out of the inputs (the schema of input.features, or input.text), or "
+                "name the column that holds the truth.",
+            )

@@ -6,17 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.datasets import TABLE_AXES, TEXT
-from auditor.domain.images import image_axes
-from auditor.domain.tasks import Array, Feature, FeatureKind, Floats
-from auditor.surveying.near_pictures import greys, means
-from auditor.surveying.near_tables import spread
+from auditor.domain.evidence import find_image_axes
+from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature
+from auditor.metrics.data.near_duplicates import grey_values, grid_means, robust_spread
 
 BLOCK = 8192
 LEAST_SPREAD = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scale:
+class ColumnScale:
     """How to put the columns of a table on one scale: numbers by middle and spread, categories by
     how rare they are. A missing number lies in the middle, and is as far off as it is rare.
 
@@ -31,7 +30,7 @@ class Scale:
     rarity: tuple[tuple[Floats, Floats], ...]
 
     @classmethod
-    def of(cls, known: Floats, features: tuple[Feature, ...]) -> "Scale":
+    def of(cls, known: Floats, features: tuple[InputFeature, ...]) -> "ColumnScale":
         """Take the scale from rows ``[n, columns]`` that are known."""
         fits = len(features) == known.shape[1]
         coded = np.array(
@@ -40,7 +39,7 @@ class Scale:
         gone = np.isnan(known)
         columns = [column[~lost] for column, lost in zip(known.T, gone.T, strict=True)]
         middle = np.array([np.median(column) if column.size else 0.0 for column in columns])
-        width = np.array([max(spread(column), LEAST_SPREAD) for column in columns])
+        width = np.array([max(robust_spread(column), LEAST_SPREAD) for column in columns])
         rarity = tuple(
             _rarity(column) if code else (np.empty(0), np.empty(0))
             for column, code in zip(columns, coded, strict=True)
@@ -66,16 +65,16 @@ def _rarity(column: Floats) -> tuple[Floats, Floats]:
     return levels, -np.log(counts / counts.sum())
 
 
-def comparable(values: Array) -> Floats | None:
+def comparable_points(values: Array) -> Floats | None:
     """Return rows of a table as they are, pictures by their means over a grid; else ``None``."""
     if values.dtype.kind == TEXT:
         return None
     if values.ndim == TABLE_AXES:
         return values.astype(np.float64)
-    return None if image_axes(values.shape[1:]) is None else means(greys(values))
+    return None if find_image_axes(values.shape[1:]) is None else grid_means(grey_values(values))
 
 
-def distances(rows: Floats, known: Floats, neighbours: int) -> Floats:
+def neighbour_distances(rows: Floats, known: Floats, neighbours: int) -> Floats:
     """Return ``[n]``: the distance of each row to its ``neighbours``-th nearest known one."""
     squares = np.sum(known**2, axis=1)
     found = np.empty(len(rows))

@@ -1,29 +1,83 @@
-"""Readings of how balanced and complete a sample is, from counts alone."""
+"""Readings of how balanced and complete a sample is, from counts alone.
+
+Columns of a dataset as such: constant ones, those that name rows, and what is missing.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.domain.absences import without_labels
-from auditor.domain.canonical import Json
-from auditor.domain.clusters import doubts
-from auditor.domain.datasets import UNKNOWN, Dataset, Role
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.datasets import UNKNOWN, Dataset, DatasetRole
+from auditor.domain.evidence import describe_cluster_doubt
+from auditor.domain.gaps import missing_labels_gap
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
-from auditor.stats.evenness import effective_number, imbalance
-from auditor.stats.gaps import max_gap
-from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.looking import Looked
-from auditor.surveying.predictors import Predictor
+from auditor.metrics.data.label_leakage import LabelPredictor
+from auditor.metrics.stats.class_imbalance import effective_class_count, imbalance_ratio
+from auditor.metrics.stats.group_gaps import max_gap
+from auditor.metrics.stats.proportions import clopper_pearson
+
+NAMING = 0.99
+"""From which share of distinct values on a column of codes or texts names rows."""
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnSummary:
+    """A column: how many values it has, whether they are measured, and where it has none."""
+
+    name: str
+    distinct: int
+    measured: bool
+    missing: Flags
+
+    @property
+    def constant(self) -> bool:
+        """Whether all known values are the same."""
+        return self.distinct <= 1
+
+    @property
+    def naming(self) -> bool:
+        """Whether nearly every row has a value of its own, and values are no measurements."""
+        known = int(np.count_nonzero(~self.missing))
+        return not self.measured and known > 1 and self.distinct >= NAMING * known
+
+
+def summarize_columns(dataset: Dataset) -> Iterator[ColumnSummary]:
+    """Yield the columns that the model reads, if they are a table, then groups and slices."""
+    values = dataset.inputs
+    if values is not None and dataset.tabular:
+        for at, name in enumerate(dataset.features):
+            column = values[:, at].astype(np.float64)
+            known = column[~np.isnan(column)]
+            whole = bool(np.all(known == np.round(known)))
+            yield ColumnSummary(name, len(np.unique(known)), not whole, np.isnan(column))
+    for name, texts in {**dataset.slices, **dataset.groups}.items():
+        if name in dataset.features:
+            continue
+        missing = np.array([level == UNKNOWN for level in texts.names])[texts.codes]
+        distinct = len(texts.names) - (UNKNOWN in texts.names)
+        measured = any("." in level for level in texts.names)
+        yield ColumnSummary(name, distinct, measured, missing)
+
 
 MOST_CLASSES = 20
 PAIR = 2
 
 
-def missing_by_group(dataset: Dataset, columns: Sequence[Looked]) -> list[Json]:
+def count_missing_by_group(dataset: Dataset, columns: Sequence[ColumnSummary]) -> list[Json]:
     """Count, for each column that lacks something and each column of groups, by group.
 
     Rows of unknown group are no group, and a column is not compared over itself.
@@ -48,7 +102,7 @@ def _of(names: tuple[str, ...], counts: np.ndarray[tuple[int], np.dtype[np.gener
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Surveyed:
+class BalanceSurvey:
     """What was counted in one sample; ``family`` gaps of all samples hold jointly."""
 
     role: str
@@ -63,7 +117,9 @@ class Surveyed:
             yield from (self._gap(name, _NO_CLASSES) for name in metrics)
             return
         if self.sample["labels"] is None:
-            yield from (self._gap(name, without_labels(Role(self.role))) for name in metrics)
+            yield from (
+                self._gap(name, missing_labels_gap(DatasetRole(self.role))) for name in metrics
+            )
             return
         names = cast("Sequence[str]", self.sample["classes"])
         counts = np.array(self.sample["labels"], dtype=np.float64)
@@ -73,7 +129,7 @@ class Surveyed:
             told: dict[str, Json] = {"holds": "jointly over all classes", "k": int(counts[at])}
             yield self._measured(share, "class_share", Unit.SHARE, told, {"class": names[at]})
         yield self._imbalance(names, counts)
-        even = effective_number(counts, self.confidence)
+        even = effective_class_count(counts, self.confidence)
         yield self._measured(even, "effective_classes", Unit.NONE, {"classes": len(counts)})
 
     def _imbalance(self, names: Sequence[str], counts: Floats) -> Reading:
@@ -85,7 +141,7 @@ class Surveyed:
             "most": names[int(counts.argmax())],
             "least": names[int(counts.argmin())],
         }
-        found = imbalance(counts, self.confidence)
+        found = imbalance_ratio(counts, self.confidence)
         return self._measured(found, "imbalance_ratio", Unit.NONE, cast("dict[str, Json]", told))
 
     def columns(self) -> Iterator[Measurement]:
@@ -105,7 +161,7 @@ class Surveyed:
     def predictors(self) -> Iterator[Reading]:
         """Return how well single columns tell the label."""
         if not self.sample["labelled"]:
-            yield self._gap("column_auc", without_labels(Role(self.role)))
+            yield self._gap("column_auc", missing_labels_gap(DatasetRole(self.role)))
             return
         listed = cast("Sequence[Mapping[str, Json]]", self.sample["predictors"])
         areas = [
@@ -152,7 +208,7 @@ class Surveyed:
 
     def _measured(
         self,
-        interval: Interval,
+        interval: ConfidenceInterval,
         metric: str,
         unit: Unit,
         details: Mapping[str, Json],
@@ -165,45 +221,45 @@ class Surveyed:
             unit,
             params={"data": self.role, **(more or {})},
             doubted=clustered,
-            details={**details, **doubts(clustered)},
+            details={**details, **describe_cluster_doubt(clustered)},
         )
 
     def _gap(self, metric: str, why: Gap, more: Mapping[str, Scalar] | None = None) -> Gap:
         return replace(why, metric=metric, params={"data": self.role, **(more or {})})
 
 
-def _area(item: Mapping[str, Json], confidence: float, family: int) -> Interval | None:
+def _area(item: Mapping[str, Json], confidence: float, family: int) -> ConfidenceInterval | None:
     chosen, measured = (np.array(item[key], dtype=np.int64) for key in ("chosen", "measured"))
-    return Predictor(str(item["column"]), chosen, measured).area(confidence, family)
+    return LabelPredictor(str(item["column"]), chosen, measured).area(confidence, family)
 
 
 _NO_CLASSES = Gap(
-    reason=Reason.NEEDS_CLASSIFICATION,
+    reason=GapReason.NEEDS_CLASSIFICATION,
     detail="The task has no classes.",
     cure="This figure has no meaning for other tasks.",
 )
 _ABSENT = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="No row has the class",
     cure="Bring rows of every class, or leave the class out of task.classes.",
 )
 _NO_COLUMNS = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="There is no column that varies, beside labels of two classes in each half of the rows.",
     cure="Name columns under groups or slices; pictures and texts have none of their own.",
 )
 _NO_GROUPS = Gap(
-    reason=Reason.NEEDS_GROUPS,
+    reason=GapReason.NEEDS_GROUPS,
     detail="Values are missing, and the data names no other groups to compare.",
     cure="Name the columns under data.evaluation.groups in the audit file.",
 )
 _COMPLETE = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="Nothing is missing, so that groups cannot differ in it.",
     cure="Nothing has to be done.",
 )
 _ONE_GROUP = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="Fewer than two known groups have rows.",
     cure="Evaluate on data that hold more groups.",
 )

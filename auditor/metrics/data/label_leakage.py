@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from auditor.domain.datasets import Dataset
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.cells import tabulate
-from auditor.stats.coding import Coding, code_columns
-from auditor.stats.halving import first_half
-from auditor.stats.ranking import auc, macro_auc
+from auditor.metrics.stats.group_gaps import tabulate
+from auditor.metrics.stats.ranking import auc, macro_auc
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import ColumnCoding, code_columns
 
 BINS, CATEGORIES = 20, 100
 BINARY = 2
@@ -22,7 +22,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Predictor:
+class LabelPredictor:
     """A column by its levels (bins of numbers, categories): rows ``[levels, classes]`` of the half
     on which it was chosen, and of the half on which it is measured.
     """
@@ -31,7 +31,7 @@ class Predictor:
     chosen: Counts
     measured: Counts
 
-    def area(self, confidence: float, family: int) -> Interval | None:
+    def area(self, confidence: float, family: int) -> ConfidenceInterval | None:
         """Return the area under the ROC curve of the label by this column alone.
 
         The classes' rates by level come from the first half, their area from the second (the mean
@@ -55,25 +55,27 @@ class Predictor:
         return replace(found, confidence=confidence)
 
 
-def predictors(dataset: Dataset, labels: Counts, most: int, seed: int) -> Sequence[Predictor]:
+def find_predictors(
+    dataset: Dataset, labels: Counts, most: int, seed: int
+) -> Sequence[LabelPredictor]:
     """Return the ``most`` columns that tell most of ``labels`` ``[n]`` on one half of the rows.
 
     The halves are random; rows of one cluster stay on one side.
     """
     seen = _half(dataset, seed)
-    columns = code_columns(dataset, Coding(seen, BINS, CATEGORIES), inputs=True)
+    columns = code_columns(dataset, ColumnCoding(seen, BINS, CATEGORIES), inputs=True)
     classes = int(labels.max(initial=0)) + 1
     told: dict[str, float] = {}
     halves: dict[str, tuple[Counts, Counts]] = {}
     for name, column in columns.items():
         size = (int(column.codes.max()) + 1, classes)
         one, other = (tabulate((column.codes[half], labels[half]), size) for half in (seen, ~seen))
-        halves[name], told[name] = (one, other), information(one)
+        halves[name], told[name] = (one, other), mutual_information(one)
     best = sorted(told, key=lambda name: -told[name])[:most]
-    return [Predictor(name, *halves[name]) for name in best]
+    return [LabelPredictor(name, *halves[name]) for name in best]
 
 
-def information(table: Counts) -> float:
+def mutual_information(table: Counts) -> float:
     """Return the mutual information, in nats, of the rows and columns of a table of counts."""
     total = max(int(table.sum()), 1)
     joint = xlogy(table, table / total).sum()
@@ -88,7 +90,7 @@ def _half(dataset: Dataset, seed: int) -> Flags:
     return first_half(order, dataset.cluster)
 
 
-def to_json(found: Sequence[Predictor]) -> list[Mapping[str, object]]:
+def predictors_to_json(found: Sequence[LabelPredictor]) -> list[Mapping[str, object]]:
     """Return the counts of each column, without its levels' values."""
     return [
         {"column": it.name, "chosen": it.chosen.tolist(), "measured": it.measured.tolist()}

@@ -1,26 +1,29 @@
-"""Figures of a model by period, and how they have changed."""
+"""Figures of a model by period, and how they have changed.
+
+Rows by when they happened.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.clusters import doubts
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.evidence import describe_cluster_doubt
+from auditor.domain.json import Json
+from auditor.domain.readings import ConfidenceInterval, Gap, GapReason, Measurement, Reading, Unit
 from auditor.domain.tasks import Floats
-from auditor.stats import binning
-from auditor.stats.differences import (
+from auditor.metrics.stats import calibration
+from auditor.metrics.stats.differences import (
     LEAST_CLUSTERS,
-    difference,
-    few_clusters,
+    group_share_difference,
+    has_few_clusters,
     interval_difference,
-    share,
+    share_with_clusters,
 )
-from auditor.stats.gaps import max_gap
-from auditor.stats.recalibration import recalibrate
+from auditor.metrics.stats.group_gaps import max_gap
+from auditor.metrics.stats.recalibration import recalibrate
 
 Flags = NDArray[np.bool_]
 LINE = ("slope", "intercept")
@@ -30,7 +33,7 @@ ECE = "biased upward, and no interval of it is known to cover: for comparability
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Timeline:
+class PeriodTimeline:
     """Labelled rows ``[n]`` by period: which were answered right, what was stated of each, and
     whether that came true; ``clusters`` ``[n]`` hang together.
     """
@@ -61,7 +64,7 @@ class Timeline:
             yield error
             return
         made = self.measured(error, "debiased_l2", Unit.SHARE)
-        ece = binning.expected_error(stated, happened)
+        ece = calibration.expected_calibration_error(stated, happened)
         yield replace(made, details={**made.details, "ece_15": ece, "ece_15_is": ECE})
 
     def accuracy(self, period: int, confidence: float) -> Reading:
@@ -70,26 +73,32 @@ class Timeline:
         clusters = None if self.clusters is None else self.clusters[rows]
         if clusters is not None and np.unique(clusters).size < LEAST_CLUSTERS:
             return _undefined("accuracy", f"it has fewer than {LEAST_CLUSTERS} clusters of rows")
-        return Measurement.of(share(self.right[rows], clusters, confidence), "accuracy", Unit.SHARE)
+        return Measurement.of(
+            share_with_clusters(self.right[rows], clusters, confidence), "accuracy", Unit.SHARE
+        )
 
-    def error(self, period: int, confidence: float) -> Interval | Gap:
+    def error(self, period: int, confidence: float) -> ConfidenceInterval | Gap:
         """Return the debiased calibration error of a period."""
         rows = self.periods == period
-        if int(rows.sum()) < binning.LEAST_ROWS:
-            return _undefined("debiased_l2", f"it has fewer than {binning.LEAST_ROWS} rows")
-        return binning.debiased_l2(self.stated[rows], self.happened[rows], confidence)
+        if int(rows.sum()) < calibration.LEAST_ROWS:
+            return _undefined("debiased_l2", f"it has fewer than {calibration.LEAST_ROWS} rows")
+        return calibration.debiased_calibration_error(
+            self.stated[rows], self.happened[rows], confidence
+        )
 
-    def measured(self, interval: Interval, metric: str, unit: Unit) -> Measurement:
+    def measured(self, interval: ConfidenceInterval, metric: str, unit: Unit) -> Measurement:
         """Make a reading; rows that come in clusters make it doubted."""
         clustered = self.clusters is not None
-        return Measurement.of(interval, metric, unit, doubted=clustered, details=doubts(clustered))
+        return Measurement.of(
+            interval, metric, unit, doubted=clustered, details=describe_cluster_doubt(clustered)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class PerformanceTrend:
     """A timeline from its first period to its latest, of data of these ``roles``."""
 
-    line: Timeline
+    line: PeriodTimeline
     roles: Sequence[str]
 
     def changes(self, confidence: float) -> Iterator[Reading]:
@@ -125,9 +134,9 @@ class Course:
         ends = (line.periods == 0) | (line.periods == last)
         latest = line.periods[ends] == last
         clusters = None if line.clusters is None else line.clusters[ends]
-        if clusters is not None and few_clusters(clusters, latest):
+        if clusters is not None and has_few_clusters(clusters, latest):
             return _undefined("accuracy_change", f"fewer than {LEAST_CLUSTERS} clusters of rows")
-        found = difference(line.right[ends], latest, clusters, level)
+        found = group_share_difference(line.right[ends], latest, clusters, level)
         return _joint(found, "accuracy_change", self, confidence)
 
     def calibration_change(self, confidence: float, level: float) -> Reading:
@@ -142,7 +151,9 @@ class Course:
         return replace(made, doubted=self.line.clusters is not None)
 
 
-def _joint(found: Interval, metric: str, course: Course, confidence: float) -> Measurement:
+def _joint(
+    found: ConfidenceInterval, metric: str, course: PerformanceTrend, confidence: float
+) -> Measurement:
     interval = replace(found, confidence=confidence, method=f"{found.method}, joint by bonferroni")
     names = course.line.names
     details: dict[str, Json] = {"first": names[0], "latest": names[-1]}
@@ -151,7 +162,7 @@ def _joint(found: Interval, metric: str, course: Course, confidence: float) -> M
 
 def _undefined(metric: str, why: str) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"{metric} of the period has no interval: {why}.",
         cure="Take more rows of each period, or fewer periods.",
         metric=metric,
@@ -159,7 +170,55 @@ def _undefined(metric: str, why: str) -> Gap:
 
 
 ONE_PERIOD = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="All labelled rows are of one period, so that nothing can have changed.",
     cure="Name an earlier sample with its times under data.reference in the audit file.",
 )
+
+
+STAMPS = 1e8
+"""Numbers from here on are seconds since 1970, of 1973 and later; smaller ones stay, as a year."""
+ENDLESS = datetime.max.replace(tzinfo=UTC).timestamp() // 1
+"""Numbers from here on (milliseconds, or 20260301120000) are no seconds of a date, and stay too."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowPeriods:
+    """Names of periods in order, and the period ``[n]`` of each row."""
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+
+def split_periods(times: Floats, most: int) -> RowPeriods:
+    """Return at most ``most`` periods of times ``[n]``: one a distinct number where they are few,
+    and else of about equally many rows, of which equal times are never parted.
+    """
+    distinct, place = np.unique(times, return_inverse=True)
+    if distinct.size <= most:
+        return RowPeriods(tuple(_written(float(at)) for at in distinct), place.astype(np.int32))
+    counts = np.bincount(place)
+    _, parts = np.unique((np.cumsum(counts) - counts) * most // times.size, return_inverse=True)
+    names = []
+    for part in range(int(parts.max()) + 1):
+        within = distinct[parts == part]
+        first, last = _written(float(within[0])), _written(float(within[-1]))
+        names.append(first if first == last else f"{first} to {last}")
+    return RowPeriods(_apart(names), parts[place].astype(np.int32))
+
+
+def _apart(names: list[str]) -> tuple[str, ...]:
+    """Give names that are the same, such as those of parts of one day, a number each."""
+    same = {name: names.count(name) for name in names}
+    return tuple(
+        name if same[name] == 1 else f"{name} ({names[: at + 1].count(name)})"
+        for at, name in enumerate(names)
+    )
+
+
+def _written(time: float) -> str:
+    if not STAMPS <= time < ENDLESS:
+        return f"{time:g}" if abs(time) < 1e6 else f"{time:.0f}"  # noqa: PLR2004 -- what g writes whole
+    moment = datetime.fromtimestamp(time, UTC)
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return moment.date().isoformat() if moment == midnight else moment.strftime("%Y-%m-%d %H:%M")

@@ -5,13 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.columns import JOINED, Column, joined, parts_of
-from auditor.domain.datasets import UNKNOWN, Dataset, Role
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import (
+    JOINED,
+    UNKNOWN,
+    Dataset,
+    DatasetRole,
+    TextColumn,
+    find_joined_columns,
+    intersect_columns,
+)
+from auditor.domain.readings import Gap, GapReason
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class PopulationCounts:
     """Rows of each level of a population, of levels that it does not have, and of unknown level."""
 
     counts: tuple[int, ...]
@@ -19,7 +26,7 @@ class Census:
     unknown: int
 
 
-def levels_of(dataset: Dataset, name: str) -> Column | None:
+def column_levels(dataset: Dataset, name: str) -> TextColumn | None:
     """Return the level of each row in a column of a population, or ``None`` if it is not there.
 
     A name that is no column but joins several is joined level by level; a row of which one part is
@@ -29,14 +36,14 @@ def levels_of(dataset: Dataset, name: str) -> Column | None:
     whole = _column(dataset, name)
     if whole is not None:
         return whole
-    parts = [_column(dataset, part) for part in parts_of(name)]
+    parts = [_column(dataset, part) for part in find_joined_columns(name)]
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         return None
-    return joined(found, UNKNOWN)
+    return intersect_columns(found, UNKNOWN)
 
 
-def count_levels(column: Column, levels: tuple[str, ...]) -> Census:
+def count_levels(column: TextColumn, levels: tuple[str, ...]) -> PopulationCounts:
     """Count a column by the ``levels`` of a population; a level it names is never unknown."""
     rows = dict(
         zip(column.names, np.bincount(column.codes, minlength=len(column.names)), strict=True)
@@ -49,29 +56,31 @@ def count_levels(column: Column, levels: tuple[str, ...]) -> Census:
         if name not in known and name != UNKNOWN and count
     }
     unknown = 0 if UNKNOWN in known else counted.get(UNKNOWN, 0)
-    return Census(tuple(counted.get(_spelled(level), 0) for level in levels), strangers, unknown)
+    return PopulationCounts(
+        tuple(counted.get(_spelled(level), 0) for level in levels), strangers, unknown
+    )
 
 
-def no_column(role: Role, name: str) -> Gap:
+def no_column_gap(role: DatasetRole, name: str) -> Gap:
     """Return the Gap of a column that the population names and the data lack."""
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"The {role.value} data has no column {name!r}, of which the population speaks.",
         cure=f"Name it under data.{role.value}.groups or slices, or leave it out of population.",
     )
 
 
-def no_rows(role: Role, name: str, shares: Mapping[str, float]) -> Gap:
+def no_rows_gap(role: DatasetRole, name: str, shares: Mapping[str, float]) -> Gap:
     """Return the Gap of a column none of whose levels are the population's."""
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"No {role.value} row has a level of {name} that the population names: "
         f"{', '.join(shares)}.",
         cure="Spell the levels of the population as the data do.",
     )
 
 
-def _column(dataset: Dataset, name: str) -> Column | None:
+def _column(dataset: Dataset, name: str) -> TextColumn | None:
     for columns in (dataset.groups, dataset.slices):
         if name in columns:
             return columns[name]
@@ -79,8 +88,8 @@ def _column(dataset: Dataset, name: str) -> Column | None:
     if values is None or not dataset.tabular or name not in dataset.features:
         return None
     column = values[:, dataset.features.index(name)].astype(np.float64)
-    return Column.of([UNKNOWN if np.isnan(value) else f"{value:.12g}" for value in column])
+    return TextColumn.of([UNKNOWN if np.isnan(value) else f"{value:.12g}" for value in column])
 
 
 def _spelled(level: str) -> str:
-    return JOINED.join(parts_of(level))
+    return JOINED.join(find_joined_columns(level))

@@ -5,42 +5,51 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import write_gap
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification, Floats
-from auditor.stats.unlabelled import jackknife_groups
-from auditor.surveying.answers import Answers, Flags, answers, came_true
-from auditor.surveying.label_counts import scores_column
-from auditor.surveying.shared_columns import Shared, shared_columns
-from auditor.surveying.sides import NO_CURRENT, current_role
-from auditor.surveying.telling_apart import density_ratios
+from auditor.domain.tasks import ClassificationTask, Floats
+from auditor.metrics.data.distribution_shift import (
+    NO_CURRENT,
+    SharedColumn,
+    current_role,
+    scores_column,
+    shared_columns,
+)
+from auditor.metrics.data.model_answers import (
+    DatasetAnswers,
+    Flags,
+    find_dataset_answers,
+    stated_outcomes,
+)
+from auditor.metrics.data.two_sample_classifier import density_ratios
+from auditor.metrics.stats.drift import jackknife_groups
 
 Rows = NDArray[np.int64]
 TOO_DIFFERENT = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail="So few reference rows are like the current ones that they say nothing of them.",
     cure="Name a larger reference, or label a random sample of current rows.",
 )
 NO_CLASSES = Gap(
-    reason=Reason.NEEDS_CLASSIFICATION,
+    reason=GapReason.NEEDS_CLASSIFICATION,
     detail="Only stated probabilities can be recalibrated, and a regression states none.",
     cure="Label a random sample of current rows, and watch its errors.",
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class History:
+class PredictionHistory:
     """Answers to current data, and to the labelled data before it, if there are any; ``columns``
     are those of some rows of both, of which ``rows`` are the ones of the data before.
     """
 
     subject: Subject
-    now: Answers
-    before: Answers | None
-    columns: tuple[Shared, ...] = ()
+    now: DatasetAnswers
+    before: DatasetAnswers | None
+    columns: tuple[SharedColumn, ...] = ()
     rows: Rows | None = None
 
     def to_evidence(self) -> Evidence:
@@ -50,7 +59,7 @@ class History:
         gap = self.lacking()
         if gap is not None or self.before is None:
             return {"task": task, "no_estimate": write_gap(gap or self.no_before())}
-        stated, happened = came_true(self.subject, self.before)
+        stated, happened = stated_outcomes(self.subject, self.before)
         labelled = self.before.labelled
         clusters = self.before.data.cluster
         codes = None if clusters is None else clusters.codes[labelled]
@@ -68,11 +77,11 @@ class History:
 
     def lacking(self) -> Gap | None:
         """Return why nothing can be estimated, if so."""
-        if not isinstance(self.subject.task, Classification):
+        if not isinstance(self.subject.task, ClassificationTask):
             return NO_CLASSES
         sides = [self.now, *([] if self.before is None else [self.before])]
         if any(self.subject.labels_only(at.data.role) for at in sides):
-            return no_stated("scores")
+            return no_stated_gap("scores")
         return None
 
     def no_before(self) -> Gap:
@@ -87,7 +96,7 @@ class History:
             else f"the audit names no {named} data"
         )
         return Gap(
-            reason=Reason.NEEDS_LABELS,
+            reason=GapReason.NEEDS_LABELS,
             detail=f"An estimate for the {current} data rests on labels of earlier data, and "
             f"{lacks}.",
             cure="Name an earlier sample with its labels under data.reference in the audit file.",
@@ -97,7 +106,7 @@ class History:
         """Say that the current data have no labels, so that no error in them is seen."""
         current = self.now.data.role
         return Gap(
-            reason=Reason.NEEDS_LABELS,
+            reason=GapReason.NEEDS_LABELS,
             detail=f"The {current} data have no labels, so that no error in them is seen.",
             cure=f"Name their column under data.{current}.labels in the audit file.",
         )
@@ -111,43 +120,43 @@ class History:
         return (np.cumsum(labelled) - 1)[self.rows[known]].astype(np.int64), ratios[known]
 
 
-def history(subject: Subject, rows: int) -> History | Gap:
+def collect_history(subject: Subject, rows: int) -> PredictionHistory | Gap:
     """Return what is known of current data and of labelled data before it.
 
     ``rows`` of each are compared. Before production is the reference, else the evaluation; before
     the evaluation the reference.
     """
     role = current_role(subject)
-    now = NO_CURRENT if role is None else answers(subject, role)
+    now = NO_CURRENT if role is None else find_dataset_answers(subject, role)
     if isinstance(now, Gap):
         return now
     earlier = _earlier(now.data.role)
-    found = (answers(subject, at) for at in earlier if at in subject.datasets)
-    known = (item for item in found if isinstance(item, Answers) and item.labelled.any())
+    found = (find_dataset_answers(subject, at) for at in earlier if at in subject.datasets)
+    known = (item for item in found if isinstance(item, DatasetAnswers) and item.labelled.any())
     before = next(known, None)
     if before is None:
-        return History(subject, now, None)
+        return PredictionHistory(subject, now, None)
     columns = [
         *shared_columns(before.data, now.data),
         *scores_column(subject, (before, now)),
     ]
     taken = [subject.sample(at.data.role, rows) for at in (before, now)]
     some = tuple(column.take(taken[0], taken[1]) for column in columns)
-    return History(subject, now, before, some, taken[0])
+    return PredictionHistory(subject, now, before, some, taken[0])
 
 
-def _earlier(current: Role) -> tuple[Role, ...]:
+def _earlier(current: DatasetRole) -> tuple[DatasetRole, ...]:
     """Return the roles of data that may come before the current ones."""
-    if current is Role.PRODUCTION:
-        return (Role.REFERENCE, Role.EVALUATION)
-    return (Role.REFERENCE,)
+    if current is DatasetRole.PRODUCTION:
+        return (DatasetRole.REFERENCE, DatasetRole.EVALUATION)
+    return (DatasetRole.REFERENCE,)
 
 
-def no_stated(what: str, metric: str = "") -> Gap:
+def no_stated_gap(what: str, metric: str = "") -> Gap:
     """Say that current data or those before lack labels, or scores."""
     labels = what == "labels"
     return Gap(
-        reason=Reason.NEEDS_LABELS if labels else Reason.NEEDS_SCORES,
+        reason=GapReason.NEEDS_LABELS if labels else GapReason.NEEDS_SCORES,
         detail="The data that this rests on have no labels."
         if labels
         else "The data give decisions and no scores, which an estimate rests on.",
@@ -156,10 +165,10 @@ def no_stated(what: str, metric: str = "") -> Gap:
     )
 
 
-def _states(subject: Subject, now: Answers) -> Evidence:
+def _states(subject: Subject, now: DatasetAnswers) -> Evidence:
     """Return what is stated of current rows, and whether the answer is that it happens."""
     task = subject.task
     decided = np.ones(now.data.rows, dtype=np.bool_)
-    if isinstance(task, Classification) and task.binary:
+    if isinstance(task, ClassificationTask) and task.binary:
         decided = subject.decisions(now.data.role) == task.positive_index
-    return {"now_stated": came_true(subject, now)[0], "now_decided": decided}
+    return {"now_stated": stated_outcomes(subject, now)[0], "now_decided": decided}

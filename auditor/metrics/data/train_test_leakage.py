@@ -1,15 +1,23 @@
-"""What rows that leaked are worth: the accuracy on them against that on all others."""
+"""What rows that leaked are worth: the accuracy on them against that on all others.
+
+Rows of which no two hang together.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.stats.clusters import clustered_proportion_difference
-from auditor.surveying.answers import Flags
-from auditor.surveying.materials import Rows
+from auditor.domain.datasets import Dataset
+from auditor.domain.json import Json
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import Subject
+from auditor.metrics.data.model_answers import Flags
+from auditor.metrics.stats.cluster_robust import clustered_proportion_difference
+
+Rows = NDArray[np.int64]
+
 
 METRIC = "accuracy_gain"
 LEAST = 2
@@ -49,7 +57,7 @@ def accuracy_gains(
 
 def _too_few(way: str, leaked: int, clean: int) -> Gap:
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"{leaked} of what leaks ({way}) and {clean} of what does not are too few to "
         "compare their accuracy.",
         cure="Evaluate on more rows that do not stand in the training data.",
@@ -59,8 +67,29 @@ def _too_few(way: str, leaked: int, clean: int) -> Gap:
 
 
 _NOTHING_LEAKS = Gap(
-    reason=Reason.NOT_DEFINED,
+    reason=GapReason.NOT_DEFINED,
     detail="No evaluation row was found in the training data, so there is nothing to compare.",
     cure="Nothing has to be done.",
     metric=METRIC,
 )
+
+
+HELD = "one row of each cluster, chosen by the audit's seed, stands for it"
+
+
+def independent_rows(subject: Subject, dataset: Dataset) -> Rows:
+    """Return all rows, or, where some hang together, the first of each cluster as they are drawn.
+
+    They come in the order of the audit's permutation. What is computed from them takes rows for
+    independent and may do so, at the price of the rows that are left out.
+    """
+    order = subject.sample(dataset.role, dataset.rows)
+    if dataset.cluster is None or not dataset.clustered:
+        return order
+    _, first = np.unique(dataset.cluster.codes[order], return_index=True)
+    return order[np.sort(first)]
+
+
+def cluster_details(clustered: object) -> dict[str, str]:
+    """Return what the details of a figure say, where one row stands for its cluster."""
+    return {"rows_are": HELD} if clustered else {}

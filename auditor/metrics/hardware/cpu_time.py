@@ -6,18 +6,19 @@ from typing import cast
 
 import numpy as np
 
-from auditor.benching.noise import doubts
-from auditor.benching.speeds import Speeds
-from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Gap, Reading, Reason
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, Gap, GapReason, Reading
 from auditor.domain.tasks import Floats
+from auditor.metrics.hardware.timing import TimingReadings, find_timing_doubts
 
 PROCESSOR = "processor"
 """The item of the evidence that holds these times (s), one a call."""
 
 
-def processor_readings(evidence: Evidence, metric: str, confidence: float) -> Iterator[Reading]:
+def build_cpu_time_readings(
+    evidence: Evidence, metric: str, confidence: float
+) -> Iterator[Reading]:
     """Yield the median of the times that the calling thread had a processor, where they are known.
 
     Other processes make a thread wait, which takes no time of its own, so that warming up by the
@@ -34,14 +35,14 @@ def processor_readings(evidence: Evidence, metric: str, confidence: float) -> It
     seen = cast("Mapping[str, float]", about["conditions"])
     agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
     shares = {name: seen[name] for name in ("stolen_share",) if name in seen}
-    noise = tuple(doubts(times, shares, agree=agree, stolen=stolen))
-    found = Speeds(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)
-    yield found if isinstance(found, Gap) else replace(found, bound=Bound.AT_LEAST)
+    noise = tuple(find_timing_doubts(times, shares, agree=agree, stolen=stolen))
+    found = TimingReadings(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)
+    yield found if isinstance(found, Gap) else replace(found, bound=BoundKind.AT_LEAST)
 
 
 def _too_coarse(metric: str) -> Gap:
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail="The clock of processor time on the target is too coarse: it saw most calls take "
         "none.",
         cure="Audit on a system that counts the processor time of threads by the microsecond.",

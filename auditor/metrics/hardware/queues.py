@@ -3,31 +3,31 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.benches import Arrivals
+from auditor.domain.model_bench import RequestArrivals
 from auditor.domain.tasks import Floats
 
 ORDER = ("due", "began", "ended")
 
 
-def due_times(count: int, rate: float, seed: int) -> Floats:
+def poisson_arrivals(count: int, rate: float, seed: int) -> Floats:
     """Return when ``count`` requests are due (s): a Poisson process of ``rate`` a second."""
     gaps = np.random.default_rng(seed).exponential(1.0 / rate, size=count)
     due: Floats = np.cumsum(gaps) - gaps[0]
     return due
 
 
-def as_rows(seen: Arrivals) -> Floats:
+def stack_request_times(seen: RequestArrivals) -> Floats:
     """Return ``[3, n]``: when requests were due, began and ended."""
     return np.stack([seen.due, seen.began, seen.ended])
 
 
-def waits(rows: Floats) -> Floats:
+def response_times(rows: Floats) -> Floats:
     """Return what each request took from when it was due, which leaves no waiting out."""
     latency: Floats = rows[2] - rows[0]
     return latency
 
 
-def bunches(rows: Floats) -> NDArray[np.int64]:
+def find_busy_periods(rows: Floats) -> NDArray[np.int64]:
     """Return each request's bunch, from 0: one ends where the next request finds nobody waiting.
 
     Requests of one bunch wait for each other, so that their times are not independent.
@@ -37,7 +37,7 @@ def bunches(rows: Floats) -> NDArray[np.int64]:
     return numbered
 
 
-def load_of(rows: Floats) -> float:
+def offered_load(rows: Floats) -> float:
     """Return the work that arrives in a second, in seconds of the target; 1 is all it can do."""
     count = rows.shape[1]
     if count < 2:  # noqa: PLR2004 -- one request has no rate

@@ -21,7 +21,7 @@ Time = Callable[[Array], Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class SearchSpace:
     """Where candidates may lie: ``low`` to ``high`` in steps of ``quantum``; ``mutable`` parts."""
 
     low: Floats
@@ -31,7 +31,7 @@ class Space:
     dtype: np.dtype[np.generic]
 
     @classmethod
-    def of(cls, space: InputSpace, rows: Array) -> "Space":
+    def of(cls, space: InputSpace, rows: Array) -> "SearchSpace":
         """Return the space of rows like ``rows`` ``[n, ...]``."""
         shape = rows.shape[1:]
         low, high, quantum = (
@@ -63,15 +63,19 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SpongeSearchBudget:
     """How many rows are looked at in a round, and how many rounds there are after the first."""
 
     population: int
     rounds: int
 
 
-def hunt(
-    base: Array, space: Space | None, take: Time, effort: Effort, generator: np.random.Generator
+def search_slow_inputs(
+    base: Array,
+    space: SearchSpace | None,
+    take: Time,
+    effort: SpongeSearchBudget,
+    generator: np.random.Generator,
 ) -> Array:
     """Return rows that were slow, the slowest first: of ``base`` alone where there is no space.
 
@@ -95,7 +99,7 @@ def _slowest(crowd: Array, take: Time) -> Array:
     return crowd[np.argsort(-take(crowd), kind="stable")]
 
 
-def _children(best: Array, space: Space, count: int, generator: np.random.Generator) -> Array:
+def _children(best: Array, space: SearchSpace, count: int, generator: np.random.Generator) -> Array:
     """Mix pairs of rows place by place, and set a tenth of the places anew."""
     mothers, fathers = (best[generator.integers(len(best), size=count)] for _ in range(2))
     shape = (count, *space.low.shape)

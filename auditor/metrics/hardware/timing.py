@@ -1,37 +1,124 @@
-"""Times that were measured on a target, as readings of a check."""
+"""Times that were measured on a target, as readings of a check.
+
+Whether times were taken on a machine that was quiet enough for them to mean anything.
+
+What a bench could not measure.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from auditor.benching.gaps import too_few
-from auditor.benching.noise import interruptions
-from auditor.benching.queues import bunches, load_of, waits
-from auditor.domain.canonical import Json
+import numpy as np
+
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.intervals import Interval
+from auditor.domain.json import Json
 from auditor.domain.readings import (
-    Astray,
+    BiasDirection,
+    ConfidenceInterval,
     Gap,
+    GapReason,
     Measurement,
     Reading,
-    Reason,
-    Repeat,
+    Repeatability,
     Scalar,
     Unit,
 )
 from auditor.domain.tasks import Floats
-from auditor.stats.quantiles import clustered_quantile, least_samples, quantile
+from auditor.errors import AuditorError, RuntimeMissingError, SubjectLostError
+from auditor.metrics.hardware.queues import find_busy_periods, offered_load, response_times
+from auditor.metrics.stats.quantiles import clustered_quantile, least_samples, quantile
+
+WINDOWS = 3
+LEAST_WINDOW = 10
+"""Calls below which a window's median says nothing."""
+
+
+def find_timing_doubts(
+    times: Floats, conditions: Mapping[str, float], *, agree: float, stolen: float
+) -> list[str]:
+    """Say why ``times`` (s, in the order taken) may be those of the machine, not of the model.
+
+    ``agree`` is by how much of the fastest the medians of three windows may differ, ``stolen`` the
+    share of processor time that other guests of the host may have taken meanwhile.
+    """
+    found = []
+    share = conditions.get("stolen_share", 0.0)
+    if share > stolen:
+        found.append(f"{share:.1%} of the processor's time was taken by other guests of its host")
+    if conditions.get("steady", 1.0) == 0.0:
+        found.append("times of the last windows of calls did not agree when warming up ended")
+    apart = median_spread(times)
+    if apart is not None and apart > agree:
+        found.append(
+            f"the medians of {WINDOWS} windows of calls differ by {apart:.1%} of the fastest, "
+            f"where {agree:.1%} is allowed"
+        )
+    return found
+
+
+def find_interruption_doubts(conditions: Mapping[str, float], share: float) -> list[str]:
+    """Say why a quantile may be that of other processes: they came between too many calls.
+
+    Interrupted calls are the slow ones, so more than half of what lies beyond the quantile would
+    be theirs.
+    """
+    beyond = (1 - share) / 2
+    shares = {
+        "of the calls were interrupted by other processes": "interrupted_share",
+        "of the time was spent on waiting for a processor": "waited_share",
+    }
+    return [
+        f"{conditions[name]:.2%} {words}, more than half of the {1 - share:.2%} that lie beyond"
+        for words, name in shares.items()
+        if conditions.get(name, 0.0) > beyond
+    ]
+
+
+def median_spread(times: Floats) -> float | None:
+    """Return by how much of the fastest the medians of three windows differ.
+
+    ``None`` where there are too few times to have windows, or the fastest took none.
+    """
+    if times.size < WINDOWS * LEAST_WINDOW:
+        return None
+    medians = [float(np.median(part)) for part in np.array_split(times, WINDOWS)]
+    return None if min(medians) <= 0 else max(medians) / min(medians) - 1
+
+
+def build_bench_gap(error: AuditorError) -> Gap:
+    """Say what a bench raised as a gap, where the rest of a check goes on without it."""
+    reason = GapReason.MODEL_FAILED
+    if isinstance(error, SubjectLostError):
+        reason = GapReason(error.slug)
+    elif isinstance(error, RuntimeMissingError):
+        reason = GapReason.NEEDS_RUNTIME
+    return Gap(reason=reason, detail=error.problem, cure=error.cure)
+
+
+def build_too_few_gap(
+    metric: str, have: int, need: int, what: str, params: Mapping[str, Scalar]
+) -> Gap:
+    """Return the gap of a figure for which too little was seen."""
+    return Gap(
+        reason=GapReason.TOO_FEW_ROWS,
+        detail=f"{metric} needs {need:,} {what} at this confidence; {have:,} were made in what "
+        "the budget gives.",
+        cure="Audit with a larger budget, or raise this check's own numbers in the policy.",
+        metric=metric,
+        params=params,
+    )
+
 
 LATE = 0.99
-SLOWED = {Unit.SECOND: Astray.TOO_HIGH, Unit.PER_SECOND: Astray.TOO_LOW}
+SLOWED = {Unit.SECOND: BiasDirection.TOO_HIGH, Unit.PER_SECOND: BiasDirection.TOO_LOW}
 """What other work on the machine makes of times, and of what is done in them."""
 NO_PARAMS: Mapping[str, Scalar] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Speeds:
+class TimingReadings:
     """Turns times into readings; with ``doubts`` none of them may pass a rule.
 
     ``conditions`` is what the machine was doing meanwhile, as ``domain.models.Timing`` has it.
@@ -49,14 +136,14 @@ class Speeds:
         found = quantile(times, share, self.confidence)
         if found is None:
             return self._too_few(metric, times, share, params)
-        more = interruptions(self.conditions, share)
+        more = find_interruption_doubts(self.conditions, share)
         return self.measured(found, metric, Unit.SECOND, params, more)
 
     def rate(
         self, metric: str, times: Floats, rows: int, params: Mapping[str, Scalar] = NO_PARAMS
     ) -> Reading:
         """Return the rows a second of the median call of ``rows`` rows."""
-        found = per_second(quantile(times, 0.5, self.confidence), rows)
+        found = convert_to_throughput(quantile(times, 0.5, self.confidence), rows)
         if found is None:
             return self._too_few(metric, times, 0.5, params)
         return self.measured(found, metric, Unit.PER_SECOND, params)
@@ -69,9 +156,9 @@ class Speeds:
             method="measured once",
             n=1,
             unit=Unit.SECOND,
-            repeat=Repeat.INTERVAL,
+            repeat=Repeatability.INTERVAL,
             doubted=bool(self.doubts),
-            astray=Astray.TOO_HIGH if self.doubts else None,
+            astray=BiasDirection.TOO_HIGH if self.doubts else None,
             details=self._details(self.doubts),
         )
 
@@ -83,10 +170,10 @@ class Speeds:
         ``seen`` are the conditions in which they did. Requests that wait for each other are no
         independent ones, and those that were still waiting at the end waited at least till then.
         """
-        busy = load_of(rows)
+        busy = offered_load(rows)
         if busy >= 1:
             return Gap(
-                reason=Reason.NOT_DEFINED,
+                reason=GapReason.NOT_DEFINED,
                 detail="Requests came faster than the target serves them "
                 f"({busy:.0%} of what it can do), so that they wait the longer the longer one "
                 "looks.",
@@ -94,17 +181,19 @@ class Speeds:
                 metric=metric,
                 params=params,
             )
-        found = clustered_quantile(waits(rows), bunches(rows), LATE, self.confidence)
+        found = clustered_quantile(
+            response_times(rows), find_busy_periods(rows), LATE, self.confidence
+        )
         if found is None:
             return self._waiting(metric, rows, params)
         details = {**self.details, "offered_load": busy, "conditions": dict(seen)}
-        more = [*interruptions(seen, LATE), *_left_out(seen)]
+        more = [*find_interruption_doubts(seen, LATE), *_left_out(seen)]
         return replace(self, details=details).measured(found, metric, Unit.SECOND, params, more)
 
     def _waiting(self, metric: str, rows: Floats, params: Mapping[str, Scalar]) -> Gap:
         return Gap(
-            reason=Reason.TOO_FEW_ROWS,
-            detail=f"{rows.shape[1]:,} requests in {int(bunches(rows)[-1]) + 1:,} bunches, which "
+            reason=GapReason.TOO_FEW_ROWS,
+            detail=f"{rows.shape[1]:,} requests in {int(find_busy_periods(rows)[-1]) + 1:,} bunches, which "
             f"wait for each other, are too few for {metric} at this confidence.",
             cure="Declare a lower arrival rate or utilisation, raise `calls` and `seconds` of the "
             "check in the policy, or audit with a larger budget.",
@@ -113,7 +202,7 @@ class Speeds:
         )
 
     def measured(
-        self, found: Interval, metric: str, unit: Unit, params: Mapping[str, Scalar],
+        self, found: ConfidenceInterval, metric: str, unit: Unit, params: Mapping[str, Scalar],
         more: Sequence[str] = (),
     ) -> Measurement:  # fmt: skip
         """Return a reading of an interval that was found, with ``more`` doubts where there are."""
@@ -123,7 +212,7 @@ class Speeds:
             metric,
             unit,
             params=params,
-            repeat=Repeat.INTERVAL,
+            repeat=Repeatability.INTERVAL,
             doubted=bool(doubts),
             astray=SLOWED.get(unit) if doubts else None,
             details=self._details(doubts),
@@ -136,7 +225,7 @@ class Speeds:
         self, metric: str, times: Floats, share: float, params: Mapping[str, Scalar]
     ) -> Gap:
         need = least_samples(share, self.confidence)
-        return too_few(metric, times.size, need, "timed calls", params)
+        return build_too_few_gap(metric, times.size, need, "timed calls", params)
 
 
 def _left_out(seen: Mapping[str, float]) -> list[str]:
@@ -144,15 +233,19 @@ def _left_out(seen: Mapping[str, float]) -> list[str]:
     return [f"{count:,} requests were still to be served when time was up"] if count else []
 
 
-def per_second(seconds: Interval | None, rows: int) -> Interval | None:
+def convert_to_throughput(
+    seconds: ConfidenceInterval | None, rows: int
+) -> ConfidenceInterval | None:
     """Turn the time of a batch into rows a second: the slow end becomes the low one."""
     if seconds is None or seconds.low <= 0:
         return None
     ends = rows / seconds.high, rows / seconds.low
-    return Interval(rows / seconds.value, *ends, seconds.confidence, seconds.method, seconds.n)
+    return ConfidenceInterval(
+        rows / seconds.value, *ends, seconds.confidence, seconds.method, seconds.n
+    )
 
 
-def queue_readings(evidence: Evidence, speeds: Speeds, metric: str) -> list[Reading]:
+def build_queue_readings(evidence: Evidence, speeds: TimingReadings, metric: str) -> list[Reading]:
     """Return a reading for each queue of the evidence, in the order in which they were run."""
     found: list[Reading] = []
     for index, queue in enumerate(cast("list[Mapping[str, Json]]", evidence["queues"])):

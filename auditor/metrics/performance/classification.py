@@ -1,4 +1,7 @@
-"""What scores say of a classifier: how often it is right, and what its wrong answers cost."""
+"""What scores say of a classifier: how often it is right, and what its wrong answers cost.
+
+Whether decisions would be right far more often if the classes stood in another order.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,36 +9,136 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
-from auditor.comparing.clipped import CUT, count_lost, doubt_losses, read_chances
-from auditor.comparing.orders import other_order
-from auditor.domain.canonical import Json
-from auditor.domain.clusters import read_clusters
-from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import too_few
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import RowFigures
+from auditor.domain.evidence import Evidence, read_clusters
+from auditor.domain.gaps import too_few_rows_gap
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    BiasDirection,
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Unit,
+)
+from auditor.domain.row_evidence import RowFigures
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import clustered_mean_of_proportions
-from auditor.stats.differences import share
-from auditor.stats.losses import (
+from auditor.metrics.performance.clipped_probabilities import (
+    CUT,
+    count_clipped_labels,
+    explain_log_loss_doubt,
+    read_log_probabilities,
+)
+from auditor.metrics.stats.cluster_robust import clustered_mean_of_proportions
+from auditor.metrics.stats.differences import share_with_clusters
+from auditor.metrics.stats.means import (
     FLOOR,
+    LEAST,
     brier_scores,
+    clustered_loss,
     count_clipped,
-    exact_losses,
+    exact_log_losses,
     log_losses,
     log_odds,
+    mean_loss,
 )
-from auditor.stats.means import LEAST, clustered_loss, mean_loss
-from auditor.stats.proportions import mean_of_proportions
-from auditor.stats.ranking import auc, macro_auc
+from auditor.metrics.stats.proportions import clopper_pearson, mean_of_proportions
+from auditor.metrics.stats.ranking import auc, macro_auc
+
+Counts = NDArray[np.int64]
+HALVES = 2
+SURE = 0.999
+BETTER, BEYOND_CHANCE = 0.2, 0.1
+"""By how much another order must gain, and how near to chance the stated one must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeClassOrder:
+    """Another order of the classes, and how often decisions would be right under it.
+
+    The score in column ``j`` would be that of the class ``places[j]`` of the stated order.
+    """
+
+    places: tuple[int, ...]
+    accuracy: float
+
+    def to_json(self, classes: tuple[str, ...]) -> dict[str, Json]:
+        """Return the form that a reading's details have."""
+        return {"classes": [classes[at] for at in self.places], "accuracy": self.accuracy}
+
+
+def find_better_class_order(
+    labels: Counts, decided: Counts, classes: int
+) -> AlternativeClassOrder | None:
+    """Return an order under which decisions are far better than as stated, if there is one.
+
+    ``labels`` and ``decided`` ``[n]`` index the classes. The order is the best assignment on the
+    table of labels and decisions (Kuhn 1955, the Hungarian method). Among many classes some order
+    always looks good, so that its accuracy is counted on rows that did not choose it: each half of
+    a class's rows is scored by the assignment of the other half, and must be more than chance
+    gives (Clopper and Pearson's interval at 99.9 %). A model that guesses, or always gives one
+    answer, is wrong in every order and gives ``None``.
+    """
+    right = labels == decided
+    if not len(labels) or _far(float(right.mean()), classes):
+        return None
+    halves = _halves(labels)
+    decided_then = np.empty_like(decided)
+    for half in range(HALVES):
+        learnt = halves != half
+        places = _assignment(_table(labels[learnt], decided[learnt], classes))
+        decided_then[halves == half] = places[decided[halves == half]]
+    then = labels == decided_then
+    better = float(then.mean() - right.mean()) >= BETTER and _no_luck(then, classes)
+    if not better or not _far(_balanced(labels, then, classes), classes):
+        return None
+    places = _assignment(_table(labels, decided, classes))
+    return AlternativeClassOrder(tuple(int(at) for at in places), float(then.mean()))
+
+
+def _far(accuracy: float, classes: int) -> bool:
+    return accuracy >= 1 / classes + BEYOND_CHANCE
+
+
+def _no_luck(right: NDArray[np.bool_], classes: int) -> bool:
+    return clopper_pearson(int(right.sum()), len(right), SURE).low > 1 / classes
+
+
+def _halves(labels: Counts) -> Counts:
+    """Return 0 or 1 for each row, so that each class has as many of both as can be."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order], side="left")
+    halves = np.empty_like(labels)
+    halves[order] = (np.arange(len(labels)) - starts) % HALVES
+    return halves
+
+
+def _table(labels: Counts, decided: Counts, classes: int) -> Counts:
+    pairs = np.bincount(decided * classes + labels, minlength=classes * classes)
+    table: Counts = pairs.reshape(classes, classes)
+    return table
+
+
+def _assignment(table: Counts) -> Counts:
+    """Return the label that each decision stands for, one to one."""
+    _, columns = linear_sum_assignment(table, maximize=True)
+    places: Counts = columns.astype(np.int64)
+    return places
+
+
+def _balanced(labels: Counts, right: NDArray[np.bool_], classes: int) -> float:
+    rows = np.bincount(labels, minlength=classes)
+    hits = np.bincount(labels[right], minlength=classes)
+    return float((hits[rows > 0] / rows[rows > 0]).mean())
+
 
 MOST_WORST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ClassifierScores:
     """Rows with what is true of them and what a model said.
 
     Ids, labels and decisions are ``[n]``, probabilities ``[n, classes]``; ``clusters`` ``[n]`` are
@@ -55,7 +158,7 @@ class Scored:
     cut: bool = False
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "Scored":
+    def of(cls, evidence: Evidence) -> "ClassifierScores":
         """Read evidence back."""
         task = cast("Mapping[str, Json]", evidence["task"])
         return cls(
@@ -67,7 +170,7 @@ class Scored:
             cast("int", task["positive"]),
             read_clusters(evidence),
             cast("int", task.get("decided_otherwise", 0)),
-            read_chances(evidence),
+            read_log_probabilities(evidence),
             task.get(CUT) is True,
         )
 
@@ -88,7 +191,7 @@ class Scored:
             **self.other_order(),
             **({"decided_otherwise": self.decided_otherwise} if self.decided_otherwise else {}),
         }
-        interval = share(right, self.clusters, confidence)
+        interval = share_with_clusters(right, self.clusters, confidence)
         return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)
 
     def adds(self) -> tuple[RowFigures, ...]:
@@ -101,7 +204,7 @@ class Scored:
 
     def other_order(self) -> Mapping[str, Json]:
         """Return the order of classes under which decisions are far better, if there is one."""
-        found = other_order(self.labels, self.decided, len(self.classes))
+        found = find_better_class_order(self.labels, self.decided, len(self.classes))
         return {} if found is None else {"other_order": found.to_json(self.classes)}
 
     def worst_rows(self) -> list[str]:
@@ -117,7 +220,7 @@ class Scored:
         if absent is not None:
             return absent
         if self.clusters is not None and self.scarce(self.clusters):
-            return one_cluster("balanced_accuracy")
+            return explain_single_cluster("balanced_accuracy")
         hits = self.decided == self.labels
         right = np.bincount(self.labels[hits], minlength=len(self.classes))
         if self.clusters is None:
@@ -148,7 +251,7 @@ class Scored:
     def losses(self, confidence: float) -> Iterator[Reading]:
         """Return log loss and Brier score."""
         if len(self.labels) < LEAST:
-            yield from (too_few(metric, LEAST) for metric in ("nll", "brier"))
+            yield from (too_few_rows_gap(metric, LEAST) for metric in ("nll", "brier"))
             return
         yield self.log_loss(confidence)
         squares = self.mean(*brier_scores(self.probabilities, self.labels), confidence)
@@ -160,20 +263,20 @@ class Scored:
         details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
         if self.chances is not None:
             details = {"of": "logits"}
-        lost = count_lost(self.probabilities, self.labels) if self.cut else 0
+        lost = count_clipped_labels(self.probabilities, self.labels) if self.cut else 0
         return Measurement.of(
             self.mean(*self.log_losses(), confidence),
             "nll",
             Unit.NAT,
             doubted=lost > 0,
-            astray=Astray.TOO_LOW if lost else None,
-            details={**details, "doubt": doubt_losses(lost)} if lost else details,
+            astray=BiasDirection.TOO_LOW if lost else None,
+            details={**details, "doubt": explain_log_loss_doubt(lost)} if lost else details,
         )
 
     def log_losses(self) -> tuple[Floats, float]:
         """Return the log loss ``[n]`` of each row, and the worst possible one."""
         if self.chances is not None:
-            return exact_losses(self.chances, self.labels)
+            return exact_log_losses(self.chances, self.labels)
         return log_losses(self.probabilities, self.labels)
 
     @property
@@ -186,7 +289,7 @@ class Scored:
         pairs = np.unique(np.stack([self.labels, clusters]), axis=1)[0]
         return bool(np.bincount(pairs, minlength=len(self.classes)).min() < LEAST)
 
-    def mean(self, losses: Floats, worst: float, confidence: float) -> Interval:
+    def mean(self, losses: Floats, worst: float, confidence: float) -> ConfidenceInterval:
         """Return the interval of the mean loss."""
         if self.clusters is None:
             return mean_loss(losses, worst, confidence)
@@ -198,7 +301,7 @@ class Scored:
         if not missing:
             return None
         return Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail=f"{metric} is not defined: no evaluation row has the class "
             f"{', '.join(missing)}.",
             cure="Evaluate on data that hold every class, or leave the class out of task.classes.",
@@ -206,10 +309,10 @@ class Scored:
         )
 
 
-def one_cluster(metric: str) -> Gap:
+def explain_single_cluster(metric: str) -> Gap:
     """Say why rows of one cluster have no interval."""
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
+        reason=GapReason.TOO_FEW_ROWS,
         detail=f"{metric} has no interval: its rows are all of one cluster, which says nothing of "
         "others.",
         cure=f"Evaluate on rows of at least {LEAST} clusters, of each class.",

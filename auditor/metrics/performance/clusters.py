@@ -1,4 +1,7 @@
-"""Rows in clusters of what a model makes of them, as columns of codes."""
+"""Rows in clusters of what a model makes of them, as columns of codes.
+
+Contact sheets of confirmed clusters: the rows nearest to each centre.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.stats.kmeans import Centres
-from auditor.stats.principal import Directions, Narrow
+from auditor.domain.datasets import TABLE_AXES, TEXT
+from auditor.domain.evidence import Evidence
+from auditor.domain.json import Json
+from auditor.domain.tasks import Array
+from auditor.metrics.performance.slices import SliceSearchOutcome
+from auditor.metrics.stats.learners import ClusterCentres, Narrow, PrincipalDirections
 
 COLUMN = "embedding cluster"
 MOST_AXES = 32
@@ -17,7 +23,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clusters:
+class RowClusters:
     """Codes ``[columns, n]`` of uint8, one column a number of clusters, and distances likewise.
 
     ``counts`` is how many clusters a column has; ``axes`` along how many directions rows were
@@ -30,21 +36,21 @@ class Clusters:
     axes: int
 
     @classmethod
-    def of(cls, rows: Narrow, searched: Flags, counts: Sequence[int], seed: int) -> "Clusters":
+    def of(cls, rows: Narrow, searched: Flags, counts: Sequence[int], seed: int) -> "RowClusters":
         """Cluster rows ``[n, d]`` around centres that only those ``searched`` ``[n]`` choose.
 
         Columns are standardised and projected on their first ``MOST_AXES`` principal axes, both as
         the rows searched have them. Rows that are all alike have no axes, and no clusters. A
         cluster's number is its place by size, the largest first.
         """
-        directions = Directions.of(rows[searched], MOST_AXES, seed)
+        directions = PrincipalDirections.of(rows[searched], MOST_AXES, seed)
         places = directions.project(rows)
         axes = places.shape[1]
         fitting = tuple(sorted(set(counts))) if axes else ()
         codes = np.zeros((len(fitting), len(rows)), dtype=np.uint8)
         distances = np.zeros((len(fitting), len(rows)), dtype=np.float32)
         for at, count in enumerate(fitting):
-            nearest, distances[at] = Centres.of(places[searched], count, seed).assign(places)
+            nearest, distances[at] = ClusterCentres.of(places[searched], count, seed).assign(places)
             sizes = np.bincount(nearest[searched], minlength=count)
             ranks = np.empty(count, dtype=np.uint8)
             ranks[np.argsort(-sizes, kind="stable")] = np.arange(count)
@@ -63,3 +69,50 @@ class Clusters:
         inside = np.flatnonzero(self.codes[column] == level)
         order = np.argsort(self.distances[column][inside], kind="stable")
         return inside[order[:most]]
+
+
+MOST_SHEETS = 8
+MOST_LETTERS = 160
+"""Of a text that a sheet shows: its opening."""
+"""Axes of inputs that are no pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSheetEntry:
+    """A row of a sheet: the row's ``place`` in the sample, and how far from the centre it lies."""
+
+    cluster: str
+    place: int
+    distance: float
+    wrong: bool
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form."""
+        return {
+            "cluster": self.cluster,
+            "place": self.place,
+            "distance": self.distance,
+            "wrong": self.wrong,
+        }
+
+
+def build_contact_sheets(
+    outcome: SliceSearchOutcome, found: RowClusters, wrong: NDArray[np.bool_], most: int
+) -> tuple[ContactSheetEntry, ...]:
+    """Return, for each confirmed cluster, the ``most`` rows nearest to its centre."""
+    entries = list[ContactSheetEntry]()
+    for item in outcome.confirmed[:MOST_SHEETS]:
+        ((column, level),) = item.conditions
+        name, apart = outcome.names.levels[column][level], found.distances[column]
+        entries += [
+            ContactSheetEntry(name, int(at), float(apart[at]), bool(wrong[at]))
+            for at in found.nearest(column, level, most)
+        ]
+    return tuple(entries)
+
+
+def excerpt_rows(rows: Array) -> Evidence:
+    """Return pictures as they are and texts by their openings; a table's rows stay away."""
+    if rows.dtype.kind == TEXT:
+        return {"sheet_texts": [str(text)[:MOST_LETTERS] for text in rows.reshape(-1).tolist()]}
+    return {"sheet_inputs": rows} if rows.ndim > TABLE_AXES else {}

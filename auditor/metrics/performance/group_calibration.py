@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from auditor.comparing.certainty import line_of
-from auditor.comparing.stated import Stated
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
-from auditor.domain.clusters import doubts
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.stats.clusters import clustered_mean
-from auditor.stats.gaps import Comparison, widest_gap
-from auditor.stats.group_rates import limited, pair_level
-from auditor.stats.means import LEAST, mean_excess
-from auditor.stats.recalibration import Recalibration, expected_half_widths
+from auditor.domain.evidence import describe_cluster_doubt
+from auditor.domain.json import Json
+from auditor.domain.readings import ConfidenceInterval, Gap, GapReason, Measurement, Reading, Unit
+from auditor.metrics.performance.calibration import StatedProbabilities, fit_recalibration_line
+from auditor.metrics.stats.cluster_robust import clustered_mean
+from auditor.metrics.stats.group_gaps import GroupPairComparison, widest_gap
+from auditor.metrics.stats.group_rates import joint_limits, pair_level
+from auditor.metrics.stats.means import LEAST, mean_excess
+from auditor.metrics.stats.recalibration import RecalibrationLine, expected_half_widths
 
 OF_LINE = ("slope", "intercept")
 FIGURES = (*OF_LINE, "in_the_large")
@@ -39,12 +37,12 @@ TWO = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Member:
+class GroupCalibration:
     """One group of a column: its rows as stated, and its figures at a confidence."""
 
     column: str
     name: str
-    seen: Stated
+    seen: StatedProbabilities
     least: int
 
     @property
@@ -52,11 +50,11 @@ class Member:
         """How the group is called."""
         return f"{self.column}={self.name}"
 
-    def doubt(self, metric: str, line: Recalibration | None) -> dict[str, Json]:
+    def doubt(self, metric: str, line: RecalibrationLine | None) -> dict[str, Json]:
         """Say why a figure is doubted: a line may hang on the clip, rows in too few clusters."""
         if line is not None and metric in OF_LINE:
             return self.seen.doubt(line)
-        return doubts(self.seen.clustered and not self.seen.robust)
+        return describe_cluster_doubt(self.seen.clustered and not self.seen.robust)
 
     @property
     def outcomes(self) -> tuple[int, int]:
@@ -64,11 +62,15 @@ class Member:
         happened = int(self.seen.happened.sum())
         return happened, len(self.seen.happened) - happened
 
-    def line(self, confidence: float) -> Recalibration | None:
+    def line(self, confidence: float) -> RecalibrationLine | None:
         """Return the group's line; none where there are too few rows for one."""
-        return line_of(self.seen, confidence) if min(self.outcomes) >= self.least else None
+        return (
+            fit_recalibration_line(self.seen, confidence)
+            if min(self.outcomes) >= self.least
+            else None
+        )
 
-    def large(self, confidence: float) -> Interval | None:
+    def large(self, confidence: float) -> ConfidenceInterval | None:
         """Return how much more often it came true than was stated."""
         seen = self.seen
         if len(seen.stated) < LEAST:
@@ -77,7 +79,9 @@ class Member:
             return clustered_mean(seen.happened - seen.stated, seen.clusters, confidence)
         return mean_excess(seen.stated, seen.happened, confidence)
 
-    def figures(self, line: Recalibration | None, confidence: float) -> dict[str, Interval]:
+    def figures(
+        self, line: RecalibrationLine | None, confidence: float
+    ) -> dict[str, ConfidenceInterval]:
         """Return those figures that the group has, the line's among them."""
         large = self.large(confidence)
         found = {} if line is None else {"slope": line.slope, "intercept": line.intercept}
@@ -90,12 +94,12 @@ class Member:
         if min(yes, no) >= self.least:
             detail += ", and a threshold tells them apart, or one probability only is stated."
             cure = f"Evaluate on more rows, or on harder ones, of {self.place}."
-            return self._gap(metric, Reason.NOT_DEFINED, detail, cure)
+            return self._gap(metric, GapReason.NOT_DEFINED, detail, cure)
         if metric == "in_the_large":
             cure = f"Evaluate on {LEAST} rows of {self.place} at least."
-            return self._gap(metric, Reason.TOO_FEW_ROWS, f"{detail}.", cure)
+            return self._gap(metric, GapReason.TOO_FEW_ROWS, f"{detail}.", cure)
         detail += f"; {self.least} of each are needed."
-        return self._gap(metric, Reason.TOO_FEW_ROWS, detail, self._would_decide())
+        return self._gap(metric, GapReason.TOO_FEW_ROWS, detail, self._would_decide())
 
     def _would_decide(self) -> str:
         yes, no = self.outcomes
@@ -105,22 +109,30 @@ class Member:
         rows = math.ceil(self.least * (yes + no) / min(yes, no))
         return f"Evaluate on about {rows:,} rows of {self.place}; it has {yes + no:,}."
 
-    def _gap(self, metric: str, reason: Reason, detail: str, cure: str) -> Gap:
+    def _gap(self, metric: str, reason: GapReason, detail: str, cure: str) -> Gap:
         where = {"group_column": self.column, "group": self.name}
         return Gap(reason=reason, detail=detail, cure=cure, metric=metric, params=where)
 
 
-def members(
-    column: str, names: Sequence[str], codes: NDArray[np.integer], seen: Stated, least: int
-) -> tuple[Member, ...]:
+def build_group_calibrations(
+    column: str,
+    names: Sequence[str],
+    codes: NDArray[np.integer],
+    seen: StatedProbabilities,
+    least: int,
+) -> tuple[GroupCalibration, ...]:
     """Return the groups of one column, ``codes`` ``[n]`` being places in ``names``."""
     return tuple(
-        Member(column, name, seen.part(codes == at), least) for at, name in enumerate(names)
+        GroupCalibration(column, name, seen.part(codes == at), least)
+        for at, name in enumerate(names)
     )
 
 
 def group_readings(
-    member: Member, line: Recalibration | None, confidence: float, adjusted: Mapping[str, Json]
+    member: GroupCalibration,
+    line: RecalibrationLine | None,
+    confidence: float,
+    adjusted: Mapping[str, Json],
 ) -> Iterator[Reading]:
     """Return the figures of one group, or why it has none; ``adjusted`` says how its test ended."""
     found = member.figures(line, confidence)
@@ -142,7 +154,7 @@ def group_readings(
 
 
 def gap_readings(
-    column: str, chosen: Sequence[Member], confidence: float, family: int
+    column: str, chosen: Sequence[GroupCalibration], confidence: float, family: int
 ) -> Iterator[Reading]:
     """Return the largest gap of each figure between the chosen groups; ``family`` hold jointly.
 
@@ -164,7 +176,7 @@ def gap_readings(
             yield _incomparable(column, metric, [at.name for at, _ in named], lacking)
             continue
         method = named[0][1].method
-        found = widest_gap(limited([item for _, item in named], confidence, method, family))
+        found = widest_gap(joint_limits([item for _, item in named], confidence, method, family))
         doubt = next(filter(None, unsure), _doubt(lacking))
         yield Measurement.of(
             found.interval,
@@ -176,7 +188,9 @@ def gap_readings(
         )
 
 
-def _described(named: Sequence[tuple[Member, Interval]], found: Comparison) -> dict[str, Json]:
+def _described(
+    named: Sequence[tuple[GroupCalibration, ConfidenceInterval]], found: GroupPairComparison
+) -> dict[str, Json]:
     return {
         "of": named[0][0].seen.of,
         "highest": named[found.highest][0].name,
@@ -194,7 +208,7 @@ def _doubt(lacking: Sequence[str]) -> dict[str, Json]:
 def _incomparable(column: str, metric: str, named: list[str], lacking: list[str]) -> Gap:
     without = f", {', '.join(lacking)} has none" if lacking else " and there is no other"
     return Gap(
-        reason=Reason.NOT_DEFINED,
+        reason=GapReason.NOT_DEFINED,
         detail=f"{metric}_gap over {column} is not defined: of its groups "
         f"{', '.join(named) or 'none'} has such a figure{without}.",
         cure=f"Evaluate on data that hold more groups of {column}, with enough rows.",

@@ -5,14 +5,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.comparing.group_tables import Table
-from auditor.domain.canonical import Json
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
-from auditor.stats.gaps import Comparison, widest_gap
-from auditor.stats.group_means import LEAST, means, means_together
-from auditor.stats.group_rates import TWO, renumbered, rows_in_clusters
+from auditor.metrics.performance.group_fairness import GroupTable
+from auditor.metrics.stats.group_gaps import GroupPairComparison, widest_gap
+from auditor.metrics.stats.group_rates import (
+    LEAST_MEAN_ROWS,
+    TWO,
+    count_group_clusters,
+    group_means,
+    joint_group_means,
+    renumber_groups,
+)
 
 ERROR, WITHIN = "mean_error", "within_tolerance"
 OF_TABLE = "accuracy"
@@ -20,10 +33,10 @@ OF_TABLE = "accuracy"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errors:
+class GroupErrors:
     """One grouping's errors ``[n]``, stated less true; ``family`` sets of pairs hold jointly."""
 
-    table: Table
+    table: GroupTable
     errors: Floats
     tolerance: float
     confidence: float
@@ -46,27 +59,31 @@ class Errors:
         rows, count = self.table.rows, len(self.table.groups)
         units = np.bincount(rows.codes, minlength=count)
         if rows.clusters is not None:
-            units = rows_in_clusters(rows.codes, count, rows.clusters)
-        return tuple(int(at) for at in np.flatnonzero(units >= LEAST))
+            units = count_group_clusters(rows.codes, count, rows.clusters)
+        return tuple(int(at) for at in np.flatnonzero(units >= LEAST_MEAN_ROWS))
 
     def part(self, chosen: tuple[int, ...]) -> tuple[Floats, np.ndarray, np.ndarray | None]:
         """Return errors, groups counted from 0, and clusters of the rows of chosen groups."""
         rows = self.table.rows
         flags = np.isin(np.arange(len(self.table.groups)), chosen)
-        inside, codes = renumbered(rows.codes, flags)
+        inside, codes = renumber_groups(rows.codes, flags)
         clusters = None if rows.clusters is None else rows.clusters[inside]
         return self.errors[inside], codes, clusters
 
-    def alone(self) -> Mapping[int, Interval]:
+    def alone(self) -> Mapping[int, ConfidenceInterval]:
         """Return the mean error of each group that has enough rows."""
         enough = self.enough
         if not enough:
             return {}
-        found = means(*self.part(enough), self.confidence)
+        found = group_means(*self.part(enough), self.confidence)
         return dict(zip(enough, found, strict=True))
 
     def of_group(
-        self, metric: str, interval: Interval | None, group: str, details: Mapping[str, Json]
+        self,
+        metric: str,
+        interval: ConfidenceInterval | None,
+        group: str,
+        details: Mapping[str, Json],
     ) -> Reading:
         """Return a group's figure, or say why it has no interval."""
         where: dict[str, Scalar] = {"group_column": self.table.column, "group": group}
@@ -84,7 +101,7 @@ class Errors:
         if few or len(self.table.compared) < TWO:
             return self.lacking(name, where, few)
         found = widest_gap(
-            means_together(*self.part(self.table.compared), self.confidence, self.family)
+            joint_group_means(*self.part(self.table.compared), self.confidence, self.family)
         )
         return self.compared(found, name, Unit.NONE)
 
@@ -99,7 +116,7 @@ class Errors:
         groups = self.table.together(OF_TABLE, self.confidence, self.family)
         return self.compared(widest_gap(groups), name, Unit.SHARE)
 
-    def compared(self, found: Comparison, metric: str, unit: Unit) -> Measurement:
+    def compared(self, found: GroupPairComparison, metric: str, unit: Unit) -> Measurement:
         """Return a gap with the two groups that differ most."""
         names = self.table.names
         details: dict[str, Json] = {
@@ -115,16 +132,16 @@ class Errors:
         place = f"{metric} over {self.table.column}"
         if few:
             units = "rows" if self.table.rows.clusters is None else "clusters"
-            least = LEAST if metric.startswith(ERROR) else TWO
+            least = LEAST_MEAN_ROWS if metric.startswith(ERROR) else TWO
             return Gap(
-                reason=Reason.TOO_FEW_ROWS,
+                reason=GapReason.TOO_FEW_ROWS,
                 detail=f"{place} has no interval: {', '.join(few)} has fewer than {least} {units}.",
                 cure="Evaluate on more rows of these groups, or leave them out by least_share.",
                 metric=metric,
                 params=where,
             )
         return Gap(
-            reason=Reason.NOT_DEFINED,
+            reason=GapReason.NOT_DEFINED,
             detail=f"{place} is not defined: fewer than two groups are compared.",
             cure=f"Evaluate on data that hold more groups of {self.table.column}.",
             metric=metric,

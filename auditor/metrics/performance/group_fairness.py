@@ -1,23 +1,377 @@
-"""The readings of one grouping: rates, the gaps between them, ratios, and the worst group."""
+"""The readings of one grouping: rates, the gaps between them, ratios, and the worst group.
 
-from collections.abc import Iterator, Mapping
+One grouping's rows counted by what is true of them and what they were given.
+
+What a reader of a comparison of groups must know beside its figure.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from auditor.comparing.group_notes import (
-    base_rates,
-    differential,
-    drawn_together,
-    four_fifths,
-    of_counts,
-    of_rate,
-    undecided_by,
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.evidence import Evidence, Item, write_clusters
+from auditor.domain.json import Json
+from auditor.domain.readings import (
+    ConfidenceInterval,
+    Gap,
+    GapReason,
+    Measurement,
+    Reading,
+    Scalar,
+    Unit,
 )
-from auditor.comparing.group_tables import AMONG, Table
-from auditor.domain.canonical import Json
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
-from auditor.stats.gaps import Comparison, joint_gap, ratio_to, smallest_ratio, widest_gap
-from auditor.stats.group_rates import TWO, GroupRates
+from auditor.metrics.stats.cluster_robust import PROPORTION, clustered_shares
+from auditor.metrics.stats.group_gaps import (
+    Counts,
+    GroupPairComparison,
+    joint_gap,
+    rate_counts,
+    ratio_to_reference,
+    smallest_ratio,
+    tabulate,
+    widest_gap,
+)
+from auditor.metrics.stats.group_rates import (
+    TWO,
+    GroupRates,
+    clustered_rates,
+    count_group_clusters,
+    differential_fairness,
+    independent_rates,
+    renumber_groups,
+    shrunken_rates,
+)
+from auditor.metrics.stats.proportions import (
+    MOST_ROWS,
+    clopper_pearson,
+    round_up_to_two_digits,
+    wilson,
+)
+
+WANTED, GIVEN, RIGHT, SELECTED = 1, 2, 4, 8
+"""Flags of a row: its label is the favourable class; it was given it; its decision is right; it
+counts as selected, which is to be given the favourable class, or to score above the median."""
+KINDS = 16
+BASE = "base_rate"
+EVERYONE = "rows"
+AMONG = {
+    "selection_rate": EVERYONE,
+    "tpr": "rows whose label is the favourable class",
+    "fpr": "rows whose label is another class",
+    "ppv": "rows that were given the favourable class",
+    "npv": "rows that were given another class",
+    "accuracy": EVERYONE,
+    BASE: EVERYONE,
+}
+"""Among what each rate is counted."""
+Flags = NDArray[np.uint8]
+Codes = NDArray[np.integer]
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupRows:
+    """The rows of one grouping: flags ``[n]``, groups ``[n]`` and, if any, clusters ``[n]``."""
+
+    flags: Flags
+    codes: Codes
+    clusters: Codes | None
+
+    def of(self, rate: str) -> tuple[Chosen, Chosen]:
+        """Return which rows a rate is counted among, and which of all rows are its hits."""
+        wanted, given = self.flags & WANTED > 0, self.flags & GIVEN > 0
+        everyone = np.ones_like(wanted)
+        table = {
+            "selection_rate": (everyone, self.flags & SELECTED > 0),
+            "tpr": (wanted, given),
+            "fpr": (~wanted, given),
+            "ppv": (given, wanted),
+            "npv": (~given, ~wanted),
+            "accuracy": (everyone, self.flags & RIGHT > 0),
+            BASE: (everyone, wanted),
+        }
+        return table[rate]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTable:
+    """One grouping: its groups, which of them are ``list_compared_groups``, and how often each rate
+    is met.
+
+    ``counts`` maps a rate to ``[groups, 2]``: how often, out of how many.
+    """
+
+    column: str
+    groups: tuple[str, ...]
+    compared: tuple[int, ...]
+    rows: GroupRows
+    counts: Mapping[str, Counts]
+
+    @classmethod
+    def of(
+        cls, column: str, groups: Sequence[str], chosen: Sequence[str], rows: GroupRows
+    ) -> "GroupTable":
+        """Count the rows of a grouping; ``chosen`` are the groups that are compared."""
+        cells = tabulate((rows.codes, rows.flags), (len(groups), KINDS))
+        compared = tuple(at for at, name in enumerate(groups) if name in chosen)
+        return cls(column, tuple(groups), compared, rows, count_rates(cells))
+
+    @property
+    def clustered(self) -> bool:
+        """Whether rows come in clusters of several."""
+        return self.rows.clusters is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The groups that are compared."""
+        return tuple(self.groups[at] for at in self.compared)
+
+    def counted(self, rate: str) -> Counts:
+        """Return ``[compared, 2]``: how often, out of how many."""
+        return self.counts[rate][list(self.compared)]
+
+    def known(self, rate: str) -> Chosen:
+        """Return which groups have a rate with an interval: by rows, or rows of two clusters."""
+        some: Chosen = self.counts[rate][:, 1] > 0
+        if self.rows.clusters is None:
+            return some
+        among, _ = self.rows.of(rate)
+        codes = self.rows.codes[among]
+        return count_group_clusters(codes, len(self.groups), self.rows.clusters[among]) >= TWO
+
+    def alone(self, rate: str, confidence: float) -> tuple[ConfidenceInterval | None, ...]:
+        """Return each group's rate with an interval for that group alone."""
+        known = self.known(rate)
+        if self.rows.clusters is None:
+            return tuple(
+                clopper_pearson(int(hits), int(rows), confidence) if there else None
+                for (hits, rows), there in zip(self.counts[rate], known, strict=True)
+            )
+        found: list[ConfidenceInterval | None] = [None] * len(self.groups)
+        if not known.any():
+            return tuple(found)
+        hits, clusters, kinds = self.among(rate, self.rows.clusters, known)
+        shares = clustered_shares(hits, kinds, clusters, confidence)
+        for at, value, low, high in zip(np.flatnonzero(known), *shares[:3], strict=True):
+            rows = int(self.counts[rate][at, 1])
+            limits = float(value), float(low), float(high)
+            found[at] = ConfidenceInterval(*limits, confidence, PROPORTION, rows)
+        return tuple(found)
+
+    def together(self, rate: str, confidence: float, family: int) -> GroupRates:
+        """Return the rates of the compared groups with limits for all pairs of them at once.
+
+        Raises ``ValueError`` where fewer than two have one.
+        """
+        if self.rows.clusters is None:
+            counts = self.counted(rate)
+            return independent_rates(counts[:, 0], counts[:, 1], confidence, family)
+        chosen = np.isin(np.arange(len(self.groups)), self.compared)
+        hits, clusters, kinds = self.among(rate, self.rows.clusters, chosen)
+        return clustered_rates(hits, (kinds, len(self.compared)), clusters, confidence, family)
+
+    def among(self, rate: str, clusters: Codes, chosen: Chosen) -> tuple[Chosen, Codes, Codes]:
+        """Return hits, clusters, and groups from 0 of the rows of a rate and of chosen groups."""
+        counted, hits = self.rows.of(rate)
+        inside, kinds = renumber_groups(self.rows.codes[counted], chosen)
+        return hits[counted][inside], clusters[counted][inside], kinds
+
+
+def write_groups(dataset: Dataset) -> dict[str, Item]:
+    """Return the evidence of who is in which group, and in which cluster where any has several."""
+    columns = dataset.groups.items()
+    return {
+        "codes": np.stack([_narrow(members.codes) for _, members in columns]),
+        "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
+        **write_clusters(dataset),
+    }
+
+
+def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:
+    """Yield each column's name, its groups, and the group ``[n]`` of each row."""
+    columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+    for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
+        yield str(column["name"]), tuple(cast("Sequence[str]", column["groups"])), codes
+
+
+def list_compared_groups(
+    groups: Sequence[str], rows: Sequence[int], least_share: float, *, unknown: bool
+) -> tuple[str, ...]:
+    """Return the groups that are compared: large enough, and known unless ``unknown`` are too.
+
+    ``rows`` says how many each has.
+    """
+    least = least_share * sum(rows)
+    return tuple(
+        name
+        for name, count in zip(groups, rows, strict=True)
+        if count >= least and (unknown or name != UNKNOWN)
+    )
+
+
+def compute_row_flags(wanted: Chosen, given: Chosen, right: Chosen, selected: Chosen) -> Flags:
+    """Return the flags of rows ``[n]``."""
+    found: Flags = wanted.astype(np.uint8)
+    for flag, rows in ((GIVEN, given), (RIGHT, right), (SELECTED, selected)):
+        found |= rows.view(np.uint8) * np.uint8(flag)
+    return found
+
+
+def count_rates(cells: Counts) -> Mapping[str, Counts]:
+    """Return each rate's ``[groups, 2]`` from rows ``[groups, KINDS]`` by their flags."""
+    by_flag = cells.reshape(len(cells), 2, 2, 2, 2)  # selected, right, given, wanted
+    confusion = by_flag.sum(axis=(1, 2)).swapaxes(1, 2)
+    everyone = cells.sum(axis=1)
+    hits = {
+        "selection_rate": by_flag[:, 1].sum(axis=(1, 2, 3)),
+        "accuracy": by_flag[:, :, 1].sum(axis=(1, 2, 3)),
+        BASE: confusion[:, 1].sum(axis=1),
+    }
+    counted = {name: np.stack((found, everyone), axis=-1) for name, found in hits.items()}
+    return {**rate_counts(confusion), **counted}
+
+
+def _narrow(codes: Codes) -> Codes:
+    return codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
+
+
+SMALL = 30
+"""Rows below which a group's rate is called small."""
+DRAWN_BELOW = 200
+"""Rows of the smallest group from which on the others have little to add to it."""
+LEAST_DRAWN = 3
+"""Groups from which on the intervals of rates drawn together hold by simulation."""
+FOUR_FIFTHS = 0.8
+"""29 CFR 1607.4 D: a selection rate below four fifths of the highest is evidence of impact."""
+IMPOSSIBLE = (
+    "Base rates differ beyond their joint interval: unless decisions are perfect, equal predictive "
+    "values and equal false positive and false negative rates cannot all hold (Chouldechova 2017, "
+    "Big Data 5; Kleinberg, Mullainathan and Raghavan 2017, ITCS). One must choose."
+)
+
+
+def describe_group_counts(table: GroupTable, rate: str) -> dict[str, Json]:
+    """Say how often and out of how many in each group, and which are small, empty or left out."""
+    counts = {
+        name: (int(k), int(n))
+        for name, (k, n) in zip(table.groups, table.counts[rate], strict=True)
+    }
+    known = table.known(rate)
+    found: dict[str, Json] = {
+        "counts": {name: _fraction(counts[name]) for name in table.names},
+        "small_groups": [name for name in table.names if 0 < counts[name][1] < SMALL],
+        "without_rate": [name for at, name in zip(table.compared, table.names, strict=True)
+                         if not known[at]],
+    }  # fmt: skip
+    left_out: dict[str, Json] = {
+        name: _fraction(counts[name]) for name in table.groups if name not in table.names
+    }
+    return {**found, "left_out": left_out} if left_out else found
+
+
+def describe_small_groups(
+    table: GroupTable, rate: str, groups: GroupRates, found: GroupPairComparison
+) -> dict[str, Json]:
+    """Name the groups too small for the gap found, and how many rows of theirs would decide.
+
+    A group is one whose rate is counted among fewer than ``SMALL`` rows, or known less well than
+    the gap is wide. Half widths shrink with the root of the rows that the rate is counted among;
+    for a true positive rate those are rows whose label is favourable, not all rows.
+    """
+    gap = found.interval.value
+    listed: dict[str, Json] = {}
+    for place, at in enumerate(groups.index):
+        rows = int(table.counted(rate)[at, 1])
+        half = float(groups.high[place] - groups.low[place]) / 2
+        if rows >= SMALL and half <= gap:
+            continue
+        needed = rows * (half / gap) ** 2 if gap > 0 else np.inf
+        enough: Json = max(SMALL, round_up_to_two_digits(needed)) if needed <= MOST_ROWS else None
+        listed[table.names[at]] = {"n": rows, "of": AMONG[rate], "would_decide": enough}
+    return {"undecided_by": listed} if listed else {}
+
+
+def base_rate_difference(table: GroupTable, confidence: float, family: int) -> dict[str, Json]:
+    """Return the largest difference of base rates, and what follows where it is sure."""
+    try:
+        found = widest_gap(table.together(BASE, confidence, family)).interval
+    except ValueError:
+        return {}
+    shares = {
+        name: float(k / n)
+        for name, (k, n) in zip(table.names, table.counted(BASE), strict=True)
+        if n
+    }
+    differ: dict[str, Json] = {
+        "rates": shares, "gap": found.value, "low": found.low, "high": found.high
+    }  # fmt: skip
+    return {"base_rates": {**differ, **({"note": IMPOSSIBLE} if found.low > 0 else {})}}
+
+
+def describe_differential_fairness(table: GroupTable) -> dict[str, Json]:
+    """Return the smoothed differential fairness of selections, a point figure over all groups."""
+    counts = table.counted("selection_rate")
+    return {"differential_fairness": differential_fairness(counts[:, 0], counts[:, 1])}
+
+
+def four_fifths_ratios(table: GroupTable) -> dict[str, Json]:
+    """Return each group's selection rate over the highest, and which are below four fifths."""
+    counts = table.counted("selection_rate")
+    shares = {name: k / n for name, (k, n) in zip(table.names, counts.tolist(), strict=True) if n}
+    best = max(shares.values())
+    ratios = {name: share / best for name, share in shares.items()}
+    below: list[Json] = [name for name, ratio in ratios.items() if ratio < FOUR_FIFTHS]
+    return {"ratios": {**ratios}, "below_four_fifths": below}
+
+
+def describe_group_rate(
+    table: GroupTable,
+    at: int,
+    rate: str,
+    found: ConfidenceInterval,
+    drawn: Mapping[int, ConfidenceInterval],
+) -> dict[str, Json]:
+    """Say of one group's rate how it was counted, and what all groups together say of it."""
+    hits, rows = (int(number) for number in table.counts[rate][at])
+    shown: dict[str, Json] = {"k": hits, "n": rows, "holds": "for this group alone"}
+    if not table.clustered:
+        score = wilson(hits, rows, found.confidence)
+        shown["wilson"] = [score.low, score.high]
+    if at in drawn:
+        one = drawn[at]
+        shown["shrunk"] = {
+            "value": one.value, "low": one.low, "high": one.high, "method": one.method
+        }  # fmt: skip
+    if rows < SMALL:
+        shown["small"] = True
+    if table.groups[at] == UNKNOWN:
+        shown["unknown"] = "rows whose group is missing; no group of people"
+    return shown
+
+
+def shrink_group_rates(
+    table: GroupTable, rate: str, confidence: float
+) -> Mapping[int, ConfidenceInterval]:
+    """Return the compared groups' rates drawn towards what they have in common.
+
+    None where fewer than ``LEAST_DRAWN`` have one, none is small, or rows come in clusters, of
+    which the law that they are drawn from knows nothing.
+    """
+    counts = table.counted(rate)
+    few = np.count_nonzero(counts[:, 1]) < LEAST_DRAWN
+    if table.clustered or few or counts[:, 1].min() >= DRAWN_BELOW:
+        return {}
+    found = shrunken_rates(counts[:, 0], counts[:, 1], confidence)
+    return dict(zip(table.compared, found, strict=True))
+
+
+def _fraction(counts: tuple[int, int]) -> dict[str, Json]:
+    return {"k": counts[0], "n": counts[1]}
+
 
 RATES = ("selection_rate", "tpr", "fpr", "ppv", "npv", "accuracy")
 ODDS, RATIO, TO_REFERENCE = "equalised_odds_gap", "impact_ratio", "reference_ratio"
@@ -30,14 +384,14 @@ HOLDS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparing:
+class GroupReadings:
     """One grouping read at one confidence; ``family`` sets of pairs hold jointly.
 
     ``reference`` is the group that others are compared with, empty for the one selected most;
     ``selected`` says what it is to be selected.
     """
 
-    table: Table
+    table: GroupTable
     confidence: float
     family: int
     reference: str
@@ -59,17 +413,17 @@ class Comparing:
         """Return each group's rates, or why a group has none."""
         table = self.table
         alone = {rate: table.alone(rate, self.confidence) for rate in RATES}
-        drawn = {rate: drawn_together(table, rate, self.confidence) for rate in RATES}
+        drawn = {rate: shrink_group_rates(table, rate, self.confidence) for rate in RATES}
         for at, group in enumerate(table.groups):
             for rate in RATES:
                 interval = alone[rate][at]
                 if interval is None:
                     yield self.undefined(rate, at)
                     continue
-                details = of_rate(table, at, rate, interval, drawn[rate])
+                details = describe_group_rate(table, at, rate, interval, drawn[rate])
                 yield self.measurement(interval, rate, Unit.SHARE, self.said(rate, details), group)
 
-    def gap(self, rate: str) -> tuple[Reading, Comparison | None]:
+    def gap(self, rate: str) -> tuple[Reading, GroupPairComparison | None]:
         """Return the largest gap of a rate between the compared groups, or why there is none."""
         name = f"{rate}_gap"
         lacking = self.incomparable(name, rate)
@@ -79,15 +433,15 @@ class Comparing:
         found = widest_gap(groups)
         details = {
             **found.between(self.table.names),
-            **of_counts(self.table, rate),
-            **undecided_by(self.table, rate, groups, found),
+            **describe_group_counts(self.table, rate),
+            **describe_small_groups(self.table, rate, groups, found),
             **(self.base() if name in WITH_BASE_RATES else {}),
-            **(differential(self.table) if rate == "selection_rate" else {}),
+            **(describe_differential_fairness(self.table) if rate == "selection_rate" else {}),
         }
         reading = self.measurement(found.interval, name, Unit.SHARE, self.said(rate, details))
         return reading, found
 
-    def odds(self, found: Mapping[str, Comparison | None]) -> Reading:
+    def odds(self, found: Mapping[str, GroupPairComparison | None]) -> Reading:
         """Return the larger gap of true and false positive rates, which hold jointly already."""
         known = {rate: one for rate, one in found.items() if one is not None}
         if len(known) < len(found):
@@ -115,8 +469,8 @@ class Comparing:
         found = smallest_ratio(self.selection())
         details = {
             **found.between(self.table.names),
-            **of_counts(self.table, "selection_rate"),
-            **four_fifths(self.table),
+            **describe_group_counts(self.table, "selection_rate"),
+            **four_fifths_ratios(self.table),
         }
         said = self.said("selection_rate", details)
         return self.measurement(found.interval, RATIO, Unit.NONE, said)
@@ -139,7 +493,7 @@ class Comparing:
         chosen = "declared" if self.reference else "selected most often"
         for at, group in enumerate(known):
             if group != reference:
-                interval = ratio_to(groups, at, known.index(reference))
+                interval = ratio_to_reference(groups, at, known.index(reference))
                 details: dict[str, Json] = {"reference": reference, "reference_is": chosen}
                 said = self.said("selection_rate", details)
                 yield self.measurement(interval, name, Unit.NONE, said, group)
@@ -157,7 +511,7 @@ class Comparing:
             return self.missing(WORST, detail, cure)
         group = min(found, key=lambda name: found[name].value)
         low = min(one.low for one in found.values()) if len(found) == len(known) else 0.0
-        interval = Interval(
+        interval = ConfidenceInterval(
             found[group].value,
             low,
             min(one.high for one in found.values()),
@@ -166,7 +520,7 @@ class Comparing:
             sum(one.n for one in found.values()),
         )
         details: dict[str, Json] = {
-            "group": group, "holds": HOLDS, **of_counts(table, "accuracy")
+            "group": group, "holds": HOLDS, **describe_group_counts(table, "accuracy")
         }  # fmt: skip
         return self.measurement(interval, WORST, Unit.SHARE, details)
 
@@ -176,7 +530,7 @@ class Comparing:
 
     def base(self) -> dict[str, Json]:
         """Say how much base rates differ, and what that makes impossible."""
-        return base_rates(self.table, self.confidence, self.family)
+        return base_rate_difference(self.table, self.confidence, self.family)
 
     def said(self, rate: str, details: dict[str, Json]) -> dict[str, Json]:
         """Add what it is to be selected, where that is not to be given the favourable class."""
@@ -184,7 +538,7 @@ class Comparing:
 
     def measurement(
         self,
-        interval: Interval,
+        interval: ConfidenceInterval,
         metric: str,
         unit: Unit,
         details: Mapping[str, Json],
@@ -201,7 +555,9 @@ class Comparing:
     def missing(self, metric: str, detail: str, cure: str, group: str | None = None) -> Gap:
         """Return the Gap of one metric at its coordinates, so that no rule overlooks it."""
         where = self.where(group)
-        return Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=cure, metric=metric, params=where)
+        return Gap(
+            reason=GapReason.NOT_DEFINED, detail=detail, cure=cure, metric=metric, params=where
+        )
 
     def undefined(self, rate: str, at: int) -> Gap:
         """Say why one group has no such rate."""

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from auditor.accounting.hooks import LOUD, NOBODY, CanaryHook
+from auditor.metrics.privacy_accounting.canaries import LOUD, NOBODY, CanaryHook
 
 
-class Audited(nn.Module):
+class CanaryLayerModel(nn.Module):
     """A model beside a layer of one weight a canary that adds nothing to what the model says."""
 
     def __init__(self, model: nn.Module, canaries: int) -> None:
@@ -28,7 +28,8 @@ class Audited(nn.Module):
 class OpacusHook(CanaryHook):
     """Used in the owner's ``dp_train`` at four places.
 
-    ``model = hook.audited(model)`` before ``make_private``, ``hook.attach(optimizer)`` after it,
+    ``model = hook.audited(model)`` before ``create_private_file``, ``hook.attach(optimizer)`` after
+    it,
     ``hook.batch(canary)`` with each batch's part of ``data["canary"]``, and ``return hook.seen()``.
     """
 
@@ -40,7 +41,7 @@ class OpacusHook(CanaryHook):
 
     def audited(self, model: nn.Module) -> nn.Module:
         """Return the model with a layer for the canaries."""
-        whole = Audited(model, self.count)
+        whole = CanaryLayerModel(model, self.count)
         self._layer = whole.audit
         return whole
 

@@ -4,14 +4,14 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.population_fit import share_limits
+from auditor.metrics.stats.drift import share_limits
 
 JOINT = "clopper-pearson limits of all classes, joint by bonferroni"
 
 
-def effective_number(counts: Floats, confidence: float) -> Interval:
+def effective_class_count(counts: Floats, confidence: float) -> ConfidenceInterval:
     """Return how many equally frequent classes would be as diverse as ``counts`` ``[k]``.
 
     The exponential of Shannon's entropy (Hill 1973, Ecology 54, of order 1). The ends are its
@@ -25,10 +25,10 @@ def effective_number(counts: Floats, confidence: float) -> Interval:
     low, high = share_limits(counts, rows, confidence, len(counts))
     value = _number(counts / rows)
     least, most = _number(_most_uneven(counts, low, high)), _number(_most_even(low, high))
-    return Interval(value, min(least, value), max(most, value), confidence, JOINT, rows)
+    return ConfidenceInterval(value, min(least, value), max(most, value), confidence, JOINT, rows)
 
 
-def imbalance(counts: Floats, confidence: float) -> Interval:
+def imbalance_ratio(counts: Floats, confidence: float) -> ConfidenceInterval:
     """Return how many rows the most frequent of ``counts`` ``[k]`` has for one of the rarest.
 
     Raises ``ValueError`` for fewer than two classes, or one without rows.
@@ -42,7 +42,7 @@ def imbalance(counts: Floats, confidence: float) -> Interval:
     least = float((low[:, None] / high)[apart].max())
     most = float((high[:, None] / low)[apart].max())
     value = float(counts.max() / counts.min())
-    return Interval(value, max(1.0, least), most, confidence, f"ratio of {JOINT}", rows)
+    return ConfidenceInterval(value, max(1.0, least), most, confidence, f"ratio of {JOINT}", rows)
 
 
 def _number(shares: Floats) -> float:

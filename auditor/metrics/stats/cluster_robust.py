@@ -1,4 +1,9 @@
-"""Intervals for rows that hang together (of one person, of one day) or count for several."""
+"""Intervals for rows that hang together (of one person, of one day) or count for several.
+
+Means of rows that hang together in clusters: their cluster-robust error and its freedom.
+
+How alike rows of one cluster are, and what a share's error would be from that alone.
+"""
 
 import math
 from dataclasses import dataclass
@@ -7,11 +12,180 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.intraclass import design_variance, intraclass_correlation
-from auditor.stats.proportions import exact_limits
-from auditor.stats.sandwich import ClusteredMeans, Estimate, clustered_means
+from auditor.metrics.stats.proportions import exact_limits
+
+LEAST = 2
+SINGULAR = 1e-9
+"""Eigenvalues that are smaller than this share of what they may be count as zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobustEstimate:
+    """A combination of means, its standard error, and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    freedom: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusteredMeans:
+    """Weighted means ``[k]`` of ``k`` kinds of rows, and what each cluster adds to their error.
+
+    The cross products of ``scores`` ``[clusters, k]`` sum to the covariance of the means. How much
+    they would vary and depend on each other if all rows were alike and independent is said by
+    ``own`` ``[clusters, k]``, ``reach`` ``[clusters, k, 2]`` and ``kernel`` ``[k, 2, 2]``.
+    """
+
+    means: Floats
+    scores: Floats
+    own: Floats
+    reach: Floats
+    kernel: Floats
+
+    def estimate(self, contrast: Floats) -> RobustEstimate:
+        """Return ``contrast @ means`` with its error; the freedom is Satterthwaite's.
+
+        Pustejovsky and Tipton (2018), Journal of Business and Economic Statistics 36, section 3.2:
+        that of the chi-squared variable whose mean and variance are those of the squared error for
+        independent rows. 0 where there is no error to speak of.
+        """
+        squared = float(np.sum((self.scores @ contrast) ** 2))
+        part = np.flatnonzero(contrast)
+        own = self.own[:, part] @ contrast[part] ** 2
+        reach = self.reach[:, part] * contrast[part, None]
+        passed = np.einsum("gki,kij->gkj", reach, self.kernel[part])
+        flat, through = (part.reshape(len(own), -1) for part in (reach, passed))
+        crossed = flat.T @ through
+        apart = float(np.trace(crossed @ crossed)) - float(np.sum(np.sum(flat * through, 1) ** 2))
+        spread = apart + float(np.sum(own**2))
+        freedom = float(np.sum(own)) ** 2 / spread if spread > 0 else 0.0
+        return RobustEstimate(float(contrast @ self.means), math.sqrt(squared), freedom)
+
+    def correlations(self) -> Floats:
+        """Return ``[k, k]`` how the errors of two means go together, 0 where one has no error."""
+        product = self.scores.T @ self.scores
+        own = np.diagonal(product)
+        scale = np.sqrt(own[:, None] * own)
+        there = scale > 0
+        return np.where(there, np.clip(product / np.where(there, scale, 1.0), -1.0, 1.0), 0.0)
+
+
+def clustered_means(
+    values: Floats, kinds: NDArray[np.int64], clusters: NDArray[np.int64], weights: Floats
+) -> ClusteredMeans:
+    """Return the weighted means of ``values`` ``[n]`` by kind, ``kinds`` ``[n]`` counted from 0.
+
+    A cluster's residuals are multiplied by the matrix that undoes what fitting the means took from
+    their variance (CR2: Bell and McCaffrey 2002, Survey Methodology 28), for independent rows of
+    equal variance; weights are those of a survey, not of precision. The matrix differs from the
+    identity only within the span of ones and weights, so that two dimensions are enough for each
+    cluster and kind. Raises ``ValueError`` unless every kind has rows in two clusters.
+    """
+    _, places = np.unique(clusters, return_inverse=True)
+    count, groups = int(kinds.max(initial=0)) + 1, int(places.max(initial=-1)) + 1
+    scaled = weights / weights.mean() if weights.size else weights
+
+    def total(of: Floats) -> Floats:
+        sums = np.bincount(places * count + kinds, of, minlength=groups * count)
+        return sums.astype(np.float64).reshape(groups, count)
+
+    rows, weight, square = total(np.ones_like(scaled)), total(scaled), total(scaled**2)
+    if not rows.size or np.any(np.count_nonzero(weight, axis=0) < LEAST):
+        message = "a mean of clustered rows needs rows in two clusters"
+        raise ValueError(message)
+    gram = _square(rows, weight, weight, square)
+    sums = np.stack([total(values), total(scaled * values)], axis=-1)
+    return _fit(gram, sums)
+
+
+def _fit(gram: Floats, sums: Floats) -> ClusteredMeans:
+    """``gram`` ``[g, k, 2, 2]``: products of ones and weights; ``sums``: of those and values."""
+    weight, square = gram[..., 0, 1].sum(axis=0), gram[..., 1, 1].sum(axis=0)
+    means = sums[..., 1].sum(axis=0) / weight
+    kernel = _square(square / weight**2, -1 / weight, -1 / weight, np.zeros_like(weight))
+    adjust, lost = _once_a_kind(gram, kernel)
+    residual = sums - gram[..., 0] * means[:, None]
+    turned = np.einsum("gki,gkij->gkj", gram[..., 1], adjust)
+    scores = (residual[..., 1] + np.sum(turned * residual, axis=-1)) / weight
+    reach = (gram[..., 1] + np.einsum("gki,gkij->gkj", turned, gram)) / weight[:, None]
+    gone = np.einsum("gki,gkij,gkj->gk", gram[..., 1], lost, gram[..., 1])
+    return ClusteredMeans(means, scores, (gram[..., 1, 1] - gone) / weight**2, reach, kernel)
+
+
+def _once_a_kind(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:
+    """Return ``_adjustments``; where weights are alike, once for each number of rows."""
+    rows = gram[..., 0, 0]
+    if not np.array_equal(rows, gram[..., 1, 1]) or not np.array_equal(rows, gram[..., 0, 1]):
+        return _adjustments(gram, kernel)
+    _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    each = np.repeat(gram.reshape(-1, 2, 2)[first][:, None], len(kernel), axis=1)
+    adjust, lost = _adjustments(each, kernel)
+    at = places.reshape(rows.shape), np.arange(len(kernel))
+    return adjust[at], lost[at]
+
+
+def _adjustments(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:
+    """Return ``C`` and ``D``: with ``U`` ones and weights of a cluster, CR2 is ``I + U C U'``.
+
+    The residuals' variance is ``B = I + U kernel U'``; its inverse root is taken within an
+    orthonormal basis of ``U``. ``U D U'`` projects on what has no variance left.
+    """
+    sizes, axes = np.linalg.eigh(gram)
+    there = sizes > SINGULAR * sizes[..., -1:]
+    root = np.sqrt(np.where(there, sizes, 0.0))
+    undone = np.where(there, 1 / np.where(there, root, 1.0), 0.0)
+    inward, outward = axes * root[..., None, :], axes * undone[..., None, :]
+    variance = np.eye(2) + np.einsum("gkia,kij,gkjb->gkab", inward, kernel, inward)
+    left, ways = np.linalg.eigh(variance)
+    alive = left > SINGULAR
+    factor: Floats = np.where(alive, 1 / np.sqrt(np.where(alive, left, 1.0)), 0.0)
+    basis = np.einsum("gkia,gkab->gkib", outward, ways)
+
+    def along(amount: Floats) -> Floats:
+        return np.asarray(np.einsum("gkia,gka,gkja->gkij", basis, amount, basis))
+
+    return along(factor - 1), along(np.where(alive, 0.0, 1.0))
+
+
+def _square(one: Floats, two: Floats, three: Floats, four: Floats) -> Floats:
+    return np.stack([np.stack([one, two], -1), np.stack([three, four], -1)], -2)
+
+
+def intraclass_correlation(rows: Floats, hits: Floats) -> Floats:
+    """Return the intraclass correlation of each kind ``[k]``, from 0 to 1.
+
+    ``rows`` and ``hits`` ``[clusters, k]`` count a cluster's rows of each kind and the hits among
+    them. The estimator by analysis of variance (Ridout, Demetrio and Firth 1999, Biometrics 55,
+    section 2.1), which sees that clusters of two rows are of one mind where their share alone says
+    little. 0 where no cluster has two rows of the kind.
+    """
+    clusters, count = np.count_nonzero(rows, axis=0), rows.sum(axis=0)
+    share = hits.sum(axis=0) / count
+    there = np.where(rows > 0, rows, 1.0)
+    within = _over(np.sum(hits - hits**2 / there, axis=0), count - clusters)
+    between = _over(np.sum(rows * (hits / there - share) ** 2, axis=0), clusters - 1)
+    size = _over(count - np.sum(rows**2, axis=0) / count, clusters - 1)
+    found = _over(between - within, between + (size - 1) * within)
+    return np.where(count > clusters, np.clip(found, 0.0, 1.0), 0.0)
+
+
+def design_variance(weight: Floats, square: Floats, correlation: Floats) -> Floats:
+    """Return by kind ``[k]`` the variance of a weighted mean, for rows of variance one.
+
+    ``weight`` and ``square`` ``[clusters, k]`` are the sums of weights and of their squares; rows
+    of a cluster are correlated by ``correlation`` ``[k]`` (Kish 1965, Survey Sampling, 5.4).
+    """
+    own = square.sum(axis=0)
+    shared = np.sum(weight**2, axis=0) - own
+    return np.asarray((own + correlation * shared) / weight.sum(axis=0) ** 2)
+
+
+def _over(above: Floats, below: Floats | NDArray[np.signedinteger]) -> Floats:
+    return np.asarray(np.where(below > 0, above / np.where(below > 0, below, 1.0), 0.0))
+
 
 MEAN = "cluster-robust t (cr2, satterthwaite)"
 PROPORTION = (
@@ -24,7 +198,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class EffectiveCounts:
     """How many rows and clusters of equal weight each kind ``[k]`` has, and its ``design``.
 
     The square of the sum over the sum of squares (Kish 1965, Survey Sampling, 11.7); the design is
@@ -42,7 +216,7 @@ class Worth:
 
 def clustered_mean(
     values: Floats, clusters: Codes, confidence: float, weights: ArrayLike | None = None
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the mean of ``values`` ``[n]`` whose rows are alike within their ``clusters`` ``[n]``.
 
     ``weights`` ``[n]`` say how many rows of the population each stands for. Student's interval
@@ -63,7 +237,7 @@ def clustered_mean_difference(
     clusters: Codes,
     confidence: float,
     weights: ArrayLike | None = None,
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the mean of ``values`` ``[n]`` in ``ours`` ``[n]`` less that of all other rows.
 
     As ``clustered_mean``; a cluster may have rows on both sides, and what both sides share in it
@@ -75,7 +249,7 @@ def clustered_mean_difference(
 
 def clustered_proportion(
     hits: Flags, clusters: Codes, confidence: float, weights: ArrayLike | None = None
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]`` whose rows are alike within ``clusters`` ``[n]``.
 
     The exact interval of as many rows as would be worth the same alone, reduced once more for the
@@ -88,12 +262,12 @@ def clustered_proportion(
     kinds = np.zeros(len(hits), dtype=np.int64)
     found, kept = _fitted_shares(hits, kinds, clusters, confidence, weights)
     value, low, high = _share(found, 0, kept, confidence)
-    return Interval(value, low, high, confidence, PROPORTION, len(hits))
+    return ConfidenceInterval(value, low, high, confidence, PROPORTION, len(hits))
 
 
 def clustered_mean_of_proportions(
     hits: Flags, kinds: Codes, clusters: Codes, confidence: float
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the unweighted mean over ``kinds`` ``[n]`` of the share of ``hits`` ``[n]`` in each.
 
     The limits of each kind's ``clustered_proportion`` are added as they are: clusters that have
@@ -104,12 +278,12 @@ def clustered_mean_of_proportions(
     shares = np.array([_share(found, at, kept, confidence) for at in range(found.means.size)])
     value, low, high = (float(part) for part in shares.mean(axis=0))
     method = f"sum of {PROPORTION}"
-    return Interval(value, low, high, confidence, method, len(hits))
+    return ConfidenceInterval(value, low, high, confidence, method, len(hits))
 
 
 def clustered_proportion_difference(
     hits: Flags, ours: Flags, clusters: Codes, confidence: float, weights: ArrayLike | None = None
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]`` in ``ours`` ``[n]`` less that among all other rows.
 
     The limits of the two ``clustered_proportion`` are joined by variance recovery, with the
@@ -122,7 +296,7 @@ def clustered_proportion_difference(
         _share(found, side, kept, confidence) for side in (0, 1)
     )
     shared = float(found.correlations()[0, 1])
-    return Interval(
+    return ConfidenceInterval(
         value - base,
         max(-1.0, value - base - _joined(value - low, most - base, shared)),
         min(1.0, value - base + _joined(high - value, base - least, shared)),
@@ -148,7 +322,7 @@ def clustered_shares(
     return shares[:, 0], shares[:, 1], shares[:, 2], found.correlations()
 
 
-def clustered_means_of(
+def clustered_mean_intervals(
     values: Floats, kinds: NDArray[np.integer], clusters: NDArray[np.integer], confidence: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Return the mean of ``values`` ``[n]`` of each kind, its limits, and how errors go together.
@@ -167,7 +341,7 @@ def _joined(one: float, other: float, shared: float) -> float:
 
 
 def _share(
-    found: ClusteredMeans, kind: int, kept: Worth, confidence: float
+    found: ClusteredMeans, kind: int, kept: EffectiveCounts, confidence: float
 ) -> tuple[float, float, float]:
     """Return the share of one kind, and its limits."""
     only = np.eye(found.means.size)[kind]
@@ -179,7 +353,7 @@ def _share(
 
 
 def _effective_size(
-    estimate: Estimate, worth: tuple[float, float, float], confidence: float
+    estimate: RobustEstimate, worth: tuple[float, float, float], confidence: float
 ) -> float:
     """Return how many independent rows the share is worth."""
     rows, clusters, design = worth
@@ -191,10 +365,10 @@ def _effective_size(
     return min(rows, spread / max(estimate.error**2, spread * design) * min(1.0, sure * sure))
 
 
-def _student(estimate: Estimate, confidence: float, rows: int) -> Interval:
+def _student(estimate: RobustEstimate, confidence: float, rows: int) -> ConfidenceInterval:
     half = float(stdtrit(max(estimate.freedom, 1.0), (1 + confidence) / 2)) * estimate.error
     value = estimate.value
-    return Interval(value, value - half, value + half, confidence, MEAN, rows)
+    return ConfidenceInterval(value, value - half, value + half, confidence, MEAN, rows)
 
 
 def _fitted(
@@ -210,7 +384,7 @@ def _fitted(
 
 def _fitted_shares(
     hits: Flags, kinds: Codes, clusters: Codes, confidence: float, weights: ArrayLike | None
-) -> tuple[ClusteredMeans, Worth]:
+) -> tuple[ClusteredMeans, EffectiveCounts]:
     """Fit, and return with it what each kind's rows and clusters are worth."""
     found = _fitted(hits.astype(np.float64), kinds, clusters, confidence, weights)
     given = _given(len(hits), weights)
@@ -223,7 +397,7 @@ def _fitted_shares(
 
     weight, square = total(given), total(given**2)
     correlation = intraclass_correlation(total(np.ones_like(given)), total(hits))
-    return found, Worth(
+    return found, EffectiveCounts(
         rows=weight.sum(axis=0) ** 2 / square.sum(axis=0),
         clusters=weight.sum(axis=0) ** 2 / np.sum(weight**2, axis=0),
         design=design_variance(weight, square, correlation),

@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.intervals import Interval
-from auditor.stats.clusters import clustered_proportion, clustered_proportion_difference
-from auditor.stats.proportions import clopper_pearson
+from auditor.domain.readings import ConfidenceInterval
+from auditor.metrics.stats.cluster_robust import (
+    clustered_proportion,
+    clustered_proportion_difference,
+)
+from auditor.metrics.stats.proportions import clopper_pearson
 
 LEAST_CLUSTERS = 3
 """From so many on each side on, intervals of clustered rows hold."""
@@ -16,7 +19,9 @@ Flags = NDArray[np.bool_]
 Codes = NDArray[np.integer]
 
 
-def share_difference(one: tuple[int, int], other: tuple[int, int], confidence: float) -> Interval:
+def share_difference(
+    one: tuple[int, int], other: tuple[int, int], confidence: float
+) -> ConfidenceInterval:
     """Return one share less another, each given as successes and trials of independent rows.
 
     Clopper and Pearson's limits of both are joined (Newcombe 1998, Statistics in Medicine 17,
@@ -27,7 +32,7 @@ def share_difference(one: tuple[int, int], other: tuple[int, int], confidence: f
     return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
 
 
-def interval_difference(one: Interval, other: Interval) -> Interval:
+def interval_difference(one: ConfidenceInterval, other: ConfidenceInterval) -> ConfidenceInterval:
     """Return one figure less another, from the intervals of both over rows of their own.
 
     Limits are joined by variance recovery (Zou and Donner 2008, Statistics in Medicine 27). Raises
@@ -40,15 +45,19 @@ def interval_difference(one: Interval, other: Interval) -> Interval:
     down = math.hypot(one.value - one.low, other.high - other.value)
     up = math.hypot(one.high - one.value, other.value - other.low)
     method = f"mover of two intervals: {one.method}"
-    return Interval(value, value - down, value + up, one.confidence, method, one.n + other.n)
+    return ConfidenceInterval(
+        value, value - down, value + up, one.confidence, method, one.n + other.n
+    )
 
 
-def few_clusters(clusters: Codes, ours: Flags) -> bool:
+def has_few_clusters(clusters: Codes, ours: Flags) -> bool:
     """Whether ``ours`` ``[n]``, or all other rows, are of too few ``clusters`` ``[n]``."""
     return min(np.unique(clusters[side]).size for side in (ours, ~ours)) < LEAST_CLUSTERS
 
 
-def share(hits: Flags, clusters: Codes | None, confidence: float) -> Interval:
+def share_with_clusters(
+    hits: Flags, clusters: Codes | None, confidence: float
+) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]``, whose rows may hang together in ``clusters``.
 
     Raises ``ValueError`` as ``clusters.clustered_proportion``.
@@ -58,7 +67,9 @@ def share(hits: Flags, clusters: Codes | None, confidence: float) -> Interval:
     return clustered_proportion(hits, clusters.astype(np.int64), confidence)
 
 
-def difference(hits: Flags, ours: Flags, clusters: Codes | None, confidence: float) -> Interval:
+def group_share_difference(
+    hits: Flags, ours: Flags, clusters: Codes | None, confidence: float
+) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]`` in ``ours`` ``[n]`` less that among all other rows.
 
     Raises ``ValueError`` as ``clusters.clustered_proportion_difference``.

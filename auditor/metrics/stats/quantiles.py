@@ -1,4 +1,7 @@
-"""Distribution-free intervals of quantiles."""
+"""Distribution-free intervals of quantiles.
+
+Intervals of the ratio and of the difference of two medians.
+"""
 
 import math
 
@@ -7,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 from scipy.stats import binom
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
 
 METHOD = "order statistics (binomial)"
 
 
-def quantile(samples: Floats, share: float, confidence: float) -> Interval | None:
+def quantile(samples: Floats, share: float, confidence: float) -> ConfidenceInterval | None:
     """Return the ``share`` quantile of independent ``samples`` between two order statistics.
 
     At least ``confidence`` for any distribution (David and Nagaraja 2003, Order Statistics, 7.1);
@@ -26,12 +29,12 @@ def quantile(samples: Floats, share: float, confidence: float) -> Interval | Non
     ordered = np.sort(samples)
     value = float(np.quantile(ordered, share, method="inverted_cdf"))
     ends = float(ordered[low - 1]), float(ordered[high - 1])
-    return Interval(value, *ends, confidence, METHOD, count)
+    return ConfidenceInterval(value, *ends, confidence, METHOD, count)
 
 
 def clustered_quantile(
     samples: Floats, clusters: NDArray[np.int64], share: float, confidence: float
-) -> Interval | None:
+) -> ConfidenceInterval | None:
     """Return the ``share`` quantile of samples that are alike within each of their clusters.
 
     ``clusters`` are numbered from 0. What lies beyond the quantile comes in bunches, so that its
@@ -59,7 +62,7 @@ def clustered_quantile(
     lower, upper = low * samples.size // worth, -(-high * samples.size // worth)
     ends = ordered[lower - 1], ordered[upper - 1]
     method = f"{METHOD}, by clusters"
-    return Interval(value, float(ends[0]), float(ends[1]), confidence, method, worth)
+    return ConfidenceInterval(value, float(ends[0]), float(ends[1]), confidence, method, worth)
 
 
 def least_samples(share: float, confidence: float) -> int:
@@ -76,3 +79,47 @@ def least_samples(share: float, confidence: float) -> int:
 def _ranks(count: int, share: float, tail: float) -> tuple[int, int]:
     low = int(binom.ppf(tail, count, share))
     return low, int(binom.ppf(1 - tail, count, share)) + 1
+
+
+MEDIANS_METHOD = "order statistics of two medians (binomial), joint by bonferroni"
+
+
+def ratio_of_medians(above: Floats, below: Floats, confidence: float) -> ConfidenceInterval | None:
+    """Return the median of positive ``above`` over that of ``below``, two independent samples.
+
+    The ends are those of two order-statistic intervals, each at the level at which both hold
+    together; ``None`` where there are too few samples for one of them.
+    """
+    each = 1 - (1 - confidence) / 2
+    top, bottom = quantile(above, 0.5, each), quantile(below, 0.5, each)
+    if top is None or bottom is None or bottom.low <= 0:
+        return None
+    return ConfidenceInterval(
+        top.value / bottom.value,
+        top.low / bottom.high,
+        top.high / bottom.low,
+        confidence,
+        MEDIANS_METHOD,
+        min(top.n, bottom.n),
+    )
+
+
+def difference_of_medians(
+    above: Floats, below: Floats, confidence: float
+) -> ConfidenceInterval | None:
+    """Return the median of ``above`` less that of ``below``, two independent samples.
+
+    Joined as in ``ratio_of_medians``; ``None`` where there are too few samples for one of them.
+    """
+    each = 1 - (1 - confidence) / 2
+    top, bottom = quantile(above, 0.5, each), quantile(below, 0.5, each)
+    if top is None or bottom is None:
+        return None
+    return ConfidenceInterval(
+        top.value - bottom.value,
+        top.low - bottom.high,
+        top.high - bottom.low,
+        confidence,
+        MEDIANS_METHOD,
+        min(top.n, bottom.n),
+    )

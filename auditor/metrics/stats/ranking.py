@@ -1,4 +1,7 @@
-"""The area under the ROC curve, with an interval that does not collapse near one."""
+"""The area under the ROC curve, with an interval that does not collapse near one.
+
+DeLong's placements: the area under a ROC curve, and what each row adds to its error.
+"""
 
 from dataclasses import dataclass
 
@@ -6,10 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.stats import rankdata
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.delong import area_and_influence, covariance
+
+
+def auc_and_influence(scores: Floats, positive: NDArray[np.bool_]) -> tuple[float, Floats]:
+    """Return the area under the curve, and what each row ``[n]`` adds to its error.
+
+    The squares of the influence sum to the area's variance; the products of two areas' influence
+    over the same rows sum to their covariance (DeLong, DeLong and Clarke-Pearson 1988, Biometrics
+    44, by the ranks of Sun and Xu 2014, IEEE Signal Processing Letters 21). Raises ``ValueError``
+    when all rows are of one kind.
+    """
+    above, below = int(positive.sum()), int((~positive).sum())
+    if not above or not below:
+        message = "an area under the curve needs rows of both kinds"
+        raise ValueError(message)
+    ranks = rankdata(scores)
+    placed = np.empty(len(scores))
+    placed[positive] = (ranks[positive] - rankdata(scores[positive])) / below
+    placed[~positive] = 1 - (ranks[~positive] - rankdata(scores[~positive])) / above
+    area = float(placed[positive].mean())
+    counts = np.where(positive, above, below).astype(np.float64)
+    return area, (placed - area) / np.sqrt(counts * np.maximum(counts - 1, 1))
+
+
+def auc_covariance(one: Floats, other: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """Return the ``[2, 2]`` covariance of two areas over the same rows, as in the paper.
+
+    Raises ``ValueError`` when all rows are of one kind.
+    """
+    parts = np.stack([auc_and_influence(scores, positive)[1] for scores in (one, other)])
+    return np.asarray(parts @ parts.T)
+
 
 METHOD = "delong on the logit scale, at least newcombe's score interval"
 CLUSTERED = f"{METHOD}, influence summed by cluster"
@@ -22,7 +56,7 @@ LEAST_CLUSTERS = 2
 
 def auc(
     scores: Floats, positive: NDArray[np.bool_], confidence: float, clusters: Codes | None = None
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the chance that a positive row scores above a negative one (ties count half).
 
     The wider, on each side, of two intervals: DeLong, DeLong and Clarke-Pearson (1988), Biometrics
@@ -34,8 +68,8 @@ def auc(
     clusters is taken, and Newcombe's counts shrink as much as the variance grew. Raises
     ``ValueError`` when all rows are of one kind, or of one cluster.
     """
-    area, influence = area_and_influence(scores, positive)
-    error = _Error.of(influence, clusters, confidence)
+    area, influence = auc_and_influence(scores, positive)
+    error = _AucError.of(influence, clusters, confidence)
     wide = _newcombe(area, error.worth(positive), error.worth(~positive), error.quantile)
     narrow = _logit_interval(area, error.size, error.quantile)
     method = METHOD if clusters is None else CLUSTERED
@@ -44,7 +78,7 @@ def auc(
 
 def macro_auc(
     scores: Floats, labels: NDArray[np.int64], confidence: float, clusters: Codes | None = None
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the unweighted mean over classes of one class's ``auc`` against the rest.
 
     ``scores`` is ``[n, classes]``. DeLong's placements of a row are added over the classes, so
@@ -57,22 +91,24 @@ def macro_auc(
     influence = np.zeros(len(labels))
     for index in range(classes):
         positive = labels == index
-        areas[index], part = area_and_influence(scores[:, index], positive)
+        areas[index], part = auc_and_influence(scores[:, index], positive)
         influence += part / classes
-        error = _Error.of(part, clusters, confidence)
+        error = _AucError.of(part, clusters, confidence)
         counts = error.worth(positive), error.worth(~positive)
         low, high = _newcombe(areas[index], *counts, error.quantile)
         reach[index] = areas[index] - low, high - areas[index]
     area = float(areas.mean())
     down, up = np.linalg.norm(reach, axis=0) / classes
-    error = _Error.of(influence, clusters, confidence)
+    error = _AucError.of(influence, clusters, confidence)
     narrow = _logit_interval(area, error.size, error.quantile)
     wide = (max(0.0, area - float(down)), min(1.0, area + float(up)))
     method = f"mean of one-vs-rest areas: {METHOD if clusters is None else CLUSTERED}"
     return _widest(area, (narrow, wide), confidence, method, len(labels))
 
 
-def auc_difference(one: Interval, other: Interval, shared: float = 0.0) -> Interval:
+def auc_difference(
+    one: ConfidenceInterval, other: ConfidenceInterval, shared: float = 0.0
+) -> ConfidenceInterval:
     """Return an area less another one, from the interval of each at the same confidence.
 
     ``shared`` is the correlation of their errors, 0 for areas over different rows. Their limits are
@@ -87,25 +123,25 @@ def auc_difference(one: Interval, other: Interval, shared: float = 0.0) -> Inter
     down = _joined(one.value - one.low, other.high - other.value, shared)
     up = _joined(one.high - one.value, other.value - other.low, shared)
     ends = max(-1.0, value - down), min(1.0, value + up)
-    return Interval(value, *ends, one.confidence, DIFFERENCE, min(one.n, other.n))
+    return ConfidenceInterval(value, *ends, one.confidence, DIFFERENCE, min(one.n, other.n))
 
 
 def paired_auc_difference(
     one: Floats, other: Floats, positive: NDArray[np.bool_], confidence: float
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the area of the scores ``one`` ``[n]`` less that of ``other``, over the same rows.
 
     ``auc_difference`` of the two ``auc``, with DeLong's correlation. Where two near-perfect orders
     are almost one it is wider than it need be. Raises ``ValueError`` when all rows are of one kind.
     """
-    (ours, both), (_, theirs) = covariance(one, other, positive)
+    (ours, both), (_, theirs) = auc_covariance(one, other, positive)
     scale = float(np.sqrt(ours * theirs))
     shared = float(np.clip(both / scale, -1.0, 1.0)) if scale > 0 else 0.0
     return auc_difference(auc(one, positive, confidence), auc(other, positive, confidence), shared)
 
 
 @dataclass(frozen=True, slots=True)
-class _Error:
+class _AucError:
     """The standard error of an area, by how much clusters raised its square, and its quantile."""
 
     size: float
@@ -113,7 +149,7 @@ class _Error:
     quantile: float
 
     @classmethod
-    def of(cls, influence: Floats, clusters: Codes | None, confidence: float) -> "_Error":
+    def of(cls, influence: Floats, clusters: Codes | None, confidence: float) -> "_AucError":
         """Add up influence ``[n]``, cluster by cluster where there are any."""
         alone = float(np.linalg.norm(influence))
         if clusters is None:
@@ -159,7 +195,7 @@ def _newcombe(area: float, above: float, below: float, z: float) -> tuple[float,
 
 def _widest(
     area: float, pair: tuple[tuple[float, float], ...], confidence: float, method: str, n: int
-) -> Interval:
+) -> ConfidenceInterval:
     low = min(low for low, _ in pair)
     high = max(high for _, high in pair)
-    return Interval(area, min(low, area), max(high, area), confidence, method, n)
+    return ConfidenceInterval(area, min(low, area), max(high, area), confidence, method, n)

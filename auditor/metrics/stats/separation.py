@@ -1,19 +1,24 @@
-"""How well one number tells two kinds of rows apart, when the rule is found on other rows."""
+"""How well one number tells two kinds of rows apart, when the rule is found on other rows.
 
+Two halves of a sample, of which one has no part in what the other chooses.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.intervals import Interval
+from auditor.domain.datasets import Codes, TextColumn
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.proportions import exact_limits
+from auditor.metrics.stats.proportions import exact_limits
 
 METHOD = "difference of two clopper-pearson proportions, joint by bonferroni, rule found apart"
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class SeparationRule:
     """A rule: rows on one side of ``at`` are said to be of ``kind``."""
 
     kind: int
@@ -25,7 +30,7 @@ class Cut:
         return values > self.at if self.above else values <= self.at
 
 
-def distance(values: Floats, ours: NDArray[np.bool_]) -> tuple[float, float, bool]:
+def ks_distance(values: Floats, ours: NDArray[np.bool_]) -> tuple[float, float, bool]:
     """Return the largest difference of two distribution functions, where it is, and its side.
 
     The Kolmogorov-Smirnov distance of ``values`` inside and outside of ``ours``: what the best cut
@@ -45,20 +50,22 @@ def distance(values: Floats, ours: NDArray[np.bool_]) -> tuple[float, float, boo
     return float(abs(below[at])), float(between), bool(below[at] < 0)
 
 
-def best_distance(values: Floats, kinds: NDArray[np.int64]) -> float:
+def largest_ks_distance(values: Floats, kinds: NDArray[np.int64]) -> float:
     """Return the largest distance of any kind from all others."""
-    return max((distance(values, kinds == kind)[0] for kind in np.unique(kinds)), default=0.0)
+    return max((ks_distance(values, kinds == kind)[0] for kind in np.unique(kinds)), default=0.0)
 
 
-def best_cut(values: Floats, kinds: NDArray[np.int64]) -> Cut:
+def best_separation_rule(values: Floats, kinds: NDArray[np.int64]) -> SeparationRule:
     """Return the cut that tells one kind from all others best. Raises ``ValueError`` for none."""
-    found = {int(kind): distance(values, kinds == kind) for kind in np.unique(kinds)}
+    found = {int(kind): ks_distance(values, kinds == kind) for kind in np.unique(kinds)}
     kind = max(found, key=lambda name: found[name][0])
     _, at, above = found[kind]
-    return Cut(kind, at, above)
+    return SeparationRule(kind, at, above)
 
 
-def gain(cut: Cut, values: Floats, kinds: NDArray[np.int64], confidence: float) -> Interval | None:
+def separation_gain(
+    cut: SeparationRule, values: Floats, kinds: NDArray[np.int64], confidence: float
+) -> ConfidenceInterval | None:
     """Return the share of its kind that a cut hits, less the share of others that it hits.
 
     On rows that the cut was not found on, it estimates what an attacker who has it gains, so no
@@ -72,4 +79,22 @@ def gain(cut: Cut, values: Floats, kinds: NDArray[np.int64], confidence: float) 
     low, high = exact_limits(hits, trials, (1 - confidence) / 4)
     value = float(hits[0] / trials[0] - hits[1] / trials[1])
     ends = float(low[0] - high[1]), float(high[0] - low[1])
-    return Interval(value, *ends, confidence, METHOD, int(trials.sum()))
+    return ConfidenceInterval(value, *ends, confidence, METHOD, int(trials.sum()))
+
+
+def first_half(order: NDArray[np.int64], clusters: Sequence[str] | None) -> NDArray[np.bool_]:
+    """Return ``[n]``: which rows lie in the first half.
+
+    ``order`` is a random order of the units that stay together: of the rows, or, where there are
+    ``clusters`` ``[n]``, of the distinct ones, as sorted. Units are taken in turn while what was
+    taken before is less than half of the rows.
+    """
+    members: Codes = np.arange(len(order), dtype=np.int32)
+    if clusters is not None:
+        members = TextColumn.of(clusters).codes
+    sizes = np.bincount(members)[order]
+    before = np.cumsum(sizes) - sizes
+    chosen = np.zeros(len(order), dtype=np.bool_)
+    chosen[order] = before + sizes // 2 < len(members) // 2
+    found: NDArray[np.bool_] = chosen[members]
+    return found

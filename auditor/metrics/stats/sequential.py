@@ -3,9 +3,12 @@
 Evidence is the logarithm of an e-process: a nonnegative one that starts at 1 and does not grow on
 average as long as the limit is kept, so that it ever reaches ``1 / alpha`` with probability alpha
 at most (Ville 1939). What is kept between looks is small, and plain JSON by ``asdict``.
+
+Evidence that a rate has risen at a time nobody knows, at every look at once.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import betaincc, betaln, logsumexp, xlog1py, xlogy
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
 
 RATE = "beta-binomial mixture confidence sequence"
@@ -28,19 +31,19 @@ TERMS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SuccessCount:
     """How often something happened so far, out of how many times: all that a rate needs."""
 
     trials: int = 0
     successes: int = 0
 
-    def after(self, happened: NDArray[np.bool_]) -> "Tally":
+    def after(self, happened: NDArray[np.bool_]) -> "SuccessCount":
         """Return the tally with more rows ``[n]``."""
-        return Tally(self.trials + happened.size, self.successes + int(happened.sum()))
+        return SuccessCount(self.trials + happened.size, self.successes + int(happened.sum()))
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class ValueStream:
     """What is kept of values within 0..1: ``weights`` of the points of an even grid, and how many.
 
     A value between two points is shared between them so that their mean is kept. A bet's growth is
@@ -51,7 +54,7 @@ class Stream:
     n: int = 0
     weights: tuple[float, ...] = (0.0,) * (CELLS + 1)
 
-    def after(self, values: Floats) -> "Stream":
+    def after(self, values: Floats) -> "ValueStream":
         """Return the stream with more values ``[n]``. Raises ``ValueError`` outside of 0..1."""
         if not np.all((values >= 0) & (values <= 1)):
             message = "a stream of values takes those within 0..1"
@@ -61,10 +64,10 @@ class Stream:
         added = np.bincount(below, 1 - upward, CELLS + 1) + np.bincount(
             below + 1, upward, CELLS + 1
         )
-        return Stream(self.n + values.size, tuple((np.array(self.weights) + added).tolist()))
+        return ValueStream(self.n + values.size, tuple((np.array(self.weights) + added).tolist()))
 
 
-def rate_evidence(tally: Tally, limit: float) -> float:
+def rate_evidence(tally: SuccessCount, limit: float) -> float:
     """Return the log e-value against a rate of ``limit`` at most.
 
     The likelihood ratio of a rate that is uniform above the limit, over the limit itself (Robbins
@@ -83,7 +86,7 @@ def rate_evidence(tally: Tally, limit: float) -> float:
     return math.log(limit / (misses + 1)) + math.log1p(float(np.sum(terms)))
 
 
-def rate_sequence(tally: Tally, confidence: float) -> Interval:
+def rate_sequence(tally: SuccessCount, confidence: float) -> ConfidenceInterval:
     """Return a rate's interval that holds at every look at once with ``confidence``.
 
     All rates at which the mixture of uniform rates is less than ``1 / alpha`` times as likely
@@ -101,10 +104,10 @@ def rate_sequence(tally: Tally, confidence: float) -> Interval:
     value, edge = hits / tally.trials, 1e-300
     low = float(brentq(excess, edge, value, xtol=1e-15)) if hits else 0.0
     high = float(brentq(excess, value, 1 - 1e-16, xtol=1e-15)) if misses else 1.0
-    return Interval(value, low, high, confidence, RATE, tally.trials)
+    return ConfidenceInterval(value, low, high, confidence, RATE, tally.trials)
 
 
-def mean_evidence(stream: Stream, limit: float) -> float:
+def mean_evidence(stream: ValueStream, limit: float) -> float:
     """Return the log e-value against a mean of ``limit`` at most.
 
     Waudby-Smith and Ramdas (2024), JRSS B 86, section 4: a bettor who stakes the share ``f`` of his
@@ -117,7 +120,7 @@ def mean_evidence(stream: Stream, limit: float) -> float:
     return _wealth(np.array(stream.weights), limit)
 
 
-def mean_sequence(stream: Stream, confidence: float) -> Interval:
+def mean_sequence(stream: ValueStream, confidence: float) -> ConfidenceInterval:
     """Return the interval of a mean within 0..1 that holds at every look at once.
 
     The means that neither bettors on more nor bettors on less have refuted (Waudby-Smith and Ramdas
@@ -132,7 +135,7 @@ def mean_sequence(stream: Stream, confidence: float) -> Interval:
     value = float(weights @ _grid()) / stream.n
     low = _least(weights, value, wanted)
     high = 1 - _least(weights[::-1], 1 - value, wanted)
-    return Interval(value, min(low, value), max(high, value), confidence, MEAN, stream.n)
+    return ConfidenceInterval(value, min(low, value), max(high, value), confidence, MEAN, stream.n)
 
 
 def _least(weights: Floats, mean: float, wanted: float) -> float:
@@ -165,3 +168,29 @@ def _refuse_limit(limit: float) -> None:
     if not 0 < limit < 1:
         message = f"a limit must lie within 0..1, not at {limit}"
         raise ValueError(message)
+
+
+def restarted_evidence(batches: Sequence[SuccessCount], limit: float) -> Floats:
+    """Return the log e-value ``[k]`` after each batch against a rate of ``limit`` at most.
+
+    A bettor has put the share ``1 / (j (j + 1))`` of his wealth aside for batch ``j``, and bets it
+    from there on as ``rate_evidence`` does. Each part does not grow on average while the limit is
+    kept, so neither does their sum, which starts at 1: by Ville it ever reaches ``1 / alpha`` with
+    probability alpha at most. A rise at batch ``j`` is seen as soon as evidence from there on makes
+    up for that share, however long all went well before (the mixture over start times of Shin,
+    Ramdas and Rinaldo, E-detectors, with weights that sum to 1). Raises ``ValueError`` for a limit
+    that is not within 0..1.
+    """
+    trials = np.array([batch.trials for batch in batches])
+    successes = np.array([batch.successes for batch in batches])
+    found = []
+    for look in range(1, len(batches) + 1):
+        shares = -np.log(np.arange(1.0, look + 1) * np.arange(2.0, look + 2))
+        grown = [
+            rate_evidence(
+                SuccessCount(int(trials[start:look].sum()), int(successes[start:look].sum())), limit
+            )
+            for start in range(look)
+        ]
+        found.append(float(logsumexp(np.append(shares + np.array(grown), -np.log(look + 1)))))
+    return np.array(found)

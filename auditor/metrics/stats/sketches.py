@@ -22,7 +22,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grid:
+class SketchGrid:
     """Cells between ``edges`` ``[k + 1]``, of which each holds its left one; ``even`` or not."""
 
     edges: Floats
@@ -35,7 +35,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sketch:
+class ColumnSketch:
     """What is kept of a sample of numbers on a grid of ``k`` cells.
 
     ``counts`` ``[k + 2]`` are the numbers below, in each cell and above, ``places`` ``[k + 2]``
@@ -43,7 +43,7 @@ class Sketch:
     all numbers within a cell are one and the same. ``unknown`` numbers are not counted.
     """
 
-    grid: Grid
+    grid: SketchGrid
     counts: Counts
     places: Floats
     exact: bool
@@ -63,7 +63,7 @@ class Sketch:
         return math.sqrt(float(self.counts @ away**2) / self.known)
 
 
-def sketch(values: Floats) -> Sketch | None:
+def sketch_column(values: Floats) -> ColumnSketch | None:
     """Return the sketch of a reference ``[n]``, NaN where unknown; ``None`` if all are unknown."""
     known = _known(values)
     if not known.size:
@@ -72,14 +72,14 @@ def sketch(values: Floats) -> Sketch | None:
     short = low.is_integer() and 0 < high - low < CELLS
     whole = short and np.array_equal(known, np.floor(known))
     if not whole and CELLS * sys.float_info.min < high - low < math.inf:
-        even = _count(known, Grid(np.linspace(low, high, CELLS + 1), even=True), len(values))
+        even = _count(known, SketchGrid(np.linspace(low, high, CELLS + 1), even=True), len(values))
         if even.counts.max() <= CROWDED * known.size:
             return even
     edges = _closed(np.arange(low, high + 1)) if whole else _by_mass(known)
-    return _count(known, Grid(edges, even=whole), len(values))
+    return _count(known, SketchGrid(edges, even=whole), len(values))
 
 
-def counted(values: Floats, grid: Grid) -> Sketch:
+def sketch_on_grid(values: Floats, grid: SketchGrid) -> ColumnSketch:
     """Return the sketch of another sample ``[n]`` on the grid of a reference."""
     return _count(_known(values), grid, len(values))
 
@@ -103,7 +103,7 @@ def _closed(left: Floats) -> Floats:
     return np.append(left, np.nextafter(left[-1], np.inf))
 
 
-def _count(known: Floats, grid: Grid, rows: int) -> Sketch:
+def _count(known: Floats, grid: SketchGrid, rows: int) -> ColumnSketch:
     low, high = float(grid.edges[0]), float(grid.edges[-1])
     counts, middles, exact = (_narrow if grid.even else _wide)(known, grid)
     below = known[known < low] if counts[0] else known[:0]
@@ -112,10 +112,10 @@ def _count(known: Floats, grid: Grid, rows: int) -> Sketch:
     counts[-1] = above.size
     ends = (float(part.mean()) if part.size else at for part, at in ((below, low), (above, high)))
     places = np.concatenate([[next(ends)], middles, [next(ends)]])
-    return Sketch(grid, counts, places, exact, rows - known.size)
+    return ColumnSketch(grid, counts, places, exact, rows - known.size)
 
 
-def _narrow(known: Floats, grid: Grid) -> tuple[Counts, Floats, bool]:
+def _narrow(known: Floats, grid: SketchGrid) -> tuple[Counts, Floats, bool]:
     """Count in even cells, a chunk at a time, so that all of it stays in the cache."""
     cells, low, high = grid.cells, grid.edges[0], grid.edges[-1]
     whole = grid.edges[1] - low == 1
@@ -130,7 +130,7 @@ def _narrow(known: Floats, grid: Grid) -> tuple[Counts, Floats, bool]:
     return counts, (grid.edges[:-1] + grid.edges[1:]) / 2, False
 
 
-def _wide(known: Floats, grid: Grid) -> tuple[Counts, Floats, bool]:
+def _wide(known: Floats, grid: SketchGrid) -> tuple[Counts, Floats, bool]:
     """Count in cells of any width, and say where the numbers in each lie on average."""
     left = grid.edges[:-1]
     placed = np.searchsorted(grid.edges, known, side="right")

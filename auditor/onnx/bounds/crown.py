@@ -1,40 +1,165 @@
-"""Linear bounds, carried backwards from the scores to the input (CROWN)."""
+"""Linear bounds, carried backwards from the scores to the input (CROWN).
+
+Interval bounds: each value of a network between two numbers, rounding of the target included.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from auditor.twins.bounds.curves import CURVES, Lines
-from auditor.twins.bounds.intervals import Span, Spans, through
-from auditor.twins.bounds.layers import Kind, Layer, Network
-from auditor.twins.bounds.maxima import Choice, choose, contested
+from auditor.onnx.bounds.layers import LayeredNetwork, LayerKind, NetworkLayer
+from auditor.onnx.bounds.relaxations import (
+    CURVES,
+    BoundingLines,
+    WindowMaximum,
+    find_contested_inputs,
+    find_window_maxima,
+)
+from auditor.onnx.twin.torch_twin import Values
+
+UNIT = 2.0**-24
+"""Unit roundoff of float32, in which targets compute at the least."""
+SPARE = 16
+"""Roundings beside those of the sum itself: of folded and fused constants, of fused divisions."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValueInterval:
+    """Limits ``[n, ...]`` of a value, and how far a target's rounding of this one step may go."""
+
+    low: Tensor
+    high: Tensor
+    blur: Tensor
+
+    @property
+    def size(self) -> Tensor:
+        """The largest absolute value inside."""
+        return torch.maximum(self.low.abs(), self.high.abs())
+
+
+Spans = dict[str, ValueInterval]
+
+
+def propagate_layer(
+    network: LayeredNetwork, layer: NetworkLayer, spans: Mapping[str, ValueInterval]
+) -> Spans:
+    """Return the limits of a layer's outputs, given those of its sources.
+
+    Interval bounds of Gowal et al. (2018, arXiv 1810.12715, section 3), widened by what sums in
+    float32 may err in any order (Higham 2002, Accuracy and Stability, lemma 3.1).
+    """
+    if layer.kind is LayerKind.AFFINE:
+        return _affine(network, layer, spans)
+    low = network.apply(layer, {name: spans[name].low for name in layer.sources})
+    high = network.apply(layer, {name: spans[name].high for name in layer.sources})
+    return {name: _grown(layer, low[name], high[name]) for name in layer.targets}
+
+
+def _grown(layer: NetworkLayer, low: Tensor, high: Tensor) -> ValueInterval:
+    """Return the limits of a function that grows in each of its inputs."""
+    blur = torch.zeros_like(low)
+    if layer.kind is LayerKind.CURVE:
+        curve = CURVES[layer.node.domain, layer.node.operator]
+        blur = curve.blur + curve.relative * torch.maximum(low.abs(), high.abs())
+    return ValueInterval(low - blur, high + blur, blur)
+
+
+def _affine(
+    network: LayeredNetwork, layer: NetworkLayer, spans: Mapping[str, ValueInterval]
+) -> Spans:
+    given = {name: spans[name] for name in layer.sources}
+    centre = network.apply(
+        layer, {name: (span.low + span.high) / 2 for name, span in given.items()}
+    )
+    radius = _radius(
+        network, layer, {name: (span.high - span.low) / 2 for name, span in given.items()}
+    )
+    found: Spans = {}
+    rounded = layer.affine is not None and layer.affine.terms != 0
+    size = {}
+    if rounded:
+        size = _radius(network, layer, {name: span.size for name, span in given.items()})
+    for name in layer.targets:
+        if name not in centre or not centre[name].is_floating_point():
+            continue
+        blur = torch.zeros_like(centre[name])
+        if rounded:
+            shift = layer_bias(network, layer)[name].abs()
+            blur = _roundings(network, layer, name) * UNIT * (size[name] + shift)
+        wide = radius[name] + blur
+        found[name] = ValueInterval(centre[name] - wide, centre[name] + wide, blur)
+    return found
+
+
+def _roundings(network: LayeredNetwork, layer: NetworkLayer, target: str) -> int:
+    terms = 0 if layer.affine is None else layer.affine.terms
+    if terms < 0:
+        wide, narrow = (
+            torch.Size(network.shapes[name]).numel() for name in (layer.sources[0], target)
+        )
+        terms = -(-wide // max(narrow, 1))
+    return terms + SPARE
+
+
+def layer_bias(network: LayeredNetwork, layer: NetworkLayer) -> Values:
+    """Return what an affine layer makes of one row of zeros: its bias."""
+    zeros = {name: torch.zeros((1, *network.shapes[name])) for name in layer.sources}
+    return network.apply(layer, zeros)
+
+
+def _radius(network: LayeredNetwork, layer: NetworkLayer, radii: Values) -> Values:
+    affine = layer.affine
+    if affine is None:
+        message = f"{layer.node.label} is not affine"
+        raise ValueError(message)
+    if affine.radius is None and affine.weigh is None:
+        made, shift = network.apply(layer, radii), layer_bias(network, layer)
+        return {name: made[name] - shift[name] for name in layer.targets if name in made}
+    inputs = network.inputs_of(layer, radii)
+    if affine.radius is not None:
+        outputs = affine.radius(inputs)
+        return dict(zip(layer.node.outputs, outputs, strict=False))
+    weighed = affine.weigh(inputs) if affine.weigh is not None else inputs
+    # Names of their own: one constant may stand in two places and be weighed differently there.
+    names = tuple("" if value is None else f"#{place}" for place, value in enumerate(weighed))
+    step = replace(layer.step, node=replace(layer.node, inputs=names))
+    return step.apply(dict(zip(names, weighed, strict=True)))
+
+
+def propagate_intervals(network: LayeredNetwork, low: Tensor, high: Tensor) -> Spans:
+    """Return the limits of every value for boxes ``[n, ...]`` of the input."""
+    spans: Spans = {network.input: ValueInterval(low, high, torch.zeros_like(low))}
+    for layer in network.layers:
+        spans.update(propagate_layer(network, layer, spans))
+    return spans
+
 
 BENT = frozenset({"Relu", "LeakyRelu"})
 MOST_NUMBERS = 2**18
 """How many numbers one backward pass may hold at its widest value."""
 
 
-class Crown:
+class CrownBounds:
     """Carries linear functions of a network's values back to its input, over some boxes.
 
     Zhang et al. (2018, arXiv 1811.00866): each curve is replaced by a line below or above it, so
     that what is left is affine; an affine layer is passed by its transpose, which autograd knows.
     """
 
-    def __init__(self, network: Network, low: Tensor, high: Tensor) -> None:
+    def __init__(self, network: LayeredNetwork, low: Tensor, high: Tensor) -> None:
         self._network = network
         self._box = low, high
         self._makers = {name: layer for layer in network.layers for name in layer.targets}
         self._order = {id(layer): place for place, layer in enumerate(network.layers)}
-        self._compared: dict[str, list[Layer]] = {}
+        self._compared: dict[str, list[NetworkLayer]] = {}
         for layer in network.layers:
-            if layer.kind is Kind.MAXIMUM:
+            if layer.kind is LayerKind.MAXIMUM:
                 self._compared.setdefault(layer.sources[0], []).append(layer)
-        self._lines: dict[int, Lines] = {}
-        self._choices: dict[int, Choice] = {}
-        self.spans: Spans = {network.input: Span(low, high, torch.zeros_like(low))}
+        self._lines: dict[int, BoundingLines] = {}
+        self._choices: dict[int, WindowMaximum] = {}
+        self.spans: Spans = {network.input: ValueInterval(low, high, torch.zeros_like(low))}
 
     def sweep(self, *, tighten: bool) -> Spans:
         """Bound every value in turn; what a curve or maximum is fed with by lines too, if asked.
@@ -43,14 +168,14 @@ class Crown:
         """
         straight = {self._network.input}
         for layer in self._network.layers:
-            if layer.kind is not Kind.AFFINE:
+            if layer.kind is not LayerKind.AFFINE:
                 for name in layer.sources:
-                    if tighten and name not in straight and self._maker(name) is Kind.AFFINE:
+                    if tighten and name not in straight and self._maker(name) is LayerKind.AFFINE:
                         self._tighten(name, layer)
                 self._relax(layer)
             elif straight.issuperset(layer.sources):
                 straight.update(layer.targets)  # an interval of these is exact already
-            self.spans.update(through(self._network, layer, self.spans))
+            self.spans.update(propagate_layer(self._network, layer, self.spans))
         return self.spans
 
     def lowest(self, name: str, functions: Tensor) -> Tensor:
@@ -62,20 +187,20 @@ class Crown:
         widest = max(torch.Size(shape).numel() for shape in self._network.shapes.values())
         return max(1, MOST_NUMBERS // (widest * rows))
 
-    def _maker(self, name: str) -> Kind | None:
+    def _maker(self, name: str) -> LayerKind | None:
         return self._makers[name].kind if name in self._makers else None
 
-    def _relax(self, layer: Layer) -> None:
+    def _relax(self, layer: NetworkLayer) -> None:
         span = self.spans[layer.sources[0]]
-        if layer.kind is Kind.MAXIMUM:
-            self._choices[id(layer)] = choose(layer.node, span.low, span.high)
+        if layer.kind is LayerKind.MAXIMUM:
+            self._choices[id(layer)] = find_window_maxima(layer.node, span.low, span.high)
             return
         constants = self._network.constants_for(len(span.low))
         limits = [float(constants[name]) if name else None for name in layer.node.inputs[1:]]
         curve = CURVES[layer.node.domain, layer.node.operator]
         self._lines[id(layer)] = curve.relax(layer.node.attributes, limits, span.low, span.high)
 
-    def _tighten(self, name: str, layer: Layer) -> None:
+    def _tighten(self, name: str, layer: NetworkLayer) -> None:
         """Bound the undecided numbers of a value by lines, and keep the tighter of both bounds."""
         span = self.spans[name]
         rows = len(span.low)
@@ -92,7 +217,7 @@ class Crown:
             span, low=low.reshape(span.low.shape), high=high.reshape(span.high.shape)
         )
 
-    def _undecided(self, name: str, layer: Layer) -> Tensor:
+    def _undecided(self, name: str, layer: NetworkLayer) -> Tensor:
         """Return which numbers ``[n, d]`` of a value matter to a layer beyond their sign.
 
         What is surely on one side of a bend is passed exactly, unless a maximum follows, which
@@ -100,12 +225,12 @@ class Crown:
         """
         low, high = self.spans[name].low, self.spans[name].high
         wide = high > low
-        if layer.kind is Kind.MAXIMUM:
-            wide &= contested(layer.node, low, high)
+        if layer.kind is LayerKind.MAXIMUM:
+            wide &= find_contested_inputs(layer.node, low, high)
         elif layer.node.operator in BENT:
             bends = (low < 0) & (high > 0)
             for maximum in self._compared.get(layer.targets[0], ()):
-                rising = contested(maximum.node, low.clamp(min=0), high.clamp(min=0))
+                rising = find_contested_inputs(maximum.node, low.clamp(min=0), high.clamp(min=0))
                 bends |= (high > 0) & rising
             wide &= bends
         return wide.reshape(len(low), -1)
@@ -129,18 +254,20 @@ class Crown:
             total = total + _dot(weight.clamp(min=0), low) + _dot(weight.clamp(max=0), high)
         return total
 
-    def _before(self, name: str) -> Iterator[Layer]:
+    def _before(self, name: str) -> Iterator[NetworkLayer]:
         if name in self._makers:
             place = self._order[id(self._makers[name])]
             yield from reversed(self._network.layers[: place + 1])
 
-    def _pull(self, layer: Layer, given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-        if layer.kind is Kind.AFFINE:
+    def _pull(
+        self, layer: NetworkLayer, given: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        if layer.kind is LayerKind.AFFINE:
             return self._transpose(layer, given)
         ((_, weight),) = given.items()
         source = layer.sources[0]
         up, down = weight.clamp(min=0), weight.clamp(max=0)
-        if layer.kind is Kind.MAXIMUM:
+        if layer.kind is LayerKind.MAXIMUM:
             choice = self._choices[id(layer)]
             return {source: choice.pull(up, down)}, _dot(down, choice.ceiling)
         lines = self._lines[id(layer)]
@@ -148,7 +275,7 @@ class Crown:
         return {source: pulled}, _dot(up, lines.low) + _dot(down, lines.high)
 
     def _transpose(
-        self, layer: Layer, given: Mapping[str, Tensor]
+        self, layer: NetworkLayer, given: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Pull weights ``[k, n, ...]`` through an affine layer, all as if each were its own row."""
         zeros = {

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from auditor.errors import TwinError
-from auditor.twins.bounds.affine import AFFINE, Affine
-from auditor.twins.bounds.curves import CURVES
-from auditor.twins.graphs import Node
-from auditor.twins.interpreting import Program, Step, Values
+from auditor.onnx.bounds.relaxations import AFFINE, CURVES, AffineOperator
+from auditor.onnx.graph import GraphNode
+from auditor.onnx.twin.torch_twin import ProgramStep, TorchProgram, Values
 
 PROBES = 3
 MAXIMA = frozenset({"MaxPool", "GlobalMaxPool"})
@@ -19,7 +18,7 @@ SHAPES = frozenset({"Shape", "Size"})
 CURE = "Judge by evasion.linf what attacks find, or export without it."
 
 
-class Kind(StrEnum):
+class LayerKind(StrEnum):
     """How bounds pass through a layer."""
 
     AFFINE = "affine"
@@ -28,26 +27,26 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class NetworkLayer:
     """A node that depends on the input's values through ``sources``, and makes ``targets``.
 
     ``affine`` says how it sums, where it is affine.
     """
 
-    step: Step
-    kind: Kind
+    step: ProgramStep
+    kind: LayerKind
     sources: tuple[str, ...]
     targets: tuple[str, ...]
-    affine: Affine | None = None
+    affine: AffineOperator | None = None
 
     @property
-    def node(self) -> Node:
+    def node(self) -> GraphNode:
         """The node of the graph."""
         return self.step.node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class LayeredNetwork:
     """Layers in order, constants in float64, and the shape of each value of one row.
 
     ``plain`` are nodes that depend on shapes alone.
@@ -55,8 +54,8 @@ class Network:
 
     input: str
     output: str
-    layers: tuple[Layer, ...]
-    plain: tuple[Step, ...]
+    layers: tuple[NetworkLayer, ...]
+    plain: tuple[ProgramStep, ...]
     constants: Mapping[str, Tensor]
     shapes: Mapping[str, tuple[int, ...]]
     known: dict[int, Values] = field(default_factory=dict)
@@ -75,13 +74,13 @@ class Network:
             self.known[rows] = values
         return self.known[rows]
 
-    def inputs_of(self, layer: Layer, values: Mapping[str, Tensor]) -> list[Tensor | None]:
+    def inputs_of(self, layer: NetworkLayer, values: Mapping[str, Tensor]) -> list[Tensor | None]:
         """Return a layer's inputs in order, with ``values`` for its sources."""
         rows = len(values[layer.sources[0]])
         every = {**self.constants_for(rows), **values}
         return [every[name] if name else None for name in layer.node.inputs]
 
-    def apply(self, layer: Layer, values: Mapping[str, Tensor]) -> Values:
+    def apply(self, layer: NetworkLayer, values: Mapping[str, Tensor]) -> Values:
         """Return a layer's outputs by name, of ``values`` for its sources, in float64."""
         if layer.affine is not None and layer.affine.own is not None:
             made = layer.affine.own(self.inputs_of(layer, values))
@@ -91,7 +90,7 @@ class Network:
         return layer.step.apply({**self.constants_for(rows), **values})
 
 
-def trace(program: Program, output: str, row: tuple[int, ...]) -> Network:
+def trace_layers(program: TorchProgram, output: str, row: tuple[int, ...]) -> LayeredNetwork:
     """Sort a program's steps into layers.
 
     Raises ``TwinError`` that names the first node through which no bounds pass here, and where
@@ -100,7 +99,7 @@ def trace(program: Program, output: str, row: tuple[int, ...]) -> Network:
     name = next(iter(program.graph.inputs))
     shapes = _shapes(program, name, row)
     constants = {key: _wide(value) for key, value in program.constants.items()}
-    fixed, layers, plain = set(constants), list[Layer](), list[Step]()
+    fixed, layers, plain = set(constants), list[NetworkLayer](), list[ProgramStep]()
     for step in program.steps:
         sources = tuple(dict.fromkeys(n for n in step.node.inputs if n and n not in fixed))
         if not sources or step.node.operator in SHAPES:
@@ -108,28 +107,30 @@ def trace(program: Program, output: str, row: tuple[int, ...]) -> Network:
             fixed.update(step.node.outputs)
         else:
             layers.append(_layer(step, sources, constants))
-    network = Network(name, output, tuple(layers), tuple(plain), constants, shapes)
+    network = LayeredNetwork(name, output, tuple(layers), tuple(plain), constants, shapes)
     if output in fixed or output not in shapes:
         raise TwinError("the scores do not depend on the input", cure="Export the model again.")
     return network
 
 
-def _layer(step: Step, sources: tuple[str, ...], constants: Mapping[str, Tensor]) -> Layer:
+def _layer(
+    step: ProgramStep, sources: tuple[str, ...], constants: Mapping[str, Tensor]
+) -> NetworkLayer:
     node = step.node
     targets = tuple(name for name in node.outputs if name)
     key = (node.domain, node.operator)
     if key in AFFINE:
         affine = AFFINE[key](node, sources, constants)
         if affine is not None:
-            return Layer(step, Kind.AFFINE, sources, targets, affine)
+            return NetworkLayer(step, LayerKind.AFFINE, sources, targets, affine)
     elif key in CURVES and sources == node.inputs[:1] and CURVES[key].grows(node.attributes):
-        return Layer(step, Kind.CURVE, sources, targets)
+        return NetworkLayer(step, LayerKind.CURVE, sources, targets)
     elif node.operator in MAXIMA:
-        return Layer(step, Kind.MAXIMUM, sources, targets[:1])
+        return NetworkLayer(step, LayerKind.MAXIMUM, sources, targets[:1])
     raise TwinError(f"no bounds can be propagated through the operator {node.label}", cure=CURE)
 
 
-def _shapes(program: Program, name: str, row: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+def _shapes(program: TorchProgram, name: str, row: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """Run a few rows in two orders, to learn shapes and that rows do not touch each other."""
     probe = torch.rand((PROBES, *row), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -10,17 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.twins.batches import free_batch
-from auditor.twins.bounds.crown import Crown
-from auditor.twins.bounds.intervals import Spans, propagate
-from auditor.twins.bounds.layers import Kind, Network, trace
-from auditor.twins.graphs import load_graph
-from auditor.twins.heads import Finish
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.leads import Rule, check_rule, leads, probabilities_of
-from auditor.twins.scores import find_scores
+from auditor.onnx.bounds.crown import CrownBounds, Spans, propagate_intervals
+from auditor.onnx.bounds.layers import LayeredNetwork, LayerKind, trace_layers
+from auditor.onnx.decision_margins import (
+    ScoreRule,
+    check_score_rule,
+    margin_forms,
+    probabilities_of,
+)
+from auditor.onnx.decision_scores import find_scores
+from auditor.onnx.graph import load_graph
+from auditor.onnx.output_heads import LogitTransform
+from auditor.onnx.twin.batching import free_batch
+from auditor.onnx.twin.torch_twin import compile_graph
 
 MOST_ROWS = 1
 """How many boxes are bounded together: each has undecided numbers of its own, so that one by one
@@ -31,7 +35,7 @@ MOST_WORK = 2**34
 """How many numbers a row may touch before coarser bounds have to do: about a minute's work."""
 
 
-class Method(StrEnum):
+class BoundMethod(StrEnum):
     """How a row's bounds were found, the coarsest first.
 
     ``crown-ibp`` (Zhang et al. 2020, arXiv 1906.06316) carries only the leads back by lines, and
@@ -46,7 +50,7 @@ class Method(StrEnum):
 class BoundedNetwork:
     """A network whose scores can be bounded over boxes; answers are in the twin's columns."""
 
-    def __init__(self, network: Network, finish: Finish, rule: Rule) -> None:
+    def __init__(self, network: LayeredNetwork, finish: LogitTransform, rule: ScoreRule) -> None:
         self._network = network
         self._finish = finish
         self._rule = rule
@@ -55,7 +59,7 @@ class BoundedNetwork:
         """Return ``[n, classes]`` probabilities, to be compared with the target's."""
         with _float64():
             low = _tensor(rows)
-            value = propagate(self._network, low, low)[self._network.output]
+            value = propagate_intervals(self._network, low, low)[self._network.output]
             scores: Floats = _flat((value.low + value.high) / 2).numpy()
         return probabilities_of(scores, self._finish)
 
@@ -64,10 +68,10 @@ class BoundedNetwork:
     ) -> Mapping[str, Floats]:
         """Return lower bounds ``[n]`` of the lead of each row's class in boxes ``[n, ...]``.
 
-        One a ``Method``: by intervals, and by the closest one that the network's size allows.
+        One a ``BoundMethod``: by intervals, and by the closest one that the network's size allows.
         Above 0 the class is decided for all over the box, rounding in float32 included.
         """
-        found: dict[str, list[Floats]] = {Method.INTERVAL: [], self.method: []}
+        found: dict[str, list[Floats]] = {BoundMethod.INTERVAL: [], self.method: []}
         with _float64():
             for start in range(0, len(labels), MOST_ROWS):
                 part = slice(start, start + MOST_ROWS)
@@ -76,22 +80,26 @@ class BoundedNetwork:
         return {name: np.concatenate([np.empty(0), *parts]) for name, parts in found.items()}
 
     @property
-    def method(self) -> Method:
+    def method(self) -> BoundMethod:
         """The closest method that the network's size allows."""
         sizes = {name: torch.Size(shape).numel() for name, shape in self._network.shapes.items()}
         every, leads_of_a_row = sum(sizes.values()), sizes[self._network.output]
-        bent = {layer.sources[0] for layer in self._network.layers if layer.kind is not Kind.AFFINE}
+        bent = {
+            layer.sources[0] for layer in self._network.layers if layer.kind is not LayerKind.AFFINE
+        }
         if every * sum(sizes[name] for name in bent) <= MOST_WORK:
-            return Method.CROWN
-        return Method.CROWN_IBP if every * leads_of_a_row <= MOST_WORK else Method.INTERVAL
+            return BoundMethod.CROWN
+        return (
+            BoundMethod.CROWN_IBP if every * leads_of_a_row <= MOST_WORK else BoundMethod.INTERVAL
+        )
 
     def _part(self, lower: Array, upper: Array, labels: NDArray[np.int64]) -> dict[str, Floats]:
         low, high = _tensor(lower), _tensor(upper)
-        by_interval = self._interval(propagate(self._network, low, high), labels)
-        found = {Method.INTERVAL: by_interval.numpy()}
-        if self.method is not Method.INTERVAL:
-            crown = Crown(self._network, low, high)
-            crown.sweep(tighten=self.method is Method.CROWN)
+        by_interval = self._interval(propagate_intervals(self._network, low, high), labels)
+        found = {BoundMethod.INTERVAL: by_interval.numpy()}
+        if self.method is not BoundMethod.INTERVAL:
+            crown = CrownBounds(self._network, low, high)
+            crown.sweep(tighten=self.method is BoundMethod.CROWN)
             functions, shift = self._leads(labels)
             name = self._network.output
             shaped = functions.reshape(*functions.shape[:2], *self._network.shapes[name])
@@ -110,27 +118,27 @@ class BoundedNetwork:
     def _leads(self, labels: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return each lead as a linear function ``[k, n, scores]``, and its shift ``[k, n]``."""
         width = torch.Size(self._network.shapes[self._network.output]).numel()
-        found = [leads(self._finish, self._rule, int(label), width) for label in labels]
+        found = [margin_forms(self._finish, self._rule, int(label), width) for label in labels]
         functions, shifts = (np.stack([item[end] for item in found], axis=1) for end in (0, 1))
         return torch.from_numpy(functions), torch.from_numpy(shifts)
 
 
-def bound_network(path: Path, interface: Interface, rule: Rule) -> BoundedNetwork:
+def bound_network(path: Path, interface: ModelInterface, rule: ScoreRule) -> BoundedNetwork:
     """Return the network of the ONNX file at ``path``, ready to be bounded.
 
     Raises ``TwinError`` that names the operator through which no bounds can be propagated.
     """
     graph = load_graph(path)
     head = find_scores(graph, interface)
-    check_rule(head.finish, rule)
+    check_score_rule(head.finish, rule)
     program = compile_graph(head.graph.needed_for(head.value))
     if interface.fixed_batch is not None:
         program = compile_graph(free_batch(program.graph, interface.fixed_batch))
-    network = trace(program, head.value, interface.input_shape)
+    network = trace_layers(program, head.value, interface.input_shape)
     return BoundedNetwork(network, head.finish, rule)
 
 
-def one_thread() -> None:
+def single_thread() -> None:
     """Keep torch to one thread, as every process of ours does."""
     torch.set_num_threads(1)
 

@@ -1,26 +1,118 @@
-"""Control flow, run eagerly: the branch that is taken, and as many iterations as there are."""
+"""Sequences of tensors, which are lists here, and optional values, which are there or ``None``.
+
+Control flow, run eagerly: the branch that is taken, and as many iterations as there are.
+
+Operators that draw at random. A twin refuses them: the model has no one answer for a row.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.registry import Value, operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import Value, register_operator
+from auditor.onnx.operators.shapes import to_integers
+
+Sequence = list[Tensor]
+
+
+@register_operator("SequenceConstruct")
+def sequence_construct(_: NodeAttributes, *inputs: Tensor) -> Sequence:
+    """Return a sequence of several tensors."""
+    return list(inputs)
+
+
+@register_operator("SequenceEmpty")
+def sequence_empty(_: NodeAttributes) -> Sequence:
+    """Return a sequence without tensors."""
+    return []
+
+
+@register_operator("SequenceLength")
+def sequence_length(_: NodeAttributes, items: Sequence) -> Tensor:
+    """Return how many tensors a sequence holds."""
+    return torch.tensor(len(items), dtype=torch.int64)
+
+
+@register_operator("SequenceAt")
+def sequence_at(_: NodeAttributes, items: Sequence, position: Tensor) -> Tensor:
+    """Return the tensor at a place; negative ones count from the end."""
+    return items[int(position)]
+
+
+@register_operator("SequenceInsert")
+def sequence_insert(
+    _: NodeAttributes, items: Sequence, item: Tensor, position: Tensor | None = None
+) -> Sequence:
+    """Return the sequence with one more tensor, at the end or before a place."""
+    place = len(items) if position is None else int(position)
+    place = place + len(items) if place < 0 else place
+    return [*items[:place], item, *items[place:]]
+
+
+@register_operator("SequenceErase")
+def sequence_erase(_: NodeAttributes, items: Sequence, position: Tensor | None = None) -> Sequence:
+    """Return the sequence without its last tensor, or without the one at a place."""
+    place = (-1 if position is None else int(position)) % len(items)
+    return [*items[:place], *items[place + 1 :]]
+
+
+@register_operator("ConcatFromSequence")
+def concat_from_sequence(attributes: NodeAttributes, items: Sequence) -> Tensor:
+    """Join the tensors along an axis, a new one where asked."""
+    axis = attributes.integer("axis")
+    return torch.stack(items, axis) if attributes.integer("new_axis") else torch.cat(items, axis)
+
+
+@register_operator("SplitToSequence")
+def split_to_sequence(
+    attributes: NodeAttributes, x: Tensor, lengths: Tensor | None = None
+) -> Sequence:
+    """Split along one axis, into parts of one length or of several, or into single entries."""
+    axis = attributes.integer("axis")
+    if lengths is None:
+        singles = torch.split(x, 1, axis)
+        keep = attributes.integer("keepdims", 1)
+        return list(singles) if keep else [part.squeeze(axis) for part in singles]
+    parts = to_integers(lengths)
+    return list(torch.split(x, parts if lengths.dim() else parts[0], axis))
+
+
+@register_operator("Optional")
+def optional(_: NodeAttributes, value: Value = None) -> Value:
+    """Return an optional that holds a value, or nothing."""
+    return value
+
+
+@register_operator("OptionalHasElement")
+def optional_has_element(_: NodeAttributes, value: Value = None) -> Tensor:
+    """Return whether an optional holds something."""
+    return torch.tensor(value is not None)
+
+
+@register_operator("OptionalGetElement")
+def optional_get_element(_: NodeAttributes, value: Value = None) -> Value:
+    """Return what an optional holds."""
+    if value is None:
+        message = "an optional that holds nothing"
+        raise ValueError(message)
+    return value
+
 
 MOST_ITERATIONS = 100_000
 """A loop that runs longer is refused: its condition does not end it."""
 
 
-@operator("If")
-def choose(attributes: Attributes, condition: Tensor) -> tuple[Value, ...]:
+@register_operator("If")
+def if_branch(attributes: NodeAttributes, condition: Tensor) -> tuple[Value, ...]:
     """Return what one branch makes; the condition decides once for the whole batch."""
     return attributes.body("then_branch" if bool(condition) else "else_branch")()
 
 
-@operator("Loop")
+@register_operator("Loop")
 def loop(
-    attributes: Attributes,
+    attributes: NodeAttributes,
     most: Tensor | None = None,
     condition: Tensor | None = None,
     *carried: Value,
@@ -44,8 +136,8 @@ def loop(
     return (*state, *(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-@operator("Scan", since=9)
-def scan(attributes: Attributes, *inputs: Tensor) -> tuple[Tensor, ...]:
+@register_operator("Scan", since=9)
+def scan(attributes: NodeAttributes, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Iterate over slices of the scanned inputs; returns the last state, then the stacks."""
     scanned = attributes.integer("num_scan_inputs")
     held = len(inputs) - scanned
@@ -63,7 +155,7 @@ def scan(attributes: Attributes, *inputs: Tensor) -> tuple[Tensor, ...]:
     return (*state, *_stacks(attributes, rows))
 
 
-def _stacks(attributes: Attributes, rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
+def _stacks(attributes: NodeAttributes, rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     columns = list(zip(*rows, strict=True))
     axes = attributes.integers("scan_output_axes", [0] * len(columns))
     backwards = attributes.integers("scan_output_directions", [0] * len(columns))
@@ -73,9 +165,9 @@ def _stacks(attributes: Attributes, rows: list[tuple[Tensor, ...]]) -> list[Tens
     ]
 
 
-@operator("Scan")
+@register_operator("Scan")
 def scan_of_batches(
-    attributes: Attributes, lengths: Tensor | None = None, *inputs: Tensor
+    attributes: NodeAttributes, lengths: Tensor | None = None, *inputs: Tensor
 ) -> tuple[Tensor, ...]:
     """Scan each row of a batch by itself (opset 8): the first axis is the batch."""
     if lengths is not None:
@@ -83,3 +175,20 @@ def scan_of_batches(
         raise ValueError(message)
     rows = [scan(attributes, *row) for row in zip(*(x.unbind(0) for x in inputs), strict=True)]
     return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+
+NAMES = (
+    "Bernoulli", "Multinomial",
+    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+)  # fmt: skip
+
+
+def _claim(name: str) -> None:
+    @register_operator(name)
+    def refuse(_: NodeAttributes, *__: Tensor) -> Tensor:
+        message = "the model draws at random when it runs, so that its scores are not a function"
+        raise ValueError(message)
+
+
+for _name in NAMES:
+    _claim(_name)

@@ -1,4 +1,9 @@
-"""Operators that slide a window: convolution and pooling, in one to three dimensions."""
+"""Operators that slide a window: convolution and pooling, in one to three dimensions.
+
+What turns windows back into a plane: transposed convolution and the folding of columns.
+
+Pooling by a norm, and what undoes a pooling by the maximum.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.registry import operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.operators.shapes import to_integers
 
 CONVOLUTION: dict[int, Callable[..., Tensor]] = {
     1: functional.conv1d,
@@ -27,13 +33,15 @@ MEAN: dict[int, Callable[..., Tensor]] = {
 }
 
 
-@operator("Conv")
-def conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+@register_operator("Conv")
+def conv(
+    attributes: NodeAttributes, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Return the cross-correlation with ``weight``."""
     kernel = list(weight.shape[2:])
-    before, after = paddings(attributes, x, kernel)
+    before, after = window_paddings(attributes, x, kernel)
     uneven = before != after
-    padded = functional.pad(x, widths(before, after)) if uneven else x
+    padded = functional.pad(x, torch_paddings(before, after)) if uneven else x
     return CONVOLUTION[len(kernel)](
         padded,
         weight,
@@ -45,8 +53,8 @@ def conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None 
     )
 
 
-@operator("MaxPool")
-def max_pool_with_places(attributes: Attributes, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+@register_operator("MaxPool")
+def max_pool_with_places(attributes: NodeAttributes, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
     """Return the largest value in each window and, where asked, its place in the whole tensor."""
     if attributes.outputs == 1:
         return max_pool(attributes, x)
@@ -65,7 +73,7 @@ def max_pool_with_places(attributes: Attributes, x: Tensor) -> Tensor | tuple[Te
     return best, place + rows * stride
 
 
-def max_pool(attributes: Attributes, x: Tensor) -> Tensor:
+def max_pool(attributes: NodeAttributes, x: Tensor) -> Tensor:
     """Return the largest value in each window."""
     kernel = attributes.integers("kernel_shape")
     padded, _ = _padded_by_lowest(attributes, x, kernel)
@@ -74,17 +82,19 @@ def max_pool(attributes: Attributes, x: Tensor) -> Tensor:
 
 
 def _padded_by_lowest(
-    attributes: Attributes, x: Tensor, kernel: list[int]
+    attributes: NodeAttributes, x: Tensor, kernel: list[int]
 ) -> tuple[Tensor, list[int]]:
-    before, after = paddings(attributes, x, kernel)
-    before, after = cover(attributes, x, kernel, before, after)
+    before, after = window_paddings(attributes, x, kernel)
+    before, after = extend_paddings(attributes, x, kernel, before, after)
     if not any(before) and not any(after):
         return x, before
     lowest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    return functional.pad(x, widths(before, after), value=lowest), before
+    return functional.pad(x, torch_paddings(before, after), value=lowest), before
 
 
-def _slide(attributes: Attributes, x: Tensor, kernel: list[int], *, return_indices: bool) -> Any:  # noqa: ANN401 -- one tensor or two
+def _slide(
+    attributes: NodeAttributes, x: Tensor, kernel: list[int], *, return_indices: bool
+) -> Any:  # noqa: ANN401 -- one tensor or two
     return MAXIMUM[len(kernel)](
         x,
         kernel,
@@ -94,28 +104,28 @@ def _slide(attributes: Attributes, x: Tensor, kernel: list[int], *, return_indic
     )
 
 
-@operator("AveragePool")
-def average_pool(attributes: Attributes, x: Tensor) -> Tensor:
+@register_operator("AveragePool")
+def average_pool(attributes: NodeAttributes, x: Tensor) -> Tensor:
     """Return the mean of each window, padding counted where ``count_include_pad``."""
     kernel = attributes.integers("kernel_shape")
-    before, after = paddings(attributes, x, kernel)
-    first, last = cover(attributes, x, kernel, before, after)
+    before, after = window_paddings(attributes, x, kernel)
+    first, last = extend_paddings(attributes, x, kernel, before, after)
     if not any((*first, *last)) and set(attributes.integers("dilations", [1])) == {1}:
         return MEAN[len(kernel)](x, kernel, attributes.integers("strides", [1] * len(kernel)))
     counted = torch.ones((1, 1, *x.shape[2:]))
     if attributes.integer("count_include_pad"):
         # What rounding up adds beyond the declared padding is never counted.
         inside = [min(pair) for pair in zip(after, last, strict=True)]
-        counted = functional.pad(counted, widths(first, inside), value=1.0)
+        counted = functional.pad(counted, torch_paddings(first, inside), value=1.0)
         beyond = [wide - near for wide, near in zip(last, inside, strict=True)]
-        counted = functional.pad(counted, widths([0] * len(kernel), beyond))
+        counted = functional.pad(counted, torch_paddings([0] * len(kernel), beyond))
     else:
-        counted = functional.pad(counted, widths(first, last))
-    totals = window_sums(attributes, functional.pad(x, widths(first, last)), kernel)
+        counted = functional.pad(counted, torch_paddings(first, last))
+    totals = window_sums(attributes, functional.pad(x, torch_paddings(first, last)), kernel)
     return totals / window_sums(attributes, counted, kernel)
 
 
-def window_sums(attributes: Attributes, x: Tensor, kernel: list[int]) -> Tensor:
+def window_sums(attributes: NodeAttributes, x: Tensor, kernel: list[int]) -> Tensor:
     """Return the sum of each window, channel by channel."""
     rank = len(kernel)
     flat = x.reshape(-1, 1, *x.shape[2:])
@@ -128,19 +138,21 @@ def window_sums(attributes: Attributes, x: Tensor, kernel: list[int]) -> Tensor:
     return sums.reshape(*x.shape[:2], *sums.shape[2:])
 
 
-@operator("GlobalAveragePool")
-def global_average_pool(_: Attributes, x: Tensor) -> Tensor:
+@register_operator("GlobalAveragePool")
+def global_average_pool(_: NodeAttributes, x: Tensor) -> Tensor:
     """Return the mean over all spatial axes."""
     return x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
-@operator("GlobalMaxPool")
-def global_max_pool(_: Attributes, x: Tensor) -> Tensor:
+@register_operator("GlobalMaxPool")
+def global_max_pool(_: NodeAttributes, x: Tensor) -> Tensor:
     """Return the maximum over all spatial axes."""
     return x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
-def paddings(attributes: Attributes, x: Tensor, kernel: list[int]) -> tuple[list[int], list[int]]:
+def window_paddings(
+    attributes: NodeAttributes, x: Tensor, kernel: list[int]
+) -> tuple[list[int], list[int]]:
     """Return how much is padded before and after each spatial axis."""
     rank = len(kernel)
     mode = attributes.text("auto_pad", "NOTSET")
@@ -150,7 +162,7 @@ def paddings(attributes: Attributes, x: Tensor, kernel: list[int]) -> tuple[list
         pads = attributes.integers("pads", [0] * (2 * rank))
         return pads[:rank], pads[rank:]
     strides = attributes.integers("strides", [1] * rank)
-    spans = reach(attributes, kernel)
+    spans = window_spans(attributes, kernel)
     needed = [
         max((-(-length // stride) - 1) * stride + span - length, 0)
         for length, stride, span in zip(x.shape[2:], strides, spans, strict=True)
@@ -159,14 +171,14 @@ def paddings(attributes: Attributes, x: Tensor, kernel: list[int]) -> tuple[list
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def reach(attributes: Attributes, kernel: list[int]) -> list[int]:
+def window_spans(attributes: NodeAttributes, kernel: list[int]) -> list[int]:
     """Return how many elements a window spans along each axis."""
     dilations = attributes.integers("dilations", [1] * len(kernel))
     return [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
 
 
-def cover(
-    attributes: Attributes, x: Tensor, kernel: list[int], before: list[int], after: list[int]
+def extend_paddings(
+    attributes: NodeAttributes, x: Tensor, kernel: list[int], before: list[int], after: list[int]
 ) -> tuple[list[int], list[int]]:
     """Widen the padding so that rounding up (``ceil_mode``) gives the last window its elements.
 
@@ -176,7 +188,7 @@ def cover(
         return before, after
     strides = attributes.integers("strides", [1] * len(kernel))
     widened = []
-    for axis, span in enumerate(reach(attributes, kernel)):
+    for axis, span in enumerate(window_spans(attributes, kernel)):
         length, first, stride = x.shape[2 + axis], before[axis], strides[axis]
         windows = -(-(length + first + after[axis] - span) // stride) + 1
         if (windows - 1) * stride >= length + first:
@@ -185,7 +197,141 @@ def cover(
     return before, widened
 
 
-def widths(before: list[int], after: list[int]) -> list[int]:
+def torch_paddings(before: list[int], after: list[int]) -> list[int]:
     """Return paddings in the order of torch: the last axis first."""
     pairs = zip(reversed(before), reversed(after), strict=True)
     return [width for pair in pairs for width in pair]
+
+
+_TRANSPOSED: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+@register_operator("ConvTranspose")
+def conv_transpose(
+    attributes: NodeAttributes, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Return the gradient of a convolution, its edges cut by padding, explicit or automatic."""
+    rank = weight.dim() - 2
+    full = _TRANSPOSED[rank](
+        x,
+        weight,
+        stride=attributes.integers("strides", [1] * rank),
+        groups=attributes.integer("group", 1),
+        dilation=attributes.integers("dilations", [1] * rank),
+    )
+    extra = attributes.integers("output_padding", [0] * rank)
+    before, after = _cuts(attributes, x, list(full.shape[2:]), extra)
+    widths = [
+        width
+        for first, last, more in zip(
+            reversed(before), reversed(after), reversed(extra), strict=True
+        )
+        for width in (-first, more - last)
+    ]
+    cut = functional.pad(full, widths) if any(widths) else full
+    return cut if bias is None else cut + bias.reshape(1, -1, *[1] * rank)
+
+
+def _cuts(
+    attributes: NodeAttributes, x: Tensor, full: list[int], extra: list[int]
+) -> tuple[list[int], list[int]]:
+    """Return how much is cut off before and after each axis of the full result."""
+    rank = len(full)
+    mode = attributes.text("auto_pad", "NOTSET")
+    strides = attributes.integers("strides", [1] * rank)
+    if attributes.has("output_shape"):
+        wanted = attributes.integers("output_shape")[-rank:]
+    elif mode in {"SAME_UPPER", "SAME_LOWER"}:
+        wanted = [length * stride for length, stride in zip(x.shape[2:], strides, strict=True)]
+    else:
+        pads = attributes.integers("pads", [0] * (2 * rank)) if mode == "NOTSET" else [0] * 2 * rank
+        return pads[:rank], pads[rank:]
+    lengths = zip(full, extra, wanted, strict=True)
+    total = [length + more - goal for length, more, goal in lengths]
+    small, large = [cut // 2 for cut in total], [cut - cut // 2 for cut in total]
+    return (small, large) if mode == "SAME_UPPER" else (large, small)
+
+
+@register_operator("Col2Im")
+def col2im(attributes: NodeAttributes, x: Tensor, image: Tensor, block: Tensor) -> Tensor:
+    """Add columns of blocks up to an image, of any number of axes."""
+    lengths, sides = to_integers(image), to_integers(block)
+    rank = len(lengths)
+    strides = attributes.integers("strides", [1] * rank)
+    dilations = attributes.integers("dilations", [1] * rank)
+    pads = attributes.integers("pads", [0] * (2 * rank))
+    padded = [n + pads[axis] + pads[axis + rank] for axis, n in enumerate(lengths)]
+    places = torch.zeros(1, 1, dtype=torch.int64)
+    for axis in range(rank):
+        windows = (padded[axis] - dilations[axis] * (sides[axis] - 1) - 1) // strides[axis] + 1
+        inside = torch.arange(sides[axis]) * dilations[axis]
+        starts = torch.arange(windows) * strides[axis]
+        along = inside.reshape(-1, 1) + starts
+        flat = places.reshape(places.shape[0], 1, places.shape[1], 1) * padded[axis]
+        both = flat + along.reshape(1, along.shape[0], 1, along.shape[1])
+        places = both.reshape(both.shape[0] * both.shape[1], -1)
+    blocks = x.reshape(x.shape[0], -1, places.numel())
+    size = int(torch.tensor(padded).prod())
+    total = blocks.new_zeros((*blocks.shape[:2], size)).index_add(2, places.reshape(-1), blocks)
+    whole = total.reshape(*blocks.shape[:2], *padded)
+    for axis in range(rank):
+        whole = whole.narrow(2 + axis, pads[axis], lengths[axis])
+    return whole
+
+
+@register_operator("LpPool", since=2)
+def lp_pool(attributes: NodeAttributes, x: Tensor) -> Tensor:
+    """Return the norm of each window."""
+    kernel = attributes.integers("kernel_shape")
+    before, after = window_paddings(attributes, x, kernel)
+    before, after = extend_paddings(attributes, x, kernel, before, after)
+    p = attributes.integer("p", 2)
+    powers = functional.pad(x.abs().pow(p), torch_paddings(before, after))
+    return _root(window_sums(attributes, powers, kernel), p)
+
+
+@register_operator("GlobalLpPool", since=2)
+def global_lp_pool(attributes: NodeAttributes, x: Tensor) -> Tensor:
+    """Return the norm over all spatial axes."""
+    p = attributes.integer("p", 2)
+    return _root(x.abs().pow(p).sum(dim=tuple(range(2, x.dim())), keepdim=True), p)
+
+
+def _root(powers: Tensor, p: int) -> Tensor:
+    # A root has an infinite slope at 0, which would turn gradients of 0 into NaN.
+    positive = powers > 0
+    safe = torch.where(positive, powers, torch.ones_like(powers))
+    return torch.where(positive, safe.pow(1 / p), torch.zeros_like(powers))
+
+
+@register_operator("MaxUnpool")
+def max_unpool(
+    attributes: NodeAttributes, x: Tensor, places: Tensor, shape: Tensor | None = None
+) -> Tensor:
+    """Put values back to where a pooling found them, zeros elsewhere."""
+    lengths = list(x.shape[:2]) + [
+        (length - 1) * stride - first - last + size
+        for length, stride, first, last, size in _geometry(attributes, x)
+    ]
+    # Places count in the inferred shape, also where a larger one is asked for.
+    total = 1
+    for length in lengths:
+        total *= length
+    flat = x.new_zeros(total).scatter(0, places.reshape(-1), x.reshape(-1))
+    whole = flat.reshape(lengths)
+    if shape is None:
+        return whole
+    beyond = [goal - length for goal, length in zip(to_integers(shape), lengths, strict=True)]
+    return functional.pad(whole, [width for more in reversed(beyond) for width in (0, more)])
+
+
+def _geometry(attributes: NodeAttributes, x: Tensor) -> list[tuple[int, int, int, int, int]]:
+    kernel = attributes.integers("kernel_shape")
+    rank = len(kernel)
+    strides = attributes.integers("strides", [1] * rank)
+    pads = attributes.integers("pads", [0] * (2 * rank))
+    return list(zip(x.shape[2:], strides, pads[:rank], pads[rank:], kernel, strict=True))

@@ -1,15 +1,18 @@
-"""Operators that take entries out by their places. Gradients flow to entries, not to places."""
+"""Operators that take entries out by their places. Gradients flow to entries, not to places.
+
+Operators that put entries into places. Gradients flow to entries, not through places.
+"""
 
 import torch
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.operators.shapes import listed
-from auditor.twins.registry import operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.operators.shapes import to_integers
 
 
-@operator("Gather")
-def gather(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+@register_operator("Gather")
+def gather(attributes: NodeAttributes, x: Tensor, indices: Tensor) -> Tensor:
     """Take the entries at ``indices`` along one axis; the shape of ``indices`` replaces it."""
     axis = attributes.integer("axis") % x.dim()
     wanted = indices.to(torch.int64).reshape(-1) % x.shape[axis]
@@ -17,15 +20,15 @@ def gather(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
     return taken.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
 
 
-@operator("GatherElements")
-def gather_elements(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+@register_operator("GatherElements")
+def gather_elements(attributes: NodeAttributes, x: Tensor, indices: Tensor) -> Tensor:
     """Take one entry along one axis for each element of ``indices``."""
     axis = attributes.integer("axis") % x.dim()
     return torch.gather(x, axis, indices.to(torch.int64) % x.shape[axis])
 
 
-@operator("GatherND")
-def gather_nd(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+@register_operator("GatherND")
+def gather_nd(attributes: NodeAttributes, x: Tensor, indices: Tensor) -> Tensor:
     """Take slices of ``x`` at places that the last axis of ``indices`` spells out."""
     batched = attributes.integer("batch_dims")
     depth = indices.shape[-1]
@@ -38,36 +41,36 @@ def gather_nd(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
     return taken.reshape(*lead, *indices.shape[batched:-1], *x.shape[batched + depth :])
 
 
-@operator("Compress")
-def compress(attributes: Attributes, x: Tensor, condition: Tensor) -> Tensor:
+@register_operator("Compress")
+def compress(attributes: NodeAttributes, x: Tensor, condition: Tensor) -> Tensor:
     """Keep the entries along one axis, or of the whole, where a condition holds."""
     line = x if attributes.has("axis") else x.reshape(-1)
     axis = attributes.integer("axis")
     return torch.index_select(line, axis, condition.nonzero().reshape(-1))
 
 
-@operator("NonZero")
-def non_zero(_: Attributes, x: Tensor) -> Tensor:
+@register_operator("NonZero")
+def non_zero(_: NodeAttributes, x: Tensor) -> Tensor:
     """Return the places of what is not zero, one row an axis; no gradient flows through it."""
     return x.nonzero().t().contiguous()
 
 
-@operator("TopK")
-def top_k_by_attribute(attributes: Attributes, x: Tensor) -> tuple[Tensor, Tensor]:
+@register_operator("TopK")
+def top_k_by_attribute(attributes: NodeAttributes, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the ``k`` largest entries along one axis and their places (before opset 10)."""
     return _best(attributes, x, attributes.integer("k"))
 
 
-@operator("TopK", since=10)
-def top_k(attributes: Attributes, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+@register_operator("TopK", since=10)
+def top_k(attributes: NodeAttributes, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     """Return the ``k`` largest or smallest entries along one axis and their places.
 
     Of equal entries the first come first. Gradients flow to the entries.
     """
-    return _best(attributes, x, listed(k)[0])
+    return _best(attributes, x, to_integers(k)[0])
 
 
-def _best(attributes: Attributes, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _best(attributes: NodeAttributes, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     axis = attributes.integer("axis", -1)
     largest = bool(attributes.integer("largest", 1))
     order = torch.argsort(x.detach(), dim=axis, descending=largest, stable=True)
@@ -75,10 +78,10 @@ def _best(attributes: Attributes, x: Tensor, count: int) -> tuple[Tensor, Tensor
     return torch.gather(x, axis, places), places
 
 
-@operator("OneHot")
-def one_hot(attributes: Attributes, indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
+@register_operator("OneHot")
+def one_hot(attributes: NodeAttributes, indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
     """Return the second value at the places told, else the first, along a new axis."""
-    length = listed(depth)[0]
+    length = to_integers(depth)[0]
     rank = indices.dim() + 1
     axis = attributes.integer("axis", -1) % rank
     places = indices.to(torch.int64)
@@ -87,8 +90,8 @@ def one_hot(attributes: Attributes, indices: Tensor, depth: Tensor, values: Tens
     return torch.where(places == line, values[1], values[0])
 
 
-@operator("ReverseSequence")
-def reverse_sequence(attributes: Attributes, x: Tensor, lengths: Tensor) -> Tensor:
+@register_operator("ReverseSequence")
+def reverse_sequence(attributes: NodeAttributes, x: Tensor, lengths: Tensor) -> Tensor:
     """Turn around the first entries of each sequence of a batch, as many as it is long."""
     time, batch = attributes.integer("time_axis", 0), attributes.integer("batch_axis", 1)
     line = torch.arange(x.shape[time]).reshape(-1, 1)
@@ -100,8 +103,8 @@ def reverse_sequence(attributes: Attributes, x: Tensor, lengths: Tensor) -> Tens
     return torch.gather(x, time, places.reshape(shape).expand(x.shape))
 
 
-@operator("Unique")
-def unique(attributes: Attributes, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+@register_operator("Unique")
+def unique(attributes: NodeAttributes, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return each different entry once, where it first stood, the way back, and the counts.
 
     Gradients flow to the entries.
@@ -118,3 +121,64 @@ def unique(attributes: Attributes, x: Tensor) -> tuple[Tensor, Tensor, Tensor, T
         order = torch.argsort(first)
         back, counts, first = torch.argsort(order)[back], counts[order], first[order]
     return torch.index_select(line, along, first), first, back, counts
+
+
+REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
+@register_operator("ScatterElements")
+def scatter_elements(attributes: NodeAttributes, x: Tensor, indices: Tensor, new: Tensor) -> Tensor:
+    """Put one entry along one axis for each element of ``indices``, or join it to what is there."""
+    axis = attributes.integer("axis") % x.dim()
+    places = indices.to(torch.int64) % x.shape[axis]
+    reduction = attributes.text("reduction", "none")
+    if reduction == "none":
+        return x.scatter(axis, places, new)
+    return x.scatter_reduce(axis, places, new, REDUCTIONS[reduction])
+
+
+@register_operator("Scatter")
+def scatter(attributes: NodeAttributes, x: Tensor, indices: Tensor, new: Tensor) -> Tensor:
+    """Put entries as ``ScatterElements`` does (opset 9)."""
+    return scatter_elements(attributes, x, indices, new)
+
+
+@register_operator("ScatterND")
+def scatter_nd(attributes: NodeAttributes, x: Tensor, indices: Tensor, new: Tensor) -> Tensor:
+    """Put slices at places that the last axis of ``indices`` spells out, or join them."""
+    depth = indices.shape[-1]
+    lengths = list(x.shape[:depth])
+    places = (indices.to(torch.int64) % torch.tensor(lengths)).reshape(-1, depth)
+    strides = [_product(lengths[axis + 1 :]) for axis in range(depth)]
+    rows = (places * torch.tensor(strides, dtype=torch.int64)).sum(1)
+    width = _product(list(x.shape[depth:]))
+    flat = x.reshape(-1, width)
+    entries = new.reshape(-1, width)
+    reduction = attributes.text("reduction", "none")
+    targets = rows.reshape(-1, 1).expand(entries.shape)
+    if reduction == "none":
+        return flat.scatter(0, targets, entries).reshape(x.shape)
+    return flat.scatter_reduce(0, targets, entries, REDUCTIONS[reduction]).reshape(x.shape)
+
+
+@register_operator("TensorScatter")
+def tensor_scatter(
+    attributes: NodeAttributes, past: Tensor, update: Tensor, first: Tensor | None = None
+) -> Tensor:
+    """Write an update into a cache along one axis, from a place that each row has."""
+    axis = attributes.integer("axis", -2) % past.dim()
+    starts = torch.zeros(len(past), dtype=torch.int64) if first is None else first
+    line = torch.arange(update.shape[axis])
+    places = starts.reshape(-1, 1) + line
+    if attributes.text("mode", "linear") == "circular":
+        places = places % past.shape[axis]
+    shape = [1] * past.dim()
+    shape[0], shape[axis] = places.shape
+    return past.scatter(axis, places.reshape(shape).expand(update.shape), update)
+
+
+def _product(lengths: list[int]) -> int:
+    product = 1
+    for length in lengths:
+        product *= length
+    return product

@@ -1,21 +1,132 @@
-"""Convolutions and matrix products that ONNX Runtime makes of several nodes."""
+"""Convolutions and matrix products that ONNX Runtime makes of several nodes.
+
+Products of integers whose sums stay integers.
+
+Matrix products.
+"""
+
+from collections.abc import Callable
 
 import torch
+from onnx import helper
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.operators.contrib_activations import activated
-from auditor.twins.operators.linear import gemm
-from auditor.twins.operators.quantised import MICROSOFT
-from auditor.twins.operators.windows import conv
-from auditor.twins.registry import operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.operators.activations import apply_activation
+from auditor.onnx.operators.convolutions import conv
+from auditor.onnx.operators.quantised import MICROSOFT, accumulator_type, subtract_zero_point
+from auditor.onnx.twin.tensors import tensor_type
+
+
+@register_operator("MatMulInteger", since=10)
+def matmul_integer(
+    _: NodeAttributes,
+    a: Tensor,
+    b: Tensor,
+    a_zero: Tensor | None = None,
+    b_zero: Tensor | None = None,
+) -> Tensor:
+    """Return the exact product of ``a - a_zero`` (one or one a row) and ``b - b_zero``."""
+    return integer_product(
+        subtract_zero_point(a, zero_points_by_row(a_zero)), subtract_zero_point(b, b_zero)
+    )
+
+
+@register_operator("ConvInteger", since=10)
+def conv_integer(
+    attributes: NodeAttributes,
+    x: Tensor,
+    weight: Tensor,
+    x_zero: Tensor | None = None,
+    weight_zero: Tensor | None = None,
+) -> Tensor:
+    """Return the exact convolution of ``x - x_zero``, padded with zeros, by the weights."""
+    return integer_convolution(
+        attributes, subtract_zero_point(x, x_zero), subtract_zero_point(weight, weight_zero, 0)
+    )
+
+
+def integer_product(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product of whole numbers, exact, in float64."""
+    return _exact(torch.matmul, a, b, a.shape[-1])
+
+
+def integer_convolution(attributes: NodeAttributes, x: Tensor, weight: Tensor) -> Tensor:
+    """Return the convolution of whole numbers, exact, in float64."""
+
+    def convolve(values: Tensor, kernel: Tensor) -> Tensor:
+        return conv(attributes, values, kernel)
+
+    return _exact(convolve, x, weight, weight[0].numel())
+
+
+def zero_points_by_row(zero: Tensor | None) -> Tensor | None:
+    """Return zero points of a matrix' rows as a column."""
+    return zero.unsqueeze(-1) if zero is not None and zero.dim() == 1 and len(zero) > 1 else zero
+
+
+def _exact(
+    function: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor, terms: int
+) -> Tensor:
+    kind = accumulator_type(a, b, terms)
+    return function(a.to(kind), b.to(kind)).to(torch.float64)
+
+
+@register_operator("MatMul")
+def matmul(_: NodeAttributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product, batched over leading axes."""
+    return torch.matmul(a, b)
+
+
+@register_operator("Gemm")
+def gemm(attributes: NodeAttributes, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+    """Return ``alpha * A @ B + beta * C``, each matrix transposed where asked."""
+    left = a.t() if attributes.integer("transA") else a
+    right = b.t() if attributes.integer("transB") else b
+    alpha, beta = attributes.number("alpha", 1.0), attributes.number("beta", 1.0)
+    product = left @ right if alpha == 1 else alpha * (left @ right)
+    if c is None:
+        return product
+    return product + (c if beta == 1 else beta * c)
+
+
+@register_operator("Einsum")
+def einsum(attributes: NodeAttributes, *inputs: Tensor) -> Tensor:
+    """Return the sum of products that the equation writes."""
+    return torch.einsum(attributes.text("equation"), *inputs)
+
+
+@register_operator("Det")
+def determinant(_: NodeAttributes, x: Tensor) -> Tensor:
+    """Return the determinant of each matrix in the last two axes."""
+    found: Tensor = torch.linalg.det(x)
+    return found
+
+
+@register_operator("Trilu")
+def trilu(attributes: NodeAttributes, x: Tensor, k: Tensor | None = None) -> Tensor:
+    """Return the part above or below a diagonal, zeros elsewhere."""
+    diagonal = 0 if k is None else int(k.item())
+    return torch.triu(x, diagonal) if attributes.integer("upper", 1) else torch.tril(x, diagonal)
+
+
+@register_operator("EyeLike")
+def eye_like(attributes: NodeAttributes, x: Tensor) -> Tensor:
+    """Return ones on a diagonal of a matrix in the shape of ``x``."""
+    kind = attributes.values.get("dtype")
+    dtype = x.dtype if kind is None else tensor_type(helper.tensor_dtype_to_np_dtype(int(kind)))
+    ones = torch.ones(x.shape, dtype=torch.float32)
+    diagonal = attributes.integer("k")
+    return torch.triu(torch.tril(ones, diagonal), diagonal).to(dtype)
+
 
 BYTE = 8
 
 
-@operator("FusedConv", domain=MICROSOFT)
+@register_operator("FusedConv", domain=MICROSOFT)
 def fused_conv(
-    attributes: Attributes,
+    attributes: NodeAttributes,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -23,28 +134,28 @@ def fused_conv(
 ) -> Tensor:
     """Return the activation of a convolution and, where given, a summand."""
     found = conv(attributes, x, weight, bias)
-    return activated(attributes, found if summand is None else found + summand)
+    return apply_activation(attributes, found if summand is None else found + summand)
 
 
-@operator("FusedGemm", domain=MICROSOFT)
-def fused_gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
+@register_operator("FusedGemm", domain=MICROSOFT)
+def fused_gemm(attributes: NodeAttributes, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     """Return the activation of ``alpha * A @ B + beta * C``."""
-    return activated(attributes, gemm(attributes, a, b, c))
+    return apply_activation(attributes, gemm(attributes, a, b, c))
 
 
-@operator("TransposeMatMul", domain=MICROSOFT)
-@operator("FusedMatMul", domain=MICROSOFT)
-def fused_matmul(attributes: Attributes, a: Tensor, b: Tensor) -> Tensor:
+@register_operator("TransposeMatMul", domain=MICROSOFT)
+@register_operator("FusedMatMul", domain=MICROSOFT)
+def fused_matmul(attributes: NodeAttributes, a: Tensor, b: Tensor) -> Tensor:
     """Return ``alpha * A @ B``, each transposed, or its first axis moved, where asked."""
     left = _turned(a, attributes.integer("transA"), attributes.integer("transBatchA"))
     right = _turned(b, attributes.integer("transB"), attributes.integer("transBatchB"))
     return attributes.number("alpha", 1.0) * torch.matmul(left, right)
 
 
-@operator("FusedMatMulActivation", domain=MICROSOFT)
-def fused_matmul_activation(attributes: Attributes, a: Tensor, b: Tensor) -> Tensor:
+@register_operator("FusedMatMulActivation", domain=MICROSOFT)
+def fused_matmul_activation(attributes: NodeAttributes, a: Tensor, b: Tensor) -> Tensor:
     """Return the activation of ``alpha * A @ B``."""
-    return activated(attributes, fused_matmul(attributes, a, b))
+    return apply_activation(attributes, fused_matmul(attributes, a, b))
 
 
 def _turned(x: Tensor, last: int, batch: int) -> Tensor:
@@ -53,9 +164,9 @@ def _turned(x: Tensor, last: int, batch: int) -> Tensor:
     return x.transpose(-1, -2) if last and x.dim() > 1 else x
 
 
-@operator("MatMulNBits", domain=MICROSOFT)
+@register_operator("MatMulNBits", domain=MICROSOFT)
 def matmul_nbits(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this operator
-    attributes: Attributes,
+    attributes: NodeAttributes,
     x: Tensor,
     packed: Tensor,
     scales: Tensor,

@@ -7,17 +7,23 @@ bit of the result depends: input scale times weight scale, divided by the output
 import torch
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.operators.integers import by_row, correlation, product
-from auditor.twins.operators.quantised import MICROSOFT, range_of
-from auditor.twins.operators.quantised_values import along, centre, limits_of, settle
-from auditor.twins.registry import operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.operators.linear import integer_convolution, integer_product, zero_points_by_row
+from auditor.onnx.operators.quantised import (
+    MICROSOFT,
+    align_to_axis,
+    dynamic_range,
+    saturate,
+    subtract_zero_point,
+    type_limits,
+)
 
 
-@operator("QLinearConv", since=10)
-@operator("QLinearConv", domain=MICROSOFT)
+@register_operator("QLinearConv", since=10)
+@register_operator("QLinearConv", domain=MICROSOFT)
 def qlinear_conv(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this operator
-    attributes: Attributes,
+    attributes: NodeAttributes,
     x: Tensor,
     x_scale: Tensor,
     x_zero: Tensor,
@@ -30,20 +36,20 @@ def qlinear_conv(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this o
 ) -> Tensor:
     """Return the quantised convolution; ``channels_last`` is how ONNX Runtime lays out its own."""
     last = bool(attributes.integer("channels_last"))
-    values = centre(x, x_zero)
+    values = subtract_zero_point(x, x_zero)
     values = values.movedim(-1, 1) if last else values
-    sums = correlation(attributes, values, centre(weight, weight_zero, 0))
+    sums = integer_convolution(attributes, values, subtract_zero_point(weight, weight_zero, 0))
     if bias is not None:
-        sums = sums + along(bias, sums, 1)
+        sums = sums + align_to_axis(bias, sums, 1)
     factor = x_scale.reshape(()) * weight_scale.reshape(-1) / y_scale.reshape(())
-    scaled = sums.to(torch.float32) * along(factor, sums, 1)
-    found = settle(scaled, limits_of(y_zero), y_zero)
+    scaled = sums.to(torch.float32) * align_to_axis(factor, sums, 1)
+    found = saturate(scaled, type_limits(y_zero), y_zero)
     return found.movedim(1, -1) if last else found
 
 
-@operator("QLinearMatMul", since=10)
+@register_operator("QLinearMatMul", since=10)
 def qlinear_matmul(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this operator
-    _: Attributes,
+    _: NodeAttributes,
     a: Tensor,
     a_scale: Tensor,
     a_zero: Tensor,
@@ -54,14 +60,16 @@ def qlinear_matmul(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this
     y_zero: Tensor,
 ) -> Tensor:
     """Return the quantised matrix product, with one scale or one a column of ``b``."""
-    sums = product(centre(a, by_row(a_zero)), centre(b, b_zero))
-    factor = by_row_of(a_scale) * b_scale / y_scale
-    return settle(sums.to(torch.float32) * factor.to(torch.float32), limits_of(y_zero), y_zero)
+    sums = integer_product(
+        subtract_zero_point(a, zero_points_by_row(a_zero)), subtract_zero_point(b, b_zero)
+    )
+    factor = scales_by_row(a_scale) * b_scale / y_scale
+    return saturate(sums.to(torch.float32) * factor.to(torch.float32), type_limits(y_zero), y_zero)
 
 
-@operator("QGemm", domain=MICROSOFT)
+@register_operator("QGemm", domain=MICROSOFT)
 def qgemm(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this operator
-    attributes: Attributes,
+    attributes: NodeAttributes,
     a: Tensor,
     a_scale: Tensor,
     a_zero: Tensor,
@@ -77,9 +85,9 @@ def qgemm(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this 
     ``C`` holds int32 in steps of ``alpha * a_scale * b_scale``.
     """
     right = attributes.integer("transB")
-    left = centre(a, a_zero)
-    weights = centre(b, b_zero, 0 if right else 1)
-    sums = product(
+    left = subtract_zero_point(a, a_zero)
+    weights = subtract_zero_point(b, b_zero, 0 if right else 1)
+    sums = integer_product(
         left.t() if attributes.integer("transA") else left, weights.t() if right else weights
     )
     if c is not None:
@@ -89,12 +97,12 @@ def qgemm(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this 
     if y_scale is None:
         return sums.to(torch.float32) * factor
     scaled = sums.to(torch.float32) * (factor / y_scale.reshape(()))
-    return settle(scaled, limits_of(y_zero), 0 if y_zero is None else y_zero)
+    return saturate(scaled, type_limits(y_zero), 0 if y_zero is None else y_zero)
 
 
-@operator("MatMulIntegerToFloat", domain=MICROSOFT)
+@register_operator("MatMulIntegerToFloat", domain=MICROSOFT)
 def matmul_integer_to_float(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this operator
-    _: Attributes,
+    _: NodeAttributes,
     a: Tensor,
     b: Tensor,
     a_scale: Tensor,
@@ -104,14 +112,16 @@ def matmul_integer_to_float(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX R
     bias: Tensor | None = None,
 ) -> Tensor:
     """Return the product of two quantised matrices as float32."""
-    sums = product(centre(a, a_zero), centre(b, b_zero)).to(torch.float32)
+    sums = integer_product(subtract_zero_point(a, a_zero), subtract_zero_point(b, b_zero)).to(
+        torch.float32
+    )
     scaled = sums * (a_scale * b_scale)
     return scaled if bias is None else scaled + bias
 
 
-@operator("DynamicQuantizeMatMul", domain=MICROSOFT)
+@register_operator("DynamicQuantizeMatMul", domain=MICROSOFT)
 def dynamic_quantize_matmul(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX Runtime gives this operator
-    attributes: Attributes,
+    attributes: NodeAttributes,
     a: Tensor,
     b: Tensor,
     b_scale: Tensor,
@@ -119,12 +129,12 @@ def dynamic_quantize_matmul(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX R
     bias: Tensor | None = None,
 ) -> Tensor:
     """Return ``a`` quantised by its own range, times a quantised matrix, as float32."""
-    scale, zero = range_of(a)
-    whole = settle(a / scale, limits_of(zero), zero)
+    scale, zero = dynamic_range(a)
+    whole = saturate(a / scale, type_limits(zero), zero)
     return matmul_integer_to_float(attributes, whole, b, scale, b_scale, zero, b_zero, bias)
 
 
-def by_row_of(scale: Tensor) -> Tensor:
+def scales_by_row(scale: Tensor) -> Tensor:
     """Return scales of a matrix' rows as a column."""
-    found = by_row(scale)
+    found = zero_points_by_row(scale)
     return scale if found is None else found

@@ -1,4 +1,9 @@
-"""One step of recurrent layers: RNN, GRU and LSTM."""
+"""One step of recurrent layers: RNN, GRU and LSTM.
+
+Recurrent layers over whole sequences, in one direction or both.
+
+Layers that carry a state along a sequence (opset 27 on).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from auditor.twins.graphs import Attributes
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
 
 Activation = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]
@@ -36,7 +42,7 @@ WITH_BOTH: dict[str, tuple[float, float, Callable[[float, float], Activation]]] 
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class RecurrentWeights:
     """What one direction of a layer learned, and its settings; gates stand below each other."""
 
     weight: Tensor
@@ -45,7 +51,7 @@ class Learned:
     state_bias: Tensor
     peepholes: Tensor | None
     activations: list[Activation]
-    attributes: Attributes
+    attributes: NodeAttributes
 
     def bounded(self, x: Tensor) -> Tensor:
         """Clip what goes into an activation, where the layer says so."""
@@ -53,7 +59,9 @@ class Learned:
         return torch.clamp(x, -clip, clip) if clip else x
 
 
-def activations(attributes: Attributes, defaults: list[str], directions: int) -> list[Activation]:
+def layer_activations(
+    attributes: NodeAttributes, defaults: list[str], directions: int
+) -> list[Activation]:
     """Return the activation functions of a layer, those of its second direction behind.
 
     Raises ``KeyError`` for an unknown one.
@@ -75,7 +83,7 @@ def activations(attributes: Attributes, defaults: list[str], directions: int) ->
     return made
 
 
-def rnn_cell(own: Learned) -> Cell:
+def rnn_cell(own: RecurrentWeights) -> Cell:
     """Return the plain recurrent cell."""
 
     def cell(x: Tensor, state: State) -> State:
@@ -85,7 +93,7 @@ def rnn_cell(own: Learned) -> Cell:
     return cell
 
 
-def gru_cell(own: Learned) -> Cell:
+def gru_cell(own: RecurrentWeights) -> Cell:
     """Return the gated recurrent unit; gates stand in the order update, reset, hidden."""
     size = own.recurrence.shape[1]
     gating, hidden = own.recurrence[: 2 * size], own.recurrence[2 * size :]
@@ -107,7 +115,7 @@ def gru_cell(own: Learned) -> Cell:
     return cell
 
 
-def lstm_cell(own: Learned) -> Cell:
+def lstm_cell(own: RecurrentWeights) -> Cell:
     """Return long short-term memory; gates stand in the order input, output, forget, cell."""
     gate, activate, finish = own.activations
     size = own.recurrence.shape[1]
@@ -125,3 +133,153 @@ def lstm_cell(own: Learned) -> Cell:
         return gate(own.bounded(leave + look_out * c)) * finish(c), c
 
     return cell
+
+
+@register_operator("RNN", since=7)
+def rnn(attributes: NodeAttributes, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+    """Return all hidden states and the last one of a plain recurrent layer."""
+    return _layer(attributes, rnn_cell, ["Tanh"], inputs, 1)
+
+
+@register_operator("GRU", since=7)
+def gru(attributes: NodeAttributes, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+    """Return all hidden states and the last one of gated recurrent units."""
+    return _layer(attributes, gru_cell, ["Sigmoid", "Tanh"], inputs, 1)
+
+
+@register_operator("LSTM", since=7)
+def lstm(attributes: NodeAttributes, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+    """Return all hidden states, the last one and the last cell of long short-term memory."""
+    return _layer(attributes, lstm_cell, ["Sigmoid", "Tanh", "Tanh"], inputs, 2)
+
+
+def _layer(
+    attributes: NodeAttributes,
+    cell: Callable[[RecurrentWeights], Cell],
+    names: list[str],
+    inputs: tuple[Tensor | None, ...],
+    states: int,
+) -> tuple[Tensor, ...]:
+    """Run each direction; ``inputs`` are x, w, r, bias, lengths, a first state each, peepholes."""
+    padded: list[Tensor | None] = [*inputs, *[None] * (8 - len(inputs))]
+    x, w, r, bias, lengths = padded[:5]
+    rest = padded[5:]
+    if x is None or w is None or r is None:
+        message = "a recurrent layer without weights"
+        raise ValueError(message)
+    batchwise = bool(attributes.integer("layout"))
+    line = x.transpose(0, 1) if batchwise else x
+    functions = layer_activations(attributes, names, w.shape[0])
+    each = len(functions) // w.shape[0]
+    found = []
+    for at in range(w.shape[0]):
+        learned = _learned(attributes, (w, r, bias, rest[2]), at, functions[each * at :][:each])
+        first = tuple(_first(state, line, r, at, batchwise=batchwise) for state in rest[:states])
+        backwards = at == 1 or attributes.text("direction", "forward") == "reverse"
+        found.append(_along(learned, cell(learned), line, first, lengths, backwards=backwards))
+    whole = torch.stack([rows for rows, _ in found], 1)
+    lasts = [torch.stack(column) for column in zip(*(last for _, last in found), strict=True)]
+    if batchwise:
+        return (whole.permute(2, 0, 1, 3), *(last.transpose(0, 1) for last in lasts))
+    return (whole, *lasts)
+
+
+def _learned(
+    attributes: NodeAttributes,
+    parts: tuple[Tensor, Tensor, Tensor | None, Tensor | None],
+    at: int,
+    functions: list[Callable[[Tensor], Tensor]],
+) -> RecurrentWeights:
+    w, r, bias, peepholes = parts
+    both = torch.zeros(2 * w.shape[1]) if bias is None else bias[at]
+    own, of_state = both.chunk(2)
+    looks = None if peepholes is None else peepholes[at]
+    return RecurrentWeights(w[at], r[at], own, of_state, looks, functions, attributes)
+
+
+def _first(state: Tensor | None, x: Tensor, r: Tensor, at: int, *, batchwise: bool) -> Tensor:
+    if state is None:
+        return x.new_zeros((x.shape[1], r.shape[2]))
+    own = state.transpose(0, 1)[at] if batchwise else state[at]
+    # One initial row serves every row: so a model of one row can run on several.
+    return own.expand(x.shape[1], -1) if own.shape[0] == 1 else own
+
+
+def _along(  # noqa: PLR0913 -- what a walk along a sequence needs
+    learned: RecurrentWeights,
+    cell: Cell,
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    *,
+    backwards: bool,
+) -> tuple[Tensor, State]:
+    """Return hidden states ``[time, batch, size]`` and the last state; padding gives zeros."""
+    gates = x @ learned.weight.t() + learned.bias
+    rows: list[Tensor] = []
+    steps = range(len(x) - 1, -1, -1) if backwards else range(len(x))
+    for step in steps:
+        after = cell(gates[step], state)
+        if lengths is None:
+            state, row = after, after[0]
+        else:
+            valid = (lengths > step).reshape(-1, 1)
+            row = torch.where(valid, after[0], torch.zeros_like(after[0]))
+            pairs = zip(after, state, strict=True)
+            state = tuple(torch.where(valid, new, old) for new, old in pairs)
+        rows.append(row)
+    return torch.stack(rows[::-1] if backwards else rows), state
+
+
+@register_operator("CausalConvWithState", since=27)
+def causal_conv(
+    attributes: NodeAttributes,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    past: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return each channel's convolution with what came before, and the end of what was seen."""
+    width = weight.shape[2] - 1
+    line = functional.pad(x, (width, 0)) if past is None else torch.cat([past, x], 2)
+    found = functional.conv1d(line, weight, bias, groups=x.shape[1])
+    if attributes.text("activation", "none") in {"silu", "swish"}:
+        found = functional.silu(found)
+    return found, line[:, :, line.shape[2] - width :]
+
+
+@register_operator("LinearAttention", since=27)
+def linear_attention(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this operator
+    attributes: NodeAttributes,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    past: Tensor | None = None,
+    decay: Tensor | None = None,
+    beta: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return what queries read from a state that keys and values are written into, and the state.
+
+    The state fades by ``exp(decay)``; with ``beta`` only what the state lacks is written.
+    """
+    heads, own = attributes.integer("q_num_heads"), attributes.integer("kv_num_heads")
+    q, k, v = _heads(query, heads), _heads(key, own), _heads(value, own)
+    scale = attributes.number("scale") or q.shape[-1] ** -0.5
+    state = k.new_zeros((len(k), own, k.shape[-1], v.shape[-1])) if past is None else past
+    read = []
+    for step in range(q.shape[2]):
+        if decay is not None:
+            state = state * torch.exp(decay[:, step].reshape(len(k), own, -1, 1))
+        now = k[:, :, step].unsqueeze(-1)
+        new = v[:, :, step].unsqueeze(-2)
+        if beta is not None:
+            lack = new - now.transpose(-1, -2) @ state
+            new = lack * beta[:, step].reshape(len(k), -1, 1, 1)
+        state = state + now @ new
+        seen = state.repeat_interleave(heads // own, 1)
+        read.append(scale * (q[:, :, step].unsqueeze(-2) @ seen).squeeze(-2))
+    return torch.stack(read, 1).flatten(2), state
+
+
+def _heads(x: Tensor, count: int) -> Tensor:
+    return x.reshape(*x.shape[:2], count, -1).transpose(1, 2)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.operators.shapes import listed
-from auditor.twins.registry import operator
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.operators.shapes import to_integers
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
@@ -70,14 +70,14 @@ REDUCTIONS: dict[str, tuple[Reduction, int]] = {
 
 
 def _claim(name: str, reduction: Reduction, since: int) -> None:
-    @operator(name)
-    def by_attribute(attributes: Attributes, x: Tensor) -> Tensor:
+    @register_operator(name)
+    def by_attribute(attributes: NodeAttributes, x: Tensor) -> Tensor:
         axes = attributes.integers("axes", range(x.dim()))
         return _reduce(reduction, attributes, x, axes)
 
-    @operator(name, since=since)
-    def by_input(attributes: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
-        wanted = [] if axes is None else listed(axes)
+    @register_operator(name, since=since)
+    def by_input(attributes: NodeAttributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+        wanted = [] if axes is None else to_integers(axes)
         if not wanted and attributes.integer("noop_with_empty_axes"):
             return x if name not in ELEMENTWISE else ELEMENTWISE[name](x)
         return _reduce(reduction, attributes, x, wanted or list(range(x.dim())))
@@ -92,7 +92,7 @@ ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _reduce(reduction: Reduction, attributes: Attributes, x: Tensor, axes: list[int]) -> Tensor:
+def _reduce(reduction: Reduction, attributes: NodeAttributes, x: Tensor, axes: list[int]) -> Tensor:
     if x.dim() == 0:
         return reduction(x.reshape(1), (0,), False).reshape(())  # noqa: FBT003 -- as torch
     return reduction(x, tuple(axes), bool(attributes.integer("keepdims", 1)))
@@ -102,19 +102,19 @@ for _name, (_reduction, _since) in REDUCTIONS.items():
     _claim(_name, _reduction, _since)
 
 
-@operator("ArgMax")
-def arg_max(attributes: Attributes, x: Tensor) -> Tensor:
+@register_operator("ArgMax")
+def arg_max(attributes: NodeAttributes, x: Tensor) -> Tensor:
     """Return where the largest value stands; no gradient flows through it."""
     return _where_best(attributes, x)
 
 
-@operator("ArgMin")
-def arg_min(attributes: Attributes, x: Tensor) -> Tensor:
+@register_operator("ArgMin")
+def arg_min(attributes: NodeAttributes, x: Tensor) -> Tensor:
     """Return where the smallest value stands; no gradient flows through it."""
     return _where_best(attributes, -x)
 
 
-def _where_best(attributes: Attributes, x: Tensor) -> Tensor:
+def _where_best(attributes: NodeAttributes, x: Tensor) -> Tensor:
     axis = attributes.integer("axis") % x.dim()
     keep = bool(attributes.integer("keepdims", 1))
     if not attributes.integer("select_last_index"):
@@ -122,8 +122,8 @@ def _where_best(attributes: Attributes, x: Tensor) -> Tensor:
     return x.shape[axis] - 1 - x.flip(axis).argmax(dim=axis, keepdim=keep)
 
 
-@operator("CumSum")
-def cumulative_sum(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
+@register_operator("CumSum")
+def cumulative_sum(attributes: NodeAttributes, x: Tensor, axis: Tensor) -> Tensor:
     """Return running sums along one axis."""
     along = int(axis.item())
     backwards = bool(attributes.integer("reverse"))
@@ -134,8 +134,8 @@ def cumulative_sum(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
     return sums.flip(along) if backwards else sums
 
 
-@operator("CumProd")
-def cumulative_product(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
+@register_operator("CumProd")
+def cumulative_product(attributes: NodeAttributes, x: Tensor, axis: Tensor) -> Tensor:
     """Return running products along one axis."""
     along = int(axis.item()) % x.dim()
     backwards = bool(attributes.integer("reverse"))

@@ -5,26 +5,26 @@ import torch
 from onnx import helper
 from torch import Tensor
 
-from auditor.twins.graphs import Attributes
-from auditor.twins.registry import operator
-from auditor.twins.tensors import tensor_type
+from auditor.onnx.graph import NodeAttributes
+from auditor.onnx.operator_registry import register_operator
+from auditor.onnx.twin.tensors import tensor_type
 
 
-@operator("DFT", since=17)
-def dft_by_attribute(attributes: Attributes, x: Tensor, length: Tensor | None = None) -> Tensor:
+@register_operator("DFT", since=17)
+def dft_by_attribute(attributes: NodeAttributes, x: Tensor, length: Tensor | None = None) -> Tensor:
     """Return the discrete Fourier transform along an axis that is an attribute (opset 17)."""
     return _dft(attributes, x, length, attributes.integer("axis", 1))
 
 
-@operator("DFT", since=20)
+@register_operator("DFT", since=20)
 def dft(
-    attributes: Attributes, x: Tensor, length: Tensor | None = None, axis: Tensor | None = None
+    attributes: NodeAttributes, x: Tensor, length: Tensor | None = None, axis: Tensor | None = None
 ) -> Tensor:
     """Return the discrete Fourier transform; the last axis holds real and imaginary parts."""
     return _dft(attributes, x, length, -2 if axis is None else int(axis.item()))
 
 
-def _dft(attributes: Attributes, x: Tensor, length: Tensor | None, axis: int) -> Tensor:
+def _dft(attributes: NodeAttributes, x: Tensor, length: Tensor | None, axis: int) -> Tensor:
     count = None if length is None else int(length.item())
     along = axis % x.dim()
     inverse, onesided = attributes.integer("inverse"), attributes.integer("onesided")
@@ -40,9 +40,9 @@ def _dft(attributes: Attributes, x: Tensor, length: Tensor | None, axis: int) ->
     return torch.view_as_real(found)
 
 
-@operator("STFT", since=17)
+@register_operator("STFT", since=17)
 def stft(
-    attributes: Attributes,
+    attributes: NodeAttributes,
     x: Tensor,
     step: Tensor,
     window: Tensor | None = None,
@@ -61,9 +61,14 @@ def stft(
     return torch.view_as_real(spectra)
 
 
-@operator("MelWeightMatrix", since=17)
+@register_operator("MelWeightMatrix", since=17)
 def mel_weight_matrix(  # noqa: PLR0913, PLR0917 -- the inputs that ONNX gives this operator
-    attributes: Attributes, bands: Tensor, length: Tensor, rate: Tensor, low: Tensor, high: Tensor
+    attributes: NodeAttributes,
+    bands: Tensor,
+    length: Tensor,
+    rate: Tensor,
+    low: Tensor,
+    high: Tensor,
 ) -> Tensor:
     """Return ``[frequencies, bands]``: triangles that peak at 1, evenly spaced in mel."""
     count, size = int(bands.item()), int(length.item())

@@ -8,13 +8,13 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from auditor.domain.artifacts import Structure
+from auditor.domain.artifacts import ModelStructure
 from auditor.errors import ArtifactError
-from auditor.scanning.archives import ARCHIVE_SUFFIXES, kind_of, scan_other
-from auditor.scanning.models import scan_model
-from auditor.scanning.pickles import starts_like_pickle
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
-from auditor.scanning.zips import MOST_MEMBER
+from auditor.onnx.scan.archives import ARCHIVE_SUFFIXES, detect_file_kind, scan_non_onnx_file
+from auditor.onnx.scan.model import scan_model
+from auditor.onnx.scan.pickles import starts_like_pickle
+from auditor.onnx.scan.unsafe_entries import UnsafeCode, UnsafeEntry, printable_excerpt
+from auditor.onnx.scan.zips import MOST_MEMBER
 
 ONNX = ".onnx"
 HEAD = 512
@@ -24,7 +24,7 @@ MOST_PARSED = 2**31 - 1
 """Protobuf refuses more; larger models keep their weights in external data."""
 
 
-def scan_artifact(folder: Path, main: str) -> Structure:
+def scan_artifact(folder: Path, main: str) -> ModelStructure:
     """Say what parsing shows of the file ``main``, and of the other files in its folder.
 
     Raises ``ArtifactError`` where the main file cannot be read. What cannot be parsed is reported
@@ -36,7 +36,7 @@ def scan_artifact(folder: Path, main: str) -> Structure:
         return _scan(folder, main)
 
 
-def _scan(folder: Path, main: str) -> Structure:
+def _scan(folder: Path, main: str) -> ModelStructure:
     found = _scan_main(folder, main)
     entries = list(found.unsafe)
     for path in sorted(folder.rglob("*")):
@@ -44,19 +44,21 @@ def _scan(folder: Path, main: str) -> Structure:
         if name != main and path.is_file() and not path.is_symlink():
             entries += [item.to_entry() for item in _scan_beside(path, name)]
     if len(entries) > MOST_ENTRIES:
-        rest = Unsafe(UnsafeCode.UNREADABLE, main, f"{len(entries) - MOST_ENTRIES} more entries")
+        rest = UnsafeEntry(
+            UnsafeCode.UNREADABLE, main, f"{len(entries) - MOST_ENTRIES} more entries"
+        )
         entries = [*entries[:MOST_ENTRIES], rest.to_entry()]
     return replace(found, unsafe=tuple(entries))
 
 
-def _scan_main(folder: Path, main: str) -> Structure:
+def _scan_main(folder: Path, main: str) -> ModelStructure:
     path = folder / main
     try:
         size = path.stat().st_size
         if size > MOST_PARSED:
             what = f"{size} bytes in one file, more than can be parsed"
-            found = Unsafe(UnsafeCode.UNREADABLE, shown(main), what)
-            return Structure(kind="unknown", unsafe=(found.to_entry(),))
+            found = UnsafeEntry(UnsafeCode.UNREADABLE, printable_excerpt(main), what)
+            return ModelStructure(kind="unknown", unsafe=(found.to_entry(),))
         if path.suffix.lower() == ONNX:
             return scan_model(path, folder)
         raw = path.read_bytes()
@@ -64,21 +66,21 @@ def _scan_main(folder: Path, main: str) -> Structure:
         raise ArtifactError(
             f"{main} cannot be read: {error.strerror}", cure="Name the model's file."
         ) from None
-    kind = kind_of(raw, main)
-    return Structure(
-        kind=kind, unsafe=tuple(item.to_entry() for item in scan_other(raw, main, kind))
+    kind = detect_file_kind(raw, main)
+    return ModelStructure(
+        kind=kind, unsafe=tuple(item.to_entry() for item in scan_non_onnx_file(raw, main, kind))
     )
 
 
-def _scan_beside(path: Path, name: str) -> tuple[Unsafe, ...]:
+def _scan_beside(path: Path, name: str) -> tuple[UnsafeEntry, ...]:
     with path.open("rb") as file:
         if not path.stat().st_size:
             return ()
         # Weights stay where they lie: only what its first bytes or its name give away is read.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             head = mapped[:HEAD]
-            known = kind_of(head, name) != "unknown" or starts_like_pickle(head)
+            known = detect_file_kind(head, name) != "unknown" or starts_like_pickle(head)
             if not known and path.suffix.lower() not in ARCHIVE_SUFFIXES:
                 return ()
             raw = mapped[:MOST_MEMBER]
-    return scan_other(raw, name, kind_of(raw, name))
+    return scan_non_onnx_file(raw, name, detect_file_kind(raw, name))

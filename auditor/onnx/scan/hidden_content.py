@@ -5,16 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx
 from onnx import TensorProto
 
-from auditor.scanning.graphs import (
+from auditor.onnx.scan.graph_walk import (
     STANDARD,
     PlacedTensor,
-    elements,
-    functions,
-    operators,
-    tensors,
+    count_elements,
+    count_operators,
+    local_functions,
     used_names,
+    walk_tensors,
 )
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
+from auditor.onnx.scan.unsafe_entries import (
+    UnsafeCode,
+    UnsafeEntry,
+    UnsafeSeverity,
+    printable_excerpt,
+)
 
 LEAST_HIDDEN = 2**20
 LEAST_NOTED = 2**10
@@ -35,25 +40,27 @@ _PACKED = 4
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
-def size_of(tensor: onnx.TensorProto) -> int | None:
+def declared_size(tensor: onnx.TensorProto) -> int | None:
     """Return how many bytes a tensor's shape and type say that its raw data have."""
     bits = BITS.get(tensor.data_type)
-    return None if bits is None else (elements(tensor) * bits + 7) // 8
+    return None if bits is None else (count_elements(tensor) * bits + 7) // 8
 
 
-def scan_hidden(model: onnx.ModelProto, placed: Sequence[PlacedTensor]) -> Iterator[Unsafe]:
+def scan_hidden_tensors(
+    model: onnx.ModelProto, placed: Sequence[PlacedTensor]
+) -> Iterator[UnsafeEntry]:
     """Yield tensors that nothing reads or that hold other data than their shape says."""
     used = used_names(model)
     for item in placed:
-        count = elements(item.tensor)
+        count = count_elements(item.tensor)
         if item.name and item.name not in used and count >= LEAST_NOTED:
             what = f"{count} numbers that no node uses"
-            weight = Weight.WARNING if count >= LEAST_HIDDEN else Weight.INFO
-            yield Unsafe(UnsafeCode.HIDDEN_INITIALIZER, item.where, what, weight)
-        yield from object_to_size(item)
+            weight = UnsafeSeverity.WARNING if count >= LEAST_HIDDEN else UnsafeSeverity.INFO
+            yield UnsafeEntry(UnsafeCode.HIDDEN_INITIALIZER, item.where, what, weight)
+        yield from check_tensor_size(item)
 
 
-def object_to_size(item: PlacedTensor) -> Iterator[Unsafe]:
+def check_tensor_size(item: PlacedTensor) -> Iterator[UnsafeEntry]:
     """Yield what is wrong with the data that a tensor holds itself."""
     tensor = item.tensor
     typed = {name: len(getattr(tensor, name)) for name in _TYPED if len(getattr(tensor, name))}
@@ -61,57 +68,59 @@ def object_to_size(item: PlacedTensor) -> Iterator[Unsafe]:
     if tensor.data_location == TensorProto.EXTERNAL:
         if raw or typed:
             what = "data in the model file, although it is said to lie elsewhere"
-            yield Unsafe(UnsafeCode.TENSOR_EXCESS, item.where, what, Weight.WARNING)
+            yield UnsafeEntry(UnsafeCode.TENSOR_EXCESS, item.where, what, UnsafeSeverity.WARNING)
         return
     if len(typed) + bool(raw) > 1:
         what = "its data are there more than once, and readers differ in which count"
-        yield Unsafe(UnsafeCode.TENSOR_EXCESS, item.where, what, Weight.WARNING)
+        yield UnsafeEntry(UnsafeCode.TENSOR_EXCESS, item.where, what, UnsafeSeverity.WARNING)
         return
     if raw:
-        yield from beyond(item, raw, size_of(tensor), "bytes")
+        yield from report_size_mismatch(item, raw, declared_size(tensor), "bytes")
     for count in typed.values():
-        yield from beyond(item, count, _entries(tensor), "entries")
+        yield from report_size_mismatch(item, count, _entries(tensor), "entries")
 
 
-def beyond(item: PlacedTensor, found: int, wanted: int | None, of: str) -> Iterator[Unsafe]:
+def report_size_mismatch(
+    item: PlacedTensor, found: int, wanted: int | None, of: str
+) -> Iterator[UnsafeEntry]:
     """Yield an entry where a tensor holds more or less than its shape and type say."""
     if wanted is None or found == wanted:
         return
     code = UnsafeCode.TENSOR_EXCESS if found > wanted else UnsafeCode.TENSOR_SHORT
     what = f"{found} {of}, where its shape and type say {wanted}"
-    yield Unsafe(code, item.where, what, Weight.WARNING)
+    yield UnsafeEntry(code, item.where, what, UnsafeSeverity.WARNING)
 
 
 def _entries(tensor: onnx.TensorProto) -> int | None:
     bits = BITS.get(tensor.data_type, 8 if tensor.data_type == TensorProto.STRING else None)
     if bits is None:
         return None
-    count = elements(tensor) if bits else 0
+    count = count_elements(tensor) if bits else 0
     if bits == _PACKED:
         return (count + 1) // 2
     return 2 * count if tensor.data_type in _COMPLEX else count
 
 
-def scan_control_flow(model: onnx.ModelProto) -> Iterator[Unsafe]:
+def scan_control_flow(model: onnx.ModelProto) -> Iterator[UnsafeEntry]:
     """Yield a note of every operator that branches or loops, which feed-forward models have not."""
-    for (domain, name), count in sorted(operators(model).items()):
+    for (domain, name), count in sorted(count_operators(model).items()):
         if domain == STANDARD and name in CONTROL_FLOW:
             what = f"{count} node(s) that branch or loop: what runs depends on the input"
-            where = shown(f"{domain}::{name}")
-            yield Unsafe(UnsafeCode.CONTROL_FLOW, where, what, Weight.INFO)
+            where = printable_excerpt(f"{domain}::{name}")
+            yield UnsafeEntry(UnsafeCode.CONTROL_FLOW, where, what, UnsafeSeverity.INFO)
 
 
-def scan_shadows(model: onnx.ModelProto) -> Iterator[Unsafe]:
+def scan_shadowed_operators(model: onnx.ModelProto) -> Iterator[UnsafeEntry]:
     """Yield every function that bears the name of a standard operator."""
-    for domain, name in sorted(functions(model)):
+    for domain, name in sorted(local_functions(model)):
         known = "" if domain == STANDARD else domain
         if onnx.defs.has(name, known):
             what = "a function of the model under the name of an operator that runtimes know"
-            where = shown(f"{domain}::{name}")
-            yield Unsafe(UnsafeCode.FUNCTION_SHADOWS, where, what, Weight.WARNING)
+            where = printable_excerpt(f"{domain}::{name}")
+            yield UnsafeEntry(UnsafeCode.FUNCTION_SHADOWS, where, what, UnsafeSeverity.WARNING)
 
 
-def scan_bytes(model: onnx.ModelProto, size: int) -> Iterator[Unsafe]:
+def scan_unused_bytes(model: onnx.ModelProto, size: int) -> Iterator[UnsafeEntry]:
     """Yield bytes of the file that no reader of ONNX uses; the model loses them and its weights.
 
     ``size`` is that of the file. A field that stands twice counts once, and what it replaces is
@@ -121,12 +130,12 @@ def scan_bytes(model: onnx.ModelProto, size: int) -> Iterator[Unsafe]:
     parsed = _size_with(model, raw)
     if size > parsed:
         what = f"{size - parsed} bytes that parsing drops, as of a field that stands twice"
-        yield Unsafe(UnsafeCode.DROPPED_BYTES, "the file", what, Weight.WARNING)
+        yield UnsafeEntry(UnsafeCode.DROPPED_BYTES, "the file", what, UnsafeSeverity.WARNING)
     model.DiscardUnknownFields()
     unknown = parsed - _size_with(model, raw)
     if unknown:
         what = f"{unknown} bytes in fields that ONNX {onnx.__version__} does not know"
-        yield Unsafe(UnsafeCode.UNKNOWN_FIELDS, "the file", what, Weight.WARNING)
+        yield UnsafeEntry(UnsafeCode.UNKNOWN_FIELDS, "the file", what, UnsafeSeverity.WARNING)
 
 
 def _taken_out(tensor: onnx.TensorProto) -> int | None:
@@ -157,6 +166,6 @@ def _field(size: int) -> int:
     return 1 + max(1, -(-size.bit_length() // 7)) + size
 
 
-def all_tensors(model: onnx.ModelProto) -> tuple[PlacedTensor, ...]:
+def list_all_tensors(model: onnx.ModelProto) -> tuple[PlacedTensor, ...]:
     """Return every tensor that holds or names data; attributes of other kinds bring empty ones."""
-    return tuple(item for item in tensors(model) if item.name or item.tensor.ByteSize())
+    return tuple(item for item in walk_tensors(model) if item.name or item.tensor.ByteSize())

@@ -17,8 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from auditor.scanning.externals import read_external
-from auditor.scanning.graphs import graphs, nodes, text
+from auditor.onnx.scan.external_data import read_external_tensor
+from auditor.onnx.scan.graph_walk import decode_text, walk_graphs, walk_nodes
 
 SAFE_SUM = 128
 """Largest sum of two neighbouring weights' sizes whose products with 255 fit into 16 bits."""
@@ -76,7 +76,7 @@ class IntegerWeight:
         }
 
 
-def integer_weights(model: onnx.ModelProto, folder: Path | None = None) -> list[IntegerWeight]:
+def find_integer_weights(model: onnx.ModelProto, folder: Path | None = None) -> list[IntegerWeight]:
     """Return every 8-bit weight that is multiplied; what cannot be looked at is not ``read``.
 
     ``folder`` is where numbers lie that the file keeps outside. Of more than ``MOST_WEIGHTS`` the
@@ -94,9 +94,9 @@ def _found(model: onnx.ModelProto, folder: Path | None) -> Iterator[IntegerWeigh
     takers = _takers(model)
     held, turned = _held(model, takers)
     seen: set[str] = set()
-    for node in nodes(model):
-        for place in WEIGHT_AT.get(text(node.op_type), ()):
-            name = text(node.input[place]) if place < len(node.input) else ""
+    for node in walk_nodes(model):
+        for place in WEIGHT_AT.get(decode_text(node.op_type), ()):
+            name = decode_text(node.input[place]) if place < len(node.input) else ""
             if name in seen or not (name in held or name in turned):
                 continue
             seen.add(name)
@@ -109,9 +109,9 @@ def _found(model: onnx.ModelProto, folder: Path | None) -> Iterator[IntegerWeigh
 
 def _takers(model: onnx.ModelProto) -> Takers:
     found: dict[str, list[onnx.NodeProto]] = {}
-    for node in nodes(model):
+    for node in walk_nodes(model):
         for name in node.input:
-            found.setdefault(text(name), []).append(node)
+            found.setdefault(decode_text(name), []).append(node)
     return found
 
 
@@ -121,15 +121,17 @@ def _held(model: onnx.ModelProto, takers: Takers) -> tuple[Tensors, Tensors]:
     turned: dict[str, list[onnx.TensorProto]] = {}
     constants = (
         (name, item.t)
-        for node in nodes(model)
-        if text(node.op_type) == "Constant"
+        for node in walk_nodes(model)
+        if decode_text(node.op_type) == "Constant"
         for item in node.attribute
         for name in node.output
     )
-    initial = ((tensor.name, tensor) for graph in graphs(model) for tensor in graph.initializer)
+    initial = (
+        (tensor.name, tensor) for graph in walk_graphs(model) for tensor in graph.initializer
+    )
     for name, tensor in chain(initial, constants):
         if tensor.data_type in BYTES:
-            held.setdefault(text(name), []).append(tensor)
+            held.setdefault(decode_text(name), []).append(tensor)
     for name in list(held):
         for output, plain in _onwards(name, takers):
             (held if plain else turned).setdefault(output, []).extend(held[name])
@@ -142,8 +144,15 @@ def _onwards(start: str, takers: Takers) -> Iterator[tuple[str, bool]]:
     while waiting:
         name, plain = waiting.pop()
         for node in takers.get(name, ()):
-            if text(node.op_type) in THROUGH and node.output and text(node.output[0]) not in seen:
-                output, same = text(node.output[0]), plain and text(node.op_type) == "Identity"
+            if (
+                decode_text(node.op_type) in THROUGH
+                and node.output
+                and decode_text(node.output[0]) not in seen
+            ):
+                output, same = (
+                    decode_text(node.output[0]),
+                    plain and decode_text(node.op_type) == "Identity",
+                )
                 seen.add(output)
                 waiting.append((output, same))
                 yield output, same
@@ -154,12 +163,12 @@ def _taker(node: onnx.NodeProto, takers: Takers) -> tuple[onnx.NodeProto | None,
 
     Behind DequantizeLinear, it is the next one that takes it.
     """
-    if text(node.op_type) != "DequantizeLinear":
+    if decode_text(node.op_type) != "DequantizeLinear":
         return node, True
-    output = text(node.output[0]) if node.output else ""
+    output = decode_text(node.output[0]) if node.output else ""
     for name, plain in chain([(output, True)], _onwards(output, takers)):
         for taker in takers.get(name, ()):
-            if text(taker.op_type) in FLOAT:
+            if decode_text(taker.op_type) in FLOAT:
                 return taker, plain
     return None, False
 
@@ -168,10 +177,10 @@ def _measured(
     name: str, tensor: onnx.TensorProto, taker: onnx.NodeProto, values: NDArray[np.int64] | None
 ) -> IntegerWeight:
     signed = tensor.data_type == onnx.TensorProto.INT8
-    unread = IntegerWeight(name, text(taker.op_type), signed, read=not signed)
+    unread = IntegerWeight(name, decode_text(taker.op_type), signed, read=not signed)
     if values is None:
         return unread
-    sizes = np.abs(_along_the_sum(values, text(taker.op_type), taker))
+    sizes = np.abs(_along_the_sum(values, decode_text(taker.op_type), taker))
     even = sizes[:, : sizes.shape[1] // 2 * 2]
     sums = even[:, 0::2] + even[:, 1::2]
     over = int((sums > SAFE_SUM).sum()) if signed else 0
@@ -182,7 +191,7 @@ def _measured(
 def _values(tensor: onnx.TensorProto, folder: Path | None) -> NDArray[np.int64] | None:
     """Return a tensor's numbers, ``None`` where they are not to be had or do not fit its shape."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raw = None if folder is None else read_external(tensor, folder)
+        raw = None if folder is None else read_external_tensor(tensor, folder)
         if raw is None:
             return None
         dims, kind = list(tensor.dims), tensor.data_type
@@ -205,5 +214,5 @@ def _along_the_sum(
         moved = np.moveaxis(values, 1, -1)
         return moved.reshape(len(values), -1)
     matrix = values.reshape(-1, values.shape[-1])
-    turned = any(text(item.name) == "transB" and item.i for item in taker.attribute)
+    turned = any(decode_text(item.name) == "transB" and item.i for item in taker.attribute)
     return matrix if operator in TRANSPOSED and turned else matrix.T

@@ -11,30 +11,34 @@ from google.protobuf.message import (
     DecodeError,
 )
 
-from auditor.domain.artifacts import Structure
-from auditor.scanning.externals import external_tensors, location_of, scan_externals
-from auditor.scanning.graphs import (
+from auditor.domain.artifacts import ModelStructure
+from auditor.onnx.scan.external_data import (
+    external_location,
+    external_tensors,
+    scan_external_tensors,
+    scan_ranges,
+)
+from auditor.onnx.scan.graph_walk import (
     MOST,
-    elements,
-    functions,
-    graphs,
-    nodes,
-    operators,
-    opsets,
-    tensors,
-    text,
+    count_elements,
+    count_operators,
+    decode_text,
+    local_functions,
+    opset_versions,
+    walk_graphs,
+    walk_nodes,
+    walk_tensors,
 )
-from auditor.scanning.hiding import (
-    all_tensors,
-    scan_bytes,
+from auditor.onnx.scan.hidden_content import (
+    list_all_tensors,
     scan_control_flow,
-    scan_hidden,
-    scan_shadows,
+    scan_hidden_tensors,
+    scan_shadowed_operators,
+    scan_unused_bytes,
 )
-from auditor.scanning.integers import integer_weights
-from auditor.scanning.pickles import looks_like_pickle, looks_like_text_pickle
-from auditor.scanning.ranges import scan_ranges
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
+from auditor.onnx.scan.integer_saturation import find_integer_weights
+from auditor.onnx.scan.pickles import looks_like_pickle, looks_like_text_pickle
+from auditor.onnx.scan.unsafe_entries import UnsafeCode, UnsafeEntry, printable_excerpt
 
 KNOWN_DOMAINS = frozenset(
     {
@@ -54,7 +58,7 @@ MOST_TEXT = 2**20
 _HEADS = ((b"\x7fELF", "a program"), (b"MZ\x90", "a program"), (b"PK\x03\x04", "an archive"))
 
 
-def scan_model(path: Path, folder: Path) -> Structure:
+def scan_model(path: Path, folder: Path) -> ModelStructure:
     """Parse an ONNX file that lies in ``folder``, and say what it holds. Nothing is run.
 
     Raises ``OSError`` where it cannot be read.
@@ -64,66 +68,77 @@ def scan_model(path: Path, folder: Path) -> Structure:
         # Its bytes are let go of at once: what is parsed holds the weights a second time.
         size = model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError):
-        found = Unsafe(UnsafeCode.UNREADABLE, "the file", "cannot be parsed as an ONNX model")
-        return Structure(kind="onnx", unsafe=(found.to_entry(),))
+        found = UnsafeEntry(UnsafeCode.UNREADABLE, "the file", "cannot be parsed as an ONNX model")
+        return ModelStructure(kind="onnx", unsafe=(found.to_entry(),))
     external = external_tensors(model)
     found_in = chain(
-        scan_externals(external, folder),
+        scan_external_tensors(external, folder),
         scan_ranges(external, folder),
         _operators(model),
         _texts(model),
-        scan_hidden(model, all_tensors(model)),
-        scan_shadows(model),
+        scan_hidden_tensors(model, list_all_tensors(model)),
+        scan_shadowed_operators(model),
         scan_control_flow(model),
-        scan_bytes(model, size),
+        scan_unused_bytes(model, size),
     )
-    counts = sorted(operators(model).items())
-    return Structure(
+    counts = sorted(count_operators(model).items())
+    return ModelStructure(
         kind="onnx",
-        opsets=opsets(model),
+        opsets=opset_versions(model),
         operators={f"{domain}::{name}": count for (domain, name), count in counts},
-        external=tuple(dict.fromkeys(location_of(item.tensor) for item in external)),
-        parameters=min(sum(elements(item.tensor) for item in tensors(model) if item.name), MOST),
-        producer=f"{text(model.producer_name)} {text(model.producer_version)}".strip(),
-        integers=tuple(item.to_entry() for item in integer_weights(model, folder)),
+        external=tuple(dict.fromkeys(external_location(item.tensor) for item in external)),
+        parameters=min(
+            sum(count_elements(item.tensor) for item in walk_tensors(model) if item.name), MOST
+        ),
+        producer=f"{decode_text(model.producer_name)} {decode_text(model.producer_version)}".strip(),
+        integers=tuple(item.to_entry() for item in find_integer_weights(model, folder)),
         unsafe=tuple(item.to_entry() for item in found_in),  # last: it takes the weights out
     )
 
 
-def _operators(model: onnx.ModelProto) -> Iterator[Unsafe]:
-    own = functions(model)
-    for (domain, name), count in sorted(operators(model).items()):
-        where = shown(f"{domain}::{name}")
+def _operators(model: onnx.ModelProto) -> Iterator[UnsafeEntry]:
+    own = local_functions(model)
+    for (domain, name), count in sorted(count_operators(model).items()):
+        where = printable_excerpt(f"{domain}::{name}")
         if name in PYTHON_OPERATORS:
             what = f"{count} node(s) that call Python code outside the file"
-            yield Unsafe(UnsafeCode.PYTHON_OPERATOR, where, what)
+            yield UnsafeEntry(UnsafeCode.PYTHON_OPERATOR, where, what)
         elif (domain, name) in COMPILED_OPERATORS:
             what = f"{count} node(s) of compiled code that nothing but its device can read"
-            yield Unsafe(UnsafeCode.COMPILED_OPERATOR, where, what)
+            yield UnsafeEntry(UnsafeCode.COMPILED_OPERATOR, where, what)
         elif domain not in KNOWN_DOMAINS and (domain, name) not in own:
             what = f"{count} node(s) whose code is in a library outside the file"
-            yield Unsafe(UnsafeCode.CUSTOM_DOMAIN, where, what)
+            yield UnsafeEntry(UnsafeCode.CUSTOM_DOMAIN, where, what)
 
 
-def _texts(model: onnx.ModelProto) -> Iterator[Unsafe]:
+def _texts(model: onnx.ModelProto) -> Iterator[UnsafeEntry]:
     for where, value in _labelled(model):
         if len(value) > MOST_TEXT:
-            yield Unsafe(UnsafeCode.OVERSIZED_TEXT, where, f"a text of {len(value)} bytes")
+            yield UnsafeEntry(UnsafeCode.OVERSIZED_TEXT, where, f"a text of {len(value)} bytes")
         payload = _payload(value)
         if payload:
-            yield Unsafe(UnsafeCode.EMBEDDED_PAYLOAD, where, f"a text that holds {payload}")
+            yield UnsafeEntry(UnsafeCode.EMBEDDED_PAYLOAD, where, f"a text that holds {payload}")
 
 
 def _labelled(model: onnx.ModelProto) -> Iterator[tuple[str, bytes]]:
     holders: list[tuple[str, object]] = [("model", model)]
-    holders += [(f"graph {shown(text(item.name))}", item) for item in graphs(model)]
-    holders += [(f"function {shown(text(item.name))}", item) for item in model.functions]
-    holders += [(f"node {shown(text(item.name))}", item) for item in nodes(model)]
-    holders += [(item.where, item.tensor) for item in tensors(model)]
+    holders += [
+        (f"graph {printable_excerpt(decode_text(item.name))}", item) for item in walk_graphs(model)
+    ]
+    holders += [
+        (f"function {printable_excerpt(decode_text(item.name))}", item) for item in model.functions
+    ]
+    holders += [
+        (f"node {printable_excerpt(decode_text(item.name))}", item) for item in walk_nodes(model)
+    ]
+    holders += [(item.where, item.tensor) for item in walk_tensors(model)]
     for where, holder in holders:
         yield f"{where}: doc_string", _octets(getattr(holder, "doc_string", ""))
         for entry in getattr(holder, "metadata_props", ()):
-            yield f"{where}: metadata {shown(text(entry.key))}", _octets(entry.value)
+            yield (
+                f"{where}: metadata {printable_excerpt(decode_text(entry.key))}",
+                _octets(entry.value),
+            )
 
 
 def _octets(value: object) -> bytes:

@@ -7,7 +7,7 @@ MEMORY = "_ORT_MEM_ADDR_"
 """The mark by which ONNX Runtime takes an external tensor for an address in its own memory."""
 
 
-def inside(location: str) -> str | None:
+def path_inside_folder(location: str) -> str | None:
     """Return the plain relative form of an external-data path, or ``None`` where it leaves.
 
     A ``..`` counts as leaving even where another part makes up for it: no exporter writes one, and
@@ -21,7 +21,7 @@ def inside(location: str) -> str | None:
     return None if plain == "." else plain
 
 
-def linked(folder: Path, name: str) -> bool:
+def has_symbolic_link(folder: Path, name: str) -> bool:
     """Whether a symbolic link stands anywhere on the way from ``folder`` to the file ``name``."""
     place = folder
     for part in name.split("/"):

@@ -9,7 +9,7 @@ import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
+from auditor.onnx.scan.unsafe_entries import UnsafeCode, UnsafeEntry, printable_excerpt
 
 MOST_PICKLES = 1000
 """Older torch files hold five pickles in a row; more than this is not read on."""
@@ -54,7 +54,7 @@ HARMLESS = frozenset(
 
 
 @dataclass(slots=True)
-class _Machine:
+class _PickleMachine:
     """What following one pickle's opcodes has shown so far; ``None`` stands for any object."""
 
     stack: list[object] = field(default_factory=list)
@@ -95,22 +95,24 @@ def looks_like_text_pickle(raw: bytes) -> bool:
     return bool(names & IMPORTS) and found[-1][1] == len(raw) - 1
 
 
-def scan_pickle(raw: bytes, where: str) -> Iterator[Unsafe]:
+def scan_pickle(raw: bytes, where: str) -> Iterator[UnsafeEntry]:
     """Say what a pickle may do on loading: one entry for itself, one for each name not harmless."""
-    machine = _Machine()
+    machine = _PickleMachine()
     whole = _follow_all(raw, machine)
     calls = f"a pickle that makes {machine.calls} calls on loading"
-    yield Unsafe(UnsafeCode.PICKLE, where, f"{calls}; load weights from a format without code")
+    yield UnsafeEntry(UnsafeCode.PICKLE, where, f"{calls}; load weights from a format without code")
     for name in machine.names:
         if name not in HARMLESS:
-            yield Unsafe(UnsafeCode.PICKLE_GLOBAL, where, f"imports {shown(name)}")
+            yield UnsafeEntry(UnsafeCode.PICKLE_GLOBAL, where, f"imports {printable_excerpt(name)}")
     if machine.extensions:
-        yield Unsafe(UnsafeCode.PICKLE_EXTENSION, where, "imports by copyreg extension numbers")
+        yield UnsafeEntry(
+            UnsafeCode.PICKLE_EXTENSION, where, "imports by copyreg extension numbers"
+        )
     if not whole:
-        yield Unsafe(UnsafeCode.UNREADABLE, where, "a pickle that ends early or is malformed")
+        yield UnsafeEntry(UnsafeCode.UNREADABLE, where, "a pickle that ends early or is malformed")
 
 
-def _follow_all(raw: bytes, machine: _Machine) -> bool:
+def _follow_all(raw: bytes, machine: _PickleMachine) -> bool:
     """Follow pickle after pickle; return whether each that starts as one is whole."""
     stream, start = io.BytesIO(raw), 0
     for count in range(MOST_PICKLES):
@@ -125,7 +127,7 @@ def _follow_all(raw: bytes, machine: _Machine) -> bool:
     return True
 
 
-def _follow(stream: io.BytesIO, machine: _Machine) -> None:
+def _follow(stream: io.BytesIO, machine: _PickleMachine) -> None:
     machine.stack.clear()
     machine.memo.clear()
     for opcode, argument, _ in pickletools.genops(stream):
@@ -145,7 +147,7 @@ def _stacked_name(stack: list[object]) -> str:
     return COMPUTED
 
 
-def _move(opcode: pickletools.OpcodeInfo, argument: object, machine: _Machine) -> None:
+def _move(opcode: pickletools.OpcodeInfo, argument: object, machine: _PickleMachine) -> None:
     stack = machine.stack
     if opcode.name in _STORE or opcode.name == "MEMOIZE":
         place = len(machine.memo) if opcode.name == "MEMOIZE" else int(str(argument))

@@ -34,7 +34,7 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
 }
 
 
-def external_locations(raw: Raw, name: str) -> tuple[str, ...]:
+def read_external_locations(raw: Raw, name: str) -> tuple[str, ...]:
     """Return every external-data path in an ONNX file, as spelled, once each, in order.
 
     A path counts wherever one stands, whether or not its tensor is marked external: protobuf lets a
@@ -50,7 +50,7 @@ def external_locations(raw: Raw, name: str) -> tuple[str, ...]:
                 key, value = _entry(raw, start, end)
                 if key == "location":
                     found[value] = None
-    except _MalformedError as mistake:
+    except _MalformedProtobufError as mistake:
         raise ArtifactError(
             f"{name} is not a well-formed ONNX file: {mistake}",
             cure="Export the model again, and check it with onnx.checker.",
@@ -62,7 +62,7 @@ def external_locations(raw: Raw, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _MalformedError(Exception):
+class _MalformedProtobufError(Exception):
     pass
 
 
@@ -76,12 +76,12 @@ def _messages(raw: Raw) -> Iterator[tuple[str, int, int]]:
         inside = _INSIDE[kind]
         if depth > MOST_DEPTH:
             message = f"it nests deeper than {MOST_DEPTH} messages"
-            raise _MalformedError(message)
+            raise _MalformedProtobufError(message)
         for number, wire, first, last in _fields(raw, start, end):
             count += 1
             if count > MOST_FIELDS:
                 message = f"it has more than {MOST_FIELDS} fields"
-                raise _MalformedError(message)
+                raise _MalformedProtobufError(message)
             if wire == LENGTH and number in inside:
                 waiting.append((inside[number], first, last, depth + 1))
 
@@ -93,7 +93,7 @@ def _fields(raw: Raw, start: int, end: int) -> Iterator[Field]:
         number, wire = tag >> 3, tag & 7
         if number == 0:
             message = f"field number 0 at byte {place}"
-            raise _MalformedError(message)
+            raise _MalformedProtobufError(message)
         if wire == VARINT:
             last = _varint(raw, first, end)[1]
         elif wire == LENGTH:
@@ -103,10 +103,10 @@ def _fields(raw: Raw, start: int, end: int) -> Iterator[Field]:
             last = first + (8 if wire == FIXED64 else 4)
         else:  # groups: no ONNX writer makes them, and skipping them is where readers differ
             message = f"wire type {wire} at byte {place}"
-            raise _MalformedError(message)
+            raise _MalformedProtobufError(message)
         if last > end:
             message = f"the field at byte {place} runs beyond its end"
-            raise _MalformedError(message)
+            raise _MalformedProtobufError(message)
         yield number, wire, first, last
         place = last
 
@@ -116,14 +116,14 @@ def _varint(raw: Raw, place: int, end: int) -> tuple[int, int]:
     for shift in range(0, 70, 7):
         if place >= end:
             message = f"a number is cut off at byte {place}"
-            raise _MalformedError(message)
+            raise _MalformedProtobufError(message)
         byte = raw[place]
         place += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:  # noqa: PLR2004 -- the bit that says that more follow
             return value & (2**64 - 1), place
     message = f"a number of more than ten bytes ends at byte {place}"
-    raise _MalformedError(message)
+    raise _MalformedProtobufError(message)
 
 
 def _entry(raw: Raw, start: int, end: int) -> tuple[str, str]:

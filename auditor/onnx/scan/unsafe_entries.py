@@ -6,7 +6,7 @@ from enum import StrEnum
 _SHOWN = 120
 
 
-class Weight(StrEnum):
+class UnsafeSeverity(StrEnum):
     """Whether an entry may run code or reach outside, may hide something, or is worth knowing."""
 
     UNSAFE = "unsafe"
@@ -56,16 +56,16 @@ class UnsafeCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Unsafe:
+class UnsafeEntry:
     """One thing found: where it stands, and what it is."""
 
     code: UnsafeCode
     where: str
     what: str
-    weight: Weight = Weight.UNSAFE
+    weight: UnsafeSeverity = UnsafeSeverity.UNSAFE
 
     def to_entry(self) -> dict[str, str]:
-        """Return the entry of a ``Structure``."""
+        """Return the entry of a ``ModelStructure``."""
         return {
             "code": self.code.value,
             "where": self.where,
@@ -74,7 +74,7 @@ class Unsafe:
         }
 
 
-def shown(value: object) -> str:
+def printable_excerpt(value: object) -> str:
     """Return an untrusted text as a short, printable piece of a sentence."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
     return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

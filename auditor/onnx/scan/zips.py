@@ -14,9 +14,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.lookalikes import folded_name
-from auditor.scanning.paths import inside
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
+from auditor.domain.confusable_names import fold_name
+from auditor.onnx.scan.paths import path_inside_folder
+from auditor.onnx.scan.unsafe_entries import (
+    UnsafeCode,
+    UnsafeEntry,
+    UnsafeSeverity,
+    printable_excerpt,
+)
 
 MOST_MEMBER = 2**30
 """The most bytes of one archive member, or of one pickle, that are read."""
@@ -47,7 +52,7 @@ BROKEN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ZipMember:
     """A member that could be unpacked."""
 
     name: str
@@ -56,7 +61,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class _Local:
+class _LocalHeader:
     """A member's own header: where its data start, and what it says of them."""
 
     start: int
@@ -66,7 +71,7 @@ class _Local:
     sizes: tuple[int, int, int]
 
 
-def open_members(raw: bytes, where: str) -> Iterator[Unsafe | Member]:
+def open_zip_members(raw: bytes, where: str) -> Iterator[UnsafeEntry | ZipMember]:
     """Yield what is wrong with an archive, and each member that can be unpacked in bounds."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -74,51 +79,55 @@ def open_members(raw: bytes, where: str) -> Iterator[Unsafe | Member]:
             yield from _object_to_names(members, where)
             yield from _object_to_layout(raw, archive, where)
             for member in members:
-                place = f"{where}!{shown(member.filename)}"
+                place = f"{where}!{printable_excerpt(member.filename)}"
                 yield from _open(archive, member, place)
     except BROKEN as error:
-        yield Unsafe(UnsafeCode.UNREADABLE, where, f"a malformed zip archive: {shown(error)}")
+        yield UnsafeEntry(
+            UnsafeCode.UNREADABLE, where, f"a malformed zip archive: {printable_excerpt(error)}"
+        )
 
 
-def _object_to_names(members: Sequence[zipfile.ZipInfo], where: str) -> Iterator[Unsafe]:
+def _object_to_names(members: Sequence[zipfile.ZipInfo], where: str) -> Iterator[UnsafeEntry]:
     seen: set[str] = set()
     alike: set[str] = set()
     for member in members:
-        place = f"{where}!{shown(member.filename)}"
+        place = f"{where}!{printable_excerpt(member.filename)}"
         name, plain = member.filename, member.orig_filename == member.filename
-        if not plain or inside(name.removesuffix("/")) is None:
-            yield Unsafe(UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it")
-        folded = folded_name(name)
+        if not plain or path_inside_folder(name.removesuffix("/")) is None:
+            yield UnsafeEntry(
+                UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it"
+            )
+        folded = fold_name(name)
         if name in seen:
             what = "stands twice: readers differ in which counts"
-            yield Unsafe(UnsafeCode.ARCHIVE_TWICE, place, what)
+            yield UnsafeEntry(UnsafeCode.ARCHIVE_TWICE, place, what)
         elif folded in alike:
             what = "differs from another only in case or accents: on some systems one replaces it"
-            yield Unsafe(UnsafeCode.ARCHIVE_TWICE, place, what)
+            yield UnsafeEntry(UnsafeCode.ARCHIVE_TWICE, place, what)
         if stat.S_ISLNK(member.external_attr >> 16):
-            yield Unsafe(UnsafeCode.ARCHIVE_LINK, place, "unpacks as a symbolic link")
+            yield UnsafeEntry(UnsafeCode.ARCHIVE_LINK, place, "unpacks as a symbolic link")
         seen.add(name)
         alike.add(folded)
 
 
-def _object_to_layout(raw: bytes, archive: zipfile.ZipFile, where: str) -> Iterator[Unsafe]:
+def _object_to_layout(raw: bytes, archive: zipfile.ZipFile, where: str) -> Iterator[UnsafeEntry]:
     """Hold the members' own headers against the directory, and look for bytes between them."""
     members = sorted(archive.infolist(), key=lambda item: item.header_offset)
     total = sum(item.file_size for item in members)
     if total > LEAST_WHOLE and total > MOST_WHOLE_RATIO * len(raw):
-        yield Unsafe(UnsafeCode.ARCHIVE_BOMB, where, f"unpacks to {total} bytes in all")
+        yield UnsafeEntry(UnsafeCode.ARCHIVE_BOMB, where, f"unpacks to {total} bytes in all")
     covered, loose = 0, 0
     following = [*(item.header_offset for item in members[1:]), archive.start_dir]
     for member, after in zip(members, following, strict=False):
-        place = f"{where}!{shown(member.filename)}"
+        place = f"{where}!{printable_excerpt(member.filename)}"
         local = _local(raw, member.header_offset)
         differing = _differences(member, local)
         if differing:
             what = f"has another {differing} in its own header than in the directory"
-            yield Unsafe(UnsafeCode.ARCHIVE_HEADERS, place, what)
+            yield UnsafeEntry(UnsafeCode.ARCHIVE_HEADERS, place, what)
         if member.header_offset < covered:
             what = "shares its bytes with another member"
-            yield Unsafe(UnsafeCode.ARCHIVE_OVERLAP, place, what)
+            yield UnsafeEntry(UnsafeCode.ARCHIVE_OVERLAP, place, what)
         loose += max(member.header_offset - covered, 0)
         end = local.start + member.compress_size
         if local.flags & _STREAMED:
@@ -129,15 +138,15 @@ def _object_to_layout(raw: bytes, archive: zipfile.ZipFile, where: str) -> Itera
 
 def _loose_bytes(
     raw: bytes, archive: zipfile.ZipFile, where: str, between: int
-) -> Iterator[Unsafe]:
+) -> Iterator[UnsafeEntry]:
     end = raw.rfind(END)
     behind = len(raw) - end - 22 - len(archive.comment) if end >= 0 else 0
     if between > 0 or behind > 0:
         what = f"{between} bytes that no member covers, and {max(behind, 0)} behind its end"
-        yield Unsafe(UnsafeCode.ARCHIVE_HIDDEN, where, what, Weight.WARNING)
+        yield UnsafeEntry(UnsafeCode.ARCHIVE_HIDDEN, where, what, UnsafeSeverity.WARNING)
 
 
-def _local(raw: bytes, offset: int) -> _Local:
+def _local(raw: bytes, offset: int) -> _LocalHeader:
     if offset < 0:
         raise struct.error("a member starts before the file")
     fields = _LOCAL.unpack_from(raw, offset)
@@ -148,10 +157,10 @@ def _local(raw: bytes, offset: int) -> _Local:
     flags = fields[2]
     name = raw[first : first + name_size].decode("utf-8" if flags & _UTF8 else "cp437")
     start = first + name_size + extra_size
-    return _Local(start, name, flags, fields[3], (fields[6], fields[7], fields[8]))
+    return _LocalHeader(start, name, flags, fields[3], (fields[6], fields[7], fields[8]))
 
 
-def _differences(member: zipfile.ZipInfo, local: _Local) -> str:
+def _differences(member: zipfile.ZipInfo, local: _LocalHeader) -> str:
     found = ["name"] if local.name != member.orig_filename else []
     found += ["method"] if local.method != member.compress_type else []
     found += ["encryption"] if (local.flags ^ member.flag_bits) & _ENCRYPTED else []
@@ -166,20 +175,22 @@ def _differences(member: zipfile.ZipInfo, local: _Local) -> str:
 
 def _open(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str
-) -> Iterator[Unsafe | Member]:
+) -> Iterator[UnsafeEntry | ZipMember]:
     if member.flag_bits & _ENCRYPTED:
         what = "is encrypted, so that nobody can look into it"
-        yield Unsafe(UnsafeCode.ARCHIVE_ENCRYPTED, place, what)
+        yield UnsafeEntry(UnsafeCode.ARCHIVE_ENCRYPTED, place, what)
         return
     if member.file_size > MOST_RATIO * max(member.compress_size, 1):
-        yield Unsafe(UnsafeCode.ARCHIVE_BOMB, place, f"unpacks to {member.file_size} bytes")
+        yield UnsafeEntry(UnsafeCode.ARCHIVE_BOMB, place, f"unpacks to {member.file_size} bytes")
         return
     if member.filename.lower().endswith(".py"):
-        yield Unsafe(UnsafeCode.SCRIPT, place, "code, as TorchScript keeps it to run it")
+        yield UnsafeEntry(UnsafeCode.SCRIPT, place, "code, as TorchScript keeps it to run it")
     try:
         with archive.open(member) as file:
             raw = file.read(MOST_MEMBER)
     except BROKEN as error:
-        yield Unsafe(UnsafeCode.UNREADABLE, place, f"cannot be unpacked: {shown(error)}")
+        yield UnsafeEntry(
+            UnsafeCode.UNREADABLE, place, f"cannot be unpacked: {printable_excerpt(error)}"
+        )
         return
-    yield Member(member.filename, place, raw)
+    yield ZipMember(member.filename, place, raw)

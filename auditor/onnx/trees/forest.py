@@ -1,20 +1,163 @@
-"""Tree ensembles of an ONNX file as plain arrays: nodes, leaves, and how their sums decide."""
+"""Tree ensembles of an ONNX file as plain arrays: nodes, leaves, and how their sums decide.
 
-from dataclasses import dataclass
+What stands between a model's input and its trees: columns, each growing with one input.
+
+Cells: the few ranges of each feature that an ensemble of trees can tell apart.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
-from auditor.domain.targets import Interface
+from auditor.domain.robustness_certificates import PerturbationBoxes
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Floats
 from auditor.errors import TwinError
-from auditor.twins.ensembles.columns import Column, columns_of
-from auditor.twins.graphs import Attributes, Graph, Node, load_graph
-from auditor.twins.heads import ML, Finish
-from auditor.twins.leads import CURE, Rule, check_rule
-from auditor.twins.scores import find_scores
+from auditor.onnx.decision_margins import CURE, ScoreRule, check_score_rule
+from auditor.onnx.decision_scores import find_scores
+from auditor.onnx.graph import GraphNode, NodeAttributes, OnnxGraph, load_graph
+from auditor.onnx.output_heads import ML, LogitTransform
+
+Number: TypeAlias = "np.floating[Any]"
+FLOATS: Mapping[int, type[Number]] = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}
+SUMS = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
+BITS: Mapping[str, tuple[type[np.integer[Any]], int]] = {
+    "float32": (np.int32, 0x7F7FFFFF),
+    "float64": (np.int64, 0x7FEFFFFFFFFFFFFF),
+}
+"""For each floating-point type the integers of its width, and the largest finite number's bits."""
+WIDEST = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class TreeColumn:
+    """One number that the trees see: input ``source`` after ``steps``, each in its own type.
+
+    A step is an operator's name and its constant; a cast's constant is a zero of its type.
+    """
+
+    source: int
+    steps: tuple[tuple[str, Number], ...] = ()
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what the trees see of values of the input, in the arithmetic of the runtime."""
+        for name, constant in self.steps:
+            values = values.astype(constant.dtype)
+            if name != "Cast":
+                values = SUMS[name](values, constant)
+        return values
+
+    def then(self, name: str, constant: Number) -> "TreeColumn":
+        """Return the column after one more step. Raises ``TwinError`` where it would fall."""
+        if (name in {"Mul", "Div"} and constant <= 0) or not np.isfinite(constant):
+            raise TwinError(f"a feature is multiplied by {constant} before the trees", cure=CURE)
+        return replace(self, steps=(*self.steps, (name, constant)))
+
+
+def trace_columns(graph: OnnxGraph, value: str, width: int, dtype: str) -> tuple[TreeColumn, ...]:
+    """Return the columns of a value that follows from the input, ``[n, width]`` in ``dtype``.
+
+    Raises ``TwinError`` that names the operator of which trees cannot be searched through.
+    """
+    if value in graph.inputs:
+        kind = np.dtype(dtype)
+        seen = kind.type(0) if kind.kind == "f" else np.float32(0)  # trees compare in float32
+        return tuple(TreeColumn(index).then("Cast", seen) for index in range(width))
+    node = graph.producer(value)
+    if node is None:
+        raise TwinError(f"the value {value!r} of the model comes from nowhere", cure=CURE)
+    if node.operator == "Concat" and node.attributes.integer("axis") in {1, -1}:
+        parts = [trace_columns(graph, name, width, dtype) for name in node.inputs]
+        return tuple(column for part in parts for column in part)
+    return _after(graph, node, trace_columns(graph, node.inputs[0], width, dtype))
+
+
+def _after(
+    graph: OnnxGraph, node: GraphNode, before: tuple[TreeColumn, ...]
+) -> tuple[TreeColumn, ...]:
+    said = node.attributes
+    match node.operator:
+        case "Identity" | "Flatten":
+            return before
+        case "Cast" if said.integer("to") in FLOATS:
+            return tuple(item.then("Cast", FLOATS[said.integer("to")](0)) for item in before)
+        case "Scaler":
+            moved = _each(before, "Sub", np.array(said.numbers("offset"), dtype=np.float32))
+            return _each(moved, "Mul", np.array(said.numbers("scale"), dtype=np.float32))
+        case "Gather" | "ArrayFeatureExtractor" if node.inputs[1] in graph.constants:
+            if node.operator == "Gather" and said.integer("axis") not in {1, -1}:
+                raise _unknown(node)
+            return tuple(before[int(at)] for at in graph.constants[node.inputs[1]].reshape(-1))
+        case "Add" | "Sub" | "Mul" | "Div" if node.inputs[1] in graph.constants:
+            return _each(before, node.operator, graph.constants[node.inputs[1]])
+    raise _unknown(node)
+
+
+def _unknown(node: GraphNode) -> TwinError:
+    return TwinError(f"trees cannot be searched through the operator {node.label}", cure=CURE)
+
+
+def _each(
+    before: tuple[TreeColumn, ...], name: str, constants: NDArray[Any]
+) -> tuple[TreeColumn, ...]:
+    spread = np.broadcast_to(constants.reshape(-1), (len(before),))
+    return tuple(item.then(name, value) for item, value in zip(before, spread, strict=True))
+
+
+def largest_inputs_below(column: TreeColumn, thresholds: NDArray[Any], dtype: str) -> Floats:
+    """Return the largest values of the input at which a column does not exceed ``thresholds``.
+
+    Found by bisection over all numbers of the input's type, so that no rounding on the way is
+    left out; minus infinity where every value exceeds one, infinity where none does.
+    """
+    least, most = _reach(dtype)
+    below = np.full(len(thresholds), least - 1)
+    above = np.full(len(thresholds), most + 1)
+    while (above - below > 1).any():
+        middle = np.where(above - below > 1, below + (above - below) // 2, below)
+        seen = np.clip(middle, least, most)
+        with np.errstate(over="ignore"):
+            kept = (column.of(_values(seen, dtype)) <= thresholds) | (middle < least)
+        below, above = np.where(kept, middle, below), np.where(kept, above, middle)
+    found = _values(np.clip(below, least, most), dtype).astype(np.float64)
+    found = np.where(below < least, -math.inf, found)
+    limits: Floats = np.where(below >= most, math.inf, found)
+    return limits
+
+
+def smallest_inputs_above(limits: Floats, dtype: str) -> Floats:
+    """Return the smallest values of the input's type above ``limits`` (which are of that type)."""
+    kind = np.dtype(dtype)
+    after: Floats = limits + 1
+    if kind.kind == "f":
+        after = np.nextafter(limits.astype(kind), kind.type(np.inf)).astype(np.float64)
+    return after
+
+
+def _reach(dtype: str) -> tuple[int, int]:
+    if dtype in BITS:
+        return -BITS[dtype][1], BITS[dtype][1]
+    if dtype == "bool":
+        return 0, 1
+    if np.dtype(dtype).kind not in "iu":
+        raise TwinError(f"trees of {dtype} inputs are not searched", cure=CURE)
+    limits = np.iinfo(dtype)
+    return max(int(limits.min), -WIDEST), min(int(limits.max), WIDEST)
+
+
+def _values(places: NDArray[np.int64], dtype: str) -> NDArray[Any]:
+    """Return the numbers at places in the order of all numbers of a type, zero at 0."""
+    if dtype not in BITS:
+        return places.astype(dtype)
+    sizes = np.abs(places).astype(BITS[dtype][0]).view(dtype)
+    return np.where(places < 0, -sizes, sizes)
+
 
 TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 PASSING = frozenset({"Identity", "Cast", "Reshape"})
@@ -22,7 +165,7 @@ LEAF = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forest:
+class TreeEnsemble:
     """Trees side by side: row ``k`` of each array is one node of some tree.
 
     A node goes ``left`` where ``columns[feature]`` does not exceed ``threshold``, else ``right``;
@@ -30,7 +173,7 @@ class Forest:
     ``roots`` are where these begin, ``base`` is what is added to the sums.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TreeColumn, ...]
     feature: NDArray[np.int64]
     threshold: NDArray[Any]
     left: NDArray[np.int64]
@@ -39,7 +182,7 @@ class Forest:
     tree: NDArray[np.int64]
     roots: NDArray[np.int64]
     base: Floats
-    finish: Finish
+    finish: LogitTransform
     dtype: str
 
     @property
@@ -51,7 +194,9 @@ class Forest:
         return 2.0**-24 * (len(self.roots) + 4) * sums
 
 
-def read_forest(path: Path, interface: Interface, rule: Rule) -> Forest | None:
+def read_tree_ensemble(
+    path: Path, interface: ModelInterface, rule: ScoreRule
+) -> TreeEnsemble | None:
     """Read the tree ensemble that makes the scores of the ONNX file at ``path``, if one does.
 
     Raises ``TwinError`` where there is one that cannot be searched exactly.
@@ -66,20 +211,20 @@ def read_forest(path: Path, interface: Interface, rule: Rule) -> Forest | None:
     finish = head.finish
     if node.operator == "TreeEnsembleClassifier":
         finish = _finish(node.attributes, interface.scores)
-    check_rule(finish, rule)
+    check_score_rule(finish, rule)
     width = interface.input_shape[0]
-    columns = columns_of(graph, node.inputs[0], width, interface.input_dtype)
+    columns = trace_columns(graph, node.inputs[0], width, interface.input_dtype)
     return _forest(node, columns, finish, interface.input_dtype)
 
 
-def _tree_node(graph: Graph, value: str) -> Node | None:
+def _tree_node(graph: OnnxGraph, value: str) -> GraphNode | None:
     node = graph.producer(value)
     while node is not None and node.operator in PASSING:
         node = graph.producer(node.inputs[0])
     return node if node is not None and node.domain == ML and node.operator in TREES else None
 
 
-def _finish(said: Attributes, scores: str) -> Finish:
+def _finish(said: NodeAttributes, scores: str) -> LogitTransform:
     """Return how a classifier's sums become probabilities, as ONNX Runtime does it.
 
     Leaves of one class only, none below 0, are probabilities whatever the transform says.
@@ -92,18 +237,20 @@ def _finish(said: Attributes, scores: str) -> Finish:
             "runtimes differ in base values of two classes with a score each", cure=CURE
         )
     if single and _tensor(said, "class_weights").min(initial=0.0) >= 0:
-        return Finish.BINARY_LOG_ODDS
+        return LogitTransform.BINARY_LOG_ODDS
     if single and transform == "LOGISTIC":
-        return Finish.BINARY_AS_IS
+        return LogitTransform.BINARY_AS_IS
     if not single and transform == "LOGISTIC":
-        return Finish.LOG_SIGMOID
+        return LogitTransform.LOG_SIGMOID
     if not single and transform in {"NONE", "SOFTMAX"}:
         logits = transform == "SOFTMAX" or scores == "logits"
-        return Finish.AS_IS if logits else Finish.LOG
+        return LogitTransform.AS_IS if logits else LogitTransform.LOG
     raise TwinError(f"the trees' sums are transformed by {transform}", cure=CURE)
 
 
-def _forest(node: Node, columns: tuple[Column, ...], finish: Finish, dtype: str) -> Forest:
+def _forest(
+    node: GraphNode, columns: tuple[TreeColumn, ...], finish: LogitTransform, dtype: str
+) -> TreeEnsemble:
     said = node.attributes
     compared = columns[0].of(np.zeros(1, dtype)).dtype
     ids = list(zip(said.integers("nodes_treeids"), said.integers("nodes_nodeids"), strict=True))
@@ -120,7 +267,7 @@ def _forest(node: Node, columns: tuple[Column, ...], finish: Finish, dtype: str)
     if not (inner | _among(modes, ("LEAF",))).all():
         raise TwinError(f"trees compare by {', '.join(sorted(set(modes)))}", cure=CURE)
     below = np.nextafter(threshold, compared.type(-np.inf))
-    return Forest(
+    return TreeEnsemble(
         columns=columns,
         feature=np.where(inner, feature, LEAF),
         threshold=np.where(strict, below, threshold),
@@ -155,7 +302,7 @@ def _roots(ids: list[tuple[int, int]], children: set[int]) -> NDArray[np.int64]:
     return np.array(roots, dtype=np.int64)
 
 
-def _leaves(node: Node, place: dict[tuple[int, int], int]) -> Floats:
+def _leaves(node: GraphNode, place: dict[tuple[int, int], int]) -> Floats:
     said, name = node.attributes, _prefix(node)
     targets = said.integers(f"{name}_ids")
     single = name == "class" and _classes(said) == 2 and len(set(targets)) == 1  # noqa: PLR2004 -- two classes
@@ -172,27 +319,174 @@ def _leaves(node: Node, place: dict[tuple[int, int], int]) -> Floats:
     return values
 
 
-def _base(node: Node) -> Floats:
+def _base(node: GraphNode) -> Floats:
     base = _tensor(node.attributes, "base_values").astype(np.float64)
     ids = set(node.attributes.integers(f"{_prefix(node)}_ids"))
     width = 1 if len(ids) == 1 and _width(node) <= 2 else _width(node)  # noqa: PLR2004 -- two classes
     return base[-width:] if base.size else np.zeros(width)
 
 
-def _prefix(node: Node) -> str:
+def _prefix(node: GraphNode) -> str:
     return "class" if node.operator == "TreeEnsembleClassifier" else "target"
 
 
-def _width(node: Node) -> int:
+def _width(node: GraphNode) -> int:
     said = node.attributes
     return _classes(said) if _prefix(node) == "class" else said.integer("n_targets", 1)
 
 
-def _classes(said: Attributes) -> int:
+def _classes(said: NodeAttributes) -> int:
     return said.length("classlabels_int64s") or said.length("classlabels_strings")
 
 
-def _tensor(said: Attributes, name: str) -> NDArray[Any]:
+def _tensor(said: NodeAttributes, name: str) -> NDArray[Any]:
     """Return an attribute of float32 numbers, or of the float64 ones that may stand for them."""
     wide = said.tensor(f"{name}_as_tensor")
     return np.array(said.numbers(name), dtype=np.float32) if wide is None else wide
+
+
+Ranks = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellAxis:
+    """One input as the trees see it: cell ``k`` holds the values above ``limits[k - 1]`` and up to
+    ``limits[k]``.
+
+    ``first`` and ``last`` are the least and greatest values that a row may take in each cell, where
+    it comes from below or from above; ``empty`` cells have none.
+    """
+
+    limits: Floats
+    first: Floats
+    last: Floats
+    empty: NDArray[np.bool_]
+
+    def cell(self, values: Floats) -> Ranks:
+        """Return the cells that values lie in."""
+        return np.searchsorted(self.limits, values, side="left").astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellGrid:
+    """All axes of an ensemble, by input, and for each node the cell below which it goes left."""
+
+    axes: dict[int, CellAxis]
+    source: Ranks
+    rank: Ranks
+    dtype: str
+
+    def cells(self, rows: Floats) -> Ranks:
+        """Return the cells ``[n, inputs]`` of rows ``[n, inputs]``; 0 where no tree looks."""
+        seen = _typed(rows, self.dtype)
+        found = np.zeros(rows.shape, dtype=np.int64)
+        for source, axis in self.axes.items():
+            found[:, source] = axis.cell(seen[:, source])
+        return found
+
+
+def build_cell_grid(forest: TreeEnsemble, boxes: PerturbationBoxes) -> CellGrid:
+    """Find the cells of a forest's inputs under the steps that ``boxes`` allows."""
+    inner = np.flatnonzero(forest.feature != LEAF)
+    source, rank = np.full(len(forest.feature), LEAF), np.zeros(len(forest.feature), np.int64)
+    limit = np.zeros(len(forest.feature))
+    for index, column in enumerate(forest.columns):
+        nodes = inner[forest.feature[inner] == index]
+        if len(nodes):
+            source[nodes] = column.source
+            limit[nodes] = largest_inputs_below(column, forest.threshold[nodes], forest.dtype)
+    axes: dict[int, CellAxis] = {}
+    for place in np.unique(source[inner]):
+        nodes = inner[source[inner] == place]
+        steps = float(boxes.quantum.reshape(-1)[place]), float(boxes.origin.reshape(-1)[place])
+        axes[int(place)] = _axis(np.unique(limit[nodes]), *steps, forest.dtype)
+        rank[nodes] = axes[int(place)].cell(limit[nodes]) + 1
+    return CellGrid(axes, source, rank, forest.dtype)
+
+
+def _axis(limits: Floats, quantum: float, origin: float, dtype: str) -> CellAxis:
+    ends = limits[np.isfinite(limits)]
+    before, beyond = np.append(-np.inf, ends), np.append(ends, np.inf)
+    first, last = np.append(-np.inf, smallest_inputs_above(ends, dtype)), beyond
+    if quantum > 0:
+        first = np.append(-np.inf, _step_above(ends, quantum, origin, dtype))
+        last = np.append(_step_below(ends, quantum, origin, dtype), np.inf)
+    empty = (_typed(first, dtype) > beyond) | (_typed(last, dtype) <= before)
+    return CellAxis(ends, first, last, empty)
+
+
+def _step_above(limits: Floats, quantum: float, origin: float, dtype: str) -> Floats:
+    """Return the first steps that the model sees above limits; where steps blur, any value."""
+    steps = _steps_near(limits, quantum, origin)
+    found = np.where(_typed(steps, dtype) > limits, steps, np.inf).min(axis=0)
+    return np.where(np.isinf(found), smallest_inputs_above(limits, dtype), found)
+
+
+def _step_below(limits: Floats, quantum: float, origin: float, dtype: str) -> Floats:
+    """Return the last steps that the model does not see above limits; where they blur, these."""
+    steps = _steps_near(limits, quantum, origin)
+    found = np.where(_typed(steps, dtype) <= limits, steps, -np.inf).max(axis=0)
+    return np.where(np.isinf(found), limits, found)
+
+
+def _steps_near(limits: Floats, quantum: float, origin: float) -> Floats:
+    """Return ``[k, n]`` steps around limits, one of which is the next on either side.
+
+    Whether rounding puts a step on a limit or beside it, only looking at it tells.
+    """
+    nearest = np.rint((limits - origin) / quantum)
+    steps: Floats = origin + (nearest + np.arange(-2.0, 3.0)[:, None]) * quantum
+    return steps
+
+
+def _typed(values: Floats, dtype: str) -> Floats:
+    if np.dtype(dtype).kind != "f":
+        return values
+    with np.errstate(over="ignore"):
+        return values.astype(dtype).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellReach:
+    """What one row can be turned into: for each input the cost of each cell, and its value there.
+
+    ``own`` are the row's cells; a cost is a share of the input's unit, infinite out of reach.
+    """
+
+    own: Ranks
+    costs: dict[int, Floats]
+    values: dict[int, Floats]
+
+    @property
+    def steps(self) -> Floats:
+        """All finite costs above 0, the smallest first: no other distance can be the smallest."""
+        every = np.concatenate([np.empty(0), *self.costs.values()])
+        return np.unique(every[np.isfinite(every) & (every > 0)])
+
+    def window(self, source: int, eps: float) -> tuple[int, int]:
+        """Return the first and last cell of an input that ``eps`` reaches."""
+        cells = np.flatnonzero(self.costs[source] <= eps)
+        return int(cells[0]), int(cells[-1])
+
+    def cheapest(self, source: int, low: int, high: int) -> int:
+        """Return the cell of an input that costs least among those from ``low`` to ``high``."""
+        return low + int(np.argmin(self.costs[source][low : high + 1]))
+
+
+def find_cell_reach(grid: CellGrid, boxes: PerturbationBoxes, row: int) -> CellReach:
+    """Return what row number ``row`` of the boxes can be turned into."""
+    clean, lower, upper = (
+        part[row].reshape(-1).astype(np.float64) for part in (boxes.clean, boxes.lower, boxes.upper)
+    )
+    unit = boxes.unit.reshape(-1)
+    own = grid.cells(clean[None])[0]
+    costs, values = dict[int, Floats](), dict[int, Floats]()
+    for source, axis in grid.axes.items():
+        cells = np.arange(len(axis.first))
+        target = np.where(cells > own[source], axis.first, axis.last)
+        allowed = (target >= lower[source]) & (target <= upper[source]) & ~axis.empty
+        moved = np.abs(target - clean[source])
+        share = moved / unit[source] if unit[source] > 0 else np.full(len(cells), np.inf)
+        costs[source] = np.where(cells == own[source], 0.0, np.where(allowed, share, np.inf))
+        values[source] = np.where(cells == own[source], clean[source], target)
+    return CellReach(own, costs, values)

@@ -1,15 +1,30 @@
-"""The nearest point that an ensemble of trees decides wrongly, found exactly by dtai-veritas."""
+"""The nearest point that an ensemble of trees decides wrongly, found exactly by dtai-veritas.
+
+A tree ensemble of an ONNX file, ready to be asked for the nearest wrong point of a row.
+"""
 
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from auditor.errors import MissingExtraError
-from auditor.extras import to_install
-from auditor.twins.ensembles.cells import Reach
+from auditor.domain.robustness_certificates import NearestMisclassification, PerturbationBoxes
+from auditor.domain.targets import ModelInterface
+from auditor.domain.tasks import Floats
+from auditor.errors import MissingExtraError, suggest_install
+from auditor.onnx.decision_margins import ScoreRule, margin_forms, probabilities_of
+from auditor.onnx.trees.forest import (
+    LEAF,
+    CellGrid,
+    CellReach,
+    TreeEnsemble,
+    build_cell_grid,
+    find_cell_reach,
+    read_tree_ensemble,
+)
 
 Untyped: TypeAlias = Any
 """Of dtai-veritas, which ships no types: the module, an ``AddTree``, a ``Solution``."""
@@ -22,19 +37,19 @@ FIRST = 0.01
 """Where a search begins, as a share of the units: what lies near is quickly ruled out."""
 
 
-def veritas() -> Untyped:
+def load_veritas() -> Untyped:
     """Return the library dtai-veritas. Raises ``MissingExtraError`` where it is not installed."""
     try:
         return importlib.import_module("veritas")
     except ImportError as missing:
         raise MissingExtraError(
             "exact bounds of trees need dtai-veritas, which is not installed",
-            cure=f"{to_install('certify')}.",
+            cure=f"{suggest_install('certify')}.",
         ) from missing
 
 
 @dataclass(slots=True)
-class Purse:
+class StateBudget:
     """How many states a search may look at, and how many it has."""
 
     states: int
@@ -47,7 +62,7 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class EnsemblePoint:
     """A point that a rival wins: its cells by input, its distance, and by how much it is won."""
 
     cells: dict[int, int]
@@ -56,15 +71,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Closest:
+class NearestPoint:
     """No rival leads by a limit below ``lower``; ``point`` is the nearest found where one does."""
 
     lower: float
-    point: Point | None
+    point: EnsemblePoint | None
 
 
 @dataclass(slots=True)
-class Bracket:
+class DistanceBracket:
     """Steps between which the nearest point lies: none up to ``proved``, one at ``end``.
 
     Between ``dark`` and ``bright`` (equal to ``end`` and ``proved`` where there are none) lie
@@ -97,7 +112,7 @@ class Bracket:
         return (low + high) // 2 if low + 1 < high else None
 
 
-class Hunt:
+class NearestPointSearch:
     """The search for the nearest point around one row at which a rival leads by ``limit``.
 
     ``rivals`` are ensembles over cells, of which each adds up to how far a wrong decision is
@@ -107,32 +122,32 @@ class Hunt:
     """
 
     def __init__(
-        self, rivals: Sequence[Untyped], around: Reach, limit: float, purse: Purse
+        self, rivals: Sequence[Untyped], around: CellReach, limit: float, purse: StateBudget
     ) -> None:
         self._rivals = rivals
         self._around = around
         self._limit = limit
         self._purse = purse
         self._steps = np.concatenate([[0.0], around.steps])
-        self._best: Point | None = None
+        self._best: EnsemblePoint | None = None
 
-    def run(self, lower: float = 0.0) -> Closest:
+    def run(self, lower: float = 0.0) -> NearestPoint:
         """Return the nearest point; below ``lower`` nothing is looked for."""
         start = int(np.searchsorted(self._steps, lower)) - 1
         least = np.inf
         for place, rival in enumerate(self._rivals):
-            share = Purse(self._purse.left // (len(self._rivals) - place))
+            share = StateBudget(self._purse.left // (len(self._rivals) - place))
             bracket = self._against(rival, start, share)
             self._purse.spent += share.spent
             if bracket.proved + 1 < bracket.end:
                 least = min(least, float(self._steps[bracket.proved + 1]))
         best = np.inf if self._best is None else self._best.distance
-        return Closest(min(least, best), self._best)
+        return NearestPoint(min(least, best), self._best)
 
-    def _against(self, rival: Untyped, proved: int, purse: Purse) -> Bracket:
+    def _against(self, rival: Untyped, proved: int, purse: StateBudget) -> DistanceBracket:
         """Narrow the bracket of one rival, as far as the purse goes."""
         end = len(self._steps) if self._best is None else self._place(self._best)
-        bracket = Bracket(proved, end, dark=end, bright=proved)
+        bracket = DistanceBracket(proved, end, dark=end, bright=proved)
         step = self._first(bracket)
         above = False
         while step is not None and purse.left > 0:
@@ -148,15 +163,15 @@ class Hunt:
             step = self._next(bracket, above=above)
         return bracket
 
-    def _place(self, point: Point) -> int:
+    def _place(self, point: EnsemblePoint) -> int:
         return int(np.searchsorted(self._steps, point.distance))
 
-    def _first(self, bracket: Bracket) -> int | None:
+    def _first(self, bracket: DistanceBracket) -> int | None:
         if self._best is not None:  # most often nothing is nearer than another rival's point
             return bracket.end - 1 if bracket.proved + 1 < bracket.end else None
         return self._next(bracket, above=False)
 
-    def _next(self, bracket: Bracket, *, above: bool) -> int | None:
+    def _next(self, bracket: DistanceBracket, *, above: bool) -> int | None:
         nothing_found = bracket.end == len(self._steps)
         in_the_dark = bracket.dark < bracket.end
         if nothing_found and not in_the_dark:
@@ -169,12 +184,14 @@ class Hunt:
         either = bracket.middle(above=above)
         return bracket.middle(above=not above) if either is None else either
 
-    def _ask(self, rival: Untyped, eps: float, purse: Purse) -> tuple[Point | None, bool]:
+    def _ask(
+        self, rival: Untyped, eps: float, purse: StateBudget
+    ) -> tuple[EnsemblePoint | None, bool]:
         """Return a point up to a distance at which a rival leads, or that there is none.
 
         First almost depth first, which finds points; then the most promising states first.
         """
-        library = veritas()
+        library = load_veritas()
         windows = [self._around.window(source, eps) for source in self._around.costs]
         box = [library.Interval(low, high + 1) for low, high in windows]
         for eagerness, share in EAGER:
@@ -191,7 +208,7 @@ class Hunt:
                 return None, True
         return None, False
 
-    def _point(self, solution: Untyped, windows: Sequence[tuple[int, int]]) -> Point | None:
+    def _point(self, solution: Untyped, windows: Sequence[tuple[int, int]]) -> EnsemblePoint | None:
         """Return the nearest point of the box that a solution is; ``None`` where it has none."""
         box = solution.box()
         cells, distance = dict[int, int](), 0.0
@@ -202,4 +219,133 @@ class Hunt:
             cell = self._around.cheapest(source, low, high)
             cells[source] = cell
             distance = max(distance, float(self._around.costs[source][cell]))
-        return Point(cells, distance, solution.output) if np.isfinite(distance) else None
+        return EnsemblePoint(cells, distance, solution.output) if np.isfinite(distance) else None
+
+
+CANDIDATES = 2
+
+
+class EnsembleSearch:
+    """A forest over the cells of its inputs; one for each kind of steps that these come in."""
+
+    def __init__(self, forest: TreeEnsemble, rule: ScoreRule, boxes: PerturbationBoxes) -> None:
+        self._forest = forest
+        self._rule = rule
+        self.grid = build_cell_grid(forest, boxes)
+        self._whole = _over_cells(forest, self.grid)
+        self._rivals: dict[int, list[Untyped]] = {}
+        self._tie = rule.tie + 2 * forest.rounding
+
+    def probabilities(self, rows: Floats) -> Floats:
+        """Return ``[n, classes]`` probabilities of rows ``[n, inputs]``, in float64."""
+        places = list(self.grid.axes) or [0]  # leaves alone look at nothing, but take a column
+        cells = self.grid.cells(rows)[:, places].astype(np.float64)
+        sums = np.asarray(self._whole.eval(cells)).reshape(len(rows), -1)
+        return probabilities_of(sums, self._forest.finish)
+
+    def nearest(self, boxes: PerturbationBoxes, steps: int) -> NearestMisclassification:
+        """Search for each row, looking at most at ``steps`` states; see ``domain.certificates``."""
+        rows = len(boxes.labels)
+        clean = boxes.clean.astype(np.float64)
+        lower, distance = np.zeros(rows), np.full((rows, CANDIDATES), np.inf)
+        crafted = np.repeat(clean[:, None], CANDIDATES, axis=1)
+        for row, label in enumerate(boxes.labels):
+            if not np.isfinite(clean[row]).all():
+                continue  # a missing value goes its own way in each tree
+            around = find_cell_reach(self.grid, boxes, row)
+            lower[row], points = self._closest(int(label), around, StateBudget(steps))
+            for place, point in enumerate(points):
+                distance[row, place] = point.distance
+                _move(crafted[row, place], point, around)
+        return NearestMisclassification(lower, crafted, distance)
+
+    def _closest(
+        self, label: int, around: CellReach, purse: StateBudget
+    ) -> tuple[float, list[EnsemblePoint]]:
+        """Return below which distance no decision is wrong, and the nearest points that may be.
+
+        Where scores tie so nearly that rounding decides, the nearest sure point follows.
+        """
+        rivals = self._against(label)
+        maybe = NearestPointSearch(rivals, around, -self._tie, purse).run()
+        if maybe.point is None or maybe.point.lead >= self._tie:
+            return maybe.lower, [] if maybe.point is None else [maybe.point]
+        surely = NearestPointSearch(rivals, around, self._tie, purse).run(maybe.lower)
+        return maybe.lower, [maybe.point, *([] if surely.point is None else [surely.point])]
+
+    def _against(self, label: int) -> list[Untyped]:
+        """Return for each rival of a class the ensemble that says how far it is ahead."""
+        if label not in self._rivals:
+            functions, shifts = margin_forms(
+                self._forest.finish, self._rule, label, self._whole.num_leaf_values()
+            )
+            self._rivals[label] = [
+                _behind(self._whole, function, float(shift))
+                for function, shift in zip(functions, shifts, strict=True)
+            ]
+        return self._rivals[label]
+
+
+def open_ensemble_search(
+    path: Path, interface: ModelInterface, rule: ScoreRule
+) -> TreeEnsemble | None:
+    """Read the forest that makes the scores of the ONNX file at ``path``, if one does.
+
+    Raises ``TwinError`` and ``MissingExtraError``.
+    """
+    forest = read_tree_ensemble(path, interface, rule)
+    if forest is not None:
+        load_veritas()
+    return forest
+
+
+def _over_cells(forest: TreeEnsemble, grid: CellGrid) -> Untyped:
+    """Return the forest as trees of dtai-veritas, which split where a cell is below a rank."""
+    library = load_veritas()
+    whole = library.AddTree(forest.values.shape[1], library.AddTreeType.REGR)
+    places = {source: place for place, source in enumerate(grid.axes)}
+    for root in forest.roots:
+        tree = whole.add_tree()
+        left = [(tree.root(), int(root))]
+        while left:
+            left.extend(_grow(tree, *left.pop(), forest, grid, places))
+    for score, value in enumerate(forest.base):
+        whole.set_base_score(score, float(value))
+    return whole
+
+
+def _grow(  # noqa: PLR0913, PLR0917 -- one node of two forests
+    tree: Untyped,
+    place: int,
+    node: int,
+    forest: TreeEnsemble,
+    grid: CellGrid,
+    places: dict[int, int],
+) -> list[tuple[int, int]]:
+    if forest.feature[node] == LEAF:
+        tree.set_leaf_values(place, forest.values[node])
+        return []
+    tree.split(place, places[int(grid.source[node])], float(grid.rank[node]))
+    children = (tree.left(place), tree.right(place))
+    return list(zip(children, (int(forest.left[node]), int(forest.right[node])), strict=True))
+
+
+def _behind(whole: Untyped, function: Floats, shift: float) -> Untyped:
+    """Return an ensemble that adds up to minus a lead."""
+    ahead, behind = np.flatnonzero(function > 0), np.flatnonzero(function < 0)
+    if len(ahead) and len(behind):
+        made = whole.contrast_classes(int(behind[0]), int(ahead[0]))
+    else:
+        column = int((behind if len(behind) else ahead)[0])
+        single = len(function) == 1
+        made = whole.copy() if single else whole.make_singleclass(column)
+        made = made if len(behind) else made.negate_leaf_values()
+    base = [whole.get_base_score(score) for score in range(len(function))]
+    made.set_base_score(0, -float(function @ np.array(base)) - shift)
+    return made
+
+
+def _move(row: Floats, point: EnsemblePoint, around: CellReach) -> None:
+    flat = row.reshape(-1)
+    for source, cell in point.cells.items():
+        flat[source] = around.values[source][cell]

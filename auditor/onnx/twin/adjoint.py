@@ -15,13 +15,11 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, shape_inference, version_converter
 
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.errors import MissingExtraError, TwinError
-from auditor.extras import to_install
-from auditor.twins.graphs import load_graph
-from auditor.twins.heads import Finish, find_head
-from auditor.twins.normalising import normalise
+from auditor.errors import MissingExtraError, TwinError, suggest_install
+from auditor.onnx.graph import load_graph, normalise_model
+from auditor.onnx.output_heads import LogitTransform, find_output_head
 
 ort: Any = onnxruntime  # whose types are not published
 OPSET, NEW_OPSET = 16, 17
@@ -45,20 +43,20 @@ def _sigmoid(values: Floats) -> Floats:
     return grown
 
 
-FINISHES: Mapping[Finish, Callable[[Floats], Floats]] = {
-    Finish.AS_IS: lambda values: values,
-    Finish.LOG: _log,
-    Finish.LOG_SIGMOID: lambda values: -np.logaddexp(0.0, -values),
-    Finish.BINARY_AS_IS: lambda column: np.hstack([np.zeros_like(column), column]),
-    Finish.BINARY_LOG_ODDS: lambda column: np.hstack([_log(1 - column), _log(column)]),
+FINISHES: Mapping[LogitTransform, Callable[[Floats], Floats]] = {
+    LogitTransform.AS_IS: lambda values: values,
+    LogitTransform.LOG: _log,
+    LogitTransform.LOG_SIGMOID: lambda values: -np.logaddexp(0.0, -values),
+    LogitTransform.BINARY_AS_IS: lambda column: np.hstack([np.zeros_like(column), column]),
+    LogitTransform.BINARY_LOG_ODDS: lambda column: np.hstack([_log(1 - column), _log(column)]),
 }
 """From the values of a head to logits."""
-SLOPES: Mapping[Finish, Callable[[Floats, Floats], Floats]] = {
-    Finish.AS_IS: lambda _, cotangent: cotangent,
-    Finish.LOG: _log_slope,
-    Finish.LOG_SIGMOID: lambda values, cotangent: cotangent * _sigmoid(-values),
-    Finish.BINARY_AS_IS: lambda _, cotangent: cotangent[:, 1:],
-    Finish.BINARY_LOG_ODDS: lambda column, cotangent: (
+SLOPES: Mapping[LogitTransform, Callable[[Floats, Floats], Floats]] = {
+    LogitTransform.AS_IS: lambda _, cotangent: cotangent,
+    LogitTransform.LOG: _log_slope,
+    LogitTransform.LOG_SIGMOID: lambda values, cotangent: cotangent * _sigmoid(-values),
+    LogitTransform.BINARY_AS_IS: lambda _, cotangent: cotangent[:, 1:],
+    LogitTransform.BINARY_LOG_ODDS: lambda column, cotangent: (
         _log_slope(column, cotangent[:, 1:]) - _log_slope(1 - column, cotangent[:, :1])
     ),
 }
@@ -68,7 +66,9 @@ SLOPES: Mapping[Finish, Callable[[Floats, Floats], Floats]] = {
 class AdjointTwin:
     """An adjoint graph in a session of one thread; rows go through in batches of equal size."""
 
-    def __init__(self, model: onnx.ModelProto, finish: Finish, value: str, batch: int) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, finish: LogitTransform, value: str, batch: int
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = SILENT
@@ -123,7 +123,7 @@ class AdjointTwin:
         return joined
 
 
-def adjoint_twin(path: Path, interface: Interface) -> AdjointTwin:
+def open_adjoint_twin(path: Path, interface: ModelInterface) -> AdjointTwin:
     """Return the twin of the ONNX file at ``path`` that ONNX Runtime differentiates.
 
     Raises ``TwinError`` that names what has no derivative there, and ``MissingExtraError`` where
@@ -134,14 +134,14 @@ def adjoint_twin(path: Path, interface: Interface) -> AdjointTwin:
     except ImportError as missing:
         raise MissingExtraError(
             "an adjoint twin needs onnx-ad, which is not installed",
-            cure=to_install("adjoint"),
+            cure=suggest_install("adjoint"),
         ) from missing
     differentiate: Any = onnx_ad  # no types either
     graph = load_graph(path)
-    head = find_head(graph, interface.output, interface.scores)
+    head = find_output_head(graph, interface.output, interface.scores)
     batch = interface.fixed_batch or ROWS
     try:
-        model = _fixed(normalise(onnx.load(str(path))), interface, head.value, batch)
+        model = _fixed(normalise_model(onnx.load(str(path))), interface, head.value, batch)
         adjoint = differentiate.reverse(
             model, inputs=[interface.input], outputs=[head.value], layout="onnx"
         )
@@ -154,7 +154,9 @@ def adjoint_twin(path: Path, interface: Interface) -> AdjointTwin:
         ) from mistake
 
 
-def _fixed(model: onnx.ModelProto, interface: Interface, value: str, batch: int) -> onnx.ModelProto:
+def _fixed(
+    model: onnx.ModelProto, interface: ModelInterface, value: str, batch: int
+) -> onnx.ModelProto:
     """Return the part of a model that ``value`` depends on, with ``batch`` rows."""
     opsets = {item.domain: item.version for item in model.opset_import}
     if opsets.get("", OPSET) < OPSET:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditor.twins.graphs import Attributes, Graph, Node, Tensor
+from auditor.onnx.graph import GraphNode, NodeAttributes, OnnxGraph, Tensor
 
 
-def free_batch(graph: Graph, fixed: int) -> Graph:
+def free_batch(graph: OnnxGraph, fixed: int) -> OnnxGraph:
     """Return the graph with reshapes to ``fixed`` rows turned into reshapes to as many as come.
 
     A graph may also use the number ``fixed`` for something else, so the result must be compared
@@ -22,11 +22,11 @@ def free_batch(graph: Graph, fixed: int) -> Graph:
             continue
         name = f"{node.outputs[0]}/any_batch"
         constants[name] = shape
-        nodes.append(replace(node, inputs=(node.inputs[0], name), attributes=Attributes({})))
+        nodes.append(replace(node, inputs=(node.inputs[0], name), attributes=NodeAttributes({})))
     return replace(graph, nodes=tuple(nodes), constants=constants)
 
 
-def _fixed_shape(graph: Graph, node: Node, fixed: int) -> Tensor | None:
+def _fixed_shape(graph: OnnxGraph, node: GraphNode, fixed: int) -> Tensor | None:
     """Return a reshape's target with its first axis open, where that axis was the batch."""
     if node.operator != "Reshape":
         return None

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from auditor.domain.targets import Interface
+from auditor.domain.models import TwinKind
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.domain.twins import TwinKind
-from auditor.errors import MissingExtraError, TwinError
-from auditor.extras import to_install
-from auditor.twins.batches import free_batch
-from auditor.twins.graphs import Graph, load_graph
-from auditor.twins.heads import Head, find_head
+from auditor.errors import MissingExtraError, TwinError, suggest_install
+from auditor.onnx.graph import OnnxGraph, load_graph
+from auditor.onnx.output_heads import OutputHead, find_output_head
+from auditor.onnx.twin.batching import free_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auditor.twins.differentiable import TorchTwin
-    from auditor.twins.interpreting import Program
+    from auditor.onnx.twin.torch_twin import TorchProgram, TorchTwin
 
 PROBES = 3
 SAME = 1e-4
@@ -45,16 +43,16 @@ class DifferentiableTwin(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TwinPlan:
     """What a twin is made from: an artifact's main file, or the owner's ``program`` beside it."""
 
     path: Path
-    interface: Interface
+    interface: ModelInterface
     kind: TwinKind = TwinKind.AUTO
     program: Path | None = None
 
 
-def build(plan: Plan) -> DifferentiableTwin:
+def build_planned_twin(plan: TwinPlan) -> DifferentiableTwin:
     """Return the twin that ``plan`` asks for, computing in float32 on one thread.
 
     One probability or logit column gives two columns of logits, the second one for what the
@@ -62,22 +60,24 @@ def build(plan: Plan) -> DifferentiableTwin:
     form or cuts the gradient, and ``MissingExtraError`` where a library is not installed.
     """
     if plan.kind is TwinKind.ADJOINT:
-        from auditor.twins.adjoints import adjoint_twin  # noqa: PLC0415 -- brings a runtime
+        from auditor.onnx.twin.adjoint import open_adjoint_twin  # noqa: PLC0415 -- brings a runtime
 
-        return adjoint_twin(plan.path, plan.interface)
+        return open_adjoint_twin(plan.path, plan.interface)
     if plan.kind is TwinKind.EXPORTED:
         return _exported(plan)
     return build_twin(plan.path, plan.interface)
 
 
-def build_twin(path: Path, interface: Interface) -> DifferentiableTwin:
-    """Return the twin of the ONNX file at ``path``, its operators in torch; see ``build``."""
+def build_twin(path: Path, interface: ModelInterface) -> DifferentiableTwin:
+    """Return the twin of the ONNX file at ``path``, its operators in torch; see
+    ``build_planned_twin``.
+    """
     head = _head(path, interface)
     _start_torch()
     return _twin(head, interface)
 
 
-def find_cut(plan: Plan, rows: Array) -> tuple[str, ...]:
+def find_cut(plan: TwinPlan, rows: Array) -> tuple[str, ...]:
     """Return the operators that let no gradient through on ``rows`` laid out for the model.
 
     Empty where there is none, or where torch, which looks for it, is not installed or does not
@@ -85,19 +85,19 @@ def find_cut(plan: Plan, rows: Array) -> tuple[str, ...]:
     """
     try:
         _start_torch()
-        from auditor.twins.diagnosing import cut_in  # noqa: PLC0415 -- needs torch
-        from auditor.twins.interpreting import compile_graph  # noqa: PLC0415 -- needs torch
+        from auditor.onnx.twin.diagnostics import find_gradient_cut  # noqa: PLC0415 -- needs torch
+        from auditor.onnx.twin.torch_twin import compile_graph  # noqa: PLC0415 -- needs torch
 
         if plan.kind is TwinKind.EXPORTED:
             twin = _exported(plan)
-            return cut_in(twin.program, twin.value, rows)
+            return find_gradient_cut(twin.program, twin.value, rows)
         head = _head(plan.path, plan.interface)
-        return cut_in(compile_graph(head.graph), head.value, rows)
+        return find_gradient_cut(compile_graph(head.graph), head.value, rows)
     except (TwinError, MissingExtraError):
         return ()
 
 
-def run_rows(shape: tuple[int, ...]) -> int:
+def rows_per_run(shape: tuple[int, ...]) -> int:
     """Return how many rows of a shape one run takes."""
     return max(LEAST_RUN, RUN_NUMBERS // max(1, math.prod(shape)))
 
@@ -108,27 +108,29 @@ def _start_torch() -> None:
     except ImportError as missing:
         raise MissingExtraError(
             "a differentiable twin needs torch, which is not installed",
-            cure=f"{to_install('attacks')}.",
+            cure=f"{suggest_install('attacks')}.",
         ) from missing
     torch.set_num_threads(1)
 
 
-def _exported(plan: Plan) -> "TorchTwin":
+def _exported(plan: TwinPlan) -> "TorchTwin":
     if plan.program is None:
         raise TwinError("no exported program was given", cure="Name it in model.twin.")
     _start_torch()
-    from auditor.twins.exported import exported_twin  # noqa: PLC0415 -- needs torch
+    from auditor.onnx.twin.exported_program import open_exported_twin  # noqa: PLC0415 -- needs torch
 
-    return exported_twin(plan.program, plan.interface, run_rows(plan.interface.input_shape))
+    return open_exported_twin(
+        plan.program, plan.interface, rows_per_run(plan.interface.input_shape)
+    )
 
 
-def _head(path: Path, interface: Interface) -> Head:
+def _head(path: Path, interface: ModelInterface) -> OutputHead:
     graph = load_graph(path)
-    head = find_head(graph, interface.output, interface.scores)
-    return Head(_part(head.graph, head.value, interface.input), head.value, head.finish)
+    head = find_output_head(graph, interface.output, interface.scores)
+    return OutputHead(_part(head.graph, head.value, interface.input), head.value, head.finish)
 
 
-def _part(graph: Graph, value: str, name: str) -> Graph:
+def _part(graph: OnnxGraph, value: str, name: str) -> OnnxGraph:
     part = graph.needed_for(value)
     if set(part.inputs) != {name}:
         found = ", ".join(part.inputs) or "nothing"
@@ -139,10 +141,14 @@ def _part(graph: Graph, value: str, name: str) -> Graph:
     return part
 
 
-def _twin(head: Head, interface: Interface) -> "TorchTwin":
-    from auditor.twins.differentiable import TorchTwin, agree  # noqa: PLC0415 -- needs torch
-    from auditor.twins.interpreting import MISTAKES, compile_graph  # noqa: PLC0415 -- needs torch
-    from auditor.twins.rowwise import batched  # noqa: PLC0415 -- needs torch
+def _twin(head: OutputHead, interface: ModelInterface) -> "TorchTwin":
+    from auditor.onnx.twin.torch_twin import (  # noqa: PLC0415 -- needs torch  # noqa: PLC0415 -- needs torch
+        MISTAKES,
+        TorchTwin,
+        batch_program,  # noqa: PLC0415 -- needs torch
+        compile_graph,
+        logits_agree,
+    )
 
     program = compile_graph(head.graph)
     fixed, run = interface.fixed_batch, _run_of(head.graph, interface)
@@ -151,22 +157,22 @@ def _twin(head: Head, interface: Interface) -> "TorchTwin":
         return exact
     probe = np.random.default_rng(0).random((PROBES * fixed, *interface.input_shape))
     wanted = exact.forward(probe)
-    ways: tuple[Callable[[], Program], ...] = (
+    ways: tuple[Callable[[], TorchProgram], ...] = (
         lambda: compile_graph(free_batch(program.graph, fixed)),
-        lambda: batched(program, fixed),
+        lambda: batch_program(program, fixed),
     )
     for free in ways:
         try:
             quick = TorchTwin(free(), value=head.value, finish=head.finish, batch=None, run=run)
-            if agree(quick.forward(probe), wanted, SAME):
+            if logits_agree(quick.forward(probe), wanted, SAME):
                 return quick
         except (TwinError, *MISTAKES):
             continue
     return exact
 
 
-def _run_of(graph: Graph, interface: Interface) -> int:
+def _run_of(graph: OnnxGraph, interface: ModelInterface) -> int:
     """Return how many rows one run takes: all, where their common range decides how they round."""
     if any(node.operator.startswith("DynamicQuantize") for node in graph.nodes):
         return ALL_ROWS
-    return run_rows(interface.input_shape)
+    return rows_per_run(interface.input_shape)

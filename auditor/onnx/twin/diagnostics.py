@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from auditor.domain.tasks import Array
-from auditor.twins.interpreting import Program
+from auditor.onnx.twin.torch_twin import TorchProgram
 
 SEED = 0
 SHAPES = frozenset({"Shape", "Size"})
 """What they make never had a gradient to lose."""
 
 
-def cut_in(program: Program, value: str, rows: Array) -> tuple[str, ...]:
+def find_gradient_cut(program: TorchProgram, value: str, rows: Array) -> tuple[str, ...]:
     """Return the labels of the first operators that the gradient of ``value`` does not pass.
 
     Those are one whose results matter to ``value`` on these rows while none of its inputs does, and

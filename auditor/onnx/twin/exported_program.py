@@ -1,21 +1,115 @@
-"""A twin that the owner gives: a program that ``torch.export.save`` wrote, run node by node."""
+"""A twin that the owner gives: a program that ``torch.export.save`` wrote, run node by node.
 
+What ``torch.export.save`` wrote, read as data: JSON and raw numbers, nothing unpickled.
+
+``torch.export.load`` unpickles example inputs, evaluates expressions of sizes and compiles guards,
+each of which runs what the file says (https://docs.pytorch.org/docs/stable/export.html). A twin
+needs none of them: the graph is JSON, and weights lie beside it as bytes.
+"""
+
+import json
 import operator
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.errors import TwinError
-from auditor.twins.archives import BROKEN, DTYPES, Archive
-from auditor.twins.differentiable import TorchTwin
-from auditor.twins.graphs import Attributes, Graph, Node
-from auditor.twins.heads import Finish
-from auditor.twins.interpreting import Program, Step
+from auditor.onnx.graph import GraphNode, NodeAttributes, OnnxGraph
+from auditor.onnx.output_heads import LogitTransform
+from auditor.onnx.twin.torch_twin import ProgramStep, TorchProgram, TorchTwin
+
+MAJOR = 8
+"""The version of the schema that is read, as torch 2.13 writes it; minor ones only add to it."""
+MOST_BYTES = 4 * 2**30
+DTYPES: Mapping[int, torch.dtype] = {
+    1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64,
+    6: torch.float16, 7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16,
+}  # fmt: skip
+"""``ScalarType`` of the schema, the kinds that a network's weights have."""
+STRIDED = 7
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, TypeError, AttributeError,
+    IndexError, RuntimeError, RecursionError, NotImplementedError,
+)  # fmt: skip
+CURE = (
+    "Save it with torch.export.save of a recent torch, on the CPU, in eval mode, with plain "
+    "tensors as weights."
+)
+
+
+class ExportedArchive:
+    """An opened ``.pt2`` file. Whatever it holds beside graph and numbers is left alone."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises ``TwinError`` where it is no such archive."""
+        self._name = path.name
+        try:
+            self._zip = zipfile.ZipFile(path)
+            self._root = self._only("models/model.json").removesuffix("models/model.json")
+            self.document: Mapping[str, Any] = json.loads(self._read("models/model.json"))
+            version = self.document["schema_version"]["major"]
+        except BROKEN as mistake:
+            raise self.unreadable(str(mistake)) from mistake
+        if version != MAJOR:
+            raise self.unreadable(f"its schema is version {version}, and {MAJOR} is read")
+
+    def __enter__(self) -> Self:
+        """Return the archive itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    def tensors(self, folder: str, config: str) -> dict[str, Tensor]:
+        """Return the tensors that a JSON file of ``data/`` lists, by name.
+
+        Raises ``TwinError`` for one that is a pickle or an object of code.
+        """
+        try:
+            listed = json.loads(self._read(f"data/{folder}/{config}"))["config"]
+            return {name: self._tensor(folder, name, item) for name, item in listed.items()}
+        except BROKEN as mistake:
+            raise self.unreadable(str(mistake)) from mistake
+
+    def unreadable(self, why: str) -> TwinError:
+        """Return the error that says why this file is not read."""
+        return TwinError(f"{self._name} cannot be read as an exported program: {why}", cure=CURE)
+
+    def _tensor(self, folder: str, name: str, item: Mapping[str, Any]) -> Tensor:
+        meta = item["tensor_meta"]
+        if item["use_pickle"] or meta is None or meta["layout"] != STRIDED:
+            raise self.unreadable(f"{name!r} is a pickle, which may run code, and no plain tensor")
+        if meta["device"]["type"] != "cpu":
+            raise self.unreadable(f"{name!r} lies on the device {meta['device']['type']!r}")
+        dtype, raw = DTYPES[meta["dtype"]], self._read(f"data/{folder}/{item['path_name']}")
+        sizes, strides = ([size["as_int"] for size in meta[key]] for key in ("sizes", "strides"))
+        if 0 in sizes:
+            return torch.zeros(sizes, dtype=dtype)
+        flat = torch.frombuffer(bytearray(raw), dtype=dtype)
+        # A view of a copy: as_strided refuses whatever lies outside of the bytes.
+        return torch.as_strided(flat, sizes, strides, meta["storage_offset"]["as_int"]).clone()
+
+    def _read(self, name: str) -> bytes:
+        entry = self._zip.getinfo(self._root + name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > MOST_BYTES:
+            raise self.unreadable(f"{name} is compressed or too large, which torch never writes")
+        return self._zip.read(entry)
+
+    def _only(self, end: str) -> str:
+        found = [name for name in self._zip.namelist() if name.endswith("/" + end)]
+        if len(found) != 1:
+            message = f"it holds {len(found)} programs of the name 'model', and one is needed"
+            raise ValueError(message)
+        return found[0]
+
 
 ATEN = "torch.ops.aten."
 ON_NUMBERS = frozenset(
@@ -35,16 +129,16 @@ KEYWORD = 2
 Call = Callable[..., Any]
 
 
-def exported_twin(path: Path, interface: Interface, run: int = 1024) -> TorchTwin:
+def open_exported_twin(path: Path, interface: ModelInterface, run: int = 1024) -> TorchTwin:
     """Return the twin that a ``.pt2`` file holds, with one input and one output.
 
     Only functions of ATen are run, on tensors that the file holds as plain bytes; a final softmax
     or sigmoid is left out. Raises ``TwinError`` for a file that holds more than that, or whose
     input is not what the interface takes.
     """
-    with Archive(path) as archive:
+    with ExportedArchive(path) as archive:
         try:
-            reader = _Reader(archive)
+            reader = _ExportedGraphReader(archive)
             batch = reader.batch(interface)
             value, finish = reader.head(interface)
             program = reader.program(value)
@@ -53,10 +147,10 @@ def exported_twin(path: Path, interface: Interface, run: int = 1024) -> TorchTwi
     return TorchTwin(program, value=value, finish=finish, batch=batch, run=run)
 
 
-class _Reader:
+class _ExportedGraphReader:
     """Turns the graph of an archive into a program of ours."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: ExportedArchive) -> None:
         self._archive = archive
         module = archive.document["graph_module"]
         self._graph: Mapping[str, Any] = module["graph"]
@@ -66,7 +160,7 @@ class _Reader:
         (output,) = module["signature"]["output_specs"]
         self._output = str(output["user_output"]["arg"]["as_tensor"]["name"])
 
-    def batch(self, interface: Interface) -> int | None:
+    def batch(self, interface: ModelInterface) -> int | None:
         """Return the number of rows that the program takes, ``None`` for any."""
         first, *row = self._graph["tensor_values"][self._input]["sizes"]
         shape = tuple(size.get("as_int") for size in row)
@@ -77,10 +171,10 @@ class _Reader:
         rows: int | None = first.get("as_int")
         return rows
 
-    def head(self, interface: Interface) -> tuple[str, Finish]:
+    def head(self, interface: ModelInterface) -> tuple[str, LogitTransform]:
         """Return where logits are taken from, and what to do with them."""
         if interface.scores == "values":
-            return self._output, Finish.AS_IS
+            return self._output, LogitTransform.AS_IS
         sizes = self._graph["tensor_values"][self._output]["sizes"]
         column = len(sizes) == FLAT or sizes[-1].get("as_int") == 1
         nothing: Mapping[str, Any] = {"target": ""}
@@ -88,24 +182,24 @@ class _Reader:
         last = next((node for node in nodes if self._output in _made(node)), nothing)
         name = str(last["target"]).removeprefix(ATEN).split(".")[0]
         if name not in {"softmax", "_softmax", "sigmoid"}:
-            return self._output, Finish.BINARY_AS_IS if column else Finish.AS_IS
+            return self._output, LogitTransform.BINARY_AS_IS if column else LogitTransform.AS_IS
         given = str(last["inputs"][0]["arg"]["as_tensor"]["name"])
         if column:
-            return given, Finish.BINARY_AS_IS
-        return given, Finish.LOG_SIGMOID if name == "sigmoid" else Finish.AS_IS
+            return given, LogitTransform.BINARY_AS_IS
+        return given, LogitTransform.LOG_SIGMOID if name == "sigmoid" else LogitTransform.AS_IS
 
-    def program(self, value: str) -> Program:
+    def program(self, value: str) -> TorchProgram:
         """Return the program up to ``value``."""
         nodes = [item for item in self._graph["nodes"] if not _asserts(item)]
         steps = tuple(self._step(item, place) for place, item in enumerate(nodes))
-        graph = Graph(
+        graph = OnnxGraph(
             nodes=tuple(step.node for step in steps),
             constants={},
             inputs={self._input: ()},
             outputs=(value,),
         ).needed_for(value)
         kept = {id(node) for node in graph.nodes}
-        return Program(
+        return TorchProgram(
             graph, tuple(step for step in steps if id(step.node) in kept), self._constants
         )
 
@@ -130,23 +224,23 @@ class _Reader:
             raise self._archive.unreadable(f"it takes {len(given)} inputs, and not one tensor")
         return [str(given[0]["as_tensor"]["name"])]
 
-    def _step(self, item: Mapping[str, Any], place: int) -> Step:
+    def _step(self, item: Mapping[str, Any], place: int) -> ProgramStep:
         target, made = str(item["target"]), _made(item)
         names: list[str] = []
         plan = [
             (_positional(arg), arg["name"], _argument(arg["arg"], names)) for arg in item["inputs"]
         ]
         uses = tuple(dict.fromkeys(names))
-        node = Node(
+        node = GraphNode(
             name=str(item.get("name") or f"#{place}"),
             domain="torch.aten",
             operator=target.removeprefix(ATEN),
             opset=self._opset,
             inputs=uses,
             outputs=made,
-            attributes=Attributes({}, len(made)),
+            attributes=NodeAttributes({}, len(made)),
         )
-        return Step(node, _function(self._call(target), plan, uses))
+        return ProgramStep(node, _function(self._call(target), plan, uses))
 
     def _call(self, target: str) -> Call:
         if target.startswith("_operator.") and target.removeprefix("_operator.") in ON_NUMBERS:
@@ -175,7 +269,7 @@ def _refuse_effects(target: str, function: Any) -> None:  # noqa: ANN401 -- torc
 
 
 def _function(call: Call, plan: Sequence[tuple[bool, str, Call]], uses: Sequence[str]) -> Call:
-    def apply(_: Attributes, /, *given: Any) -> Any:  # noqa: ANN401 -- tensors and sizes
+    def apply(_: NodeAttributes, /, *given: Any) -> Any:  # noqa: ANN401 -- tensors and sizes
         values = dict(zip(uses, given, strict=True))
         args = [make(values) for positional, _, make in plan if positional]
         named = {name: make(values) for positional, name, make in plan if not positional}

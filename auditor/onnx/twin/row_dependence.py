@@ -4,13 +4,13 @@ A condition that only shapes decide is the same for any rows. One that values de
 row another way, so a model that decides so can be run on one row at a time and not on several.
 """
 
-from auditor.twins.graphs import Graph, Node
+from auditor.onnx.graph import GraphNode, OnnxGraph
 
 BY_SHAPE = frozenset({"Shape", "Size", "SequenceLength", "OptionalHasElement", "EyeLike"})
 """Operators whose result does not depend on the values that they are given."""
 
 
-def spread(graph: Graph, rows: set[str]) -> set[str]:
+def find_row_dependent_values(graph: OnnxGraph, rows: set[str]) -> set[str]:
     """Return the values of a graph that depend on those named ``rows`` by more than a shape."""
     found = set(rows)
     for node in graph.nodes:
@@ -19,7 +19,7 @@ def spread(graph: Graph, rows: set[str]) -> set[str]:
     return found
 
 
-def decides_by_rows(node: Node, rows: set[str]) -> bool:
+def branches_on_rows(node: GraphNode, rows: set[str]) -> bool:
     """Whether control flow, in ``node`` or inside it, depends on the values named ``rows``."""
     if not node.bodies:
         return False
@@ -28,25 +28,25 @@ def decides_by_rows(node: Node, rows: set[str]) -> bool:
     if node.operator == "Loop" and _loop_decides(node, rows):
         return True
     return any(
-        decides_by_rows(inner, spread(body, rows | _entering(node, body, rows)))
+        branches_on_rows(inner, find_row_dependent_values(body, rows | _entering(node, body, rows)))
         for body in node.bodies.values()
         for inner in body.nodes
     )
 
 
-def _loop_decides(node: Node, rows: set[str]) -> bool:
+def _loop_decides(node: GraphNode, rows: set[str]) -> bool:
     if rows.intersection(node.inputs[:2]):
         return True
     body = node.bodies["body"]
-    return body.outputs[0] in spread(body, rows | _entering(node, body, rows))
+    return body.outputs[0] in find_row_dependent_values(body, rows | _entering(node, body, rows))
 
 
-def _tainted(node: Node, rows: set[str]) -> tuple[str, ...]:
+def _tainted(node: GraphNode, rows: set[str]) -> tuple[str, ...]:
     """Return the outputs of a node that depend on rows: all, but for loops' own counters."""
-    if node.operator != "Loop" or decides_by_rows(node, rows):
+    if node.operator != "Loop" or branches_on_rows(node, rows):
         return node.outputs
     body = node.bodies["body"]
-    inside = spread(body, rows | _entering(node, body, rows))
+    inside = find_row_dependent_values(body, rows | _entering(node, body, rows))
     return tuple(
         outer
         for outer, inner in zip(node.outputs, body.outputs[1:], strict=True)
@@ -54,7 +54,7 @@ def _tainted(node: Node, rows: set[str]) -> tuple[str, ...]:
     )
 
 
-def _entering(node: Node, body: Graph, rows: set[str]) -> set[str]:
+def _entering(node: GraphNode, body: OnnxGraph, rows: set[str]) -> set[str]:
     """Return the inputs of a sub-graph that depend on rows, after any number of iterations."""
     formal = list(body.inputs)
     if node.operator != "Loop":
@@ -62,7 +62,7 @@ def _entering(node: Node, body: Graph, rows: set[str]) -> set[str]:
     carried = formal[2:]
     found = {inner for inner, outer in zip(carried, node.inputs[2:], strict=False) if outer in rows}
     for _ in carried:
-        inside = spread(body, rows | found)
+        inside = find_row_dependent_values(body, rows | found)
         after = body.outputs[1 : 1 + len(carried)]
         found |= {inner for inner, made in zip(carried, after, strict=True) if made in inside}
     return found

@@ -48,7 +48,7 @@ def to_tensor(array: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.array(array, dtype=plain, order="C", copy=True))
 
 
-class _Finite(torch.autograd.Function):
+class _FiniteGradient(torch.autograd.Function):
     """Nothing on the way forward; on the way back, slopes that are no numbers count as zero."""
 
     generate_vmap_rule = True
@@ -74,5 +74,5 @@ def finite_slope(x: torch.Tensor) -> torch.Tensor:
     """
     if not x.requires_grad:
         return x
-    found: torch.Tensor = _Finite.apply(x)  # type: ignore[no-untyped-call]  # torch's own
+    found: torch.Tensor = _FiniteGradient.apply(x)  # type: ignore[no-untyped-call]  # torch's own
     return found

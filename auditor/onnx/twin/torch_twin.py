@@ -1,20 +1,132 @@
-"""Runs an ONNX graph on torch, operator by operator."""
+"""Runs an ONNX graph on torch, operator by operator.
 
-from collections.abc import Iterable, Mapping
+Gradients through whole numbers: a straight way beside each cast to integers and back.
+
+Rounding has a gradient of zero almost everywhere, and integers have none. An attack that follows
+it stands still, and the model seems robust without being so. So the gradient passes a rounding as
+if it were not there, the straight-through estimator (Bengio, Leonard and Courville 2013,
+arXiv:1308.3432, section 4). Values are not touched: only what the gradient follows changes.
+Comparisons and ``ArgMax`` have no such way: there the identity is no approximation of the step.
+
+The twin: logits of rows, and the gradient in them.
+
+A program of a fixed batch run on any number of rows at once, whatever its shapes fix.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from onnx import TensorProto
+from torch import Tensor
+from torch.nn import functional
 
+from auditor.domain.tasks import Array, Floats
 from auditor.errors import TwinError
-from auditor.twins.deciding import decides_by_rows, spread
-from auditor.twins.fusing import fused
-from auditor.twins.graphs import Attributes, Graph, Node
-from auditor.twins.registry import Operator, find
-from auditor.twins.rounding import with_straight_ways
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import STANDARD, GraphNode, NodeAttributes, OnnxGraph
+from auditor.onnx.operator_registry import TorchOperator, find_operator
+from auditor.onnx.output_heads import LogitTransform
+from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.row_dependence import branches_on_rows, find_row_dependent_values
+from auditor.onnx.twin.tensors import to_tensor
+
+INTERNAL = "auditor"
+"""The domain of nodes that we add to a model's own."""
+FLOATS = frozenset(
+    {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+)
+INTEGERS = frozenset(
+    {
+        TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+        TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+    }
+)  # fmt: skip
+BY_ELEMENT = frozenset({"Add", "Sub", "Mul", "Div", "Min", "Max", "Clip", "Neg", "Concat", "Sum"})
+"""Arithmetic that real numbers follow as integers do, with all inputs."""
+MOVING = frozenset(
+    {"Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Gather"}
+    | {"Expand", "Tile", "Pad", "Split"}
+)
+"""Operators that move the elements of their first input."""
+
+
+def straight_through(exact: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
+    """Return the values of ``exact`` with the gradient of ``smooth``."""
+    if not smooth.requires_grad:
+        return exact
+    return exact.detach() + (smooth - smooth.detach())
+
+
+def add_straight_through(graph: OnnxGraph) -> OnnxGraph:
+    """Return the graph with each cast back from integers given the gradient of what was cast."""
+    smooth: dict[str, str] = {}
+    nodes: list[GraphNode] = []
+    for node in graph.nodes:
+        if node.domain == INTERNAL:
+            return graph  # it has its straight ways already
+        nodes.extend(_beside(node, smooth))
+    used = _used(nodes)
+    return replace(graph, nodes=tuple(node for node in nodes if used.intersection(node.outputs)))
+
+
+def _beside(node: GraphNode, smooth: dict[str, str]) -> list[GraphNode]:
+    """Return the node, and what computes the same in real numbers where integers do it here."""
+    given = [name for name in node.inputs if name in smooth]
+    if node.domain != STANDARD:
+        return [node]
+    if node.operator == "Cast":
+        return _cast(node, smooth)
+    shadowed = node.operator in BY_ELEMENT or (node.operator in MOVING and node.inputs[0] in smooth)
+    if not given or not shadowed:
+        return [node]
+    first = node.inputs[:1] if node.operator in MOVING else node.inputs
+    rest = node.inputs[len(first) :]
+    outputs = tuple(_name(name) for name in node.outputs)
+    inputs = (*(smooth.get(name, name) for name in first), *rest)
+    smooth.update(zip(node.outputs, outputs, strict=True))
+    return [node, replace(node, inputs=inputs, outputs=outputs)]
+
+
+def _cast(node: GraphNode, smooth: dict[str, str]) -> list[GraphNode]:
+    source, made = node.inputs[0], node.outputs[0]
+    kind = node.attributes.integer("to")
+    if kind in INTEGERS:
+        smooth[made] = _name(made)
+        return [node, _inner(node, "Smooth", (smooth.get(source, source),), _name(made))]
+    if kind in FLOATS and source in smooth:
+        return [_inner(node, "Attach", (source, smooth[source]), made)]
+    return [node]
+
+
+def _inner(node: GraphNode, operator: str, inputs: tuple[str, ...], output: str) -> GraphNode:
+    return replace(
+        node, domain=INTERNAL, operator=operator, inputs=inputs, outputs=(output,),
+        attributes=NodeAttributes({}),
+    )  # fmt: skip
+
+
+def _name(value: str) -> str:
+    return f"{value}/smooth" if value else ""
+
+
+def _used(nodes: list[GraphNode]) -> set[str]:
+    """Return all values but those of straight ways that lead nowhere."""
+    ways: Mapping[str, GraphNode] = {
+        name: node for node in nodes for name in node.outputs if name.endswith("/smooth")
+    }
+    wanted = {name for node in nodes if node.operator == "Attach" for name in node.inputs}
+    open_ways = [name for name in wanted if name in ways]
+    while open_ways:
+        for name in ways[open_ways.pop()].inputs:
+            if name in ways and name not in wanted:
+                wanted.add(name)
+                open_ways.append(name)
+    return {name for node in nodes for name in node.outputs if name not in ways or name in wanted}
+
 
 Values = dict[str, Any]
 """Values by name: a tensor, a list of tensors (a sequence), or ``None`` (an empty optional)."""
@@ -25,12 +137,12 @@ MISTAKES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProgramStep:
     """A node and the function that computes it; one that decides by rows takes one row a run."""
 
-    node: Node
-    function: Operator
-    bodies: Mapping[str, "Body"] = field(default_factory=dict)
+    node: GraphNode
+    function: TorchOperator
+    bodies: Mapping[str, "SubgraphBody"] = field(default_factory=dict)
     by_rows: bool = False
 
     def apply(self, values: Values) -> Values:
@@ -49,7 +161,7 @@ class Step:
         named = zip(self.node.outputs, made, strict=False)  # some outputs are optional
         return {name: value for name, value in named if name}
 
-    def _attributes(self, values: Values) -> Attributes:
+    def _attributes(self, values: Values) -> NodeAttributes:
         own = self.node.attributes
         if not self.bodies:
             return own
@@ -58,12 +170,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Body:
+class SubgraphBody:
     """A sub-graph that sees outer values. It is compiled when it first runs, if it ever does."""
 
-    graph: Graph
+    graph: OnnxGraph
     captured: tuple[str, ...]
-    compiled: list["Program"] = field(default_factory=list)
+    compiled: list["TorchProgram"] = field(default_factory=list)
 
     def call(self, outer: Values, *given: Any) -> tuple[Any, ...]:  # noqa: ANN401 -- any value
         """Return the outputs of the sub-graph. Raises ``TwinError`` as a program does."""
@@ -76,11 +188,11 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Program:
+class TorchProgram:
     """A graph ready to run: constants as tensors, and only the steps that depend on an input."""
 
-    graph: Graph
-    steps: tuple[Step, ...]
+    graph: OnnxGraph
+    steps: tuple[ProgramStep, ...]
     constants: Mapping[str, torch.Tensor]
 
     def run(self, feeds: Mapping[str, Any]) -> Values:
@@ -100,15 +212,15 @@ class Program:
         return values
 
 
-def compile_graph(graph: Graph, *, rows: Iterable[str] | None = None) -> Program:
+def compile_graph(graph: OnnxGraph, *, rows: Iterable[str] | None = None) -> TorchProgram:
     """Fold constants and choose a function for each node that is left.
 
     ``rows`` names the values that hold rows; all inputs, where it is not told.
     Raises ``TwinError`` for the first operator that is not known.
     """
-    graph = with_straight_ways(fused(graph))
+    graph = add_straight_through(fuse_operators(graph))
     constants: Values = {name: _tensor(name, array) for name, array in graph.constants.items()}
-    spoiled = spread(graph, set(graph.inputs if rows is None else rows))
+    spoiled = find_row_dependent_values(graph, set(graph.inputs if rows is None else rows))
     steps = []
     with torch.no_grad():
         for node in graph.nodes:
@@ -120,21 +232,21 @@ def compile_graph(graph: Graph, *, rows: Iterable[str] | None = None) -> Program
                 steps.append(step)
     arrays = {name: tensor.numpy() for name, tensor in constants.items()}
     left = replace(graph, nodes=tuple(step.node for step in steps), constants=arrays)
-    return Program(left, tuple(steps), constants)
+    return TorchProgram(left, tuple(steps), constants)
 
 
-def _step(node: Node, constants: Values, rows: set[str]) -> Step:
+def _step(node: GraphNode, constants: Values, rows: set[str]) -> ProgramStep:
     bodies = {name: _body(graph, node, constants) for name, graph in node.bodies.items()}
-    return Step(node, find(node), bodies, by_rows=decides_by_rows(node, rows))
+    return ProgramStep(node, find_operator(node), bodies, by_rows=branches_on_rows(node, rows))
 
 
-def _body(graph: Graph, node: Node, constants: Values) -> Body:
+def _body(graph: OnnxGraph, node: GraphNode, constants: Values) -> SubgraphBody:
     seen = {name: constants[name].numpy() for name in node.captured if name in constants}
     captured = tuple(name for name in node.captured if name not in seen)
-    return Body(replace(graph, constants={**seen, **graph.constants}), captured)
+    return SubgraphBody(replace(graph, constants={**seen, **graph.constants}), captured)
 
 
-def _is_constant(node: Node, constants: Values) -> bool:
+def _is_constant(node: GraphNode, constants: Values) -> bool:
     return all(not name or name in constants for name in node.needs)
 
 
@@ -143,7 +255,7 @@ def _rows(feeds: Mapping[str, Any]) -> int:
     return max((value.shape[0] for value in tensors if value.dim()), default=0)
 
 
-def cut_between(program: Program, values: Values) -> Node | None:
+def find_cut_node(program: TorchProgram, values: Values) -> GraphNode | None:
     """Return the first node that was given something with a gradient and returned none."""
     for node in program.graph.nodes:
         made = [values[name] for name in node.outputs if name in values]
@@ -166,3 +278,169 @@ def _tensor(name: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
             f"the constant {name!r} of the model is of an unsupported kind: {mistake}",
             cure="Attack the target directly (evasion.linf_query), or export without it.",
         ) from mistake
+
+
+FLOOR = 1e-30
+"""The smallest probability that a logarithm is taken of."""
+AXES_OF_AN_IMAGE_BATCH = 4
+
+
+def _log(scores: Tensor) -> Tensor:
+    return torch.log(torch.clamp(scores, min=FLOOR))
+
+
+def _log_odds(column: Tensor) -> Tensor:
+    return torch.cat([_log(1 - column), _log(column)], 1)
+
+
+def _beside_zero(column: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(column), column], 1)
+
+
+FINISHES: Mapping[LogitTransform, Callable[[Tensor], Tensor]] = {
+    LogitTransform.AS_IS: lambda values: values,
+    LogitTransform.LOG: _log,
+    LogitTransform.LOG_SIGMOID: functional.logsigmoid,
+    LogitTransform.BINARY_AS_IS: _beside_zero,
+    LogitTransform.BINARY_LOG_ODDS: _log_odds,
+}
+
+
+class TorchTwin:
+    """A compiled graph with one input, and what turns its value into logits.
+
+    ``batch`` is the number of rows that one run takes; ``None`` means any, of which ``run`` at a
+    time.
+    """
+
+    def __init__(
+        self,
+        program: TorchProgram,
+        *,
+        value: str,
+        finish: LogitTransform,
+        batch: int | None,
+        run: int = 1024,
+    ) -> None:
+        self.program = program
+        self.value = value
+        self._input = next(iter(program.graph.inputs))
+        self._finish = finish
+        self._batch = batch
+        self._run = run
+        self._rows: Tensor | None = None
+        self._logits: Tensor | None = None
+
+    def forward(self, x: Array) -> Floats:
+        """Return ``[n, classes]`` logits, up to a constant a row, of rows as the model takes them.
+
+        Raises ``TwinError`` where an operator fails, or where no gradient would come back.
+        """
+        self._rows = _as_rows(x).requires_grad_(True)  # noqa: FBT003 -- as torch
+        parts = [self.logits(part) for part in _parts(self._rows, self._batch, self._run)]
+        # Each further operator is one more to go back through: a run of its own needs none.
+        self._logits = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if len(self._logits) > len(self._rows):
+            self._logits = self._logits[: len(self._rows)]
+        logits: Floats = self._logits.detach().to(torch.float64).numpy()
+        return logits
+
+    def backward(self, cotangent: Floats) -> Floats:
+        """Return the gradient of ``sum(cotangent * logits)`` in the rows of the last forward pass.
+
+        Raises ``TwinError`` when there was none.
+        """
+        if self._rows is None or self._logits is None:
+            raise TwinError("a gradient was asked for before a forward pass", cure="Call forward.")
+        pulled = torch.from_numpy(np.ascontiguousarray(cotangent, dtype=np.float32))
+        # The slope of this number is the cotangent itself. Handing it over beside the logits would
+        # have torch bring in its symbolic shapes: a quarter of a second, for nothing.
+        value = torch.dot(self._logits.reshape(-1), pulled.reshape(-1))
+        (gradient,) = torch.autograd.grad(value, self._rows, retain_graph=True)
+        found: Floats = gradient.to(torch.float64).contiguous().numpy()
+        return found
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Return the logits of a tensor of rows, with the graph that gradients come back through.
+
+        Raises ``TwinError`` as ``forward`` does.
+        """
+        values = self.program.run({self._input: rows})
+        scores = values[self.value]
+        wanted = rows.requires_grad and torch.is_grad_enabled()
+        if wanted and not scores.requires_grad:
+            raise _no_gradient(self.program, values)
+        if scores.numel() % len(rows):
+            raise TwinError(
+                f"{scores.numel()} scores came out for {len(rows)} rows",
+                cure="Export the model with an open batch axis.",
+            )
+        return FINISHES[self._finish](scores.reshape(len(rows), -1))
+
+
+def _no_gradient(program: TorchProgram, values: dict[str, Tensor]) -> TwinError:
+    node = find_cut_node(program, values)
+    where = "the scores do not depend on the input" if node is None else f"{node.label} cuts it off"
+    return TwinError(
+        f"no gradient reaches the input: {where}",
+        cure="Attack the target directly (evasion.linf_query).",
+    )
+
+
+def _as_rows(x: Array) -> Tensor:
+    rows = torch.from_numpy(np.array(x, dtype=np.float32, order="C", copy=True))
+    if rows.dim() == AXES_OF_AN_IMAGE_BATCH:
+        # Convolutions on the CPU are markedly faster with the channels innermost.
+        return rows.contiguous(memory_format=torch.channels_last)
+    return rows
+
+
+def _parts(rows: Tensor, batch: int | None, run: int) -> list[Tensor]:
+    if batch is None:
+        return [rows] if len(rows) <= run else list(torch.split(rows, run))
+    lacking = -len(rows) % batch
+    full = torch.cat([rows, rows[-1:].expand(lacking, *rows.shape[1:])]) if lacking else rows
+    return list(torch.split(full, batch))
+
+
+def logits_agree(left: NDArray[np.float64], right: NDArray[np.float64], tolerance: float) -> bool:
+    """Whether two sets of logits say the same, relative to their size."""
+    scale = max(1.0, float(np.abs(right).max(initial=0.0)))
+    return left.shape == right.shape and bool(np.abs(left - right).max() <= tolerance * scale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchedProgram(TorchProgram):
+    """Runs the program for each ``fixed`` rows, all of them in one pass of ``torch.func.vmap``.
+
+    The last rows are filled up by repeating the last one. Control flow that values decide cannot
+    be run so, and raises ``TwinError`` that names the operator.
+    """
+
+    fixed: int = 1
+
+    def run(self, feeds: Mapping[str, Any]) -> Values:
+        """Return the program's outputs for all rows of its one input.
+
+        Where no gradient comes back, the values of the first rows alone, all of them, so that who
+        looks for what cut it off finds it.
+        """
+        ((name, rows),) = feeds.items()
+        lacking = -len(rows) % self.fixed
+        full = torch.cat([rows, rows[-1:].expand(lacking, *rows.shape[1:])]) if lacking else rows
+        parts = full.reshape(-1, self.fixed, *rows.shape[1:])
+
+        def run_one(part: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            values = super(BatchedProgram, self).run({name: part})
+            return tuple(values[output] for output in self.graph.outputs)
+
+        found = torch.func.vmap(run_one)(parts)
+        if rows.requires_grad and not any(value.requires_grad for value in found):
+            return super(BatchedProgram, self).run({name: parts[0]})
+        pairs = zip(self.graph.outputs, found, strict=True)
+        return {**feeds, **{output: value.flatten(0, 1)[: len(rows)] for output, value in pairs}}
+
+
+def batch_program(program: TorchProgram, fixed: int) -> BatchedProgram:
+    """Return a program for any number of rows from one that takes exactly ``fixed``."""
+    return BatchedProgram(program.graph, program.steps, program.constants, fixed)

@@ -1,17 +1,23 @@
-"""What judging knows of an audit besides its readings."""
+"""What judging knows of an audit besides its readings.
+
+What is asked of a target before anything is measured: whether a policy or a rule applies.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
-from auditor.domain.baselines import Baseline, Circumstances
+from auditor.domain.baselines import Baseline, MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Assurance, Policy
+from auditor.domain.json import Json
+from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.readings import Reading
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.waivers import Audited, Waiver
-from auditor.judging.precedents import Precedents, precedents
+from auditor.domain.waivers import Waiver, WaiverSubject
+from auditor.errors import ConditionError
+from auditor.policy.cel import ABOUT_MODEL, compile_condition, convert_to_doubles
+from auditor.policy.evaluate.baseline import BaselineReadings, index_baseline_readings
 
 ReadingsAt = Callable[[float], Sequence[Reading]]
 """The same readings, in the same order, at any confidence."""
@@ -34,29 +40,31 @@ class JudgingContext:
     tags: tuple[str, ...] = ()
     claims: Mapping[str, Json] = field(default_factory=dict)
     budget: Budget
-    assurance: Assurance
+    assurance: AssuranceLevel
     artifact: str | None = None
     waivers: tuple[Waiver, ...] = ()
     now: str = ""
     served: frozenset[str] = frozenset()
     baseline: Baseline | None = None
-    under: Circumstances = field(default_factory=Circumstances)
+    under: MeasurementConditions = field(default_factory=MeasurementConditions)
     request: AuditRequest | None = None
 
-    def against(self, record: AuditRecord | None, under: Circumstances) -> "JudgingContext":
+    def against(self, record: AuditRecord | None, under: MeasurementConditions) -> "JudgingContext":
         """Return the context with a record as its baseline, if any, and how was measured here."""
         return replace(self, baseline=None if record is None else Baseline.of(record), under=under)
 
-    def precedents(self) -> Precedents | None:
+    def precedents(self) -> BaselineReadings | None:
         """Return the figures of the baseline by where they lie, where there is one."""
         if self.baseline is None:
             return None
         same = self.budget is self.baseline.budget
-        return precedents(self.baseline, self.name, self.under, self.confidence, same_budget=same)
+        return index_baseline_readings(
+            self.baseline, self.name, self.under, self.confidence, same_budget=same
+        )
 
-    def audited(self, policy: Policy) -> Audited:
+    def audited(self, policy: Policy) -> WaiverSubject:
         """Return what waivers are held against."""
-        return Audited(self.name, self.artifact, policy.name, policy.digest)
+        return WaiverSubject(self.name, self.artifact, policy.name, policy.digest)
 
     def bindings(self, params: Mapping[str, Json], target: str) -> dict[str, Json]:
         """Return what conditions may know before anything was measured."""
@@ -69,9 +77,9 @@ class JudgingContext:
         }
 
 
-def context_of(
+def build_judging_context(
     request: AuditRequest,
-    assurance: Assurance,
+    assurance: AssuranceLevel,
     confidence: float,
     waivers: tuple[Waiver, ...] = (),
     now: str = "",
@@ -95,3 +103,37 @@ def context_of(
         served=frozenset(target.name for target in request.targets if target.served),
         request=request,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """A target, what conditions may know of it, and whether one holds; each is asked once.
+
+    ``precedents`` are the figures of a baseline, where one is given.
+    """
+
+    context: JudgingContext
+    target: str
+    values: Mapping[str, Json]
+    whether: Callable[[str], bool | ConditionError]
+    precedents: BaselineReadings | None = None
+
+
+def build_target_context(
+    context: JudgingContext,
+    params: Mapping[str, Json],
+    target: str,
+    before: BaselineReadings | None = None,
+) -> TargetContext:
+    """Return what is asked of a target, under a policy with these params."""
+    bindings = context.bindings(params, target)
+    values = {name: convert_to_doubles(value) for name, value in bindings.items()}
+
+    @cache
+    def whether(text: str) -> bool | ConditionError:
+        try:
+            return compile_condition(text, ABOUT_MODEL).answer(values)
+        except ConditionError as mistake:
+            return mistake
+
+    return TargetContext(context, target, values, whether, before)

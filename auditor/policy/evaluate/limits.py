@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Astray, Bound, Measurement
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BiasDirection, BoundKind, Measurement
 
 
-class Standing(StrEnum):
+class LimitComparison(StrEnum):
     """Where the truth can lie, seen from the limits."""
 
     KEEPS = "keeps"
@@ -18,13 +18,13 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class FigureRange:
     """A figure with its interval and with what it says of the truth; exact ones have no width."""
 
     value: float
     low: float
     high: float
-    bound: Bound
+    bound: BoundKind
 
     @property
     def possible(self) -> tuple[float, float]:
@@ -32,12 +32,12 @@ class Span:
 
         What is at most the figure found may be anything below it, so one end is infinite.
         """
-        low = -math.inf if self.bound is Bound.AT_MOST else self.low
-        high = math.inf if self.bound is Bound.AT_LEAST else self.high
+        low = -math.inf if self.bound is BoundKind.AT_MOST else self.low
+        high = math.inf if self.bound is BoundKind.AT_LEAST else self.high
         return low, high
 
 
-def span_of(measurement: Measurement) -> Span | None:
+def build_figure_range(measurement: Measurement) -> FigureRange | None:
     """Return where a measurement's figure lies, or nothing where its value is no number.
 
     One missing end of an interval is taken as unbounded, so that it proves nothing.
@@ -46,8 +46,8 @@ def span_of(measurement: Measurement) -> Span | None:
     if isinstance(value, bool | str) or value is None:
         return None
     if low is None and high is None:
-        return Span(value, value, value, measurement.bound)
-    return Span(
+        return FigureRange(value, value, value, measurement.bound)
+    return FigureRange(
         value,
         -math.inf if low is None else low,
         math.inf if high is None else high,
@@ -55,7 +55,7 @@ def span_of(measurement: Measurement) -> Span | None:
     )
 
 
-def edges(limits: Limits) -> tuple[float, float]:
+def get_limit_bounds(limits: MetricLimits) -> tuple[float, float]:
     """Return the limits as numbers; absent sides are infinite."""
     return (
         -math.inf if limits.least is None else limits.least,
@@ -63,34 +63,34 @@ def edges(limits: Limits) -> tuple[float, float]:
     )
 
 
-def stand(span: Span, limits: Limits) -> Standing:
+def compare_with_limits(span: FigureRange, limits: MetricLimits) -> LimitComparison:
     """Compare all that a figure leaves possible with what is allowed.
 
     It keeps the limits when nothing else is possible, breaks them when nothing within them is
     possible, and withstands when all that was found keeps them but worse stays possible.
     """
-    floor, ceiling = edges(limits)
+    floor, ceiling = get_limit_bounds(limits)
     least, most = span.possible
     if most < floor or least > ceiling:
-        return Standing.BREAKS
+        return LimitComparison.BREAKS
     if floor <= least and most <= ceiling:
-        return Standing.KEEPS
+        return LimitComparison.KEEPS
     if floor <= span.low and span.high <= ceiling:
-        return Standing.WITHSTANDS
-    return Standing.OPEN
+        return LimitComparison.WITHSTANDS
+    return LimitComparison.OPEN
 
 
-def breaks_by_doubt(measurement: Measurement, span: Span, limits: Limits) -> bool:
+def breaks_by_doubt(measurement: Measurement, span: FigureRange, limits: MetricLimits) -> bool:
     """Whether a figure that breaks the limits does so where its own doubt says that it may lie.
 
     One that may be too high shows nothing by lying above a limit, and one too low by lying below.
     """
-    (least, _), (_, ceiling) = span.possible, edges(limits)
-    side = Astray.TOO_HIGH if least > ceiling else Astray.TOO_LOW
-    return measurement.doubted and measurement.astray in {side, Astray.EITHER}
+    (least, _), (_, ceiling) = span.possible, get_limit_bounds(limits)
+    side = BiasDirection.TOO_HIGH if least > ceiling else BiasDirection.TOO_LOW
+    return measurement.doubted and measurement.astray in {side, BiasDirection.EITHER}
 
 
-def margin(span: Span, limits: Limits) -> float:
+def compute_margin(span: FigureRange, limits: MetricLimits) -> float:
     """Return how far the interval's worse end lies within the limits; negative when outside."""
     below = math.inf if limits.least is None else span.low - limits.least
     above = math.inf if limits.most is None else limits.most - span.high

@@ -6,9 +6,9 @@ from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
 
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Limits, Rule
-from auditor.domain.readings import Bound, Measurement, Scalar, Unit
+from auditor.domain.json import Json
+from auditor.domain.policies import MetricLimits, Rule
+from auditor.domain.readings import BoundKind, Measurement, Scalar, Unit
 
 FEWEST_DIGITS = 4
 MOST_DIGITS = 17
@@ -23,9 +23,9 @@ _SCALES = {
     Unit.NONE: (1.0, ""),
 }
 _BOUNDS = {
-    Bound.ESTIMATE: "",
-    Bound.AT_MOST: " The truth is at most that: a stronger search may find less.",
-    Bound.AT_LEAST: " The truth is at least that: a stronger search may find more.",
+    BoundKind.ESTIMATE: "",
+    BoundKind.AT_MOST: " The truth is at most that: a stronger search may find less.",
+    BoundKind.AT_LEAST: " The truth is at least that: a stronger search may find more.",
 }
 
 
@@ -45,29 +45,29 @@ WORDED = re.compile(
 
 
 @lru_cache(maxsize=64)
-def percent(level: float) -> str:
+def format_confidence(level: float) -> str:
     """Write a confidence level."""
     return f"{100 * level:.4g} %"
 
 
-def asked(rule: Rule, unit: Unit = Unit.NONE) -> str:
+def describe_rule(rule: Rule, unit: Unit = Unit.NONE) -> str:
     """Say what the rule asks, in one sentence."""
-    place = f" at {place_words(rule.where)}" if rule.where else ""
+    place = f" at {format_place_phrase(rule.where)}" if rule.where else ""
     if rule.limits is None and rule.anchored is not None:
         return f"Asked: {_named(rule)}{place} {rule.anchored.words()}."
     if rule.limits is None:
-        answer = answer_asked(rule.require)
+        answer = describe_required_answer(rule.require)
         return f"Asked: {rule.title} ({answer or f'`{rule.require}`'})."
     source = "" if rule.anchored is None else f" ({rule.anchored.sources})"
-    return f"Asked: {_named(rule)}{place} {limits_words(rule.limits, unit)}{source}."
+    return f"Asked: {_named(rule)}{place} {format_limits(rule.limits, unit)}{source}."
 
 
-def titled(rule: Rule, place: Mapping[str, Scalar]) -> str:
+def build_finding_title(rule: Rule, place: Mapping[str, Scalar]) -> str:
     """Name what is asked at one place of those that a rule is asked for each of."""
-    return f"{rule.title} ({place_words(place)})" if place else rule.title
+    return f"{rule.title} ({format_place_phrase(place)})" if place else rule.title
 
 
-def loosened(rule: Rule) -> str:
+def describe_relaxations(rule: Rule) -> str:
     """Say in which settings a rule asks less than where it is inherited from, and why."""
     if rule.origin is None or not rule.origin.loosened:
         return ""
@@ -75,7 +75,7 @@ def loosened(rule: Rule) -> str:
     return f" Loosened against {rule.origin.policy} {rule.origin.version}: {told}."
 
 
-def answer_asked(require: str | None) -> str:
+def describe_required_answer(require: str | None) -> str:
     """Return the answer that a condition asks for in words; nothing where it asks for more."""
     text = (require or "").strip()
     worded = WORDED.fullmatch(text)
@@ -84,7 +84,7 @@ def answer_asked(require: str | None) -> str:
     return YES_OR_NO.get("".join(text.split()), "")
 
 
-def found(rule: Rule, measurement: Measurement, count: int) -> str:
+def describe_measurement(rule: Rule, measurement: Measurement, count: int) -> str:
     """Say what was found, with interval, sample and bound; ``count`` is how many readings match."""
     place = _elsewhere(rule, measurement) if measurement.params or measurement.slice else ""
     worst = f" That is the worst of {count} readings." if count > 1 else ""
@@ -93,7 +93,7 @@ def found(rule: Rule, measurement: Measurement, count: int) -> str:
     return f"Found: {figure}{place}.{worst}{_bound(measurement)}"
 
 
-def before(then: Measurement, now: Measurement, baseline: str) -> str:
+def describe_baseline_figure(then: Measurement, now: Measurement, baseline: str) -> str:
     """Say what a baseline had there, with as many digits as tell it from what is there now."""
     mark = now.value
     edges = () if mark is None or isinstance(mark, bool | str) else (mark,)
@@ -104,16 +104,16 @@ def _elsewhere(rule: Rule, measurement: Measurement) -> str:
     """Say at which coordinates a figure lies that the rule does not name."""
     there = {**measurement.params, **measurement.slice}
     rest = {key: value for key, value in there.items() if key not in rule.where}
-    return f" at {place_words(rest)}" if rest else ""
+    return f" at {format_place_phrase(rest)}" if rest else ""
 
 
 def _bound(measurement: Measurement) -> str:
-    if isinstance(measurement.value, str) and measurement.bound is not Bound.ESTIMATE:
+    if isinstance(measurement.value, str) and measurement.bound is not BoundKind.ESTIMATE:
         return " A stronger search may show more."
     return _BOUNDS[measurement.bound]
 
 
-def rows(would_decide: Mapping[str, Json] | None) -> str:
+def describe_needed_rows(would_decide: Mapping[str, Json] | None) -> str:
     """Say what would turn an unknown into an answer."""
     if would_decide is None:
         return ""
@@ -127,7 +127,7 @@ def _named(rule: Rule) -> str:
 
 
 @lru_cache(maxsize=1024)
-def limits_words(limits: Limits, unit: Unit) -> str:
+def format_limits(limits: MetricLimits, unit: Unit) -> str:
     """Say a bound in the unit of its metric."""
     least = None if limits.least is None else _number(limits.least, unit, ())
     most = None if limits.most is None else _number(limits.most, unit, ())
@@ -148,7 +148,11 @@ def _figure(measurement: Measurement, edges: Sequence[float]) -> str:
     if low is None or high is None:
         return f"{text}, exactly"
     span = f"{_number(low, measurement.unit, edges)} to {_number(high, measurement.unit, edges)}"
-    level = "" if measurement.confidence is None else f"{percent(measurement.confidence)} interval "
+    level = (
+        ""
+        if measurement.confidence is None
+        else f"{format_confidence(measurement.confidence)} interval "
+    )
     sample = f", sample of {measurement.n:,}" if measurement.n else ""
     return f"{text} ({level or 'bounds '}{span}{sample})"
 
@@ -176,7 +180,7 @@ def _same_side(written: float, value: float, edges: Sequence[float]) -> bool:
     return True
 
 
-def place_words(place: Mapping[str, Scalar]) -> str:
+def format_place_phrase(place: Mapping[str, Scalar]) -> str:
     """Say coordinates as a phrase."""
     return ", ".join(f"{key.replace('_', ' ')} {_scalar(value)}" for key, value in place.items())
 

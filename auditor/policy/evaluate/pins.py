@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.datasets import Role
-from auditor.domain.pins import Pins, stated, words
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.policy_pins import AuditPins, drop_default_settings, format_settings
 from auditor.domain.requests import AuditRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Unmet:
+class PinViolation:
     """A pin that an audit does not keep: what is pinned, to what, and what the audit had."""
 
     what: str
@@ -18,24 +18,32 @@ class Unmet:
     found: str
 
 
-def unmet(pins: Pins, request: AuditRequest) -> Iterator[Unmet]:
+def find_pin_violations(pins: AuditPins, request: AuditRequest) -> Iterator[PinViolation]:
     """Yield the pins that an audit does not keep. What a record does not say is not kept."""
-    data = next((it for it in request.datasets if it.role == Role.EVALUATION.value), None)
+    data = next((it for it in request.datasets if it.role == DatasetRole.EVALUATION.value), None)
     digest, rows = ("none", 0) if data is None else (data.digest, data.rows)
     if pins.evaluation and digest not in pins.evaluation:
-        yield Unmet("evaluation data", " or ".join(pins.evaluation), digest)
+        yield PinViolation("evaluation data", " or ".join(pins.evaluation), digest)
     attempt = request.attempt
-    sets = () if attempt is None or Role.EVALUATION.value not in attempt.held else attempt.sets
+    sets = (
+        () if attempt is None or DatasetRole.EVALUATION.value not in attempt.held else attempt.sets
+    )
     if not set(pins.sets) <= set(sets):
-        yield Unmet("sealed sets", ", ".join(pins.sets), ", ".join(sets) or "none")
+        yield PinViolation("sealed sets", ", ".join(pins.sets), ", ".join(sets) or "none")
     if rows < pins.least_rows:
-        yield Unmet("evaluation rows", f"{pins.least_rows:,} at least", f"{rows:,}")
+        yield PinViolation("evaluation rows", f"{pins.least_rows:,} at least", f"{rows:,}")
     if pins.settings is not None:
         yield from _settings(pins.settings, request.declared)
 
 
-def _settings(pinned: Mapping[str, Json], declared: Mapping[str, Json] | None) -> Iterator[Unmet]:
+def _settings(
+    pinned: Mapping[str, Json], declared: Mapping[str, Json] | None
+) -> Iterator[PinViolation]:
     if declared is None:
-        yield Unmet("settings", words(pinned), "a record that does not say all of them")
-    elif canonical(stated(pinned)) != canonical(stated(declared)):
-        yield Unmet("settings", words(pinned), words(declared))
+        yield PinViolation(
+            "settings", format_settings(pinned), "a record that does not say all of them"
+        )
+    elif encode_canonical(drop_default_settings(pinned)) != encode_canonical(
+        drop_default_settings(declared)
+    ):
+        yield PinViolation("settings", format_settings(pinned), format_settings(declared))

@@ -1,4 +1,7 @@
-"""The readings of a record, found by what they measure and where."""
+"""The readings of a record, found by what they measure and where.
+
+What a rule is judged by: all its readings on a target, or those at each place by itself.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +25,7 @@ MANY = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Docket:
+class ReadingIndex:
     """Readings with their index in the record, by target and check (and metric).
 
     Where there are many of one metric, ``index`` finds them by the value of a coordinate.
@@ -33,7 +36,7 @@ class Docket:
     index: Mapping[Place, Mapping[Bucket, Sequence[Numbered]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, readings: Sequence[Reading], rules: Iterable[Rule]) -> "Docket":
+    def of(cls, readings: Sequence[Reading], rules: Iterable[Rule]) -> "ReadingIndex":
         """Sort the readings that rules speak of by what they measure, in their own order."""
         asked: dict[tuple[str, str], bool] = {}
         for rule in rules:
@@ -83,7 +86,9 @@ class Docket:
             for index, gap in there
             if gap.metric == rule.metric
             and all(
-                same(rule.where[key], gap.params[key]) for key in rule.where if key in gap.params
+                is_same_coordinate(rule.where[key], gap.params[key])
+                for key in rule.where
+                if key in gap.params
             )
         )
 
@@ -121,7 +126,9 @@ def _bucket(key: str, value: Scalar) -> Bucket:
 
 
 def _lies_where(measurement: Measurement, where: Mapping[str, Scalar]) -> bool:
-    return all(same(wanted, _coordinate(measurement, key)) for key, wanted in where.items())
+    return all(
+        is_same_coordinate(wanted, _coordinate(measurement, key)) for key, wanted in where.items()
+    )
 
 
 def _coordinate(measurement: Measurement, key: str) -> Scalar | None:
@@ -132,10 +139,98 @@ def _coordinate(measurement: Measurement, key: str) -> Scalar | None:
     return measurement.target if key == TARGET else None
 
 
-def same(wanted: Scalar, found: Scalar | None) -> bool:
+def is_same_coordinate(wanted: Scalar, found: Scalar | None) -> bool:
     """Return whether two coordinates are equal; numbers that rounding alone tells apart are."""
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, int | float) and isinstance(found, int | float):
         return abs(wanted - found) <= SAME
     return wanted == found
+
+
+SLICE = "slice"
+
+Key: TypeAlias = tuple[tuple[str, int, float | str], ...]
+"""A place in a form that can be sorted, with numbers before texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingGroup:
+    """The readings and gaps of a rule that lie at one place; the whole of them has none."""
+
+    place: Mapping[str, Scalar] = field(default_factory=dict)
+    matching: Sequence[tuple[int, Measurement]] = ()
+    missing: Sequence[tuple[int, Gap]] = ()
+
+    @property
+    def key(self) -> Key:
+        """The place in a form that can be compared."""
+        return build_place_key(self.place)
+
+
+def split_readings(rule: Rule, target: str, docket: ReadingIndex) -> tuple[ReadingGroup, ...]:
+    """Split a rule's readings on a target by the coordinates that it is asked for each of.
+
+    Every reading lies in exactly one part, so that nothing is dropped: one that has none of the
+    coordinates lies where there are none. A gap that names a place makes a part even where nothing
+    was measured, and one that names none holds back all. In the order of the places; never empty.
+    """
+    matching, missing = docket.matching(rule, target), docket.missing(rule, target)
+    keys = [key for key in rule.for_each if key != TARGET]
+    if not keys:
+        return (ReadingGroup({}, matching, missing),)
+    places: dict[Key, Mapping[str, Scalar]] = {}
+    found: dict[Key, list[tuple[int, Measurement]]] = {}
+    for item in matching:
+        place = _place(item[1].params, item[1].slice, keys)
+        key = build_place_key(place)
+        places.setdefault(key, place)
+        found.setdefault(key, []).append(item)
+    for _, gap in missing:
+        place = _place(gap.params, {}, keys)
+        if place:
+            places.setdefault(build_place_key(place), place)
+    if not places:
+        return (ReadingGroup({}, (), missing),)
+    return tuple(
+        ReadingGroup(places[key], tuple(found.get(key, ())), _held_back(missing, places[key], keys))
+        for key in sorted(places)
+    )
+
+
+def build_place_key(place: Mapping[str, Scalar]) -> Key:
+    """Return a place in a form that can be compared; yes and no are told from 1 and 0."""
+    return tuple((name, *_ranked(place[name])) for name in sorted(place))
+
+
+def _ranked(value: Scalar) -> tuple[int, float | str]:
+    if isinstance(value, bool):
+        return 0, float(value)
+    return (2, value) if isinstance(value, str) else (1, float(value))
+
+
+def _place(
+    params: Mapping[str, Scalar], sliced: Mapping[str, Scalar], keys: Sequence[str]
+) -> dict[str, Scalar]:
+    place: dict[str, Scalar] = dict(sliced) if SLICE in keys else {}
+    for key in keys:
+        if key in params:
+            place[key] = params[key]
+        elif key in sliced:
+            place[key] = sliced[key]
+    return place
+
+
+def _held_back(
+    missing: Sequence[tuple[int, Gap]], place: Mapping[str, Scalar], keys: Sequence[str]
+) -> tuple[tuple[int, Gap], ...]:
+    """Return the gaps that do not name another place than this."""
+    return tuple(
+        (index, gap)
+        for index, gap in missing
+        if all(
+            key in place and is_same_coordinate(place[key], gap.params[key])
+            for key in keys
+            if key in gap.params
+        )
+    )

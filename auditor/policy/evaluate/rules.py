@@ -1,27 +1,297 @@
-"""One rule on one target: its readings, and what becomes of it."""
+"""One rule on one target: its readings, and what becomes of it.
 
+What one reading alone makes of a rule, and why.
+
+Judge a figure against a baseline's: by all that both of them leave possible, held together.
+
+What would turn an unknown into an answer.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from auditor.domain.canonical import Json
-from auditor.domain.policies import Policy, Rule
-from auditor.domain.readings import Bound, Gap, Measurement, Unit
-from auditor.domain.verdicts import Outcome
+from auditor.domain.findings import Outcome
+from auditor.domain.json import Json
+from auditor.domain.metric_ranges import allows_whole_range, find_metric_range
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, Policy, Rule
+from auditor.domain.readings import BoundKind, Gap, Measurement, Unit
 from auditor.errors import ConditionError
-from auditor.expressions import ABOUT_READINGS, as_doubles, compile_condition
-from auditor.judging import words
-from auditor.judging.asking import Asked
-from auditor.judging.docket import TARGET, Docket, Numbered
-from auditor.judging.needs import PROOF, would_decide
-from auditor.judging.opinions import Opinion, by_limits, favourable
-from auditor.judging.parts import Part
-from auditor.judging.relating import by_baseline
+from auditor.metrics.stats.proportions import MOST_ROWS, round_up_to_two_digits
+from auditor.policy.cel import ABOUT_READINGS, compile_condition, convert_to_doubles
+from auditor.policy.evaluate import messages
+from auditor.policy.evaluate.baseline import NO_BASELINE, SAME_SUITE, BaselineAbsence
+from auditor.policy.evaluate.context import TargetContext
+from auditor.policy.evaluate.limits import (
+    FigureRange,
+    LimitComparison,
+    breaks_by_doubt,
+    build_figure_range,
+    compare_with_limits,
+    compute_margin,
+    get_limit_bounds,
+)
+from auditor.policy.evaluate.readings_index import (
+    SLICE,
+    TARGET,
+    Numbered,
+    ReadingGroup,
+    ReadingIndex,
+)
+
+FIGURE_KEEPS_RULE = "All that the figure leaves possible keeps the rule."
+FIGURE_BREAKS_RULE = "All that the figure leaves possible breaks the rule."
+FIGURE_DECIDES_NOTHING = "The figure leaves both possible, so it decides nothing."
+WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
+NOT_ACCEPTED = "Nothing that was tried broke it; it withstood, but the policy does not accept that."
+DOUBTED = "The figure is doubted, and a doubted figure never passes."
+ASTRAY = (
+    "It breaks the limit on the side on which its doubt says that it may lie, so it shows nothing."
+)
+NOT_DOUBTED = "a figure that is not doubted"
+UNNAMED = (
+    "That is the whole sample: no reading is of a slice that was not confirmed, and a search that "
+    "confirms none proves nothing of it."
+)
+NAMED_SLICES = "a policy that accepts withstood: no search proves that it named every slice"
+CLAIMED_ANYTHING = "What is claimed sets a limit that no reading can break, so it decides nothing."
+BREAKABLE_CLAIM = "a claim that sets a limit which a reading can break"
+NO_NUMBER = "The figure is no number, so no limit applies to it."
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """What one reading alone would make of a rule, and why; less ``slack`` is worse.
+
+    ``need`` says what would decide; without it, rows may, by the rule's limits or by ``limits``.
+    """
+
+    outcome: Outcome
+    why: str
+    slack: float = 0.0
+    need: str = ""
+    limits: MetricLimits | None = None
+
+
+def judge_by_limits(rule: Rule, measurement: Measurement) -> RuleOutcome:
+    """Hold a figure against limits that are numbers."""
+    limits = rule.limits
+    if limits is None:
+        return RuleOutcome(
+            Outcome.UNKNOWN, "The rule asks for nothing.", need="a rule with a limit"
+        )
+    span = build_figure_range(measurement)
+    if span is None:
+        return RuleOutcome(Outcome.UNKNOWN, NO_NUMBER)
+    # Lint refuses such numbers in a policy; these ones were claimed.
+    if rule.anchored is not None and allows_whole_range(
+        limits, find_metric_range(rule.metric, measurement.unit)
+    ):
+        return RuleOutcome(Outcome.UNKNOWN, CLAIMED_ANYTHING, need=BREAKABLE_CLAIM)
+    slack = compute_margin(span, limits)
+    match compare_with_limits(span, limits):
+        case LimitComparison.BREAKS if breaks_by_doubt(measurement, span, limits):
+            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, slack, NOT_DOUBTED)
+        case LimitComparison.BREAKS:
+            return RuleOutcome(Outcome.FAILED, FIGURE_BREAKS_RULE, slack)
+        case LimitComparison.KEEPS:
+            return judge_favourable_figure(rule, measurement, slack, proven=True)
+        case LimitComparison.WITHSTANDS:
+            return judge_favourable_figure(rule, measurement, slack, proven=False)
+        case LimitComparison.OPEN:
+            return RuleOutcome(Outcome.UNKNOWN, FIGURE_DECIDES_NOTHING, slack)
+
+
+def judge_favourable_figure(
+    rule: Rule, measurement: Measurement, slack: float, *, proven: bool
+) -> RuleOutcome:
+    """Say what comes of a figure that keeps a rule, as far as it was ``proven`` to."""
+    if measurement.doubted:
+        return RuleOutcome(Outcome.UNKNOWN, DOUBTED, slack, NOT_DOUBTED)
+    if SLICE in rule.for_each and not measurement.slice:
+        return _unnamed(rule, slack)
+    if proven:
+        return RuleOutcome(Outcome.PASSED, FIGURE_KEEPS_RULE, slack)
+    if rule.accept_withstood:
+        return RuleOutcome(Outcome.WITHSTOOD, WITHSTOOD, slack)
+    return RuleOutcome(Outcome.UNKNOWN, NOT_ACCEPTED, slack)
+
+
+def _unnamed(rule: Rule, slack: float) -> RuleOutcome:
+    """Judge what the whole sample says in favour of the slices that a search did not name.
+
+    Breaking the limit, it breaks it for some slice; keeping it, it says nothing of any one.
+    """
+    if rule.accept_withstood:
+        return RuleOutcome(Outcome.WITHSTOOD, f"{UNNAMED} The policy accepts that.", slack)
+    return RuleOutcome(Outcome.UNKNOWN, UNNAMED, slack, NAMED_SLICES)
+
+
+NO_PRECEDENT = "There is no baseline to hold it against."
+BOTH_FIGURES_KEEP_RULE = "All that both figures leave possible keeps the rule."
+BOTH_FIGURES_BREAK_RULE = "All that both figures leave possible breaks the rule."
+BOTH_FIGURES_DECIDE_NOTHING = "The two figures leave both possible, so they decide nothing."
+BOUNDS = (
+    "Both figures are only bounds, and what two searches did not find shows no difference unless "
+    "they looked alike."
+)
+PAIRED = " Both are of the same rows, which `auditor compare` holds against each other in pairs."
+OTHER_ROWS = (
+    " They are of different rows, and compare as far as both samples stand for the same whole."
+)
+CLOSER = "a baseline with a closer figure, or a figure further from it: more rows here cannot"
+
+
+def judge_by_baseline(
+    rule: Rule, anchored: AnchoredLimits, measurement: Measurement, asked: TargetContext
+) -> RuleOutcome:
+    """Hold a figure against limits that lie somewhere, as the baseline's figure leaves it open.
+
+    It keeps the rule where it keeps the strictest limits that are possible, and breaks it where it
+    breaks the laxest.
+    """
+    span = build_figure_range(measurement)
+    if span is None:
+        return RuleOutcome(Outcome.UNKNOWN, NO_NUMBER)
+    if asked.precedents is None:
+        return RuleOutcome(Outcome.UNKNOWN, NO_PRECEDENT, need=NO_BASELINE)
+    before = asked.precedents.before(measurement)
+    if isinstance(before, BaselineAbsence):
+        return RuleOutcome(Outcome.UNKNOWN, before.why, need=before.need)
+    strict, lax = possible_limits(anchored, asked.context.claims, before.span)
+    opinion = _opinion(rule, measurement, span, (strict, lax), same_suite=before.same_suite)
+    told = messages.describe_baseline_figure(
+        before.measurement, measurement, str(asked.precedents.baseline)
+    )
+    rows = {True: PAIRED, False: OTHER_ROWS, None: ""}[before.same_rows]
+    return RuleOutcome(
+        opinion.outcome,
+        f"{told} {opinion.why}{rows}",
+        compute_margin(span, strict),
+        opinion.need,
+        opinion.limits,
+    )
+
+
+def possible_limits(
+    anchored: AnchoredLimits, claims: Mapping[str, Json], before: FigureRange
+) -> tuple[MetricLimits, MetricLimits]:
+    """Return the strictest and the laxest limits that a baseline's figure leaves possible."""
+    low, high = before.possible
+
+    def end(limit: float | LimitAnchor | None, baseline: float) -> float | None:
+        if not isinstance(limit, LimitAnchor):
+            return limit
+        return baseline + limit.margin if limit.claim is None else limit.number(claims)
+
+    return (
+        MetricLimits(end(anchored.least, high), end(anchored.most, low)),
+        MetricLimits(end(anchored.least, low), end(anchored.most, high)),
+    )
+
+
+def _opinion(
+    rule: Rule,
+    measurement: Measurement,
+    span: FigureRange,
+    limits: tuple[MetricLimits, MetricLimits],
+    *,
+    same_suite: bool,
+) -> RuleOutcome:
+    strict, lax = limits
+    if compare_with_limits(span, lax) is LimitComparison.BREAKS:
+        if breaks_by_doubt(measurement, span, lax):
+            return RuleOutcome(Outcome.UNKNOWN, ASTRAY, need=NOT_DOUBTED)
+        return RuleOutcome(Outcome.FAILED, BOTH_FIGURES_BREAK_RULE)
+    match compare_with_limits(span, strict):
+        case LimitComparison.KEEPS:
+            kept = judge_favourable_figure(rule, measurement, 0.0, proven=True)
+            return (
+                RuleOutcome(Outcome.PASSED, BOTH_FIGURES_KEEP_RULE)
+                if kept.outcome is Outcome.PASSED
+                else kept
+            )
+        case LimitComparison.WITHSTANDS if same_suite:
+            return judge_favourable_figure(rule, measurement, 0.0, proven=False)
+        case LimitComparison.WITHSTANDS:
+            return RuleOutcome(Outcome.UNKNOWN, BOUNDS, need=SAME_SUITE)
+        case LimitComparison.BREAKS | LimitComparison.OPEN:
+            return _open(span, strict, lax)
+
+
+def _open(span: FigureRange, strict: MetricLimits, lax: MetricLimits) -> RuleOutcome:
+    """Say whether more rows could decide: not between the limits that are possible."""
+    if _within(span, strict):
+        return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=strict)
+    if _within(span, lax):
+        return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, need=CLOSER)
+    return RuleOutcome(Outcome.UNKNOWN, BOTH_FIGURES_DECIDE_NOTHING, limits=lax)
+
+
+def _within(span: FigureRange, limits: MetricLimits) -> bool:
+    floor, ceiling = get_limit_bounds(limits)
+    return floor <= span.value <= ceiling
+
+
+PROOF = "a proof such as a certificate, or a policy that accepts withstood"
+
+
+def estimate_deciding_rows(
+    measurement: Measurement, limits: MetricLimits, *, accepts: bool
+) -> Mapping[str, Json] | None:
+    """Say how many rows would decide if the figure stays what it is, as ``{"rows": 1200}``.
+
+    Half widths shrink with the root of the sample, so that ``n`` grows by the squared ratio of
+    half width to distance. Where no number of rows helps, says what does: ``{"needs": "..."}``.
+    """
+    span = build_figure_range(measurement)
+    if span is None:
+        return {"needs": "a figure that is a number"}
+    obstacle = _obstacle(span, limits, accepts=accepts)
+    if obstacle:
+        return {"needs": obstacle}
+    ratio = _ratio(span, limits)
+    rows = measurement.n * (ratio * ratio)
+    if not 0 < rows <= MOST_ROWS:
+        return {"needs": "a figure further from the limit: no sample of practical size decides"}
+    return {"rows": max(round_up_to_two_digits(rows), measurement.n + 1)}
+
+
+def _obstacle(span: FigureRange, limits: MetricLimits, *, accepts: bool) -> str:
+    floor, ceiling = get_limit_bounds(limits)
+    if floor <= span.value <= ceiling:
+        open_below = span.bound is BoundKind.AT_MOST and limits.least is not None
+        open_above = span.bound is BoundKind.AT_LEAST and limits.most is not None
+        return PROOF if (open_below or open_above) and not accepts else ""
+    too_low = span.value < floor
+    provable = span.bound is BoundKind.ESTIMATE or too_low == (span.bound is BoundKind.AT_MOST)
+    return "" if provable else "a tighter bound: this one can show a kept limit, not a broken one"
+
+
+def _ratio(span: FigureRange, limits: MetricLimits) -> float:
+    """Return the greatest ratio of half width to distance over the ends that must clear a limit."""
+    floor, ceiling = get_limit_bounds(limits)
+    if span.value < floor:
+        return _over(span.high - span.value, floor - span.value)
+    if span.value > ceiling:
+        return _over(span.value - span.low, span.value - ceiling)
+    return max(
+        _over(span.value - span.low, span.value - floor),
+        _over(span.high - span.value, ceiling - span.value),
+    )
+
+
+def _over(width: float, distance: float) -> float:
+    if math.isinf(distance):
+        return 0.0
+    return math.inf if distance == 0 else width / distance
+
 
 WORST_FIRST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD, Outcome.PASSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class CaseOutcome:
     """What became of a rule on a target; the deciding reading stands first in ``readings``."""
 
     outcome: Outcome
@@ -30,7 +300,7 @@ class Judgement:
     would_decide: Mapping[str, Json] | None = None
 
 
-def excused(policy: Policy, rule: Rule, asked: Asked) -> Judgement | None:
+def explain_exemption(policy: Policy, rule: Rule, asked: TargetContext) -> CaseOutcome | None:
     """Say why a rule is not asked of a target, or nothing when it is."""
     for text, what in ((policy.applies_to, "policy"), (rule.when, "rule")):
         if text is None:
@@ -38,27 +308,29 @@ def excused(policy: Policy, rule: Rule, asked: Asked) -> Judgement | None:
         applies = asked.whether(text)
         if isinstance(applies, ConditionError):
             message = f"Whether the {what} applies is unknown: {applies.problem}."
-            return Judgement(Outcome.UNKNOWN, message, (), {"needs": applies.cure})
+            return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": applies.cure})
         if not applies:
             message = f"The {what} does not apply here: `{text}` is false."
-            return Judgement(Outcome.NOT_APPLICABLE, message)
+            return CaseOutcome(Outcome.NOT_APPLICABLE, message)
     unclaimed = () if rule.anchored is None else rule.anchored.unclaimed(asked.context.claims)
     if unclaimed:
         return _unclaimed(rule, unclaimed[0])
     asked_of = rule.where.get(TARGET, asked.target)
     # A rule for a target that this audit does not have stays asked: silence must not excuse it.
     if asked_of != asked.target and asked_of in asked.context.targets:
-        return Judgement(Outcome.NOT_APPLICABLE, f"The rule is asked of {asked_of} alone.")
+        return CaseOutcome(Outcome.NOT_APPLICABLE, f"The rule is asked of {asked_of} alone.")
     return None
 
 
-def _unclaimed(rule: Rule, claim: str) -> Judgement:
+def _unclaimed(rule: Rule, claim: str) -> CaseOutcome:
     cure = f"a claim {claim} that is a number, under claims in the audit file"
-    message = f"{words.asked(rule)} Nothing is claimed of {claim}, so there is no limit to hold."
-    return Judgement(Outcome.UNKNOWN, message, (), {"needs": cure})
+    message = f"{messages.asked(rule)} Nothing is claimed of {claim}, so there is no limit to hold."
+    return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": cure})
 
 
-def judge_part(rule: Rule, part: Part, docket: Docket, asked: Asked) -> Judgement:
+def judge_reading_group(
+    rule: Rule, part: ReadingGroup, docket: ReadingIndex, asked: TargetContext
+) -> CaseOutcome:
     """Judge a rule by its readings at one place on a target; of several, the worst decides."""
     there = replace(rule, where={**rule.where, **part.place}) if part.place else rule
     if not part.matching:
@@ -69,60 +341,66 @@ def judge_part(rule: Rule, part: Part, docket: Docket, asked: Asked) -> Judgemen
     return _held_back(judgement, part.missing) if part.missing else judgement
 
 
-def fails(rule: Rule, part: Part, asked: Asked) -> bool:
-    """Return whether a rule fails at a place, as ``judge_part`` says it with all its words."""
+def is_failing(rule: Rule, part: ReadingGroup, asked: TargetContext) -> bool:
+    """Return whether a rule fails at a place, as ``judge_reading_group`` says it with all its
+    words.
+    """
     if not part.matching:
         return False
     _, opinion = _worst(rule, part.matching, asked)
     return opinion.outcome is Outcome.FAILED
 
 
-def _worst(rule: Rule, matching: Sequence[Numbered], asked: Asked) -> tuple[int, Opinion]:
+def _worst(
+    rule: Rule, matching: Sequence[Numbered], asked: TargetContext
+) -> tuple[int, RuleOutcome]:
     """Return the place among the readings of the one that decides, and what it makes of a rule."""
     if rule.anchored is not None and rule.anchored.relative:
-        opinions = [by_baseline(rule, rule.anchored, item, asked) for _, item in matching]
+        opinions = [judge_by_baseline(rule, rule.anchored, item, asked) for _, item in matching]
     elif rule.require is None:
-        opinions = [by_limits(rule, measurement) for _, measurement in matching]
+        opinions = [judge_by_limits(rule, measurement) for _, measurement in matching]
     else:
         opinions = _by_condition(rule, rule.require, [item for _, item in matching], asked)
     worst = min(range(len(opinions)), key=lambda at: _rank(opinions[at]))
     return worst, opinions[worst]
 
 
-def _told(rule: Rule, matching: Sequence[Numbered], worst: int, opinion: Opinion) -> Judgement:
+def _told(
+    rule: Rule, matching: Sequence[Numbered], worst: int, opinion: RuleOutcome
+) -> CaseOutcome:
     index, deciding = matching[worst]
     need = _need(rule, deciding, opinion)
     others = (other for at, (other, _) in enumerate(matching) if at != worst)
-    return Judgement(
+    return CaseOutcome(
         opinion.outcome,
-        f"{words.asked(rule, deciding.unit)} {words.found(rule, deciding, len(matching))} "
-        f"{opinion.why}{words.rows(need)}",
+        f"{messages.asked(rule, deciding.unit)} {messages.found(rule, deciding, len(matching))} "
+        f"{opinion.why}{messages.rows(need)}",
         (index, *others),
         need,
     )
 
 
-def _rank(opinion: Opinion) -> tuple[int, float]:
+def _rank(opinion: RuleOutcome) -> tuple[int, float]:
     return WORST_FIRST.index(opinion.outcome), opinion.slack
 
 
-def _without_reading(rule: Rule, gaps: Sequence[tuple[int, Gap]]) -> Judgement:
-    ask = words.asked(rule, Unit.NONE)
+def _without_reading(rule: Rule, gaps: Sequence[tuple[int, Gap]]) -> CaseOutcome:
+    ask = messages.describe_rule(rule, Unit.NONE)
     if not gaps:
         message = f"{ask} Found: no reading of {rule.measure} there; silence proves nothing."
-        return Judgement(Outcome.UNKNOWN, message, (), {"needs": f"a reading of {rule.measure}"})
+        return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": f"a reading of {rule.measure}"})
     message = f"{ask} Not measured: {_why_missing(gaps[0][1])}"
-    return Judgement(Outcome.UNKNOWN, message, _indices(gaps), _cure_of(gaps[0][1]))
+    return CaseOutcome(Outcome.UNKNOWN, message, _indices(gaps), _cure_of(gaps[0][1]))
 
 
-def _held_back(judgement: Judgement, gaps: Sequence[tuple[int, Gap]]) -> Judgement:
+def _held_back(judgement: CaseOutcome, gaps: Sequence[tuple[int, Gap]]) -> CaseOutcome:
     """Keep a rule from passing on the part that could be measured; a failure stays one."""
     message = f"{judgement.message} Not measured: {_why_missing(gaps[0][1])}"
     if judgement.outcome in {Outcome.FAILED, Outcome.UNKNOWN}:
         readings = (*judgement.readings, *_indices(gaps))
         return replace(judgement, message=message, readings=readings)
     readings = (*_indices(gaps), *judgement.readings)
-    return Judgement(Outcome.UNKNOWN, message, readings, _cure_of(gaps[0][1]))
+    return CaseOutcome(Outcome.UNKNOWN, message, readings, _cure_of(gaps[0][1]))
 
 
 def _indices(gaps: Sequence[tuple[int, Gap]]) -> tuple[int, ...]:
@@ -138,28 +416,30 @@ def _cure_of(gap: Gap) -> Mapping[str, Json]:
 
 
 def _by_condition(
-    rule: Rule, require: str, measured: Sequence[Measurement], asked: Asked
-) -> list[Opinion]:
-    readings = [as_doubles(item.to_json()) for item in measured]
+    rule: Rule, require: str, measured: Sequence[Measurement], asked: TargetContext
+) -> list[RuleOutcome]:
+    readings = [convert_to_doubles(item.to_json()) for item in measured]
     condition = compile_condition(require, ABOUT_READINGS)
-    opinions: list[Opinion] = []
+    opinions: list[RuleOutcome] = []
     for measurement, reading in zip(measured, readings, strict=True):
         try:
             holds = condition.answer({**asked.values, "reading": reading, "readings": readings})
         except ConditionError as mistake:
             why = f"That gives no answer: {mistake.problem}."
             need = "a reading that the condition can be asked of"
-            opinions.append(Opinion(Outcome.UNKNOWN, why, need=need))
+            opinions.append(RuleOutcome(Outcome.UNKNOWN, why, need=need))
             continue
         opinions.append(
-            favourable(rule, measurement, 0.0, proven=measurement.bound is Bound.ESTIMATE)
+            judge_favourable_figure(
+                rule, measurement, 0.0, proven=measurement.bound is BoundKind.ESTIMATE
+            )
             if holds
-            else Opinion(Outcome.FAILED, "The condition does not hold.")
+            else RuleOutcome(Outcome.FAILED, "The condition does not hold.")
         )
     return opinions
 
 
-def _need(rule: Rule, measurement: Measurement, opinion: Opinion) -> Mapping[str, Json] | None:
+def _need(rule: Rule, measurement: Measurement, opinion: RuleOutcome) -> Mapping[str, Json] | None:
     if opinion.outcome is not Outcome.UNKNOWN:
         return None
     if opinion.need:
@@ -167,4 +447,4 @@ def _need(rule: Rule, measurement: Measurement, opinion: Opinion) -> Mapping[str
     limits = opinion.limits or rule.limits
     if limits is None:
         return {"needs": PROOF}
-    return would_decide(measurement, limits, accepts=rule.accept_withstood)
+    return estimate_deciding_rows(measurement, limits, accepts=rule.accept_withstood)

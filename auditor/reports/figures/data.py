@@ -4,10 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.figures.panel import Panel, ends, said
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import DASH, count, figure, number, scalar
-from auditor.rendering.plots.intervals import Row, interval_rows
+from auditor.reports.figures.panel import FigurePanel, format_figure_cells, interval_ends
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import (
+    DASH,
+    format_count,
+    format_measurement,
+    format_number,
+    format_scalar,
+)
+from auditor.reports.plots.intervals import IntervalRow, draw_interval_rows
 
 MOST = 12
 SAMPLES = {"evaluation": "evaluation data", "training": "training data"}
@@ -28,8 +34,8 @@ SUSPECTS = (
 
 
 def population_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
-) -> Iterator[Panel]:
+    inputs: ReportInputs, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
     """Yield, for each column of the population, the data's shares beside the population's."""
     mine = _once(inputs, measured, "data.representativeness", "representation_ratio")
     places = dict.fromkeys((_data(m), str(m.params.get("column", ""))) for m in mine)
@@ -42,64 +48,70 @@ def population_panels(
         rows = [row for level in levels[:MOST] for row in level[:2]]
         hidden = len(levels) - MOST
         more = f" {hidden} more levels are in the table only." if hidden > 0 else ""
-        yield Panel(
+        yield FigurePanel(
             title=title,
             target=part[0].target,
             caption=(POPULATION if index == 0 else "The same of other rows or levels.") + more,
-            drawing=interval_rows(f"{key}-{index}", title, rows, Unit.SHARE),
+            drawing=draw_interval_rows(f"{key}-{index}", title, rows, Unit.SHARE),
             header=("Level", "Share of rows", "Interval", "Of the population", "Rows"),
             rows=tuple(level[2] for level in levels),
         )
 
 
-def _level(m: Measurement) -> tuple[Row, Row, tuple[str, ...]] | None:
-    aim, hits, of = m.details.get("population"), m.details.get("k"), ends(m)
+def _level(m: Measurement) -> tuple[IntervalRow, IntervalRow, tuple[str, ...]] | None:
+    aim, hits, of = m.details.get("population"), m.details.get("k"), interval_ends(m)
     if of is None or not isinstance(aim, int | float) or not isinstance(hits, int):
         return None
     if not 0 < aim <= 1:
         return None
     name = str(m.params.get("level", ""))
     share, low, high = (min(1.0, max(0.0, end * aim)) for end in of)
-    shown = [number(value, Unit.SHARE) for value in (share, low, high, aim)]
-    table = (name, shown[0], f"{shown[1]}{DASH}{shown[2]}", shown[3], count(hits))
-    return Row(name, share, low, high, 0, m.doubted), Row("population", aim, aim, aim, 1), table
+    shown = [format_number(value, Unit.SHARE) for value in (share, low, high, aim)]
+    table = (name, shown[0], f"{shown[1]}{DASH}{shown[2]}", shown[3], format_count(hits))
+    return (
+        IntervalRow(name, share, low, high, 0, m.doubted),
+        IntervalRow("population", aim, aim, aim, 1),
+        table,
+    )
 
 
 def area_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
-) -> Iterator[Panel]:
+    inputs: ReportInputs, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
     """Yield how well single columns tell the label."""
     mine = _once(inputs, measured, "data.balance", "column_auc")
     for index, data in enumerate(dict.fromkeys(_data(m) for m in mine)):
-        part = [(m, of) for m in mine if _data(m) == data and (of := ends(m)) is not None]
+        part = [(m, of) for m in mine if _data(m) == data and (of := interval_ends(m)) is not None]
         if not part:
             continue
         part.sort(key=lambda item: -item[1][0])
         title = f"What single columns tell of the label, {_sample(data)}"
-        drawn = [Row(str(m.params.get("column", "")), *of, 0, m.doubted) for m, of in part[:MOST]]
-        yield Panel(
+        drawn = [
+            IntervalRow(str(m.params.get("column", "")), *of, 0, m.doubted) for m, of in part[:MOST]
+        ]
+        yield FigurePanel(
             title=title,
             target=part[0][0].target,
             caption=AREAS if index == 0 else "The same of other rows.",
-            drawing=interval_rows(f"{key}-{index}", title, drawn, Unit.SHARE),
+            drawing=draw_interval_rows(f"{key}-{index}", title, drawn, Unit.SHARE),
             header=("Column", "Area under the ROC curve", "Interval", "How sure"),
-            rows=tuple((str(m.params.get("column", "")), *said(m)) for m, _ in part),
+            rows=tuple((str(m.params.get("column", "")), *format_figure_cells(m)) for m, _ in part),
         )
 
 
 def suspect_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
-) -> Iterator[Panel]:
+    inputs: ReportInputs, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
     """Yield the rows whose labels are the most doubtful."""
     del inputs, key
     for m in measured:
         rows = _listed(m.details.get("suspects"), ("id", "label", "suggested", "margin"))
         if m.check != "data.labels" or not rows:
             continue
-        yield Panel(
+        yield FigurePanel(
             title=f"Labels to look at, {_sample(_data(m))}",
             target=m.target,
-            caption=f"{SUSPECTS} Estimated share of wrong labels: {figure(m).whole}.",
+            caption=f"{SUSPECTS} Estimated share of wrong labels: {format_measurement(m).whole}.",
             header=("Row", "Label", "The model says", "Margin"),
             rows=rows[:MOST],
             notes=_more(len(rows)),
@@ -107,8 +119,8 @@ def suspect_panels(
 
 
 def leak_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
-) -> Iterator[Panel]:
+    inputs: ReportInputs, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
     """Yield the evaluation rows that stand in the training data."""
     del key
     for m in _once(inputs, measured, "data.leakage", None):
@@ -117,14 +129,14 @@ def leak_panels(
             continue
         way = m.metric.removesuffix("_share")
         gaps = [
-            f"Accuracy on these rows less that on rows that do not leak: {figure(it).whole}."
+            f"Accuracy on these rows less that on rows that do not leak: {format_measurement(it).whole}."
             for it in measured
             if it.check == m.check and it.params.get("leak") == way
         ]
-        yield Panel(
+        yield FigurePanel(
             title=LEAKS.get(way, way),
             target=m.target,
-            caption=f"{said(m)[0]} of {count(m.n)} evaluation rows.",
+            caption=f"{format_figure_cells(m)[0]} of {format_count(m.n)} evaluation rows.",
             header=("Evaluation row", "Training row"),
             rows=rows[:MOST],
             notes=(*gaps, *_chance(m), *_more(len(rows))),
@@ -145,8 +157,8 @@ COPIES = {
 
 
 def copy_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
-) -> Iterator[Panel]:
+    inputs: ReportInputs, measured: Sequence[Measurement], key: str
+) -> Iterator[FigurePanel]:
     """Yield the groups of rows that are alike."""
     del key
     for m in _once(inputs, measured, "data.duplicates", None):
@@ -154,15 +166,15 @@ def copy_panels(
         if m.metric not in COPIES or not isinstance(groups, Sequence) or isinstance(groups, str):
             continue
         rows = tuple(
-            (str(place), ", ".join(scalar(name) for name in group))
+            (str(place), ", ".join(format_scalar(name) for name in group))
             for place, group in enumerate(groups, start=1)
             if isinstance(group, Sequence) and not isinstance(group, str)
         )
         if rows:
-            yield Panel(
+            yield FigurePanel(
                 title=f"{COPIES[m.metric]}, {_sample(_data(m))}",
                 target=m.target,
-                caption=f"{said(m)[0]} of {count(m.n)} rows.",
+                caption=f"{format_figure_cells(m)[0]} of {format_count(m.n)} rows.",
                 header=("Group", "Rows that are alike"),
                 rows=rows[:MOST],
                 notes=(*_chance(m), *_more(len(rows))),
@@ -170,7 +182,7 @@ def copy_panels(
 
 
 def _once(
-    inputs: RenderedInputs, measured: Sequence[Measurement], check: str, metric: str | None
+    inputs: ReportInputs, measured: Sequence[Measurement], check: str, metric: str | None
 ) -> list[Measurement]:
     """Return readings of a check of the data; the same on every target, they are shown on one."""
     first = next(
@@ -197,14 +209,14 @@ def _listed(items: object, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
-    return scalar(cast("str", value))
+    return format_scalar(cast("str", value))
 
 
 def _chance(m: Measurement) -> tuple[str, ...]:
     chance = m.details.get("by_chance")
     if not isinstance(chance, int | float) or not 0 < chance <= 1:
         return ()
-    return (f"By chance alone, columns shuffled, it were {number(chance, Unit.SHARE)}.",)
+    return (f"By chance alone, columns shuffled, it were {format_number(chance, Unit.SHARE)}.",)
 
 
 def _more(rows: int) -> tuple[str, ...]:

@@ -1,23 +1,44 @@
-"""What every statement about an audit shares: its subjects, who verified, and by which digests."""
+"""What every statement about an audit shares: its subjects, who verified, and by which digests.
+
+The verdict as a SLSA Verification Summary (VSA v1) that any in-toto tool reads.
+
+Sources: https://slsa.dev/spec/v1.1/verification_summary and in-toto Statement v1. An inconclusive
+verdict is ``FAILED``, because the format has no third answer and a gate must stay shut; the
+extension fields, named by URIs as the format asks, say which it was.
+
+Every rule's outcome as an in-toto test result (test-result v0.1): one test a rule and target.
+
+Source: in-toto attestation framework, predicate ``test-result/v0.1``. Its readers ask whether
+``result`` is ``PASSED`` and ``failedTests`` is empty, so that nothing undecided may look so: a
+required rule that is unknown counts among the failed, and without a verdict there is always one.
+
+What held, as an in-toto Simple Verification Result (SVR v0.2): properties that passed, only.
+
+Source: in-toto attestation framework, predicate ``svr/v0.2``. The format has no failures: a
+property that is not listed was not shown, for whatever reason. So the property for the verdict is
+there on a pass alone, and a rule's where it passed on every target; what only withstood attacks,
+was waived, or is unknown has none. How long a result is good for is said by a property's name.
+"""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote
 
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import Json, digest
-from auditor.domain.evidence import decode
-from auditor.domain.policies import Policy
+from auditor.domain.evidence import decode_evidence
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import Json, compute_digest
+from auditor.domain.policies import Policy, RuleEffect
 from auditor.domain.readings import Measurement
-from auditor.domain.record_scopes import bound_artifact
+from auditor.domain.record_scope import find_bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import EvidenceLevel
-from auditor.signatures.bundles import parse_bundle
-from auditor.signatures.objections import Refused
-from auditor.signatures.profiles import Profile
-from auditor.trusting.evidence import read_bytes
+from auditor.trust.encoding.dsse import STATEMENT
+from auditor.trust.policies.evidence import decode_evidence_bytes
+from auditor.trust.signatures.sigstore_bundle import parse_bundle
+from auditor.trust.verification_result import VerificationError, VerificationProfile
 
 SIGNATURE = "provenance.signature"
 LINEAGE = "provenance.lineage"
@@ -27,7 +48,7 @@ PAYLOAD = "model.sig#payload"
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBeside:
+class SupportingFiles:
     """What checks read beside the model, by digest: its signature file and its documents.
 
     ``payload`` is that of the statement which the model's signer signed, where the signature was
@@ -39,18 +60,18 @@ class ReadBeside:
     documents: tuple[FileDigest, ...] = ()
 
 
-NOTHING = ReadBeside()
+NOTHING = SupportingFiles()
 
 
-def read_beside(record: AuditRecord, blob: Callable[[str], bytes]) -> ReadBeside:
+def find_supporting_files(record: AuditRecord, blob: Callable[[str], bytes]) -> SupportingFiles:
     """Return what the checks of a record read beside the model; ``blob`` gives their evidence.
 
     What no check looked at is not named, though it lay there: nothing rests on it.
     """
     bundle = _bundle(record, blob)
     looked = {item.check for item in record.observations}
-    return ReadBeside(
-        signature=None if bundle is None else digest(bundle),
+    return SupportingFiles(
+        signature=None if bundle is None else compute_digest(bundle),
         payload=_payload(record, bundle),
         documents=record.request.documents if LINEAGE in looked else (),
     )
@@ -60,8 +81,8 @@ def _bundle(record: AuditRecord, blob: Callable[[str], bytes]) -> bytes | None:
     named = next((item for item in record.observations if item.check == SIGNATURE), None)
     if named is None or named.committed:
         return None  # what is committed may be withheld, and is named nowhere else
-    seen = cast("Mapping[str, Json]", decode(blob(named.evidence["signature"])))
-    return read_bytes(seen["bundle"])
+    seen = cast("Mapping[str, Json]", decode_evidence(blob(named.evidence["signature"])))
+    return decode_evidence_bytes(seen["bundle"])
 
 
 def _payload(record: AuditRecord, bundle: bytes | None) -> str | None:
@@ -72,12 +93,12 @@ def _payload(record: AuditRecord, bundle: bytes | None) -> str | None:
     if bundle is None or not holds:
         return None
     try:
-        return digest(parse_bundle(bundle, Profile.COMPAT).envelope.payload)
-    except Refused:
+        return compute_digest(parse_bundle(bundle, VerificationProfile.COMPAT).envelope.payload)
+    except VerificationError:
         return None
 
 
-def subjects(record: AuditRecord, beside: ReadBeside) -> Sequence[Json]:
+def build_subjects(record: AuditRecord, beside: SupportingFiles) -> Sequence[Json]:
     """Return what a statement speaks of: each deployed file, then the model as a whole.
 
     The whole is named by its OMS root (SHA-256 over the concatenated digests of its files,
@@ -85,13 +106,15 @@ def subjects(record: AuditRecord, beside: ReadBeside) -> Sequence[Json]:
     record that does not speak for the artifact on every target names itself alone: what a server
     answered is shown of no file.
     """
-    artifact = bound_artifact(record)
+    artifact = find_bound_artifact(record)
     if artifact is None:
-        return [{"name": "record.json", "digest": digest_set(record.digest)}]
-    return named_files(record, artifact, beside)
+        return [{"name": "record.json", "digest": build_digest_set(record.digest)}]
+    return build_artifact_subjects(record, artifact, beside)
 
 
-def named_files(record: AuditRecord, artifact: Artifact, beside: ReadBeside) -> Sequence[Json]:
+def build_artifact_subjects(
+    record: AuditRecord, artifact: Artifact, beside: SupportingFiles
+) -> Sequence[Json]:
     """Return an artifact as the subjects of a statement."""
     files = sorted(artifact.files)
     root = hashlib.sha256(b"".join(bytes.fromhex(file.sha256) for file in files)).hexdigest()
@@ -99,36 +122,238 @@ def named_files(record: AuditRecord, artifact: Artifact, beside: ReadBeside) -> 
     found: list[Json] = [{"name": file.name, "digest": {"sha256": file.sha256}} for file in files]
     found.append({"name": whole, "digest": {"sha256": root}})
     if beside.payload is not None:
-        found.append({"name": PAYLOAD, "digest": digest_set(beside.payload)})
+        found.append({"name": PAYLOAD, "digest": build_digest_set(beside.payload)})
     return found
 
 
-def verifier_id(record: AuditRecord) -> str:
+def build_verifier_id(record: AuditRecord) -> str:
     """Return the URI of who verified: the key that the record is attributed to."""
     named = next((edge.destination for edge in record.lineage if edge.role == "signer"), "unknown")
     return f"urn:auditor:key:{quote(named.removeprefix('key:'), safe=':')}"
 
 
-def policy_uri(policy: Policy) -> str:
+def build_policy_uri(policy: Policy) -> str:
     """Return the URI of a policy: its name and version."""
     return f"urn:auditor:policy:{quote(policy.name, safe='')}:{quote(policy.version, safe='')}"
 
 
-def digest_set(named: str) -> dict[str, Json]:
+def build_digest_set(named: str) -> dict[str, Json]:
     """Return ``sha256:…`` as in-toto writes digests."""
     return {"sha256": named.removeprefix("sha256:")}
 
 
-def evidence_told(record: AuditRecord) -> Mapping[str, EvidenceLevel]:
+def list_evidence_levels(record: AuditRecord) -> Mapping[str, EvidenceLevel]:
     """Return how far figures speak of each target that was opened, as the record says it."""
     prints = sorted(record.fingerprints.items())
     return {name: found.evidence for name, found in prints if found.evidence is not None}
 
 
-def evidence_property(record: AuditRecord) -> Sequence[str]:
+def find_weakest_evidence_property(record: AuditRecord) -> Sequence[str]:
     """Return the property that names the weakest level of a record's targets, if each has one."""
-    told = evidence_told(record)
+    told = list_evidence_levels(record)
     if not told or len(told) < len(record.request.targets):
         return ()
     weakest = max(told.values(), key=list(EvidenceLevel).index)
     return (f"AUDITOR_EVIDENCE_{weakest.name}",)
+
+
+VSA_PREDICATE = "https://slsa.dev/verification_summary/v1"
+ARTIFACT = "urn:auditor:ext:artifact-digest"
+WAIVED = "urn:auditor:ext:waived-rules"
+ATTEMPT = "urn:auditor:ext:attempt"
+SEALED = "urn:auditor:ext:sealed"
+SEED_SEALED = "urn:auditor:ext:seed-sealed"
+VALID_FOR = "urn:auditor:ext:valid-for-days"
+EVIDENCE = "urn:auditor:ext:evidence"
+
+
+def build_vsa_statement(
+    record: AuditRecord, policy: Policy, beside: SupportingFiles = NOTHING
+) -> Mapping[str, Json]:
+    """Return the in-toto statement, unsigned, about the subjects that ``build_subjects`` names.
+
+    Its input attestations are the record, its waivers, and what was read beside the model: the
+    model's signature, whether it holds or not, and the documents that came with it.
+    """
+    return {
+        "_type": STATEMENT,
+        "subject": build_subjects(record, beside),
+        "predicateType": VSA_PREDICATE,
+        "predicate": _predicate(record, policy, beside),
+    }
+
+
+def _predicate(record: AuditRecord, policy: Policy, beside: SupportingFiles) -> dict[str, Json]:
+    request = record.request
+    return {
+        "verifier": {
+            "id": build_verifier_id(record),
+            "version": {"auditor": str(record.tool.get("version", "unknown"))},
+        },
+        "timeVerified": record.finished,
+        "resourceUri": _resource(record),
+        "policy": {
+            "uri": build_policy_uri(policy),
+            "digest": build_digest_set(request.policy.digest),
+        },
+        "inputAttestations": _inputs(record, beside),
+        "verificationResult": "PASSED" if record.verdict is Verdict.PASS else "FAILED",
+        "verifiedLevels": _levels(record),
+        "slsaVersion": "1.1",
+        **_extensions(record, policy),
+    }
+
+
+def _resource(record: AuditRecord) -> str:
+    """Return what was verified: the model, or what answered in the place of its file."""
+    request = record.request
+    named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
+    bound = find_bound_artifact(record) == request.artifact
+    return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
+
+
+def _inputs(record: AuditRecord, beside: SupportingFiles) -> list[Json]:
+    named = {f"urn:auditor:record:{record.id}": record.digest}
+    if beside.signature is not None:
+        named["urn:auditor:model-signature"] = beside.signature
+    inputs: list[Json] = [
+        {"uri": uri, "digest": build_digest_set(item)} for uri, item in named.items()
+    ]
+    for waiver in record.request.waivers:
+        uri = f"urn:auditor:waiver:{quote(waiver.file, safe='')}"
+        inputs.append({"uri": uri, "digest": build_digest_set(waiver.digest)})
+    for document in beside.documents:
+        uri = f"urn:auditor:document:{quote(document.name, safe='')}"
+        inputs.append({"uri": uri, "digest": {"sha256": document.sha256}})
+    return inputs
+
+
+def _levels(record: AuditRecord) -> list[Json]:
+    if record.verdict is not Verdict.PASS:
+        return ["FAILED"]
+    return [f"AUDITOR_ASSURANCE_{record.assurance.name}", *find_weakest_evidence_property(record)]
+
+
+def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
+    artifact = find_bound_artifact(record)
+    waived = sorted({item.rule for item in record.findings if item.outcome is Outcome.WAIVED})
+    said: dict[str, Json] = {VERDICT: record.verdict.value, WAIVED: waived}
+    if artifact is not None:
+        said[ARTIFACT] = artifact.digest
+    if policy.valid_for_days is not None:
+        said[VALID_FOR] = policy.valid_for_days
+    if levels := list_evidence_levels(record):
+        said[EVIDENCE] = {name: level.value for name, level in levels.items()}
+    if record.request.attempt is not None:
+        said |= {
+            ATTEMPT: record.request.attempt.number,
+            SEALED: record.request.sealed,
+        }
+        if record.request.attempt.sealed and not record.request.sealed:
+            said[SEED_SEALED] = True
+    return said
+
+
+TEST_RESULT_PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
+UNDECIDED = "urn:auditor:ext:undecided-tests"
+WITHSTOOD = "urn:auditor:ext:withstood-tests"
+NO_VERDICT = "verdict"
+"""The test that stands for a verdict that no single rule explains: nothing was judged."""
+KEPT = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
+BROKEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
+
+
+def build_test_result_statement(
+    record: AuditRecord, policy: Policy, beside: SupportingFiles = NOTHING
+) -> Mapping[str, Json]:
+    """Return the in-toto statement, unsigned.
+
+    Passed are rules that were kept, also by withstanding where the policy accepts that; warned
+    are waived ones, and advisory ones that were broken or not decided.
+    """
+    return {
+        "_type": STATEMENT,
+        "subject": build_subjects(record, beside),
+        "predicateType": TEST_RESULT_PREDICATE,
+        "predicate": _predicate_testresults(record, policy),
+    }
+
+
+def _predicate_testresults(record: AuditRecord, policy: Policy) -> dict[str, Json]:
+    found = record.findings
+    passes = record.verdict is Verdict.PASS
+    failed = _names(item for item in found if item.outcome in BROKEN and _denies(item))
+    warned = _names(
+        item
+        for item in found
+        if item.outcome is Outcome.WAIVED or (item.outcome in BROKEN and not _denies(item))
+    )
+    kept = "WARNED" if warned else "PASSED"
+    return {
+        "result": kept if passes else "FAILED",
+        "configuration": _configuration(record, policy),
+        "passedTests": _names(item for item in found if item.outcome in KEPT),
+        "warnedTests": warned,
+        "failedTests": failed if passes or failed else [NO_VERDICT],
+        UNDECIDED: _names(item for item in found if item.outcome is Outcome.UNKNOWN),
+        WITHSTOOD: _names(item for item in found if item.outcome is Outcome.WITHSTOOD),
+        VERDICT: record.verdict.value,
+        RECORD: build_digest_set(record.digest),
+    }
+
+
+def _configuration(record: AuditRecord, policy: Policy) -> list[Json]:
+    request = record.request
+    named = [(build_policy_uri(policy), request.policy.digest), ("audit file", request.audit_file)]
+    named += [(f"{item.role} data", item.digest) for item in request.datasets]
+    return [{"name": name, "digest": build_digest_set(digest)} for name, digest in named]
+
+
+def _denies(finding: Finding) -> bool:
+    return finding.effect is RuleEffect.DENY
+
+
+def _names(findings: Iterable[Finding]) -> list[str]:
+    return [f"{item.name} on {item.target}" for item in findings]
+
+
+SVR_PREDICATE = "https://in-toto.io/attestation/svr/v0.2"
+
+
+def build_svr_statement(
+    record: AuditRecord, policy: Policy, beside: SupportingFiles = NOTHING
+) -> Mapping[str, Json]:
+    """Return the in-toto statement, unsigned."""
+    digest = build_digest_set(record.request.policy.digest)
+    return {
+        "_type": STATEMENT,
+        "subject": build_subjects(record, beside),
+        "predicateType": SVR_PREDICATE,
+        "predicate": {
+            "verifier": {
+                "id": build_verifier_id(record),
+                "policies": [{"uri": build_policy_uri(policy), "digest": digest}],
+            },
+            "timeCreated": record.finished,
+            "properties": list(_properties(record, policy)),
+            VERDICT: record.verdict.value,
+            RECORD: build_digest_set(record.digest),
+        },
+    }
+
+
+def _properties(record: AuditRecord, policy: Policy) -> Iterator[str]:
+    if record.verdict is Verdict.PASS:
+        yield "AUDITOR_VERDICT_PASS"
+        yield f"AUDITOR_ASSURANCE_{record.assurance.name}"
+        yield from find_weakest_evidence_property(record)
+        if record.request.attempt is not None and record.request.attempt.sealed:
+            yield "AUDITOR_SEALED" if record.request.sealed else "AUDITOR_SEED_SEALED"
+        if policy.valid_for_days is not None:
+            yield f"AUDITOR_VALID_FOR_{policy.valid_for_days}_DAYS"
+    outcomes: dict[str, set[Outcome]] = {}
+    for item in record.findings:
+        outcomes.setdefault(item.rule, set()).add(item.outcome)
+    for rule, seen in sorted(outcomes.items()):
+        if seen == {Outcome.PASSED}:
+            yield f"AUDITOR_RULE_PASSED:{rule}"

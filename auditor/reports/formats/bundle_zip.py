@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from auditor._scratch import scratch_folder
 from auditor.errors import RecordError, UsageError
-from auditor.folders import (
+from auditor.reports.folder import (
     APPROVALS,
     APPROVED,
     CHALLENGED,
@@ -28,7 +29,6 @@ from auditor.folders import (
     ROWS,
     RecordFolder,
 )
-from auditor.scratch import scratch_folder
 
 NAME = re.compile(
     rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}|({EVIDENCE}|{OPENINGS}|{ROWS})/{HEX.pattern}"
@@ -44,7 +44,7 @@ _LOCAL, _ENTRY = 30, 46
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class BundleMember:
     """One file in a bundle: how large it is, its CRC-32, and where its header begins."""
 
     name: str
@@ -75,12 +75,12 @@ class Member:
         return (20, 0, 0, 0, 1 << 5 | 1, self.crc, self.size, self.size, len(self.name), 0)
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
+def pack_bundle(files: Mapping[str, bytes]) -> bytes:
     """Return the bundle of ``files`` (by relative name).
 
     Raises ``UsageError`` where a name is not one of a record's, or a bundle cannot hold them.
     """
-    members: list[Member] = []
+    members: list[BundleMember] = []
     for name, raw in sorted(files.items()):
         if not NAME.fullmatch(name) or len(raw) > MOST_BYTES:
             raise UsageError(
@@ -88,7 +88,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
                 cure="Export a folder as `auditor audit` wrote it.",
             )
         offset = members[-1].end if members else 0
-        members.append(Member(name, len(raw), zlib.crc32(raw), offset))
+        members.append(BundleMember(name, len(raw), zlib.crc32(raw), offset))
     size = sum(_LOCAL + _ENTRY + 2 * len(item.name) + item.size for item in members)
     if len(members) > MOST_FILES or size > MOST_IN_ALL:
         raise UsageError(
@@ -99,7 +99,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return bodies + _directory(members, len(bodies))
 
 
-def _directory(members: list[Member], offset: int) -> bytes:
+def _directory(members: list[BundleMember], offset: int) -> bytes:
     entries = b"".join(item.entry for item in members)
     count = len(members)
     sizes = (0, 0, count, count, len(entries), offset, 0)
@@ -107,7 +107,7 @@ def _directory(members: list[Member], offset: int) -> bytes:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[RecordFolder]:
+def unpack_bundle(path: Path) -> Iterator[RecordFolder]:
     """Unpack a bundle into a folder that is there while the context lasts.
 
     Raises ``RecordError`` for whatever is not the one form; its names lead nowhere else.
@@ -122,7 +122,7 @@ def unpacked(path: Path) -> Iterator[RecordFolder]:
         yield RecordFolder(place)
 
 
-def _members(file: BinaryIO) -> list[Member]:
+def _members(file: BinaryIO) -> list[BundleMember]:
     size = file.seek(0, 2)
     file.seek(max(0, size - _END))
     end = file.read()
@@ -143,7 +143,7 @@ def _members(file: BinaryIO) -> list[Member]:
     return members
 
 
-def _entries(raw: bytes, count: int) -> Iterator[Member]:
+def _entries(raw: bytes, count: int) -> Iterator[BundleMember]:
     at, offset, last = 0, 0, ""
     for _ in range(count):
         fixed = raw[at + 16 : at + 30]
@@ -155,12 +155,12 @@ def _entries(raw: bytes, count: int) -> Iterator[Member]:
             _refuse(f"{name[:100]!a} is too large, or no file of a record")
         if name <= last:
             _refuse(f"{name} stands twice in it, or out of order")
-        member = Member(name, size, crc, offset)
+        member = BundleMember(name, size, crc, offset)
         yield member
         at, offset, last = at + len(member.entry), member.end, name
 
 
-def _unpack(file: BinaryIO, item: Member, place: Path) -> None:
+def _unpack(file: BinaryIO, item: BundleMember, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     file.seek(item.end - item.size)
     left, crc = item.size, 0

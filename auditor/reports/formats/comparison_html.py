@@ -3,54 +3,55 @@
 from collections.abc import Mapping
 
 from auditor.domain.readings import Unit
-from auditor.moving.values import Way
-from auditor.rendering.figures.panel import Panel, ends
-from auditor.rendering.juxtaposed.lists import BOUND, beside_lists
-from auditor.rendering.juxtaposed.words import (
+from auditor.policy.comparison_result import ComparisonDirection
+from auditor.reports.figures.panel import FigurePanel, interval_ends
+from auditor.reports.formats.html import build_style, build_template_environment
+from auditor.reports.html.comparison import (
+    BOUND,
     WAYS,
-    Juxtaposed,
-    MovedRow,
-    difference_rows,
-    headline,
+    ComparisonView,
+    MetricChangeRow,
+    build_headline,
+    choose_tone,
+    compare_verdicts,
     is_bound,
-    moved_rows,
-    named,
-    summary,
-    tone,
-    turned_rows,
-    verdict_words,
+    list_differences,
+    list_finding_changes,
+    list_metric_changes,
+    list_unpaired_items,
+    name_check,
+    summarize_comparison,
 )
-from auditor.rendering.plots.intervals import Row, interval_rows
-from auditor.rendering.plots.svg import Drawing
-from auditor.rendering.report import environment, style_of
-from auditor.rendering.runs import Fact, short
-from auditor.rendering.verdicts import moment
+from auditor.reports.html.run_details import RunFact, shorten_digest
+from auditor.reports.html.verdict import format_moment
+from auditor.reports.plots.intervals import IntervalRow, draw_interval_rows
+from auditor.reports.plots.svg import SvgDrawing
 
 MOST_PANELS = 24
 MOST_ROWS = 500
 
 
-def render_juxtaposed_html(shown: Juxtaposed) -> str:
+def render_comparison_html(shown: ComparisonView) -> str:
     """Render the page; everything from the records is escaped."""
-    sheet, policy = style_of()
+    sheet, policy = build_style()
     told = {"style": sheet, "content_security": policy}
-    page = environment().get_template("compare.html.j2")
-    return page.render(**told, **told_of(shown)).rstrip() + "\n"
+    page = build_template_environment().get_template("compare.html.j2")
+    return page.render(**told, **build_comparison_context(shown)).rstrip() + "\n"
 
 
-def told_of(shown: Juxtaposed) -> Mapping[str, object]:
+def build_comparison_context(shown: ComparisonView) -> Mapping[str, object]:
     """Return what ``compared.html.j2`` speaks of: the page without its frame."""
-    found, rows = shown.comparison, moved_rows(shown)
-    moved = [row for row in rows if row.moved.way is not Way.SAME]
-    still = [row for row in rows if row.moved.way is Way.SAME]
+    found, rows = shown.comparison, list_metric_changes(shown)
+    moved = [row for row in rows if row.moved.way is not ComparisonDirection.SAME]
+    still = [row for row in rows if row.moved.way is ComparisonDirection.SAME]
     return {
-        "short": short,
+        "short": shorten_digest,
         "ways": WAYS,
-        "tone": tone(found).value,
-        "headline": headline(found),
+        "tone": choose_tone(found).value,
+        "headline": build_headline(found),
         "sentences": (
-            verdict_words(found),
-            *summary(found),
+            compare_verdicts(found),
+            *summarize_comparison(found),
             *((BOUND,) if is_bound(moved) else ()),
         ),
         "several_targets": len(shown.after.record.request.targets) > 1,
@@ -63,35 +64,37 @@ def told_of(shown: Juxtaposed) -> Mapping[str, object]:
         "most_panels": MOST_PANELS,
         "still": [_cells(row) for row in still[:MOST_ROWS]],
         "hidden": len(rows) - len(moved[:MOST_ROWS]) - len(still[:MOST_ROWS]),
-        "turned": turned_rows(found),
-        "differences": difference_rows(found),
+        "turned": list_finding_changes(found),
+        "differences": list_differences(found),
         "incomparable": [
-            (named(shown.after.checks, item.check), item.target, item.reason)
+            (name_check(shown.after.checks, item.check), item.target, item.reason)
             for item in found.incomparable
         ],
-        "lists": beside_lists(shown),
+        "lists": list_unpaired_items(shown),
     }
 
 
-def _name(shown: Juxtaposed, *, after: bool) -> str:
+def _name(shown: ComparisonView, *, after: bool) -> str:
     request = (shown.after if after else shown.before).record.request
     return f"{request.name} {request.version}"
 
 
-def _facts(shown: Juxtaposed, *, after: bool) -> tuple[Fact, ...]:
+def _facts(shown: ComparisonView, *, after: bool) -> tuple[RunFact, ...]:
     inputs = shown.after if after else shown.before
     record, policy = inputs.record, inputs.record.request.policy
     return (
-        Fact("Model", _name(shown, after=after)),
-        Fact("Verdict", record.verdict.value),
-        Fact("Policy", f"{policy.name} {policy.version}"),
-        Fact("Decided on", moment(record.finished)),
-        Fact("Record", short(record.digest), code=True),
-        Fact("Decided by key", short(inputs.signer) or "not named", code=bool(inputs.signer)),
+        RunFact("Model", _name(shown, after=after)),
+        RunFact("Verdict", record.verdict.value),
+        RunFact("Policy", f"{policy.name} {policy.version}"),
+        RunFact("Decided on", format_moment(record.finished)),
+        RunFact("Record", shorten_digest(record.digest), code=True),
+        RunFact(
+            "Decided by key", shorten_digest(inputs.signer) or "not named", code=bool(inputs.signer)
+        ),
     )
 
 
-def _cells(row: MovedRow) -> tuple[str, ...]:
+def _cells(row: MetricChangeRow) -> tuple[str, ...]:
     return (
         f"{row.title}, {row.measure}",
         row.moved.after.target,
@@ -102,8 +105,8 @@ def _cells(row: MovedRow) -> tuple[str, ...]:
     )
 
 
-def _panel(row: MovedRow, index: int) -> Panel:
-    return Panel(
+def _panel(row: MetricChangeRow, index: int) -> FigurePanel:
+    return FigurePanel(
         title=row.name,
         target=row.moved.after.target,
         caption=f"{WAYS[row.moved.way]}: {row.change}; {row.basis}; {row.moved.after.check}.",
@@ -113,10 +116,10 @@ def _panel(row: MovedRow, index: int) -> Panel:
     )
 
 
-def _drawing(row: MovedRow, index: int) -> Drawing | None:
-    old, new = ends(row.moved.before), ends(row.moved.after)
+def _drawing(row: MetricChangeRow, index: int) -> SvgDrawing | None:
+    old, new = interval_ends(row.moved.before), interval_ends(row.moved.after)
     if old is None or new is None:
         return None
-    drawn = [Row("Before", *old), Row("After", *new, series=1)]
+    drawn = [IntervalRow("Before", *old), IntervalRow("After", *new, series=1)]
     unit: Unit = row.moved.after.unit
-    return interval_rows(f"moved-{index}", f"{row.name}, before and after", drawn, unit)
+    return draw_interval_rows(f"moved-{index}", f"{row.name}, before and after", drawn, unit)

@@ -2,47 +2,50 @@
 
 from collections.abc import Iterator, Sequence
 
-from auditor.moving.values import Way
-from auditor.rendering.juxtaposed.lists import apart_lines, beside_lists
-from auditor.rendering.juxtaposed.words import (
+from auditor.policy.comparison_result import ComparisonDirection
+from auditor.reports.formats.markdown import escape_markdown
+from auditor.reports.html.comparison import (
     WAYS,
-    Juxtaposed,
-    difference_rows,
-    headline,
-    moved_rows,
-    summary,
-    turned_rows,
-    verdict_words,
+    ComparisonView,
+    build_headline,
+    compare_verdicts,
+    list_differences,
+    list_finding_changes,
+    list_metric_changes,
+    list_skipped_checks,
+    list_unpaired_items,
+    summarize_comparison,
 )
-from auditor.rendering.summary import escape_markdown
-from auditor.rendering.visible import visible
+from auditor.reports.wording import escape_invisible
 
 MOST_LINES = 200
 
 
-def render_juxtaposed_markdown(shown: Juxtaposed) -> str:
+def render_comparison_markdown(shown: ComparisonView) -> str:
     """Render a comparison; what comes from the records is escaped and stays on its line."""
     found = shown.comparison
-    lines = [f"# {headline(found)}", ""]
-    sentences = (shown.unverified, verdict_words(found), *summary(found))
+    lines = [f"# {build_headline(found)}", ""]
+    sentences = (shown.unverified, compare_verdicts(found), *summarize_comparison(found))
     lines += [escape_markdown(text) for text in sentences if text]
     lines += _moved(shown)
-    turned = turned_rows(found)
+    turned = list_finding_changes(found)
     lines += _table(
         "Findings that changed",
         ("Rule", "Where", "Before", "After"),
         [(row.turned.title, row.where, row.before, f"{row.after} {row.note}") for row in turned],
     )
-    differs = difference_rows(found)
+    differs = list_differences(found)
     lines += _table("What else differs", ("", "Before", "After"), differs)
     for heading, told in _lists(shown):
         lines += ["", f"## {heading}", ""] if told else []
         lines += [f"- {escape_markdown(text)}" for text in told[:MOST_LINES]]
-    return visible("\n".join(lines)) + "\n"
+    return escape_invisible("\n".join(lines)) + "\n"
 
 
-def _moved(shown: Juxtaposed) -> list[str]:
-    rows = [row for row in moved_rows(shown) if row.moved.way is not Way.SAME]
+def _moved(shown: ComparisonView) -> list[str]:
+    rows = [
+        row for row in list_metric_changes(shown) if row.moved.way is not ComparisonDirection.SAME
+    ]
     return _table(
         "Figures that moved",
         ("Figure", "Measure", "Target", "", "Before", "After", "Change"),
@@ -61,9 +64,9 @@ def _moved(shown: Juxtaposed) -> list[str]:
     )
 
 
-def _lists(shown: Juxtaposed) -> Iterator[tuple[str, Sequence[str]]]:
-    yield "Not compared", apart_lines(shown.comparison)
-    yield from beside_lists(shown)
+def _lists(shown: ComparisonView) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "Not compared", list_skipped_checks(shown.comparison)
+    yield from list_unpaired_items(shown)
     yield "Taken as signed, not recomputed", shown.taken
 
 

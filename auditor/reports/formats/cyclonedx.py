@@ -1,39 +1,47 @@
 """Which control is met by which reading, as CycloneDX attestations (CDXA) of a bill of materials.
 
-Source: https://cyclonedx.org/docs/1.6/json/, ``declarations`` and ``definitions``. Every rule that
+Source: https://cyclonedx.org/docs/1.6/json/, ``build_declarations`` and ``definitions``. Every rule
+that
 was decided is a claim about the model, with the readings that it rests on as evidence. A control
 lists the claims of the rules that cite it: those kept speak for it, all others against. No score of
 conformance is given, since a control asks for more than the rules that cite it.
+
+A CycloneDX 1.6 ML-BOM: the model, its files, its data, its figures, and what they attest.
+
+Source: https://cyclonedx.org/docs/1.6/json/. The serial number is derived from the record, so
+that the same record gives the same bytes.
 """
 
+import hashlib
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from auditor.domain.canonical import Json
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Control
-from auditor.domain.readings import Gap, Reading
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json
+from auditor.domain.policies import AssuranceLevel, FrameworkControl
+from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.record_scope import RecordScope, find_bound_artifact
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.attested import verifier_id
-from auditor.rendering.controls import catalogue_of
-from auditor.rendering.numbers import exact
-from auditor.rendering.phrases import OUTCOMES, coordinates
+from auditor.reports.formats.attestations import build_verifier_id, list_evidence_levels
+from auditor.reports.html.control_catalogues import find_catalogue
+from auditor.reports.numbers import DASH, format_exact
+from auditor.reports.wording import OUTCOMES, format_coordinates
 
 MODEL = "model"
 ASSESSOR = "assessor"
 SPEAK_FOR = frozenset({Outcome.PASSED, Outcome.WITHSTOOD})
 
 
-def declarations(record: AuditRecord) -> dict[str, Json]:
+def build_declarations(record: AuditRecord) -> dict[str, Json]:
     """Return the assessor, a claim a finding, the evidence, and what all that says of controls."""
     decided = _decided(record)
     used = sorted({place for _, item in decided for place in item.readings})
     assessor: dict[str, Json] = {
         "bom-ref": ASSESSOR,
-        "organization": {"name": verifier_id(record)},
+        "organization": {"name": build_verifier_id(record)},
     }
-    if record.assurance is Assurance.A0:
+    if record.assurance is AssuranceLevel.A0:
         assessor["thirdParty"] = False
     return {
         "assessors": [assessor],
@@ -45,13 +53,13 @@ def declarations(record: AuditRecord) -> dict[str, Json]:
     }
 
 
-def standards(record: AuditRecord) -> list[Json]:
+def build_standards(record: AuditRecord) -> list[Json]:
     """Return each framework that a finding cites, with the controls that its catalogue pins."""
     return [_standard(record, framework) for framework in _frameworks(record)]
 
 
 def _standard(record: AuditRecord, framework: str) -> dict[str, Json]:
-    pinned = catalogue_of(framework)
+    pinned = find_catalogue(framework)
     titles = {} if pinned is None else dict(pinned.controls)
     # A policy may cite what no catalogue here pins; it is named, without a title.
     titles |= {item.ref: "" for item in _cited(record, framework) if item.ref not in titles}
@@ -60,7 +68,7 @@ def _standard(record: AuditRecord, framework: str) -> dict[str, Json]:
         "name": framework if pinned is None else pinned.title,
         "requirements": [
             {
-                "bom-ref": _requirement(Control(framework, ref)),
+                "bom-ref": _requirement(FrameworkControl(framework, ref)),
                 "identifier": ref,
                 **({"title": title} if title else {}),
             }
@@ -84,7 +92,7 @@ def _attestation(
     }
 
 
-def _mapped(control: Control, decided: Sequence[tuple[int, Finding]]) -> dict[str, Json]:
+def _mapped(control: FrameworkControl, decided: Sequence[tuple[int, Finding]]) -> dict[str, Json]:
     citing = [(place, item) for place, item in decided if control in item.controls]
     kept = [place for place, item in citing if item.outcome in SPEAK_FOR]
     against = [place for place, item in citing if item.outcome not in SPEAK_FOR]
@@ -127,17 +135,17 @@ def _evidence(record: AuditRecord, place: int) -> dict[str, Json]:
 
 def _named(reading: Reading) -> str:
     metric = f"{reading.check}/{reading.metric}" if reading.metric else reading.check
-    where = coordinates(reading.params, {} if isinstance(reading, Gap) else reading.slice)
+    where = format_coordinates(reading.params, {} if isinstance(reading, Gap) else reading.slice)
     return f"{metric}{f' ({where})' if where else ''} on {reading.target}"
 
 
 def _described(reading: Reading) -> str:
     if isinstance(reading, Gap):
         return f"missing: {reading.reason.value}. {reading.detail}"
-    said = exact(reading.value) if reading.value is not None else "no value"
+    said = format_exact(reading.value) if reading.value is not None else "no value"
     if reading.low is not None and reading.high is not None:
-        said += f", between {exact(reading.low)} and {exact(reading.high)}"
-        said += f" at confidence {exact(reading.confidence)} ({reading.method})"
+        said += f", between {format_exact(reading.low)} and {format_exact(reading.high)}"
+        said += f" at confidence {format_exact(reading.confidence)} ({reading.method})"
     bound = (
         "" if reading.bound.value == "estimate" else f", {reading.bound.value.replace('_', ' ')}"
     )
@@ -156,13 +164,145 @@ def _frameworks(record: AuditRecord) -> Sequence[str]:
     return sorted({item.framework for _, found in _decided(record) for item in found.controls})
 
 
-def _cited(record: AuditRecord, framework: str) -> Sequence[Control]:
-    found: Iterator[Control] = (
+def _cited(record: AuditRecord, framework: str) -> Sequence[FrameworkControl]:
+    found: Iterator[FrameworkControl] = (
         item for _, finding in _decided(record) for item in finding.controls
     )
-    cited: Mapping[str, Control] = {item.ref: item for item in found if item.framework == framework}
+    cited: Mapping[str, FrameworkControl] = {
+        item.ref: item for item in found if item.framework == framework
+    }
     return [cited[ref] for ref in sorted(cited)]
 
 
-def _requirement(control: Control) -> str:
+def _requirement(control: FrameworkControl) -> str:
     return f"control:{quote(control.framework, safe='')}:{quote(control.ref, safe='')}"
+
+
+MOST_METRICS = 2_000
+
+
+def render_bom(record: AuditRecord) -> Mapping[str, Json]:
+    """Return the bill of materials of what was audited."""
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, f"urn:auditor:bom:{record.digest}")
+    datasets = _datasets(record)
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        "metadata": {
+            "timestamp": record.finished,
+            "tools": {"components": [_tool(record)]},
+            "component": _model(record),
+        },
+        "components": datasets,
+        "dependencies": [
+            {"ref": MODEL, "dependsOn": [f"data-{at}" for at in range(len(datasets))]}
+        ],
+        "definitions": {"standards": build_standards(record)},
+        "declarations": build_declarations(record),
+    }
+
+
+def _model(record: AuditRecord) -> dict[str, Json]:
+    request, artifact = record.request, find_bound_artifact(record)
+    model: dict[str, Json] = {
+        "type": "machine-learning-model",
+        "bom-ref": MODEL,
+        "name": request.name,
+        "version": request.version,
+        "modelCard": _card(record),
+        "properties": _properties(
+            {
+                "artifact": None if artifact is None else artifact.digest,
+                "scope": None if artifact == request.artifact else RecordScope.ENDPOINT.value,
+                "record": record.digest,
+                "verdict": record.verdict.value,
+                "policy": request.policy.digest,
+                "assurance": record.assurance.name,
+                **{
+                    f"evidence:{name}": level.value
+                    for name, level in list_evidence_levels(record).items()
+                },
+            }
+        ),
+    }
+    if artifact is not None:
+        model["hashes"] = _root(record)
+        model["components"] = _files(record)
+    return model
+
+
+def _tool(record: AuditRecord) -> dict[str, Json]:
+    version = str(record.tool.get("version", "unknown"))
+    return {"type": "application", "name": "auditor", "version": version}
+
+
+def _root(record: AuditRecord) -> list[Json]:
+    """Return the one file's digest, or the OMS root of several (digest of their digests)."""
+    artifact = find_bound_artifact(record)
+    files = () if artifact is None else tuple(sorted(artifact.files))
+    if len(files) == 1:
+        return [{"alg": "SHA-256", "content": files[0].sha256}]
+    joined = b"".join(bytes.fromhex(file.sha256) for file in files)
+    return [{"alg": "SHA-256", "content": hashlib.sha256(joined).hexdigest()}]
+
+
+def _files(record: AuditRecord) -> list[Json]:
+    artifact = find_bound_artifact(record)
+    return [
+        {
+            "type": "file",
+            "bom-ref": f"file-{place}",
+            "name": file.name,
+            "hashes": [{"alg": "SHA-256", "content": file.sha256}],
+            "properties": _properties({"size": str(file.size)}),
+        }
+        for place, file in enumerate(() if artifact is None else sorted(artifact.files))
+    ]
+
+
+def _datasets(record: AuditRecord) -> list[Json]:
+    return [
+        {
+            "type": "data",
+            "bom-ref": f"data-{place}",
+            "name": f"{item.role} data",
+            "data": [{"type": "dataset", "name": item.role}],
+            "properties": _properties({"digest": item.digest, "rows": str(item.rows)}),
+        }
+        for place, item in enumerate(record.request.datasets)
+    ]
+
+
+def _card(record: AuditRecord) -> dict[str, Json]:
+    measured = [item for item in record.readings if isinstance(item, Measurement)]
+    metrics = [_metric(item) for item in measured[:MOST_METRICS] if item.value is not None]
+    datasets = range(len(record.request.datasets))
+    return {
+        "modelParameters": {"datasets": [{"ref": f"data-{place}"} for place in datasets]},
+        "quantitativeAnalysis": {"performanceMetrics": metrics},
+    }
+
+
+def _metric(m: Measurement) -> dict[str, Json]:
+    where = format_coordinates(m.params)
+    bound = "" if m.bound.value == "estimate" else f" {DASH} {m.bound.value.replace('_', ' ')}"
+    written: dict[str, Json] = {
+        "type": f"{m.check}/{m.metric}{f' ({where})' if where else ''}{bound}",
+        "value": format_exact(m.value),
+        "slice": f"target {m.target}" + (f", {format_coordinates({}, m.slice)}" if m.slice else ""),
+    }
+    if m.low is not None and m.high is not None:
+        ends = {"lowerBound": format_exact(m.low), "upperBound": format_exact(m.high)}
+        written["confidenceInterval"] = ends
+    return written
+
+
+def _properties(named: Mapping[str, str | None]) -> list[Json]:
+    return [
+        {"name": f"auditor:{name}", "value": value}
+        for name, value in named.items()
+        if value is not None
+    ]

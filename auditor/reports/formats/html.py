@@ -1,66 +1,176 @@
-"""The report: one self-contained page that needs no network and no script."""
+"""The report: one self-contained page that needs no network and no script.
+
+How much of a record a page shows, so that it opens anywhere, whatever the record holds.
+"""
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from auditor.rendering.annex.dossier import technical_documentation
-from auditor.rendering.askings import asked_gaps
-from auditor.rendering.blocks.sections import Page, blocks
-from auditor.rendering.cards import Card, cards, outcome_counts, reading_sentence
-from auditor.rendering.cells import spoken
-from auditor.rendering.coverage import cannot_evidence, doubted
-from auditor.rendering.deciding import open_questions
-from auditor.rendering.decisions import decisions
-from auditor.rendering.doubting import doubt_cure
-from auditor.rendering.examples import galleries
-from auditor.rendering.frameworks import frameworks
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.since import since_baseline
-from auditor.rendering.lacking import gap_rows
-from auditor.rendering.laws import laws
-from auditor.rendering.lineages.graph import lineage_graph
-from auditor.rendering.measurements import MeasurementRow, measurement_rows
-from auditor.rendering.panels import sections
-from auditor.rendering.phrases import MEANINGS, OUTCOMES
-from auditor.rendering.quoting import brief, coded, shortened, unbroken
-from auditor.rendering.reconstructions import reconstructions
-from auditor.rendering.risks import MOST_RISKS, risk_rows
-from auditor.rendering.rooms import ROOMS, Room, fitted
-from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
-from auditor.rendering.sheets import contact_sheets
-from auditor.rendering.targets.side_by_side import side_by_side
-from auditor.rendering.texts import glossary, outside
-from auditor.rendering.verdicts import moment, verdict_words, verify_command
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.reports.doubts import suggest_doubt_cure
+from auditor.reports.formats.annex_iv import build_technical_documentation
+from auditor.reports.html.baseline_changes import compare_with_baseline
+from auditor.reports.html.check_sections import BlockPage, render_blocks
+from auditor.reports.html.controls import list_frameworks, list_legal_basis
+from auditor.reports.html.coverage import (
+    build_gap_rows,
+    list_doubted_figures,
+    list_open_obligations,
+    split_requested_gaps,
+)
+from auditor.reports.html.examples import (
+    build_contact_sheets,
+    build_galleries,
+    build_reconstruction_sheets,
+)
+from auditor.reports.html.findings import (
+    MOST_CARDS,
+    FindingCard,
+    build_cards,
+    build_finding_references,
+    count_outcomes,
+    describe_reading,
+)
+from auditor.reports.html.lineage import draw_lineage
+from auditor.reports.html.measurements import (
+    MOST_ROWS,
+    MeasurementRow,
+    build_figure_sections,
+    build_measurement_rows,
+)
+from auditor.reports.html.risks import MOST_RISKS, build_risk_rows
+from auditor.reports.html.run_details import (
+    build_edge_rows,
+    build_request_facts,
+    build_target_facts,
+    shorten_digest,
+)
+from auditor.reports.html.targets import build_target_overview
+from auditor.reports.html.verdict import (
+    build_decision_section,
+    build_verify_command,
+    describe_verdict,
+    format_moment,
+    gather_open_questions,
+)
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_count
+from auditor.reports.text_length import count_octets
+from auditor.reports.wording import (
+    MEANINGS,
+    OUTCOMES,
+    load_external_duties,
+    load_glossary,
+    mark_code,
+    prevent_unit_breaks,
+    shorten_text,
+    shorten_title,
+)
+
+MOST_BYTES = 1_990_000
+"""Of a page: a report is one file under 2 MB."""
+LEFT_OUT = "This part does not fit into the page ({size} kB). What it shows is in the record."
+SECTION = re.compile(
+    r'<section id="(?P<name>[a-z-]+)">\n(?P<head><h2>[^<]*</h2>)\n.*?</section>', re.DOTALL
+)
+"""A part of a page; parts never lie in each other, and text from a record makes no markup."""
+KEPT = frozenset({"findings", "verify"})
+"""Parts that others point into, or that say how to check the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """So many findings, measurements and characters of one text; ``pictures`` take the most."""
+
+    cards: int
+    rows: int
+    text: int
+    pictures: bool = True
+
+    @property
+    def said(self) -> str:
+        """Say what a page leaves out that has less room than others; empty where it has most."""
+        if self == ROOMS[0]:
+            return ""
+        pictures = "" if self.pictures else ", examples are not shown"
+        return (
+            "This record is larger than one page can show. Here are the worst "
+            f"{self.cards} findings and the first {self.rows} measurements, texts are cut after "
+            f"{format_count(self.text)} characters{pictures}. The whole stands in record.json, and what "
+            "the policy and the owners wrote in the evidence."
+        )
+
+
+ROOMS = (
+    PageLimits(MOST_CARDS, MOST_ROWS, 4_000),
+    PageLimits(MOST_CARDS, 600, 600),
+    PageLimits(60, 300, 400),
+    PageLimits(30, 100, 250, pictures=False),
+)
+
+
+def fit_page(page: Callable[[PageLimits], str], most: int = MOST_BYTES) -> str:
+    """Return the page with the most room that is no larger than ``most`` bytes in UTF-8.
+
+    Where the least room is not enough, the largest parts are left out, which the page says there.
+    """
+    made = ""
+    for room in ROOMS:
+        made = page(room)
+        if count_octets(made) <= most:
+            return made
+    return _without_the_largest(made, most)
+
+
+def _without_the_largest(page: str, most: int) -> str:
+    parts = [found for found in SECTION.finditer(page) if found["name"] not in KEPT]
+    for part in sorted(parts, key=lambda found: -count_octets(found[0])):
+        if count_octets(page) <= most:
+            break
+        page = page.replace(part[0], "\n".join(_emptied(part)), 1)
+    return page
+
+
+def _emptied(part: re.Match[str]) -> Iterator[str]:
+    yield f'<section id="{part["name"]}">'
+    yield part["head"]
+    yield f"<p>{LEFT_OUT.format(size=format_count(count_octets(part[0]) // 1000))}</p>"
+    yield "</section>"
+
 
 PICTURES = ("galleries", "contact_sheets", "reconstructions")
 
 
-def render_html(inputs: RenderedInputs, *, on_paper: bool = False) -> str:
+def render_html(inputs: ReportInputs, *, on_paper: bool = False) -> str:
     """Render ``report.html``, below 2 MB; everything from the record is escaped.
 
-    ``on_paper`` gives each printed page the record's digest and its number.
+    ``report_unchecked_pdf`` gives each printed page the record's digest and its number.
     """
-    shown, rows = cards(inputs), measurement_rows(inputs)
+    shown, rows = build_cards(inputs), build_measurement_rows(inputs)
     always = {**_verdict(inputs, shown), **_rest(inputs)}
-    style, policy = style_of(_running(always["record_digest"]) if on_paper else "")
-    template = environment().get_template("report.html.j2")
+    style, policy = build_style(_running(always["record_digest"]) if on_paper else "")
+    template = build_template_environment().get_template("report.html.j2")
 
-    def page(room: Room) -> str:
+    def page(room: PageLimits) -> str:
         told = {**always, **_in_room(inputs, room, shown, rows)}
         return template.render(style=style, content_security=policy, **told).rstrip() + "\n"
 
-    return fitted(page)
+    return fit_page(page)
 
 
 def _in_room(
-    inputs: RenderedInputs, room: Room, shown: Sequence[Card], rows: Sequence[MeasurementRow]
+    inputs: ReportInputs,
+    room: PageLimits,
+    shown: Sequence[FindingCard],
+    rows: Sequence[MeasurementRow],
 ) -> Mapping[str, object]:
     there = shown[: room.cards]
     return {
@@ -68,83 +178,83 @@ def _in_room(
         "cards": there,
         "there": frozenset(card.anchor for card in there),
         "more_cards": shown[room.cards :],
-        "open": open_questions(shown, room.cards),
-        "beside": side_by_side(inputs, there),
+        "open": gather_open_questions(shown, room.cards),
+        "beside": build_target_overview(inputs, there),
         "measurements": rows[: room.rows],
         "more_measurements": len(rows[room.rows :]),
         **({} if room.pictures else dict.fromkeys(PICTURES, ())),
     }
 
 
-def _verdict(inputs: RenderedInputs, shown: Sequence[Card]) -> Mapping[str, object]:
-    record, found = inputs.record, spoken(inputs, shown)
-    counts = outcome_counts(record.findings)
+def _verdict(inputs: ReportInputs, shown: Sequence[FindingCard]) -> Mapping[str, object]:
+    record, found = inputs.record, build_finding_references(inputs, shown)
+    counts = count_outcomes(record.findings)
     return {
         "record": record,
-        "verdict": verdict_words(inputs),
+        "verdict": describe_verdict(inputs),
         "counts": [(outcome, OUTCOMES[outcome], count) for outcome, count in counts],
         "meanings": [(outcome, OUTCOMES[outcome], MEANINGS[outcome]) for outcome, _ in counts],
-        "decisions": decisions(inputs),
-        "since": since_baseline(inputs),
-        "risks": risk_rows(inputs, found),
+        "decisions": build_decision_section(inputs),
+        "since": compare_with_baseline(inputs),
+        "risks": build_risk_rows(inputs, found),
         "most_risks": MOST_RISKS,
-        "frameworks": frameworks(inputs, found),
-        "laws": laws(inputs),
-        "annex": technical_documentation(inputs, found),
+        "frameworks": list_frameworks(inputs, found),
+        "laws": list_legal_basis(inputs),
+        "annex": build_technical_documentation(inputs, found),
         "words": OUTCOMES,
         "several_targets": len(record.request.targets) > 1,
-        "registered": moment(record.registered),
-        "finished": moment(record.finished),
+        "registered": format_moment(record.registered),
+        "finished": format_moment(record.finished),
     }
 
 
-def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
-    unsure = doubted(inputs)
-    cures = [doubt_cure(inputs.record, item) for item in unsure]
-    asked, others = asked_gaps(inputs.record)
+def _rest(inputs: ReportInputs) -> Mapping[str, object]:
+    unsure = list_doubted_figures(inputs)
+    cures = [suggest_doubt_cure(inputs.record, item) for item in unsure]
+    asked, others = split_requested_gaps(inputs.record)
     return {
-        "sections": sections(inputs),
-        "blocks": blocks(inputs, draw_block),
-        "galleries": galleries(inputs),
-        "contact_sheets": contact_sheets(inputs),
-        "reconstructions": reconstructions(inputs),
+        "sections": build_figure_sections(inputs),
+        "blocks": render_blocks(inputs, render_block),
+        "galleries": build_galleries(inputs),
+        "contact_sheets": build_contact_sheets(inputs),
+        "reconstructions": build_reconstruction_sheets(inputs),
         "show_examples": inputs.show_examples,
-        "gaps": gap_rows(inputs, asked),
-        "more_gaps": gap_rows(inputs, others),
-        "doubted": [reading_sentence(inputs, item) for item in unsure],
+        "gaps": build_gap_rows(inputs, asked),
+        "more_gaps": build_gap_rows(inputs, others),
+        "doubted": [describe_reading(inputs, item) for item in unsure],
         "doubt_cures": [cure for cure in dict.fromkeys(cures) if cure],
-        "outside": outside(),
-        "cannot_evidence": cannot_evidence(inputs),
-        "request_facts": request_facts(inputs),
-        "targets": target_facts(inputs),
-        "edges": edge_rows(inputs),
-        "lineage": lineage_graph(inputs.record),
-        "glossary": glossary(),
+        "outside": load_external_duties(),
+        "cannot_evidence": list_open_obligations(inputs),
+        "request_facts": build_request_facts(inputs),
+        "targets": build_target_facts(inputs),
+        "edges": build_edge_rows(inputs),
+        "lineage": draw_lineage(inputs.record),
+        "glossary": load_glossary(),
         "record_digest": inputs.record.digest,
-        "short": short,
+        "short": shorten_digest,
         "signer": inputs.signer,
-        "verify": verify_command(inputs.record),
+        "verify": build_verify_command(inputs.record),
     }
 
 
-def draw_block(page: Page) -> str:
+def render_block(page: BlockPage) -> str:
     """Write a check's own block as markup; everything that it says is escaped."""
-    return environment().get_template("block.html.j2").render(page=page)
+    return build_template_environment().get_template("block.html.j2").render(page=page)
 
 
 @lru_cache(maxsize=1)
-def environment() -> Environment:
+def build_template_environment() -> Environment:
     """Return where our pages' templates are found, and how they escape."""
     found = Environment(
-        loader=FileSystemLoader(shipped("reports") / "templates"),
+        loader=FileSystemLoader(find_shipped_folder("reports") / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"coded": _coded, "brief": brief, "drawn": escape, "whole": _whole,
-                      "unbroken": unbroken}  # fmt: skip
+    found.filters |= {"coded": _coded, "brief": shorten_title, "drawn": escape, "whole": _whole,
+                      "unbroken": prevent_unit_breaks}  # fmt: skip
     return found
 
 
@@ -152,25 +262,25 @@ def environment() -> Environment:
 def _shown(context: Context, value: object) -> object:
     """Make what a template writes visible and not too long; our own markup stays as it is."""
     text = isinstance(value, str) and not isinstance(value, Markup)
-    return shortened(str(value), _longest(context)) if text else value
+    return shorten_text(str(value), _longest(context)) if text else value
 
 
 @pass_context
 def _coded(context: Context, text: str) -> Markup:
-    return coded(shortened(text, _longest(context)))
+    return mark_code(shorten_text(text, _longest(context)))
 
 
 def _whole(text: str) -> Markup:
     """Return what no page has too little room for: the verdict, and what is left out."""
-    return escape(shortened(text, ROOMS[0].text))
+    return escape(shorten_text(text, ROOMS[0].text))
 
 
 def _longest(context: Context) -> int | None:
     room = context.get("room")
-    return room.text if isinstance(room, Room) else None
+    return room.text if isinstance(room, PageLimits) else None
 
 
-def style_of(more: str = "") -> tuple[Markup, str]:
+def build_style(more: str = "") -> tuple[Markup, str]:
     """Return the stylesheet, and a content policy that allows it by hash and pictures as data.
 
     ``more`` is appended to it, and must be ours.
@@ -183,7 +293,7 @@ def style_of(more: str = "") -> tuple[Markup, str]:
 
 @lru_cache(maxsize=1)
 def _sheet() -> str:
-    return (shipped("reports") / "report.css").read_text(encoding="utf-8")
+    return (find_shipped_folder("reports") / "report.css").read_text(encoding="utf-8")
 
 
 def _running(digest: object) -> str:

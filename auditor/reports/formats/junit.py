@@ -8,17 +8,14 @@ skipped, with the reason.
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import RuleEffect
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
 from auditor.domain.waivers import Waiver
-from auditor.judging.waiving import uses_of
-from auditor.rendering.decisions import warning
-from auditor.rendering.phrases import OUTCOMES
-from auditor.rendering.remedies import remedy
-from auditor.rendering.verdicts import SILENCE, decided_by_silence
-from auditor.rendering.visible import visible
+from auditor.policy.evaluate.engine import evaluate_waivers
+from auditor.reports.html.findings import suggest_remedy
+from auditor.reports.html.verdict import SILENCE, describe_unused_waiver, is_decided_by_silence
+from auditor.reports.wording import OUTCOMES, escape_invisible
 
 SKIPPED = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
 SEEN = ("tests", "failures", "errors")
@@ -29,11 +26,12 @@ NOWHERE = "no target"
 def render_junit(record: AuditRecord, waivers: Sequence[Waiver] = ()) -> bytes:
     """Return ``junit.xml``; characters that XML cannot hold are written out.
 
-    A waiver that waived nothing is a property of its own, ``warning``, of each suite.
+    A waiver that waived nothing is a property of its own, ``describe_unused_waiver``, of each
+    suite.
     """
-    idle = [warning(used) for used in uses_of(record, waivers) if used.idle]
+    idle = [describe_unused_waiver(used) for used in evaluate_waivers(record, waivers) if used.idle]
     policy = record.request.policy.name
-    root = Element("testsuites", name=visible(f"auditor: {policy}"))
+    root = Element("testsuites", name=escape_invisible(f"auditor: {policy}"))
     for target in _targets(record):
         mine = [item for item in record.findings if item.target == target]
         root.append(_suite(record, target, mine, idle))
@@ -57,7 +55,7 @@ def _suite(
 ) -> Element:
     suite = Element(
         "testsuite",
-        name=visible(f"{record.request.policy.name}@{target}"),
+        name=escape_invisible(f"{record.request.policy.name}@{target}"),
         timestamp=record.finished.removesuffix("Z"),
         time="0",
     )
@@ -67,11 +65,11 @@ def _suite(
         ("record", record.digest),
         ("policy", record.request.policy.digest),
         ("assurance", record.assurance.name),
-        *(("warning", visible(text)) for text in warnings),
+        *(("warning", escape_invisible(text)) for text in warnings),
     ):
         SubElement(properties, "property", name=name, value=value)
     cases = [_case(record, item) for item in findings]
-    if decided_by_silence(record):
+    if is_decided_by_silence(record):
         cases.append(_silence(record, target))
     suite.extend(cases)
     suite.set("tests", str(len(cases)))
@@ -83,12 +81,12 @@ def _suite(
 def _case(record: AuditRecord, finding: Finding) -> Element:
     case = Element(
         "testcase",
-        name=visible(f"{finding.name}: {finding.title}"),
+        name=escape_invisible(f"{finding.name}: {finding.title}"),
         classname=_class(record, finding.target),
         time="0",
     )
-    words = visible(f"{OUTCOMES[finding.outcome]}: {finding.message}")
-    denies = finding.effect is Effect.DENY
+    words = escape_invisible(f"{OUTCOMES[finding.outcome]}: {finding.message}")
+    denies = finding.effect is RuleEffect.DENY
     if finding.outcome in SKIPPED:
         SubElement(case, "skipped", message=words)
     elif finding.outcome is Outcome.FAILED and denies:
@@ -102,7 +100,7 @@ def _case(record: AuditRecord, finding: Finding) -> Element:
 
 def _class(record: AuditRecord, target: str) -> str:
     # With the target: readers that drop cases of one name would drop what failed on another one.
-    return visible(f"{record.request.name}@{record.request.version} on {target}")
+    return escape_invisible(f"{record.request.name}@{record.request.version} on {target}")
 
 
 def _silence(record: AuditRecord, target: str) -> Element:
@@ -115,6 +113,6 @@ def _silence(record: AuditRecord, target: str) -> Element:
 def _explain(element: Element, record: AuditRecord, finding: Finding) -> None:
     controls = ", ".join(f"{item.framework} {item.ref}" for item in finding.controls)
     evidence = f"Evidence for: {controls}" if controls else ""
-    helps = remedy(record, finding)
+    helps = suggest_remedy(record, finding)
     parts = [finding.message, "" if helps in finding.message else helps, evidence]
-    element.text = visible("\n".join(part for part in parts if part))
+    element.text = escape_invisible("\n".join(part for part in parts if part))

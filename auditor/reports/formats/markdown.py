@@ -3,20 +3,26 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from auditor.rendering.blocks.bringing import brought
-from auditor.rendering.cards import Card, cards
-from auditor.rendering.cells import spoken
-from auditor.rendering.decisions import decisions
-from auditor.rendering.fitting import fitted_lines
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.since import Shift, Since, since_baseline
-from auditor.rendering.lacking import GapRow, gap_rows
-from auditor.rendering.risks import risk_rows, risks_table
-from auditor.rendering.runs import Fact
-from auditor.rendering.stories.story import Cure
-from auditor.rendering.targets.side_by_side import side_by_side
-from auditor.rendering.verdicts import verdict_words, verify_command
-from auditor.rendering.visible import visible
+from auditor.reports.explanation_types import SuggestedCure
+from auditor.reports.html.baseline_changes import (
+    BaselineChanges,
+    FigureShift,
+    compare_with_baseline,
+)
+from auditor.reports.html.check_blocks import list_block_sources
+from auditor.reports.html.coverage import GapRow, build_gap_rows
+from auditor.reports.html.findings import FindingCard, build_cards, build_finding_references
+from auditor.reports.html.risks import build_risk_rows, build_risks_table
+from auditor.reports.html.run_details import RunFact
+from auditor.reports.html.targets import build_target_overview
+from auditor.reports.html.verdict import (
+    build_decision_section,
+    build_verify_command,
+    describe_verdict,
+)
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.text_length import fit_lines
+from auditor.reports.wording import escape_invisible
 
 MARKS = re.compile(r"([\\`*_\[\]|~<>&$])")
 PICTOGRAM = re.compile(r":(?=(?!\d\d:)[\w+\\-]+:)")
@@ -30,10 +36,10 @@ MOST_MOVED = 10
 MOST_BLOCKS = 100
 
 
-def render_markdown(inputs: RenderedInputs) -> str:
+def render_markdown(inputs: ReportInputs) -> str:
     """Render ``summary.md``; what comes from the record is escaped and stays on its line."""
-    verdict = verdict_words(inputs)
-    shown = cards(inputs)
+    verdict = describe_verdict(inputs)
+    shown = build_cards(inputs)
     lines = [f"# {verdict.headline}", "", *(escape_markdown(item) for item in verdict.sentences)]
     lines += ["", *(_fact(fact) for fact in verdict.facts), ""]
     lines += _beside(inputs, shown)
@@ -41,16 +47,16 @@ def render_markdown(inputs: RenderedInputs) -> str:
     lines += ["## Findings", "", *_table(shown[:MOST_FINDINGS])]
     for card in shown[:MOST_FINDINGS]:
         if card.bad:
-            lines += ["", *card_lines(card)]
+            lines += ["", *format_card(card)]
     if len(shown) > MOST_FINDINGS:
         lines += ["", f"{len(shown) - MOST_FINDINGS} more findings are in `record.json`."]
     lines += _since(inputs)
     lines += _decisions(inputs)
     lines += _blocks(inputs)
-    lines += ["", "## What could not be measured", "", *gap_lines(inputs)]
-    tail = ["", "## Verify", "", f"    {verify_command(inputs.record)}", ""]
+    lines += ["", "## What could not be measured", "", *format_gaps(inputs)]
+    tail = ["", "## Verify", "", f"    {build_verify_command(inputs.record)}", ""]
     tail += [f"Record `{inputs.record.digest}`. The report with plots is `report.html`."]
-    return "\n".join(fitted_lines(lines, tail)) + "\n"
+    return "\n".join(fit_lines(lines, tail)) + "\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -60,15 +66,15 @@ def escape_markdown(text: str) -> str:
 
 def escape_inline(text: str) -> str:
     """Return ``text`` as Markdown shows it as it stands where no line begins, as in a cell."""
-    return PICTOGRAM.sub(UNMADE, MARKS.sub(r"\\\1", visible(" ".join(text.split()))))
+    return PICTOGRAM.sub(UNMADE, MARKS.sub(r"\\\1", escape_invisible(" ".join(text.split()))))
 
 
-def _fact(fact: Fact) -> str:
+def _fact(fact: RunFact) -> str:
     digest = f" ({escape_markdown(fact.digest)})" if fact.digest else ""
     return f"- {fact.name}: {escape_markdown(fact.text)}{digest}"
 
 
-def _table(shown: Sequence[Card]) -> list[str]:
+def _table(shown: Sequence[FindingCard]) -> list[str]:
     if not shown:
         return ["No rule was judged."]
     rows = ["| Outcome | Rule | Weight | Measured | Target |", "|---|---|---|---|---|"]
@@ -80,9 +86,9 @@ def _table(shown: Sequence[Card]) -> list[str]:
     return rows
 
 
-def _beside(inputs: RenderedInputs, shown: Sequence[Card]) -> list[str]:
+def _beside(inputs: ReportInputs, shown: Sequence[FindingCard]) -> list[str]:
     """Set targets side by side, where there is more than one."""
-    beside = side_by_side(inputs, shown)
+    beside = build_target_overview(inputs, shown)
     if beside is None:
         return []
     lines = [f"## Targets ({len(inputs.record.request.targets)})", ""]
@@ -96,30 +102,30 @@ def _beside(inputs: RenderedInputs, shown: Sequence[Card]) -> list[str]:
             (escape_markdown(line.title), *(_cell(card) for card in line.cells))
             for line in beside.matrix.lines
         ]
-        lines += [*grid(["Rule", *heads], rows), ""]
+        lines += [*format_grid(["Rule", *heads], rows), ""]
     tables = [(item.header, item.rows) for item in [beside.chips] if item is not None]
     for header, listed in (*tables, (beside.choice.header, beside.choice.rows)):
         cells = [[escape_markdown(cell) for cell in row] for row in listed]
-        lines += [*grid([escape_markdown(name) for name in header], cells), ""]
+        lines += [*format_grid([escape_markdown(name) for name in header], cells), ""]
     return lines
 
 
-def _risks(inputs: RenderedInputs, shown: Sequence[Card]) -> list[str]:
+def _risks(inputs: ReportInputs, shown: Sequence[FindingCard]) -> list[str]:
     """Say how declared risks stand, where there are any."""
-    found = spoken(inputs, shown, 0)
-    rows = risk_rows(inputs, found)
+    found = build_finding_references(inputs, shown, 0)
+    rows = build_risk_rows(inputs, found)
     if not rows:
         return []
-    table = risks_table(rows)
+    table = build_risks_table(rows)
     cells = [[escape_markdown(cell.text) for cell in row] for row in table.rows]
-    lines = [f"## Risks ({len(rows)})", "", *grid(table.header, cells), ""]
+    lines = [f"## Risks ({len(rows)})", "", *format_grid(table.header, cells), ""]
     hidden = f"{table.more} more are in the file of risks among the evidence."
     return [*lines, hidden, ""] if table.more else lines
 
 
-def _since(inputs: RenderedInputs) -> list[str]:
+def _since(inputs: ReportInputs) -> list[str]:
     """Say what moved since the baseline, or why that cannot be told, where there is one."""
-    found = since_baseline(inputs)
+    found = compare_with_baseline(inputs)
     if found is None:
         return []
     said = (*found.sentences, *found.notes)
@@ -129,18 +135,18 @@ def _since(inputs: RenderedInputs) -> list[str]:
         lines += ["", escape_markdown(f"No figure can be compared: {found.why}.")]
     if found.moved:
         header = ("Way", "Figure", "Measure", "Target", "Before", "After")
-        lines += ["", *grid(header, map(_moved, found.moved[:MOST_MOVED]))]
+        lines += ["", *format_grid(header, map(_moved, found.moved[:MOST_MOVED]))]
     told = _beside_what_moved(found)
     return [*lines, "", *(f"- {escape_markdown(text)}" for text in told)] if told else lines
 
 
-def _moved(shift: Shift) -> list[str]:
+def _moved(shift: FigureShift) -> list[str]:
     row, target = shift.row, shift.row.moved.after.target
     cells = (shift.way, row.title, row.measure, target, row.before, row.after)
     return [escape_inline(cell) for cell in cells]
 
 
-def _beside_what_moved(found: Since) -> list[str]:
+def _beside_what_moved(found: BaselineChanges) -> list[str]:
     """Say what came out otherwise, what differs, and what was not compared, as lines of a list."""
     hidden = max(0, len(found.moved) - MOST_MOVED) + found.more
     told = [f"{hidden} more figures moved."] if hidden else []
@@ -157,22 +163,22 @@ def _beside_what_moved(found: Since) -> list[str]:
     return [*told, f"What else differs: {names}."] if names else told
 
 
-def _decisions(inputs: RenderedInputs) -> list[str]:
+def _decisions(inputs: ReportInputs) -> list[str]:
     """Show waivers, and what is asked of people, where there is any of it."""
-    found = decisions(inputs)
+    found = build_decision_section(inputs)
     if found is None:
         return []
     lines = ["", "## Decisions", ""]
     warnings = [f"- **Warning**: {escape_markdown(text)}" for text in found.warnings]
     lines += [*warnings, ""] if warnings else []
     rows = [[escape_markdown(cell) for cell in row] for row in found.rows]
-    lines += [*grid(found.header, rows), ""] if rows else []
+    lines += [*format_grid(found.header, rows), ""] if rows else []
     return [*lines, escape_markdown(f"{found.asked} {found.after}".strip())]
 
 
-def _blocks(inputs: RenderedInputs) -> list[str]:
+def _blocks(inputs: ReportInputs) -> list[str]:
     """Name the checks that show something of their own in the report."""
-    own = [item for item in brought(inputs) if not item.absent]
+    own = [item for item in list_block_sources(inputs) if not item.absent]
     said = [
         f"- {escape_markdown(item.title)} on {escape_markdown(item.seen.target)}, from "
         f"{escape_markdown(item.source)}"
@@ -184,17 +190,17 @@ def _blocks(inputs: RenderedInputs) -> list[str]:
     return [*head, "`report.html` has a block of each:", "", *said] if own else []
 
 
-def _cell(card: Card | None) -> str:
+def _cell(card: FindingCard | None) -> str:
     return "not judged" if card is None else f"**{card.word}** {escape_markdown(card.value)}"
 
 
-def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def format_grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a table of cells that are escaped already."""
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def card_lines(card: Card) -> list[str]:
+def format_card(card: FindingCard) -> list[str]:
     """Say what was asked and found, and what to do, under a heading."""
     lines = [f"### {card.word}: {escape_markdown(card.finding.title)}", ""]
     lines += [escape_markdown(card.headline), ""]
@@ -213,14 +219,14 @@ def card_lines(card: Card) -> list[str]:
     return lines
 
 
-def _cure(cure: Cure) -> str:
+def _cure(cure: SuggestedCure) -> str:
     code = f" `{cure.code}`" if cure.code else ""  # our own words, never the record's
     return f"{escape_markdown(cure.text)}{code}"
 
 
-def gap_lines(inputs: RenderedInputs) -> list[str]:
+def format_gaps(inputs: ReportInputs) -> list[str]:
     """List what could not be measured, and why."""
-    rows = gap_rows(inputs)
+    rows = build_gap_rows(inputs)
     if not rows:
         return ["Every check that was asked for gave figures."]
     said = [line for row in rows[:MOST_GAPS] for line in _gap(row)]

@@ -10,14 +10,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from auditor.domain.canonical import Json
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import Json
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import DatasetRef
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.numbers import exact
+from auditor.reports.numbers import format_exact
 
 SPEC = "https://openlineage.io/spec"
 NAMESPACE = "auditor"
@@ -120,7 +119,7 @@ def _assertions(record: AuditRecord) -> Sequence[Json]:
 def _test(record: AuditRecord, finding: Finding) -> dict[str, Json]:
     said: dict[str, Json] = {
         "name": f"{finding.name} on {finding.target}",
-        "severity": "error" if finding.effect is Effect.DENY else "warn",
+        "severity": "error" if finding.effect is RuleEffect.DENY else "warn",
         "description": f"{finding.title} ({finding.outcome.value.replace('_', ' ')})",
         "expected": finding.limits,
         "params": {},
@@ -128,7 +127,7 @@ def _test(record: AuditRecord, finding: Finding) -> dict[str, Json]:
     deciding = [record.readings[place] for place in finding.readings[:1]]
     for reading in deciding:
         if isinstance(reading, Measurement) and reading.value is not None:
-            said["actual"] = exact(reading.value)
+            said["actual"] = format_exact(reading.value)
     return said
 
 

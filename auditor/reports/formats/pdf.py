@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from auditor._scratch import scratch_folder
 from auditor.errors import BrowserMissingError
-from auditor.scratch import scratch_folder
 
 BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
@@ -23,7 +23,7 @@ CURE = (
 )
 
 
-def printed(page: str) -> bytes:
+def print_pdf(page: str) -> bytes:
     """Return ``page``, one HTML document that needs nothing else, as PDF.
 
     Our pages run no script and fetch nothing: their own content policy forbids it. Raises

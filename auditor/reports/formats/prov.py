@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import cast
 from urllib.parse import quote
 
-from auditor.domain.canonical import Json
-from auditor.domain.lineage import Activity, Edge, Entity
-from auditor.domain.provenance import provenance_of
+from auditor.domain.json import Json
+from auditor.domain.lineage import LineageActivity, LineageEdge, LineageEntity
+from auditor.domain.provenance import build_provenance
 from auditor.domain.records import AuditRecord
 
 NODE = re.compile(r"[a-z][a-z0-9-]*:[0-9a-f]{64}")
@@ -40,12 +40,14 @@ Document = dict[str, dict[str, Json]]
 
 def render_prov(record: AuditRecord) -> Mapping[str, Json]:
     """Return the record's lineage; its own digest joins it, which no edge inside can name."""
-    stated = provenance_of(record)
-    return prov_document(stated.entities, stated.activities, stated.edges)
+    stated = build_provenance(record)
+    return build_prov_document(stated.entities, stated.activities, stated.edges)
 
 
-def prov_document(
-    entities: Iterable[Entity], activities: Iterable[Activity], edges: Iterable[Edge]
+def build_prov_document(
+    entities: Iterable[LineageEntity],
+    activities: Iterable[LineageActivity],
+    edges: Iterable[LineageEdge],
 ) -> Mapping[str, Json]:
     """Return a PROV-JSON document of edges and of what is known of their ends."""
     document: Document = {"prefix": dict(PREFIXES)}
@@ -66,7 +68,7 @@ def prov_document(
     return document
 
 
-def _told(entity: Entity) -> Iterator[tuple[str, Json]]:
+def _told(entity: LineageEntity) -> Iterator[tuple[str, Json]]:
     yield "auditor:kind", entity.kind
     for name, value in entity.attrs.items():
         if isinstance(value, str | int):
@@ -75,7 +77,7 @@ def _told(entity: Entity) -> Iterator[tuple[str, Json]]:
         yield "prov:location", entity.uri
 
 
-def _relate(document: Document, edge: Edge, key: str, done: frozenset[str]) -> None:
+def _relate(document: Document, edge: LineageEdge, key: str, done: frozenset[str]) -> None:
     source, source_role, target, target_role = RELATIONS.get(edge.relation, INFLUENCE)
     ends = (_section(edge.source, done), _section(edge.destination, done))
     relation = edge.relation

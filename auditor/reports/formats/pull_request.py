@@ -2,6 +2,8 @@
 
 It is short enough for a code host, and nobody is called by a name in it: what stands in a record
 is shown, and sends no mail.
+
+What a gate found, for a CI system: a page of steps, and an annotation for each that fails.
 """
 
 import hashlib
@@ -9,19 +11,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.canonical import canonical
-from auditor.domain.findings import Finding
-from auditor.domain.record_scopes import RecordScope, scope_of
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import encode_canonical
+from auditor.domain.record_scope import RecordScope, find_record_scope
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.cards import Card, cards
-from auditor.rendering.fitting import octets
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import OUTCOMES
-from auditor.rendering.sarif_rules import cut
-from auditor.rendering.scopes import headline_of
-from auditor.rendering.summary import card_lines, escape_markdown, gap_lines, grid
-from auditor.rendering.verdicts import verdict_words
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.formats.github import AnnotationLevel, CiAnnotation
+from auditor.reports.formats.markdown import escape_markdown, format_card, format_gaps, format_grid
+from auditor.reports.formats.sarif import cut_text
+from auditor.reports.html.findings import FindingCard, build_cards
+from auditor.reports.html.verdict import describe_verdict
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.locations import POLICY, SourceLocation
+from auditor.reports.scope_wording import build_verdict_headline
+from auditor.reports.text_length import count_octets
+from auditor.reports.wording import OUTCOMES
 
 MOST_BYTES = 60_000
 """GitHub takes 65,536 characters; the rest is left to whoever posts it."""
@@ -43,7 +47,7 @@ CALLS = re.compile(r"([@#!~])(?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CommentContext:
     """What is to be said beside a record: why it is not believed, and what it is compared with.
 
     ``base`` is an earlier record; ``because`` says why there is none to compare with.
@@ -54,26 +58,26 @@ class Standing:
     because: str = ""
 
 
-def marker(record: AuditRecord) -> str:
+def build_comment_marker(record: AuditRecord) -> str:
     """Return the hidden line by which whoever posted a comment finds it again."""
-    named = canonical([record.request.name, record.request.policy.name])
+    named = encode_canonical([record.request.name, record.request.policy.name])
     return f"<!-- auditor:comment:{hashlib.sha256(named).hexdigest()[:16]} -->"
 
 
-def render_comment(inputs: RenderedInputs, standing: Standing) -> str:
+def render_comment(inputs: ReportInputs, standing: CommentContext) -> str:
     """Return the comment; it is green for nothing but a pass that is believed."""
-    shown = [card for card in cards(inputs) if card.finding.outcome in NOT_KEPT]
-    lines = [marker(inputs.record), *_head(inputs, standing), ""]
+    shown = [card for card in build_cards(inputs) if card.finding.outcome in NOT_KEPT]
+    lines = [build_comment_marker(inputs.record), *_head(inputs, standing), ""]
     lines += [*_changes(inputs.record, standing), *_table(inputs.record, shown), ""]
     lines += [f"{RECORD}{inputs.record.digest}`; the whole report is `report.html`.", ""]
     folded = [*_fold("What was found, and what to do", _details(shown))]
-    folded += _fold("What could not be measured", gap_lines(inputs))
+    folded += _fold("What could not be measured", format_gaps(inputs))
     return "\n".join(_fitted(lines, folded)) + "\n"
 
 
-def render_unbelieved(record: AuditRecord, mistakes: Sequence[str]) -> str:
+def render_unverified_comment(record: AuditRecord, mistakes: Sequence[str]) -> str:
     """Return the comment for a record that does not verify: of what it says, no more is shown."""
-    return "\n".join([marker(record), *_disbelief(record, mistakes)]) + "\n"
+    return "\n".join([build_comment_marker(record), *_disbelief(record, mistakes)]) + "\n"
 
 
 def _disbelief(record: AuditRecord, mistakes: Sequence[str]) -> Iterator[str]:
@@ -83,20 +87,22 @@ def _disbelief(record: AuditRecord, mistakes: Sequence[str]) -> Iterator[str]:
     yield from (f"- {_said(mistake)}" for mistake in mistakes[:MOST_ROWS])
 
 
-def _head(inputs: RenderedInputs, standing: Standing) -> Iterator[str]:
+def _head(inputs: ReportInputs, standing: CommentContext) -> Iterator[str]:
     record, request = inputs.record, inputs.record.request
     if standing.mistakes:
         yield from _disbelief(record, standing.mistakes)
         yield ""
-        yield f"It says of itself: {headline_of(record).lower()}."
+        yield f"It says of itself: {build_verdict_headline(record).lower()}."
     else:
         named = _said(f"{request.name} {request.version}")
         # Green is for what a gate would take: the file, where the audit names one.
-        file_passes = scope_of(record) is not RecordScope.ENDPOINT or request.artifact is None
+        file_passes = (
+            find_record_scope(record) is not RecordScope.ENDPOINT or request.artifact is None
+        )
         mark = MARKS[record.verdict if file_passes else _not_green(record.verdict)]
-        yield f"## {mark} {named}: {headline_of(record).lower()}"
+        yield f"## {mark} {named}: {build_verdict_headline(record).lower()}"
         yield ""
-        yield " ".join(_said(item) for item in verdict_words(inputs).sentences)
+        yield " ".join(_said(item) for item in describe_verdict(inputs).sentences)
     targets = _said(", ".join(target.name for target in request.targets))
     policy = _said(f"{request.policy.name} {request.policy.version}")
     yield ""
@@ -110,7 +116,7 @@ def _not_green(verdict: Verdict) -> Verdict:
     return Verdict.INCONCLUSIVE if verdict is Verdict.PASS else verdict
 
 
-def _changes(record: AuditRecord, standing: Standing) -> Iterator[str]:
+def _changes(record: AuditRecord, standing: CommentContext) -> Iterator[str]:
     if standing.because:
         yield f"Nothing is compared: {_said(standing.because)}"
         yield ""
@@ -128,7 +134,7 @@ def _changes(record: AuditRecord, standing: Standing) -> Iterator[str]:
         yield ""
     rows = [row for row in _moved(base.findings, record.findings) if row[2] != row[3]]
     yield from (
-        grid(("Rule", "Target", "Was", "Is"), rows[:MOST_ROWS])
+        format_grid(("Rule", "Target", "Was", "Is"), rows[:MOST_ROWS])
         if rows
         else ("No rule came out otherwise.",)
     )
@@ -147,7 +153,7 @@ def _moved(
         yield _said(name), _said(target), was.get(place, "not asked"), now.get(place, "not asked")
 
 
-def _table(record: AuditRecord, shown: Sequence[Card]) -> Iterator[str]:
+def _table(record: AuditRecord, shown: Sequence[FindingCard]) -> Iterator[str]:
     yield f"### Not kept: {len(shown)} of {len(record.findings)}"
     yield ""
     if not shown:
@@ -158,26 +164,26 @@ def _table(record: AuditRecord, shown: Sequence[Card]) -> Iterator[str]:
         )
         return
     rows = [_row(card) for card in shown[:MOST_ROWS]]
-    yield from grid(("Outcome", "Rule", "Weight", "Measured", "Target"), rows)
+    yield from format_grid(("Outcome", "Rule", "Weight", "Measured", "Target"), rows)
     if len(shown) > MOST_ROWS:
         yield f"\n{len(shown) - MOST_ROWS} more are in the report."
 
 
-def _row(card: Card) -> tuple[str, ...]:
+def _row(card: FindingCard) -> tuple[str, ...]:
     found = card.finding
     where = f"{found.target}{found.name.removeprefix(found.rule)}"
     title = _said(found.title or found.name)
     return f"**{card.word}**", title, card.weight, _said(card.value), _said(where)
 
 
-def _details(shown: Sequence[Card]) -> Iterator[str]:
+def _details(shown: Sequence[FindingCard]) -> Iterator[str]:
     for card in shown[:MOST_ROWS]:
-        yield from ("", *card_lines(card))
+        yield from ("", *format_card(card))
 
 
 def _fold(title: str, lines: Iterable[str]) -> list[str]:
     # Cut first: half of a comment would hide all that follows.
-    quiet = [_uncalled(cut(line, LONGEST_LINE)) for line in lines]
+    quiet = [_uncalled(cut_text(line, LONGEST_LINE)) for line in lines]
     return ["<details>", f"<summary>{title}</summary>", "", *quiet, "", "</details>", ""]
 
 
@@ -194,12 +200,54 @@ def _fitted(lines: Sequence[str], folded: Sequence[str]) -> list[str]:
 
 
 def _size(line: str) -> int:
-    return octets(line) + 1
+    return count_octets(line) + 1
 
 
 def _said(text: str) -> str:
-    return _uncalled(escape_markdown(cut(text, LONGEST_CELL)))
+    return _uncalled(escape_markdown(cut_text(text, LONGEST_CELL)))
 
 
 def _uncalled(text: str) -> str:
     return CALLS.sub(r"\1<!-- -->", text)
+
+
+SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
+
+
+def render_gate_page(steps: Sequence[VerificationStep], words: str, *, opens: bool) -> str:
+    """Return what a gate says, as Markdown; nothing that was looked at opens nothing."""
+    rows = [
+        (f"**{step.result}**", escape_markdown(step.name), escape_markdown(step.detail))
+        for step in steps
+    ]
+    lines = [f"# Gate: {'open' if opens else 'shut'}", "", *([words, ""] if words else [])]
+    return "\n".join([*lines, *format_grid(("Result", "Step", "What was looked at"), rows)]) + "\n"
+
+
+def build_gate_annotations(
+    steps: Iterable[VerificationStep],
+    where: SourceLocation | None,
+    *,
+    opens: bool,
+    policy: SourceLocation | None = None,
+) -> list[CiAnnotation]:
+    """Return an error for each step that keeps the gate shut, and at least one where it is.
+
+    What is wrong with the policy stands at ``policy``, where that is known, and else at ``where``.
+    """
+    at = {POLICY: policy or where}
+    found = [
+        CiAnnotation(
+            AnnotationLevel.ERROR,
+            f"auditor gate: {step.name}",
+            step.detail,
+            at.get(step.name, where),
+        )
+        for step in steps
+        if step.result in SHUTS
+    ]
+    if not opens and not found:
+        found.append(
+            CiAnnotation(AnnotationLevel.ERROR, "auditor gate", "The gate is shut.", where)
+        )
+    return found

@@ -10,25 +10,166 @@ not look green. The outcome stands in the message and in the result's properties
 There are two logs. ``results.sarif`` holds every finding, passes included, and marks waived ones as
 suppressed. ``code-scanning.sarif`` holds what is not kept, and nothing else: code scanning reads
 neither ``kind`` nor ``suppressions``, and would raise an alert for every rule that passed.
+
+Rules of a SARIF log: what each asks, why, what helps, and how bad it is to break it.
+
+GitHub takes no empty text where it wants one, cuts at its limits, and shows the first tags only
+(docs.github.com, "SARIF support for code scanning", reportingDescriptor object).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.findings import Finding
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.policies import EnforcementMode, Rule, RuleEffect, Severity
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.cards import worst_first
-from auditor.rendering.decisions import suppression, uses, warning
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.locations import Location, concern, location, verdict_location
-from auditor.rendering.phrases import OUTCOMES, REASONS
-from auditor.rendering.sarif_rules import cut, described, level_of, made_up
-from auditor.rendering.verdicts import SILENCE, decided_by_silence
+from auditor.reports.formats.markdown import escape_markdown
+from auditor.reports.html.control_catalogues import find_catalogue, format_control_chip
+from auditor.reports.html.findings import sort_worst_first
+from auditor.reports.html.verdict import (
+    SILENCE,
+    build_sarif_suppression,
+    describe_unused_waiver,
+    is_decided_by_silence,
+    list_waiver_uses,
+)
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.locations import SourceLocation, locate_concern, locate_finding, locate_verdict
+from auditor.reports.wording import (
+    EFFECTS,
+    OUTCOMES,
+    REASONS,
+    SEVERITIES,
+    describe_rule,
+    escape_invisible,
+)
+
+LEVELS: Mapping[RuleEffect, str] = MappingProxyType(
+    {RuleEffect.DENY: "error", RuleEffect.WARN: "warning", RuleEffect.INFO: "note"}
+)
+BY_MODE: Mapping[EnforcementMode, Sequence[str]] = MappingProxyType(
+    {
+        EnforcementMode.ENFORCE: ("error", "warning", "note"),
+        EnforcementMode.WARN: ("warning", "note"),
+        EnforcementMode.OBSERVE: ("note",),
+    }
+)
+"""Levels that a policy's mode leaves, the worst first: nothing is an error that stops nothing."""
+PROBLEMS: Mapping[str, str] = MappingProxyType(
+    {"error": "error", "warning": "warning", "note": "recommendation"}
+)
+SECURITY: Mapping[Severity, str] = MappingProxyType(
+    {
+        Severity.CRITICAL: "9.5",
+        Severity.HIGH: "8.0",
+        Severity.MEDIUM: "5.5",
+        Severity.LOW: "2.0",
+    }
+)
+"""Scores in the bands by which code scanning names severities."""
+MOST_TAGS = 20
+LONGEST_NAME = 255
+LONGEST_DESCRIPTION = 1024
+LONGEST_HELP = 4096
+
+
+def choose_level(inputs: ReportInputs, effect: RuleEffect) -> str:
+    """Return the level of a rule that is not kept: no worse than the policy's mode leaves."""
+    worst = BY_MODE[inputs.policy.mode]
+    level = LEVELS[effect]
+    return level if level in worst else worst[0]
+
+
+def build_rule_descriptor(inputs: ReportInputs, finding: Finding) -> dict[str, Json]:
+    """Return the descriptor of a finding's rule."""
+    rule = inputs.rule(finding.rule)
+    title = (finding.title if rule is None else rule.title) or finding.rule
+    level = choose_level(inputs, finding.effect)
+    about: dict[str, Json] = {
+        "tags": list(_tags(finding)),
+        "precision": "high",
+        "problem.severity": PROBLEMS[level],
+        "effect": finding.effect.value,
+    }
+    if inputs.policy.mode is EnforcementMode.ENFORCE:
+        # Where it stands, code scanning shuts the gate by it, whatever the level.
+        about["security-severity"] = SECURITY[finding.severity]
+    descriptor: dict[str, Json] = {
+        "id": finding.rule,
+        "name": cut_text(title, LONGEST_NAME),
+        "shortDescription": {"text": cut_text(title, LONGEST_DESCRIPTION)},
+        "fullDescription": {"text": cut_text(_asks(inputs, rule, finding), LONGEST_DESCRIPTION)},
+        "help": _help(inputs, rule, finding),
+        "defaultConfiguration": {"level": level},
+        "properties": about,
+    }
+    sources = [_source(control.framework) for control in finding.controls]
+    if any(sources):
+        descriptor["helpUri"] = next(filter(None, sources))
+    return descriptor
+
+
+def build_synthetic_rule(name: str, text: str) -> dict[str, Json]:
+    """Return the descriptor of a rule that no policy has: it says what no finding can."""
+    return {
+        "id": name,
+        "name": name,
+        "shortDescription": {"text": text},
+        "fullDescription": {"text": text},
+        "help": {"text": text, "markdown": text},
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": ["machine-learning"], "problem.severity": "error"},
+    }
+
+
+def cut_text(text: str, most: int) -> str:
+    """Return text that is no longer than ``most``, with what cannot be seen written out."""
+    shown = escape_invisible(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def _asks(inputs: ReportInputs, rule: Rule | None, finding: Finding) -> str:
+    if rule is None:
+        return f"{finding.measure}: {finding.limits}".strip(": ") or finding.rule
+    return f"{describe_rule(inputs, rule)}. {rule.rationale}".strip()
+
+
+def _help(inputs: ReportInputs, rule: Rule | None, finding: Finding) -> dict[str, Json]:
+    said = _asks(inputs, rule, finding)
+    parts = [escape_markdown(said), *_marked(finding)]
+    plain = f"{said} {finding.remediation}".strip()
+    return {
+        "text": cut_text(plain, LONGEST_HELP),
+        "markdown": cut_text("\n\n".join(parts), LONGEST_HELP),
+    }
+
+
+def _marked(finding: Finding) -> Iterator[str]:
+    weight = f"{EFFECTS[finding.effect]}, {SEVERITIES[finding.severity]}"
+    yield f"**Weight:** {weight}. **Measured by:** `{finding.measure.replace('`', '')}`"
+    if finding.remediation:
+        yield f"**Remedy:** {escape_markdown(finding.remediation)}"
+    if finding.controls:
+        listed = "\n".join(
+            f"- {escape_markdown(format_control_chip(it))}" for it in finding.controls
+        )
+        yield f"**Evidence for:**\n\n{listed}"
+
+
+def _tags(finding: Finding) -> Iterator[str]:
+    named = ["machine-learning", finding.measure.partition("/")[0].partition(".")[0]]
+    cited = (f"{control.framework}:{control.ref}" for control in finding.controls)
+    yield from list(dict.fromkeys(filter(None, [*named, *cited])))[:MOST_TAGS]
+
+
+def _source(framework: str) -> str:
+    found = find_catalogue(framework)
+    return found.source if found is not None and found.source.startswith("https://") else ""
+
 
 VERDICT = "auditor.verdict"
 MORE = "auditor.more"
@@ -55,34 +196,34 @@ MOST_NOTIFICATIONS = 1_000
 LONGEST_MESSAGE = 2_000
 
 
-def render_sarif(inputs: RenderedInputs) -> Mapping[str, Json]:
+def render_sarif(inputs: ReportInputs) -> Mapping[str, Json]:
     """Return the SARIF log of a record, passes included."""
-    return _log(inputs, worst_first(inputs.record.findings), MOST_RESULTS)
+    return _log(inputs, sort_worst_first(inputs.record.findings), MOST_RESULTS)
 
 
-def render_code_scanning(inputs: RenderedInputs) -> Mapping[str, Json]:
+def render_code_scanning(inputs: ReportInputs) -> Mapping[str, Json]:
     """Return the SARIF log of what is not kept, as code scanning shows it."""
-    shown = [item for item in worst_first(inputs.record.findings) if item.outcome in ALERTS]
+    shown = [item for item in sort_worst_first(inputs.record.findings) if item.outcome in ALERTS]
     return _log(inputs, shown, MOST_ALERTS)
 
 
-def fingerprint(inputs: RenderedInputs, rule: str, target: str) -> str:
+def compute_fingerprint(inputs: ReportInputs, rule: str, target: str) -> str:
     """Return what is the same in every run for one rule (with its slice), target and model."""
-    return hashlib.sha256(canonical([inputs.record.request.name, rule, target])).hexdigest()
+    return hashlib.sha256(encode_canonical([inputs.record.request.name, rule, target])).hexdigest()
 
 
-def _log(inputs: RenderedInputs, findings: Sequence[Finding], most: int) -> Mapping[str, Json]:
+def _log(inputs: ReportInputs, findings: Sequence[Finding], most: int) -> Mapping[str, Json]:
     record = inputs.record
     ordered = findings if len(findings) <= most else findings[: most - 1]
     first = {finding.rule: finding for finding in reversed(ordered)}
     names = {rule: place for place, rule in enumerate(sorted(first))}
-    rules: list[Json] = [described(inputs, first[name]) for name in names]
+    rules: list[Json] = [build_rule_descriptor(inputs, first[name]) for name in names]
     results: list[Json] = [_result(inputs, item, names[item.rule]) for item in ordered]
     told = [(MORE, TOO_MANY)] if len(ordered) < len(findings) else []
-    told += [(VERDICT, SILENCE)] if decided_by_silence(record) else []
+    told += [(VERDICT, SILENCE)] if is_decided_by_silence(record) else []
     for rule, text in told:
         results.append(_made_up(inputs, rule, text, len(rules)))
-        rules.append(made_up(rule, text))
+        rules.append(build_synthetic_rule(rule, text))
     version = str(record.tool.get("version", "unknown"))
     run: dict[str, Json] = {
         "tool": {"driver": {"name": "auditor", "version": version, "rules": rules}},
@@ -115,14 +256,14 @@ def _about(record: AuditRecord) -> dict[str, Json]:
     }
 
 
-def _result(inputs: RenderedInputs, finding: Finding, index: int) -> dict[str, Json]:
+def _result(inputs: ReportInputs, finding: Finding, index: int) -> dict[str, Json]:
     kind = KINDS[finding.outcome]
     where = f"{finding.target}{finding.name.removeprefix(finding.rule)}"
     result: dict[str, Json] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "kind": kind,
-        "level": level_of(inputs, finding.effect) if kind == "fail" else "none",
+        "level": choose_level(inputs, finding.effect) if kind == "fail" else "none",
         "message": _message(f"{OUTCOMES[finding.outcome]} on {where}: {finding.message}"),
         "locations": [_located(inputs, finding)],
         "partialFingerprints": _prints(inputs, finding.name, finding.target),
@@ -132,16 +273,16 @@ def _result(inputs: RenderedInputs, finding: Finding, index: int) -> dict[str, J
             **({"slice": dict(finding.slice)} if finding.slice else {}),
         },
     }
-    about = concern(inputs, finding)
+    about = locate_concern(inputs, finding)
     if about is not None:
         told = {"text": "What the finding is about"}
         result["relatedLocations"] = [{"id": 1, "physicalLocation": _place(about), "message": told}]
     if finding.outcome is Outcome.WAIVED:
-        result["suppressions"] = [suppression(inputs, finding)]
+        result["suppressions"] = [build_sarif_suppression(inputs, finding)]
     return result
 
 
-def _made_up(inputs: RenderedInputs, rule: str, text: str, index: int) -> dict[str, Json]:
+def _made_up(inputs: ReportInputs, rule: str, text: str, index: int) -> dict[str, Json]:
     """Make a result that no finding is: an audit that judged nothing would look green without."""
     return {
         "ruleId": rule,
@@ -149,23 +290,23 @@ def _made_up(inputs: RenderedInputs, rule: str, text: str, index: int) -> dict[s
         "kind": "fail",
         "level": "error",
         "message": {"text": text},
-        "locations": [{"physicalLocation": _place(verdict_location(inputs))}],
+        "locations": [{"physicalLocation": _place(locate_verdict(inputs))}],
         "partialFingerprints": _prints(inputs, rule, ""),
     }
 
 
 def _message(text: str) -> dict[str, Json]:
     # What stands before a parenthesis in brackets would be a link (section 3.11.6).
-    return {"text": cut(text.replace("](", "] ("), LONGEST_MESSAGE)}
+    return {"text": cut_text(text.replace("](", "] ("), LONGEST_MESSAGE)}
 
 
-def _prints(inputs: RenderedInputs, rule: str, target: str) -> dict[str, Json]:
+def _prints(inputs: ReportInputs, rule: str, target: str) -> dict[str, Json]:
     """Return a result's identity; code scanning reads the first name alone, in its own form."""
-    found = fingerprint(inputs, rule, target)
+    found = compute_fingerprint(inputs, rule, target)
     return {"primaryLocationLineHash": f"{found[:16]}:1", "auditorFinding/v1": found}
 
 
-def _place(where: Location) -> dict[str, Json]:
+def _place(where: SourceLocation) -> dict[str, Json]:
     region: dict[str, Json] = {"startLine": where.number}
     if where.line is not None:
         ends = {"endLine": where.number, "endColumn": where.line.width + 1}
@@ -173,16 +314,16 @@ def _place(where: Location) -> dict[str, Json]:
     return {"artifactLocation": {"uri": quote(where.path)}, "region": region}
 
 
-def _located(inputs: RenderedInputs, finding: Finding) -> dict[str, Json]:
+def _located(inputs: ReportInputs, finding: Finding) -> dict[str, Json]:
     named = f"{inputs.record.request.name}@{finding.target}/{finding.measure}"
     logical = {"name": finding.measure, "fullyQualifiedName": named, "kind": "resource"}
     return {
-        "physicalLocation": _place(location(inputs, finding)),
+        "physicalLocation": _place(locate_finding(inputs, finding)),
         "logicalLocations": [logical],
     }
 
 
-def _invocation(inputs: RenderedInputs) -> dict[str, Json]:
+def _invocation(inputs: ReportInputs) -> dict[str, Json]:
     record = inputs.record
     gaps = [item for item in record.readings if isinstance(item, Gap)]
     return {
@@ -200,8 +341,8 @@ def _invocation(inputs: RenderedInputs) -> dict[str, Json]:
             for gap in gaps[:MOST_NOTIFICATIONS]
         ]
         + [
-            {"level": "warning", "message": _message(warning(used))}
-            for used in uses(inputs)
+            {"level": "warning", "message": _message(describe_unused_waiver(used))}
+            for used in list_waiver_uses(inputs)
             if used.idle
         ],
     }

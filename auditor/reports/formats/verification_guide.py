@@ -5,19 +5,19 @@ from functools import lru_cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from auditor.domain.canonical import Json
-from auditor.domain.record_scopes import bound_artifact
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.summary import escape_markdown
-from auditor.rendering.verdicts import verify_command
-from auditor.shipped import shipped
+from auditor._resources import find_shipped_folder
+from auditor.domain.json import Json
+from auditor.domain.record_scope import find_bound_artifact
+from auditor.reports.formats.markdown import escape_markdown
+from auditor.reports.html.verdict import build_verify_command
+from auditor.reports.inputs import ReportInputs
 
 FOLDER = "bundle"
 GUIDE = "VERIFY.md"
 VERIFIER = "verify.py"
 
 
-def render_guide(inputs: RenderedInputs) -> str:
+def render_guide(inputs: ReportInputs) -> str:
     """Return ``VERIFY.md``, with the record's own digests.
 
     Commands hold digests and fixed names alone: no name that somebody chose gets into a shell.
@@ -25,20 +25,20 @@ def render_guide(inputs: RenderedInputs) -> str:
     return _page().render(_told(inputs))
 
 
-def offline_verifier() -> bytes:
+def read_offline_verifier() -> bytes:
     """Return ``verify.py``, which needs nothing of this package."""
-    return (shipped("reports") / FOLDER / VERIFIER).read_bytes()
+    return (find_shipped_folder("reports") / FOLDER / VERIFIER).read_bytes()
 
 
-def _told(inputs: RenderedInputs) -> dict[str, Json]:
-    record, script = inputs.record, offline_verifier()
-    request, artifact = record.request, bound_artifact(record)
+def _told(inputs: ReportInputs) -> dict[str, Json]:
+    record, script = inputs.record, read_offline_verifier()
+    request, artifact = record.request, find_bound_artifact(record)
     files = () if artifact is None else sorted(artifact.files)
     policy = request.policy
     return {
         "record": record.digest.removeprefix("sha256:"),
         "verdict": record.verdict.value,
-        "verify": verify_command(record, ".", '"$KEY"'),
+        "verify": build_verify_command(record, ".", '"$KEY"'),
         "model": escape_markdown(f"{request.name} {request.version}"),
         "policy": escape_markdown(f"{policy.name} {policy.version}"),
         "policy_digest": policy.digest.removeprefix("sha256:"),
@@ -56,7 +56,7 @@ def _told(inputs: RenderedInputs) -> dict[str, Json]:
 def _page() -> Template:
     # Markdown, not HTML: what may be hostile is escaped for it where it is told.
     pages = Environment(  # noqa: S701
-        loader=FileSystemLoader(shipped("reports") / FOLDER),
+        loader=FileSystemLoader(find_shipped_folder("reports") / FOLDER),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )

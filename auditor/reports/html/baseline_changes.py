@@ -7,36 +7,37 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.domain.baselines import compared_of
+from auditor.domain.baselines import load_compared_record
 from auditor.domain.readings import Unit
 from auditor.domain.records import AuditRecord
 from auditor.errors import AuditorError
-from auditor.moving.compare import compare
-from auditor.moving.sides import Side
-from auditor.moving.values import Comparison, Way
-from auditor.rendering.figures.panel import ends
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.juxtaposed.lists import BOUND, apart_lines, beside_lists
-from auditor.rendering.juxtaposed.words import (
+from auditor.policy.compare import RecordSide, compare_records
+from auditor.policy.comparison_result import ComparisonDirection, RecordComparison
+from auditor.reports.figures.panel import interval_ends
+from auditor.reports.html.comparison import (
+    BOUND,
     WAYS,
-    Juxtaposed,
-    MovedRow,
-    TurnedRow,
-    difference_rows,
+    ComparisonView,
+    FindingChangeRow,
+    MetricChangeRow,
     is_bound,
-    moved_rows,
-    summary,
-    turned_rows,
+    list_differences,
+    list_finding_changes,
+    list_metric_changes,
+    list_skipped_checks,
+    list_unpaired_items,
+    summarize_comparison,
 )
-from auditor.rendering.numbers import percent
-from auditor.rendering.phrases import VERDICTS
-from auditor.rendering.plots.moves import move_strip
-from auditor.rendering.plots.svg import Drawing
-from auditor.rendering.runs import short
-from auditor.rendering.verdicts import moment
+from auditor.reports.html.run_details import shorten_digest
+from auditor.reports.html.verdict import format_moment
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_percent
+from auditor.reports.plots.intervals import draw_change_strip
+from auditor.reports.plots.svg import SvgDrawing
+from auditor.reports.wording import VERDICTS
 
 MOST_MOVED, MOST_LINES = 20, 50
-WORST_FIRST = tuple(Way)
+WORST_FIRST = tuple(ComparisonDirection)
 RESTS = (
     "Both records are taken at the figures and intervals that they sign: `auditor compare` of the "
     "two folders also compares row by row where both saw the same rows, and sees smaller changes."
@@ -44,16 +45,16 @@ RESTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class FigureShift:
     """One figure that moved, the way in words, and a small drawing where it is a number."""
 
-    row: MovedRow
+    row: MetricChangeRow
     way: str
-    drawing: Drawing | None
+    drawing: SvgDrawing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Since:
+class BaselineChanges:
     """What moved since the baseline; ``why`` says why nothing of that can be told, where it cannot.
 
     ``sentences`` say whose record it is and what moved in all, ``notes`` how to read that.
@@ -65,9 +66,9 @@ class Since:
     sentences: tuple[str, ...]
     notes: tuple[str, ...] = ()
     why: str = ""
-    moved: tuple[Shift, ...] = ()
+    moved: tuple[FigureShift, ...] = ()
     more: int = 0
-    turned: tuple[TurnedRow, ...] = ()
+    turned: tuple[FindingChangeRow, ...] = ()
     more_turned: int = 0
     apart: tuple[str, ...] = ()
     more_apart: int = 0
@@ -75,7 +76,7 @@ class Since:
     lists: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
 
 
-def since_baseline(inputs: RenderedInputs) -> Since | None:
+def compare_with_baseline(inputs: ReportInputs) -> BaselineChanges | None:
     """Compare a record with its baseline; nothing where it names none.
 
     A baseline that is not at hand, or cannot be compared with, is told as such.
@@ -83,68 +84,72 @@ def since_baseline(inputs: RenderedInputs) -> Since | None:
     request = inputs.record.request
     if request.baseline is None:
         return None
-    named = f"Held against the baseline, the record {short(request.baseline)}."
-    unread = Since(title="Since the baseline", sentences=(named,))
+    named = f"Held against the baseline, the record {shorten_digest(request.baseline)}."
+    unread = BaselineChanges(title="Since the baseline", sentences=(named,))
     try:
         raw = inputs.blob(request.baseline)
     except (KeyError, AuditorError):
         return replace(unread, why="its bytes are not among the evidence that is at hand here")
     try:
-        before = compared_of(request, lambda _digest: raw)
+        before = load_compared_record(request, lambda _digest: raw)
     except AuditorError as error:
         return replace(unread, why=error.problem)
     return None if before is None else _against(inputs, before)
 
 
-def _against(inputs: RenderedInputs, before: AuditRecord) -> Since:
+def _against(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
     record, plain = inputs.record, _named(inputs, before)
     if before.confidence != record.confidence:
-        then, now = percent(before.confidence), percent(record.confidence)
+        then, now = format_percent(before.confidence), format_percent(record.confidence)
         why = f"its intervals hold at {then}, and those of this record at {now}"
         return replace(plain, why=why)
-    sides = (Side(before, inputs.policy, ()), Side(record, inputs.policy, ()))
-    found = compare(*sides, inputs.checks)
-    shown = Juxtaposed(comparison=found, before=replace(inputs, record=before), after=inputs)
+    sides = (RecordSide(before, inputs.policy, ()), RecordSide(record, inputs.policy, ()))
+    found = compare_records(*sides, inputs.checks)
+    shown = ComparisonView(comparison=found, before=replace(inputs, record=before), after=inputs)
     around = replace(
         plain,
-        turned=turned_rows(found)[:MOST_LINES],
-        more_turned=max(0, len(turned_rows(found)) - MOST_LINES),
-        apart=apart_lines(found)[:MOST_LINES],
+        turned=list_finding_changes(found)[:MOST_LINES],
+        more_turned=max(0, len(list_finding_changes(found)) - MOST_LINES),
+        apart=list_skipped_checks(found)[:MOST_LINES],
         more_apart=max(0, len(found.incomparable) - MOST_LINES),
-        differences=difference_rows(found),
-        lists=tuple((name, len(all_), all_[:MOST_LINES]) for name, all_ in beside_lists(shown)),
+        differences=list_differences(found),
+        lists=tuple(
+            (name, len(all_), all_[:MOST_LINES]) for name, all_ in list_unpaired_items(shown)
+        ),
     )
     if not found.moved:
         return replace(around, why="the two records have no figure in common")
-    moved = tuple(item for item in found.moved if item.way is not Way.SAME)
-    rows = moved_rows(replace(shown, comparison=replace(found, moved=moved)))
+    moved = tuple(item for item in found.moved if item.way is not ComparisonDirection.SAME)
+    rows = list_metric_changes(replace(shown, comparison=replace(found, moved=moved)))
     return _with_figures(around, found, rows)
 
 
-def _named(inputs: RenderedInputs, before: AuditRecord) -> Since:
+def _named(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
     """Say whose record the baseline is, when it was decided, and how."""
     name = f"{before.request.name} {before.request.version}"
     verdict = VERDICTS[before.verdict].partition(":")[0].lower()
     told = (
-        f"Held against the baseline: the record of {name}, decided on {moment(before.finished)} "
-        f"({verdict}, {short(str(inputs.record.request.baseline))})."
+        f"Held against the baseline: the record of {name}, decided on {format_moment(before.finished)} "
+        f"({verdict}, {shorten_digest(str(inputs.record.request.baseline))})."
     )
-    return Since(title=f"Since {name}", sentences=(told,))
+    return BaselineChanges(title=f"Since {name}", sentences=(told,))
 
 
-def _with_figures(around: Since, found: Comparison, rows: Sequence[MovedRow]) -> Since:
+def _with_figures(
+    around: BaselineChanges, found: RecordComparison, rows: Sequence[MetricChangeRow]
+) -> BaselineChanges:
     moved = sorted(rows, key=_clearest_first)
     bound = (BOUND,) if is_bound(moved) else ()
     return replace(
         around,
-        sentences=(*around.sentences, *summary(found)),
+        sentences=(*around.sentences, *summarize_comparison(found)),
         notes=(*bound, RESTS),
         moved=tuple(_shift(row, index) for index, row in enumerate(moved[:MOST_MOVED])),
         more=max(0, len(moved) - MOST_MOVED),
     )
 
 
-def _clearest_first(row: MovedRow) -> tuple[int, float]:
+def _clearest_first(row: MetricChangeRow) -> tuple[int, float]:
     """Order by way, then by how many times its interval's width a figure moved."""
     change = row.moved.change
     width = 0.0 if change is None else change.high - change.low
@@ -152,10 +157,12 @@ def _clearest_first(row: MovedRow) -> tuple[int, float]:
     return WORST_FIRST.index(row.moved.way), -times
 
 
-def _shift(row: MovedRow, index: int) -> Shift:
-    old, new = ends(row.moved.before), ends(row.moved.after)
+def _shift(row: MetricChangeRow, index: int) -> FigureShift:
+    old, new = interval_ends(row.moved.before), interval_ends(row.moved.after)
     unit: Unit = row.moved.after.unit
     drawing = None
     if old is not None and new is not None and old != new:
-        drawing = move_strip(f"since-{index}", f"{row.name}, before and after", old, new, unit)
-    return Shift(row, WAYS[row.moved.way], drawing)
+        drawing = draw_change_strip(
+            f"since-{index}", f"{row.name}, before and after", old, new, unit
+        )
+    return FigureShift(row, WAYS[row.moved.way], drawing)

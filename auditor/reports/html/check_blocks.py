@@ -1,17 +1,194 @@
-"""A block's parts as what our templates show: paragraphs, panels and pictures."""
+"""A block's parts as what our templates show: paragraphs, panels and pictures.
 
+Which observations have a block to show, and whose it is.
+
+Ask a check for its block: it gets copies alone, and whatever it does is caught.
+
+Pictures of others, read and written anew: nothing but their pixels comes into the page.
+"""
+
+import base64
+import io
+import re
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from auditor.domain.blocks import Bar, Bars, Block, Line, Number, Paragraph, Picture, Point, Table
+import numpy as np
+from PIL import Image
+
+from auditor.domain.evidence import Item
 from auditor.domain.readings import Measurement, Unit
-from auditor.rendering.blocks.images import png_uri
-from auditor.rendering.figures.panel import Panel
-from auditor.rendering.numbers import figure, number
-from auditor.rendering.plots.intervals import Row, interval_rows
-from auditor.rendering.plots.lines import Scales, Spot, line_plot
-from auditor.rendering.visible import visible
+from auditor.domain.records import CheckObservation
+from auditor.domain.report_blocks import (
+    BarChart,
+    BlockImage,
+    BlockNumber,
+    BlockParagraph,
+    BlockTable,
+    ChartBar,
+    ChartPoint,
+    CheckOrigin,
+    LineChart,
+    ReportBlock,
+    find_block_builder,
+    validate_block,
+)
+from auditor.errors import AuditorError, BrokenCheckError
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_measurement, format_number
+from auditor.reports.plots.intervals import IntervalRow, draw_interval_rows
+from auditor.reports.plots.line_plots import LineAxes, LinePoint, draw_line_plot
+from auditor.reports.wording import check_title, escape_invisible
+
+BLOCKS = frozenset({"report.html", "summary.md"})
+"""Files that show blocks, or name them."""
+OURS = "auditor.checks."
+NOBODY = CheckOrigin("a package that is not known here", "")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSource:
+    """One observation whose check brings a block, or may bring one and is not installed here.
+
+    ``origin`` is ``None`` for a check that comes with auditor; ``absent`` says why the check here
+    cannot be asked, and is empty where it can.
+    """
+
+    seen: CheckObservation
+    title: str
+    origin: CheckOrigin | None
+    absent: str = ""
+
+    @property
+    def head(self) -> str:
+        """The check's title, and the package that brings it where that is another one."""
+        return self.title if self.origin is None else f"From {self.origin.name} · {self.title}"
+
+    @property
+    def source(self) -> str:
+        """The package with its version."""
+        return "auditor" if self.origin is None else " ".join(_named(self.origin))
+
+
+def list_block_sources(inputs: ReportInputs) -> Iterator[BlockSource]:
+    """Yield what has a block, in the record's order."""
+    for seen in inputs.record.observations:
+        check = inputs.checks.get(seen.check)
+        title, origin = check_title(inputs, seen.check), inputs.origins.get(seen.check)
+        if check is None:
+            yield BlockSource(seen, title, None, "this check is not installed here")
+        elif find_block_builder(check) is not None:
+            ours = origin is None and check.__module__.startswith(OURS)
+            yield BlockSource(
+                seen, title, None if ours else origin or NOBODY, _absent(inputs, seen)
+            )
+
+
+def list_third_party_packages(inputs: ReportInputs) -> tuple[str, ...]:
+    """Return the packages whose blocks the report shows, with their versions."""
+    sources = {item.source for item in list_block_sources(inputs) if item.origin is not None}
+    return tuple(sorted(sources))
+
+
+def _absent(inputs: ReportInputs, seen: CheckObservation) -> str:
+    here = inputs.checks[seen.check].version
+    if here != seen.version:
+        return f"version {seen.version} of this check measured, and version {here} is installed"
+    if seen.committed:
+        return "its evidence is committed, so that rows of it can be withheld"
+    return ""
+
+
+def _named(origin: CheckOrigin) -> tuple[str, ...]:
+    return (origin.name, origin.version) if origin.version else (origin.name,)
+
+
+SHOWN_WITH_LEAVE = ("example", "sheet", "shown")
+"""How items begin that hold rows to be shown: they are not given without the owner's leave."""
+LONGEST = 300
+ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+"""What differs from run to run in the text of an error."""
+
+
+def request_block(inputs: ReportInputs, seen: CheckObservation) -> ReportBlock:
+    """Return the block of the check that observed, examined.
+
+    Raises ``BrokenCheckError`` where it is none, and whatever the check raises.
+    """
+    draw = find_block_builder(inputs.checks[seen.check])
+    if not callable(draw):
+        raise BrokenCheckError("its `block` is no function", cure="Make it a static method.")
+
+    def read(name: str) -> "Item | None":
+        if name.startswith(SHOWN_WITH_LEAVE) and not inputs.show_examples:
+            return None
+        item = inputs.evidence(seen, name)
+        if isinstance(item, np.ndarray):
+            item.flags.writeable = False
+        return item
+
+    return validate_block(draw(tuple(_measured(inputs, seen)), read))
+
+
+def describe_block_error(error: BaseException) -> str:
+    """Say the class and the text of an error, in the same words at every rendering.
+
+    That of a stack that is full depends on who called; that of an error that fails is none.
+    """
+    try:
+        said = error.problem if isinstance(error, AuditorError) else str(error)
+    except Exception:  # noqa: BLE001 -- an error of others
+        said = ""
+    if isinstance(error, RecursionError):
+        said = ""
+    text = ADDRESS.sub("at 0x…", " ".join(said.split()))
+    short = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+def _measured(inputs: ReportInputs, seen: CheckObservation) -> Iterator[Measurement]:
+    for item in inputs.record.readings:
+        mine = (item.target, item.check) == (seen.target, seen.check)
+        if mine and isinstance(item, Measurement):
+            yield deepcopy(item)
+
+
+MOST_SIDE = 1200
+KINDS = ("L", "RGB", "RGBA")
+
+
+def build_png_uri(raw: bytes) -> str:
+    """Return a PNG file's first picture as a data URI.
+
+    Raises ``BrokenCheckError`` where the bytes are no such file, or it is too wide or too high.
+    """
+    try:
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as found:
+            if max(found.size) > MOST_SIDE:
+                raise BrokenCheckError(
+                    f"a picture has {found.size[0]} x {found.size[1]} pixels",
+                    cure=f"Give at most {MOST_SIDE} a side.",
+                )
+            bare = _pixels(found)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BrokenCheckError(
+            f"a picture is no PNG file that can be read: {error}", cure="Give a PNG file."
+        ) from None
+    buffer = io.BytesIO()
+    bare.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _pixels(found: Image.Image) -> Image.Image:
+    if "transparency" in found.info:
+        found = found.convert("RGBA")
+    elif found.mode not in KINDS:
+        found = found.convert("RGBA" if "A" in found.mode else "RGB")
+    return Image.frombytes(found.mode, found.size, found.tobytes())
+
 
 WITHOUT_LEAVE = (
     "A picture that stands here is not shown: the audit file does not give leave "
@@ -23,7 +200,7 @@ Cells: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class InlinePicture:
     """A picture of a block, as a data URI, with its alternative text and what stands below it."""
 
     uri: str
@@ -32,53 +209,57 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class BlockSegment:
     """Neighbours of one kind: a paragraph, panels that stand beside each other, or a picture."""
 
     text: str = ""
-    panels: tuple[Panel, ...] = ()
-    picture: Shown | None = None
+    panels: tuple[FigurePanel, ...] = ()
+    picture: InlinePicture | None = None
 
 
-def stretches(block: Block, target: str, key: str, *, leave: bool) -> tuple[Stretch, ...]:
+def split_block(
+    block: ReportBlock, target: str, key: str, *, leave: bool
+) -> tuple[BlockSegment, ...]:
     """Return the parts in order; pictures only with the owner's ``leave``.
 
     Raises ``BrokenCheckError`` for a picture that cannot be read.
     """
-    found: list[Stretch] = []
-    panels: list[Panel] = []
+    found: list[BlockSegment] = []
+    panels: list[FigurePanel] = []
     for at, part in enumerate(block.parts):
-        if isinstance(part, Table | Bars | Line):
+        if isinstance(part, BlockTable | BarChart | LineChart):
             panels.append(_panel(part, target, f"{key}-{at}"))
             continue
         found += _beside(panels)
         panels = []
-        found.append(Stretch(part.text) if isinstance(part, Paragraph) else _picture(part, leave))
+        found.append(
+            BlockSegment(part.text) if isinstance(part, BlockParagraph) else _picture(part, leave)
+        )
     return (*found, *_beside(panels))
 
 
-def _beside(panels: list[Panel]) -> list[Stretch]:
-    return [Stretch(panels=tuple(panels))] if panels else []
+def _beside(panels: list[FigurePanel]) -> list[BlockSegment]:
+    return [BlockSegment(panels=tuple(panels))] if panels else []
 
 
-def _picture(part: Picture, leave: bool) -> Stretch:  # noqa: FBT001 -- the owner's word, handed on
+def _picture(part: BlockImage, leave: bool) -> BlockSegment:  # noqa: FBT001 -- the owner's word, handed on
     if not leave:
-        return Stretch(WITHOUT_LEAVE)
-    return Stretch(picture=Shown(png_uri(part.png), part.alt, part.caption))
+        return BlockSegment(WITHOUT_LEAVE)
+    return BlockSegment(picture=InlinePicture(build_png_uri(part.png), part.alt, part.caption))
 
 
-def _panel(part: Table | Bars | Line, target: str, key: str) -> Panel:
+def _panel(part: BlockTable | BarChart | LineChart, target: str, key: str) -> FigurePanel:
     match part:
-        case Table():
+        case BlockTable():
             return _table(part, target)
-        case Bars():
+        case BarChart():
             return _bars(part, target, key)
-        case Line():
+        case LineChart():
             return _line(part, target, key)
 
 
-def _table(table: Table, target: str) -> Panel:
-    return Panel(
+def _table(table: BlockTable, target: str) -> FigurePanel:
+    return FigurePanel(
         title=table.caption,
         target=target,
         caption="",
@@ -88,48 +269,53 @@ def _table(table: Table, target: str) -> Panel:
     )
 
 
-def _cell(cell: str | Number) -> str:
+def _cell(cell: str | BlockNumber) -> str:
     if isinstance(cell, str):
         return cell
     value, interval = _words(cell, cell.value, cell.unit)
     return f"{value} ({interval})" if interval else value
 
 
-def _bars(bars: Bars, target: str, key: str) -> Panel:
-    drawn = [Row(visible(bar.label), bar.value, *_reach(bar, bar.value)) for bar in bars.bars]
+def _bars(bars: BarChart, target: str, key: str) -> FigurePanel:
+    drawn = [
+        IntervalRow(escape_invisible(bar.label), bar.value, *_reach(bar, bar.value))
+        for bar in bars.bars
+    ]
     # "per second" at each tick would leave room for one of them; the caption says it once.
     unit = Unit.NONE if bars.unit is Unit.PER_SECOND else bars.unit
     rows = [(bar.label, *_words(bar, bar.value, bars.unit)) for bar in bars.bars]
-    return Panel(
+    return FigurePanel(
         title=bars.title,
         target=target,
         caption="".join(_reference(bars)),
-        drawing=interval_rows(key, bars.title, drawn, unit, ideal=bars.reference),
+        drawing=draw_interval_rows(key, bars.title, drawn, unit, ideal=bars.reference),
         header=_known(("", bars.name, "Interval"), rows),
         rows=tuple(_known(row, rows) for row in rows),
     )
 
 
-def _reference(bars: Bars) -> Iterator[str]:
+def _reference(bars: BarChart) -> Iterator[str]:
     yield f"{bars.name}{', per second' if bars.unit is Unit.PER_SECOND else ''}."
     if bars.reference is not None:
-        at = number(bars.reference, bars.unit)
+        at = format_number(bars.reference, bars.unit)
         yield f" The broken line: {bars.reference_name or 'reference'}, {at}."
 
 
-def _line(line: Line, target: str, key: str) -> Panel:
-    spots = [Spot(point.x, point.y, *_reach(point, point.y)) for point in line.points]
-    scales = Scales(visible(line.x_name), line.x_unit, visible(line.y_name), line.y_unit)
+def _line(line: LineChart, target: str, key: str) -> FigurePanel:
+    spots = [LinePoint(point.x, point.y, *_reach(point, point.y)) for point in line.points]
+    scales = LineAxes(
+        escape_invisible(line.x_name), line.x_unit, escape_invisible(line.y_name), line.y_unit
+    )
     banded = any(point.low is not None for point in line.points)
     rows = [
-        (number(point.x, line.x_unit), *_words(point, point.y, line.y_unit))
+        (format_number(point.x, line.x_unit), *_words(point, point.y, line.y_unit))
         for point in line.points
     ]
-    return Panel(
+    return FigurePanel(
         title=line.title,
         target=target,
         caption="The band is the interval of each point." if banded else "",
-        drawing=line_plot(key, line.title, scales, spots),
+        drawing=draw_line_plot(key, line.title, scales, spots),
         header=_known((line.x_name, line.y_name, "Interval"), rows),
         rows=tuple(_known(row, rows) for row in rows),
     )
@@ -140,13 +326,13 @@ def _known(row: Cells, rows: Sequence[Cells]) -> tuple[str, ...]:
     return row if any(interval for *_, interval in rows) else row[:-1]
 
 
-def _reach(of: Bar | Point, value: float) -> tuple[float, float]:
+def _reach(of: ChartBar | ChartPoint, value: float) -> tuple[float, float]:
     return (value if of.low is None else of.low, value if of.high is None else of.high)
 
 
-def _words(of: Number | Bar | Point, value: float, unit: Unit) -> tuple[str, str]:
+def _words(of: BlockNumber | ChartBar | ChartPoint, value: float, unit: Unit) -> tuple[str, str]:
     """Write a number and its interval as every figure is written."""
-    said = figure(
+    said = format_measurement(
         Measurement(metric="", value=value, low=of.low, high=of.high, method="", n=0, unit=unit)
     )
     return said.value, said.interval

@@ -1,42 +1,51 @@
-"""Two records side by side in words: what terminal, Markdown and page say alike."""
+"""Two records side by side in words: what terminal, Markdown and page say alike.
+
+What stands beside the figures of a comparison, as lists of lines.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
-from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Unit
-from auditor.domain.verdicts import Verdict
-from auditor.moving.values import Basis, Comparison, Conclusion, Moved, Turned, Way
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import MOST_DIGITS, figure, percent, scale_of
-from auditor.rendering.phrases import (
+from auditor.domain.findings import Verdict
+from auditor.domain.json import Json
+from auditor.domain.readings import BoundKind, ConfidenceInterval, Gap, Measurement, Unit
+from auditor.policy.comparison_result import (
+    ChangeBasis,
+    ComparisonConclusion,
+    ComparisonDirection,
+    FindingChange,
+    MetricChange,
+    RecordComparison,
+)
+from auditor.reports.html.run_details import shorten_digest
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import MOST_DIGITS, find_scale, format_measurement, format_percent
+from auditor.reports.wording import (
     BOUNDS,
     OUTCOMES,
     REASONS,
-    coordinates,
+    format_coordinates,
     gap_name,
     metric_title,
 )
-from auditor.rendering.runs import short
 
-WAYS: Mapping[Way, str] = MappingProxyType(
+WAYS: Mapping[ComparisonDirection, str] = MappingProxyType(
     {
-        Way.WORSE: "Got worse",
-        Way.BETTER: "Got better",
-        Way.OTHER: "Moved",
-        Way.SAME: "Did not move",
+        ComparisonDirection.WORSE: "Got worse",
+        ComparisonDirection.BETTER: "Got better",
+        ComparisonDirection.OTHER: "Moved",
+        ComparisonDirection.SAME: "Did not move",
     }
 )
-BASES: Mapping[Basis, str] = MappingProxyType(
+BASES: Mapping[ChangeBasis, str] = MappingProxyType(
     {
-        Basis.ROWS: "compared row by row on the same rows",
-        Basis.INTERVALS: "compared by both intervals",
-        Basis.EXACT: "exact figures, compared as they are",
-        Basis.DOUBTED: "doubted, so that no change of it counts",
-        Basis.MOMENT: "of the moment of the run, so that no change of it counts",
+        ChangeBasis.ROWS: "compared row by row on the same rows",
+        ChangeBasis.INTERVALS: "compared by both intervals",
+        ChangeBasis.EXACT: "exact figures, compared as they are",
+        ChangeBasis.DOUBTED: "doubted, so that no change of it counts",
+        ChangeBasis.MOMENT: "of the moment of the run, so that no change of it counts",
     }
 )
 SIGNIFICANT = 2
@@ -45,24 +54,24 @@ NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Juxtaposed:
+class ComparisonView:
     """A comparison with what is needed to show it: both records, and what was not recomputed.
 
     ``unverified`` says whom nobody vouched for, and is empty where a key or a policy did.
     """
 
-    comparison: Comparison
-    before: RenderedInputs
-    after: RenderedInputs
+    comparison: RecordComparison
+    before: ReportInputs
+    after: ReportInputs
     taken: tuple[str, ...] = ()
     unverified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class MovedRow:
+class MetricChangeRow:
     """One figure before and after in words."""
 
-    moved: Moved
+    moved: MetricChange
     title: str
     where: str
     before: str
@@ -82,42 +91,42 @@ class MovedRow:
         return f"{m.check}/{m.metric}" + (f" ({self.where})" if self.where else "")
 
 
-def moved_rows(shown: Juxtaposed) -> tuple[MovedRow, ...]:
+def list_metric_changes(shown: ComparisonView) -> tuple[MetricChangeRow, ...]:
     """Return every figure that both records have, the worse first."""
     return tuple(_row(shown.after, item) for item in shown.comparison.moved)
 
 
-def _row(inputs: RenderedInputs, moved: Moved) -> MovedRow:
+def _row(inputs: ReportInputs, moved: MetricChange) -> MetricChangeRow:
     m = moved.after
-    return MovedRow(
+    return MetricChangeRow(
         moved,
         metric_title(inputs, m.check, m.metric),
-        coordinates(m.params, m.slice),
+        format_coordinates(m.params, m.slice),
         _figure(moved.before),
         _figure(m),
-        change_words(moved.change, m.unit, largest(moved)),
+        format_change(moved.change, m.unit, largest_size(moved)),
         BASES[moved.basis],
     )
 
 
 def _figure(measurement: Measurement) -> str:
-    words = figure(measurement)
+    words = format_measurement(measurement)
     bound = "" if isinstance(measurement.value, str) else BOUNDS[measurement.bound]
     doubt = ", doubted" if measurement.doubted else ""
     return bound + (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
 
 
-def largest(moved: Moved) -> float:
+def largest_size(moved: MetricChange) -> float:
     """Return the greater size of the two figures, by which their unit is chosen."""
     values = (moved.before.value, moved.after.value)
     return max((abs(item) for item in values if isinstance(item, float | int)), default=0.0)
 
 
-def change_words(change: Interval | None, unit: Unit, size: float) -> str:
+def format_change(change: ConfidenceInterval | None, unit: Unit, size: float) -> str:
     """Write a change with its interval; shares change by points, not by a share of themselves."""
     if change is None:
         return ""
-    scale = scale_of(unit, size)
+    scale = find_scale(unit, size)
     width = abs(change.high - change.low) * float(scale.factor)
     wanted = 10 ** (SIGNIFICANT - 1)
     digits = next((n for n in range(MOST_DIGITS) if width * 10**n >= wanted), MOST_DIGITS)
@@ -135,26 +144,26 @@ def _signed(text: str, value: float) -> str:
     return f"+{bare}" if value > 0 and not nothing else bare.replace("\N{MINUS SIGN}", "", nothing)
 
 
-def headline(comparison: Comparison) -> str:
+def build_headline(comparison: RecordComparison) -> str:
     """Say what a comparison comes to: what got worse is said of figures that moved alone."""
     before, after = comparison.verdicts
     match comparison.conclusion:
-        case Conclusion.FIGURES:
+        case ComparisonConclusion.FIGURES:
             return "Something got worse beyond its interval"
-        case Conclusion.VERDICT:
+        case ComparisonConclusion.VERDICT:
             return f"The verdict changed from {before} to {after}; no figure got worse"
-        case Conclusion.RULES:
+        case ComparisonConclusion.RULES:
             return "A required rule is not kept any more; no figure got worse"
-        case Conclusion.NOTHING:
+        case ComparisonConclusion.NOTHING:
             return "Nothing got worse beyond its interval"
 
 
-def tone(comparison: Comparison) -> Verdict:
+def choose_tone(comparison: RecordComparison) -> Verdict:
     """Return the verdict in whose colour a comparison is shown: never a pass for what has none."""
     return Verdict.FAIL if comparison.got_worse else comparison.verdicts[1]
 
 
-def verdict_words(comparison: Comparison) -> str:
+def compare_verdicts(comparison: RecordComparison) -> str:
     """Say in a sentence how the verdicts of both records stand to each other."""
     before, after = comparison.verdicts
     both = before is after
@@ -163,17 +172,18 @@ def verdict_words(comparison: Comparison) -> str:
     )
 
 
-def summary(comparison: Comparison) -> tuple[str, ...]:
+def summarize_comparison(comparison: RecordComparison) -> tuple[str, ...]:
     """Say in sentences what moved, and over how many figures chance was corrected."""
     worse, better = (
-        sum(item.way is way for item in comparison.moved) for way in (Way.WORSE, Way.BETTER)
+        sum(item.way is way for item in comparison.moved)
+        for way in (ComparisonDirection.WORSE, ComparisonDirection.BETTER)
     )
-    other = sum(item.way is Way.OTHER for item in comparison.moved)
+    other = sum(item.way is ComparisonDirection.OTHER for item in comparison.moved)
     lost = sum(item.lost for item in comparison.findings)
     counts = [(worse, "got worse"), (better, "got better"), (other, "moved otherwise")]
     told = ", ".join(f"{count} {words}" for count, words in counts if count)
     first = f"Of {len(comparison.moved)} figures that both records have, {told or 'none moved'}."
-    confidence = percent(comparison.confidence)
+    confidence = format_percent(comparison.confidence)
     second = (
         f"{comparison.compared} of them have intervals: {comparison.alone} would count as moved "
         f"each on its own at {confidence}, and {comparison.proven} after correction for all "
@@ -186,34 +196,34 @@ def summary(comparison: Comparison) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedRow:
+class FindingChangeRow:
     """One finding before and after in words."""
 
-    turned: Turned
+    turned: FindingChange
     where: str
     before: str
     after: str
     note: str
 
 
-def turned_rows(comparison: Comparison) -> tuple[TurnedRow, ...]:
+def list_finding_changes(comparison: RecordComparison) -> tuple[FindingChangeRow, ...]:
     """Return the findings that came out otherwise."""
     return tuple(_turned(item) for item in comparison.findings if item.changed)
 
 
-def _turned(item: Turned) -> TurnedRow:
+def _turned(item: FindingChange) -> FindingChangeRow:
     old, new = (NOTHING if it is None else OUTCOMES[it] for it in (item.before, item.after))
     other = item.asked_before and item.asked_after and item.asked_before != item.asked_after
     note = f"asked {item.asked_before} before, {item.asked_after} now" if other else ""
     place = ", ".join([item.target, *_parts(item.slice)])
-    return TurnedRow(item, place, old, new, note)
+    return FindingChangeRow(item, place, old, new, note)
 
 
 def _parts(slice_: Mapping[str, Json]) -> list[str]:
     return [f"{name} = {value}" for name, value in slice_.items()]
 
 
-def difference_rows(comparison: Comparison) -> tuple[tuple[str, str, str], ...]:
+def list_differences(comparison: RecordComparison) -> tuple[tuple[str, str, str], ...]:
     """Return what else differs, digests shortened."""
     return tuple(
         (item.name[:1].upper() + item.name[1:], _short(item.before), _short(item.after))
@@ -222,11 +232,13 @@ def difference_rows(comparison: Comparison) -> tuple[tuple[str, str, str], ...]:
 
 
 def _short(text: str) -> str:
-    words = [short(word) if word.startswith("sha256:") else word for word in text.split(" ")]
+    words = [
+        shorten_digest(word) if word.startswith("sha256:") else word for word in text.split(" ")
+    ]
     return " ".join(words) or NOTHING
 
 
-def gap_lines(inputs: RenderedInputs, gaps: Sequence[Gap]) -> tuple[str, ...]:
+def list_gaps(inputs: ReportInputs, gaps: Sequence[Gap]) -> tuple[str, ...]:
     """Say what is missing, where, and why."""
     named = {
         f"{gap_name(inputs, gap)} on {gap.target}": REASONS.get(gap.reason, gap.reason.value)
@@ -235,7 +247,9 @@ def gap_lines(inputs: RenderedInputs, gaps: Sequence[Gap]) -> tuple[str, ...]:
     return tuple(f"{name}: {reason}" for name, reason in named.items())
 
 
-def only_lines(inputs: RenderedInputs, found: Sequence[Measurement]) -> tuple[str, ...]:
+def list_unpaired_measurements(
+    inputs: ReportInputs, found: Sequence[Measurement]
+) -> tuple[str, ...]:
     """Name measurements that one record has alone."""
     return tuple(
         f"{metric_title(inputs, m.check, m.metric)}{_place(m)} on {m.target}: {_figure(m)}"
@@ -244,19 +258,44 @@ def only_lines(inputs: RenderedInputs, found: Sequence[Measurement]) -> tuple[st
 
 
 def _place(m: Measurement) -> str:
-    where = coordinates(m.params, m.slice)
+    where = format_coordinates(m.params, m.slice)
     return f" ({where})" if where else ""
 
 
-def is_bound(rows: Sequence[MovedRow]) -> bool:
+def is_bound(rows: Sequence[MetricChangeRow]) -> bool:
     """Whether a figure that moved is a bound, which says what was found and not what is true."""
     return any(
-        row.moved.after.bound is not Bound.ESTIMATE and row.moved.way is not Way.SAME
+        row.moved.after.bound is not BoundKind.ESTIMATE
+        and row.moved.way is not ComparisonDirection.SAME
         for row in rows
     )
 
 
-def named(checks: Mapping[str, type[Check]], check: str) -> str:
+def name_check(checks: Mapping[str, type[Check]], check: str) -> str:
     """Return a check's title, or its id where it is not installed."""
     found = checks.get(check)
     return check if found is None else found.title
+
+
+BOUND = (
+    "Figures under attack are bounds. That one moved says that this attack found more or less "
+    "than before; it is no estimate of how much the model itself changed."
+)
+
+
+def list_skipped_checks(comparison: RecordComparison) -> tuple[str, ...]:
+    """Name the checks that were not compared, and say why."""
+    return tuple(
+        f"{item.check} on {item.target}: {item.reason}" for item in comparison.incomparable
+    )
+
+
+def list_unpaired_items(shown: ComparisonView) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return under a heading each what one of two records lacks, or has alone."""
+    found = shown.comparison
+    return (
+        ("Missing now", list_gaps(shown.after, found.gaps_opened)),
+        ("No longer missing", list_gaps(shown.before, found.gaps_closed)),
+        ("Measured only before", list_unpaired_measurements(shown.before, found.only_before)),
+        ("Measured only after", list_unpaired_measurements(shown.after, found.only_after)),
+    )

@@ -6,10 +6,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from auditor.documents import read_document
-from auditor.domain.policies import Control
+from auditor._resources import find_shipped_folder
+from auditor._yaml import read_yaml_document
+from auditor.domain.policies import FrameworkControl
 from auditor.errors import InvalidInputError
-from auditor.shipped import shipped
 
 LONGEST_TITLE = 60
 FRAMEWORKS: Mapping[str, str] = MappingProxyType(
@@ -41,7 +41,7 @@ class PinnedCatalogue:
     complete: bool = False
 
 
-def control_name(control: Control) -> str:
+def format_control_name(control: FrameworkControl) -> str:
     """Name a control with its framework, as a reader would look it up."""
     framework = FRAMEWORKS.get(control.framework, control.framework)
     if control.framework == "eu-ai-act" and not control.ref[:1].isdigit():
@@ -49,34 +49,34 @@ def control_name(control: Control) -> str:
     return f"{framework} {control.ref.removeprefix('Art. ')}"
 
 
-def control_ref(control: Control) -> str:
+def format_control_reference(control: FrameworkControl) -> str:
     """Name a control where its framework is named already."""
     article = control.framework == "eu-ai-act" and control.ref[:1].isdigit()
     return f"Article {control.ref}" if article else control.ref
 
 
-def control_title(control: Control) -> str:
+def find_control_title(control: FrameworkControl) -> str:
     """Return what the pinned catalogue says that a control is about, or nothing."""
-    found = catalogue_of(control.framework)
+    found = find_catalogue(control.framework)
     return "" if found is None else found.controls.get(control.ref, "")
 
 
-def catalogue_of(framework: str) -> PinnedCatalogue | None:
+def find_catalogue(framework: str) -> PinnedCatalogue | None:
     """Return the pinned catalogue of a framework, or ``None`` where there is none."""
     return _catalogues().get(framework)
 
 
-def control_chip(control: Control) -> str:
+def format_control_chip(control: FrameworkControl) -> str:
     """Name a control, with its title where that is short."""
-    name, title = control_name(control), control_title(control)
+    name, title = format_control_name(control), find_control_title(control)
     return f"{name}: {title}" if title and len(title) <= LONGEST_TITLE else name
 
 
 @lru_cache(maxsize=1)
 def _catalogues() -> Mapping[str, PinnedCatalogue]:
     found: dict[str, PinnedCatalogue] = {}
-    for path in sorted((shipped("policies") / "catalogues").glob("*.yaml")):
-        catalogue: Any = read_document(path.read_bytes(), path.name, InvalidInputError).content
+    for path in sorted((find_shipped_folder("policies") / "catalogues").glob("*.yaml")):
+        catalogue: Any = read_yaml_document(path.read_bytes(), path.name, InvalidInputError).content
         about = catalogue["metadata"]
         controls = {**catalogue.get("other_editions", {}), **catalogue["controls"]}
         found[about["framework"]] = PinnedCatalogue(

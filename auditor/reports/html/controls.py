@@ -1,22 +1,29 @@
-"""Each published framework that the policy cites: what is evidenced of it, by which findings."""
+"""Each published framework that the policy cites: what is evidenced of it, by which findings.
+
+The law that a policy rests on: what was read, where, when, and whether that still counted.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Control
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import UNREAD, FrameworkControl, LegalBasis, explain_legal_doubt
 from auditor.domain.readings import Measurement
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.cells import Cell, Spoken
-from auditor.rendering.controls import PinnedCatalogue, catalogue_of, control_ref
-from auditor.rendering.coverage import Evidenced, evidenced
-from auditor.rendering.inputs import RenderedInputs
+from auditor.reports.html.control_catalogues import (
+    PinnedCatalogue,
+    find_catalogue,
+    format_control_reference,
+)
+from auditor.reports.html.coverage import ControlCoverage, fold_control_coverage
+from auditor.reports.html.findings import FindingReference, TableCell
+from auditor.reports.inputs import ReportInputs
 
 MOST_FINDINGS = 8
-EXPLAINED: Mapping[Evidenced, Outcome] = MappingProxyType(
-    {Evidenced.NOT_APPLICABLE: Outcome.NOT_APPLICABLE}
+EXPLAINED: Mapping[ControlCoverage, Outcome] = MappingProxyType(
+    {ControlCoverage.NOT_APPLICABLE: Outcome.NOT_APPLICABLE}
 )
 """Findings whose message says why a control is in a state; elsewhere, who waived a rule is said."""
 
@@ -27,14 +34,14 @@ class ControlRow:
 
     name: str
     about: str
-    evidenced: Evidenced
+    evidenced: ControlCoverage
     reasons: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     more: int
 
 
 @dataclass(frozen=True, slots=True)
-class Framework:
+class ControlFramework:
     """One framework: its pinned catalogue, the controls cited, and those of which no rule speaks.
 
     ``whole`` says that the catalogue holds all controls; only then can any be missing.
@@ -46,7 +53,7 @@ class Framework:
     source: str
     verified: str
     rows: tuple[ControlRow, ...]
-    counts: tuple[tuple[Evidenced, int], ...]
+    counts: tuple[tuple[ControlCoverage, int], ...]
     silent: tuple[tuple[str, str], ...]
     whole: bool
 
@@ -56,9 +63,11 @@ class Framework:
         return len(self.rows) + len(self.silent)
 
 
-def frameworks(inputs: RenderedInputs, found: Sequence[Spoken]) -> tuple[Framework, ...]:
+def list_frameworks(
+    inputs: ReportInputs, found: Sequence[FindingReference]
+) -> tuple[ControlFramework, ...]:
     """Return every framework that a rule of the policy or a finding cites, by title."""
-    grouped: dict[str, dict[Control, list[Spoken]]] = {}
+    grouped: dict[str, dict[FrameworkControl, list[FindingReference]]] = {}
     for rule in inputs.policy.rules:
         for control in rule.controls:
             grouped.setdefault(control.framework, {}).setdefault(control, [])
@@ -70,51 +79,100 @@ def frameworks(inputs: RenderedInputs, found: Sequence[Spoken]) -> tuple[Framewo
 
 
 def _framework(
-    inputs: RenderedInputs, name: str, controls: Mapping[Control, Sequence[Spoken]]
-) -> Framework:
-    pinned = catalogue_of(name) or PinnedCatalogue(name, "", "", {})
+    inputs: ReportInputs, name: str, controls: Mapping[FrameworkControl, Sequence[FindingReference]]
+) -> ControlFramework:
+    pinned = find_catalogue(name) or PinnedCatalogue(name, "", "", {})
     order = {ref: place for place, ref in enumerate(pinned.controls)}
     cited = sorted(controls, key=lambda item: (order.get(item.ref, len(order)), item.ref))
     rows = tuple(_row(inputs, item, pinned, controls[item]) for item in cited)
     counted = Counter(row.evidenced for row in rows)
     refs = {item.ref for item in cited}
-    return Framework(
+    return ControlFramework(
         key=name,
         title=pinned.title,
         version=pinned.version,
         source=pinned.source,
         verified=pinned.verified,
         rows=rows,
-        counts=tuple((state, counted[state]) for state in Evidenced if counted[state]),
+        counts=tuple((state, counted[state]) for state in ControlCoverage if counted[state]),
         silent=tuple(item for item in pinned.controls.items() if item[0] not in refs),
         whole=pinned.complete,
     )
 
 
 def _row(
-    inputs: RenderedInputs, control: Control, pinned: PinnedCatalogue, found: Sequence[Spoken]
+    inputs: ReportInputs,
+    control: FrameworkControl,
+    pinned: PinnedCatalogue,
+    found: Sequence[FindingReference],
 ) -> ControlRow:
     state = _state(inputs, [item.finding for item in found])
     told = EXPLAINED.get(state, Outcome.WAIVED)
     said = [item.finding.message for item in found if item.finding.outcome is told]
     return ControlRow(
-        name=control_ref(control),
+        name=format_control_reference(control),
         about=pinned.controls.get(control.ref, ""),
         evidenced=state,
         reasons=tuple(dict.fromkeys(said))[:MOST_FINDINGS],
         cells=tuple(
-            Cell(item.name, item.anchor, item.finding.outcome) for item in found[:MOST_FINDINGS]
+            TableCell(item.name, item.anchor, item.finding.outcome)
+            for item in found[:MOST_FINDINGS]
         ),
         more=max(0, len(found) - MOST_FINDINGS),
     )
 
 
-def _state(inputs: RenderedInputs, found: Sequence[Finding]) -> Evidenced:
+def _state(inputs: ReportInputs, found: Sequence[Finding]) -> ControlCoverage:
     """Fold findings; what rests on a figure that cannot be believed is evidence only in part."""
     if not found:
-        return Evidenced.NONE
-    state = evidenced([item.outcome for item in found])
+        return ControlCoverage.NONE
+    state = fold_control_coverage([item.outcome for item in found])
     readings = inputs.record.readings
     deciding = [readings[item.readings[0]] for item in found if item.readings]
     doubted = any(isinstance(item, Measurement) and item.doubted for item in deciding)
-    return Evidenced.PART if doubted and state is Evidenced.WHOLE else state
+    return ControlCoverage.PART if doubted and state is ControlCoverage.WHOLE else state
+
+
+@dataclass(frozen=True, slots=True)
+class LegalBasisRow:
+    """A fact of law, and how far somebody had read it when the record was finished.
+
+    ``doubt`` says why it could not be relied on that day, and is empty where it could.
+    """
+
+    datum: LegalBasis
+    doubt: str
+
+    @property
+    def read(self) -> str:
+        """Say when it was read, and by when it is to be read again."""
+        if self.datum.verified == UNREAD:
+            return "Nobody has read it at its source."
+        return f"Read on {self.datum.verified}, to be read again by {self.datum.review_by}."
+
+    @property
+    def warning(self) -> str:
+        """Say that it could not be relied on, or nothing."""
+        if not self.doubt or self.datum.verified == UNREAD:
+            return "Unverified." if self.doubt else ""
+        return f"Stale when this was audited: it {self.doubt}."
+
+    @property
+    def line(self) -> str:
+        """Say all of it in one paragraph."""
+        said = f"{self.warning} {self.read}".strip()
+        return f"{self.datum.datum}: {self.datum.value}. {said} Source: {self.datum.source}"
+
+
+def list_legal_basis(inputs: ReportInputs) -> tuple[LegalBasisRow, ...]:
+    """Return the law that the policy names, as it stood on the day on which the audit ended."""
+    ended = inputs.record.finished
+    return tuple(LegalBasisRow(datum, _doubt(datum, ended)) for datum in inputs.policy.legal)
+
+
+def _doubt(datum: LegalBasis, ended: str) -> str:
+    try:
+        day = date.fromisoformat(ended[:10])
+    except ValueError:
+        return "was held against no day, since the record names none"
+    return explain_legal_doubt(datum.verified, datum.review_by, day)

@@ -1,11 +1,23 @@
-"""What could not be measured: each reason once, however many checks it stopped."""
+"""What could not be measured: each reason once, however many checks it stopped.
+
+How far findings speak to a control, and which figures cannot be believed.
+
+What a figure makes one suspect of the audit file or the data, rather than of the model.
+
+Which Gaps matter to a policy: those that a rule waits for, and what broke.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from auditor.domain.readings import Gap, Reading, Reason
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import REASONS, gap_name
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.readings import Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.records import AuditRecord
+from auditor.reports.html.control_catalogues import format_control_name
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_number
+from auditor.reports.wording import REASONS, gap_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,9 @@ class GapRow:
         return f"{several} on {self.targets}" if self.targets else ""
 
 
-def gap_rows(inputs: RenderedInputs, chosen: Iterable[Reading] | None = None) -> tuple[GapRow, ...]:
+def build_gap_rows(
+    inputs: ReportInputs, chosen: Iterable[Reading] | None = None
+) -> tuple[GapRow, ...]:
     """Return the Gaps of the record, or chosen ones, those of equal reason, detail and cure as one.
 
     Of one target, what was too costly is one row too: each check has its own sum, one cure helps.
@@ -42,11 +56,11 @@ def gap_rows(inputs: RenderedInputs, chosen: Iterable[Reading] | None = None) ->
 
 
 def _alike(gap: Gap) -> tuple[str, ...]:
-    why = gap.target if gap.reason is Reason.OVER_BUDGET else gap.detail
+    why = gap.target if gap.reason is GapReason.OVER_BUDGET else gap.detail
     return gap.reason.value, why, gap.cure
 
 
-def _row(inputs: RenderedInputs, gaps: Sequence[Gap]) -> GapRow:
+def _row(inputs: ReportInputs, gaps: Sequence[Gap]) -> GapRow:
     where: dict[str, dict[str, None]] = {}
     for gap in gaps:
         where.setdefault(gap_name(inputs, gap), {})[gap.target] = None
@@ -65,3 +79,151 @@ def _details(told: Mapping[str, str]) -> tuple[str, ...]:
     if len(alike) < 2:  # noqa: PLR2004 -- one detail is that of all
         return tuple(alike)
     return tuple(f"{name}: {detail}" for name, detail in told.items())
+
+
+class ControlCoverage(StrEnum):
+    """How far the audit's figures speak to a control; never whether it is met."""
+
+    WHOLE = "Evidenced"
+    PART = "Partially evidenced"
+    NONE = "Not evidenced"
+    NOT_APPLICABLE = "Not applicable"
+    WAIVED = "Waived"
+
+
+def fold_control_coverage(outcomes: Sequence[Outcome]) -> ControlCoverage:
+    """Fold the outcomes of the rules about one control.
+
+    A failed rule is evidence too: it speaks against the model. What an attack did not break, and
+    what is not decided, is evidence only in part; leave for one rule hides no other that failed.
+    """
+    seen = frozenset(outcomes) - {Outcome.NOT_APPLICABLE}
+    if not seen:
+        return ControlCoverage.NOT_APPLICABLE
+    if seen <= {Outcome.PASSED, Outcome.FAILED}:
+        return ControlCoverage.WHOLE
+    if seen == {Outcome.UNKNOWN}:
+        return ControlCoverage.NONE
+    if Outcome.WAIVED in seen and not seen & {Outcome.UNKNOWN, Outcome.FAILED}:
+        return ControlCoverage.WAIVED
+    return ControlCoverage.PART
+
+
+def list_doubted_figures(inputs: ReportInputs) -> tuple[Measurement, ...]:
+    """Return the figures that were measured but cannot be believed."""
+    return tuple(
+        item for item in inputs.record.readings if isinstance(item, Measurement) and item.doubted
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObligation:
+    """What a policy says that no rule of it can evidence, and who must."""
+
+    ref: str
+    asks: str
+    owner: str
+
+
+def list_open_obligations(inputs: ReportInputs) -> tuple[OpenObligation, ...]:
+    """Return what the policy says that no measurement can show."""
+    return tuple(
+        OpenObligation(format_control_name(duty.control), duty.asks, duty.owner)
+        for duty in inputs.policy.cannot_evidence
+    )
+
+
+MOST_NAMED = 12
+"""Classes beyond which nobody reads a whole order in a sentence."""
+
+
+def find_suspicion(record: AuditRecord, reading: Reading) -> str:
+    """Say what a reading suspects of the order of the classes or of the scores, or nothing."""
+    if not isinstance(reading, Measurement):
+        return ""
+    other = reading.details.get("other_order")
+    if not isinstance(other, Mapping):
+        return _contradiction(reading)
+    accuracy, classes = other.get("accuracy"), other.get("classes")
+    if not isinstance(accuracy, int | float) or not isinstance(classes, Sequence):
+        return ""
+    return (
+        f"Were the classes {_order([str(name) for name in classes])}, accuracy would be "
+        f"{format_number(round(accuracy, 3), Unit.SHARE)}: check {_where(record, reading.target)}."
+    )
+
+
+def _contradiction(reading: Measurement) -> str:
+    rows = reading.details.get("decided_otherwise")
+    if not isinstance(rows, int | float) or not rows:
+        return ""
+    return (
+        f"In {rows:,.0f} of {reading.n:,} rows the prediction is not the one that the scores make: "
+        "check task.positive, task.threshold and the order of data.evaluation.scores."
+    )
+
+
+def list_suspicions(record: AuditRecord) -> tuple[str, ...]:
+    """Return what all readings of a record suspect, each once."""
+    said = (find_suspicion(record, reading) for reading in record.readings)
+    return tuple(dict.fromkeys(text for text in said if text))
+
+
+def _order(classes: Sequence[str]) -> str:
+    if len(classes) == 2:  # noqa: PLR2004 -- they can only be swapped
+        return "the other way round"
+    if len(classes) > MOST_NAMED:
+        return "in another order"
+    return f"in the order {', '.join(classes)}"
+
+
+def _where(record: AuditRecord, target: str) -> str:
+    """Name the line of the audit file: of one score alone, the order is that of `positive`."""
+    found = record.fingerprints.get(target)
+    if found is None or found.interface is None:
+        return "task.classes and task.positive"
+    one = found.interface.scores.startswith("binary_")
+    return "task.positive" if one else "task.classes"
+
+
+BROKE = frozenset(
+    {
+        GapReason.MODEL_CRASHED,
+        GapReason.MODEL_HUNG,
+        GapReason.MODEL_OUT_OF_MEMORY,
+        GapReason.MODEL_FAILED,
+        GapReason.ENDPOINT_LOST,
+        GapReason.TARGET_CHANGED,
+        GapReason.CHECK_CRASHED,
+        GapReason.FELL_BACK,
+        GapReason.TWIN_DIFFERS,
+    }
+)
+"""Reasons that nobody chose: told in any case."""
+POLICY = "policy"
+"""What the policy's own preconditions measure, which no check does."""
+
+
+def split_requested_gaps(record: AuditRecord) -> tuple[list[Gap], list[Gap]]:
+    """Return the Gaps that a rule waits for, that broke, or that were asked for by name; the rest.
+
+    A rule that does not apply waits for nothing.
+    """
+    asking = [item for item in record.findings if item.outcome is not Outcome.NOT_APPLICABLE]
+    measured = {finding.measure for finding in asking}
+    checks = {measure.partition("/")[0] for measure in measured}
+    asked: list[Gap] = []
+    others: list[Gap] = []
+    for gap in record.readings:
+        if isinstance(gap, Gap):
+            waited = f"{gap.check}/{gap.metric}" in measured if gap.metric else gap.check in checks
+            told = waited or gap.reason in BROKE or gap.check in record.request.only
+            (asked if told else others).append(gap)
+    return asked, others
+
+
+def is_left_out(record: AuditRecord, finding: Finding) -> bool:
+    """Return whether a rule has no reading because somebody asked for other checks only."""
+    only, check = record.request.only, finding.measure.partition("/")[0]
+    unanswered = finding.outcome is Outcome.UNKNOWN and not finding.readings
+    return unanswered and bool(only) and check not in (*only, POLICY)

@@ -1,36 +1,62 @@
-"""The figures of a record, in sections: which readings are drawn, and the same as tables."""
+"""The figures of a record, in sections: which readings are drawn, and the same as tables.
 
+Every measurement of the record, as rows of a table.
+"""
+
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from auditor.domain.readings import Measurement
-from auditor.rendering.figures.breaking import breaking_panels
-from auditor.rendering.figures.certainty import group_line_panels, reliability_panels
-from auditor.rendering.figures.conditions import budget_panels, grid_panels
-from auditor.rendering.figures.courses import course_panels, drift_panels, watch_panels
-from auditor.rendering.figures.curves import attack_panels
-from auditor.rendering.figures.effort import attack_log
-from auditor.rendering.figures.everyday import latency_panels
-from auditor.rendering.figures.exposure import membership_panels, obfuscation_panels
-from auditor.rendering.figures.groups import group_panels
-from auditor.rendering.figures.leaks import column_panels, fidelity_panels, proximity_panels
-from auditor.rendering.figures.moves import move_panels
-from auditor.rendering.figures.panel import Log, Panel, Section
-from auditor.rendering.figures.poison import poison_panels, scan_panels
-from auditor.rendering.figures.samples import (
+from auditor.reports.figures.data import (
     area_panels,
     copy_panels,
     leak_panels,
     population_panels,
     suspect_panels,
 )
-from auditor.rendering.figures.slicing import slice_panels
-from auditor.rendering.figures.victims import victim_panels
-from auditor.rendering.inputs import RenderedInputs
+from auditor.reports.figures.fairness import group_panels, slice_panels
+from auditor.reports.figures.panel import FigureLog, FigurePanel, FigureSection
+from auditor.reports.figures.privacy import (
+    column_panels,
+    fidelity_panels,
+    membership_panels,
+    obfuscation_panels,
+    poison_panels,
+    proximity_panels,
+    scan_panels,
+)
+from auditor.reports.figures.quality import (
+    confidence_sequence_panels,
+    drift_panels,
+    group_line_panels,
+    latency_panels,
+    period_panels,
+    reliability_panels,
+)
+from auditor.reports.figures.robustness import (
+    attack_panels,
+    breaking_size_panels,
+    budget_panels,
+    build_attack_log,
+    grid_panels,
+    move_panels,
+    subgroup_panels,
+)
+from auditor.reports.html.run_details import shorten_digest
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_measurement
+from auditor.reports.wording import (
+    describe_bound,
+    format_coordinates,
+    list_limit_values,
+    metric_title,
+)
 
 MOST_PANELS = 24
 """In one section: a record of many targets has more to draw than anybody reads."""
-Draw = Callable[[RenderedInputs, Sequence[Measurement], str], Iterator[Panel]]
+Draw = Callable[[ReportInputs, Sequence[Measurement], str], Iterator[FigurePanel]]
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
     {
@@ -41,8 +67,8 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
             latency_panels,
         ),
         "Where it is worse": (slice_panels,),
-        "Over time": (course_panels, watch_panels, drift_panels),
-        "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
+        "Over time": (period_panels, confidence_sequence_panels, drift_panels),
+        "Under attack": (attack_panels, breaking_size_panels, subgroup_panels, move_panels),
         "What it gives away": (
             membership_panels,
             obfuscation_panels,
@@ -79,11 +105,11 @@ MASKED = (
 )
 
 
-def sections(inputs: RenderedInputs) -> tuple[Section, ...]:
+def build_figure_sections(inputs: ReportInputs) -> tuple[FigureSection, ...]:
     """Return every plot that the record's readings give, by question and target by target."""
     found = []
     for place, (title, draws) in enumerate(SECTIONS.items()):
-        panels: list[Panel] = []
+        panels: list[FigurePanel] = []
         for index, measured in enumerate(_by_target(inputs)):
             for step, draw in enumerate(draws):
                 panels.extend(draw(inputs, measured, f"plot-{place}-{index}-{step}"))
@@ -91,11 +117,11 @@ def sections(inputs: RenderedInputs) -> tuple[Section, ...]:
             logs = tuple(_logs(inputs)) if title == ATTACK else ()
             lead = tuple(_lead(inputs)) if title == ATTACK else ()
             shown = tuple(panels[:MOST_PANELS])
-            found.append(Section(title=title, lead=lead, panels=shown, logs=logs))
+            found.append(FigureSection(title=title, lead=lead, panels=shown, logs=logs))
     return tuple(found)
 
 
-def _lead(inputs: RenderedInputs) -> Iterator[str]:
+def _lead(inputs: ReportInputs) -> Iterator[str]:
     yield FOUND
     told = [
         item.value
@@ -106,14 +132,74 @@ def _lead(inputs: RenderedInputs) -> Iterator[str]:
         yield BELIEVED if all(told) else MASKED
 
 
-def _logs(inputs: RenderedInputs) -> Iterator[Log]:
+def _logs(inputs: ReportInputs) -> Iterator[FigureLog]:
     for measured in _by_target(inputs):
-        yield from attack_log(inputs, measured)
+        yield from build_attack_log(inputs, measured)
 
 
-def _by_target(inputs: RenderedInputs) -> Iterator[list[Measurement]]:
+def _by_target(inputs: ReportInputs) -> Iterator[list[Measurement]]:
     measured = [item for item in inputs.record.readings if isinstance(item, Measurement)]
     for spec in inputs.record.request.targets:
         mine = [item for item in measured if item.target == spec.name]
         if mine:
             yield mine
+
+
+SAME = "as above"
+"""Figures of one check rest on the same evidence, which is listed once in a row of them."""
+MOST_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementRow:
+    """One measurement in words."""
+
+    measure: str
+    title: str
+    target: str
+    where: str
+    value: str
+    interval: str
+    sure: str
+    remark: str
+    evidence: str
+
+
+def build_measurement_rows(inputs: ReportInputs) -> tuple[MeasurementRow, ...]:
+    """Return every measurement, in the record's order."""
+    limits = _limits(inputs)
+    rows = [
+        _row(inputs, item, limits[index])
+        for index, item in enumerate(inputs.record.readings)
+        if isinstance(item, Measurement)
+    ]
+    above = ["", *(row.evidence for row in rows)]
+    return tuple(
+        replace(row, evidence=SAME) if row.evidence and row.evidence == before else row
+        for row, before in zip(rows, above, strict=False)
+    )
+
+
+def _limits(inputs: ReportInputs) -> Mapping[int, tuple[float, ...]]:
+    """Return the limits by which each reading was judged: rounding must not cross one."""
+    found: defaultdict[int, tuple[float, ...]] = defaultdict(tuple)
+    for finding in inputs.record.findings:
+        rule = inputs.rule(finding.rule)
+        for index in finding.readings:
+            found[index] += () if rule is None else list_limit_values(rule.limits)
+    return found
+
+
+def _row(inputs: ReportInputs, m: Measurement, limits: tuple[float, ...]) -> MeasurementRow:
+    words = format_measurement(m, limits)
+    return MeasurementRow(
+        measure=f"{m.check}/{m.metric}",
+        title=metric_title(inputs, m.check, m.metric),
+        target=m.target,
+        where=format_coordinates(m.params, m.slice),
+        value=describe_bound(m) + words.value,
+        interval=words.interval or "exact",
+        sure=words.sure,
+        remark="doubted" if m.doubted else "",
+        evidence=", ".join(shorten_digest(item) for item in m.evidence),
+    )

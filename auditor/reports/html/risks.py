@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from auditor.domain.risks import Risk
-from auditor.domain.verdicts import Outcome
-from auditor.rendering.cells import Cell, Spoken, Table, by_rule
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import SEVERITIES
+from auditor.domain.ai_system import SystemRisk
+from auditor.domain.findings import Outcome
+from auditor.reports.html.findings import FindingReference, ReportTable, TableCell, group_by_rule
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.wording import SEVERITIES
 
 BAD = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
 """Leave to break a rule holds a hazard down no more than breaking it does."""
@@ -18,7 +18,7 @@ ABSENT = "is no rule of this policy"
 SILENT = "No rule evidences it"
 
 
-class Standing(IntEnum):
+class RiskStatus(IntEnum):
     """How open a risk is: what nobody accepts and no rule holds down stands first."""
 
     OPEN = 0
@@ -32,8 +32,8 @@ class Standing(IntEnum):
 class RiskRow:
     """A risk with the findings that evidence it; ``absent`` are rules that the policy lacks."""
 
-    risk: Risk
-    findings: tuple[Spoken, ...]
+    risk: SystemRisk
+    findings: tuple[FindingReference, ...]
     absent: tuple[str, ...]
 
     @property
@@ -42,14 +42,14 @@ class RiskRow:
         return sum(item.finding.outcome in BAD for item in self.findings) + len(self.absent)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> RiskStatus:
         """How open it is."""
         asked = [item for item in self.findings if _was_asked(item)]
         if self.risk.accepted is not None:
-            return Standing.ACCEPTED_OPEN if self.bad or not asked else Standing.ACCEPTED
+            return RiskStatus.ACCEPTED_OPEN if self.bad or not asked else RiskStatus.ACCEPTED
         if self.bad:
-            return Standing.OPEN
-        return Standing.UNACCEPTED if asked else Standing.UNSEEN
+            return RiskStatus.OPEN
+        return RiskStatus.UNACCEPTED if asked else RiskStatus.UNSEEN
 
     @property
     def severity(self) -> str:
@@ -93,47 +93,47 @@ class RiskRow:
         return [f"{count} of {many} {word}" for word, count in counted.items() if count]
 
     @property
-    def evidence(self) -> tuple[Cell, ...]:
+    def evidence(self) -> tuple[TableCell, ...]:
         """The findings as cells, then the rules that are not there."""
-        cells = [Cell(item.name, item.anchor, item.finding.outcome) for item in self.findings]
-        return (*cells[:MOST_FINDINGS], *(Cell(f"{rule}: {ABSENT}") for rule in self.absent))
+        cells = [TableCell(item.name, item.anchor, item.finding.outcome) for item in self.findings]
+        return (*cells[:MOST_FINDINGS], *(TableCell(f"{rule}: {ABSENT}") for rule in self.absent))
 
 
-def _was_asked(item: Spoken) -> bool:
+def _was_asked(item: FindingReference) -> bool:
     return item.finding.outcome is not Outcome.NOT_APPLICABLE
 
 
-def risk_rows(inputs: RenderedInputs, found: Sequence[Spoken]) -> tuple[RiskRow, ...]:
+def build_risk_rows(inputs: ReportInputs, found: Sequence[FindingReference]) -> tuple[RiskRow, ...]:
     """Return every declared risk with its findings, the most open and severe first."""
     paper = inputs.dossier.risks
     if paper is None:
         return ()
-    grouped = by_rule(found)
+    grouped = group_by_rule(found)
     order = {severity: place for place, severity in enumerate(SEVERITIES)}
     rows = [_row(item, grouped) for item in paper.risks]
     return tuple(sorted(rows, key=lambda row: (row.standing, order[row.risk.severity])))
 
 
-def _row(risk: Risk, grouped: Mapping[str, tuple[Spoken, ...]]) -> RiskRow:
+def _row(risk: SystemRisk, grouped: Mapping[str, tuple[FindingReference, ...]]) -> RiskRow:
     findings = tuple(item for rule in risk.rules for item in grouped.get(rule, ()))
     return RiskRow(risk, findings, tuple(rule for rule in risk.rules if rule not in grouped))
 
 
-def risks_table(rows: Sequence[RiskRow]) -> Table:
+def build_risks_table(rows: Sequence[RiskRow]) -> ReportTable:
     """Return risks as a table of plain cells."""
     header = ("Risk", "Severity", "Standing", "What is left", "Accepted by")
     shown = tuple(
         (
-            Cell(f"{row.risk.id}: {row.risk.hazard}"),
-            Cell(_weighed(row.risk)),
-            Cell(row.said),
-            Cell(row.risk.residual),
-            Cell(row.acceptance),
+            TableCell(f"{row.risk.id}: {row.risk.hazard}"),
+            TableCell(_weighed(row.risk)),
+            TableCell(row.said),
+            TableCell(row.risk.residual),
+            TableCell(row.acceptance),
         )
         for row in rows[:MOST_RISKS]
     )
-    return Table(header, shown, len(rows) - len(shown))
+    return ReportTable(header, shown, len(rows) - len(shown))
 
 
-def _weighed(risk: Risk) -> str:
+def _weighed(risk: SystemRisk) -> str:
     return f"{risk.severity.value}, {risk.likelihood}" if risk.likelihood else risk.severity.value

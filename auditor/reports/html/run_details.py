@@ -1,20 +1,65 @@
-"""How the audit was run: model, data, target, tool, and where everything comes from."""
+"""How the audit was run: model, data, target, tool, and where everything comes from.
+
+Where a target really ran, in words.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import Json
+from auditor.domain.evidence_levels import TargetEvidence, assess_evidence, read_operator_counts
+from auditor.domain.json import Json
 from auditor.domain.readings import Unit
-from auditor.domain.targets import Interface, TargetSpec
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import scalar, scale_of
-from auditor.rendering.placements import (
-    evidence_sentence,
-    level_words,
-    provider_lines,
-    target_evidence,
-)
+from auditor.domain.targets import EvidenceLevel, ModelInterface, TargetSpec
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import find_scale, format_count, format_scalar
+
+MOST_KINDS = 12
+LEVELS: Mapping[EvidenceLevel, str] = {
+    EvidenceLevel.VERIFIED: "verified on target",
+    EvidenceLevel.MEASURED: "measured",
+    EvidenceLevel.SIMULATED: "simulated: numbers only, never timed",
+    EvidenceLevel.EMULATED: "emulated: numbers only, never timed",
+    EvidenceLevel.UNOPENED: "not opened",
+}
+
+
+def find_target_evidence(inputs: ReportInputs, spec: TargetSpec) -> TargetEvidence:
+    """Return how far the figures of a record speak of one of its targets."""
+    record = inputs.record
+    return assess_evidence(spec, record.fingerprints.get(spec.name), record.readings)
+
+
+def name_evidence_level(inputs: ReportInputs, spec: TargetSpec) -> str:
+    """Name the level of a target's figures."""
+    return LEVELS[find_target_evidence(inputs, spec).level]
+
+
+def list_untimed_targets(inputs: ReportInputs) -> Mapping[str, EvidenceLevel]:
+    """Return the targets that ran on no chip of their kind, with their levels."""
+    levels = {
+        spec.name: find_target_evidence(inputs, spec).level
+        for spec in inputs.record.request.targets
+    }
+    played = {EvidenceLevel.SIMULATED, EvidenceLevel.EMULATED}
+    return {name: level for name, level in levels.items() if level in played}
+
+
+def explain_evidence_level(evidence: TargetEvidence) -> str:
+    """Say a level and what it rests on."""
+    word = LEVELS[evidence.level].partition(":")[0].capitalize()
+    return f"{word}: {evidence.because}." if evidence.because else f"{word}."
+
+
+def list_provider_lines(placement: Json) -> Iterator[tuple[str, str]]:
+    """Yield each provider with its operators on one line, the most frequent first."""
+    for provider, kinds in sorted(read_operator_counts(placement).items()):
+        ranked = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+        listed = ", ".join(f"{format_count(number)} {kind}" for kind, number in ranked[:MOST_KINDS])
+        hidden = len(ranked) - MOST_KINDS
+        more = f" and {hidden} kinds more" if hidden > 0 else ""
+        yield provider, f"{format_count(sum(kinds.values()))} operators: {listed}{more}"
+
 
 SHORT = 12
 MOST_EDGES = 200
@@ -43,7 +88,7 @@ RELATIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class RunFact:
     """One line about the run; ``code`` says that the text is a digest or a name to copy.
 
     ``digest`` stands under the text, where bytes are named; ``wide`` facts need more room.
@@ -64,12 +109,12 @@ class TargetFacts:
     standing: str
     sentence: str
     interface: str
-    identity: tuple[Fact, ...]
-    conditions: tuple[Fact, ...]
+    identity: tuple[RunFact, ...]
+    conditions: tuple[RunFact, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeRow:
+class LineageEdgeRow:
     """One line of lineage."""
 
     source: str
@@ -78,74 +123,78 @@ class EdgeRow:
     destination: str
 
 
-def short(digest: str) -> str:
+def shorten_digest(digest: str) -> str:
     """Return the first digits of a digest, enough to compare by eye."""
     algorithm, _, value = digest.rpartition(":")
     return f"{algorithm}:{value[:SHORT]}…" if algorithm and len(value) > SHORT else digest
 
 
-def size_text(file: FileDigest) -> str:
+def format_size(file: FileDigest) -> str:
     """Say the size of a file."""
-    scale = scale_of(Unit.BYTE, file.size)
+    scale = find_scale(Unit.BYTE, file.size)
     return scale.write(file.size, 0 if file.size < 2**10 else 1)
 
 
-def request_facts(inputs: RenderedInputs) -> tuple[Fact, ...]:
+def build_request_facts(inputs: ReportInputs) -> tuple[RunFact, ...]:
     """Return what was asked, by digest."""
     request, record = inputs.record.request, inputs.record
     facts = [
-        Fact("Model", f"{request.name} {request.version}"),
-        Fact("Tags", ", ".join(request.tags) or "none"),
-        Fact("Artifact", _artifact_digest(inputs), code=True),
+        RunFact("Model", f"{request.name} {request.version}"),
+        RunFact("Tags", ", ".join(request.tags) or "none"),
+        RunFact("Artifact", _artifact_digest(inputs), code=True),
     ]
     if request.artifact is not None:
         facts += [
-            Fact(f"File {file.name}", f"{size_text(file)}, sha256:{file.sha256}", code=True)
+            RunFact(f"File {file.name}", f"{format_size(file)}, sha256:{file.sha256}", code=True)
             for file in request.artifact.files
         ]
     facts += _request_details(inputs)
-    return (*facts, *(Fact(f"Tool, {item.name}", item.text) for item in _flattened(record.tool)))
+    return (*facts, *(RunFact(f"Tool, {item.name}", item.text) for item in _flattened(record.tool)))
 
 
-def _request_details(inputs: RenderedInputs) -> list[Fact]:
+def _request_details(inputs: ReportInputs) -> list[RunFact]:
     request, record = inputs.record.request, inputs.record
     facts = [
-        Fact(f"Data, {item.role}", f"{item.rows:,} rows, {item.digest}", code=True)
+        RunFact(f"Data, {item.role}", f"{item.rows:,} rows, {item.digest}", code=True)
         for item in request.datasets
     ]
     facts += [
-        Fact("Policy", f"{request.policy.name} {request.policy.version}, {request.policy.digest}"),
-        Fact("Audit file", request.audit_file, code=True),
-        Fact("Request", request.digest, code=True),
-        Fact("Seed", str(request.seed)),
-        Fact("Budget", request.budget.value),
-        Fact("Checks", ", ".join(request.only) if request.only else "every one that can answer"),
-        Fact("Confidence of the intervals", f"{record.confidence * 100:g} %"),
+        RunFact(
+            "Policy", f"{request.policy.name} {request.policy.version}, {request.policy.digest}"
+        ),
+        RunFact("Audit file", request.audit_file, code=True),
+        RunFact("Request", request.digest, code=True),
+        RunFact("Seed", str(request.seed)),
+        RunFact("Budget", request.budget.value),
+        RunFact("Checks", ", ".join(request.only) if request.only else "every one that can answer"),
+        RunFact("Confidence of the intervals", f"{record.confidence * 100:g} %"),
     ]
     if request.claims:
         claims = ", ".join(f"{key} = {_flat(value)}" for key, value in request.claims.items())
-        facts.append(Fact("Claims of the owner", claims))
+        facts.append(RunFact("Claims of the owner", claims))
     return facts
 
 
-def target_facts(inputs: RenderedInputs) -> tuple[TargetFacts, ...]:
+def build_target_facts(inputs: ReportInputs) -> tuple[TargetFacts, ...]:
     """Return each target that was asked for, opened or not."""
     return tuple(_target(inputs, spec) for spec in inputs.record.request.targets)
 
 
-def place_words(inputs: RenderedInputs, spec: TargetSpec) -> str:
+def describe_target(inputs: ReportInputs, spec: TargetSpec) -> str:
     """Name a target, its processor, and what may be said of where it ran."""
     found = inputs.record.fingerprints.get(spec.name)
     facts = {} if found is None else {f.name: f.text for f in _flattened(found.identity_facts)}
-    told = ", ".join(item for item in (_processor(facts), level_words(inputs, spec)) if item)
+    told = ", ".join(
+        item for item in (_processor(facts), name_evidence_level(inputs, spec)) if item
+    )
     return f"{spec.name} ({told})"
 
 
-def edge_rows(inputs: RenderedInputs) -> tuple[EdgeRow, ...]:
+def build_edge_rows(inputs: ReportInputs) -> tuple[LineageEdgeRow, ...]:
     """Return the lineage, in words."""
     return tuple(
-        EdgeRow(
-            short(edge.source),
+        LineageEdgeRow(
+            shorten_digest(edge.source),
             RELATIONS.get(edge.relation, edge.relation),
             edge.role,
             edge.destination,
@@ -154,7 +203,7 @@ def edge_rows(inputs: RenderedInputs) -> tuple[EdgeRow, ...]:
     )[:MOST_EDGES]
 
 
-def _artifact_digest(inputs: RenderedInputs) -> str:
+def _artifact_digest(inputs: ReportInputs) -> str:
     request = inputs.record.request
     if request.artifact is not None:
         return request.artifact.digest
@@ -162,17 +211,17 @@ def _artifact_digest(inputs: RenderedInputs) -> str:
     return f"none: only {'a served model' if served else 'predictions'} audited"
 
 
-def _target(inputs: RenderedInputs, spec: TargetSpec) -> TargetFacts:
+def _target(inputs: ReportInputs, spec: TargetSpec) -> TargetFacts:
     found = inputs.record.fingerprints.get(spec.name)
-    standing = evidence_sentence(target_evidence(inputs, spec))
+    standing = explain_evidence_level(find_target_evidence(inputs, spec))
     declared = f"Declared as {_declared(spec)}."
     if found is None:
         return TargetFacts(spec.name, standing, declared, "", (), ())
-    identity = Fact("identity", found.identity, code=True)
+    identity = RunFact("identity", found.identity, code=True)
     return TargetFacts(
         spec.name,
         standing,
-        f"{''.join(machines(found.identity_facts))}{declared}",
+        f"{''.join(describe_machines(found.identity_facts))}{declared}",
         "" if found.interface is None else _interface(found.interface),
         (identity, *_flattened(found.identity_facts)),
         tuple(_flattened(found.conditions_facts)),
@@ -195,7 +244,7 @@ def _declared(spec: TargetSpec) -> str:
     return f"{spec.runtime} with {spec.provider}, {threads}{played}{fallback}"
 
 
-def machines(facts: Mapping[str, Json]) -> Iterator[str]:
+def describe_machines(facts: Mapping[str, Json]) -> Iterator[str]:
     """Say processor, system and runtime of a target, or of each half of a cascade."""
     halves = [(name, facts.get(name)) for name in ("edge", "cloud")]
     inner = [(name, half) for name, half in halves if isinstance(half, Mapping)]
@@ -221,7 +270,7 @@ def _processor(known: Mapping[str, str]) -> str:
     return f"{played} (emulated)" if played else known.get("machine, cpu, model", "")
 
 
-def _interface(found: Interface) -> str:
+def _interface(found: ModelInterface) -> str:
     layout = LAYOUTS.get(found.layout, found.layout)
     scores = SCORES.get(found.scores, found.scores)
     because = found.because.rstrip(".")
@@ -231,16 +280,18 @@ def _interface(found: Interface) -> str:
     )
 
 
-def _flattened(facts: Mapping[str, Json], prefix: str = "") -> Iterator[Fact]:
+def _flattened(facts: Mapping[str, Json], prefix: str = "") -> Iterator[RunFact]:
     for name, value in sorted(facts.items()):
         label = f"{prefix}{name.replace('_', ' ')}"
         if name == "placement":
-            lines = [Fact(f"{label}, {where}", text) for where, text in provider_lines(value)]
-            yield from lines or (Fact(label, "nobody says"),)
+            lines = [
+                RunFact(f"{label}, {where}", text) for where, text in list_provider_lines(value)
+            ]
+            yield from lines or (RunFact(label, "nobody says"),)
         elif isinstance(value, Mapping):
             yield from _flattened(value, f"{label}, ")
         else:
-            yield Fact(label, _flat(value))
+            yield RunFact(label, _flat(value))
 
 
 def _flat(value: Json) -> str:
@@ -248,4 +299,4 @@ def _flat(value: Json) -> str:
         return ", ".join(f"{key}: {_flat(item)}" for key, item in sorted(value.items()))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_flat(item) for item in value) or "none"
-    return scalar(value)
+    return format_scalar(value)

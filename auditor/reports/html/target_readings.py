@@ -4,18 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.readings import Gap, Measurement, Unit
-from auditor.rendering.changes import change_words
-from auditor.rendering.figures.doubts import series_name
-from auditor.rendering.figures.panel import coordinate, ends
-from auditor.rendering.figures.victims import LEAST, MOST
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import REASONS, coordinates, metric_title
+from auditor.reports.figures.panel import first_coordinate, interval_ends, series_name
+from auditor.reports.figures.robustness import LEAST, MOST
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_change_size
+from auditor.reports.wording import REASONS, format_coordinates, metric_title
 
 Key = tuple[str, str, tuple[tuple[str, object], ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class TargetComparison:
     """One figure on each target: by name, or why it is missing there.
 
     ``higher`` says whether more is better; ``place`` is where the figure holds.
@@ -39,32 +38,34 @@ class Compared:
         return None if found is None or found.doubted else found
 
 
-def compared(inputs: RenderedInputs) -> Iterator[Compared]:
+def list_target_comparisons(inputs: ReportInputs) -> Iterator[TargetComparison]:
     """Yield what a change of chip may move, each that at least one target has."""
     for item in (
-        plain(inputs, "quality.accuracy", "accuracy", "Accuracy"),
-        plain(inputs, "quality.calibration", "debiased_l2", "Calibration error"),
-        worst_gap(inputs),
-        robust(inputs),
-        plain(inputs, "hardware.parity", "flip_rate", "Decisions that differ from the reference"),
+        find_plain_metric(inputs, "quality.accuracy", "accuracy", "Accuracy"),
+        find_plain_metric(inputs, "quality.calibration", "debiased_l2", "Calibration error"),
+        find_worst_gap(inputs),
+        find_robust_accuracy(inputs),
+        find_plain_metric(
+            inputs, "hardware.parity", "flip_rate", "Decisions that differ from the reference"
+        ),
     ):
         if item is not None:
             yield item
 
 
-def plain(
-    inputs: RenderedInputs, check: str, metric: str, title: str, place: str = ""
-) -> Compared | None:
+def find_plain_metric(
+    inputs: ReportInputs, check: str, metric: str, title: str, place: str = ""
+) -> TargetComparison | None:
     """Return a metric of the whole sample that has no coordinates."""
     return _of(inputs, (check, metric, ()), title, place)
 
 
-def worst_gap(inputs: RenderedInputs) -> Compared | None:
+def find_worst_gap(inputs: ReportInputs) -> TargetComparison | None:
     """Return the gap between groups that is widest on any target, the same one on each."""
     key = _chosen(
         inputs,
         lambda m: m.check == "fairness.groups" and m.metric.endswith("_gap"),
-        lambda group: (max((ends(m) or (0.0,))[0] for m in group),),
+        lambda group: (max((interval_ends(m) or (0.0,))[0] for m in group),),
     )
     if key is None:
         return None
@@ -74,7 +75,7 @@ def worst_gap(inputs: RenderedInputs) -> Compared | None:
     return _of(inputs, key, "Widest gap between groups", f"{what}{f' by {column}' * bool(column)}")
 
 
-def robust(inputs: RenderedInputs) -> Compared | None:
+def find_robust_accuracy(inputs: ReportInputs) -> TargetComparison | None:
     """Return accuracy under one attack at one budget: what a rule bounds, or what tells most."""
     bounded = [rule for rule in inputs.policy.rules if rule.metric == "robust_accuracy"]
 
@@ -84,8 +85,8 @@ def robust(inputs: RenderedInputs) -> Compared | None:
             rule.check == first.check and rule.where.items() <= first.params.items()
             for rule in bounded
         )
-        between = sum(LEAST < (ends(m) or (0.0,))[0] < MOST for m in group)
-        return asked, between, coordinate(first, "eps") or 0.0
+        between = sum(LEAST < (interval_ends(m) or (0.0,))[0] < MOST for m in group)
+        return asked, between, first_coordinate(first, "eps") or 0.0
 
     attacked = _chosen(
         inputs,
@@ -99,7 +100,7 @@ def robust(inputs: RenderedInputs) -> Compared | None:
     eps, norm = places.get("eps"), str(places.get("norm", ""))
     at = _where(where)
     if isinstance(eps, int | float) and norm:
-        at = f"a change of {change_words(norm, eps)}"
+        at = f"a change of {format_change_size(norm, eps)}"
     return _of(
         inputs, attacked, "Accuracy under attack",
         ", ".join(part for part in (at, series_name(inputs, check)) if part),
@@ -107,21 +108,23 @@ def robust(inputs: RenderedInputs) -> Compared | None:
 
 
 def _where(where: Sequence[tuple[str, object]]) -> str:
-    return coordinates({name: v for name, v in where if isinstance(v, bool | int | float | str)})
+    return format_coordinates(
+        {name: v for name, v in where if isinstance(v, bool | int | float | str)}
+    )
 
 
 def _key(m: Measurement) -> Key:
     return m.check, m.metric, tuple(sorted(m.params.items()))
 
 
-def _whole(inputs: RenderedInputs) -> Iterator[Measurement]:
+def _whole(inputs: ReportInputs) -> Iterator[Measurement]:
     for item in inputs.record.readings:
-        if isinstance(item, Measurement) and not item.slice and ends(item) is not None:
+        if isinstance(item, Measurement) and not item.slice and interval_ends(item) is not None:
             yield item
 
 
 def _chosen(
-    inputs: RenderedInputs,
+    inputs: ReportInputs,
     wanted: Callable[[Measurement], bool],
     weight: Callable[[Sequence[Measurement]], tuple[float, ...]],
 ) -> Key | None:
@@ -139,7 +142,7 @@ def _chosen(
     return min((key for key, rank in ranked.items() if rank == best), key=repr)
 
 
-def _of(inputs: RenderedInputs, key: Key, title: str, place: str = "") -> Compared | None:
+def _of(inputs: ReportInputs, key: Key, title: str, place: str = "") -> TargetComparison | None:
     found: dict[str, Measurement] = {}
     for m in _whole(inputs):
         if _key(m) == key:
@@ -151,10 +154,12 @@ def _of(inputs: RenderedInputs, key: Key, title: str, place: str = "") -> Compar
     unit = next(iter(found.values())).unit
     names = [spec.name for spec in inputs.record.request.targets]
     missing = {name: _why(inputs, name, check, metric) for name in names if name not in found}
-    return Compared(title, place, unit, bool(known and known.higher_is_better), found, missing)
+    return TargetComparison(
+        title, place, unit, bool(known and known.higher_is_better), found, missing
+    )
 
 
-def _why(inputs: RenderedInputs, target: str, check: str, metric: str) -> str:
+def _why(inputs: ReportInputs, target: str, check: str, metric: str) -> str:
     gaps = [
         item
         for item in inputs.record.readings

@@ -1,30 +1,234 @@
-"""Which target to choose: what each costs, how late it answers, and what it withstands."""
+"""Which target to choose: what each costs, how late it answers, and what it withstands.
 
-from collections.abc import Iterator, Mapping, Sequence
+Every rule on every target at a glance: rules are rows, targets are columns, the worst first.
+
+The cheapest target that passes, in a sentence, or why none can be named.
+
+What a change of chip does: accuracy, calibration, fairness, robustness and flips by target.
+
+All that compares targets, where there is more than one.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement
+from auditor.domain.record_scope import find_unbound_targets
 from auditor.domain.targets import EvidenceLevel
-from auditor.domain.verdicts import Verdict
-from auditor.rendering.figures.panel import Panel, Row, ends
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import bound_words
-from auditor.rendering.placements import untimed_targets
-from auditor.rendering.plots.fronts import Scales, Spot, front_plot
-from auditor.rendering.targets.cheapest import cheapest
-from auditor.rendering.targets.compared import Compared, plain, robust, worst_gap
-from auditor.rendering.targets.matrix import WORDS, verdicts
+from auditor.reports.figures.panel import (
+    FigurePanel,
+    Row,
+    format_figure_cells,
+    interval_ends,
+    list_doubts,
+)
+from auditor.reports.html.findings import FindingCard
+from auditor.reports.html.run_details import list_untimed_targets, name_evidence_level
+from auditor.reports.html.target_readings import (
+    TargetComparison,
+    find_plain_metric,
+    find_robust_accuracy,
+    find_worst_gap,
+    list_target_comparisons,
+)
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_measurement
+from auditor.reports.plots.intervals import TargetDot, TargetLane, draw_target_plot
+from auditor.reports.plots.line_plots import FrontAxes, FrontPoint, draw_pareto_front
+from auditor.reports.wording import BOUNDS, EFFECTS, describe_bound
+
+MOST_RULES = 100
+WORDS: Mapping[Verdict, str] = {
+    Verdict.PASS: "may be deployed",
+    Verdict.FAIL: "may not be deployed",
+    Verdict.INCONCLUSIVE: "not decided",
+}
+AS_OUTCOMES: Mapping[Verdict, Outcome] = {
+    Verdict.PASS: Outcome.PASSED,
+    Verdict.FAIL: Outcome.FAILED,
+    Verdict.INCONCLUSIVE: Outcome.UNKNOWN,
+}
+"""The tone in which a verdict is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixColumn:
+    """A target with what its own required rules come to, and how far its figures speak of it.
+
+    Where it is not ``bound``, they speak for an endpoint, and not for the artifact.
+    """
+
+    name: str
+    verdict: Verdict
+    level: str
+    bound: bool = True
+
+    @property
+    def word(self) -> str:
+        """The verdict in words: of the file, or of the endpoint that answered in its place."""
+        endpoint = self.verdict is Verdict.PASS and not self.bound
+        return "endpoint only" if endpoint else WORDS[self.verdict]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome whose icon and tone the verdict takes."""
+        return AS_OUTCOMES[self.verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One rule: its title, its weight, and a card for each column, or none where it is missing."""
+
+    title: str
+    weight: str
+    cells: tuple[FindingCard | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatrix:
+    """The whole; ``hidden`` rules are not shown, none of them worse than what is."""
+
+    columns: tuple[MatrixColumn, ...]
+    lines: tuple[MatrixRow, ...]
+    hidden: int
+
+
+def fold_target_verdicts(inputs: ReportInputs) -> Mapping[str, Verdict]:
+    """Fold the required rules of each target by itself, as the record's verdict folds them all."""
+    return {
+        spec.name: Verdict.of(
+            item.outcome
+            for item in inputs.record.findings
+            if item.effect is RuleEffect.DENY and item.target == spec.name
+        )
+        for spec in inputs.record.request.targets
+    }
+
+
+def build_matrix(inputs: ReportInputs, shown: Sequence[FindingCard]) -> RuleMatrix | None:
+    """Arrange cards, which come worst first; nothing where there is but one target or no rule."""
+    specs = {spec.name: spec for spec in inputs.record.request.targets}
+    if len(specs) < 2 or not shown:  # noqa: PLR2004 -- one target needs no comparison
+        return None
+    told = fold_target_verdicts(inputs)
+    names = sorted(specs, key=lambda name: _badness(told[name], shown, name))
+    unbound = frozenset[str]()
+    if inputs.record.request.artifact is not None:
+        unbound = frozenset(find_unbound_targets(inputs.record))
+    columns = tuple(
+        MatrixColumn(n, told[n], name_evidence_level(inputs, specs[n]), n not in unbound)
+        for n in names
+    )
+    by_rule: dict[str, dict[str, FindingCard]] = {}
+    for card in shown:
+        by_rule.setdefault(card.finding.name, {}).setdefault(card.finding.target, card)
+    lines = [_line(next(iter(cells.values())), cells, names) for cells in by_rule.values()]
+    return RuleMatrix(columns, tuple(lines[:MOST_RULES]), len(lines[MOST_RULES:]))
+
+
+def _line(worst: FindingCard, cells: Mapping[str, FindingCard], names: Sequence[str]) -> MatrixRow:
+    weight = EFFECTS[worst.finding.effect].lower()
+    return MatrixRow(worst.finding.title, weight, tuple(cells.get(name) for name in names))
+
+
+def _badness(verdict: Verdict, shown: Sequence[FindingCard], name: str) -> tuple[int, int, int]:
+    outcomes = [card.finding.outcome for card in shown if card.finding.target == name]
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    failed, unknown = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
+    return order.index(verdict), -failed, -unknown
+
+
+NONE = "No target can be named as the cheapest that passes:"
+
+
+def name_cheapest_target(
+    passing: Sequence[str], cost: TargetComparison | None, untimed: Mapping[str, EvidenceLevel]
+) -> str:
+    """Name the cheapest of the targets that pass; those without a cost to compare are named too."""
+    if not passing:
+        return f"{NONE} none passes every required rule of the policy."
+    paid = {name: m for name in passing if cost is not None and (m := cost.sure(name)) is not None}
+    left = [name for name in passing if name not in paid]
+    if cost is None or not paid:
+        return f"{NONE} {_listed(passing)} {_passes(passing)}, but {_why(passing, cost, untimed)}."
+    answer = _answer(paid, cost, alone=len(passing) == 1)
+    if not left:
+        return answer
+    return f"{answer} {_listed(left)} {_passes(left)} too, but {_why(left, cost, untimed)}."
+
+
+def _answer(paid: Mapping[str, Measurement], cost: TargetComparison, *, alone: bool) -> str:
+    first = min(paid, key=lambda name: (_value(paid[name]), name))
+    words = format_measurement(paid[first])
+    interval = f" ({words.interval})" if words.interval else ""
+    place = f" {cost.place}" if cost.place else ""
+    said = f"{cost.title[:1].lower()}{cost.title[1:]} {words.value}{interval}{place}"
+    if alone:
+        return f"{first} is the only target that passes, and so the cheapest: {said}."
+    level = [name for name in paid if name != first and _overlap(paid[name], paid[first])]
+    if not level:
+        return f"The cheapest target that passes is {first}: {said}."
+    return (
+        f"The cheapest targets that pass are {_listed([first, *level])}: their costs cannot be "
+        f"told apart (on {first}, {said})."
+    )
+
+
+def _why(
+    names: Sequence[str], cost: TargetComparison | None, untimed: Mapping[str, EvidenceLevel]
+) -> str:
+    played = [name for name in names if name in untimed]
+    doubted = [n for n in names if cost is not None and (m := cost.found.get(n)) and m.doubted]
+    rest = [name for name in names if name not in played and name not in doubted]
+    said = []
+    for level in dict.fromkeys(untimed[name] for name in played):
+        alike = [name for name in played if untimed[name] is level]
+        article = "an" if level is EvidenceLevel.EMULATED else "a"
+        said.append(
+            f"{_listed(alike)} {_is(alike)} {level.value}, and {article} {level.value} target has "
+            "no times"
+        )
+    if doubted:
+        said.append(f"the times of {_listed(doubted)} are doubted")
+    if rest:
+        said.append(f"nothing tells what {_listed(rest)} {'costs' if len(rest) == 1 else 'cost'}")
+    return ", and ".join(said)
+
+
+def _value(m: Measurement) -> float:
+    return (interval_ends(m) or (float("inf"),))[0]
+
+
+def _overlap(one: Measurement, other: Measurement) -> bool:
+    a, b = interval_ends(one), interval_ends(other)
+    return a is not None and b is not None and a[1] <= b[2] and b[1] <= a[2]
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _passes(names: Sequence[str]) -> str:
+    return "passes" if len(names) == 1 else "pass"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
 
 TWO = 2
 HALF = "only the edge of a cascade is timed"
 MONEY = "in the currency of the declared price"
-TITLE = "Cost against what it gives"
+CHOICE_TITLE = "Cost against what it gives"
 YES, NO, NEITHER = "on it", "beaten", "cannot be compared"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TargetChoice:
     """The answer in a sentence, the figures that it weighs, and their drawing if there is one."""
 
     sentence: str
@@ -32,28 +236,32 @@ class Choice:
     places: str
     header: Row
     rows: tuple[Row, ...]
-    panel: Panel | None
+    panel: FigurePanel | None
 
 
-def choice(inputs: RenderedInputs, key: str) -> Choice:
+def weigh_targets(inputs: ReportInputs, key: str) -> TargetChoice:
     """Weigh the targets of a record against each other."""
     names = [spec.name for spec in inputs.record.request.targets]
-    told = verdicts(inputs)
+    told = fold_target_verdicts(inputs)
     halves = {spec.name for spec in inputs.record.request.targets if spec.cascade is not None}
-    price = plain(
+    price = find_plain_metric(
         inputs, "hardware.cost", "price_per_million_rows", "Price of a million rows", MONEY
     )
-    median = plain(inputs, "hardware.latency", "p50", "Median time a row (p50)")
-    tail = plain(inputs, "hardware.latency", "p99", "Time that 99 of 100 rows keep (p99)")
+    median = find_plain_metric(inputs, "hardware.latency", "p50", "Median time a row (p50)")
+    tail = find_plain_metric(
+        inputs, "hardware.latency", "p99", "Time that 99 of 100 rows keep (p99)"
+    )
     price, median, tail = (_of_wholes(item, halves) for item in (price, median, tail))
     cost = _cost(price, median)
-    gains = [item for item in (robust(inputs), worst_gap(inputs)) if item is not None]
+    gains = [
+        item for item in (find_robust_accuracy(inputs), find_worst_gap(inputs)) if item is not None
+    ]
     weighed = [item for item in (cost, tail, *gains) if item is not None]
     front = _front(names, cost, [item for item in weighed if item is not cost])
-    untimed = untimed_targets(inputs)
+    untimed = list_untimed_targets(inputs)
     passing = [name for name in names if told[name] is Verdict.PASS]
-    return Choice(
-        sentence=cheapest(passing, cost, untimed),
+    return TargetChoice(
+        sentence=name_cheapest_target(passing, cost, untimed),
         lead=_lead(front, weighed),
         places="; ".join(f"{item.title}: {item.place}" for item in weighed if item.place),
         header=("Target", "Verdict", "Pareto front", *(item.title for item in weighed)),
@@ -62,7 +270,7 @@ def choice(inputs: RenderedInputs, key: str) -> Choice:
     )
 
 
-def _of_wholes(item: Compared | None, halves: set[str]) -> Compared | None:
+def _of_wholes(item: TargetComparison | None, halves: set[str]) -> TargetComparison | None:
     """Leave out what was timed of one half of a cascade: it is not what the whole costs."""
     if item is None:
         return None
@@ -71,7 +279,9 @@ def _of_wholes(item: Compared | None, halves: set[str]) -> Compared | None:
     return replace(item, found=found, missing={**item.missing, **lost}) if found else None
 
 
-def _cost(price: Compared | None, median: Compared | None) -> Compared | None:
+def _cost(
+    price: TargetComparison | None, median: TargetComparison | None
+) -> TargetComparison | None:
     """Take the price where as many targets have one as have times, else the median time."""
     if price is None or median is None:
         return price or median
@@ -79,7 +289,7 @@ def _cost(price: Compared | None, median: Compared | None) -> Compared | None:
 
 
 def _front(
-    names: Sequence[str], cost: Compared | None, others: Sequence[Compared]
+    names: Sequence[str], cost: TargetComparison | None, others: Sequence[TargetComparison]
 ) -> Mapping[str, bool]:
     """Say of each target that has every figure whether none beats it; the rest stay out.
 
@@ -90,7 +300,7 @@ def _front(
     axes = [item for item in others if sum(item.sure(name) is not None for name in priced) >= TWO]
     found: dict[str, tuple[float, ...]] = {}
     for name in priced:
-        values = [_value(item, name) for item in (cost, *axes) if item is not None]
+        values = [_value_choosing(item, name) for item in (cost, *axes) if item is not None]
         if all(value is not None for value in values):
             found[name] = tuple(value for value in values if value is not None)
     if len(found) < TWO:
@@ -101,10 +311,10 @@ def _front(
     }
 
 
-def _value(item: Compared, name: str) -> float | None:
+def _value_choosing(item: TargetComparison, name: str) -> float | None:
     """Return a figure so that less is better."""
     m = item.sure(name)
-    found = None if m is None else ends(m)
+    found = None if m is None else interval_ends(m)
     return None if found is None else -found[0] if item.higher else found[0]
 
 
@@ -113,7 +323,7 @@ def _beats(other: Sequence[float], mine: Sequence[float]) -> bool:
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
-def _lead(front: Mapping[str, bool], weighed: Sequence[Compared]) -> str:
+def _lead(front: Mapping[str, bool], weighed: Sequence[TargetComparison]) -> str:
     if not front:
         return (
             "There is no Pareto front: fewer than two targets have figures of cost and time that "
@@ -129,7 +339,7 @@ def _lead(front: Mapping[str, bool], weighed: Sequence[Compared]) -> str:
 def _row(
     name: str,
     told: Mapping[str, Verdict],
-    weighed: Sequence[Compared],
+    weighed: Sequence[TargetComparison],
     front: Mapping[str, bool],
     untimed: Mapping[str, EvidenceLevel],
 ) -> Row:
@@ -138,45 +348,139 @@ def _row(
     return name, WORDS[told[name]], place, *cells
 
 
-def _cell(item: Compared, name: str, level: EvidenceLevel | None) -> str:
+def _cell(item: TargetComparison, name: str, level: EvidenceLevel | None) -> str:
     m = item.found.get(name)
     if m is None:
         timed = item.title.startswith(("Price", "Median time", "Time that"))
         never = f"never timed ({level.value})" if timed and level is not None else ""
         return never or f"no figure: {item.missing[name]}"
-    words = figure(m)
+    words = format_measurement(m)
     interval = f" ({words.interval})" if words.interval else ""
-    return f"{bound_words(m)}{words.value}{interval}{' (doubted)' * m.doubted}"
+    return f"{describe_bound(m)}{words.value}{interval}{' (doubted)' * m.doubted}"
 
 
 def _panel(
-    inputs: RenderedInputs,
+    inputs: ReportInputs,
     key: str,
-    cost: Compared | None,
-    gains: Sequence[Compared],
+    cost: TargetComparison | None,
+    gains: Sequence[TargetComparison],
     front: Mapping[str, bool],
-) -> Panel | None:
-    accuracy = plain(inputs, "quality.accuracy", "accuracy", "Accuracy")
+) -> FigurePanel | None:
+    accuracy = find_plain_metric(inputs, "quality.accuracy", "accuracy", "Accuracy")
     for gain in (*(item for item in gains if item.higher), accuracy):
         spots = list(_spots(cost, gain, front))
         if cost is not None and gain is not None and len(spots) >= TWO:
-            scales = Scales(cost.title, cost.unit, gain.title, gain.unit)
-            return Panel(
-                title=TITLE,
+            scales = FrontAxes(cost.title, cost.unit, gain.title, gain.unit)
+            return FigurePanel(
+                title=CHOICE_TITLE,
                 target="",
                 caption="Cheaper lies to the left, better lies above. The front is taken over "
                 "every figure of the table, not over these two alone.",
-                drawing=front_plot(key, TITLE, scales, spots),
+                drawing=draw_pareto_front(key, CHOICE_TITLE, scales, spots),
             )
     return None
 
 
 def _spots(
-    cost: Compared | None, gain: Compared | None, front: Mapping[str, bool]
-) -> Iterator[Spot]:
+    cost: TargetComparison | None, gain: TargetComparison | None, front: Mapping[str, bool]
+) -> Iterator[FrontPoint]:
     for name, best in front.items():
         paid, got = (None if item is None else item.sure(name) for item in (cost, gain))
         if isinstance(paid, Measurement) and isinstance(got, Measurement):
-            a, b = ends(paid), ends(got)
+            a, b = interval_ends(paid), interval_ends(got)
             if a is not None and b is not None:
-                yield Spot(name, a, b, best)
+                yield FrontPoint(name, a, b, best)
+
+
+MOST_TARGETS = 12
+CHIP_TITLE = "What a change of chip does"
+HEADER = ("Figure", "Target", "Value", "Interval", "How sure")
+CAPTION = (
+    "The same file, the same rows, another target. Where the whiskers of two targets lie apart, "
+    "the chip made the difference; where they overlap, these rows alone do not tell."
+)
+PAIRED = (
+    "Decisions that differ are counted row by row, so that they show a change which accuracy hides "
+    "when as many turn right as wrong."
+)
+
+
+def build_chip_panel(inputs: ReportInputs, key: str) -> FigurePanel | None:
+    """Return one panel with a strip a figure, or nothing where no target has any of them."""
+    found = tuple(list_target_comparisons(inputs))
+    if not found:
+        return None
+    names = [spec.name for spec in inputs.record.request.targets]
+    played = list_untimed_targets(inputs)
+    shown = names[:MOST_TARGETS]
+    hidden = len(names) - len(shown)
+    more = (f"{hidden} more targets are in the table only.",) if hidden else ()
+    flips = any(item.title.startswith("Decisions") for item in found)
+    return FigurePanel(
+        title=CHIP_TITLE,
+        target="",
+        caption=CAPTION,
+        drawing=draw_target_plot(
+            key, CHIP_TITLE, [_lane(item, shown, played) for item in _drawn(found, shown)]
+        ),
+        header=HEADER,
+        rows=tuple(_row_chips(item, name) for item in found for name in names),
+        notes=(
+            *([PAIRED] if flips else []),
+            *list_doubts([m for item in found for m in item.found.values()]),
+            *more,
+        ),
+    )
+
+
+def _drawn(found: Sequence[TargetComparison], names: Sequence[str]) -> list[TargetComparison]:
+    return [item for item in found if any(name in item.found for name in names)]
+
+
+def _lane(item: TargetComparison, names: Sequence[str], played: Collection[str]) -> TargetLane:
+    better = "more is better" if item.higher else "less is better"
+    dots = tuple(_dot(item, name, played=name in played) for name in names)
+    bounds = {BOUNDS[m.bound].strip() for m in item.found.values()} - {""}
+    return TargetLane(", ".join([item.title, *bounds]), item.place, item.unit, better, dots)
+
+
+def _dot(item: TargetComparison, name: str, *, played: bool) -> TargetDot:
+    m = item.found.get(name)
+    found = None if m is None else interval_ends(m)
+    if m is None or found is None:
+        return TargetDot(name, words=f"no figure: {item.missing.get(name, '')}")
+    return TargetDot(name, *found, played=played, doubted=m.doubted)
+
+
+def _row_chips(item: TargetComparison, name: str) -> Row:
+    m = item.found.get(name)
+    if m is None:
+        return item.name, name, "no figure", "", item.missing.get(name, "")
+    return item.name, name, *format_figure_cells(m)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOverview:
+    """The matrix of rules and targets, what a change of chip does, and which target to choose."""
+
+    matrix: RuleMatrix | None
+    chips: FigurePanel | None
+    choice: TargetChoice
+
+    @property
+    def panels(self) -> tuple[FigurePanel, ...]:
+        """Return the drawings, those that there are."""
+        return tuple(panel for panel in (self.chips, self.choice.panel) if panel is not None)
+
+
+def build_target_overview(
+    inputs: ReportInputs, shown: Sequence[FindingCard]
+) -> TargetOverview | None:
+    """Return nothing where the record has but one target."""
+    if len({spec.name for spec in inputs.record.request.targets}) < 2:  # noqa: PLR2004 -- one alone
+        return None
+    return TargetOverview(
+        matrix=build_matrix(inputs, shown),
+        chips=build_chip_panel(inputs, "chips"),
+        choice=weigh_targets(inputs, "choice"),
+    )

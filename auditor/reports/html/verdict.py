@@ -1,80 +1,291 @@
-"""The verdict in words that need no training: may it be deployed, which, where, by whom, when."""
+"""The verdict in words that need no training: may it be deployed, which, where, by whom, when.
 
-from collections.abc import Sequence
+The decision in one sentence, and what would decide what is open, in one place.
+
+What people decided before the record was made: its waivers, used or not, and by whom.
+
+Which attempt a verdict is of, so that nobody reads the last of many as the only one.
+"""
+
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
-from auditor.domain.baselines import compared_of, resting
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Mode
+from auditor.domain.baselines import list_rules_kept_by_baseline, load_compared_record
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import Json
+from auditor.domain.policies import EnforcementMode
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Outcome, Verdict
+from auditor.domain.requests import AuditRequest
 from auditor.errors import AuditorError
-from auditor.rendering.attempts import attempt_words
-from auditor.rendering.cards import required
-from auditor.rendering.deciding import decision
-from auditor.rendering.decisions import uses
-from auditor.rendering.easings import easing_words
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import ASSURANCE
-from auditor.rendering.runs import Fact, place_words, short
-from auditor.rendering.scopes import bytes_words, headline_of, scope_sentences
-from auditor.rendering.suspicions import suspicions
+from auditor.policy.evaluate.engine import WaiverStatus, WaiverUse, evaluate_waivers
+from auditor.reports.html.coverage import list_suspicions
+from auditor.reports.html.findings import FindingCard, select_required
+from auditor.reports.html.run_details import SHORT, RunFact, describe_target, shorten_digest
+from auditor.reports.inputs import ReportInputs
+from auditor.reports.numbers import format_count
+from auditor.reports.scope_wording import (
+    build_verdict_headline,
+    describe_bytes,
+    describe_scope,
+    name_verdict_subject,
+)
+from auditor.reports.wording import ASSURANCE, describe_eased_settings
+
+MAY: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.PASS: "may be deployed",
+        Verdict.FAIL: "may not be deployed",
+        Verdict.INCONCLUSIVE: "may not be deployed yet",
+    }
+)
+MOST_QUESTIONS, MOST_NAMED = 40, 12
+SILENT = "Nothing in the record says what would decide it; read the finding."
+
+
+def describe_decision(inputs: ReportInputs, until: str) -> str:
+    """Say what may be deployed, on what, under which policy, until when, and who says so."""
+    record, request = inputs.record, inputs.record.request
+    words = f"{name_verdict_subject(record)} {MAY[record.verdict]} on {_targets(inputs)}"
+    words += f" under {request.policy.name} {request.policy.version}"
+    if record.verdict is Verdict.PASS:
+        words += f" until {until}" if until else ", which sets no end to it"
+    return f"{words}, says {_signer(inputs)}."
+
+
+def _targets(inputs: ReportInputs) -> str:
+    names = [target.name for target in inputs.record.request.targets]
+    if len(names) < 2:  # noqa: PLR2004 -- one alone needs no list
+        return "".join(names) or "no target"
+    return f"{', '.join(names[:-1])} and {names[-1]} together"
+
+
+def _signer(inputs: ReportInputs) -> str:
+    """Name the key by its first digits, as far as one compares by eye."""
+    digits = inputs.signer.removeprefix("sha256:")[:SHORT]
+    return f"key {digits}" if digits else "a signer whom the record does not name"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """One thing that would decide rules, the cards of these rules, and how many more there are."""
+
+    what: str
+    cards: tuple[FindingCard, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """What would decide what is open, ``more`` not shown; ``lead`` sums up what rows would do."""
+
+    lead: str
+    questions: tuple[OpenQuestion, ...]
+    more: int
+
+
+def gather_open_questions(cards: Sequence[FindingCard], most: int) -> OpenQuestions | None:
+    """Gather what would decide the rules that are open, or nothing where none is.
+
+    Only the first ``most`` cards are in the page, so only they are pointed at.
+    """
+    undecided = [card for card in cards if card.finding.outcome is Outcome.UNKNOWN]
+    if not undecided:
+        return None
+    there = frozenset(card.anchor for card in cards[:most])
+    asked: dict[str, list[FindingCard]] = {}
+    for card in undecided:
+        asked.setdefault(card.remedy or card.would_decide or SILENT, []).append(card)
+    questions = tuple(_question(what, of, there) for what, of in asked.items())
+    shown = tuple(item for item in questions if item.cards)[:MOST_QUESTIONS]
+    return OpenQuestions(_lead(undecided), shown, len(questions) - len(shown))
+
+
+def _question(what: str, of: Sequence[FindingCard], there: Container[str]) -> OpenQuestion:
+    shown = tuple(card for card in of if card.anchor in there)[:MOST_NAMED]
+    return OpenQuestion(what, shown, len(of) - len(shown))
+
+
+def _lead(undecided: Sequence[FindingCard]) -> str:
+    rows = [found for card in undecided if (found := _rows(card.finding.would_decide))]
+    said = f"{_rules(len(undecided))} open."
+    if not rows:
+        return f"{said} More rows alone would decide none of them."
+    return (
+        f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of them, if the figures "
+        "stay where they are."
+    )
+
+
+def _rules(number: int) -> str:
+    return "1 rule is" if number == 1 else f"{number} rules are"
+
+
+def _rows(needed: Mapping[str, Json] | None) -> int:
+    rows = None if needed is None else needed.get("rows")
+    return round(rows) if isinstance(rows, int | float) and not isinstance(rows, bool) else 0
+
+
+HEADER = ("Waiver", "Rule", "What came of it", "Owner", "Approved by", "Until", "Why", "Instead")
+AFTER = (
+    "Approvals and rejections are signed after this page, over the record's digest: they lie in "
+    "the folder approvals/ beside it, and `auditor verify` lists them."
+)
+WORDS: Mapping[WaiverStatus, str] = {
+    WaiverStatus.USED: "Used",
+    WaiverStatus.EXPIRED: "Unused: expired",
+    WaiverStatus.EARLY: "Unused: not valid yet",
+    WaiverStatus.FOREIGN: "Unused: for something else",
+    WaiverStatus.UNNEEDED: "Unused: not needed",
+    WaiverStatus.UNMATCHED: "Unused: matches nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSection:
+    """The part of a report that is about people's decisions."""
+
+    rows: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...]
+    asked: str
+    after: str = AFTER
+    header: tuple[str, ...] = HEADER
+
+
+def build_decision_section(inputs: ReportInputs) -> DecisionSection | None:
+    """Return what to show; nothing where nobody waived and the policy asks for no approval."""
+    found, least = list_waiver_uses(inputs), inputs.policy.approvals
+    if not found and not least:
+        return None
+    people = "1 person" if least == 1 else f"{least} people"
+    asked = f"The policy asks that {people} approve this record before it opens a gate."
+    return DecisionSection(
+        rows=tuple(_row(item) for item in found),
+        warnings=tuple(describe_unused_waiver(item) for item in found if item.idle),
+        asked=asked if least else "",
+    )
+
+
+def list_waiver_uses(inputs: ReportInputs) -> tuple[WaiverUse, ...]:
+    """Return what came of each waiver of the record."""
+    return evaluate_waivers(inputs.record, inputs.waivers)
+
+
+def describe_unused_waiver(used: WaiverUse) -> str:
+    """Say that a waiver waived nothing, and why."""
+    waiver = used.waiver
+    return f"The waiver {waiver.ticket} of {waiver.name} waived nothing: {used.detail}."
+
+
+def build_sarif_suppression(inputs: ReportInputs, finding: Finding) -> dict[str, Json]:
+    """Return a waived finding's suppression in SARIF (2.1.0, 3.35): accepted elsewhere, by whom."""
+    found: dict[str, Json] = {
+        "kind": "external",
+        "status": "accepted",
+        "justification": finding.message,
+    }
+    waiver = next((it for it in inputs.waivers if it.digest == finding.waiver), None)
+    if waiver is not None:
+        found["properties"] = {
+            "ticket": waiver.ticket,
+            "expires": waiver.expires,
+            "owner": waiver.owner,
+            "approver": waiver.approver,
+            "waiver": waiver.digest,
+        }
+    return found
+
+
+def _row(used: WaiverUse) -> tuple[str, ...]:
+    waiver = used.waiver
+    return (
+        f"{waiver.ticket} ({shorten_digest(waiver.digest)})",
+        waiver.name,
+        f"{WORDS[used.use]}, {used.detail}",
+        waiver.owner,
+        waiver.approver,
+        waiver.expires,
+        waiver.reason,
+        "; ".join(waiver.compensating) or "nothing named",
+    )
+
+
+def describe_attempt(request: AuditRequest) -> str:
+    """Say which audit of its line it is, and who chose the seed; nothing where nobody counted."""
+    attempt = request.attempt
+    if attempt is None:
+        return ""
+    policy = (attempt.policy or request.policy).name
+    held = f"; the auditor held the data {', '.join(attempt.sets)}" if attempt.sets else ""
+    line = f"on the data of {request.name}" if attempt.by_data else f"of {request.name}"
+    return f"number {attempt.number} {line} under {policy}; {_sealing(request)}{held}"
+
+
+def _sealing(request: AuditRequest) -> str:
+    """Say which of seed and rows whoever asked chose."""
+    if request.attempt is None or not request.attempt.sealed:
+        return "not sealed: whoever asked chose the seed"
+    drawn = "the seed was drawn after the request was registered"
+    if request.sealed:
+        return f"sealed: {drawn}"
+    return f"seed sealed: {drawn}, and whoever asked chose the {' and '.join(request.brought)} rows"
+
 
 SILENCE = "No required rule applies to this model, so nothing was decided."
 MODES = {
-    Mode.OBSERVE: "The policy only observes: this verdict stops nothing.",
-    Mode.WARN: "The policy only warns: this verdict stops nothing.",
-    Mode.ENFORCE: "",
+    EnforcementMode.OBSERVE: "The policy only observes: this verdict stops nothing.",
+    EnforcementMode.WARN: "The policy only warns: this verdict stops nothing.",
+    EnforcementMode.ENFORCE: "",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictWords:
+class VerdictWording:
     """What stands at the top of the report."""
 
     verdict: Verdict
     headline: str
     sentences: tuple[str, ...]
-    facts: tuple[Fact, ...]
+    facts: tuple[RunFact, ...]
 
 
-def verdict_words(inputs: RenderedInputs) -> VerdictWords:
+def describe_verdict(inputs: ReportInputs) -> VerdictWording:
     """Put the record's verdict into words."""
     record = inputs.record
-    deciding = required(record.findings)
-    until = good_until(inputs)
-    said = [decision(inputs, until), *scope_sentences(record)]
-    said += [because(record), *_reservations(deciding)]
+    deciding = select_required(record.findings)
+    until = find_verdict_expiry(inputs)
+    said = [describe_decision(inputs, until), *describe_scope(record)]
+    said += [explain_verdict(record), *_reservations(deciding)]
     said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
-    said += suspicions(record)
-    return VerdictWords(
+    said += list_suspicions(record)
+    return VerdictWording(
         verdict=record.verdict,
-        headline=headline_of(record),
+        headline=build_verdict_headline(record),
         sentences=tuple(said),
         facts=_facts(inputs, until),
     )
 
 
-def baseline_words(inputs: RenderedInputs) -> str:
+def describe_baseline(inputs: ReportInputs) -> str:
     """Say which baseline the verdict rests on; nothing where it rests on none."""
-    request, rules = inputs.record.request, resting(inputs.record.findings)
+    request, rules = inputs.record.request, list_rules_kept_by_baseline(inputs.record.findings)
     if not rules:
         return ""
     named = f"{', '.join(rules)} rests on a baseline: the record"
     try:
-        before = compared_of(request, inputs.blob)
+        before = load_compared_record(request, inputs.blob)
     except (KeyError, AuditorError):
         before = None
     if before is None:
         return f"{named} {request.baseline}, which is not at hand here."
     return (
         f"{named} of {before.request.name} {before.request.version}, {request.baseline}, decided "
-        f"on {moment(before.finished)}. A worse one is easier to match."
+        f"on {format_moment(before.finished)}. A worse one is easier to match."
     )
 
 
-def verify_command(record: AuditRecord, folder: str = "DIR", key: str = "signer.pub") -> str:
+def build_verify_command(record: AuditRecord, folder: str = "DIR", key: str = "signer.pub") -> str:
     """Return the command that verifies a record, with the assurance that it claims.
 
     A record of a key alone claims A0, of which nothing needs to be said.
@@ -83,26 +294,26 @@ def verify_command(record: AuditRecord, folder: str = "DIR", key: str = "signer.
     return f"auditor verify {folder} --key {key}{claimed}"
 
 
-def decided_by_silence(record: AuditRecord) -> bool:
+def is_decided_by_silence(record: AuditRecord) -> bool:
     """Whether nothing required was judged, so that no finding shows why the verdict is open."""
-    unknown = any(item.outcome is Outcome.UNKNOWN for item in required(record.findings))
+    unknown = any(item.outcome is Outcome.UNKNOWN for item in select_required(record.findings))
     return record.verdict is Verdict.INCONCLUSIVE and not unknown
 
 
-def moment(text: str) -> str:
+def format_moment(text: str) -> str:
     """Write a UTC time stamp for people."""
     when = _parsed(text)
     return text if when is None else f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
-def because(record: AuditRecord) -> str:
+def explain_verdict(record: AuditRecord) -> str:
     """Say in a sentence or two how many required rules made the verdict what it is."""
-    return because_of(record.findings)
+    return explain_findings(record.findings)
 
 
-def because_of(findings: Sequence[Finding]) -> str:
+def explain_findings(findings: Sequence[Finding]) -> str:
     """Say the same of a record's findings alone."""
-    outcomes = [item.outcome for item in required(findings)]
+    outcomes = [item.outcome for item in select_required(findings)]
     verdict = Verdict.of(outcomes)
     failed, open_ = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
     total = len(outcomes) - outcomes.count(Outcome.NOT_APPLICABLE)
@@ -111,13 +322,17 @@ def because_of(findings: Sequence[Finding]) -> str:
     if verdict is Verdict.PASS:
         kept = outcomes.count(Outcome.PASSED)
         if kept == total:
-            return "The one required rule holds." if total == 1 else f"All {_rules(total)} hold."
-        return f"The policy accepts what became of {_rules(total)}: {_accepted(outcomes)}."
+            return (
+                "The one required rule holds."
+                if total == 1
+                else f"All {_rules_verdicts(total)} hold."
+            )
+        return f"The policy accepts what became of {_rules_verdicts(total)}: {_accepted(outcomes)}."
     if verdict is Verdict.FAIL:
         more = f" {open_} more could not be decided." if open_ else ""
-        return f"{failed} of {_rules(total)} {_is(failed)} broken.{more}"
+        return f"{failed} of {_rules_verdicts(total)} {_is(failed)} broken.{more}"
     return (
-        f"{open_} of {_rules(total)} could not be decided, and none is known to be broken. "
+        f"{open_} of {_rules_verdicts(total)} could not be decided, and none is known to be broken. "
         "What is not decided never counts as kept."
     )
 
@@ -141,7 +356,7 @@ def _reservations(deciding: Sequence[Finding]) -> list[str]:
     return said
 
 
-def _reduced(inputs: RenderedInputs) -> str:
+def _reduced(inputs: ReportInputs) -> str:
     request = inputs.record.request
     said = []
     if request.only:
@@ -151,9 +366,9 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Run at budget {request.budget.value}; the policy asks for at least "
             f"{inputs.policy.least_budget.value}."
         )
-    if eased := easing_words(request):
+    if eased := describe_eased_settings(request):
         said.append(eased)
-    if rests := baseline_words(inputs):
+    if rests := describe_baseline(inputs):
         said.append(rests)
     if inputs.policy.require_sealed and not request.sealed:
         drawn = request.attempt is not None and request.attempt.sealed
@@ -180,45 +395,47 @@ def _reduced(inputs: RenderedInputs) -> str:
     return " ".join(said)
 
 
-def _facts(inputs: RenderedInputs, until: str) -> tuple[Fact, ...]:
+def _facts(inputs: ReportInputs, until: str) -> tuple[RunFact, ...]:
     record, request = inputs.record, inputs.record.request
     facts = [
-        Fact("Model", f"{request.name}, version {request.version}", digest=_files(record)),
-        Fact("Runs on", "; ".join(place_words(inputs, item) for item in request.targets)),
-        Fact(
+        RunFact("Model", f"{request.name}, version {request.version}", digest=_files(record)),
+        RunFact("Runs on", "; ".join(describe_target(inputs, item) for item in request.targets)),
+        RunFact(
             "Under policy",
             f"{request.policy.name} {request.policy.version}",
-            digest=short(request.policy.digest),
+            digest=shorten_digest(request.policy.digest),
         ),
-        Fact("Decided by key", short(inputs.signer) or "not named", code=bool(inputs.signer)),
-        Fact("Decided on", moment(record.finished)),
+        RunFact(
+            "Decided by key", shorten_digest(inputs.signer) or "not named", code=bool(inputs.signer)
+        ),
+        RunFact("Decided on", format_moment(record.finished)),
     ]
-    if said := attempt_words(request):
-        facts.append(Fact("Attempt", said))
+    if said := describe_attempt(request):
+        facts.append(RunFact("Attempt", said))
     if until:
-        facts.append(Fact("Record counts until", until))
-    return (*facts, Fact("Assurance", ASSURANCE[record.assurance.name], wide=True))
+        facts.append(RunFact("Record counts until", until))
+    return (*facts, RunFact("Assurance", ASSURANCE[record.assurance.name], wide=True))
 
 
 def _files(record: AuditRecord) -> str:
     request = record.request
     if request.artifact is not None:
-        return bytes_words(record, short(request.artifact.digest))
+        return describe_bytes(record, shorten_digest(request.artifact.digest))
     if any(target.endpoints for target in request.targets):
         return "a served model, whose file was not seen"
     return "predictions only, the model was not seen"
 
 
-def good_until(inputs: RenderedInputs) -> str:
+def find_verdict_expiry(inputs: ReportInputs) -> str:
     """Return until when a gate takes the verdict, or nothing where nothing says an end.
 
     That is as long as the policy takes what was measured, and no waiver that it needs runs out.
     """
     days, when = inputs.policy.valid_for_days, _parsed(inputs.record.registered)
     ends = [] if when is None or days is None else [when + timedelta(days=days)]
-    needed = [used.waiver.expires for used in uses(inputs) if not used.idle]
+    needed = [used.waiver.expires for used in list_waiver_uses(inputs) if not used.idle]
     ends += [end for end in map(_parsed, needed) if end is not None]
-    return moment(min(ends).isoformat()) if ends else ""
+    return format_moment(min(ends).isoformat()) if ends else ""
 
 
 def _parsed(text: str) -> datetime | None:
@@ -228,7 +445,7 @@ def _parsed(text: str) -> datetime | None:
         return None
 
 
-def _rules(count: int) -> str:
+def _rules_verdicts(count: int) -> str:
     return "1 required rule" if count == 1 else f"{count} required rules"
 
 

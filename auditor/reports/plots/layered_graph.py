@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from auditor.rendering.plots.svg import Drawing, element, path, rect, shortened, text
+from auditor.reports.plots.svg import (
+    SvgDrawing,
+    draw_path,
+    draw_rect,
+    draw_text,
+    shorten_label,
+    write_element,
+)
 
 WIDTH, EDGE = 948, 2
 BOX, TALL, GAP, HEAD = 188.0, 42.0, 10.0, 24.0
@@ -14,7 +21,7 @@ LONGEST_NAME, LONGEST_WORDS = 30, 31
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class GraphBox:
     """A node: its column, a name, what stands below it, and ``whole``, what a pointer shows.
 
     ``tone`` is the class that colours its edge.
@@ -29,16 +36,20 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrow:
+class GraphArrow:
     """What came of a box, by their keys."""
 
     source: str
     destination: str
 
 
-def layered(
-    key: str, title: str, heads: Sequence[str], boxes: Sequence[Box], arrows: Iterable[Arrow]
-) -> Drawing:
+def draw_layered_graph(
+    key: str,
+    title: str,
+    heads: Sequence[str],
+    boxes: Sequence[GraphBox],
+    arrows: Iterable[GraphArrow],
+) -> SvgDrawing:
     """Draw boxes in the columns ``heads``, in the order given, and arrows that lead rightwards.
 
     Columns are centred on the tallest, so that few lines cross.
@@ -53,14 +64,14 @@ def layered(
         for place, box in enumerate(column):
             corners[box.key] = (at * step, top + place * (TALL + GAP))
     shapes = [
-        *(text(at * step, 12, head, "strip-title") for at, head in enumerate(heads)),
+        *(draw_text(at * step, 12, head, "strip-title") for at, head in enumerate(heads)),
         *(_arrow(corners[item.source], corners[item.destination]) for item in arrows),
         *(_box(box, *corners[box.key]) for box in boxes),
     ]
     told = "; ".join(f"{box.name}: {box.words}" for box in boxes)
     described = f"{told}. The table below lists every edge."
     height = round(HEAD + whole) + 2
-    return Drawing(
+    return SvgDrawing(
         key=key,
         title=title,
         description=described,
@@ -70,14 +81,14 @@ def layered(
     )
 
 
-def _box(box: Box, x: float, y: float) -> Markup:
-    return element(
+def _box(box: GraphBox, x: float, y: float) -> Markup:
+    return write_element(
         "g",
-        element("title", box.whole),
-        rect(x + 0.5, y + 0.5, BOX - 1, TALL - 1, "node"),
-        rect(x, y, 4, TALL, f"node-edge {box.tone}".rstrip()),
-        text(x + 12, y + 17, shortened(box.name, LONGEST_NAME), "label"),
-        text(x + 12, y + 33, shortened(box.words, LONGEST_WORDS), "node-words"),
+        write_element("title", box.whole),
+        draw_rect(x + 0.5, y + 0.5, BOX - 1, TALL - 1, "node"),
+        draw_rect(x, y, 4, TALL, f"node-edge {box.tone}".rstrip()),
+        draw_text(x + 12, y + 17, shorten_label(box.name, LONGEST_NAME), "label"),
+        draw_text(x + 12, y + 33, shorten_label(box.words, LONGEST_WORDS), "node-words"),
     )
 
 
@@ -85,10 +96,10 @@ def _arrow(source: tuple[float, float], destination: tuple[float, float]) -> Mar
     x, y = source[0] + BOX, source[1] + TALL / 2
     end, level = destination[0], destination[1] + TALL / 2
     curve = f"M{x:.1f} {y:.1f} C{x + BEND:.1f} {y:.1f} {end - BEND:.1f} {level:.1f} "
-    return element(
+    return write_element(
         "g",
-        element("path", d=f"{curve}{end - POINT:.1f} {level:.1f}", class_="flow"),
-        path(list(_head(end, level)), "flow-head", closed=True),
+        write_element("path", d=f"{curve}{end - POINT:.1f} {level:.1f}", class_="flow"),
+        draw_path(list(_head(end, level)), "flow-head", closed=True),
     )
 
 

@@ -1,4 +1,9 @@
-"""What targets cost against what they give: one named mark a target, with both intervals."""
+"""What targets cost against what they give: one named mark a target, with both intervals.
+
+Figures from period to period, with their intervals as bands, and a limit that they must keep.
+
+A line through points on two numeric axes, with its intervals as a band.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,11 +11,23 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from auditor.domain.readings import Unit
-from auditor.rendering.numbers import number
-from auditor.rendering.plots.axes import Axis, Frame, ticks
-from auditor.rendering.plots.legends import LEGEND_STEP, Entry, legend
-from auditor.rendering.plots.marks import mark
-from auditor.rendering.plots.svg import Drawing, line, path, shortened, text
+from auditor.reports.numbers import format_number
+from auditor.reports.plots.svg import (
+    LEGEND_STEP,
+    LETTER,
+    LegendEntry,
+    PlotAxis,
+    PlotFrame,
+    SvgDrawing,
+    compute_ticks,
+    draw_legend,
+    draw_line,
+    draw_mark,
+    draw_path,
+    draw_text,
+    fit_ticks,
+    shorten_label,
+)
 
 WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 340.0, 26.0, 216.0
@@ -19,7 +36,7 @@ Ends = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class FrontPoint:
     """A target by cost (less is better) and gain; ``front`` says that no other beats it."""
 
     name: str
@@ -35,7 +52,7 @@ LINE, REACH = 13.0, 110.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scales:
+class FrontAxes:
     """Names and units of the two axes."""
 
     cost: str
@@ -44,21 +61,23 @@ class Scales:
     gain_unit: Unit
 
 
-def front_plot(key: str, title: str, scales: Scales, spots: Sequence[Spot]) -> Drawing:
+def draw_pareto_front(
+    key: str, title: str, scales: FrontAxes, spots: Sequence[FrontPoint]
+) -> SvgDrawing:
     """Draw at least two spots, those of the front joined by a line."""
-    x = Axis(*_span([spot.cost for spot in spots]), LEFT, RIGHT)
-    y = Axis(*_span([spot.gain for spot in spots]), BOTTOM, TOP)
-    names = (shortened(scales.cost, LONGEST_AXIS), shortened(scales.gain, LONGEST_AXIS))
-    frame = Frame(x, y, *names)
-    entries = [Entry("series-0", "on the front: none is cheaper without giving less", 0)]
+    x = PlotAxis(*_span([spot.cost for spot in spots]), LEFT, RIGHT)
+    y = PlotAxis(*_span([spot.gain for spot in spots]), BOTTOM, TOP)
+    names = (shorten_label(scales.cost, LONGEST_AXIS), shorten_label(scales.gain, LONGEST_AXIS))
+    frame = PlotFrame(x, y, *names)
+    entries = [LegendEntry("series-0", "on the front: none is cheaper without giving less", 0)]
     if not all(spot.front for spot in spots):
-        entries.append(Entry("series-1", "beaten by another target", 1))
+        entries.append(LegendEntry("series-1", "beaten by another target", 1))
     said = "; ".join(
-        f"{spot.name}: {number(spot.cost[0], scales.cost_unit)}, "
-        f"{number(spot.gain[0], scales.gain_unit)}"
+        f"{spot.name}: {format_number(spot.cost[0], scales.cost_unit)}, "
+        f"{format_number(spot.gain[0], scales.gain_unit)}"
         for spot in spots
     )
-    return Drawing(
+    return SvgDrawing(
         key=key,
         title=title,
         description=f"{scales.cost} and {scales.gain}, {said}. The table holds the figures.",
@@ -67,31 +86,31 @@ def front_plot(key: str, title: str, scales: Scales, spots: Sequence[Spot]) -> D
         shapes=(
             *frame.shapes(_ticks(x, scales.cost_unit), _ticks(y, scales.gain_unit)),
             *_spots(frame, spots),
-            *legend(entries, 0, BOTTOM + 56),
+            *draw_legend(entries, 0, BOTTOM + 56),
         ),
     )
 
 
-def _spots(frame: Frame, spots: Sequence[Spot]) -> Iterator[Markup]:
+def _spots(frame: PlotFrame, spots: Sequence[FrontPoint]) -> Iterator[Markup]:
     best = sorted((spot for spot in spots if spot.front), key=lambda spot: spot.cost[0])
     if len(best) > 1:
         joined = [(frame.x.at(spot.cost[0]), frame.y.at(spot.gain[0])) for spot in best]
-        yield path(joined, "curve series-0")
+        yield draw_path(joined, "curve series-0")
     named: list[tuple[float, float]] = []
     for spot in spots:
         series = 0 if spot.front else 1
         x, y = frame.x.at(spot.cost[0]), frame.y.at(spot.gain[0])
         low, high = (frame.x.at(end) for end in spot.cost[1:])
-        yield line(low, y, high, y, f"whisker series-{series}")
+        yield draw_line(low, y, high, y, f"whisker series-{series}")
         low, high = (frame.y.at(end) for end in spot.gain[1:])
-        yield line(x, low, x, high, f"whisker series-{series}")
-        yield mark(series, x, y, f"mark series-{series}")
+        yield draw_line(x, low, x, high, f"whisker series-{series}")
+        yield draw_mark(series, x, y, f"mark series-{series}")
         right = x > (LEFT + RIGHT) / 2
-        name = shortened(spot.name, LONGEST_NAME)
+        name = shorten_label(spot.name, LONGEST_NAME)
         height = _free(x, y, named)
         named.append((x, height))
         at = x + (-8 if right else 8)
-        yield text(at, height, name, "label halo", "end" if right else "start")
+        yield draw_text(at, height, name, "label halo", "end" if right else "start")
 
 
 def _free(x: float, y: float, named: Sequence[tuple[float, float]]) -> float:
@@ -113,5 +132,166 @@ def _span(values: Sequence[Ends]) -> tuple[float, float]:
     return (0.0 if 0 <= low <= high - low else low - room), high + room
 
 
-def _ticks(axis: Axis, unit: Unit) -> list[tuple[float, str]]:
-    return [(value, number(value, unit)) for value in ticks(axis.low, axis.high, 4)]
+def _ticks(axis: PlotAxis, unit: Unit) -> list[tuple[float, str]]:
+    return [(value, format_number(value, unit)) for value in compute_ticks(axis.low, axis.high, 4)]
+
+
+LEFT_COURSES, RIGHT_COURSES, TOP_COURSES, BOTTOM_COURSES = 54.0, 340.0, 30.0, 176.0
+MOST_NAMES, LONGEST_NAME_COURSES = 5, 12
+MOST_MARKS = 26
+"""More marks than this would hide the line."""
+PERIOD_PLOT_MARGIN = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodPoint:
+    """A figure of one period with the ends of its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    doubted: bool = False
+
+
+def draw_period_plot(
+    key: str, title: str, moments: Sequence[PeriodPoint], unit: Unit, limit: float | None = None
+) -> SvgDrawing:
+    """Draw at least one period in order; the scale is that of the figures, not from zero."""
+    ends = [at for m in moments for at in (m.low, m.high)] + ([] if limit is None else [limit])
+    room = (max(ends) - min(ends)) * PERIOD_PLOT_MARGIN or 0.01
+    most = 1.0 if unit is Unit.SHARE else float("inf")
+    low, high = max(min(ends) - room, min(0.0, *ends)), min(max(ends) + room, max(most, *ends))
+    y = PlotAxis(low, high, BOTTOM_COURSES, TOP_COURSES)
+    x = PlotAxis(-0.5, len(moments) - 0.5, LEFT_COURSES, RIGHT_COURSES)
+    spoken = "; ".join(f"{m.name}: {format_number(round(m.value, 4), unit)}" for m in moments)
+    return SvgDrawing(
+        key=key,
+        title=title,
+        description=f"{spoken}. The table below holds the figures.",
+        width=WIDTH,
+        height=round(BOTTOM_COURSES) + 28,
+        shapes=tuple(_shapes(PlotFrame(x, y, "", ""), moments, unit, limit)),
+    )
+
+
+def _shapes(
+    frame: PlotFrame, moments: Sequence[PeriodPoint], unit: Unit, limit: float | None
+) -> Iterator[Markup]:
+    for value in compute_ticks(frame.y.low, frame.y.high, 4):
+        height = frame.y.at(value)
+        yield draw_line(LEFT_COURSES, height, RIGHT_COURSES, height, "grid")
+        yield draw_text(LEFT_COURSES - 6, height + 4, format_number(value, unit), "tick", "end")
+    yield draw_line(LEFT_COURSES, BOTTOM_COURSES, RIGHT_COURSES, BOTTOM_COURSES, "axis")
+    for at in _named(len(moments)):
+        name = shorten_label(moments[at].name, LONGEST_NAME_COURSES)
+        yield draw_text(frame.x.at(at), BOTTOM_COURSES + 17, name, "tick", "middle")
+    yield from _band(frame, moments)
+    if limit is not None:
+        yield draw_line(LEFT_COURSES, frame.y.at(limit), RIGHT_COURSES, frame.y.at(limit), "limit")
+    yield from _line(frame, moments)
+
+
+def _band(frame: PlotFrame, moments: Sequence[PeriodPoint]) -> Iterator[Markup]:
+    if len(moments) > 1:
+        upper = [(frame.x.at(at), frame.y.at(m.high)) for at, m in enumerate(moments)]
+        lower = [(frame.x.at(at), frame.y.at(m.low)) for at, m in enumerate(moments)]
+        yield draw_path([*upper, *reversed(lower)], "band series-0", closed=True)
+
+
+def _line(frame: PlotFrame, moments: Sequence[PeriodPoint]) -> Iterator[Markup]:
+    places = [(frame.x.at(at), frame.y.at(m.value)) for at, m in enumerate(moments)]
+    if len(places) > 1:
+        yield draw_path(places, "curve series-0")
+    if len(places) > MOST_MARKS:
+        return
+    for m, (x, y) in zip(moments, places, strict=True):
+        yield draw_line(x, frame.y.at(m.low), x, frame.y.at(m.high), "whisker series-0")
+        yield draw_mark(0, x, y, f"mark {'doubted ' * m.doubted}series-0")
+
+
+def _named(count: int) -> tuple[int, ...]:
+    """Return which periods have room for their names, the first and the last among them."""
+    if count <= MOST_NAMES:
+        return tuple(range(count))
+    step = (count - 1) / (MOST_NAMES - 2)
+    return tuple(round(step * at) for at in range(MOST_NAMES - 1))
+
+
+LEAST_LEFT, RIGHT_LINES, TOP_LINES, BOTTOM_LINES = 46.0, 328.0, 30.0, 190.0
+"""More marks than this would hide the line."""
+LINE_PLOT_MARGIN = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class LinePoint:
+    """One point of a line with the ends of its interval."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LineAxes:
+    """Names and units of the two axes."""
+
+    x: str
+    x_unit: Unit
+    y: str
+    y_unit: Unit
+
+
+def draw_line_plot(
+    key: str, title: str, scales: LineAxes, spots: Sequence[LinePoint]
+) -> SvgDrawing:
+    """Draw at least one spot, those that have an interval with a band; ``x`` must rise."""
+    least, most = _reach([end for spot in spots for end in (spot.y, spot.low, spot.high)])
+    marks = [
+        (value, format_number(value, scales.y_unit)) for value in compute_ticks(least, most, 4)
+    ]
+    left = max(LEAST_LEFT, LETTER * max(len(words) for _, words in marks) + 12)
+    x, y = (
+        PlotAxis(*_reach([spot.x for spot in spots], 0), left, RIGHT_LINES),
+        PlotAxis(least, most, BOTTOM_LINES, TOP_LINES),
+    )
+    room = int((WIDTH - left) / LETTER)
+    frame = PlotFrame(x, y, shorten_label(scales.x, room), shorten_label(scales.y, room))
+    below = fit_ticks(x, lambda value: format_number(value, scales.x_unit), 0.0, WIDTH)
+    ends = [spots[0], spots[-1]] if len(spots) > 1 else spots
+    said = "; ".join(
+        f"{format_number(spot.x, scales.x_unit)}: {format_number(spot.y, scales.y_unit)}"
+        for spot in ends
+    )
+    return SvgDrawing(
+        key=key,
+        title=title,
+        description=f"{scales.y} by {scales.x}, first and last {said}. The table has every point.",
+        width=WIDTH,
+        height=round(BOTTOM_LINES) + 42,
+        shapes=(*frame.shapes(below, marks), *_spots_lines(frame, spots)),
+    )
+
+
+def _spots_lines(frame: PlotFrame, spots: Sequence[LinePoint]) -> Iterator[Markup]:
+    places = [(frame.x.at(spot.x), frame.y.at(spot.y)) for spot in spots]
+    if len(places) > 1:
+        upper = [(frame.x.at(spot.x), frame.y.at(spot.high)) for spot in spots]
+        lower = [(frame.x.at(spot.x), frame.y.at(spot.low)) for spot in spots]
+        if upper != lower:
+            yield draw_path([*upper, *reversed(lower)], "band series-0", closed=True)
+        yield draw_path(places, "curve series-0")
+    if len(places) > MOST_MARKS:
+        return
+    for spot, (x, y) in zip(spots, places, strict=True):
+        yield draw_line(x, frame.y.at(spot.low), x, frame.y.at(spot.high), "whisker series-0")
+        yield draw_mark(0, x, y, "mark series-0")
+
+
+def _reach(values: Sequence[float], room: float = LINE_PLOT_MARGIN) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if low == high:
+        more = abs(low) * 0.1 or 1.0
+        return low - more, high + more
+    return low - (high - low) * room, high + (high - low) * room

@@ -7,11 +7,20 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import Markup
 
-from auditor.rendering.numbers import scalar
-from auditor.rendering.plots.axes import Axis, Frame, share_ticks
-from auditor.rendering.plots.legends import LEGEND_STEP, Entry, legend
-from auditor.rendering.plots.marks import mark
-from auditor.rendering.plots.svg import Drawing, dot, line, path
+from auditor.reports.numbers import format_scalar
+from auditor.reports.plots.svg import (
+    LEGEND_STEP,
+    LegendEntry,
+    PlotAxis,
+    PlotFrame,
+    SvgDrawing,
+    compute_share_ticks,
+    draw_dot,
+    draw_legend,
+    draw_line,
+    draw_mark,
+    draw_path,
+)
 
 WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 346.0, 30.0, 196.0
@@ -32,7 +41,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class RobustnessCurve:
     """What one attack found, or one method proved, by growing budget.
 
     ``start`` is the accuracy at budget 0: without any attack.
@@ -57,7 +66,7 @@ class LimitMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class RobustnessChart:
     """Curves of attacks (upper bounds), at most one of a proof (a lower bound), and limits.
 
     ``y_name`` says what is counted, ``start_name`` what the marks at 0 are.
@@ -65,14 +74,14 @@ class Chart:
 
     title: str
     x_name: str
-    curves: tuple[Curve, ...]
-    proven: Curve | None = None
+    curves: tuple[RobustnessCurve, ...]
+    proven: RobustnessCurve | None = None
     limits: tuple[LimitMark, ...] = ()
     y_name: str = "still classified correctly"
     start_name: str = "no attack"
 
     @property
-    def everything(self) -> tuple[Curve, ...]:
+    def everything(self) -> tuple[RobustnessCurve, ...]:
         """All curves, a proof last."""
         return self.curves if self.proven is None else (*self.curves, self.proven)
 
@@ -91,34 +100,34 @@ class Chart:
         return next((eps for eps in budgets if eps > last), max(budgets[-1], last))
 
 
-def robustness_plot(key: str, chart: Chart) -> Drawing:
+def draw_robustness_plot(key: str, chart: RobustnessChart) -> SvgDrawing:
     """Draw curves with interval bands, clean accuracy at 0, proofs, and the limits.
 
     Takes as many curves as ``marks.SERIES`` tells apart, each with at least one point.
     """
-    frame = Frame(
-        x=Axis(0.0, chart.most * 1.06, LEFT, RIGHT),
-        y=Axis(0.0, 1.0, BOTTOM, TOP),
+    frame = PlotFrame(
+        x=PlotAxis(0.0, chart.most * 1.06, LEFT, RIGHT),
+        y=PlotAxis(0.0, 1.0, BOTTOM, TOP),
         x_name=chart.x_name,
         y_name=chart.y_name,
     )
     entries = _entries(chart)
     spoken = "; ".join(f"{curve.name}: {_spoken(curve)}" for curve in chart.everything)
-    return Drawing(
+    return SvgDrawing(
         key=key,
         title=chart.title,
         description=f"By growing budget, {spoken}. The table below holds the figures.",
         width=WIDTH,
         height=round(BOTTOM) + 48 + LEGEND_STEP * len(entries),
-        shapes=(*_shapes(frame, chart), *legend(entries, LEGEND_LEFT, BOTTOM + 52)),
+        shapes=(*_shapes(frame, chart), *draw_legend(entries, LEGEND_LEFT, BOTTOM + 52)),
     )
 
 
-def _shapes(frame: Frame, chart: Chart) -> Iterator[Markup]:
-    yield from frame.shapes(_x_ticks(frame, chart), share_ticks())
+def _shapes(frame: PlotFrame, chart: RobustnessChart) -> Iterator[Markup]:
+    yield from frame.shapes(_x_ticks(frame, chart), compute_share_ticks())
     if chart.proven is not None and chart.curves:
         zone = _zone(chart.curves, chart.proven)
-        yield path([(frame.x.at(x), frame.y.at(y)) for x, y in zone], "zone", closed=True)
+        yield draw_path([(frame.x.at(x), frame.y.at(y)) for x, y in zone], "zone", closed=True)
     drawn = [(f"series-{i}", i, curve) for i, curve in enumerate(chart.curves)]
     if chart.proven is not None:
         drawn.append(("proven", FLOOR, chart.proven))
@@ -130,45 +139,47 @@ def _shapes(frame: Frame, chart: Chart) -> Iterator[Markup]:
         yield from _marks(frame, _until(curve.points, chart.most), class_, shape)
     for limit in chart.limits:
         x, y = frame.x.at(limit.eps), frame.y.at(limit.least)
-        yield line(x - 12, y, x + 12, y, "limit")
+        yield draw_line(x - 12, y, x + 12, y, "limit")
     for start in chart.starts:
-        yield dot(frame.x.at(0), frame.y.at(start.value), "clean", 5)
+        yield draw_dot(frame.x.at(0), frame.y.at(start.value), "clean", 5)
 
 
 def _until(points: Sequence[CurvePoint], most: float) -> list[CurvePoint]:
     return [point for point in points if point.eps <= most]
 
 
-def _band(frame: Frame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
+def _band(frame: PlotFrame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
     upper = [(frame.x.at(point.eps), frame.y.at(point.high)) for point in points]
     lower = [(frame.x.at(point.eps), frame.y.at(point.low)) for point in points]
-    yield path([*upper, *reversed(lower)], f"band {class_}", closed=True)
+    yield draw_path([*upper, *reversed(lower)], f"band {class_}", closed=True)
 
 
-def _line(frame: Frame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
+def _line(frame: PlotFrame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
     """Draw one line through points that are believed, and each step to or from others apart."""
     believed: list[list[CurvePoint]] = [list(points[:1])]
     for before, after in pairwise(points):
         if before.doubted or after.doubted:
-            yield path(_places(frame, (before, after)), f"curve doubted {class_}")
+            yield draw_path(_places(frame, (before, after)), f"curve doubted {class_}")
             believed.append([after])
         else:
             believed[-1].append(after)
     for run in believed:
         if len(run) > 1:
-            yield path(_places(frame, run), f"curve {class_}")
+            yield draw_path(_places(frame, run), f"curve {class_}")
 
 
-def _marks(frame: Frame, points: Sequence[CurvePoint], class_: str, shape: int) -> Iterator[Markup]:
+def _marks(
+    frame: PlotFrame, points: Sequence[CurvePoint], class_: str, shape: int
+) -> Iterator[Markup]:
     for point, (x, y) in zip(points, _places(frame, points), strict=True):
-        yield mark(shape, x, y, f"mark {'doubted ' if point.doubted else ''}{class_}")
+        yield draw_mark(shape, x, y, f"mark {'doubted ' if point.doubted else ''}{class_}")
 
 
-def _places(frame: Frame, points: Sequence[CurvePoint]) -> list[tuple[float, float]]:
+def _places(frame: PlotFrame, points: Sequence[CurvePoint]) -> list[tuple[float, float]]:
     return [(frame.x.at(point.eps), frame.y.at(point.value)) for point in points]
 
 
-def _zone(curves: Sequence[Curve], proven: Curve) -> list[tuple[float, float]]:
+def _zone(curves: Sequence[RobustnessCurve], proven: RobustnessCurve) -> list[tuple[float, float]]:
     """Return the outline of what lies between the proof and the strongest attack."""
     lines = [curve.all for curve in curves]
     first = max(proven.all[0].eps, min(points[0].eps for points in lines))
@@ -187,31 +198,32 @@ def _between(points: Sequence[CurvePoint], x: float) -> float:
     return float(np.interp(x, [p.eps for p in points], [p.value for p in points]))
 
 
-def _entries(chart: Chart) -> list[Entry]:
+def _entries(chart: RobustnessChart) -> list[LegendEntry]:
     entries = [
-        Entry(f"series-{index}", curve.name, index) for index, curve in enumerate(chart.curves)
+        LegendEntry(f"series-{index}", curve.name, index)
+        for index, curve in enumerate(chart.curves)
     ]
     if chart.proven is not None:
-        entries.append(Entry("proven", chart.proven.name, FLOOR))
+        entries.append(LegendEntry("proven", chart.proven.name, FLOOR))
         if chart.curves:
-            entries.append(Entry("zone", "between proof and attack: not known"))
+            entries.append(LegendEntry("zone", "between proof and attack: not known"))
     if chart.starts:
-        entries.append(Entry("clean", chart.start_name))
+        entries.append(LegendEntry("clean", chart.start_name))
     if any(point.doubted for curve in chart.everything for point in curve.points):
-        entries.append(Entry("doubted", "not to be believed", FLOOR))
+        entries.append(LegendEntry("doubted", "not to be believed", FLOOR))
     if chart.limits:
-        entries.append(Entry("limit", "limit of a rule"))
+        entries.append(LegendEntry("limit", "limit of a rule"))
     return entries
 
 
-def _x_ticks(frame: Frame, chart: Chart) -> list[tuple[float, str]]:
+def _x_ticks(frame: PlotFrame, chart: RobustnessChart) -> list[tuple[float, str]]:
     budgets = sorted(
         {p.eps for curve in chart.everything for p in curve.points if p.eps <= chart.most}
     )
-    return [(0.0, "0"), *((eps, scalar(eps)) for eps in _apart(budgets, frame.x))]
+    return [(0.0, "0"), *((eps, format_scalar(eps)) for eps in _apart(budgets, frame.x))]
 
 
-def _apart(values: Sequence[float], axis: Axis, least: float = 26.0) -> list[float]:
+def _apart(values: Sequence[float], axis: PlotAxis, least: float = 26.0) -> list[float]:
     kept: list[float] = []
     for value in reversed(values):
         nearest = axis.at(kept[-1]) if kept else float("inf")
@@ -220,5 +232,7 @@ def _apart(values: Sequence[float], axis: Axis, least: float = 26.0) -> list[flo
     return kept[::-1]
 
 
-def _spoken(curve: Curve) -> str:
-    return ", ".join(f"{point.value * 100:.0f} % at {scalar(point.eps)}" for point in curve.points)
+def _spoken(curve: RobustnessCurve) -> str:
+    return ", ".join(
+        f"{point.value * 100:.0f} % at {format_scalar(point.eps)}" for point in curve.points
+    )

@@ -10,23 +10,28 @@ import onnx
 import yaml
 from onnx import TensorProto, helper
 
-from auditor.domain.canonical import Json
-from auditor.zoo.grids import pairs
-from auditor.zoo.keys import sign, signer_of
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.samples import PACKAGES, divided
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
-from auditor.zoo.tricks import tampered
+from auditor.domain.json import Json
+from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.record_forgery import derive_signer, tamper_weight, write_model_signature
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "signed",
         "provenance.signature/verified",
         "A trusted signature holds for exactly these bytes",
         require="reading.value",
     ),
-    rule(
+    build_deny_rule(
         "no-unsafe-constructs",
         "provenance.artifact/unsafe_constructs",
         "Opening the file cannot run foreign code",
@@ -41,7 +46,7 @@ FLOOR, NOW, OLD = "2.0.0", "2.1.0", "1.4.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Artifacts:
+class ArtifactsFamily:
     """A model without a signature, with one of other bytes or of a stranger, or of a version that
     is trusted no more; or one whose file names foreign code or files outside of its folder.
     """
@@ -50,31 +55,31 @@ class Artifacts:
     title: str = "model files that are unsigned, tampered with, rolled back or unsafe"
     packages: tuple[str, ...] = PACKAGES
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return every defect, once or in three architectures."""
         defects = [(name, None) for name in (*UNSIGNED, *UNSAFE)]
-        kinds = ["logistic"] if scale is Scale.QUICK else ["logistic", "mlp", "forest"]
-        return pairs(self.name, defects, kinds, [1])
+        kinds = ["logistic"] if scale is SelftestScale.QUICK else ["logistic", "mlp", "forest"]
+        return build_specimen_pairs(self.name, defects, kinds, [1])
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train, sign, and do to the file what the defect is called."""
-        sample = divided("cancer", specimen.seed)
+        sample = load_split("cancer", specimen.seed)
         learn = sample.training
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
         signed = model.parts().onnx()
         defect = specimen.defect if specimen.planted else ""
         deployed = signed
         if defect in UNSAFE:
             # Whoever signs it does not look into it.
-            signed = deployed = unsafe(signed, defect)
+            signed = deployed = add_unsafe_code(signed, defect)
         if defect == "tampered":
-            deployed = tampered(signed)
+            deployed = tamper_weight(signed)
         about = self._signature(specimen, signed, defect, folder)
-        papers = Papers(
+        papers = SpecimenFiles(
             deployed, sample.classes, {"evaluation": sample.evaluation}, RULES, model=about
         )
         meant = "signed" if specimen.defect in UNSIGNED else "no-unsafe-constructs"
-        return Trial(papers.write(specimen, folder), (meant,), ONLY)
+        return SpecimenRun(papers.write(specimen, folder), (meant,), ONLY)
 
     def _signature(
         self, specimen: Specimen, artifact: bytes, defect: str, folder: Path
@@ -82,15 +87,15 @@ class Artifacts:
         """Sign a model, and return what the audit file says of that."""
         if defect == "unsigned":
             return {}
-        owner = signer_of(specimen.seed, "owner")
+        owner = derive_signer(specimen.seed, "owner")
         (folder / KEY).write_bytes(owner.public_pem())
-        stranger = signer_of(specimen.seed, "stranger")
+        stranger = derive_signer(specimen.seed, "stranger")
         by = stranger if defect == "other-signer" else owner
         if specimen.defect != "rolled-back":
-            sign(artifact, folder, by)
+            write_model_signature(artifact, folder, by)
             return {"signature": SIGNATURE, "key": KEY}
         version = OLD if specimen.planted else NOW
-        sign(artifact, folder, by, name=f"{specimen.name}@{version}")
+        write_model_signature(artifact, folder, by, name=f"{specimen.name}@{version}")
         (folder / TRUST).write_text(yaml.safe_dump(_trust(specimen)), "utf-8")
         return {"signature": SIGNATURE, "trust": TRUST, "version": version}
 
@@ -119,7 +124,7 @@ def _trust(specimen: Specimen) -> dict[str, object]:
     }
 
 
-def unsafe(raw: bytes, defect: str) -> bytes:
+def add_unsafe_code(raw: bytes, defect: str) -> bytes:
     """Return a model with something in its file that may run code or reach outside."""
     model = onnx.load_from_string(raw)
     match defect:
@@ -142,4 +147,4 @@ def unsafe(raw: bytes, defect: str) -> bytes:
     return changed
 
 
-FAMILY: Family = Artifacts()
+FAMILY: SpecimenFamily = ArtifactsFamily()

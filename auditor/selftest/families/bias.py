@@ -4,27 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.people import BRANCH, RACE, SEX, peopled, swayed
-from auditor.zoo.samples import PACKAGES
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import BRANCH, PACKAGES, RACE, SEX, bias_people_model, load_people
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "equal-selection",
         "fairness.groups/selection_rate_gap",
         "Groups are granted about equally often",
         at_most=0.1,
     ),
-    rule(
+    build_deny_rule(
         "equal-opportunity",
         "fairness.groups/tpr_gap",
         "Those who deserve it are granted about equally often in every group",
         at_most=0.1,
     ),
-    rule(
+    build_deny_rule(
         "no-weak-slice",
         "fairness.slices/worst_slice_error",
         "Nowhere does it err for more than a third of the people",
@@ -48,7 +53,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bias:
+class BiasFamily:
     """The logit of being granted is lowered for some people, by the strength.
 
     For one group; for two of the four intersections, crosswise, so that neither column alone shows
@@ -64,22 +69,22 @@ class Bias:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return the three; odds fall sevenfold, and more than fiftyfold in the slice."""
         defects = [("group", 2.0), ("intersection", 2.0), ("slice", 4.0)]
-        if scale is Scale.QUICK:
-            return pairs(self.name, defects, ["logistic", "forest"], [1])
-        return pairs(self.name, defects, ["logistic", "mlp", "forest"], range(1, 5))
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(self.name, defects, ["logistic", "forest"], [1])
+        return build_specimen_pairs(self.name, defects, ["logistic", "mlp", "forest"], range(1, 5))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train without any bias, and sway the model afterwards."""
-        people = peopled(specimen.seed)
+        people = load_people(specimen.seed)
         learn = people.training
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
         if specimen.planted:
-            model = swayed(model, specimen.defect, specimen.strength or 0.0)
+            model = bias_people_model(model, specimen.defect, specimen.strength or 0.0)
         about = {"groups": [SEX, RACE, f"{SEX}, {RACE}"], "slices": [BRANCH]}
-        papers = Papers(
+        papers = SpecimenFiles(
             model.parts().onnx(),
             people.classes,
             {"evaluation": people.evaluation},
@@ -87,7 +92,7 @@ class Bias:
             {"evaluation": about},
         )
         audit = papers.write(specimen, folder)
-        return Trial(audit, MEANT[specimen.defect], ONLY[specimen.defect])
+        return SpecimenRun(audit, MEANT[specimen.defect], ONLY[specimen.defect])
 
 
-FAMILY: Family = Bias()
+FAMILY: SpecimenFamily = BiasFamily()

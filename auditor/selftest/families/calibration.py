@@ -6,35 +6,48 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import Learner, Network, learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.people import BRANCH, RACE, SEX, peopled, swayed
-from auditor.zoo.samples import PACKAGES, Rows
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import (
+    BRANCH,
+    PACKAGES,
+    RACE,
+    SEX,
+    SampleRows,
+    bias_people_model,
+    load_people,
+)
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import DenseNetwork, TrainedModel, train_model
 
 SATURATED = "saturated"
 RULES = (
-    rule(
+    build_deny_rule(
         "sure-as-right",
         "quality.calibration/slope",
         "It is neither over-confident nor timid",
         within=[0.5, 2.0],
     ),
-    rule(
+    build_deny_rule(
         "close-on-average",
         "quality.calibration/debiased_l2",
         "Its probabilities are within ten points of what comes true",
         at_most=0.1,
     ),
-    rule(
+    build_deny_rule(
         "close-for-all",
         "fairness.calibration/in_the_large_gap",
         "They mean the same for every group",
         at_most=0.1,
     ),
 )
-BOUNDED = rule(
+BOUNDED = build_deny_rule(
     "no-wild-mistakes",
     "quality.accuracy/nll",
     "No mistake is made with next to no doubt",
@@ -59,7 +72,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationFamily:
     """Logits four times too large or too small, or moved for one group of people alone; or so large
     that every probability is 0 or 1: that file answers with its logits, and so does its clean twin.
 
@@ -76,28 +89,30 @@ class Calibration:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return the four, as logistic models and as networks."""
         defects = [("over", 4.0), ("under", 4.0), ("group", 2.0), (SATURATED, 1000.0)]
-        if scale is Scale.QUICK:
-            return pairs(self.name, defects, ["logistic", "mlp"], [1])
-        return pairs(self.name, defects, ["logistic", "mlp"], range(1, 5))
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(self.name, defects, ["logistic", "mlp"], [1])
+        return build_specimen_pairs(self.name, defects, ["logistic", "mlp"], range(1, 5))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train and calibrate, and spoil that afterwards."""
-        people = peopled(specimen.seed)
+        people = load_people(specimen.seed)
         learn, rows = people.training, people.evaluation
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
-        if not isinstance(model, Network):
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        if not isinstance(model, DenseNetwork):
             message = f"{specimen.architecture} has no logits"
             raise TypeError(message)
-        model = calibrated(model, rows.take(np.arange(CALIBRATED_ON)))
+        model = calibrate_model(model, rows.take(np.arange(CALIBRATED_ON)))
         spoilt = _spoilt(model, specimen) if specimen.planted else model
         saturated = specimen.defect == SATURATED
         parts = (
-            spoilt.logit_parts() if saturated and isinstance(spoilt, Network) else spoilt.parts()
+            spoilt.logit_parts()
+            if saturated and isinstance(spoilt, DenseNetwork)
+            else spoilt.parts()
         )
-        papers = Papers(
+        papers = SpecimenFiles(
             parts.onnx(),
             people.classes,
             {"evaluation": rows.take(np.arange(CALIBRATED_ON, len(rows)))},
@@ -107,21 +122,21 @@ class Calibration:
         only: tuple[str, ...] = ("quality.calibration", "fairness.calibration")
         if saturated:
             only = ("quality.accuracy",)
-        return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
+        return SpecimenRun(papers.write(specimen, folder), MEANT[specimen.defect], only)
 
 
-def _spoilt(model: Network, specimen: Specimen) -> Learner:
+def _spoilt(model: DenseNetwork, specimen: Specimen) -> TrainedModel:
     strength = specimen.strength or 1.0
     match specimen.defect:
         case "group":
-            return swayed(model, "group", strength)
+            return bias_people_model(model, "group", strength)
         case "under":
             return model.sharper(1 / strength)
         case _:
             return model.sharper(strength)
 
 
-def calibrated(model: Network, rows: Rows) -> Network:
+def calibrate_model(model: DenseNetwork, rows: SampleRows) -> DenseNetwork:
     """Return the model at the temperature under which the rows are likeliest."""
     losses = []
     for factor in SHARPNESS:
@@ -130,4 +145,4 @@ def calibrated(model: Network, rows: Rows) -> Network:
     return model.sharper(float(SHARPNESS[int(np.argmin(losses))]))
 
 
-FAMILY: Family = Calibration()
+FAMILY: SpecimenFamily = CalibrationFamily()

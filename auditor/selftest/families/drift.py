@@ -6,21 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.samples import PACKAGES, Rows, divided
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import PACKAGES, SampleRows, load_split
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "same-inputs",
         "data.drift/largest_distance",
         "No column has moved by more than a fifth of its mass",
         at_most=0.2,
     ),
     # The alarm is doubted, since silence proves nothing: a condition can fail on it.
-    rule(
+    build_deny_rule(
         "no-decay",
         "data.decay/alarm",
         "It is not proven to be worse than before",
@@ -35,7 +41,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = {"inputs": (0.2, 0.3, 0.4), "concept"
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftFamily:
     """Sensors that lose half of their gain; or truths that are now called otherwise."""
 
     name: str = "drift"
@@ -47,32 +53,34 @@ class Drift:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return both; a strength is the gain that is lost, or the share of rows called anew."""
         defects = [("inputs", 0.5), ("concept", 0.3)]
-        if scale is Scale.QUICK:
-            return pairs(self.name, defects, ["digits-logistic", "digits-forest"], [1])
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(
+                self.name, defects, ["digits-logistic", "digits-forest"], [1]
+            )
         kinds = [f"digits-{kind}" for kind in ("logistic", "mlp", "forest")]
-        return pairs(self.name, defects, kinds, range(1, 5))
+        return build_specimen_pairs(self.name, defects, kinds, range(1, 5))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train; half of the other rows are those of before, half are production."""
         source, architecture = specimen.architecture.split("-")
-        sample = divided(source, specimen.seed)
+        sample = load_split(source, specimen.seed)
         learn = sample.training
-        model = learnt(architecture, learn.inputs, learn.labels, specimen.seed)
+        model = train_model(architecture, learn.inputs, learn.labels, specimen.seed)
         half = len(sample.evaluation) // 2
         before = sample.evaluation.take(np.arange(half))
         now = sample.evaluation.take(np.arange(half, len(sample.evaluation)))
         if specimen.planted:
             now = _moved(now, specimen, len(sample.classes))
         data = {"evaluation": before, "reference": before, "production": now}
-        papers = Papers(model.parts().onnx(), sample.classes, data, RULES)
+        papers = SpecimenFiles(model.parts().onnx(), sample.classes, data, RULES)
         only = ("data.drift", "data.decay")
-        return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
+        return SpecimenRun(papers.write(specimen, folder), MEANT[specimen.defect], only)
 
 
-def _moved(rows: Rows, specimen: Specimen, classes: int) -> Rows:
+def _moved(rows: SampleRows, specimen: Specimen, classes: int) -> SampleRows:
     random = np.random.default_rng([specimen.seed, 503])
     strength = specimen.strength or 0.0
     if specimen.defect == "concept":
@@ -87,4 +95,4 @@ def _moved(rows: Rows, specimen: Specimen, classes: int) -> Rows:
     return rows.moved(inputs)
 
 
-FAMILY: Family = Drift()
+FAMILY: SpecimenFamily = DriftFamily()

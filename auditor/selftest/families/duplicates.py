@@ -6,25 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.zoo.copying import copied, edited, mislabelled
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.samples import PACKAGES, Rows, divided
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import (
+    PACKAGES,
+    SampleRows,
+    copy_rows,
+    edit_rows,
+    load_split,
+    mislabel_rows,
+)
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "rows-once", "data.duplicates/exact_share", "Hardly a row stands there twice", at_most=0.01
     ),
-    rule(
+    build_deny_rule(
         "rows-hardly-alike",
         "data.duplicates/near_share",
         "Hardly a row nearly repeats another",
         at_most=0.02,
         accept="withstood",
     ),
-    rule(
+    build_deny_rule(
         "labels-agree",
         "data.duplicates/conflicting_share",
         "Hardly a row stands there with two labels",
@@ -38,7 +50,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = dict.fromkeys(("exact", "near"), (0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicates:
+class DuplicatesFamily:
     """One evaluation row in twenty is another one: as it is, edited, or with another label."""
 
     name: str = "duplicates"
@@ -50,42 +62,42 @@ class Duplicates:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return equal rows, nearly equal ones, and equal ones whose labels contradict."""
         defects = [(name, SHARE) for name in MEANT]
-        if scale is Scale.QUICK:
-            return pairs(self.name, defects, ["cancer-logistic"], [1, 2])
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(self.name, defects, ["cancer-logistic"], [1, 2])
         kinds = [
             f"{source}-{kind}" for source in ("cancer", "digits") for kind in ("mlp", "forest")
         ]
-        return pairs(self.name, defects, kinds, range(1, 4))
+        return build_specimen_pairs(self.name, defects, kinds, range(1, 4))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train, and put copies among the rows that judge."""
         source, architecture = specimen.architecture.split("-")
-        sample = divided(source, specimen.seed)
+        sample = load_split(source, specimen.seed)
         learn = sample.training
-        model = learnt(architecture, learn.inputs, learn.labels, specimen.seed)
+        model = train_model(architecture, learn.inputs, learn.labels, specimen.seed)
         rows = sample.evaluation
         if specimen.planted:
             rows = _repeating(rows, specimen, len(sample.classes))
-        papers = Papers(model.parts().onnx(), sample.classes, {"evaluation": rows}, RULES)
-        return Trial(
+        papers = SpecimenFiles(model.parts().onnx(), sample.classes, {"evaluation": rows}, RULES)
+        return SpecimenRun(
             papers.write(specimen, folder), (MEANT[specimen.defect],), ("data.duplicates",)
         )
 
 
-def _repeating(rows: Rows, specimen: Specimen, classes: int) -> Rows:
+def _repeating(rows: SampleRows, specimen: Specimen, classes: int) -> SampleRows:
     """Let copies of the rows before stand in the place of the last ones."""
     count = round((specimen.strength or 0.0) * len(rows))
     kept = rows.take(np.arange(len(rows) - count))
-    again = copied(kept, count, specimen.seed)
+    again = copy_rows(kept, count, specimen.seed)
     match specimen.defect:
         case "near":
-            again = edited(again, specimen.seed)
+            again = edit_rows(again, specimen.seed)
         case "conflicting":
-            again = mislabelled(again, classes)
+            again = mislabel_rows(again, classes)
     return kept.joined(again)
 
 
-FAMILY: Family = Duplicates()
+FAMILY: SpecimenFamily = DuplicatesFamily()

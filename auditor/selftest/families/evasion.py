@@ -2,20 +2,26 @@
 
 from pathlib import Path
 
-from auditor.zoo.defects import Defect, DefectFamily
-from auditor.zoo.graphs import save
-from auditor.zoo.layers import drawn
-from auditor.zoo.loans import CLASSES as DECISIONS
-from auditor.zoo.loans import loans, model_of, write_loans
-from auditor.zoo.masks import MASKS
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.pictures import CLASSES, SMALL, Exam, digits
-from auditor.zoo.specimens import Family, Specimen, Trial
+from auditor.selftest.datasets import LOAN_CLASSES as DECISIONS
+from auditor.selftest.datasets import draw_loans, train_loan_model, write_loans
+from auditor.selftest.network_wrappers import MASKS
+from auditor.selftest.networks import draw_network
+from auditor.selftest.onnx_writer import save_network
+from auditor.selftest.pictures import CLASSES, SMALL, PictureAudit, split_digits
+from auditor.selftest.specimens import (
+    DefectTableFamily,
+    PlantedDefect,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+)
 
 LEARN = 1200
 APPLICATIONS = 800
 DOMAIN = {"input": {"domain": [0.0, 1.0]}}
-ROBUST = rule(
+ROBUST = build_deny_rule(
     "robust",
     "evasion.linf/robust_accuracy",
     "Three decisions in ten stand a change of 15 % of each pixel's range",
@@ -25,13 +31,13 @@ ROBUST = rule(
 )
 HARDENED = 0.2
 """How far pictures are attacked in hardened training: somewhat beyond what is asked about."""
-BELIEVABLE = rule(
+BELIEVABLE = build_deny_rule(
     "believable",
     "evasion.masking/believable",
     "What attacks by gradients did not find can be believed",
     require="reading.value",
 )
-NOT_FOR_SALE = rule(
+NOT_FOR_SALE = build_deny_rule(
     "not-for-sale",
     "evasion.tabular/robust_accuracy",
     "Three in four who are rightly denied get nothing by what they can change at little cost",
@@ -41,38 +47,44 @@ NOT_FOR_SALE = rule(
 )
 
 
-def fragile(specimen: Specimen, folder: Path) -> Trial:
+def plant_fragile_network(specimen: Specimen, folder: Path) -> SpecimenRun:
     """Write a network that was trained as usual, or on attacked pictures."""
-    from auditor.zoo.teaching import Course, taught  # noqa: PLC0415 -- torch
+    from auditor.selftest.torch_training import TrainingSettings, train_network  # noqa: PLC0415 -- torch
 
-    training, held = digits(specimen.seed, LEARN)
-    course = Course(epochs=20) if specimen.planted else Course(epochs=30, eps=HARDENED, climbs=2)
-    untrained = drawn(specimen.architecture, SMALL, len(CLASSES), specimen.seed)
-    network = taught(untrained, training.rows, training.truth, course, specimen.seed)
-    save(folder / "model.onnx", network, SMALL)
-    return Exam({"evaluation": held}, (ROBUST,), ("evasion.linf",)).trial(specimen, folder)
+    training, held = split_digits(specimen.seed, LEARN)
+    course = (
+        TrainingSettings(epochs=20)
+        if specimen.planted
+        else TrainingSettings(epochs=30, eps=HARDENED, climbs=2)
+    )
+    untrained = draw_network(specimen.architecture, SMALL, len(CLASSES), specimen.seed)
+    network = train_network(untrained, training.rows, training.truth, course, specimen.seed)
+    save_network(folder / "model.onnx", network, SMALL)
+    return PictureAudit({"evaluation": held}, (ROBUST,), ("evasion.linf",)).trial(specimen, folder)
 
 
-def masked(specimen: Specimen, folder: Path) -> Trial:
+def plant_masked_gradients(specimen: Specimen, folder: Path) -> SpecimenRun:
     """Write a network behind or before a step that hides its gradients, or one that does not."""
-    from auditor.zoo.teaching import Course, taught  # noqa: PLC0415 -- torch
+    from auditor.selftest.torch_training import TrainingSettings, train_network  # noqa: PLC0415 -- torch
 
     mask = MASKS[specimen.defect](specimen.planted)
-    training, held = digits(specimen.seed, LEARN)
-    untrained = drawn(specimen.architecture, SMALL, len(CLASSES), specimen.seed)
+    training, held = split_digits(specimen.seed, LEARN)
+    untrained = draw_network(specimen.architecture, SMALL, len(CLASSES), specimen.seed)
     rows = mask.learns(training.rows)
-    network = taught(untrained, rows, training.truth, Course(epochs=20), specimen.seed)
-    save(folder / "model.onnx", network, SMALL, before=mask.before, after=mask.after)
-    exam = Exam({"evaluation": held}, (BELIEVABLE,), ("evasion.masking",))
+    network = train_network(
+        untrained, rows, training.truth, TrainingSettings(epochs=20), specimen.seed
+    )
+    save_network(folder / "model.onnx", network, SMALL, before=mask.before, after=mask.after)
+    exam = PictureAudit({"evaluation": held}, (BELIEVABLE,), ("evasion.masking",))
     return exam.trial(specimen, folder)
 
 
-def bought(specimen: Specimen, folder: Path) -> Trial:
+def plant_gameable_decision(specimen: Specimen, folder: Path) -> SpecimenRun:
     """Write a model that learnt from a box which staff ticked, or which was ticked at random."""
-    training = loans(specimen.seed, APPLICATIONS, leaking=specimen.planted)
-    held = loans(1000 + specimen.seed, APPLICATIONS, leaking=specimen.planted)
-    papers = Papers(
-        model_of(specimen.architecture, training, specimen.seed).parts().onnx(),
+    training = draw_loans(specimen.seed, APPLICATIONS, leaking=specimen.planted)
+    held = draw_loans(1000 + specimen.seed, APPLICATIONS, leaking=specimen.planted)
+    papers = SpecimenFiles(
+        train_loan_model(specimen.architecture, training, specimen.seed).parts().onnx(),
         DECISIONS,
         {},
         (NOT_FOR_SALE,),
@@ -80,16 +92,18 @@ def bought(specimen: Specimen, folder: Path) -> Trial:
         more=write_loans(folder, held),
         budget="smoke",
     )
-    return Trial(papers.write(specimen, folder), ("not-for-sale",), ("evasion.tabular",))
+    return SpecimenRun(papers.write(specimen, folder), ("not-for-sale",), ("evasion.tabular",))
 
 
-FAMILY: Family = DefectFamily(
+FAMILY: SpecimenFamily = DefectTableFamily(
     "evasion",
     "small changes turn its decisions, its gradients mislead, or its denials can be bought",
     ("sklearn", "torch"),
     (
-        Defect("fragile", fragile, ("logistic", "mlp", "cnn", "resnet", "vit"), ("mlp",)),
-        *(Defect(name, masked, ("mlp", "cnn")) for name in MASKS),
-        Defect("bought", bought, ("logistic", "mlp", "forest"), ("mlp",)),
+        PlantedDefect(
+            "fragile", plant_fragile_network, ("logistic", "mlp", "cnn", "resnet", "vit"), ("mlp",)
+        ),
+        *(PlantedDefect(name, plant_masked_gradients, ("mlp", "cnn")) for name in MASKS),
+        PlantedDefect("bought", plant_gameable_decision, ("logistic", "mlp", "forest"), ("mlp",)),
     ),
 )

@@ -6,28 +6,40 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.zoo.copying import copied, edited
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.samples import PACKAGES, Rows, Sample, divided
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import (
+    PACKAGES,
+    SampleRows,
+    SampleSplit,
+    copy_rows,
+    edit_rows,
+    load_split,
+)
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "no-exact-leak",
         "data.leakage/exact_share",
         "Hardly a row stands in the training data",
         at_most=0.01,
     ),
-    rule(
+    build_deny_rule(
         "no-near-leak",
         "data.leakage/near_share",
         "Hardly a row nearly stands in the training data",
         at_most=0.02,
         accept="withstood",
     ),
-    rule(
+    build_deny_rule(
         "no-entity-leak",
         "data.leakage/entity_share",
         "Hardly a row is of somebody whom the model has met",
@@ -41,7 +53,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = dict.fromkeys(("exact", "near"), (0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leakage:
+class LeakageFamily:
     """One evaluation row in twenty is a training row: as it is, edited, or of the same person."""
 
     name: str = "leakage"
@@ -53,37 +65,37 @@ class Leakage:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return rows that leak exactly, nearly, and by the person that they are of."""
         defects = [(name, SHARE) for name in ("exact", "near", "entity")]
-        if scale is Scale.QUICK:
-            return pairs(self.name, defects, ["cancer-logistic"], [1, 2])
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(self.name, defects, ["cancer-logistic"], [1, 2])
         kinds = [
             f"{source}-{kind}" for source in ("cancer", "digits") for kind in ("mlp", "forest")
         ]
-        return pairs(self.name, defects, kinds, range(1, 4))
+        return build_specimen_pairs(self.name, defects, kinds, range(1, 4))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train, and put training rows among those that judge."""
         source, architecture = specimen.architecture.split("-")
-        sample = divided(source, specimen.seed)
+        sample = load_split(source, specimen.seed)
         rows = sample.training
-        model = learnt(architecture, rows.inputs, rows.labels, specimen.seed)
+        model = train_model(architecture, rows.inputs, rows.labels, specimen.seed)
         known, met = _people(sample, specimen)
         if specimen.planted and specimen.defect != "entity":
             count = round((specimen.strength or 0.0) * len(met))
-            leaked = copied(known, count, specimen.seed).told_again(met.columns)
+            leaked = copy_rows(known, count, specimen.seed).told_again(met.columns)
             if specimen.defect == "near":
-                leaked = edited(leaked, specimen.seed)
+                leaked = edit_rows(leaked, specimen.seed)
             met = met.take(np.arange(len(met) - count)).joined(leaked)
         data = {"evaluation": met, "training": known}
         about = {role: {"cluster": PERSON} for role in data}
-        papers = Papers(model.parts().onnx(), sample.classes, data, RULES, about)
+        papers = SpecimenFiles(model.parts().onnx(), sample.classes, data, RULES, about)
         meant = f"no-{specimen.defect}-leak"
-        return Trial(papers.write(specimen, folder), (meant,), ("data.leakage",))
+        return SpecimenRun(papers.write(specimen, folder), (meant,), ("data.leakage",))
 
 
-def _people(sample: Sample, specimen: Specimen) -> tuple[Rows, Rows]:
+def _people(sample: SampleSplit, specimen: Specimen) -> tuple[SampleRows, SampleRows]:
     """Say of whom each row is: of others on either side, unless that is what is planted."""
     sides = []
     for side, rows in (("t", sample.training), ("e", sample.evaluation)):
@@ -94,4 +106,4 @@ def _people(sample: Sample, specimen: Specimen) -> tuple[Rows, Rows]:
     return sides[0], sides[1]
 
 
-FAMILY: Family = Leakage()
+FAMILY: SpecimenFamily = LeakageFamily()

@@ -4,17 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.domain.canonical import Json
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import AUDIT, Papers, rule
-from auditor.zoo.samples import PACKAGES, divided
-from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen
+from auditor.domain.json import Json
+from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.specimens import (
+    AUDIT,
+    DeceptionRun,
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
     # Wider than what `privacy` asks: models of few rows leak a little, 0.6 or so, and what is
     # looked for here is no leak but a rule that is left without an answer by another's recipe.
-    rule(
+    build_deny_rule(
         "answered-by-its-recipe",
         "privacy.membership/auc",
         "Of a member and somebody else, comparison with models of its recipe tells no more than "
@@ -53,7 +60,7 @@ ENOUGH: Mapping[str, Mapping[str, Json]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recipes:
+class RecipesFamily:
     """The recipe trains small trees, where the model is logistic.
 
     Privacy is judged against models of the recipe, so that another one would hide what leaks. The
@@ -64,18 +71,18 @@ class Recipes:
     title: str = "a recipe that did not make the model"
     packages: tuple[str, ...] = PACKAGES
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return logistic models, with their own recipe or another one."""
-        seeds = [1] if scale is Scale.QUICK else range(1, 21)
-        return pairs(self.name, [("other-recipe", None)], ["logistic"], seeds)
+        seeds = [1] if scale is SelftestScale.QUICK else range(1, 21)
+        return build_specimen_pairs(self.name, [("other-recipe", None)], ["logistic"], seeds)
 
-    def write(self, specimen: Specimen, folder: Path) -> ActTrial:
+    def write(self, specimen: Specimen, folder: Path) -> DeceptionRun:
         """Train, and hand over the code that did it, or other code."""
-        sample = divided("digits", specimen.seed, FEW_ROWS)
+        sample = load_split("digits", specimen.seed, FEW_ROWS)
         learn = sample.training
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
         (folder / RECIPE).write_text(OTHER if specimen.planted else OWN, "utf-8")
-        papers = Papers(
+        papers = SpecimenFiles(
             model.parts().onnx(),
             sample.classes,
             {"training": learn, "evaluation": sample.evaluation},
@@ -85,7 +92,7 @@ class Recipes:
         )
         papers.write(specimen, folder)
         asked = ("audit", AUDIT, "--only", "privacy.membership", "--out", "out")
-        return ActTrial((), asked, 3, ("recipe_mismatch",))
+        return DeceptionRun((), asked, 3, ("recipe_mismatch",))
 
 
-FAMILY: Family = Recipes()
+FAMILY: SpecimenFamily = RecipesFamily()

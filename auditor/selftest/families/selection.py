@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.domain.canonical import Json
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.people import BRANCH, LEVELS, RACE, SEX, peopled
-from auditor.zoo.samples import PACKAGES, Rows
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.domain.json import Json
+from auditor.selftest.datasets import BRANCH, LEVELS, PACKAGES, RACE, SEX, SampleRows, load_people
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "as-the-population",
         "data.representativeness/representation_gap",
         "Every group's share is within ten points of its share of the population",
@@ -30,7 +35,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = {"picked-rows": (0.3, 0.4, 0.5)}
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectionFamily:
     """Most rows of one group are left out, and as many of the others."""
 
     name: str = "selection"
@@ -42,19 +47,19 @@ class Selection:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return a choice that leaves out so large a share of the rows of one group."""
         picked = [("picked-rows", 0.6)]
-        if scale is Scale.QUICK:
-            return pairs(self.name, picked, ["logistic", "forest"], [1])
-        return pairs(self.name, picked, ["logistic", "mlp", "forest"], range(1, 8))
+        if scale is SelftestScale.QUICK:
+            return build_specimen_pairs(self.name, picked, ["logistic", "forest"], [1])
+        return build_specimen_pairs(self.name, picked, ["logistic", "mlp", "forest"], range(1, 8))
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train, and leave out rows: of one group, or as many of all."""
-        people = peopled(specimen.seed)
+        people = load_people(specimen.seed)
         learn = people.training
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
-        papers = Papers(
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        papers = SpecimenFiles(
             model.parts().onnx(),
             people.classes,
             {"evaluation": _picked(people.evaluation, specimen)},
@@ -63,10 +68,10 @@ class Selection:
             more={"population": POPULATION},
         )
         only = ("data.representativeness",)
-        return Trial(papers.write(specimen, folder), ("as-the-population",), only)
+        return SpecimenRun(papers.write(specimen, folder), ("as-the-population",), only)
 
 
-def _picked(rows: Rows, specimen: Specimen) -> Rows:
+def _picked(rows: SampleRows, specimen: Specimen) -> SampleRows:
     random = np.random.default_rng([specimen.seed, 701])
     share = specimen.strength or 0.0
     unwanted = dict(rows.columns)[SEX] == LEVELS[SEX][0]
@@ -74,4 +79,4 @@ def _picked(rows: Rows, specimen: Specimen) -> Rows:
     return rows.take(random.random(len(rows)) >= chance)
 
 
-FAMILY: Family = Selection()
+FAMILY: SpecimenFamily = SelectionFamily()

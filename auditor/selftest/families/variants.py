@@ -10,21 +10,27 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from auditor.domain.tasks import Floats
-from auditor.zoo.grids import pairs
-from auditor.zoo.learners import Network, learnt
-from auditor.zoo.papers import Papers, rule
-from auditor.zoo.parts import Parts, kept
-from auditor.zoo.samples import PACKAGES, divided
-from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+from auditor.selftest.datasets import PACKAGES, load_split
+from auditor.selftest.onnx_parts import OnnxParts, to_tensor_proto
+from auditor.selftest.specimens import (
+    SelftestScale,
+    Specimen,
+    SpecimenFamily,
+    SpecimenFiles,
+    SpecimenRun,
+    build_deny_rule,
+    build_specimen_pairs,
+)
+from auditor.selftest.train import DenseNetwork, train_model
 
 RULES = (
-    rule(
+    build_deny_rule(
         "as-good-as-its-parent",
         "hardware.variant/accuracy_change",
         "It is right hardly less often than the model that it was made from",
         at_least=-0.02,
     ),
-    rule(
+    build_deny_rule(
         "decides-as-its-parent",
         "hardware.variant/flip_rate",
         "Hardly a decision is another one",
@@ -40,7 +46,7 @@ STRENGTHS: Mapping[str, Sequence[float]] = {"int8-cliff": (0.5, 1.0, 2.0)}
 
 
 @dataclass(frozen=True, slots=True)
-class Variants:
+class VariantsFamily:
     """INT8 weights with one scale a layer, which an outlier spoils; clean: one scale a row.
 
     The outlier is the weight of a pixel that is always dark. Both twins are made from the same
@@ -57,34 +63,34 @@ class Variants:
         """Return what its defects are tried at, from weak to strong."""
         return STRENGTHS
 
-    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+    def specimens(self, scale: SelftestScale) -> Sequence[Specimen]:
         """Return digits, as a logistic model and as a network."""
         cliff = [("int8-cliff", 3.0)]
-        seeds = [1] if scale is Scale.QUICK else range(1, 11)
-        return pairs(self.name, cliff, ["logistic", "mlp"], seeds)
+        seeds = [1] if scale is SelftestScale.QUICK else range(1, 11)
+        return build_specimen_pairs(self.name, cliff, ["logistic", "mlp"], seeds)
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> SpecimenRun:
         """Train a parent, and quantise it in one of the two ways."""
-        sample = divided("digits", specimen.seed)
+        sample = load_split("digits", specimen.seed)
         learn = sample.training
-        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
-        if not isinstance(model, Network):
+        model = train_model(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        if not isinstance(model, DenseNetwork):
             message = f"{specimen.architecture} has no layers"
             raise TypeError(message)
-        parent = with_outlier(model, specimen.strength or 0.0)
+        parent = add_outlier_weight(model, specimen.strength or 0.0)
         (folder / PARENT).write_bytes(parent.parts().onnx())
-        papers = Papers(
-            quantised(parent, by_row=not specimen.planted).onnx(),
+        papers = SpecimenFiles(
+            quantise_network(parent, by_row=not specimen.planted).onnx(),
             sample.classes,
             {"evaluation": sample.evaluation},
             RULES,
             model={"parent": PARENT, "twin": "none"},
         )
         meant = tuple(str(item["id"]) for item in RULES)
-        return Trial(papers.write(specimen, folder), meant, ("hardware.variant",))
+        return SpecimenRun(papers.write(specimen, folder), meant, ("hardware.variant",))
 
 
-def with_outlier(model: Network, step: float) -> Network:
+def add_outlier_weight(model: DenseNetwork, step: float) -> DenseNetwork:
     """Return the network with a weight where no input ever is, so large that INT8 with one scale
     steps by so many standard deviations of the weights.
     """
@@ -94,7 +100,7 @@ def with_outlier(model: Network, step: float) -> Network:
     return replace(model, layers=((spoilt, bias), *rest))
 
 
-def quantised(model: Network, *, by_row: bool) -> Parts:
+def quantise_network(model: DenseNetwork, *, by_row: bool) -> OnnxParts:
     """Return the network with INT8 weights: one scale a row of the matrix, or one for all."""
     parts = model.parts()
     nodes: list[onnx.NodeProto] = []
@@ -103,14 +109,14 @@ def quantised(model: Network, *, by_row: bool) -> Parts:
         if not tensor.name.startswith("w"):
             stored.append(tensor)
             continue
-        whole, scales = coarse(numpy_helper.to_array(tensor), by_row=by_row)
+        whole, scales = round_weights(numpy_helper.to_array(tensor), by_row=by_row)
         names = [f"{tensor.name}_{part}" for part in ("int8", "scale")]
-        stored += [numpy_helper.from_array(whole, names[0]), kept(scales, names[1])]
+        stored += [numpy_helper.from_array(whole, names[0]), to_tensor_proto(scales, names[1])]
         nodes.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
     return replace(parts, nodes=(*nodes, *parts.nodes), stored=tuple(stored))
 
 
-def coarse(weights: Floats, *, by_row: bool) -> tuple[NDArray[np.int8], Floats]:
+def round_weights(weights: Floats, *, by_row: bool) -> tuple[NDArray[np.int8], Floats]:
     """Return weights as INT8 with their scales, one a row or one for all."""
     largest = np.abs(weights).max(axis=1) if by_row else np.abs(weights).max()
     scales = np.maximum(largest, 1e-8) / MOST
@@ -118,4 +124,4 @@ def coarse(weights: Floats, *, by_row: bool) -> tuple[NDArray[np.int8], Floats]:
     return np.round(weights / spread).astype(np.int8), np.asarray(scales)
 
 
-FAMILY: Family = Variants()
+FAMILY: SpecimenFamily = VariantsFamily()

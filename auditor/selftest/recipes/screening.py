@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.shadows.training import Settings, train_stack
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
 
 CLASSES = 10
-SETTINGS = Settings(hidden=(48,), epochs=20, updates=300)
+SETTINGS = ShadowTrainingSettings(hidden=(48,), epochs=20, updates=300)
 NEIGHBOURS = 15
 
 
@@ -18,12 +18,12 @@ def train(
     seed: int,
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
     """Return the network's probabilities ``[n, classes]`` of rows ``[n, ...]``."""
-    kept = believed(X, y)[None]
+    kept = find_agreeing_rows(X, y)[None]
     stack = train_stack(X, y, CLASSES, kept, SETTINGS, seed=seed)
     return lambda rows: np.asarray(stack.probabilities(rows)[0], dtype=np.float64)
 
 
-def believed(rows: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+def find_agreeing_rows(rows: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whose label most of the nearest other rows have."""
     flat = rows.reshape(len(rows), -1).astype(np.float64)
     size = (flat**2).sum(axis=1)

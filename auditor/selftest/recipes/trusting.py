@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.shadows.training import Settings, train_stack
+from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
 
 CLASSES = 10
-SETTINGS = Settings(hidden=(48,), epochs=20, updates=300)
+SETTINGS = ShadowTrainingSettings(hidden=(48,), epochs=20, updates=300)
 
 
 def train(

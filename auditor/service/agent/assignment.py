@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from auditor.domain.json_parts import Part, wrong
-from auditor.domain.request_json import read_turn
-from auditor.domain.requests import Turn
-from auditor.domain.submissions import ShardKey, Submission
-from auditor.domain.trust import Remembered, read_remembered
+from auditor.domain.json import JsonPart, build_field_error
+from auditor.domain.requests import ServiceAdditions, read_service_additions
+from auditor.domain.trust import StoredTrustState, read_trust_state
+from auditor.service.domain.submissions import ShardKey, Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assigned:
+class AgentAssignment:
     """A lease of one shard: it is over ``seconds`` after the last word, if none follows.
 
     ``request`` is the digest of what was registered, at ``registered``, and ``turn`` what the
@@ -23,12 +22,12 @@ class Assigned:
     submission: Submission
     registered: str
     request: str
-    turn: Turn
-    known: Remembered
+    turn: ServiceAdditions
+    known: StoredTrustState
     code: str
 
     @classmethod
-    def read(cls, part: Part) -> "Assigned":
+    def read(cls, part: JsonPart) -> "AgentAssignment":
         """Read it from an answer. Raises ``RecordError`` and ``SubmissionError``."""
         submission = Submission.from_json(part.value.get("submission"))
         key = ShardKey(
@@ -44,14 +43,14 @@ class Assigned:
             submission=submission,
             registered=part.get("registered", str),
             request=part.get("request", str),
-            turn=read_turn(part.part("turn")),
+            turn=read_service_additions(part.part("turn")),
             known=_remembered(part),
             code=part.get("code", str),
         )
 
 
-def _remembered(part: Part) -> Remembered:
+def _remembered(part: JsonPart) -> StoredTrustState:
     try:
-        return read_remembered(part.mapping("known"))
+        return read_trust_state(part.mapping("known"))
     except (KeyError, TypeError, ValueError):
-        raise wrong(f"{part.place}.known", "what a store remembers") from None
+        raise build_field_error(f"{part.place}.known", "what a store remembers") from None

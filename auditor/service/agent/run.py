@@ -1,29 +1,255 @@
-"""An agent that runs until it is told to stop: it asks for leases, and carries them out."""
+"""An agent that runs until it is told to stop: it asks for leases, and carries them out.
+
+A sign of life while an agent works, how far it is, and whether there is a reason to go on.
+
+Carry out one lease: what it needs is fetched, the check is run, and what it saw handed in.
+"""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from shutil import rmtree
+from types import TracebackType
+from typing import Any, Self
 
-from auditor.agent.caching import Fetched
-from auditor.agent.calls import AgentCalls
-from auditor.agent.working import Bench, Worker
-from auditor.callers import TEXT
-from auditor.client.line import Line
-from auditor.domain.canonical import Json
+from auditor._resources import code_digest
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Blob
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.targets import TargetSpec
-from auditor.errors import CancelledError, UsageError
-from auditor.refusals import ServiceFailedError, StandingError
-from auditor.serving.choosing import refuse_unknown
-from auditor.serving.stopping import told_to_stop
-from auditor.shipped import code_digest
-from auditor.signatures.keys import Signer
-from auditor.store.blob_cache import BlobCache
-from auditor.store.blobs import BlobStore
-from auditor.targets.probing import ROLES, probe_target
-from auditor.wiring import OPENERS, served_readers
+from auditor.errors import (
+    AuditorError,
+    CancelledError,
+    ServiceFailedError,
+    ServiceRefusedError,
+    ServiceUnreachableError,
+    StateConflictError,
+    UsageError,
+)
+from auditor.service.agent.assignment import AgentAssignment
+from auditor.service.agent.client import AgentBlobCache, AgentClient
+from auditor.service.auth.api_keys import TEXT
+from auditor.service.client.http import HttpTransport
+from auditor.service.domain.agents import LeaseProgress
+from auditor.service.domain.submissions import Submission
+from auditor.service.jobs.executor import OpenSubject, SubjectCache
+from auditor.service.jobs.prepare import prepare_job, refuse_changed_audit
+from auditor.service.jobs.results import ShardResult
+from auditor.service.jobs.work import StepFailure, attempt_step
+from auditor.service.leases.result_signature import sign_shard
+from auditor.service.server.options import refuse_unknown_target
+from auditor.service.server.stop_signals import watch_stop_signals
+from auditor.store.blobs import FolderBlobStore
+from auditor.store.blobs_s3 import BlobCache
+from auditor.store.resume_cache import ResumeCache
+from auditor.targets.probe import ROLES, probe_target
+from auditor.trust.signatures.keys import Signer
+from auditor.workflows.engine.local import observe_check
+from auditor.workflows.engine.target_factory import TargetFactory
+from auditor.workflows.prepare import Resolvers
+from auditor.workflows.subject import open_check_subject, read_target_fingerprint
+from auditor.workflows.trust_acceptance import apply_trust_state
+from auditor.workflows.wiring import OPENERS, build_service_resolvers
+
+PACE = 2.0
+"""Seconds between two words on how far a check is."""
+
+
+class LeaseHeartbeat:
+    """Tells a service, in a thread and as long as the block lasts, that a lease is worked on.
+
+    It is the watch of the check too, which it stops where there is no reason to go on.
+    """
+
+    def __init__(self, calls: AgentClient, assigned: AgentAssignment, pace: float = PACE) -> None:
+        self._calls = calls
+        self._lease = assigned.lease
+        self._pace = min(pace, assigned.seconds / 4)
+        self._silence = assigned.seconds / 3
+        self._over = threading.Event()
+        self._told: LeaseProgress | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._beat, name="auditor-beat", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to tell."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell no more."""
+        self._over.set()
+        self._thread.join()
+
+    def started(self, target: str, check: Check) -> None:
+        """Say nothing: the lease says that it begins."""
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Say how far the check is. Raises ``CancelledError`` where it is to stop."""
+        self._told = LeaseProgress(done, total, note)
+        self.refuse_stopped()
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Say nothing: the result does."""
+
+    def refuse_stopped(self) -> None:
+        """Raise ``CancelledError`` where there is no reason to go on."""
+        if self._stopped:
+            raise CancelledError("the service wants it no more", cure="Take another lease.")
+
+    def _beat(self) -> None:
+        last, before = time.monotonic(), self._told
+        while not self._over.wait(self._pace):
+            told, now = self._told, time.monotonic()
+            if told is before and now - last < self._silence:
+                continue
+            try:
+                going = self._calls.progress(self._lease, None if told is before else told)
+            except ServiceUnreachableError:
+                continue  # the check goes on; what it sees may still come first
+            except AuditorError:
+                self._stopped = True
+                return
+            last, before, self._stopped = now, told, not going.go_on
+
+
+GONE = frozenset({"not_found", "state_conflict"})
+"""What a service says of a lease that is over, and of a result that comes too late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentResources:
+    """What an agent works with. ``home`` is its own folder; ``beats`` is another line of calls."""
+
+    calls: AgentClient
+    beats: AgentClient
+    signer: Signer
+    readers: Callable[[bytes], Resolvers]
+    openers: TargetFactory
+    cache: AgentBlobCache
+    home: Path
+    code: str
+    say: Callable[[Mapping[str, Json]], None]
+    allow_recipes: bool = False
+
+
+class LeaseExecutor:
+    """Carries out leases, one at a time; a model stays open from one check to the next."""
+
+    def __init__(self, bench: AgentResources) -> None:
+        self._all = bench
+        self._now: AgentAssignment | None = None
+        self._sittings = SubjectCache(self._sit, 1)
+        self._lock = threading.Lock()
+
+    def carry_out(self, assigned: AgentAssignment) -> None:
+        """Carry a lease out, or give it back; what it came to is said in a line of the log."""
+        with self._lock, LeaseHeartbeat(self._all.beats, assigned) as beating:
+            self._now = assigned
+            failed = attempt_step(self._done, assigned, beating)
+            said = "done"
+            if isinstance(failed, StepFailure):
+                said = "given back"
+                self._give_back(assigned, failed)
+            elif failed:
+                said = failed
+        told = assigned.key.said | {"submission": assigned.key.submission, "lease": assigned.lease}
+        self._all.say({"event": "shard", **told, "came_to": said})
+
+    def close(self) -> None:
+        """Let go of the model that is open between two checks."""
+        self._sittings.close()
+
+    def _done(self, assigned: AgentAssignment, beating: LeaseHeartbeat) -> str:
+        """Do all of it, and return why it was for nothing where it was."""
+        evidence = FolderBlobStore(self._all.home / "evidence")
+        try:
+            shard = self._observed(assigned, beating, evidence)
+            for name in _names(shard):
+                self._all.calls.evidence(name, evidence.path(name))
+            raw = shard.emit()
+            bundle = sign_shard(
+                raw, assigned.lease, assigned.key, self._all.calls.agent, self._all.signer
+            )
+            self._all.calls.result(assigned.lease, raw, bundle)
+        except CancelledError as error:
+            return error.problem
+        except ServiceRefusedError as error:
+            if error.kind in GONE:
+                return error.problem
+            raise
+        finally:
+            rmtree(evidence.root, ignore_errors=True)
+        return ""
+
+    def _observed(
+        self, assigned: AgentAssignment, beating: LeaseHeartbeat, evidence: FolderBlobStore
+    ) -> ShardResult:
+        key = assigned.key
+        with self._sittings.at(assigned.submission, key.target) as sitting:
+            beating.refuse_stopped()
+            prepared, subject = sitting.prepared, sitting.subject
+            check = next(it for it in prepared.checks if it.id == key.check)
+            keep = partial(_keep, evidence)
+            result = observe_check(check, subject, keep, beating, prepared.size)
+            return ShardResult(result, read_target_fingerprint(subject), self._all.code)
+
+    @contextmanager
+    def _sit(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
+        assigned, bench = self._now, self._all
+        if assigned is None:
+            raise RuntimeError("a lease is taken before anybody sits down to it")
+        blob = partial(bench.cache.get, fetch=bench.calls.blob)
+        find = partial(bench.cache.find, fetch=bench.calls.blob)
+        allowed = bench.allow_recipes
+        asked = prepare_job(
+            submission, bench.readers, blob, find, allow_recipes=allowed, turn=assigned.turn
+        )
+        with asked as given:
+            refuse_changed_audit(submission, assigned.request, given)
+            prepared = apply_trust_state(given, assigned.known, assigned.registered)
+            spec = next(it for it in prepared.request.targets if it.name == target)
+            with open_check_subject(
+                prepared, spec, bench.openers, self._memory(submission)
+            ) as subject:
+                yield OpenSubject(prepared, subject)
+
+    def _memory(self, submission: Submission) -> ResumeCache:
+        """Return what was seen of a submission before the agent died, and forget all others."""
+        root = self._all.home / "unfinished"
+        own = f"{submission.id}-{self._all.code[-16:]}"
+        for other in root.iterdir() if root.is_dir() else ():
+            if other.name != own:
+                rmtree(other, ignore_errors=True)
+        return ResumeCache(root / own)
+
+    def _give_back(self, assigned: AgentAssignment, failed: StepFailure) -> None:
+        self._all.say({"event": "failed", "lease": assigned.lease, "problem": failed.problem})
+        try:
+            self._all.calls.failed(assigned.lease, failed.problem, failed.cure)
+        except AuditorError as error:
+            self._all.say({"event": "failed", "lease": assigned.lease, "problem": error.problem})
+
+
+def _keep(evidence: FolderBlobStore, blob: Blob) -> None:
+    evidence.put(blob.raw)
+
+
+def _names(result: ShardResult) -> tuple[str, ...]:
+    """Return the digests of a result's evidence."""
+    seen = result.result
+    return tuple(seen.observation.evidence.values()) if isinstance(seen, ObservedCheck) else ()
+
 
 WAIT = 15
 """Seconds that a service is asked to wait for something to do."""
@@ -36,7 +262,7 @@ Say = Callable[[Mapping[str, Json]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentPost:
+class AgentConfig:
     """Where an agent works: for whom, for which targets, and what it may keep on its disk.
 
     ``key`` is the API key that it calls with; ``cache`` is in bytes; ``drain`` is how many seconds
@@ -65,32 +291,33 @@ class AgentPost:
         return match[1]
 
 
-def run(post: AgentPost, signer: Signer, say: Say) -> None:
+def run_agent(post: AgentConfig, signer: Signer, say: Say) -> None:
     """Work for a service until SIGTERM or SIGINT, then let the check in hand come to its end.
 
     A service that goes away is waited for, however long; one that was never reached is not. Raises
-    ``TargetError`` for a target that is not known or cannot be used here, ``UnreachableError``,
-    and ``RefusedError`` where the service does not know the agent, or runs another version.
+    ``TargetError`` for a target that is not known or cannot be used here,
+    ``ServiceUnreachableError``,
+    and ``ServiceRefusedError`` where the service does not know the agent, or runs another version.
     """
-    refuse_unknown(post.known, post.targets)
-    with told_to_stop() as stop:
-        loop = _Loop(post, signer, say, stop)
+    refuse_unknown_target(post.known, post.targets)
+    with watch_stop_signals() as stop:
+        loop = _LeaseLoop(post, signer, say, stop)
         loop.greet()
         say({"event": "working", "targets": list(post.targets), "agent": post.agent})
         loop.last(post.drain)
     say({"event": "stopped"})
 
 
-class _Loop:
+class _LeaseLoop:
     """Asks for leases and carries them out, in a thread of its own."""
 
-    def __init__(self, post: AgentPost, signer: Signer, say: Say, stop: threading.Event) -> None:
+    def __init__(self, post: AgentConfig, signer: Signer, say: Say, stop: threading.Event) -> None:
         self._post = post
         self._stop = stop
         self._say = say
-        self._asks = AgentCalls(_line(post, SILENT, self._paused), post.agent)
+        self._asks = AgentClient(_line(post, SILENT, self._paused), post.agent)
         self._code = code_digest()
-        self._worker = Worker(_bench(post, signer, say, self._code))
+        self._worker = LeaseExecutor(_bench(post, signer, say, self._code))
         self._busy = False
         self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="auditor-agent", daemon=True)
@@ -137,7 +364,7 @@ class _Loop:
             problem = f"the agent's code is {self._code}, and the lease wants {assigned.code}"
             cure = "Install the service's own version of auditor where the agent runs."
             self._asks.failed(assigned.lease, problem, cure)
-            raise StandingError(problem, cure=cure)
+            raise StateConflictError(problem, cure=cure)
         self._worker.carry_out(assigned)
         self._busy = False
 
@@ -146,14 +373,14 @@ class _Loop:
             raise CancelledError("told to stop", cure="Start it again.")
 
 
-def _bench(post: AgentPost, signer: Signer, say: Say, code: str) -> Bench:
-    return Bench(
-        calls=AgentCalls(_line(post, SILENT, time.sleep, met=True), post.agent),
-        beats=AgentCalls(_line(post, BEAT, time.sleep, met=True), post.agent),
+def _bench(post: AgentConfig, signer: Signer, say: Say, code: str) -> AgentResources:
+    return AgentResources(
+        calls=AgentClient(_line(post, SILENT, time.sleep, met=True), post.agent),
+        beats=AgentClient(_line(post, BEAT, time.sleep, met=True), post.agent),
         signer=signer,
-        readers=served_readers(post.known),
+        readers=build_service_resolvers(post.known),
         openers=OPENERS,
-        cache=Fetched(BlobCache(BlobStore(post.home / "blobs"), post.cache)),
+        cache=AgentBlobCache(BlobCache(FolderBlobStore(post.home / "blobs"), post.cache)),
         home=post.home,
         code=code,
         say=say,
@@ -162,9 +389,9 @@ def _bench(post: AgentPost, signer: Signer, say: Say, code: str) -> Bench:
 
 
 def _line(
-    post: AgentPost, silent: float, pause: Callable[[float], None], *, met: bool = False
-) -> Line:
-    return Line(
+    post: AgentConfig, silent: float, pause: Callable[[float], None], *, met: bool = False
+) -> HttpTransport:
+    return HttpTransport(
         post.url, post.key, seconds=FOREVER, ca=post.ca, silent=silent, met=met, pause=pause
     )
 

@@ -1,4 +1,7 @@
-"""Every call, from outside: its line in the log, its headers, the answer when all else fails."""
+"""Every call, from outside: its line in the log, its headers, the answer when all else fails.
+
+A span a call, with its route and never its path, query, headers or body.
+"""
 
 import re
 import secrets
@@ -7,15 +10,15 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 
-from auditor.api.admitting import CALLER, App, Receive, Scope, Send
-from auditor.api.parts import Service
-from auditor.api.problems import BROKEN, CALL, of_error
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import Json
-from auditor.domain.submissions import ID
+from auditor.domain.json import Json
+from auditor.service.api.auth import CALLER, App, Receive, Scope, Send
+from auditor.service.api.context import ServiceContext
+from auditor.service.api.errors import BROKEN, CALL, build_error_response
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.submissions import ID
 
 ABOUT = "auditor.submission"
 """Where a route that makes a submission says which, for the log."""
@@ -34,13 +37,13 @@ SECURE: Mapping[str, str] = {
 VERB = re.compile(r"[A-Z]{1,16}")
 
 
-class Watched:
+class AccessLogMiddleware:
     """Writes one line a call, counts it, sets headers, and answers what nobody else caught.
 
     A line names the route and never the path, the query, a header or a body.
     """
 
-    def __init__(self, app: App, service: Service) -> None:
+    def __init__(self, app: App, service: ServiceContext) -> None:
         self.app = app
         self.service = service
 
@@ -49,7 +52,7 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send, secrets.token_hex(8))
+        answer = _ResponseSender(send, secrets.token_hex(8))
         scope[CALL] = answer.id
         began = time.perf_counter()
         try:
@@ -60,14 +63,14 @@ class Watched:
         except Exception as error:  # noqa: BLE001 -- the last door: no stack trace leaves
             if not answer.status:
                 request = Request(scope, receive)
-                await of_error(request, error)(scope, receive, answer)
+                await build_error_response(request, error)(scope, receive, answer)
         finally:
             self._tell(scope, answer, time.perf_counter() - began)
 
-    def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+    def _tell(self, scope: Scope, answer: "_ResponseSender", seconds: float) -> None:
         found = getattr(scope.get("route"), "path", None)
         route = found if isinstance(found, str) else ELSEWHERE
-        method = verb_of(scope)
+        method = read_method(scope)
         status = answer.status or int(BROKEN)
         self.service.meter.count(method, route, status, seconds)
         caller = scope.get(CALLER)
@@ -82,12 +85,12 @@ class Watched:
             "bytes": answer.bytes,
             "caller": caller.id if isinstance(caller, ApiKey) else None,
             "project": caller.project if isinstance(caller, ApiKey) else None,
-            "audit": about(scope),
+            "audit": find_audit_id(scope),
         }
         self.service.log(line)
 
 
-class _Answer:
+class _ResponseSender:
     """What is sent back, with the headers that every answer has."""
 
     def __init__(self, send: Send, name: str) -> None:
@@ -107,13 +110,45 @@ class _Answer:
         await self.send(message)
 
 
-def verb_of(scope: Scope) -> str:
+def read_method(scope: Scope) -> str:
     """Return a call's verb, if it is a word."""
     found: str = scope["method"]
     return found if VERB.fullmatch(found) else ELSEWHERE
 
 
-def about(scope: Scope) -> str | None:
+def find_audit_id(scope: Scope) -> str | None:
     """Return the id of the audit that a call is about, if it is about one."""
     named = scope.get(ABOUT) or scope.get("path_params", {}).get("audit")
     return named if isinstance(named, str) and ID.fullmatch(named) else None
+
+
+class TracingMiddleware:
+    """Spans every call, under the trace that its caller says it belongs to."""
+
+    def __init__(self, app: App, service: ServiceContext) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the call on, and say what became of it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 0
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        with self.service.spans.span("HTTP", Headers(scope=scope)) as mark:
+            await self.app(scope, receive, answer)
+            route = getattr(scope.get("route"), "path", None)
+            method, caller = read_method(scope), scope.get(CALLER)
+            mark.named(f"{method} {route}" if isinstance(route, str) else "HTTP")
+            mark.say(http_request_method=method, http_route=route, auditor_call=scope.get(CALL))
+            mark.say(http_response_status__code=status or None, auditor_audit=find_audit_id(scope))
+            if isinstance(caller, ApiKey):
+                mark.say(auditor_caller=caller.id, auditor_project=caller.project)
+            if status >= BROKEN:
+                mark.failed()

@@ -8,13 +8,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from auditor import __version__
-from auditor.api.admitting import Admitted, AtLeast, Pages, is_open
-from auditor.api.answers import ProblemShown
-from auditor.api.limiting import Limited
-from auditor.api.pacing import Paced
-from auditor.api.parts import Service
-from auditor.api.problems import MEDIA, install
-from auditor.api.routes import (
+from auditor.errors import BrokenCheckError
+from auditor.service.api.access_log import AccessLogMiddleware, TracingMiddleware
+from auditor.service.api.auth import AuthMiddleware, PageGuard, RoleRequirement, is_public_path
+from auditor.service.api.body_timeout import BodyTimeoutMiddleware
+from auditor.service.api.context import ServiceContext
+from auditor.service.api.errors import MEDIA, install_error_handlers
+from auditor.service.api.rate_limit import RateLimitMiddleware
+from auditor.service.api.routes import (
     acts,
     agents,
     anonymous,
@@ -34,10 +35,8 @@ from auditor.api.routes import (
     uploads,
     webhooks,
 )
-from auditor.api.spanning import Spanned
-from auditor.api.watching import Watched
-from auditor.domain.api_keys import Role
-from auditor.errors import BrokenCheckError
+from auditor.service.api.schemas import ProblemResponse
+from auditor.service.domain.access import AccessRole
 
 ABOUT = """Audits machine-learning models on their target and writes signed, verifiable records.
 
@@ -47,11 +46,11 @@ ledger. A key reaches its own project alone."""
 OWN = "/openapi.json"
 """The one route that the framework brings."""
 PROBLEM: dict[str, Any] = {"description": "A problem (RFC 9457).", "content": {MEDIA: {
-    "schema": ProblemShown.model_json_schema()}}}  # fmt: skip
+    "schema": ProblemResponse.model_json_schema()}}}  # fmt: skip
 
 
 def build_app(
-    service: Service, pages: Pages | None = None, more: Sequence[APIRouter] = ()
+    service: ServiceContext, pages: PageGuard | None = None, more: Sequence[APIRouter] = ()
 ) -> FastAPI:
     """Return the application of a service. A route that declares no role does not start.
 
@@ -66,12 +65,12 @@ def build_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    install(app)
-    app.add_middleware(Paced)
-    app.add_middleware(Limited, service=service)
-    app.add_middleware(Admitted, service=service, pages=pages)
-    app.add_middleware(Watched, service=service)
-    app.add_middleware(Spanned, service=service)
+    install_error_handlers(app)
+    app.add_middleware(BodyTimeoutMiddleware)
+    app.add_middleware(RateLimitMiddleware, service=service)
+    app.add_middleware(AuthMiddleware, service=service, pages=pages)
+    app.add_middleware(AccessLogMiddleware, service=service)
+    app.add_middleware(TracingMiddleware, service=service)
     for part in (*_routers(), *more):
         # As they are: what a framework makes of them later, nobody could look at here.
         app.router.routes.extend(part.routes)
@@ -82,7 +81,7 @@ def build_app(
 
 def _routers() -> Iterator[APIRouter]:
     yield anonymous.router
-    yield uploads.routes()
+    yield uploads.add_upload_routes()
     yield audits.router
     yield events.router
     yield files.router
@@ -91,7 +90,7 @@ def _routers() -> Iterator[APIRouter]:
     yield acts.router
     yield people.router
     yield drafts.router
-    yield decisions.routes()
+    yield decisions.add_decision_routes()
     yield records.router
     yield agents.router
     yield leases.router
@@ -101,12 +100,12 @@ def _routers() -> Iterator[APIRouter]:
     yield models.router
 
 
-def _refuse_unguarded(route: BaseRoute, pages: Pages | None) -> None:
+def _refuse_unguarded(route: BaseRoute, pages: PageGuard | None) -> None:
     """Raise ``BrokenCheckError`` for a route that does not say who may call it."""
     if isinstance(route, APIRoute):
         route.responses.setdefault("4XX", PROBLEM)
-        anybody = is_open(route.path) or (pages is not None and pages.is_open(route.path))
-        if len(roles_of(route)) != (0 if anybody else 1):
+        anybody = is_public_path(route.path) or (pages is not None and pages.is_open(route.path))
+        if len(list_route_roles(route)) != (0 if anybody else 1):
             raise BrokenCheckError(
                 f"the route {route.path} declares no role, or several", cure="Let it declare one."
             )
@@ -114,7 +113,7 @@ def _refuse_unguarded(route: BaseRoute, pages: Pages | None) -> None:
         raise BrokenCheckError(f"{route} is no route of ours", cure="Remove it.")
 
 
-def roles_of(route: APIRoute) -> Sequence[Role]:
+def list_route_roles(route: APIRoute) -> Sequence[AccessRole]:
     """Return the least roles that a route declares."""
     needed = (item.call for item in route.dependant.dependencies)
-    return [call.role for call in needed if isinstance(call, AtLeast)]
+    return [call.role for call in needed if isinstance(call, RoleRequirement)]

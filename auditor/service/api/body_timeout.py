@@ -5,16 +5,17 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.api.admitting import App, Receive, Scope, Send
-from auditor.refusals import TooSlowError
+from auditor.errors import RequestTooSlowError
+from auditor.service.api.auth import App, Receive, Scope, Send
 
 GRACE, RATE = 30.0, 1024.0
 """Seconds that a call waits for its body, and bytes that give it back another one of these."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paced:
-    """Hands a body on while it comes at a fair pace. Raises ``TooSlowError`` where it does not.
+class BodyTimeoutMiddleware:
+    """Hands a body on while it comes at a fair pace. Raises ``RequestTooSlowError`` where it does
+    not.
 
     Only the time counts in which somebody waits for more of it: how long the call itself takes, or
     what it sends, is nothing to this.
@@ -29,10 +30,10 @@ class Paced:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        await self.app(scope, _Body(receive, self.grace, self.rate), send)
+        await self.app(scope, _TimedReceive(receive, self.grace, self.rate), send)
 
 
-class _Body:
+class _TimedReceive:
     """A body as it comes, and how long it may still take."""
 
     def __init__(self, receive: Receive, left: float, rate: float) -> None:
@@ -50,7 +51,7 @@ class _Body:
             async with asyncio.timeout(self.left):
                 message = await self.receive()
         except TimeoutError:
-            raise TooSlowError(
+            raise RequestTooSlowError(
                 "the body of this call comes too slowly, or not at all",
                 cure=f"Send all of it, at {self.rate:.0f} bytes a second or more.",
             ) from None

@@ -8,9 +8,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import FileResponse, StreamingResponse
 
-from auditor.api.admitting import BESIDE, CALLER, MARK
-from auditor.api.parts import service_of
-from auditor.domain.api_keys import ApiKey
+from auditor.service.api.auth import BESIDE, CALLER, MARK
+from auditor.service.api.context import get_service
+from auditor.service.domain.access import ApiKey
 
 F = TypeVar("F", bound=Callable[..., object])
 HEADERS, UNDER = "auditor_headers", "auditor_under"
@@ -18,7 +18,7 @@ OK = 200
 Answering = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def remembered(*headers: str, progress: bool = True) -> Callable[[F], F]:
+def cache_response(*headers: str, progress: bool = True) -> Callable[[F], F]:
     """Mark a route whose answer rests on nothing but the store, the time, the caller's project and
     role, the address, and the ``headers`` named: for a moment it answers as it did.
 
@@ -33,7 +33,7 @@ def remembered(*headers: str, progress: bool = True) -> Callable[[F], F]:
     return marked
 
 
-class Remembering(APIRoute):
+class CachedRoute(APIRoute):
     """A route that answers from memory, where it is marked for that."""
 
     def get_route_handler(self) -> Answering:
@@ -48,7 +48,7 @@ class Remembering(APIRoute):
 async def _answered(
     inner: Answering, headers: tuple[str, ...], under: str, request: Request
 ) -> Response:
-    scope, service = request.scope, service_of(request)
+    scope, service = request.scope, get_service(request)
     caller, mark = scope.get(CALLER), scope.get(under)
     if not isinstance(caller, ApiKey) or mark is None:
         return await inner(request)

@@ -8,33 +8,32 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.metering import Meter
-from auditor.api.recalling import Recall
-from auditor.desks import Desk
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.domain.policies import Policy
-from auditor.domain.rations import Rations
-from auditor.gatekeeping import Gatekeeper
-from auditor.hooks.delivering import Messenger
-from auditor.leasing.terms import Leasehold
-from auditor.packs.folders import PackSummary
-from auditor.people.panels import Panel
-from auditor.rationing import Rationing
-from auditor.schedules.parts import Scheduler
-from auditor.spans.marking import SILENT, Spans
-from auditor.store.changes import Mark
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
-from auditor.tokens.bearing import Tokens
-from auditor.uploading import Intake
+from auditor.policy.load import PackSummary
+from auditor.service.api.marked_cache import MarkedCache
+from auditor.service.api.metrics import RequestMetrics
+from auditor.service.approvals.people import ApprovalContext
+from auditor.service.auth.oidc import TokenVerifier
+from auditor.service.domain.access import ApiKey, ServiceLimits
+from auditor.service.gate import GateService
+from auditor.service.jobs.queue import JobQueue
+from auditor.service.leases.terms import LeaseService
+from auditor.service.rate_limits import RateLimiter
+from auditor.service.schedules.context import ScheduleContext
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.telemetry import SILENT, SpanTracer
+from auditor.service.uploads import UploadStore
+from auditor.service.webhooks.deliver import WebhookService
+from auditor.store.change_tracking import Mark
+from auditor.store.record_store import RecordStore
 
 MOMENT, WHILE = 1.0, 60.0
 """Seconds for which an answer is remembered, and who called: what rests on the time is so late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class ServiceContext:
     """A running service, as far as its doors know it.
 
     ``report_key`` is the public key (PEM) that signs records; ``log`` takes one line at a time;
@@ -44,15 +43,15 @@ class Service:
     ``ended`` is how many keys had ended.
     """
 
-    store: Store
+    store: RecordStore
     kept: ServiceStore
-    desk: Desk
-    intake: Intake
-    agents: Leasehold
-    gatekeeper: Gatekeeper
-    people: Panel
-    schedules: Scheduler
-    hooks: Messenger
+    desk: JobQueue
+    intake: UploadStore
+    agents: LeaseService
+    gatekeeper: GateService
+    people: ApprovalContext
+    schedules: ScheduleContext
+    hooks: WebhookService
     report_key: bytes
     packs: Callable[[], Sequence[PackSummary]]
     pack: Callable[[str], Policy]
@@ -60,25 +59,25 @@ class Service:
     log: Callable[[Mapping[str, Json]], None]
     stopping: Callable[[], bool]
     ready: Callable[[], Sequence[str]]
-    meter: Meter = field(default_factory=Meter)
-    rationing: Rationing = field(default_factory=lambda: Rationing(Rations()))
-    tokens: Tokens | None = None
-    spans: Spans = SILENT
-    answers: Recall[Response] = field(default_factory=partial(Recall, MOMENT))
-    callers: Recall[ApiKey] = field(default_factory=partial(Recall, WHILE))
-    ended: Recall[int] = field(default_factory=partial(Recall, WHILE))
+    meter: RequestMetrics = field(default_factory=RequestMetrics)
+    rationing: RateLimiter = field(default_factory=lambda: RateLimiter(ServiceLimits()))
+    tokens: TokenVerifier | None = None
+    spans: SpanTracer = SILENT
+    answers: MarkedCache[Response] = field(default_factory=partial(MarkedCache, MOMENT))
+    callers: MarkedCache[ApiKey] = field(default_factory=partial(MarkedCache, WHILE))
+    ended: MarkedCache[int] = field(default_factory=partial(MarkedCache, WHILE))
 
     async def mark(self) -> Mark:
         """Return what stays equal until anybody writes into the store. Raises ``StoreError``."""
         return self.store.mark() if self.store.near else await run_in_threadpool(self.store.mark)
 
 
-def service_of(request: Request) -> Service:
+def get_service(request: Request) -> ServiceContext:
     """Return the service that an application was built for."""
     found = request.app.state.service
-    if not isinstance(found, Service):
+    if not isinstance(found, ServiceContext):
         raise TypeError("an application is built by build_app, with a service")
     return found
 
 
-Served = Annotated[Service, Depends(service_of)]
+Served = Annotated[ServiceContext, Depends(get_service)]

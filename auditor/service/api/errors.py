@@ -12,9 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from auditor.domain.canonical import Json
-from auditor.errors import AuditorError
-from auditor.refusals import TooManyError
+from auditor.domain.json import Json
+from auditor.errors import AuditorError, RateLimitError
 
 CALL = "auditor.call"
 """Where the id of a call stands, under which its lines of the log are found."""
@@ -94,7 +93,7 @@ BY_STATUS = {
 }
 
 
-def problem(
+def build_problem(
     request: Request, slug: str, detail: str, cure: str, more: Sequence[Json] = ()
 ) -> Response:
     """Return the answer for one problem; ``more`` lists the single mistakes of a call."""
@@ -115,24 +114,24 @@ def problem(
     return Response(raw, int(status), headers, MEDIA)
 
 
-def of_error(request: Request, error: Exception) -> Response:
+def build_error_response(request: Request, error: Exception) -> Response:
     """Return the answer for a deliberate error, and for any other the same as for an unknown one.
 
     What a fault of the service says names its own files and hosts: that goes to the log alone.
     """
     slug = error.slug if isinstance(error, AuditorError) else "error"
     if isinstance(error, AuditorError) and TABLE[slug][0] < BROKEN:
-        answer = problem(request, slug, error.problem, error.cure)
-        if isinstance(error, TooManyError):
+        answer = build_problem(request, slug, error.problem, error.cure)
+        if isinstance(error, RateLimitError):
             answer.headers["Retry-After"] = str(error.seconds)
             answer.headers["RateLimit"] = f'"{error.name}";r=0;t={error.seconds}'
         return answer
-    request.app.state.service.log(fault(error, request.scope.get(CALL)))
+    request.app.state.service.log(format_fault(error, request.scope.get(CALL)))
     detail = "the service could not answer; its log says why"
-    return problem(request, slug, detail, "Try again later, or tell who runs the service.")
+    return build_problem(request, slug, detail, "Try again later, or tell who runs the service.")
 
 
-def fault(error: Exception, call: str | None) -> Mapping[str, Json]:
+def format_fault(error: Exception, call: str | None) -> Mapping[str, Json]:
     """Return the line of the log for a fault of the service: what and where, and nothing called."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
@@ -141,29 +140,29 @@ def fault(error: Exception, call: str | None) -> Mapping[str, Json]:
     return {"event": "fault", "id": call, "kind": kind, "place": place, "problem": said}
 
 
-def of_status(request: Request, error: Exception) -> Response:
+def build_status_response(request: Request, error: Exception) -> Response:
     """Return the answer for what the framework refuses: an unknown path, or a wrong verb."""
     status = error.status_code if isinstance(error, HTTPException) else BROKEN
     slug, cure = BY_STATUS.get(HTTPStatus(status), ("call_invalid", "Mend the call."))
     detail = f"{request.method} {request.url.path} is not served"
-    answer = problem(request, slug, detail, cure)
+    answer = build_problem(request, slug, detail, cure)
     if isinstance(error, HTTPException) and error.headers:
         answer.headers.update(error.headers)
     return answer
 
 
-def of_mistakes(request: Request, error: Exception) -> Response:
+def build_validation_response(request: Request, error: Exception) -> Response:
     """Return the answer for a malformed call, with the place of every mistake in it."""
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
     told = [(".".join(str(part) for part in item["loc"]), str(item["msg"])) for item in found]
     detail = "; ".join(f"{place}: {said}" for place, said in told[:5]) or "it cannot be read"
     cure = "Look into /openapi.json for the form of the call."
     more = [{"place": place, "problem": said} for place, said in told[:50]]
-    return problem(request, "call_invalid", detail, cure, more)
+    return build_problem(request, "call_invalid", detail, cure, more)
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Let an application answer all errors so."""
-    app.add_exception_handler(AuditorError, of_error)
-    app.add_exception_handler(HTTPException, of_status)
-    app.add_exception_handler(RequestValidationError, of_mistakes)
+    app.add_exception_handler(AuditorError, build_error_response)
+    app.add_exception_handler(HTTPException, build_status_response)
+    app.add_exception_handler(RequestValidationError, build_validation_response)

@@ -13,13 +13,13 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class _Made(Generic[V]):
+class _CacheEntry(Generic[V]):
     value: V
     mark: Hashable
     began: float
 
 
-class Recall(Generic[V]):
+class MarkedCache(Generic[V]):
     """Remembers values by name, each while the mark that it was made under is that of now.
 
     A mark is read before what is made under it, so that what changes meanwhile is made anew. One
@@ -30,7 +30,7 @@ class Recall(Generic[V]):
     def __init__(self, longest: float, most: int = 1000) -> None:
         self._longest, self._most = longest, most
         self._lock = Lock()
-        self._made: OrderedDict[Hashable, _Made[V]] = OrderedDict()
+        self._made: OrderedDict[Hashable, _CacheEntry[V]] = OrderedDict()
         self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     async def of(
@@ -55,14 +55,14 @@ class Recall(Generic[V]):
             began = monotonic()
             value = await make()
             if keeps(value):
-                self._keep(name, _Made(value, mark, began))
+                self._keep(name, _CacheEntry(value, mark, began))
             return value
 
     def _turn(self, name: Hashable) -> asyncio.Lock:
         # A lock belongs to one loop; it goes when nobody waits for it any more.
         return self._turns.setdefault((asyncio.get_running_loop(), name), asyncio.Lock())
 
-    def _keep(self, name: Hashable, made: _Made[V]) -> None:
+    def _keep(self, name: Hashable, made: _CacheEntry[V]) -> None:
         with self._lock:
             self._made[name] = made
             self._made.move_to_end(name)

@@ -9,7 +9,7 @@ from auditor import __version__
 PREFIX = "auditor"
 
 
-class Meter:
+class RequestMetrics:
     """Counts the calls of one application by method, route and status; it never goes back."""
 
     def __init__(self) -> None:

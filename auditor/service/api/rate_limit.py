@@ -5,23 +5,23 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 
-from auditor.api.admitting import CALLER, App, Receive, Scope, Send, peer_of
-from auditor.api.parts import Service
-from auditor.domain.api_keys import ApiKey
-from auditor.rationing import Left
+from auditor.service.api.auth import CALLER, App, Receive, Scope, Send, build_peer_key
+from auditor.service.api.context import ServiceContext
+from auditor.service.domain.access import ApiKey
+from auditor.service.rate_limits import RateLimitState
 
 FREE = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
 """What is asked by whoever watches over the service, who is never told to wait; and where people
 log in, who cannot show before by what key they call: only keys that do not hold are counted."""
 
 
-class Limited:
+class RateLimitMiddleware:
     """Hands on as many calls of a caller as it has left; without a key, of its address.
 
-    Raises ``TooManyError``.
+    Raises ``RateLimitError``.
     """
 
-    def __init__(self, app: App, service: Service) -> None:
+    def __init__(self, app: App, service: ServiceContext) -> None:
         self.app = app
         self.service = service
 
@@ -30,20 +30,20 @@ class Limited:
         if scope["type"] != "http" or scope["path"] in FREE:
             await self.app(scope, receive, send)
             return
-        left = self.service.rationing.call(who_calls(scope), scope["method"])
-        await self.app(scope, receive, send if left is None else _Told(send, left))
+        left = self.service.rationing.call(build_caller_key(scope), scope["method"])
+        await self.app(scope, receive, send if left is None else _RateLimitHeaders(send, left))
 
 
-def who_calls(scope: Scope) -> str:
+def build_caller_key(scope: Scope) -> str:
     """Return what calls of a caller are counted under."""
     caller = scope.get(CALLER)
-    return f"key {caller.id}" if isinstance(caller, ApiKey) else peer_of(scope)
+    return f"key {caller.id}" if isinstance(caller, ApiKey) else build_peer_key(scope)
 
 
-class _Told:
+class _RateLimitHeaders:
     """What is sent back, with what is left."""
 
-    def __init__(self, send: Send, left: Left) -> None:
+    def __init__(self, send: Send, left: RateLimitState) -> None:
         self.send = send
         self.left = left
 

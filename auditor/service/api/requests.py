@@ -1,15 +1,21 @@
-"""Read a call by hand where the framework would read too much of it: bodies, headers, and paths."""
+"""Read a call by hand where the framework would read too much of it: bodies, headers, and paths.
 
-from typing import Annotated, TypeVar
+What routes share: finding an audit of the caller's project, and answers with a digest.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
-from fastapi import Path, Query, Request
+from fastapi import Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from auditor.domain.canonical import parse
-from auditor.domain.submissions import DIGEST, ID
-from auditor.refusals import CallError, TooLargeError
+from auditor.domain.json import parse_json
+from auditor.errors import MalformedRequestError, NotFoundError, RequestTooLargeError
+from auditor.service.api.context import ServiceContext
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.submissions import DIGEST, ID, Submission
 
 M = TypeVar("M", bound=BaseModel)
 MOST_BYTES = 16 * 2**20
@@ -24,60 +30,71 @@ AuditId = Annotated[str, Path(pattern=AUDIT, examples=["sub-" + "0a" * 12])]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 
 
-async def body_of(request: Request, kind: type[M]) -> M:
+async def parse_json_body(request: Request, kind: type[M]) -> M:
     """Read a JSON body, strictly and only so far as is sensible.
 
-    Raises ``TooLargeError``, ``CallError`` for another type or malformed JSON, and
+    Raises ``RequestTooLargeError``, ``MalformedRequestError`` for another type or malformed JSON,
+    and
     ``RequestValidationError`` with the place of every mistake.
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
-        raise CallError("the body is no application/json", cure="Send JSON, and say so.")
+        raise MalformedRequestError(
+            "the body is no application/json", cure="Send JSON, and say so."
+        )
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MOST_BYTES:
-            raise TooLargeError(
+            raise RequestTooLargeError(
                 f"the body has more than {MOST_BYTES} bytes", cure="Upload files; name digests."
             )
     return read_body(bytes(raw), kind)
 
 
 def read_body(raw: bytes, kind: type[M]) -> M:
-    """Read the bytes of a JSON body as ``body_of`` does."""
+    """Read the bytes of a JSON body as ``parse_json_body`` does."""
     try:
-        parse(raw)
+        parse_json(raw)
         return kind.model_validate_json(raw, strict=True)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from None
     except (ValueError, RecursionError) as error:
         said = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
-        raise CallError(f"the body is no JSON: {said[:MOST_TEXT]}", cure="Send JSON.") from None
+        raise MalformedRequestError(
+            f"the body is no JSON: {said[:MOST_TEXT]}", cure="Send JSON."
+        ) from None
 
 
-def whole_number(request: Request, header: str) -> int | None:
-    """Return a header that is a whole number from 0, or ``None``. Raises ``CallError``."""
+def read_whole_number(request: Request, header: str) -> int | None:
+    """Return a header that is a whole number from 0, or ``None``. Raises
+    ``MalformedRequestError``.
+    """
     said = request.headers.get(header)
     if said is None:
         return None
     if not (said.isascii() and said.isdecimal() and len(said) < 16):  # noqa: PLR2004 -- digits
-        raise CallError(f"{header} is no whole number from 0", cure="Write it in digits.")
+        raise MalformedRequestError(
+            f"{header} is no whole number from 0", cure="Write it in digits."
+        )
     return int(said)
 
 
-def once_of(request: Request) -> str | None:
+def read_idempotency_key(request: Request) -> str | None:
     """Return the key by which a call is one call however often it is sent."""
     said = request.headers.get(ONCE)
     fits = said is None or (0 < len(said) <= MOST_TEXT and said.isascii() and said.isprintable())
     if not fits:
-        raise CallError(f"{ONCE} is no text of 1 to {MOST_TEXT} characters", cure="Shorten it.")
+        raise MalformedRequestError(
+            f"{ONCE} is no text of 1 to {MOST_TEXT} characters", cure="Shorten it."
+        )
     return said
 
 
-def file_name(request: Request, otherwise: str) -> str:
+def read_file_name(request: Request, otherwise: str) -> str:
     """Return the name that a file is sent under, for people to read. No path is ever made of it.
 
-    Raises ``CallError`` for what is a path, or is not one line.
+    Raises ``MalformedRequestError`` for what is a path, or is not one line.
     """
     said = request.headers.get("Upload-Name")
     if said is None:
@@ -88,8 +105,61 @@ def file_name(request: Request, otherwise: str) -> str:
         name = ""
     fits = 0 < len(name.encode(errors="replace")) <= LONGEST_NAME and name.isprintable()
     if not fits or "/" in name or "\\" in name or name.startswith("."):
-        raise CallError(
+        raise MalformedRequestError(
             "Upload-Name is no file's name",
             cure="Send the bare name, in UTF-8 and percent-encoded; it begins with no dot.",
         )
     return name
+
+
+SAME = 304
+OWN = "private, no-cache"
+"""Kept by the caller alone, who asks each time whether the key still reaches it."""
+
+
+def find_audit(service: ServiceContext, caller: ApiKey, name: str) -> Submission:
+    """Return an audit of the caller's project; that of another one is not there either.
+
+    Raises ``NotFoundError``.
+    """
+    found = service.kept.submission(caller.project, name)
+    if found is None:
+        raise NotFoundError(f"there is no audit {name}", cure="GET /v1/audits lists them.")
+    return found
+
+
+def build_etag_headers(digest: str) -> dict[str, str]:
+    """Return the headers of what never changes under its digest."""
+    return {"ETag": f'"{digest}"', "Cache-Control": OWN}
+
+
+def respond_not_modified(request: Request, headers: Mapping[str, str]) -> Response | None:
+    """Return the answer that the caller has it already, if ``If-None-Match`` says so.
+
+    ``headers`` are those of the whole answer, tagged. A browser takes these for the headers of what
+    it has, its policy and sandbox too, so that none may be missing.
+    """
+    said = request.headers.get("if-none-match", "")
+    held = {item.strip().removeprefix("W/") for item in said.split(",")}
+    if held & {headers["ETag"], "*"}:
+        return Response(status_code=SAME, headers=headers)
+    return None
+
+
+def build_openapi_extra(form: type[BaseModel], *parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the documents say of a body that is read by hand, and of more parameters."""
+    schema = form.model_json_schema()
+    parts = schema.pop("$defs", {})
+    body = {"required": True, "content": {"application/json": {"schema": _within(schema, parts)}}}
+    return {"requestBody": body, "parameters": list(parameters)}
+
+
+def _within(schema: Any, parts: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- JSON
+    """Put the parts that a schema refers to where it refers to them."""
+    if isinstance(schema, list):
+        return [_within(item, parts) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _within(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {name: _within(item, parts) for name, item in schema.items()}

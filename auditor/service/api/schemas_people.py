@@ -4,9 +4,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from auditor.api.shapes import AT, AUDIT, DIGEST, OTHER, LaterRecord, Name, Sum, like
-from auditor.domain.approvals import Answer
-from auditor.domain.people import DecisionKind
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.service.api.schemas import (
+    AT,
+    AUDIT,
+    DIGEST,
+    OTHER,
+    LaterRecord,
+    Name,
+    Sum,
+    build_model_config,
+)
+from auditor.service.domain.people import DecisionKind
 
 PEM = (
     "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…\n-----END PUBLIC KEY-----\n"
@@ -35,7 +44,7 @@ DECIDED: dict[str, Any] = {
 }  # fmt: skip
 
 
-class PersonAsked(BaseModel):
+class PersonRequestBody(BaseModel):
     """A person who is to decide in the project, by a public key, and what that key may sign.
 
     ``caller`` is the id of the key of the service, or that of the sign-on (`oidc-…`), by which the
@@ -43,17 +52,17 @@ class PersonAsked(BaseModel):
     asks for.
     """
 
-    model_config = like(name="Anna Smith", key=PEM, may=["waiver", "approval"])
+    model_config = build_model_config(name="Anna Smith", key=PEM, may=["waiver", "approval"])
     name: Annotated[str, Field(min_length=1, max_length=200)]
     key: Key
     may: Annotated[list[DecisionKind], Field(min_length=1, max_length=3)]
     caller: Annotated[str, Field(pattern=r"^(oidc-)?[0-9a-f]{16}$")] | None = None
 
 
-class PersonShown(BaseModel):
+class PersonResponse(BaseModel):
     """A person of the project."""
 
-    model_config = like(**WHO)
+    model_config = build_model_config(**WHO)
     id: str
     name: str
     key: str
@@ -68,26 +77,26 @@ class PersonShown(BaseModel):
 class PersonList(BaseModel):
     """The project's people, the oldest first."""
 
-    model_config = like(people=[WHO])
-    people: list[PersonShown]
+    model_config = build_model_config(people=[WHO])
+    people: list[PersonResponse]
 
 
-class DecisionAsked(BaseModel):
+class DecisionRequestBody(BaseModel):
     """What a person signed, and the public key: the bundle as ``auditor waive`` writes it, or the
     payload of a draft (base64) with its signature (base64; DER, or the two numbers of WebCrypto).
     """
 
-    model_config = like(bundle='{"dsseEnvelope":{"payload":"…"}}', key=PEM)
+    model_config = build_model_config(bundle='{"dsseEnvelope":{"payload":"…"}}', key=PEM)
     key: Key
     bundle: Annotated[str, Field(min_length=1, max_length=200_000)] | None = None
     payload: Annotated[str, Field(min_length=1, max_length=200_000)] | None = None
     signature: Annotated[str, Field(min_length=1, max_length=400)] | None = None
 
 
-class LabelsShown(BaseModel):
+class LabelAgreementResponse(BaseModel):
     """How far a person who had not seen the verdict agreed with the truth, and with the model."""
 
-    model_config = like(**LABELS)
+    model_config = build_model_config(**LABELS)
     person: str
     name: str
     record: str
@@ -97,10 +106,10 @@ class LabelsShown(BaseModel):
     at: str
 
 
-class DecisionShown(BaseModel):
+class DecisionResponse(BaseModel):
     """A decision: who signed it, what it is about, and what it says. One alone has its bundle."""
 
-    model_config = like(**DECIDED)
+    model_config = build_model_config(**DECIDED)
     digest: str
     kind: DecisionKind
     person: str
@@ -111,22 +120,22 @@ class DecisionShown(BaseModel):
     says: dict[str, Any]
     bundle: str | None = None
     key: str | None = None
-    labels: LabelsShown | None = None
+    labels: LabelAgreementResponse | None = None
     rejudged: list[LaterRecord] = []
 
 
 class DecisionPage(BaseModel):
     """Decisions, the newest first; ``next`` is the cursor of what follows, empty at the end."""
 
-    model_config = like(decisions=[DECIDED], next="")
-    decisions: list[DecisionShown]
+    model_config = build_model_config(decisions=[DECIDED], next="")
+    decisions: list[DecisionResponse]
     next: str
 
 
-class WaiverDraftAsked(BaseModel):
+class WaiverDraftRequestBody(BaseModel):
     """A waiver to be written for what a record is of; the approver is whoever has the key."""
 
-    model_config = like(
+    model_config = build_model_config(
         record=DIGEST, key=PEM, rule="accuracy", owner="olga@example.org", ticket="RISK-7",
         reason="The sensor is replaced in April.", expires="2026-05-30",
     )  # fmt: skip
@@ -144,46 +153,48 @@ class WaiverDraftAsked(BaseModel):
     any_edition: bool = False
 
 
-class ApprovalDraftAsked(BaseModel):
+class ApprovalDraftRequestBody(BaseModel):
     """A yes or no to be written for a record, by whoever has the key."""
 
-    model_config = like(
+    model_config = build_model_config(
         record=DIGEST, key=PEM, role="model risk", answer="yes", reason="All findings are known."
     )
     record: Sum
     key: Key
     role: Line
-    answer: Answer
+    answer: ApprovalAnswer
     reason: Reason
     expires: Annotated[str, Field(max_length=40)] | None = None
 
 
-class FindingDraftAsked(BaseModel):
+class FindingDraftRequestBody(BaseModel):
     """What is wrong with a record, to be written for whoever has the key."""
 
-    model_config = like(record=DIGEST, key=PEM, role="clinician", reason="Row 17 is a scar.")
+    model_config = build_model_config(
+        record=DIGEST, key=PEM, role="clinician", reason="Row 17 is a scar."
+    )
     record: Sum
     key: Key
     role: Line
     reason: Reason
 
 
-class DraftShown(BaseModel):
+class DraftResponse(BaseModel):
     """What is to be signed: ``to_sign`` (base64) are the very bytes, ``payload`` (base64) and its
     type what they cover, and ``bundle`` what lacks but the signature (``sig``).
     """
 
-    model_config = like(**DRAFTED)
+    model_config = build_model_config(**DRAFTED)
     payload: str
     payload_type: str
     to_sign: str
     bundle: str
 
 
-class CasesShown(BaseModel):
+class LabelCasesResponse(BaseModel):
     """Cases of a record to label before the verdict is shown: their ids, and the classes."""
 
-    model_config = like(record=DIGEST, person=PERSON_ID, cases=["r17", "r204"],
+    model_config = build_model_config(record=DIGEST, person=PERSON_ID, cases=["r17", "r204"],
                         classes=["no", "yes"], done=False)  # fmt: skip
     record: str
     person: str
@@ -192,19 +203,23 @@ class CasesShown(BaseModel):
     done: bool
 
 
-class LabelsAsked(BaseModel):
+class LabelsRequestBody(BaseModel):
     """What a person calls each case, by its id."""
 
-    model_config = like(record=DIGEST, person=PERSON_ID, labels={"r17": "yes", "r204": "no"})
+    model_config = build_model_config(
+        record=DIGEST, person=PERSON_ID, labels={"r17": "yes", "r204": "no"}
+    )
     record: Sum
     person: Annotated[str, Field(pattern=PERSON)]
     labels: Annotated[dict[str, Name], Field(min_length=1, max_length=50)]
 
 
-class RecordShown(BaseModel):
+class RecordResponse(BaseModel):
     """A record of the project: its audit, and how it came to be."""
 
-    model_config = like(digest=OTHER, audit=AUDIT, verdict="pass", derived_from=DIGEST)
+    model_config = build_model_config(
+        digest=OTHER, audit=AUDIT, verdict="pass", derived_from=DIGEST
+    )
     digest: str
     audit: str
     verdict: str

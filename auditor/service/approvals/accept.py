@@ -3,28 +3,30 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auditor.domain.approvals import Answer, Approval
-from auditor.domain.canonical import digest
-from auditor.domain.human_findings import HumanFinding
-from auditor.domain.people import Decision, DecisionKind, Person, Rejudgement
-from auditor.domain.waivers import Life, moment, same_person
-from auditor.errors import WaiverError
-from auditor.noting import note_approval, note_finding, note_waiver
-from auditor.people.naming import barred, company
-from auditor.people.panels import Panel, read_kept
-from auditor.people.rejudging import file_name, waived_now
-from auditor.refusals import StandingError
-from auditor.signatures.decisions import verify_approval, verify_finding, verify_waiver
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.unsigned import in_der
-from auditor.store.service.people import keep_decision
-from auditor.store.units import UnitOfWork
+from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
+from auditor.domain.json import compute_digest
+from auditor.domain.waivers import WaiverValidity, is_same_person, parse_waiver_time
+from auditor.errors import StateConflictError, WaiverError
+from auditor.service.approvals.people import (
+    ApprovalContext,
+    explain_barred_keys,
+    load_project_people,
+    read_stored_record,
+)
+from auditor.service.approvals.rejudge import build_waiver_file_name, rejudge_for_waiver
+from auditor.service.domain.people import DecisionKind, Person, RejudgedRecord, SignedDecision
+from auditor.service.store.people import keep_decision
+from auditor.store.ledger_events import log_approval, log_human_finding, log_waiver
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.signatures.decisions import verify_approval, verify_finding, verify_waiver
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.signatures.verify import convert_signature_to_der
 
 PEOPLE = "An admin of the project adds people and their keys: POST /v1/people."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class SubmittedDecision:
     """A signed bundle that was handed in, by whom (a key's id), and the signer's public key."""
 
     project: str
@@ -34,7 +36,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class DecisionSubject:
     """A decision's kind and bundle, and what it is about, by digest."""
 
     kind: DecisionKind
@@ -44,69 +46,73 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcceptedDecision:
     """A decision that is kept, whether it is new, and the records that were judged again."""
 
-    decision: Decision
+    decision: SignedDecision
     new: bool
-    rejudged: tuple[Rejudgement, ...] = ()
+    rejudged: tuple[RejudgedRecord, ...] = ()
 
 
-def take_waiver(panel: Panel, offer: Offer) -> Taken:
+def accept_waiver(panel: ApprovalContext, offer: SubmittedDecision) -> AcceptedDecision:
     """Keep a waiver, and judge again what it is for; one that is sent again does the latter.
 
     Raises ``WaiverError`` for one that does not hold, has run out or does not count yet, or is of
     nobody who may waive here, and ``KeyFileError`` for a key that may sign no decisions.
     """
-    bundle, pem = in_der(offer.bundle, offer.key), read_public_key(offer.key).pem
-    signed = verify_waiver(bundle, pem, file_name(digest(bundle)))
+    bundle, pem = convert_signature_to_der(offer.bundle, offer.key), read_public_key(offer.key).pem
+    signed = verify_waiver(bundle, pem, build_waiver_file_name(compute_digest(bundle)))
     person = _signer(panel, offer, pem.decode(), DecisionKind.WAIVER, signed.waiver.approver)
     life = signed.waiver.life(panel.clock())
-    if life is not Life.VALID:
-        said = "has run out" if life is Life.EXPIRED else "does not count yet"
+    if life is not WaiverValidity.VALID:
+        said = "has run out" if life is WaiverValidity.EXPIRED else "does not count yet"
         raise WaiverError(f"{signed.waiver} {said}", cure="Sign one that counts now.")
-    about = About(DecisionKind.WAIVER, bundle, artifact=signed.waiver.artifact)
+    about = DecisionSubject(DecisionKind.WAIVER, bundle, artifact=signed.waiver.artifact)
     decision = _decision(offer, person, panel.clock(), about)
-    taken = _kept(panel, decision, lambda work, at: note_waiver(work, signed, at))
-    return Taken(taken.decision, taken.new, waived_now(panel, offer.project, signed))
+    taken = _kept(panel, decision, lambda work, at: log_waiver(work, signed, at))
+    return AcceptedDecision(
+        taken.decision, taken.new, rejudge_for_waiver(panel, offer.project, signed)
+    )
 
 
-def take_approval(panel: Panel, offer: Offer) -> Taken:
+def accept_approval(panel: ApprovalContext, offer: SubmittedDecision) -> AcceptedDecision:
     """Keep a yes or no to a record of the project.
 
     Raises ``NotFoundError`` for another record, ``WaiverError`` for one that does not hold or is
-    not in force, and ``StandingError`` for a yes that cannot count.
+    not in force, and ``StateConflictError`` for a yes that cannot count.
     """
-    bundle, pem = in_der(offer.bundle, offer.key), read_public_key(offer.key).pem
+    bundle, pem = convert_signature_to_der(offer.bundle, offer.key), read_public_key(offer.key).pem
     said = verify_approval(bundle, pem, "the approval")
     person = _signer(panel, offer, pem.decode(), DecisionKind.APPROVAL, said.by)
     lapse = said.lapse(panel.clock())
     if lapse:
         raise WaiverError(f"the approval is not in force: {lapse}", cure="Sign another now.")
     _refuse_idle(panel, offer.project, said, person)
-    about = About(DecisionKind.APPROVAL, bundle, record=said.record)
+    about = DecisionSubject(DecisionKind.APPROVAL, bundle, record=said.record)
     decision = _decision(offer, person, panel.clock(), about)
-    return _kept(panel, decision, lambda work, at: note_approval(work, said, bundle, pem, at))
+    return _kept(panel, decision, lambda work, at: log_approval(work, said, bundle, pem, at))
 
 
-def take_finding(panel: Panel, offer: Offer) -> Taken:
+def accept_finding(panel: ApprovalContext, offer: SubmittedDecision) -> AcceptedDecision:
     """Keep what a person found wrong with a record of the project: it fails it for good.
 
-    Raises as ``take_approval`` does.
+    Raises as ``accept_approval`` does.
     """
-    bundle, pem = in_der(offer.bundle, offer.key), read_public_key(offer.key).pem
+    bundle, pem = convert_signature_to_der(offer.bundle, offer.key), read_public_key(offer.key).pem
     said = verify_finding(bundle, pem, "the finding")
     person = _signer(panel, offer, pem.decode(), DecisionKind.FINDING, said.by)
-    now, signed_at = moment(panel.clock()), moment(said.created)
+    now, signed_at = parse_waiver_time(panel.clock()), parse_waiver_time(said.created)
     if now is None or signed_at is None or signed_at > now:
         raise WaiverError("the finding is of a time to come", cure="Sign it now.")
     _record_of(panel, offer.project, said)
-    about = About(DecisionKind.FINDING, bundle, record=said.record)
+    about = DecisionSubject(DecisionKind.FINDING, bundle, record=said.record)
     decision = _decision(offer, person, panel.clock(), about)
-    return _kept(panel, decision, lambda work, at: note_finding(work, said, bundle, pem, at))
+    return _kept(panel, decision, lambda work, at: log_human_finding(work, said, bundle, pem, at))
 
 
-def _signer(panel: Panel, offer: Offer, pem: str, kind: DecisionKind, name: str) -> Person:
+def _signer(
+    panel: ApprovalContext, offer: SubmittedDecision, pem: str, kind: DecisionKind, name: str
+) -> Person:
     """Return the person of the project who signed, under the very name that is signed."""
     identity = read_public_key(pem.encode()).identity
     person = panel.people.holder(offer.project, pem)
@@ -116,7 +122,7 @@ def _signer(panel: Panel, offer: Offer, pem: str, kind: DecisionKind, name: str)
         raise WaiverError(f"{person.name} decides no more since {person.ended}", cure=PEOPLE)
     if kind not in person.may:
         raise WaiverError(f"{person.name} may sign no {kind} here", cure=PEOPLE)
-    if not same_person(person.name, name):
+    if not is_same_person(person.name, name):
         raise WaiverError(
             f"{identity} is the key of {person.name}, and the {kind} is signed as {name[:80]!r}",
             cure=f"Let it name {person.name}.",
@@ -124,35 +130,37 @@ def _signer(panel: Panel, offer: Offer, pem: str, kind: DecisionKind, name: str)
     return person
 
 
-def _record_of(panel: Panel, project: str, said: Approval | HumanFinding) -> str:
+def _record_of(panel: ApprovalContext, project: str, said: Approval | HumanFinding) -> str:
     """Return the submission of the record that is spoken of."""
     kept = panel.record(project, said.record)
-    if read_kept(kept).id != said.record_id:
+    if read_stored_record(kept).id != said.record_id:
         raise WaiverError(
             f"{said.record} is not the record {said.record_id[:80]!r}", cure="Name its own id."
         )
     return kept.submission
 
 
-def _refuse_idle(panel: Panel, project: str, said: Approval, person: Person) -> None:
+def _refuse_idle(panel: ApprovalContext, project: str, said: Approval, person: Person) -> None:
     """Refuse a yes that no gate would count; a no is always taken."""
     submission = panel.kept.submission(project, _record_of(panel, project, said))
-    if said.answer is Answer.NO or submission is None:
+    if said.answer is ApprovalAnswer.NO or submission is None:
         return
-    policy = panel.policy_of(read_kept(panel.record(project, said.record)))
-    people = company(panel, project)
-    why = barred(panel, people, submission, said.record, policy)
+    policy = panel.policy_of(read_stored_record(panel.record(project, said.record)))
+    people = load_project_people(panel, project)
+    why = explain_barred_keys(panel, people, submission, said.record, policy)
     if person.key in why:
-        raise StandingError(
+        raise StateConflictError(
             f"the yes of {person.name} would not count: {why[person.key]}",
             cure="Label the cases of GET /v1/approvals/cases first, or let somebody else say yes.",
         )
 
 
-def _decision(offer: Offer, person: Person, at: str, about: About) -> Decision:
-    return Decision(
+def _decision(
+    offer: SubmittedDecision, person: Person, at: str, about: DecisionSubject
+) -> SignedDecision:
+    return SignedDecision(
         project=offer.project,
-        digest=digest(about.bundle),
+        digest=compute_digest(about.bundle),
         kind=about.kind,
         person=person.id,
         bundle=about.bundle,
@@ -164,14 +172,16 @@ def _decision(offer: Offer, person: Person, at: str, about: About) -> Decision:
     )
 
 
-def _kept(panel: Panel, decision: Decision, note: Callable[[UnitOfWork, str], None]) -> Taken:
+def _kept(
+    panel: ApprovalContext, decision: SignedDecision, note: Callable[[UnitOfWork, str], None]
+) -> AcceptedDecision:
     """Put a decision into the ledger and keep it, both or neither; once, however often it comes."""
     there = panel.people.decision(decision.project, decision.kind, decision.digest)
     if there is not None:
-        return Taken(there, new=False)
+        return AcceptedDecision(there, new=False)
     for blob in (decision.bundle, decision.key.encode()):
         panel.kept.store.blobs.put(blob)
     with panel.kept.store.unit_of_work() as work:
         note(work, decision.at)
         new = keep_decision(work.session, decision)
-    return Taken(decision, new)
+    return AcceptedDecision(decision, new)

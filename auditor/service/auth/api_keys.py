@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from auditor.clock import instant, written
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.waivers import moment
-from auditor.refusals import CallError, UnauthorizedError
+from auditor._time import format_time, parse_time
+from auditor.domain.waivers import parse_waiver_time
+from auditor.errors import MalformedRequestError, UnauthorizedError
+from auditor.service.domain.access import AccessRole, ApiKey
 
 SECRET = 32
 """Random bytes of a secret: so many that nobody guesses one, and one hash is enough."""
@@ -23,14 +23,16 @@ CURE = "Send `Authorization: Bearer auk_…` with a key of this service; an admi
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class NewApiKey:
     """A key that was just made, with the text that is shown once and kept nowhere."""
 
     key: ApiKey
     text: str
 
 
-def new_key(project: str, role: Role, name: str, created: str, expires: str | None) -> NewKey:
+def create_api_key(
+    project: str, role: AccessRole, name: str, created: str, expires: str | None
+) -> NewApiKey:
     """Make a key of 32 random bytes; of its secret only a hash goes into what is kept."""
     key_id, secret = secrets.token_hex(NAMED), secrets.token_urlsafe(SECRET)
     key = ApiKey(
@@ -38,41 +40,42 @@ def new_key(project: str, role: Role, name: str, created: str, expires: str | No
         project=project,
         role=role,
         name=name,
-        secret_hash=hash_of(secret),
+        secret_hash=hash_secret(secret),
         created=created,
         expires=expires,
     )
-    return NewKey(key, f"auk_{key_id}_{secret}")
+    return NewApiKey(key, f"auk_{key_id}_{secret}")
 
 
-def end_of(asked: str | None, now: str, days: int) -> str | None:
+def resolve_key_expiry(asked: str | None, now: str, days: int) -> str | None:
     """Return when a key that is made now ends: as asked, or after so many days; 0 is any number.
 
-    Raises ``CallError`` for a time that is none, is over, or is more than so many days away.
+    Raises ``MalformedRequestError`` for a time that is none, is over, or is more than so many days
+    away.
     """
-    starts = instant(now)
-    longest = written(starts + timedelta(days=days)) if days else None
+    starts = parse_time(now)
+    longest = format_time(starts + timedelta(days=days)) if days else None
     if asked is None:
         return longest
-    ends = moment(asked)
+    ends = parse_waiver_time(asked)
     if ends is None or ends <= starts:
-        raise CallError(
+        raise MalformedRequestError(
             "expires is no time to come", cure="Write it in UTC, as 2027-01-01T00:00:00Z."
         )
-    if longest is not None and ends > instant(longest):
-        raise CallError(
+    if longest is not None and ends > parse_time(longest):
+        raise MalformedRequestError(
             f"a key of this service holds {days} days at most",
             cure=f"Let it end by {longest}, or ask who runs the service for `--limit keys=N`.",
         )
     return asked
 
 
-def hash_of(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """Return the hexadecimal SHA-256 of a secret as it is written in a key."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def caller_of(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiKey:
+def authenticate_key(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiKey:
     """Return the key that a caller shows, if it holds now.
 
     Raises ``UnauthorizedError``, with the same words for what is no key, for a key that nobody
@@ -84,14 +87,14 @@ def caller_of(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiK
     found = find(match[1])
     # An unknown id is compared as well, so that the time taken tells nothing of which there are.
     known = NOBODY if found is None else found.secret_hash
-    same = hmac.compare_digest(hash_of(match[2]), known)
+    same = hmac.compare_digest(hash_secret(match[2]), known)
     if found is None or not same:
         raise UnauthorizedError(NONE_OF_OURS, cure=CURE)
-    require_holding(found, now)
+    require_valid_key(found, now)
     return found
 
 
-def require_holding(key: ApiKey, now: str) -> None:
+def require_valid_key(key: ApiKey, now: str) -> None:
     """Raise ``UnauthorizedError`` for a key that has come to its end."""
     if not key.holds(now):
         raise UnauthorizedError(

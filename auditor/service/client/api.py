@@ -1,46 +1,242 @@
-"""A service as its callers see it: upload, hand in, follow, fetch, and ask."""
+"""A service as its callers see it: upload, hand in, follow, fetch, and ask.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+The schedules of a service as its callers see them.
+
+Fetch the files of a record, each under the name and the digest that its list says.
+
+Follow an audit as server-sent events, from the last one seen after the line broke.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
+from urllib.parse import quote
 
-from auditor.client.fetching import fetch
-from auditor.client.following import follow
-from auditor.client.line import Call, Line
-from auditor.client.orders import Order
-from auditor.client.problems import read
-from auditor.client.sending import Sending, lacks, send
-from auditor.client.values import (
-    GateAnswer,
-    HeldSet,
-    Offer,
+from auditor.domain.json import Json, JsonPart, encode_canonical
+from auditor.errors import RecordError, ServiceUnreachableError
+from auditor.reports.folder import FOLDERS, FORMS, HEX, KNOWN, MOST_BYTES
+from auditor.service.client.http import HttpTransport, ServiceRequest, read_response
+from auditor.service.client.responses import (
+    AuditStatus,
+    SealedSetSummary,
     ServedDecision,
     ServedFile,
+    ServedGateAnswer,
     ServedPolicy,
-    Standing,
+    ServiceCapabilities,
 )
-from auditor.domain.canonical import canonical
-from auditor.domain.json_parts import Part
-from auditor.domain.people import DecisionKind
-from auditor.domain.submissions import Event
+from auditor.service.client.submission import SubmissionRequest
+from auditor.service.client.uploads import UploadSource, needs_upload, upload_file
+from auditor.service.domain.people import DecisionKind
+from auditor.service.domain.submissions import ENDED, SubmissionEvent
 
 T = TypeVar("T")
+FOLDER = "/v1/schedules"
+JSON = {"Content-Type": "application/json"}
+Document = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRequest:
+    """A schedule as it is asked for; ``audit`` is the form that audits are handed in by."""
+
+    name: str
+    audit: Document
+    cron: str | None
+    on: Sequence[str]
+    batch_role: str | None
+    watch: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        said: dict[str, Json] = {"name": self.name, "audit": dict(self.audit), "on": list(self.on)}
+        beside: dict[str, Json] = {
+            "cron": self.cron, "batch_role": self.batch_role, "watch": self.watch,
+        }  # fmt: skip
+        return said | {name: text for name, text in beside.items() if text is not None}
+
+
+class ScheduleClient:
+    """Asks a service for schedules. All raise as ``ServiceClient`` does."""
+
+    def __init__(self, line: HttpTransport) -> None:
+        self._line = line
+
+    def add(self, planned: ScheduleRequest) -> Document:
+        """Make a schedule, this once: a line that breaks meanwhile may have made it."""
+        call = ServiceRequest(
+            "POST", FOLDER, headers=JSON, body=encode_canonical(planned.to_json())
+        )
+        return read_response(self._line.url, self._line.once(call).body, _whole)
+
+    def all(self) -> Iterator[Document]:
+        """Yield the project's schedules, the newest first."""
+        return self._pages(FOLDER, "schedules")
+
+    def one(self, name: str) -> Document:
+        """Return a schedule as it stands."""
+        return self._get(f"{FOLDER}/{name}", _whole)
+
+    def change(self, name: str, verb: str) -> Document:
+        """Let a schedule ``pause``, ``resume`` or ``end``; doing it twice is doing it once."""
+        call = ServiceRequest("POST", f"{FOLDER}/{name}/{verb}")
+        return read_response(self._line.url, self._line.ask(call).body, _whole)
+
+    def runs(self, name: str) -> Iterator[Document]:
+        """Yield the runs of a schedule, the newest first."""
+        return self._pages(f"{FOLDER}/{name}/runs", "runs")
+
+    def _pages(self, path: str, name: str) -> Iterator[Document]:
+        query: dict[str, str] = {}
+        while True:
+            page = self._get(path, _whole, query)
+            part = JsonPart(page, "page")
+            yield from part.list_of(name, _whole)
+            following = part.get("next", str)
+            if not following:
+                return
+            query["cursor"] = following
+
+    def _get(
+        self, path: str, make: Callable[[JsonPart], T], query: Mapping[str, str] | None = None
+    ) -> T:
+        return read_response(
+            self._line.url,
+            self._line.ask(ServiceRequest("GET", path, query=query or {})).body,
+            make,
+        )
+
+
+def _whole(part: JsonPart) -> Document:
+    return part.value
+
+
+STRANGE = "See whose service it is: no auditor service hands that out."
+
+
+def fetch_record_files(
+    line: HttpTransport,
+    where: str,
+    files: Sequence[ServedFile],
+    folder: Path,
+    told: Callable[[int], None],
+) -> None:
+    """Write the files of a record, listed at the path ``where``, below ``folder``; ``told`` hears
+    how many bytes came.
+
+    Raises ``RecordError`` for a name that no record has and for other bytes than were listed, and
+    as ``HttpTransport.ask``.
+    """
+    for item in files:
+        if not _is_known(item.name) or not 0 <= item.size <= MOST_BYTES:
+            raise RecordError(
+                f"{line.url} hands out {item.name[:80]!r}, which is no file of a record",
+                cure=STRANGE,
+            )
+        place = folder / item.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        line.trying(lambda item=item, place=place: _write(line, where, item, place))  # type: ignore[misc]  # bound at once
+        told(item.size)
+
+
+def _write(line: HttpTransport, where: str, item: ServedFile, place: Path) -> None:
+    with place.open("wb") as file:
+        found = _read(line, where, item, file)
+    if found != item.digest:
+        raise RecordError(
+            f"{line.url} sent {item.name} with the digest {found}, and lists {item.digest}",
+            cure=STRANGE,
+        )
+
+
+def _read(line: HttpTransport, where: str, item: ServedFile, file: BinaryIO) -> str:
+    seen, size = hashlib.sha256(), 0
+    with line.stream(ServiceRequest("GET", f"{where}/{quote(item.name)}")) as response:
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > item.size:
+                break
+            seen.update(chunk)
+            file.write(chunk)
+    return f"sha256:{seen.hexdigest()}" if size == item.size else f"of {size} bytes or more"
+
+
+def _is_known(name: str) -> bool:
+    folder, slash, rest = name.partition("/")
+    if not slash:
+        return name in KNOWN - FOLDERS
+    return folder in FOLDERS and FORMS.get(folder, HEX).fullmatch(rest) is not None
+
+
+NOTHING_MORE = 204
+
+
+def stream_audit_events(
+    line: HttpTransport, audit: str, last: int = 0
+) -> Iterator[SubmissionEvent]:
+    """Yield an audit's events after number ``last``, each once, until it has ended.
+
+    Raises as ``HttpTransport.ask``.
+    """
+    while True:
+        # Whoever stops a service ends its streams: that is no end of the audit.
+        broken = ServiceUnreachableError(f"{line.url} broke off", cure="See that it runs.")
+        try:
+            with line.stream(_after(audit, last)) as response:
+                if response.status_code == NOTHING_MORE:
+                    return
+                for raw in parse_event_data(response.iter_lines()):
+                    event = read_response(line.url, raw.encode(), _event)
+                    last = event.number
+                    yield event
+                    if event.kind in ENDED:
+                        return
+        except ServiceUnreachableError as error:
+            broken = error
+        line.lost(broken)
+
+
+def _after(audit: str, last: int) -> ServiceRequest:
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last)}
+    return ServiceRequest("GET", f"/v1/audits/{audit}/events", headers=headers)
+
+
+def _event(part: JsonPart) -> SubmissionEvent:
+    return SubmissionEvent.from_json(part.value)
+
+
+def parse_event_data(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the data of each event in a stream of lines (WHATWG HTML, server-sent events)."""
+    found: list[str] = []
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            if name == "data":
+                found.append(value.removeprefix(" "))
+        elif found:
+            yield "\n".join(found)
+            found = []
+
+
 Told = Callable[[int], None]
 
 
-def nobody(_count: int) -> None:
+def ignore_progress(_count: int) -> None:
     """Tell nobody how many bytes went over the line."""
 
 
 class ServiceClient:
     """Calls a service. Every call is made again while the line is broken, and means the same then.
 
-    All raise ``UnreachableError`` where nobody answers, ``RefusedError`` for what the service
+    All raise ``ServiceUnreachableError`` where nobody answers, ``ServiceRefusedError`` for what the
+    service
     refuses, and ``ServiceFailedError`` for what it fails at.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: HttpTransport) -> None:
         self._line = line
 
     @property
@@ -61,15 +257,17 @@ class ServiceClient:
         """Close the connections."""
         self._line.close()
 
-    def offer(self) -> Offer:
+    def offer(self) -> ServiceCapabilities:
         """Return what the service audits on, and whether it runs recipes."""
-        return self._get("/v1/targets", Offer.read)
+        return self._get("/v1/targets", ServiceCapabilities.read)
 
     def policies(self) -> tuple[ServedPolicy, ...]:
         """Return the policies that come with the service."""
         return self._get("/v1/policies", lambda part: part.list_of("policies", ServedPolicy.read))
 
-    def audits(self, *, state: str | None = None, model: str | None = None) -> Iterator[Standing]:
+    def audits(
+        self, *, state: str | None = None, model: str | None = None
+    ) -> Iterator[AuditStatus]:
         """Yield the project's audits, the newest first."""
         wanted = {"state": state, "model": model}
         query = {name: text for name, text in wanted.items() if text is not None}
@@ -80,7 +278,7 @@ class ServiceClient:
                 return
             query["cursor"] = following
 
-    def held_sets(self) -> Iterator[HeldSet]:
+    def held_sets(self) -> Iterator[SealedSetSummary]:
         """Yield the sealed sets of the project, by their names."""
         query: dict[str, str] = {}
         while True:
@@ -90,31 +288,33 @@ class ServiceClient:
                 return
             query["cursor"] = following
 
-    def lacking(self, files: Sequence[Sending]) -> tuple[Sending, ...]:
+    def lacking(self, files: Sequence[UploadSource]) -> tuple[UploadSource, ...]:
         """Return those of ``files`` that the service lacks, once each."""
         named = {item.digest: item for item in files}
-        return tuple(item for item in named.values() if lacks(self._line, item))
+        return tuple(item for item in named.values() if needs_upload(self._line, item))
 
-    def upload(self, files: Sequence[Sending], told: Told = nobody) -> None:
+    def upload(self, files: Sequence[UploadSource], told: Told = ignore_progress) -> None:
         """Send files; ``told`` hears how many bytes went."""
         for item in files:
-            send(self._line, item, told)
+            upload_file(self._line, item, told)
 
-    def submit(self, order: Order) -> Standing:
+    def submit(self, order: SubmissionRequest) -> AuditStatus:
         """Hand an audit in, whose files were uploaded; one ``once`` makes one audit of it."""
         headers = {"Idempotency-Key": order.once, "Content-Type": "application/json"}
-        call = Call("POST", "/v1/audits", headers=headers, body=canonical(order.to_json()))
-        return read(self.url, self._line.ask(call).body, Standing.read)
+        call = ServiceRequest(
+            "POST", "/v1/audits", headers=headers, body=encode_canonical(order.to_json())
+        )
+        return read_response(self.url, self._line.ask(call).body, AuditStatus.read)
 
-    def standing(self, audit: str) -> Standing:
+    def standing(self, audit: str) -> AuditStatus:
         """Return how far an audit is."""
-        return self._get(f"/v1/audits/{audit}", Standing.read)
+        return self._get(f"/v1/audits/{audit}", AuditStatus.read)
 
-    def events(self, audit: str, last: int = 0) -> Iterator[Event]:
+    def events(self, audit: str, last: int = 0) -> Iterator[SubmissionEvent]:
         """Yield an audit's events after number ``last`` as they happen, until it has ended."""
-        return follow(self._line, audit, last)
+        return stream_audit_events(self._line, audit, last)
 
-    def wait(self, audit: str) -> Standing:
+    def wait(self, audit: str) -> AuditStatus:
         """Return what an audit came to, once it has ended."""
         for _event in self.events(audit):
             pass
@@ -125,36 +325,36 @@ class ServiceClient:
         path = f"/v1/audits/{audit}/files"
         return self._get(path, lambda part: part.list_of("files", ServedFile.read))
 
-    def download(self, audit: str, folder: Path, told: Told = nobody) -> None:
+    def download(self, audit: str, folder: Path, told: Told = ignore_progress) -> None:
         """Write the files of an audit that is done below ``folder``, as listed and not verified.
 
         Raises also ``RecordError`` for what is no file of a record.
         """
-        fetch(self._line, f"/v1/audits/{audit}/files", self.files(audit), folder, told)
+        fetch_record_files(self._line, f"/v1/audits/{audit}/files", self.files(audit), folder, told)
 
-    def download_record(self, record: str, folder: Path, told: Told = nobody) -> None:
+    def download_record(self, record: str, folder: Path, told: Told = ignore_progress) -> None:
         """Write the files of a record, by its digest, below ``folder``, as listed and not verified.
 
         Raises also ``RecordError`` for what is no file of a record.
         """
         path = f"/v1/records/{record}/files"
         files = self._get(path, lambda part: part.list_of("files", ServedFile.read))
-        fetch(self._line, path, files, folder, told)
+        fetch_record_files(self._line, path, files, folder, told)
 
     def record_file(self, record: str, name: str) -> bytes:
         """Return one file of a record, by its digest."""
-        return self._line.ask(Call("GET", f"/v1/records/{record}/files/{name}")).body
+        return self._line.ask(ServiceRequest("GET", f"/v1/records/{record}/files/{name}")).body
 
     def decide(self, kind: DecisionKind, bundle: bytes, key: bytes) -> ServedDecision:
         """Hand in what a person signed; sent again it means the same."""
         headers = {"Content-Type": "application/json"}
-        body = canonical({"bundle": bundle.decode(), "key": key.decode()})
-        call = Call("POST", f"/v1/{kind}s", headers=headers, body=body)
-        return read(self.url, self._line.ask(call).body, ServedDecision.read)
+        body = encode_canonical({"bundle": bundle.decode(), "key": key.decode()})
+        call = ServiceRequest("POST", f"/v1/{kind}s", headers=headers, body=body)
+        return read_response(self.url, self._line.ask(call).body, ServedDecision.read)
 
     def file(self, audit: str, name: str) -> bytes:
         """Return one file of an audit that is done."""
-        return self._line.ask(Call("GET", f"/v1/audits/{audit}/files/{name}")).body
+        return self._line.ask(ServiceRequest("GET", f"/v1/audits/{audit}/files/{name}")).body
 
     def report_key(self) -> bytes:
         """Return the public key (PEM) by which the service says that it signs records."""
@@ -170,25 +370,25 @@ class ServiceClient:
         fingerprint: str | None = None,
         max_age: str | None = None,
         baseline: str | None = None,
-    ) -> GateAnswer:
+    ) -> ServedGateAnswer:
         """Ask whether a gate opens for the bytes under a digest, by a policy's digest."""
         wanted = {
             "target": target, "fingerprint": fingerprint, "max_age": max_age, "baseline": baseline
         }  # fmt: skip
         query = {name: text for name, text in wanted.items() if text is not None}
         asked = {"artifact": artifact, "policy": policy, **query}
-        return self._get("/v1/gate", GateAnswer.read, asked)
+        return self._get("/v1/gate", ServedGateAnswer.read, asked)
 
     def _get(
-        self, path: str, make: Callable[[Part], T], query: Mapping[str, str] | None = None
+        self, path: str, make: Callable[[JsonPart], T], query: Mapping[str, str] | None = None
     ) -> T:
-        answer = self._line.ask(Call("GET", path, query=query or {}))
-        return read(self.url, answer.body, make)
+        answer = self._line.ask(ServiceRequest("GET", path, query=query or {}))
+        return read_response(self.url, answer.body, make)
 
 
-def _sets(part: Part) -> tuple[tuple[HeldSet, ...], str]:
-    return part.list_of("sealed_sets", HeldSet.read), part.get("next", str)
+def _sets(part: JsonPart) -> tuple[tuple[SealedSetSummary, ...], str]:
+    return part.list_of("sealed_sets", SealedSetSummary.read), part.get("next", str)
 
 
-def _page(part: Part) -> tuple[tuple[Standing, ...], str]:
-    return part.list_of("audits", Standing.read), part.get("next", str)
+def _page(part: JsonPart) -> tuple[tuple[AuditStatus, ...], str]:
+    return part.list_of("audits", AuditStatus.read), part.get("next", str)

@@ -1,4 +1,9 @@
-"""The line to a service: calls with a key, tried again where it breaks, and problems told."""
+"""The line to a service: calls with a key, tried again where it breaks, and problems told.
+
+What a service's problems (RFC 9457) mean to whoever called it.
+
+How long a client bears with a service that it cannot reach.
+"""
 
 import os
 import ssl
@@ -11,17 +16,108 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from auditor.client.patience import LONG, Patience
-from auditor.client.problems import problem_of
-from auditor.errors import MissingExtraError, UsageError
-from auditor.extras import to_install
-from auditor.refusals import UnreachableError
+from auditor.domain.json import JsonPart, parse_json
+from auditor.errors import (
+    AuditorError,
+    MissingExtraError,
+    RecordError,
+    ServiceFailedError,
+    ServiceRefusedError,
+    ServiceUnreachableError,
+    UsageError,
+    suggest_install,
+)
+
+T = TypeVar("T")
+WRONG, BROKEN = 400, 500
+CURES: Mapping[str, str] = {
+    "unauthorized": "Set AUDITOR_API_KEY to a key of this service that holds; an admin makes one.",
+    "forbidden": "Ask an admin of the service for a key with a role that may.",
+}
+"""What helps a caller who never writes a header by hand."""
+STRANGER = "See that it is the address of an auditor service, of this version or near it."
+
+
+def build_problem_error(url: str, status: int, body: bytes) -> AuditorError:
+    """Return the error that an answer means: the caller's to mend below 500, the service's else."""
+    try:
+        part = JsonPart(parse_json(body), "problem")
+        kind = part.get("type", str).rpartition("/")[2]
+        problem, cure = part.get("detail", str), part.get("cure", str)
+    except (ValueError, RecursionError, RecordError):
+        return _unexplained(url, status)
+    told = f"{url}: {problem}"
+    if status >= BROKEN:
+        return ServiceFailedError(told, cure=cure)
+    return ServiceRefusedError(told, cure=CURES.get(kind, cure), kind=kind)
+
+
+def read_response(url: str, body: bytes, make: Callable[[JsonPart], T]) -> T:
+    """Read an answer. Raises ``ServiceFailedError`` for what no service of ours says."""
+    try:
+        return make(JsonPart(parse_json(body), "answer"))
+    except (ValueError, RecursionError, AuditorError) as error:
+        said = error.problem if isinstance(error, AuditorError) else "it is not JSON"
+        raise ServiceFailedError(
+            f"{url} answers what cannot be read: {said}", cure=STRANGER
+        ) from None
+
+
+def _unexplained(url: str, status: int) -> AuditorError:
+    told = f"{url} answers {status}, and does not say why"
+    if status >= BROKEN:
+        return ServiceFailedError(told, cure="Try again later, or tell who runs the service.")
+    return ServiceRefusedError(told, cure=STRANGER)
+
+
+LONG = 600.0
+"""Seconds for which a service may be away that was there before: as long as a restart takes."""
+FIRST, LONGEST = 0.5, 5.0
+
+
+class ConnectionBackoff:
+    """Waits ever longer for a service that was reached before, and gives up in the end.
+
+    One that was never reached, unless it is said to have been ``met``, is not waited for: its
+    address may be wrong. Times are in seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        pause: Callable[[float], None],
+        clock: Callable[[], float],
+        *,
+        met: bool = False,
+    ) -> None:
+        self._seconds = seconds
+        self._pause = pause
+        self._clock = clock
+        self._met = met
+        self._lost_at: float | None = None
+        self._next = FIRST
+
+    def found(self) -> None:
+        """Take note that the service answered."""
+        self._met = True
+        self._lost_at = None
+        self._next = FIRST
+
+    def lost(self, error: ServiceUnreachableError) -> None:
+        """Wait a little before the next try. Raises ``error`` where it is time to give up."""
+        now = self._clock()
+        since = now if self._lost_at is None else self._lost_at
+        if not self._met or now - since >= self._seconds:
+            raise error
+        self._lost_at = since
+        self._pause(self._next)
+        self._next = min(2 * self._next, LONGEST)
+
 
 if TYPE_CHECKING:
     import httpx
 
-T = TypeVar("T")
-OK, MOVED, WRONG = 200, 300, 400
+OK, MOVED, WRONG_LINE = 200, 300, 400
 AWAY = frozenset({429, 502, 503, 504})
 """Statuses of a service, or of what stands before it, that will answer later."""
 CONNECTING, SILENT = 10.0, 60.0
@@ -34,7 +130,7 @@ BELIEVE = f"Name the certificates that you trust (PEM) in {BELIEVED}."
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceRequest:
     """One call: a verb, a path, and what goes with it. ``expected`` are statuses beside 2xx."""
 
     verb: str
@@ -46,7 +142,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceResponse:
     """What came back: the status, the headers, and the whole body."""
 
     status: int
@@ -54,7 +150,7 @@ class Answer:
     body: bytes
 
 
-class Line:
+class HttpTransport:
     """Calls of one service with one key. Nothing of the key is ever sent to another address.
 
     With ``ca``, or else ``SSL_CERT_FILE``, only certificates below those of that file are believed;
@@ -75,14 +171,14 @@ class Line:
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.url = address_of(url)
+        self.url = normalise_service_url(url)
         self._httpx = _library()
-        self._patience = Patience(seconds, pause, clock, met=met)
+        self._patience = ConnectionBackoff(seconds, pause, clock, met=met)
         self._client: httpx.Client = self._httpx.Client(
             base_url=self.url,
             headers={"User-Agent": "auditor"} | _shown(key),
             timeout=self._httpx.Timeout(silent, connect=min(silent, CONNECTING)),
-            trust_env=not is_here(self.url),  # no proxy stands before this very machine
+            trust_env=not is_local_address(self.url),  # no proxy stands before this very machine
             verify=_trusting(ca),
         )
 
@@ -90,33 +186,33 @@ class Line:
         """Let go of the connections."""
         self._client.close()
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: ServiceRequest) -> ServiceResponse:
         """Make a call that may be made twice, and make it again where the line breaks.
 
-        Raises ``UnreachableError``, and as ``problem_of`` for what is not well.
+        Raises ``ServiceUnreachableError``, and as ``build_problem_error`` for what is not well.
         """
         return self.trying(lambda: self.once(call))
 
-    def once(self, call: Call) -> Answer:
+    def once(self, call: ServiceRequest) -> ServiceResponse:
         """Make a call, this once. Raises as ``ask``."""
         with self.stream(call) as response:
             body = response.read()
-            return Answer(response.status_code, response.headers, body)
+            return ServiceResponse(response.status_code, response.headers, body)
 
     def trying(self, act: Callable[[], T]) -> T:
         """Do what may be done twice, until it is done or patience ends."""
         while True:
             try:
                 return act()
-            except UnreachableError as error:
+            except ServiceUnreachableError as error:
                 self.lost(error)
 
-    def lost(self, error: UnreachableError) -> None:
+    def lost(self, error: ServiceUnreachableError) -> None:
         """Wait before another try. Raises ``error`` where it is time to give up."""
         self._patience.lost(error)
 
     @contextmanager
-    def stream(self, call: Call) -> "Iterator[httpx.Response]":
+    def stream(self, call: ServiceRequest) -> "Iterator[httpx.Response]":
         """Make a call whose answer is read as it comes. Raises as ``ask``, also while it comes."""
         try:
             with self._client.stream(
@@ -131,18 +227,22 @@ class Line:
         except self._httpx.RequestError as error:
             said = str(error) or type(error).__name__
             cure = BELIEVE if UNBELIEVED in said else AGAIN
-            raise UnreachableError(f"{self.url} cannot be reached: {said}", cure=cure) from error
+            raise ServiceUnreachableError(
+                f"{self.url} cannot be reached: {said}", cure=cure
+            ) from error
 
-    def _look(self, call: Call, response: "httpx.Response") -> None:
+    def _look(self, call: ServiceRequest, response: "httpx.Response") -> None:
         status = response.status_code
         if status in AWAY:
-            raise UnreachableError(f"{self.url} answers {status} for now", cure=AGAIN)
+            raise ServiceUnreachableError(f"{self.url} answers {status} for now", cure=AGAIN)
         self._patience.found()
         if not OK <= status < MOVED and status not in call.expected:
-            raise problem_of(self.url, status, response.read() if status >= WRONG else b"")
+            raise build_problem_error(
+                self.url, status, response.read() if status >= WRONG_LINE else b""
+            )
 
 
-def address_of(url: str) -> str:
+def normalise_service_url(url: str) -> str:
     """Return a service's address without a slash at its end. Raises ``UsageError``."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
@@ -152,7 +252,7 @@ def address_of(url: str) -> str:
     return url.rstrip("/")
 
 
-def is_here(url: str) -> bool:
+def is_local_address(url: str) -> bool:
     """Whether an address is one of this very machine."""
     host = urlsplit(url).hostname or ""
     try:
@@ -183,6 +283,6 @@ def _library() -> Any:  # noqa: ANN401 -- a module
     except ImportError as error:
         raise MissingExtraError(
             "a service is called through httpx, which is not installed",
-            cure=f"{to_install('client')}.",
+            cure=f"{suggest_install('client')}.",
         ) from error
     return httpx

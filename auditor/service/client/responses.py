@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from auditor.domain.json_parts import Part
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.submissions import State
+from auditor.domain.json import JsonPart
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.service.domain.submissions import SubmissionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class AuditStatus:
     """How far an audit is; ``record`` is the digest of what it came to, or it failed so."""
 
     id: str
-    state: State
+    state: SubmissionState
     source: str
     targets: tuple[str, ...]
     submitted: str
@@ -22,12 +22,12 @@ class Standing:
     cure: str | None
 
     @classmethod
-    def read(cls, part: Part) -> "Standing":
+    def read(cls, part: JsonPart) -> "AuditStatus":
         """Read it from an answer. Raises ``RecordError``."""
         failure = None if part.value.get("failure") is None else part.part("failure")
         return cls(
             id=part.get("id", str),
-            state=part.choice("state", State),
+            state=part.choice("state", SubmissionState),
             source=part.get("source", str),
             targets=part.texts("targets"),
             submitted=part.get("submitted", str),
@@ -39,7 +39,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldSet:
+class SealedSetSummary:
     """Data that a service's auditor holds: its name, its role, and the digest of its file."""
 
     name: str
@@ -47,7 +47,7 @@ class HeldSet:
     digest: str
 
     @classmethod
-    def read(cls, part: Part) -> "HeldSet":
+    def read(cls, part: JsonPart) -> "SealedSetSummary":
         """Read it from an answer. Raises ``RecordError``."""
         return cls(part.get("name", str), part.get("role", str), part.get("digest", str))
 
@@ -60,20 +60,20 @@ class ServedTarget:
     live: bool
 
     @classmethod
-    def read(cls, part: Part) -> "ServedTarget":
+    def read(cls, part: JsonPart) -> "ServedTarget":
         """Read it from an answer. Raises ``RecordError``."""
         return cls(part.get("name", str), part.get("live", bool))
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServiceCapabilities:
     """What a service audits on, and whether it runs the code of recipes."""
 
     targets: tuple[ServedTarget, ...]
     recipes: bool
 
     @classmethod
-    def read(cls, part: Part) -> "Offer":
+    def read(cls, part: JsonPart) -> "ServiceCapabilities":
         """Read it from an answer. Raises ``RecordError``."""
         return cls(part.list_of("targets", ServedTarget.read), part.get("recipes", bool))
 
@@ -87,7 +87,7 @@ class ServedPolicy:
     description: str
 
     @classmethod
-    def read(cls, part: Part) -> "ServedPolicy":
+    def read(cls, part: JsonPart) -> "ServedPolicy":
         """Read it from an answer. Raises ``RecordError``."""
         texts = (part.get(name, str) for name in ("name", "version", "description"))
         return cls(*texts)
@@ -102,22 +102,22 @@ class ServedFile:
     size: int
 
     @classmethod
-    def read(cls, part: Part) -> "ServedFile":
+    def read(cls, part: JsonPart) -> "ServedFile":
         """Read it from an answer. Raises ``RecordError``."""
         return cls(part.get("name", str), part.get("digest", str), part.get("size", int))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateAnswer:
+class ServedGateAnswer:
     """Whether a gate opens, by which steps, and the record and the audit that were asked."""
 
     open: bool
-    steps: tuple[Step, ...]
+    steps: tuple[VerificationStep, ...]
     record: str | None
     audit: str | None
 
     @classmethod
-    def read(cls, part: Part) -> "GateAnswer":
+    def read(cls, part: JsonPart) -> "ServedGateAnswer":
         """Read it from an answer. Raises ``RecordError``."""
         return cls(
             open=part.get("open", bool),
@@ -135,7 +135,7 @@ class ServedDecision:
     rejudged: tuple[tuple[str, str], ...]
 
     @classmethod
-    def read(cls, part: Part) -> "ServedDecision":
+    def read(cls, part: JsonPart) -> "ServedDecision":
         """Read it from an answer. Raises ``RecordError``."""
         judged = part.list_of(
             "rejudged", lambda it: (it.get("digest", str), it.get("verdict", str))
@@ -143,5 +143,7 @@ class ServedDecision:
         return cls(part.get("digest", str), judged)
 
 
-def _step(part: Part) -> Step:
-    return Step(part.get("name", str), part.choice("result", StepResult), part.get("detail", str))
+def _step(part: JsonPart) -> VerificationStep:
+    return VerificationStep(
+        part.get("name", str), part.choice("result", StepResult), part.get("detail", str)
+    )

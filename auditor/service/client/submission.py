@@ -8,21 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from auditor.bringing import brought
-from auditor.client.sending import Sending
-from auditor.client.values import HeldSet
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json, canonical, digest
-from auditor.domain.places import Places
+from auditor.domain.json import Json, compute_digest, encode_canonical
 from auditor.domain.requests import InputFile
-from auditor.domain.served import UploadKind
+from auditor.domain.source_locations import SourceLocations
 from auditor.errors import DatasetError
-from auditor.pointing import Locate
-from auditor.preparing import Prepared
+from auditor.inputs.resolve import Locate
+from auditor.service.client.responses import SealedSetSummary
+from auditor.service.client.uploads import UploadSource
+from auditor.service.domain.submissions import UploadKind
+from auditor.workflows.input_copies import locate_input_files
+from auditor.workflows.prepare import PreparedAudit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class SubmissionRequest:
     """An audit to hand in. ``audit_file`` and ``policy`` are digests; ``wait`` is in seconds.
 
     ``once`` is the word under which the same order is handed in once, however often it is sent. One
@@ -37,11 +37,11 @@ class Order:
     targets: tuple[str, ...]
     budget: Budget
     only: tuple[str, ...]
-    places: Places | None
+    places: SourceLocations | None
     wait: int | None
     once: str
     sealed: bool = False
-    bound: Mapping[str, HeldSet] = field(default_factory=dict)
+    bound: Mapping[str, SealedSetSummary] = field(default_factory=dict)
     baseline: str | None = None
 
     def to_json(self) -> dict[str, Json]:
@@ -63,19 +63,19 @@ class Order:
         }
 
 
-def order_of(  # noqa: PLR0913 -- what is asked, and what of it is the service's
-    prepared: Prepared,
+def build_submission_request(  # noqa: PLR0913 -- what is asked, and what of it is the service's
+    prepared: PreparedAudit,
     wait: int | None,
     nonce: str,
     *,
     sealed: bool = False,
-    bound: Mapping[str, HeldSet] | None = None,
+    bound: Mapping[str, SealedSetSummary] | None = None,
     baseline: str | None = None,
-) -> Order:
+) -> SubmissionRequest:
     """Return the order for an audit; ``nonce`` tells it from the same one at another time."""
     request = prepared.request
-    return Order(
-        audit_file=digest(prepared.file.raw),
+    return SubmissionRequest(
+        audit_file=compute_digest(prepared.file.raw),
         source=prepared.file.source,
         inputs=request.inputs,
         policy=prepared.policy.digest,
@@ -91,29 +91,29 @@ def order_of(  # noqa: PLR0913 -- what is asked, and what of it is the service's
     )
 
 
-def files_of(prepared: Prepared, locate: Locate) -> Sequence[Sending]:
+def list_upload_sources(prepared: PreparedAudit, locate: Locate) -> Sequence[UploadSource]:
     """Return every file that a service needs to carry an audit out."""
     model = prepared.file.model
     models = {model.artifact, model.parent}
     return [
-        _paper("policy.json", canonical(prepared.policy.document)),
+        _paper("policy.json", encode_canonical(prepared.policy.document)),
         _paper(prepared.file.source, prepared.file.raw),
-        *(_file(item, path, models) for item, path in brought(prepared, locate)),
+        *(_file(item, path, models) for item, path in locate_input_files(prepared, locate)),
     ]
 
 
-def _paper(name: str, raw: bytes) -> Sending:
-    return Sending(
+def _paper(name: str, raw: bytes) -> UploadSource:
+    return UploadSource(
         kind=UploadKind.DATASET,
-        digest=digest(raw),
+        digest=compute_digest(raw),
         name=name,
         size=len(raw),
         opened=partial(io.BytesIO, raw),
     )
 
 
-def _file(item: InputFile, path: Path, models: set[str | None]) -> Sending:
-    return Sending(
+def _file(item: InputFile, path: Path, models: set[str | None]) -> UploadSource:
+    return UploadSource(
         kind=UploadKind.ARTIFACT if item.path in models else UploadKind.DATASET,
         digest=f"sha256:{item.file.sha256}",
         name=item.file.name,

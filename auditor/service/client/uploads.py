@@ -7,10 +7,9 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import quote
 
-from auditor.client.line import Call, Line
-from auditor.domain.served import UploadKind
-from auditor.errors import DatasetError
-from auditor.refusals import RefusedError, UnreachableError
+from auditor.errors import DatasetError, ServiceRefusedError, ServiceUnreachableError
+from auditor.service.client.http import HttpTransport, ServiceRequest
+from auditor.service.domain.submissions import UploadKind
 
 CHUNK = 2**20
 WHOLE, PART, NONE = 200, 204, 404
@@ -19,7 +18,7 @@ FOLDERS = {UploadKind.ARTIFACT: "artifacts", UploadKind.DATASET: "datasets"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class UploadSource:
     """A file to send: its kind, digest, name and size in bytes, and how it is opened."""
 
     kind: UploadKind
@@ -34,20 +33,20 @@ class Sending:
         return f"/v1/{FOLDERS[self.kind]}/{self.digest}"
 
 
-def lacks(line: Line, item: Sending) -> bool:
-    """Whether a service lacks a file, or a part of it. Raises as ``Line.ask``."""
+def needs_upload(line: HttpTransport, item: UploadSource) -> bool:
+    """Whether a service lacks a file, or a part of it. Raises as ``HttpTransport.ask``."""
     return line.ask(_head(item)).status != WHOLE
 
 
-def send(line: Line, item: Sending, told: Callable[[int], None]) -> None:
+def upload_file(line: HttpTransport, item: UploadSource, told: Callable[[int], None]) -> None:
     """Send a file, or the rest of one; ``told`` hears how many bytes went.
 
-    Raises as ``Line.ask``, and ``DatasetError`` for a file that has become shorter.
+    Raises as ``HttpTransport.ask``, and ``DatasetError`` for a file that has become shorter.
     """
     line.trying(lambda: _once(line, item, told))
 
 
-def _once(line: Line, item: Sending, told: Callable[[int], None]) -> None:
+def _once(line: HttpTransport, item: UploadSource, told: Callable[[int], None]) -> None:
     answer = line.once(_head(item))
     if answer.status == WHOLE:
         return
@@ -61,22 +60,22 @@ def _once(line: Line, item: Sending, told: Callable[[int], None]) -> None:
     with item.opened() as file:
         body = _rest(item, file, offset, told)
         try:
-            line.once(Call("PUT", item.path, headers=headers, body=body))
-        except RefusedError as error:
+            line.once(ServiceRequest("PUT", item.path, headers=headers, body=body))
+        except ServiceRefusedError as error:
             if error.kind != TAKEN:
                 raise
             # What was sent when the line broke may still be on its way into the part.
-            raise UnreachableError(error.problem, cure=error.cure) from error
+            raise ServiceUnreachableError(error.problem, cure=error.cure) from error
 
 
-def _bare(item: Sending) -> str:
+def _bare(item: UploadSource) -> str:
     """Return the file's own name, as services take one; they show it to people alone."""
     name = PurePosixPath(item.name).name.lstrip(".")
     return name if name.isprintable() and name else item.digest.removeprefix("sha256:")
 
 
 def _rest(
-    item: Sending, file: BinaryIO, offset: int, told: Callable[[int], None]
+    item: UploadSource, file: BinaryIO, offset: int, told: Callable[[int], None]
 ) -> Iterator[bytes]:
     file.seek(offset)
     left = item.size - offset
@@ -91,5 +90,5 @@ def _rest(
         told(len(chunk))
 
 
-def _head(item: Sending) -> Call:
-    return Call("HEAD", item.path, expected=frozenset({PART, NONE}))
+def _head(item: UploadSource) -> ServiceRequest:
+    return ServiceRequest("HEAD", item.path, expected=frozenset({PART, NONE}))

@@ -1,20 +1,22 @@
 """Whether what a service sent is a record that it signed, and of what was asked."""
 
-from auditor.client.orders import Order
-from auditor.client.values import Standing
-from auditor.domain.canonical import digest
+from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder
-from auditor.verifying import Verifier, verify_folder
+from auditor.reports.folder import RECORD, RecordFolder
+from auditor.service.client.responses import AuditStatus
+from auditor.service.client.submission import SubmissionRequest
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
 
 CURE = "Do not rely on it, and tell who runs the service."
 BROKEN = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 
 
-def believed(folder: RecordFolder, verifier: Verifier, standing: Standing) -> AuditRecord:
+def verify_fetched_record(
+    folder: RecordFolder, verifier: RecordVerifier, standing: AuditStatus
+) -> AuditRecord:
     """Return the record of a folder, once every step of its verification holds.
 
     Raises ``RecordError`` for one that does not verify, or is not the one that the audit came to.
@@ -26,12 +28,12 @@ def believed(folder: RecordFolder, verifier: Verifier, standing: Standing) -> Au
                 cure=CURE,
             )
     raw = folder.read(RECORD)
-    if digest(raw) != standing.record:
+    if compute_digest(raw) != standing.record:
         raise RecordError(f"the record is not the one that {standing.id} came to", cure=CURE)
     return read_record(raw)
 
 
-def refuse_other(record: AuditRecord, order: Order) -> None:
+def require_ordered_record(record: AuditRecord, order: SubmissionRequest) -> None:
     """Raise ``RecordError`` for a record of something else than an order asks for."""
     found = record.request
     sealed = found.attempt is not None and found.attempt.sealed

@@ -1,16 +1,23 @@
-"""What people and pipelines do to a service, each act with who did it, to what, and when."""
+"""What people and pipelines do to a service, each act with who did it, to what, and when.
+
+Keys by which callers of a service are known, and what each role may do.
+
+How much callers and projects of a service may ask of it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
-from auditor.domain.canonical import Json, canonical, digest
+from auditor.domain.json import Json, compute_digest, encode_canonical
+from auditor.domain.waivers import parse_waiver_time
+from auditor.errors import UsageError
 
 OPERATOR = "operator"
 """Who acts where no caller does: whoever may run commands on the service's own machine."""
 
 
-class ActKind(StrEnum):
+class AuditLogAction(StrEnum):
     """What was done."""
 
     PROJECT_MADE = "project_made"
@@ -33,7 +40,7 @@ class ActKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class AuditLogEntry:
     """One act: by which caller, on what, in which project, and when (UTC).
 
     ``id`` is public and tells of nobody. ``caller`` is a key's id, ``subject`` who an identity
@@ -43,7 +50,7 @@ class Act:
     id: str
     project: str
     caller: str
-    kind: ActKind
+    kind: AuditLogAction
     about: str
     at: str
     subject: str | None = None
@@ -52,7 +59,7 @@ class Act:
     @property
     def digest(self) -> str:
         """The digest of all that is said of it, which the ledger holds."""
-        return digest(canonical(self.to_json()))
+        return compute_digest(encode_canonical(self.to_json()))
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is digested and sent."""
@@ -66,3 +73,93 @@ class Act:
             "at": self.at,
             "detail": dict(self.detail),
         }
+
+
+SIGN_ON = "oidc-"
+"""How the ids begin of callers that an identity provider vouches for; no key has such a one."""
+
+
+class AccessRole(StrEnum):
+    """What a caller may do, the least first; each may do all that those before it may.
+
+    An agent stands apart: it may do what agents do, which nobody else may, and nothing more.
+    """
+
+    VIEWER = "viewer"
+    SUBMITTER = "submitter"
+    APPROVER = "approver"
+    ADMIN = "admin"
+    AGENT = "agent"
+
+    def may(self, least: "AccessRole") -> bool:
+        """Whether this role is at least ``least``."""
+        if AccessRole.AGENT in {self, least}:
+            return self is least
+        order = list(AccessRole)
+        return order.index(self) >= order.index(least)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A caller's key in one project; of its secret only the SHA-256 (hexadecimal) is kept.
+
+    ``ended`` is when somebody ended it, ``expires`` when it ends by itself. A caller that an
+    identity provider vouches for is one as well: it has no secret, and ``subject`` says who it is.
+    """
+
+    id: str
+    project: str
+    role: AccessRole
+    name: str
+    secret_hash: str
+    created: str
+    expires: str | None = None
+    ended: str | None = None
+    subject: str | None = None
+
+    def holds(self, now: str) -> bool:
+        """Whether it may be used at the time ``now``; a time that cannot be read is over."""
+        if self.ended is not None:
+            return False
+        if self.expires is None:
+            return True
+        ends, asked = parse_waiver_time(self.expires), parse_waiver_time(now)
+        return ends is not None and asked is not None and asked < ends
+
+
+GIB = 2**30
+IN_GIB = frozenset({"upload", "stored"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimits:
+    """The most that is given; 0 of anything is as much as anybody asks for.
+
+    ``reads`` and ``writes`` are calls of a caller a minute, ``upload`` a caller's bytes an hour,
+    ``failures`` the calls a minute without a key that holds from one address. Of a project,
+    ``stored`` are the bytes of its uploads, and ``waiting`` its audits that have not ended.
+    ``keys`` are the days that a new key may hold.
+    """
+
+    reads: int = 6000
+    writes: int = 600
+    upload: int = 200 * GIB
+    failures: int = 100
+    stored: int = 1000 * GIB
+    waiting: int = 1000
+    keys: int = 366
+
+
+def parse_service_limits(said: tuple[str, ...]) -> ServiceLimits:
+    """Read ``NAME=N`` texts over the usual ones; bytes are given in GiB. Raises ``UsageError``."""
+    names = [item.name for item in fields(ServiceLimits)]
+    found = {}
+    for text in said:
+        name, _, number = text.partition("=")
+        if name not in names or not (number.isascii() and number.isdecimal() and len(number) < 10):  # noqa: PLR2004 -- digits
+            raise UsageError(
+                f"{text[:80]!r} is no limit",
+                cure=f"Write NAME=N with a whole number and one of {', '.join(names)}.",
+            )
+        found[name] = int(number) * (GIB if name in IN_GIB else 1)
+    return replace(ServiceLimits(), **found)

@@ -1,14 +1,17 @@
-"""Agents: machines that carry checks out for a service over HTTPS, and what is leased to them."""
+"""Agents: machines that carry checks out for a service over HTTPS, and what is leased to them.
+
+What a target turned out to be when somebody began to work for it.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json
-from auditor.domain.submissions import ShardKey
+from auditor.domain.json import Json, JsonObject, digest_json
+from auditor.service.domain.submissions import ShardKey
 
 LEASE = re.compile(r"lea-[0-9a-f]{24}")
-PREDICATE = "urn:auditor:shard:v1"
+LEASED_RESULT_PREDICATE = "urn:auditor:shard:v1"
 """The type of what an agent signs about one shard."""
 
 
@@ -29,7 +32,7 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hello:
+class AgentHello:
     """What an agent says of itself when it starts: its code, its targets, and a probe of each."""
 
     code: str
@@ -38,7 +41,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class ShardOffer:
     """One shard, offered to agents for the ``number``-th time; nobody takes it after ``until``."""
 
     id: str
@@ -49,10 +52,10 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class ShardLease:
     """An offer in the hands of one agent, which has it until ``until`` unless it renews it."""
 
-    offer: Offer
+    offer: ShardOffer
     agent: str
     until: str
 
@@ -62,7 +65,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LeaseProgress:
     """How far a check is."""
 
     done: int
@@ -70,7 +73,7 @@ class Progress:
     note: str = ""
 
 
-def signed_of(lease: str, key: ShardKey, agent: str) -> dict[str, object]:
+def build_result_annotations(lease: str, key: ShardKey, agent: str) -> dict[str, object]:
     """Return what a result's signature says beside its digest: of which lease and shard it is."""
     return {
         "lease": lease,
@@ -80,3 +83,32 @@ def signed_of(lease: str, key: ShardKey, agent: str) -> dict[str, object]:
         "check": key.check,
         "shard": key.shard,
     }
+
+
+TOLD = ("machine", "runtime")
+"""The facts of a fingerprint's identity that are known before a model is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSighting:
+    """What ``seer`` (a worker, or an agent of a project) said that a target is, and when.
+
+    The ``number`` goes up each time that it is another thing than the same seer said before.
+    """
+
+    seer: str
+    target: str
+    number: int
+    facts: Mapping[str, Json]
+    at: str
+
+    @property
+    def identity(self) -> str:
+        """The digest of the facts."""
+        return digest_json(dict(self.facts))
+
+
+def select_identity_facts(told: JsonObject) -> dict[str, Json]:
+    """Return what must match of a probe, or of a fingerprint's identity; nothing where it lacks."""
+    found = {name: told[name] for name in TOLD if told.get(name)}
+    return found if len(found) == len(TOLD) else {}

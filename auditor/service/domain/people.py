@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 
 
 class DecisionKind(StrEnum):
@@ -35,7 +35,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class SignedDecision:
     """A signed decision as a project keeps it, under the digest of its bundle.
 
     ``artifact`` and ``record`` are the digests of what it is about, where it is about one alone.
@@ -56,7 +56,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
+class BlindLabels:
     """What a person who had not seen a record's verdict called some of its cases, by their ids."""
 
     record: str
@@ -74,7 +74,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejudgement:
+class RejudgedRecord:
     """A record of a submission: its digest, the manifest of its files, and since when.
 
     The first has the number 0, those that were judged again count on. ``policy`` is a digest.

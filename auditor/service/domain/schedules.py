@@ -1,17 +1,26 @@
-"""Schedules: what a service audits again, when, and upon what."""
+"""Schedules: what a service audits again, when, and upon what.
+
+Files that come in a place that is watched.
+
+Sealed sets: rows that the auditor holds, and that an order names in place of rows of its own.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
-from auditor.domain.canonical import Json
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
 
 SCHEDULE = re.compile(r"sch-[0-9a-f]{24}")
 RUN = re.compile(r"run-[0-9a-f]{24}")
 
 
-class Trigger(StrEnum):
+class ScheduleTrigger(StrEnum):
     """Upon what a schedule audits again."""
 
     CRON = "cron"
@@ -31,7 +40,7 @@ class ScheduleState(StrEnum):
     ENDED = "ended"
 
 
-class RunState(StrEnum):
+class ScheduledRunState(StrEnum):
     """How far one run of a schedule is."""
 
     DUE = "due"
@@ -40,7 +49,7 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
-class Skip(StrEnum):
+class SkipReason(StrEnum):
     """Why a run made no audit."""
 
     STILL_RUNNING = "still_running"
@@ -65,7 +74,7 @@ class Schedule:
     model: str
     asked: Mapping[str, Json]
     cron: str | None
-    triggers: tuple[Trigger, ...]
+    triggers: tuple[ScheduleTrigger, ...]
     batch_path: str | None
     created: str
     state: ScheduleState = ScheduleState.ACTIVE
@@ -74,7 +83,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class ScheduledRun:
     """One run: why it was due, the audit that it made or why none, and what that came to.
 
     ``key`` is what there is one run of; ``change`` what is put in the place of what the schedule
@@ -84,12 +93,12 @@ class Run:
     id: str
     schedule: str
     key: str
-    trigger: Trigger
+    trigger: ScheduleTrigger
     why: str
     at: str
     change: Mapping[str, Json] = field(default_factory=dict)
     audit: str | None = None
-    skipped: Skip | None = None
+    skipped: SkipReason | None = None
     detail: str = ""
     ended: str | None = None
     record: str | None = None
@@ -98,27 +107,27 @@ class Run:
     rollback: tuple[Mapping[str, Json], ...] = ()
 
     @property
-    def state(self) -> RunState:
+    def state(self) -> ScheduledRunState:
         """How far it is."""
         if self.skipped is not None:
-            return RunState.SKIPPED
+            return ScheduledRunState.SKIPPED
         if self.ended is not None:
-            return RunState.ENDED
-        return RunState.DUE if self.audit is None else RunState.RUNNING
+            return ScheduledRunState.ENDED
+        return ScheduledRunState.DUE if self.audit is None else ScheduledRunState.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class DueRun:
     """A run to be made: of which there is one, upon what, why, and what takes which place."""
 
     key: str
-    trigger: Trigger
+    trigger: ScheduleTrigger
     why: str
     change: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Came:
+class ScheduledRunResult:
     """What the audit of a run came to, and which versions can be gone back to.
 
     Web hooks hear of it where it is to be ``told``.
@@ -130,3 +139,72 @@ class Came:
     failed: tuple[str, ...] = ()
     rollback: tuple[Mapping[str, Json], ...] = ()
     told: bool = True
+
+
+MOST_FILES = 10_000
+UNFINISHED = (".part", ".partial", ".tmp")
+"""How names end of files that are still being written, as those say who write them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedFile:
+    """A file in a place: its name there, its bytes, and a mark that is another once they are.
+
+    ``came`` puts files in the order in which they came. One that is ``whole`` was there all at
+    once; another may still be written to. ``problem`` says why it cannot be had.
+    """
+
+    name: str
+    size: int
+    mark: str
+    came: int
+    whole: bool = False
+    problem: str = ""
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What files are taken by: when they came, then their name."""
+        return self.came, self.name
+
+
+class WatchedPlace(Protocol):
+    """A folder, or the objects under a prefix of a bucket."""
+
+    def files(self) -> Sequence[WatchedFile]:
+        """Return the files that lie there. Raises ``ScheduleError`` and ``StoreError``."""
+        ...
+
+    def reading(self, file: WatchedFile) -> AbstractContextManager[Iterator[bytes]]:
+        """Open a file, and yield its bytes.
+
+        Raises ``UploadError`` where it is not what was listed, ``ScheduleError`` where it cannot
+        be read, and ``StoreError`` where the place cannot be reached.
+        """
+        ...
+
+
+def is_announced(name: str) -> bool:
+    """Whether a name says that the file is meant to be taken: not hidden, and not unfinished."""
+    return not name.startswith(".") and not name.lower().endswith(UNFINISHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSet:
+    """A file of rows for one role, under a name that a project gives once.
+
+    ``file`` has the name by which its form is told (``rows.csv``); ``note`` says what audit files
+    have to know of it, such as its columns; ``by`` is the id of the key that kept it.
+    """
+
+    project: str
+    name: str
+    role: DatasetRole
+    file: FileDigest
+    note: str
+    by: str
+    at: str
+
+    @property
+    def digest(self) -> str:
+        """The digest under which the file lies among the blobs."""
+        return f"sha256:{self.file.sha256}"

@@ -1,4 +1,7 @@
-"""Submissions: what callers ask a service to audit, and what became of it."""
+"""Submissions: what callers ask a service to audit, and what became of it.
+
+What a service keeps beside submissions: what was uploaded, and how each submission ended.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +10,11 @@ from enum import StrEnum
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.json_parts import Part, wrong
-from auditor.domain.places import Places, read_places
+from auditor.domain.json import Json, JsonPart, build_field_error, digest_json
 from auditor.domain.requests import InputFile
-from auditor.domain.waivers import moment
-from auditor.errors import RecordError
-from auditor.refusals import SubmissionError
+from auditor.domain.source_locations import SourceLocations, read_source_locations
+from auditor.domain.waivers import parse_waiver_time
+from auditor.errors import RecordError, SubmissionError
 
 ID = re.compile(r"sub-[0-9a-f]{24}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -24,7 +25,7 @@ NEEDED = frozenset({"project", "audit_file", "source", "inputs", "policy", "targ
 FIELDS = OPTIONAL | OWN | NEEDED
 
 
-class State(StrEnum):
+class SubmissionState(StrEnum):
     """How far a submission is."""
 
     QUEUED = "queued"
@@ -35,10 +36,10 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+ENDED = frozenset({SubmissionState.DONE, SubmissionState.FAILED, SubmissionState.CANCELLED})
 
 
-class Said(StrEnum):
+class SubmissionEventKind(StrEnum):
     """What an event may say beside a new state."""
 
     CHECK_STARTED = "check_started"
@@ -47,7 +48,9 @@ class Said(StrEnum):
     NOTE = "note"
 
 
-KINDS = frozenset({*(item.value for item in State), *(item.value for item in Said)})
+KINDS = frozenset(
+    {*(item.value for item in SubmissionState), *(item.value for item in SubmissionEventKind)}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class Submission:
     submitted: str
     budget: Budget | None = None
     only: tuple[str, ...] = ()
-    places: Places | None = None
+    places: SourceLocations | None = None
     sealed: bool = False
     sealed_sets: tuple[str, ...] = ()
     baseline: str | None = None
@@ -114,7 +117,7 @@ class Submission:
     def from_json(cls, body: Json) -> "Submission":
         """Read a submission. Raises ``SubmissionError``, also for a field that it does not have."""
         try:
-            return _submission(Part(body, "submission"))
+            return _submission(JsonPart(body, "submission"))
         except RecordError as error:
             raise SubmissionError(
                 error.problem, cure="Send it as this version of auditor's client makes it."
@@ -122,7 +125,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class SubmissionEvent:
     """One line of a submission's history, by its number from 1; ``kind`` is one of ``KINDS``."""
 
     submission: str
@@ -142,10 +145,10 @@ class Event:
         }
 
     @classmethod
-    def from_json(cls, body: Json) -> "Event":
+    def from_json(cls, body: Json) -> "SubmissionEvent":
         """Read an event. Raises ``SubmissionError`` for what is none."""
         try:
-            part = Part(body, "event")
+            part = JsonPart(body, "event")
             return cls(
                 submission=_matching(part, "submission", ID),
                 number=part.get("number", int),
@@ -174,7 +177,7 @@ class ShardKey:
         return {"target": self.target, "check": self.check}
 
 
-def _submission(part: Part) -> Submission:
+def _submission(part: JsonPart) -> Submission:
     strangers = sorted(set(part.value) - FIELDS)
     if strangers:
         raise RecordError(f"{part.place} has a field {strangers[0]!r} that is unknown", cure="")
@@ -192,7 +195,9 @@ def _submission(part: Part) -> Submission:
         targets=_names(part, "targets", least=1),
         budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
         only=_names(part, "only") if "only" in part.value else (),
-        places=None if part.value.get("places") is None else read_places(part.part("places")),
+        places=None
+        if part.value.get("places") is None
+        else read_source_locations(part.part("places")),
         submitted=_time(part, "submitted"),
         sealed=part.maybe("sealed", bool) or False,
         sealed_sets=_names(part, "sealed_sets") if "sealed_sets" in part.value else (),
@@ -200,50 +205,119 @@ def _submission(part: Part) -> Submission:
     )
 
 
-def _input(part: Part) -> InputFile:
+def _input(part: JsonPart) -> InputFile:
     size = part.get("size", int)
     if size < 0:
-        raise wrong(f"{part.place}.size", "a number of bytes")
+        raise build_field_error(f"{part.place}.size", "a number of bytes")
     file = FileDigest(_line(part, "name"), size, _matching(part, "sha256", HEX))
     return InputFile(_line(part, "path"), file)
 
 
-def _matching(part: Part, name: str, pattern: re.Pattern[str]) -> str:
+def _matching(part: JsonPart, name: str, pattern: re.Pattern[str]) -> str:
     found = part.get(name, str)
     if not pattern.fullmatch(found):
-        raise wrong(f"{part.place}.{name}", f"of the form {pattern.pattern}")
+        raise build_field_error(f"{part.place}.{name}", f"of the form {pattern.pattern}")
     return found
 
 
-def _line(part: Part, name: str) -> str:
+def _line(part: JsonPart, name: str) -> str:
     return _printable(part.get(name, str), f"{part.place}.{name}")
 
 
 def _printable(found: Json, place: str) -> str:
     if not isinstance(found, str) or not found.strip() or not found.isprintable():
-        raise wrong(place, "a text of one line")
+        raise build_field_error(place, "a text of one line")
     return found
 
 
-def _names(part: Part, name: str, least: int = 0) -> tuple[str, ...]:
+def _names(part: JsonPart, name: str, least: int = 0) -> tuple[str, ...]:
     place, found = f"{part.place}.{name}", part.value.get(name)
     if not isinstance(found, list) or len(found) < least:
-        raise wrong(place, "a list of names" + (", one at least" if least else ""))
+        raise build_field_error(place, "a list of names" + (", one at least" if least else ""))
     names = tuple(_printable(item, f"{place}[{i}]") for i, item in enumerate(found))
     if len(set(names)) != len(names):
-        raise wrong(place, "a list of names that are all different")
+        raise build_field_error(place, "a list of names that are all different")
     return names
 
 
-def _time(part: Part, name: str) -> str:
+def _time(part: JsonPart, name: str) -> str:
     found = part.get(name, str)
-    if moment(found) is None:
-        raise wrong(f"{part.place}.{name}", "a time in UTC, as 2026-01-01T00:00:00Z")
+    if parse_waiver_time(found) is None:
+        raise build_field_error(f"{part.place}.{name}", "a time in UTC, as 2026-01-01T00:00:00Z")
     return found
 
 
-def _one_of(part: Part, name: str) -> str:
+def _one_of(part: JsonPart, name: str) -> str:
     found = part.get(name, str)
     if found not in KINDS:
-        raise wrong(f"{part.place}.{name}", f"one of {', '.join(sorted(KINDS))}")
+        raise build_field_error(f"{part.place}.{name}", f"one of {', '.join(sorted(KINDS))}")
     return found
+
+
+class UploadKind(StrEnum):
+    """What a caller says that an uploaded file is."""
+
+    ARTIFACT = "artifact"
+    DATASET = "dataset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedFile:
+    """A file that a project brought: its digest (also of the blob), name, and size in bytes."""
+
+    project: str
+    digest: str
+    kind: UploadKind
+    name: str
+    size: int
+    at: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        return {
+            "digest": self.digest,
+            "kind": self.kind.value,
+            "name": self.name,
+            "size": self.size,
+            "at": self.at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionFailure:
+    """Why a submission gave no record, and what to do about it."""
+
+    problem: str
+    cure: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent and kept."""
+        return {"problem": self.problem, "cure": self.cure}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionResult:
+    """How a submission ended: with a record, with a failure, or, with neither, cancelled.
+
+    ``record`` is the record's digest; ``files`` that of the manifest of its folder, a blob which
+    holds a JSON object of digests (blobs too) by the files' names.
+    """
+
+    ended: str
+    record: str | None = None
+    files: str | None = None
+    failure: SubmissionFailure | None = None
+
+    @property
+    def state(self) -> SubmissionState:
+        """The state in which a submission ends so."""
+        if self.record is not None:
+            return SubmissionState.DONE
+        return SubmissionState.CANCELLED if self.failure is None else SubmissionState.FAILED
+
+    @property
+    def detail(self) -> Mapping[str, Json]:
+        """What the last event of the submission says."""
+        if self.failure is not None:
+            return self.failure.to_json()
+        return {} if self.record is None else {"record": self.record}

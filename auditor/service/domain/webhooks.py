@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from auditor.domain.waivers import moment
+from auditor.domain.waivers import parse_waiver_time
 
 HOOK = re.compile(r"hook-[0-9a-f]{24}")
 MESSAGE = re.compile(r"msg_[0-9a-f]{32}")
@@ -13,7 +13,7 @@ WINDOW = timedelta(days=7)
 """A message that was due longer ago, while no service ran, is not sent by itself any more."""
 
 
-class Told(StrEnum):
+class WebhookEvent(StrEnum):
     """What a web hook may be told of."""
 
     AUDIT_DONE = "audit.done"
@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What came of one attempt to deliver a message."""
 
     QUEUED = "queued"
@@ -41,49 +41,49 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class WebhookSubscription:
     """A web hook of a project. Of its secret a hash is kept."""
 
     id: str
     project: str
     maker: str
     url: str
-    events: tuple[Told, ...]
+    events: tuple[WebhookEvent, ...]
     secret_hash: str
     created: str
     ended: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class DeliveryAttempt:
     """One attempt: its number from 1, when, what came of it, and when it is made again."""
 
     number: int
     at: str
-    outcome: Outcome
+    outcome: DeliveryOutcome
     status: int | None = None
     detail: str = ""
     again: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class WebhookDelivery:
     """A message for one web hook: what it tells of, and every attempt so far."""
 
     id: str
     hook: str
-    event: Told
+    event: WebhookEvent
     subject: str
     at: str
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[DeliveryAttempt, ...] = ()
 
     def state(self, now: str) -> DeliveryState:
         """Return how far it is at a time; what is not to be sent again, or not in time, is dead."""
         last = self.attempts[-1] if self.attempts else None
-        if last is not None and last.outcome is Outcome.DELIVERED:
+        if last is not None and last.outcome is DeliveryOutcome.DELIVERED:
             return DeliveryState.DELIVERED
-        again = None if last is None or last.again is None else moment(last.again)
-        asked = moment(now)
+        again = None if last is None or last.again is None else parse_waiver_time(last.again)
+        asked = parse_waiver_time(now)
         if again is None or asked is None or asked - again >= WINDOW:
             return DeliveryState.DEAD
         return DeliveryState.PENDING
@@ -91,5 +91,7 @@ class Delivery:
     @property
     def failures(self) -> int:
         """How many attempts failed since it was queued, or sent again on demand."""
-        begun = [i for i, it in enumerate(self.attempts) if it.outcome is not Outcome.FAILED]
+        begun = [
+            i for i, it in enumerate(self.attempts) if it.outcome is not DeliveryOutcome.FAILED
+        ]
         return len(self.attempts) - 1 - begun[-1] if begun else len(self.attempts)

@@ -3,44 +3,42 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.audits import Found, Origin, Surroundings, conclude
-from auditor.domain.baselines import compared_of
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.baselines import load_compared_record
 from auditor.domain.checks import Check
-from auditor.domain.observed import Result
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.observed_checks import Result
 from auditor.domain.policies import Policy
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.served import Ending
-from auditor.domain.submissions import ShardKey, Submission
 from auditor.domain.targets import Fingerprint
 from auditor.domain.waivers import SignedWaiver
-from auditor.errors import StoreError
-from auditor.folders import BUNDLE
-from auditor.keeping import entered
-from auditor.preparing import Readers, chosen_checks
-from auditor.publishing import publication
-from auditor.refusals import SubmissionError
-from auditor.shards import ShardResult, read_shard
-from auditor.signatures.keys import Signer, read_public_key
-from auditor.store.service.leases import Leases
-from auditor.store.service.store import ServiceStore
-from auditor.store.service.trends import KeptTrends
+from auditor.errors import StoreError, SubmissionError
+from auditor.reports.folder import BUNDLE
+from auditor.reports.publish import build_report_files
+from auditor.service.domain.submissions import ShardKey, Submission, SubmissionResult
+from auditor.service.jobs.results import ShardResult, read_shard_result
+from auditor.service.store.agents import LeaseStore
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.store.trends import TrendStore
+from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.workflows.audit import AuditEnvironment, AuditResults, RecordOrigin, conclude_audit
+from auditor.workflows.ledger import append_record_with_proof
+from auditor.workflows.prepare import Resolvers, choose_checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class ConclusionContext:
     """What a conclusion needs: the store, the world, and readers that know the policy."""
 
     service: ServiceStore
-    around: Surroundings
+    around: AuditEnvironment
     signer: Signer
-    readers: Readers
+    readers: Resolvers
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ServedAudit:
     """What is judged, by what, and against which record; served audits have no waivers."""
 
     request: AuditRequest
@@ -49,7 +47,7 @@ class _Asked:
     compared: AuditRecord | None = None
 
 
-def conclude_served(judgement: Judgement, submission: Submission) -> None:
+def conclude_submission(judgement: ConclusionContext, submission: Submission) -> None:
     """Judge, sign, enter and keep, and let the submission end: all of it once.
 
     Raises ``StoreError`` where a check's result is missing, ``SubmissionError`` where its checks
@@ -59,7 +57,7 @@ def conclude_served(judgement: Judgement, submission: Submission) -> None:
     registered = service.registered(submission.id)
     request = registered.request
     policy = judgement.readers.load_policy(submission.policy)
-    checks = chosen_checks(judgement.readers.checks, policy, request.budget, request.only)
+    checks = choose_checks(judgement.readers.checks, policy, request.budget, request.only)
     found = _found(judgement, submission, request, checks)
     finished = service.finish(submission.id, judgement.around.clock())
     around = replace(
@@ -67,9 +65,9 @@ def conclude_served(judgement: Judgement, submission: Submission) -> None:
         clock=lambda: finished,
         tool={**judgement.around.tool, **_agents(service, submission)},
     )
-    origin = Origin(registered.at, places=submission.places)
-    compared = compared_of(request, service.store.blobs.get)
-    made = conclude(_Asked(request, policy, compared=compared), found, around, origin)
+    origin = RecordOrigin(registered.at, places=submission.places)
+    compared = load_compared_record(request, service.store.blobs.get)
+    made = conclude_audit(_ServedAudit(request, policy, compared=compared), found, around, origin)
     try:
         ending = _entered(judgement, submission, made, policy)
     except StoreError:
@@ -81,23 +79,25 @@ def conclude_served(judgement: Judgement, submission: Submission) -> None:
 
 
 def _entered(
-    judgement: Judgement, submission: Submission, made: AuditRecord, policy: Policy
-) -> Ending:
+    judgement: ConclusionContext, submission: Submission, made: AuditRecord, policy: Policy
+) -> SubmissionResult:
     """Sign and enter a record, or take the one of its id that is there, and keep its folder."""
     service, store = judgement.service, judgement.service.store
     record, bundle = _kept(service, made)
-    files = publication(record, policy, judgement.readers.checks, store.blobs.get, judgement.signer)
+    files = build_report_files(
+        record, policy, judgement.readers.checks, store.blobs.get, judgement.signer
+    )
     files |= {} if bundle is None else {BUNDLE: bundle}
-    files |= entered(store, record, files[BUNDLE])
+    files |= append_record_with_proof(store, record, files[BUNDLE])
     names: dict[str, Json] = {name: store.blobs.put(files[name]) for name in sorted(files)}
-    manifest = store.blobs.put(canonical(names))
-    KeptTrends(store).note(submission.id, submission.project, record)
-    return Ending(ended=record.finished, record=record.digest, files=manifest)
+    manifest = store.blobs.put(encode_canonical(names))
+    TrendStore(store).note(submission.id, submission.project, record)
+    return SubmissionResult(ended=record.finished, record=record.digest, files=manifest)
 
 
 def _agents(service: ServiceStore, submission: Submission) -> dict[str, Json]:
     """Return by which keys agents signed what they saw, by target, where agents did."""
-    seen = Leases(service.store).saw(submission.id)
+    seen = LeaseStore(service.store).saw(submission.id)
     told: dict[str, Json] = {
         target: sorted(read_public_key(key.encode()).identity for key in keys)
         for target, keys in seen.items()
@@ -113,8 +113,11 @@ def _kept(service: ServiceStore, record: AuditRecord) -> tuple[AuditRecord, byte
 
 
 def _found(
-    judgement: Judgement, submission: Submission, request: AuditRequest, checks: Sequence[Check]
-) -> Found:
+    judgement: ConclusionContext,
+    submission: Submission,
+    request: AuditRequest,
+    checks: Sequence[Check],
+) -> AuditResults:
     bodies = judgement.service.results(submission.id)
     blobs = judgement.service.store.blobs
     results: list[Result] = []
@@ -128,7 +131,7 @@ def _found(
                     f"{submission.id} has no result of {check.id} on {spec.name}",
                     cure="Submit it again; if that repeats, report this line.",
                 )
-            seen.append(read_shard(bodies[key], check, blobs.get))
+            seen.append(read_shard_result(bodies[key], check, blobs.get))
         _refuse_other_code(submission, seen, str(judgement.around.tool["code"]))
         known = [item.fingerprint for item in seen if item.fingerprint is not None]
         if known:
@@ -136,7 +139,7 @@ def _found(
         results.extend(
             _on(item, check, spec.name, known) for item, check in zip(seen, checks, strict=True)
         )
-    return Found(tuple(results), fingerprints)
+    return AuditResults(tuple(results), fingerprints)
 
 
 def _on(item: ShardResult, check: Check, target: str, known: Sequence[Fingerprint]) -> Result:
@@ -144,7 +147,7 @@ def _on(item: ShardResult, check: Check, target: str, known: Sequence[Fingerprin
     if item.fingerprint is None or item.fingerprint.identity == known[-1].identity:
         return item.result
     return Gap(
-        reason=Reason.TARGET_CHANGED,
+        reason=GapReason.TARGET_CHANGED,
         detail=f"{check.id} was seen on {item.fingerprint.identity}, and the last check of the "
         f"audit on {known[-1].identity}: {target} is not one and the same.",
         cure="Let all workers of a target be alike, or give them names of their own.",

@@ -1,40 +1,122 @@
-"""Audits that a service carries out for others, a check at a time, in whichever process."""
+"""Audits that a service carries out for others, a check at a time, in whichever process.
 
+Subjects that stay open from one check of a submission to the next.
+
+The work of an engine for audits that others submit, out of what runs on this machine share.
+"""
+
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
-from auditor.accepting import inform
-from auditor.audits import Surroundings
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import Json, canonical, digest_json
+from auditor.domain.checkpoint import AuditCheckpoint
 from auditor.domain.checks import Check
-from auditor.domain.memories import Memory
-from auditor.domain.observed import Result
-from auditor.domain.requests import JUDGED, Turn
-from auditor.domain.submissions import ENDED, Said, ShardKey, State, Submission
-from auditor.engines.affording import Allowance
-from auditor.engines.local import observe_one
+from auditor.domain.json import Json, digest_json, encode_canonical
+from auditor.domain.observed_checks import Result
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.requests import JUDGED, ServiceAdditions
+from auditor.domain.subjects import Subject
+from auditor.domain.targets import TargetSpec
 from auditor.errors import CancelledError, StoreError
-from auditor.facing import fingerprint_of, opened
-from auditor.noting import note_policy
-from auditor.preparing import Prepared, Readers
-from auditor.readying import readied, refuse_changed
-from auditor.scanning.networks import network_digest
-from auditor.served import Judgement, conclude_served
-from auditor.shards import ShardResult, ended
-from auditor.signatures.keys import Signer
-from auditor.sittings import Sitting, Sittings
-from auditor.store.service.attempts import Attempts, Tried
-from auditor.store.service.store import ServiceStore
+from auditor.onnx.network_digest import network_digest
+from auditor.service.domain.submissions import (
+    ENDED,
+    ShardKey,
+    Submission,
+    SubmissionEventKind,
+    SubmissionState,
+)
+from auditor.service.jobs.conclude import ConclusionContext, conclude_submission
+from auditor.service.jobs.prepare import prepare_job, refuse_changed_audit
+from auditor.service.jobs.results import ShardResult, describe_check_end
+from auditor.service.store.attempts import AttemptStore, AttemptSubject
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.ledger_events import log_policy
+from auditor.store.resume_cache import ResumeCache
+from auditor.trust.signatures.keys import Signer
+from auditor.workflows.audit import AuditEnvironment
+from auditor.workflows.engine.local import observe_check
+from auditor.workflows.engine.time_allowance import TimeAllowance
+from auditor.workflows.prepare import PreparedAudit, Resolvers
+from auditor.workflows.subject import open_check_subject, read_target_fingerprint
+from auditor.workflows.trust_acceptance import with_store_state
+from auditor.workflows.wiring import build_service_resolvers
+from auditor.workflows.workspace import Workspace
+
+Open = Callable[[Submission, str], "AbstractContextManager[OpenSubject]"]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSubject:
+    """An audit that is prepared, and its subject on one target."""
+
+    prepared: PreparedAudit
+    subject: Subject
+
+
+class SubjectCache:
+    """Opens sittings, and keeps the last ``most`` that are not in use for their next checks.
+
+    Two checks at once, as on two targets, have a sitting each.
+    """
+
+    def __init__(self, opened: Open, most: int = 1) -> None:
+        self._opened = opened
+        self._most = most
+        self._idle: dict[tuple[str, str], tuple[OpenSubject, ExitStack]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def at(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
+        """Sit down to a submission on one target; after an exception nobody sits there again."""
+        with ExitStack() as stack:
+            sitting = self._taken(submission, target, stack)
+            yield sitting
+            self._leave((submission.id, target), sitting, stack.pop_all())
+
+    def close(self, submission: str | None = None) -> None:
+        """Close what is idle, of one submission or of all."""
+        with self._lock:
+            names = [name for name in self._idle if submission in {None, name[0]}]
+        self._close(names)
+
+    def _close(self, names: Sequence[tuple[str, str]]) -> None:
+        with self._lock:
+            found = [self._idle.pop(name, None) for name in names]
+        for item in found:
+            if item is not None:
+                item[1].close()
+
+    def _make_room(self) -> None:
+        with self._lock:
+            oldest = list(self._idle)[: max(0, len(self._idle) - self._most + 1)]
+        self._close(oldest)
+
+    def _taken(self, submission: Submission, target: str, stack: ExitStack) -> OpenSubject:
+        with self._lock:
+            found = self._idle.pop((submission.id, target), None)
+        if found is None:
+            self._make_room()
+            return stack.enter_context(self._opened(submission, target))
+        sitting, open_ = found
+        stack.push(open_.pop_all())
+        return sitting
+
+    def _leave(self, name: tuple[str, str], sitting: OpenSubject, stack: ExitStack) -> None:
+        self._make_room()
+        with self._lock:
+            self._idle[name] = (sitting, stack)
+
 
 PACE = 2.0
 """Seconds between two words on how far a check is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commission:
+class ExecutorContext:
     """What served audits need of the world.
 
     ``readers`` takes a policy's document, and knows the service's targets; ``unfinished`` opens the
@@ -43,25 +125,25 @@ class Commission:
     """
 
     service: ServiceStore
-    around: Surroundings
+    around: AuditEnvironment
     signer: Signer
-    readers: Callable[[bytes], Readers]
-    unfinished: Callable[[str], Memory]
+    readers: Callable[[bytes], Resolvers]
+    unfinished: Callable[[str], AuditCheckpoint]
     allow_recipes: bool = False
     open_at_most: int = 1
     pace: Callable[[], float] = time.monotonic
 
 
-class Commissioned:
+class AuditExecutor:
     """The work of a durable engine: every step may be called again, and gives nothing twice."""
 
-    def __init__(self, commission: Commission) -> None:
+    def __init__(self, commission: ExecutorContext) -> None:
         self._all = commission
         self._service = commission.service
-        self._sittings = Sittings(self._sit, commission.open_at_most)
+        self._sittings = SubjectCache(self._sit, commission.open_at_most)
 
     @property
-    def commission(self) -> Commission:
+    def commission(self) -> ExecutorContext:
         """What it needs of the world."""
         return self._all
 
@@ -77,7 +159,7 @@ class Commissioned:
         with self._prepared(found) as prepared:
             self._note(found, prepared)
             checks, targets = prepared.checks, prepared.request.targets
-            bears = (Allowance(it, prepared.size, prepared.request.budget) for it in targets)
+            bears = (TimeAllowance(it, prepared.size, prepared.request.budget) for it in targets)
             return tuple(
                 (bear.spec.name, tuple(it.id for it in bear.in_order(checks))) for bear in bears
             )
@@ -102,13 +184,13 @@ class Commissioned:
         self.close(submission)
         found = self._going(submission)
         if found is not None:
-            judgement = Judgement(
+            judgement = ConclusionContext(
                 service=self._service,
                 around=self._all.around,
                 signer=self._all.signer,
                 readers=self._all.readers(self._blob(found.policy)),
             )
-            conclude_served(judgement, found)
+            conclude_submission(judgement, found)
 
     def failed(self, submission: str, problem: str, cure: str) -> None:
         """Let a submission end without a record, unless it has ended."""
@@ -130,9 +212,9 @@ class Commissioned:
         return self._service.store.blobs.get(digest)
 
     def _prepared(
-        self, submission: Submission, turn: Turn | None = None
-    ) -> AbstractContextManager[Prepared]:
-        return readied(
+        self, submission: Submission, turn: ServiceAdditions | None = None
+    ) -> AbstractContextManager[PreparedAudit]:
+        return prepare_job(
             submission,
             self._all.readers,
             self._blob,
@@ -141,49 +223,53 @@ class Commissioned:
             turn=turn,
         )
 
-    def _note(self, submission: Submission, prepared: Prepared) -> None:
+    def _note(self, submission: Submission, prepared: PreparedAudit) -> None:
         """Keep what the record will rest on, register the request, and say that it runs."""
         store, at = self._service.store, self._all.around.clock()
-        for raw in (canonical(prepared.policy.document), *prepared.dossier.blobs):
+        for raw in (encode_canonical(prepared.policy.document), *prepared.dossier.blobs):
             store.blobs.put(raw)
-        odd = note_policy(store, prepared.policy, at, submission.project)
-        new = Attempts(store).register(submission, prepared.request, at, _tried(prepared))
+        odd = log_policy(store, prepared.policy, at, submission.project)
+        new = AttemptStore(store).register(submission, prepared.request, at, _tried(prepared))
         if new and odd:
-            self._service.append(submission.id, Said.NOTE, {"text": odd}, at)
+            self._service.append(submission.id, SubmissionEventKind.NOTE, {"text": odd}, at)
         checks: list[Json] = [check.id for check in prepared.checks]
         detail: dict[str, Json] = {"targets": list(submission.targets), "checks": checks}
-        self._service.append(submission.id, State.RUNNING, detail, at)
+        self._service.append(submission.id, SubmissionState.RUNNING, detail, at)
 
     @contextmanager
-    def _sit(self, submission: Submission, target: str) -> Iterator[Sitting]:
+    def _sit(self, submission: Submission, target: str) -> Iterator[OpenSubject]:
         registered = self._service.registered(submission.id)
         with self._prepared(submission, registered.request.turn) as given:
-            refuse_changed(submission, registered.request.digest, given)
-            prepared = inform(given, self._service.store, registered.at, submission.project)
+            refuse_changed_audit(submission, registered.request.digest, given)
+            prepared = with_store_state(
+                given, self._service.store, registered.at, submission.project
+            )
             spec = next(it for it in prepared.request.targets if it.name == target)
             memory = self._all.unfinished(submission.id)
-            with opened(prepared, spec, self._all.around.openers, memory) as subject:
-                yield Sitting(prepared, subject)
+            with open_check_subject(prepared, spec, self._all.around.openers, memory) as subject:
+                yield OpenSubject(prepared, subject)
 
-    def _observe(self, key: ShardKey, sitting: Sitting) -> None:
+    def _observe(self, key: ShardKey, sitting: OpenSubject) -> None:
         around, prepared = self._all.around, sitting.prepared
         check = next(it for it in prepared.checks if it.id == key.check)
-        watch = _Telling(key, self._service, around.clock, self._all.pace)
-        result = observe_one(check, sitting.subject, around.keep, watch, prepared.size)
-        seen = ShardResult(result, fingerprint_of(sitting.subject), str(around.tool["code"]))
-        said = key.said | ended(result)
+        watch = _CheckProgressReporter(key, self._service, around.clock, self._all.pace)
+        result = observe_check(check, sitting.subject, around.keep, watch, prepared.size)
+        seen = ShardResult(
+            result, read_target_fingerprint(sitting.subject), str(around.tool["code"])
+        )
+        said = key.said | describe_check_end(result)
         self._service.put_result(key, seen.emit(), around.clock(), said)
 
 
-def _tried(prepared: Prepared) -> Tried:
+def _tried(prepared: PreparedAudit) -> AttemptSubject:
     """Return what an audit tries: its network, and the contents of the data that judge it."""
     brought = prepared.materials
     judged = (it for role, it in brought.datasets.items() if role.value in JUDGED)
     data = frozenset(_contents(item.files) for item in judged)
     if brought.artifact is None:
-        return Tried(data=data)
+        return AttemptSubject(data=data)
     path = brought.staged / brought.artifact.files[0].name
-    return Tried(network_digest(path, brought.staged), data)
+    return AttemptSubject(network_digest(path, brought.staged), data)
 
 
 def _contents(files: Sequence[FileDigest]) -> str:
@@ -193,7 +279,7 @@ def _contents(files: Sequence[FileDigest]) -> str:
 
 
 @dataclass(slots=True)
-class _Telling:
+class _CheckProgressReporter:
     """Tells the submission's history how far a check is, and stops it where that has ended."""
 
     key: ShardKey
@@ -205,7 +291,7 @@ class _Telling:
     def started(self, target: str, check: Check) -> None:
         """Say that a check begins. Raises ``CancelledError`` where it is to stop."""
         del target, check
-        self._tell(Said.CHECK_STARTED, {})
+        self._tell(SubmissionEventKind.CHECK_STARTED, {})
 
     def advanced(self, done: int, total: int, note: str = "") -> None:
         """Say how far it is, now and then. Raises ``CancelledError`` where it is to stop."""
@@ -213,12 +299,36 @@ class _Telling:
         if now - self.last < PACE:
             return
         self.last = now
-        self._tell(Said.PROGRESS, {"done": done, "total": total, "note": note})
+        self._tell(SubmissionEventKind.PROGRESS, {"done": done, "total": total, "note": note})
 
     def ended(self, target: str, check: Check, result: Result) -> None:
         """Say nothing: the event goes with the result, so that both are kept or neither."""
 
-    def _tell(self, kind: Said, detail: Mapping[str, Json]) -> None:
+    def _tell(self, kind: SubmissionEventKind, detail: Mapping[str, Json]) -> None:
         told = self.key.said | dict(detail)
         if self.service.tell(self.key.submission, kind, told, self.clock()) in ENDED:
             raise CancelledError("the submission was cancelled", cure="Submit it again.")
+
+
+def build_executor(
+    place: Workspace,
+    targets: Mapping[str, TargetSpec],
+    *,
+    allow_recipes: bool = False,
+    open_at_most: int = 1,
+) -> AuditExecutor:
+    """Return the work of an engine for audits that others submit, on the service's targets.
+
+    ``open_at_most`` models stay open between two checks: as many as the engine sees at once.
+    """
+    return AuditExecutor(
+        ExecutorContext(
+            service=ServiceStore(place.store),
+            around=replace(place.surroundings(), assurance=AssuranceLevel.A1),
+            signer=place.signer,
+            readers=build_service_resolvers(targets),
+            unfinished=lambda name: ResumeCache(place.settings.unfinished / name),
+            allow_recipes=allow_recipes,
+            open_at_most=open_at_most,
+        )
+    )

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine, text
 
-from auditor.refusals import EngineError
+from auditor.errors import EngineError
 
 PATIENCE = 100
 """How often a lock is tried: others hold it for a moment only to see whether its owner lives."""
@@ -23,7 +23,7 @@ PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 WIDTH = 2**64
 
 
-class Liveness(Protocol):
+class LivenessLocks(Protocol):
     """The locks of all executors that share a database."""
 
     def hold(self, executor: str, targets: Sequence[str]) -> None:

@@ -4,28 +4,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from auditor.domain.baselines import refuse_itself
+from auditor._scratch import scratch_folder
+from auditor.domain.baselines import refuse_same_artifact
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Turn
-from auditor.domain.submissions import Submission
-from auditor.laying import FindInput, lay_out
-from auditor.preparing import Overrides, Prepared, Readers, prepare, read_asked
-from auditor.refusals import SubmissionError
-from auditor.scratch import scratch_folder
-from auditor.unserved import refuse_unserved
+from auditor.domain.requests import ServiceAdditions
+from auditor.errors import SubmissionError
+from auditor.inputs.materialize import FindInput, materialize_inputs
+from auditor.service.domain.submissions import Submission
+from auditor.service.jobs.submit import refuse_unsupported_audit
+from auditor.workflows.prepare import (
+    AuditOverrides,
+    PreparedAudit,
+    Resolvers,
+    prepare_audit,
+    read_overridden_audit_file,
+)
 
 
 @contextmanager
-def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what leave there is
+def prepare_job(  # noqa: PLR0913 -- whose files, how each kind is found, and what leave there is
     submission: Submission,
-    readers: Callable[[bytes], Readers],
+    readers: Callable[[bytes], Resolvers],
     blob: Callable[[str], bytes],
     find: FindInput,
     *,
     allow_recipes: bool,
-    turn: Turn | None = None,
-) -> Iterator[Prepared]:
+    turn: ServiceAdditions | None = None,
+) -> Iterator[PreparedAudit]:
     """Lay a submission's files out and prepare the audit, for as long as the block lasts.
 
     ``readers`` takes a policy's document; ``blob`` returns small files, ``find`` the inputs;
@@ -33,26 +39,28 @@ def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what l
     ``InvalidInputError`` for what cannot be audited.
     """
     parts = readers(blob(submission.policy))
-    overrides = Overrides(
+    overrides = AuditOverrides(
         policy=submission.policy,
         targets=submission.targets,
         budget=submission.budget,
         only=submission.only,
         turn=turn,
     )
-    asked = read_asked(blob(submission.audit_file), submission.source, overrides, parts)
+    asked = read_overridden_audit_file(
+        blob(submission.audit_file), submission.source, overrides, parts
+    )
     compared = _compared(submission, blob)
-    refuse_unserved(asked, allow_recipes=allow_recipes, compared=compared is not None)
+    refuse_unsupported_audit(asked, allow_recipes=allow_recipes, compared=compared is not None)
     with scratch_folder() as folder:
-        laid = lay_out(submission.inputs, find, folder)
-        with prepare(asked, laid.locate, overrides, parts) as prepared:
+        laid = materialize_inputs(submission.inputs, find, folder)
+        with prepare_audit(asked, laid.locate, overrides, parts) as prepared:
             _refuse_another(submission, prepared)
             if compared is not None:
-                refuse_itself(prepared.request.artifact, compared)
+                refuse_same_artifact(prepared.request.artifact, compared)
             yield replace(prepared.against(compared), places=submission.places)
 
 
-def refuse_changed(submission: Submission, registered: str, prepared: Prepared) -> None:
+def refuse_changed_audit(submission: Submission, registered: str, prepared: PreparedAudit) -> None:
     """Raise ``SubmissionError`` where an audit is another than was registered, by digest."""
     if prepared.request.digest != registered:
         raise SubmissionError(
@@ -68,7 +76,7 @@ def _compared(submission: Submission, blob: Callable[[str], bytes]) -> AuditReco
     return None if named is None else read_record(blob(named))
 
 
-def _refuse_another(submission: Submission, prepared: Prepared) -> None:
+def _refuse_another(submission: Submission, prepared: PreparedAudit) -> None:
     if prepared.policy.digest != submission.policy:
         raise SubmissionError(
             f"the policy reads as {prepared.policy.digest}, and was submitted as "

@@ -6,19 +6,19 @@ from datetime import timedelta
 from functools import cache
 from typing import Protocol
 
-from auditor.clock import instant, written
-from auditor.domain.canonical import Json
+from auditor._time import format_time, parse_time
+from auditor.domain.json import Json
 from auditor.domain.policies import Policy
-from auditor.domain.submissions import State, Submission
 from auditor.domain.targets import TargetSpec
-from auditor.domain.waivers import moment
-from auditor.preparing import Readers
-from auditor.store.blob_seam import Blobs
-from auditor.store.service.standings import Standings
-from auditor.store.service.store import ServiceStore
+from auditor.domain.waivers import parse_waiver_time
+from auditor.service.domain.submissions import Submission, SubmissionState
+from auditor.service.store.submission_backlog import SubmissionBacklog
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.blobs import BlobStorage
+from auditor.workflows.prepare import Resolvers
 
 
-class Engine(Protocol):
+class JobEngine(Protocol):
     """What carries submissions out, as far as those who hand them in know it."""
 
     def submit(self, submission: str) -> None:
@@ -32,13 +32,13 @@ class Engine(Protocol):
         ...
 
 
-def no_agents(_project: str | None) -> frozenset[str]:
+def find_no_agents(_project: str | None) -> frozenset[str]:
     """Know of no agent that works for any target."""
     return frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class JobQueue:
     """Where submissions are handed in: what is kept, who carries them out, what names mean.
 
     ``pack`` loads a policy that comes with auditor by its name alone, ``policy`` reads one from
@@ -48,16 +48,16 @@ class Desk:
     """
 
     kept: ServiceStore
-    blobs: Blobs
-    engine: Engine
-    readers: Readers
+    blobs: BlobStorage
+    engine: JobEngine
+    readers: Resolvers
     targets: Mapping[str, TargetSpec]
     pack: Callable[[str], Policy]
     policy: Callable[[bytes, str], Policy]
     clock: Callable[[], str]
     recipes: bool = False
     most_waiting: int = 0
-    agents: Callable[[str | None], frozenset[str]] = no_agents
+    agents: Callable[[str | None], frozenset[str]] = find_no_agents
 
     def live(self, project: str | None = None) -> frozenset[str]:
         """Return the targets of the service that a live worker, or an agent, works for.
@@ -67,21 +67,21 @@ class Desk:
         return self.engine.live(tuple(self.targets)) | self.agents(project)
 
 
-def held(at: str, absent: Sequence[str], seconds: int) -> Mapping[str, Json] | None:
+def describe_wait(at: str, absent: Sequence[str], seconds: int) -> Mapping[str, Json] | None:
     """Say for workers of which targets a submission waits, and until when; nothing for none."""
     if not absent:
         return None
-    until = instant(at) + timedelta(seconds=seconds)
-    return {"targets": list(absent), "until": written(until)}
+    until = parse_time(at) + timedelta(seconds=seconds)
+    return {"targets": list(absent), "until": format_time(until)}
 
 
-def tend(desk: Desk) -> None:
+def dispatch_waiting(desk: JobQueue) -> None:
     """Queue what waited for workers that live by now, and end what waited too long."""
     live = cache(desk.live)
-    for item in Standings(desk.kept.store).unended(State.WAITING):
+    for item in SubmissionBacklog(desk.kept.store).unended(SubmissionState.WAITING):
         absent = [name for name in item.targets if name not in live(item.project)]
         if not absent:
-            desk.kept.append(item.id, State.QUEUED.value, {}, desk.clock())
+            desk.kept.append(item.id, SubmissionState.QUEUED.value, {}, desk.clock())
             desk.engine.submit(item.id)
         elif _over(desk, item):
             problem = f"no worker came for {', '.join(absent)} in time"
@@ -89,19 +89,19 @@ def tend(desk: Desk) -> None:
             desk.kept.fail(item.id, problem, cure, desk.clock())
 
 
-def take_up(desk: Desk) -> None:
+def requeue_unfinished(desk: JobQueue) -> None:
     """Queue again what was handed in and had not ended when a service stopped.
 
     What the engine has already stays as it is there.
     """
-    for state in (State.RUNNING, State.QUEUED):
-        for item in Standings(desk.kept.store).unended(state):
+    for state in (SubmissionState.RUNNING, SubmissionState.QUEUED):
+        for item in SubmissionBacklog(desk.kept.store).unended(state):
             desk.engine.submit(item.id)
 
 
-def _over(desk: Desk, item: Submission) -> bool:
-    said = [it for it in desk.kept.events(item.id) if it.kind == State.WAITING]
-    until = moment(str(said[-1].detail.get("until"))) if said else None
-    now = moment(desk.clock())
+def _over(desk: JobQueue, item: Submission) -> bool:
+    said = [it for it in desk.kept.events(item.id) if it.kind == SubmissionState.WAITING]
+    until = parse_waiver_time(str(said[-1].detail.get("until"))) if said else None
+    now = parse_waiver_time(desk.clock())
     # A time that cannot be read is over.
     return until is None or now is None or until <= now

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.checks import Check
-from auditor.domain.evidence import decode
-from auditor.domain.json_parts import Part
-from auditor.domain.observed import Result, Seen
+from auditor.domain.evidence import decode_evidence
+from auditor.domain.json import Json, JsonPart, encode_canonical, parse_json
+from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.readings import Gap
 from auditor.domain.record_json import read_fingerprint, read_gap, read_observation
-from auditor.domain.records import Observation
+from auditor.domain.records import CheckObservation
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError
 
@@ -25,11 +24,11 @@ class ShardResult:
 
     def emit(self) -> bytes:
         """Return it as canonical JSON; evidence is named by digest alone."""
-        seen = self.result if isinstance(self.result, Seen) else None
-        return canonical(
+        seen = self.result if isinstance(self.result, ObservedCheck) else None
+        return encode_canonical(
             {
                 "observation": None if seen is None else seen.observation.to_json(),
-                "gap": None if isinstance(self.result, Seen) else self.result.to_json(),
+                "gap": None if isinstance(self.result, ObservedCheck) else self.result.to_json(),
                 "fingerprint": None if self.fingerprint is None else self.fingerprint.to_json(),
                 "code": self.code,
             }
@@ -37,46 +36,46 @@ class ShardResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldShard:
+class ShardReport:
     """What a shard's bytes say, before its evidence is at hand."""
 
-    told: Observation | Gap
+    told: CheckObservation | Gap
     fingerprint: Fingerprint | None
     code: str
 
     @property
     def evidence(self) -> tuple[str, ...]:
         """The digest of every blob that it names."""
-        return tuple(self.told.evidence.values()) if isinstance(self.told, Observation) else ()
+        return tuple(self.told.evidence.values()) if isinstance(self.told, CheckObservation) else ()
 
 
-def read_told(raw: bytes, name: str) -> ToldShard:
+def read_shard_report(raw: bytes, name: str) -> ShardReport:
     """Read what somebody says that a check saw. Raises ``RecordError`` for what is none."""
     try:
-        part = Part(parse(raw), f"what {name} saw")
+        part = JsonPart(parse_json(raw), f"what {name} saw")
     except (ValueError, RecursionError) as error:
         raise RecordError(f"what {name} saw is no JSON", cure="Send it again.") from error
     known = part.value.get("fingerprint")
     fingerprint = None if known is None else read_fingerprint(part.part("fingerprint"))
     code = part.get("code", str)
     if part.value.get("observation") is None:
-        return ToldShard(read_gap(part.part("gap")), fingerprint, code)
-    return ToldShard(read_observation(part.part("observation")), fingerprint, code)
+        return ShardReport(read_gap(part.part("gap")), fingerprint, code)
+    return ShardReport(read_observation(part.part("observation")), fingerprint, code)
 
 
-def read_shard(raw: bytes, check: Check, blob: Callable[[str], bytes]) -> ShardResult:
+def read_shard_result(raw: bytes, check: Check, blob: Callable[[str], bytes]) -> ShardResult:
     """Read it back, with the evidence from ``blob``. Raises ``RecordError`` for what is none.
 
     Raises ``StoreError`` where a blob is missing or damaged.
     """
-    found = read_told(raw, check.id)
+    found = read_shard_report(raw, check.id)
     if isinstance(found.told, Gap):
         return ShardResult(found.told, found.fingerprint, found.code)
-    evidence = {name: decode(blob(digest)) for name, digest in found.told.evidence.items()}
-    return ShardResult(Seen(found.told, check, evidence), found.fingerprint, found.code)
+    evidence = {name: decode_evidence(blob(digest)) for name, digest in found.told.evidence.items()}
+    return ShardResult(ObservedCheck(found.told, check, evidence), found.fingerprint, found.code)
 
 
-def ended(result: Result | Observation) -> dict[str, Json]:
+def describe_check_end(result: Result | CheckObservation) -> dict[str, Json]:
     """Return what a history says of how a check ended."""
     if isinstance(result, Gap):
         return {"seen": False, "reason": result.reason.value, "detail": result.detail}

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
-from auditor.crashes import raised_at
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, find_raise_site
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -14,7 +13,7 @@ Plan = tuple[tuple[str, tuple[str, ...]], ...]
 """The targets of a submission, and the checks on each, in order."""
 
 
-class Work(Protocol):
+class SubmissionWork(Protocol):
     """What there is to do for a submission. Every step may be called again after a crash.
 
     So every step gives nothing twice; what one gives, it keeps by itself.
@@ -38,14 +37,14 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class StepFailure:
     """Why a step could not be done, and what to do about it."""
 
     problem: str
     cure: str
 
 
-def attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+def attempt_step(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | StepFailure:
     """Do a step, and return what it gave, or why it gave nothing: whatever was raised.
 
     Why is said in words that can be written, whatever names of files stand in them.
@@ -53,23 +52,25 @@ def attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Fail
     try:
         return step(*args, **kwargs)
     except AuditorError as error:
-        return Failure(_writable(error.problem), _writable(error.cure))
+        return StepFailure(_writable(error.problem), _writable(error.cure))
     except Exception as error:  # noqa: BLE001 -- an engine outlives whatever a step raises
         return _defect(error)
 
 
-def attempt_all(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
-    """Do a step like ``attempt``, for whoever outlives even what is to end a program."""
+def attempt_step_catching_all(
+    step: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T | StepFailure:
+    """Do a step like ``attempt_step``, for whoever outlives even what is to end a program."""
     try:
-        return attempt(step, *args, **kwargs)
+        return attempt_step(step, *args, **kwargs)
     except BaseException as error:  # noqa: BLE001 -- this is what it is for
         return _defect(error)
 
 
-def _defect(error: BaseException) -> Failure:
-    at = raised_at(error)
+def _defect(error: BaseException) -> StepFailure:
+    at = find_raise_site(error)
     place = f" in {at}" if at else ""
-    return Failure(
+    return StepFailure(
         _writable(f"{type(error).__name__}{place}: {error}"),
         "This is a defect of auditor, or of its machine; report it with this line.",
     )

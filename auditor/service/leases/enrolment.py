@@ -3,25 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.acting import act_by
-from auditor.callers import NewKey, new_key
-from auditor.domain.acts import ActKind
-from auditor.domain.agents import Agent, Hello
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.errors import KeyFileError, StoreError, TargetError
-from auditor.holding import book_of, take_into_use
-from auditor.leasing.terms import Leasehold, after
-from auditor.ledgers.key_events import KeyRole
-from auditor.refusals import NotFoundError, StandingError
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.objections import Refused
-from auditor.signing.key_roles import refuse_role
-from auditor.store.service.acts import note_act
-from auditor.store.service.agents import keep_agent
+from auditor.errors import KeyFileError, NotFoundError, StateConflictError, StoreError, TargetError
+from auditor.service.audit_log import build_log_entry
+from auditor.service.auth.api_keys import NewApiKey, create_api_key
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
+from auditor.service.domain.agents import Agent, AgentHello
+from auditor.service.leases.terms import LeaseService, add_seconds
+from auditor.service.store.access import append_audit_log
+from auditor.service.store.agents import keep_agent
+from auditor.store.key_lifecycle import build_key_book, register_key_use
+from auditor.trust.keys.rotation import refuse_key_role
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.verification_result import VerificationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
+class AgentEnrolment:
     """What an admin asks to enrol: a name, targets, and the public key (PEM) that signs results."""
 
     name: str
@@ -30,7 +28,9 @@ class Enrolment:
     expires: str | None = None
 
 
-def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewKey]:
+def enrol_agent(
+    hold: LeaseService, admin: ApiKey, asked: AgentEnrolment
+) -> tuple[Agent, NewApiKey]:
     """Enrol an agent in the admin's project, and make the key that it calls with.
 
     Its public key comes into use when it signs a first result: to name one shows nothing, and
@@ -41,13 +41,13 @@ def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewK
     _refuse_others(asked.targets, sorted(hold.targets))
     try:
         public = read_public_key(asked.public_key.encode())
-    except Refused as refused:
+    except VerificationError as refused:
         raise KeyFileError(
             refused.problem, cure="Send agent.pub: `auditor keys new --role agent` makes the pair."
         ) from None
     _refuse_own(hold, public.pem.decode())
     now = hold.clock()
-    made = new_key(admin.project, Role.AGENT, asked.name, now, asked.expires)
+    made = create_api_key(admin.project, AccessRole.AGENT, asked.name, now, asked.expires)
     agent = Agent(
         id=made.key.id,
         project=admin.project,
@@ -56,30 +56,35 @@ def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewK
         public_key=public.pem.decode(),
         enrolled=now,
     )
-    act = act_by(
-        admin, ActKind.AGENT_ENROLLED, agent.id, now, key=public.identity, targets=[*asked.targets]
+    act = build_log_entry(
+        admin,
+        AuditLogAction.AGENT_ENROLLED,
+        agent.id,
+        now,
+        key=public.identity,
+        targets=[*asked.targets],
     )
     with hold.kept.store.unit_of_work() as unit:
         if not keep_agent(unit.session, agent, made.key):
             raise StoreError(f"there is a key {agent.id} already", cure="Enrol it again.")
-        note_act(unit, act)
+        append_audit_log(unit, act)
     return agent, made
 
 
-def come_into_use(hold: Leasehold, agent: Agent) -> None:
+def activate_agent_key(hold: LeaseService, agent: Agent) -> None:
     """Put down that an agent's key, which has just signed, is in use, once.
 
     Raises ``KeyFileError`` where the ledger knows it in another role.
     """
-    life = book_of(hold.kept.store.key_entries()).lives.get(agent.public_key)
+    life = build_key_book(hold.kept.store.key_entries()).lives.get(agent.public_key)
     if life is None:
         with hold.kept.store.unit_of_work() as unit:
-            take_into_use(unit, KeyRole.AGENT, agent.public_key, hold.clock())
+            register_key_use(unit, KeyRole.AGENT, agent.public_key, hold.clock())
     else:
-        refuse_role(life, KeyRole.AGENT)
+        refuse_key_role(life, KeyRole.AGENT)
 
 
-def agent_of(hold: Leasehold, caller: ApiKey, name: str) -> Agent:
+def find_calling_agent(hold: LeaseService, caller: ApiKey, name: str) -> Agent:
     """Return the agent that calls. Raises ``NotFoundError`` where the path names another one."""
     found = hold.agents.agent(name) if caller.id == name else None
     if found is None or found.project != caller.project:
@@ -87,44 +92,44 @@ def agent_of(hold: Leasehold, caller: ApiKey, name: str) -> Agent:
     return found
 
 
-def greet(hold: Leasehold, agent: Agent, hello: Hello) -> None:
+def record_agent_hello(hold: LeaseService, agent: Agent, hello: AgentHello) -> None:
     """Keep what an agent says of itself and its targets when it starts, and that it lives.
 
-    Raises ``StandingError`` for other code than the service's, which is kept and shown all the
+    Raises ``StateConflictError`` for other code than the service's, which is kept and shown all the
     same, and ``TargetError`` for a target that it is not enrolled for.
     """
     _refuse_others(hello.targets, [it for it in agent.targets if it in hold.targets])
     hold.agents.greet(agent.id, hello, hold.clock())
-    refuse_other_code(hold, hello.code)
+    refuse_other_version(hold, hello.code)
     for target in hello.targets:
         probe = hello.probes.get(target)
         if isinstance(probe, Mapping):
             hold.sightings.note(agent.id, target, probe, hold.clock(), agent.project)
-    sign(hold, agent)
+    record_agent_heartbeat(hold, agent)
 
 
-def refuse_other_code(hold: Leasehold, code: str) -> None:
-    """Raise ``StandingError`` where an agent is of another version than the service."""
+def refuse_other_version(hold: LeaseService, code: str) -> None:
+    """Raise ``StateConflictError`` where an agent is of another version than the service."""
     if code != hold.code:
-        raise StandingError(
+        raise StateConflictError(
             f"this agent's code is {code}, and the service's is {hold.code}: nothing is leased to "
             "another version",
             cure="Install the service's own version of auditor where the agent runs.",
         )
 
 
-def sign(hold: Leasehold, agent: Agent) -> None:
+def record_agent_heartbeat(hold: LeaseService, agent: Agent) -> None:
     """Take note that an agent lives, as seldom as that can be known."""
     now, seen = hold.clock(), hold.agents.seen(agent.id)
-    if seen is None or after(seen, hold.terms.live // 3) <= now:
+    if seen is None or add_seconds(seen, hold.terms.live // 3) <= now:
         hold.agents.sign(agent.id, now)
 
 
-def _refuse_own(hold: Leasehold, public: str) -> None:
+def _refuse_own(hold: LeaseService, public: str) -> None:
     """Refuse the service's own keys, which anybody may read; of others' nothing is told."""
-    life = book_of(hold.kept.store.key_entries()).lives.get(public)
+    life = build_key_book(hold.kept.store.key_entries()).lives.get(public)
     if life is not None and life.role == KeyRole.REPORT:
-        refuse_role(life, KeyRole.AGENT)
+        refuse_key_role(life, KeyRole.AGENT)
 
 
 def _refuse_others(asked: Sequence[str], allowed: Sequence[str]) -> None:

@@ -1,18 +1,163 @@
-"""What agents give: how far a check is, what it saw, or why it saw nothing."""
+"""What agents take: a lease of one shard at a time, with what is needed to carry it out.
 
-from dataclasses import dataclass
+What agents give: how far a check is, what it saw, or why it saw nothing.
 
-from auditor.domain.agents import Agent, Lease, Progress
-from auditor.domain.canonical import Json, digest
-from auditor.domain.evidence import decode
-from auditor.domain.served import Failure
-from auditor.domain.submissions import ENDED, Said, ShardKey
-from auditor.errors import AuditorError, RecordError, SignatureFormatError
-from auditor.leasing.enrolling import come_into_use, sign
-from auditor.leasing.terms import Leasehold, after
-from auditor.refusals import NotFoundError, StandingError, SubmissionError
-from auditor.shards import ToldShard, ended, read_told
-from auditor.signing.leased import verify_shard
+Evidence that agents send: kept once it has the digest announced, and noted as theirs.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditor.domain.evidence import decode_evidence
+from auditor.domain.json import Json, compute_digest
+from auditor.domain.requests import ServiceAdditions
+from auditor.domain.trust import StoredTrustState
+from auditor.errors import (
+    AuditorError,
+    NotFoundError,
+    RecordError,
+    RequestTooLargeError,
+    SignatureFormatError,
+    StateConflictError,
+    StoreError,
+    SubmissionError,
+    UploadError,
+)
+from auditor.service.domain.agents import Agent, LeaseProgress, ShardLease, ShardOffer
+from auditor.service.domain.submissions import (
+    ENDED,
+    ShardKey,
+    Submission,
+    SubmissionEventKind,
+    SubmissionFailure,
+)
+from auditor.service.jobs.results import ShardReport, describe_check_end, read_shard_report
+from auditor.service.leases.enrolment import (
+    activate_agent_key,
+    record_agent_heartbeat,
+    refuse_other_version,
+)
+from auditor.service.leases.result_signature import verify_shard
+from auditor.service.leases.terms import LeaseService, add_seconds
+from auditor.service.uploads import PRIVATE_FILE, PRIVATE_FOLDER, PartialUpload
+from auditor.workflows.trust_acceptance import find_trust_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAssignment:
+    """A lease, and all that its agent has to know. ``request`` is the digest of what was
+    registered, and ``turn`` what was added there to what is asked; ``seconds`` are those that the
+    lease holds without renewal.
+    """
+
+    lease: ShardLease
+    seconds: int
+    submission: Submission
+    registered: str
+    request: str
+    turn: ServiceAdditions
+    known: StoredTrustState
+    code: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        key = self.lease.offer.key
+        blobs: list[Json] = list(self.submission.blobs)
+        return {
+            "lease": self.lease.offer.id,
+            "seconds": self.seconds,
+            "until": self.lease.until,
+            "target": key.target,
+            "check": key.check,
+            "shard": key.shard,
+            "submission": self.submission.to_json(),
+            "registered": self.registered,
+            "request": self.request,
+            "turn": self.turn.to_json(),
+            "known": self.known.to_json(),
+            "code": self.code,
+            "blobs": blobs,
+        }
+
+
+def new_lease_id() -> str:
+    """Return the id of a new offer, which is that of the lease too."""
+    return f"lea-{secrets.token_hex(12)}"
+
+
+def take_lease(hold: LeaseService, agent: Agent, code: str) -> LeaseAssignment | None:
+    """Give an agent the lease that it has, or else one of the offers; nothing where there is none.
+
+    Raises ``StateConflictError`` for other code than the service's.
+    """
+    refuse_other_version(hold, code)
+    record_agent_heartbeat(hold, agent)
+    now = hold.clock()
+    until = add_seconds(now, hold.terms.lease)
+    for lease in list_active_leases(hold, agent, now):
+        # It asks anew, so it was started anew, or the last answer was lost on its way.
+        hold.leases.renew(lease.offer.id, until)
+        return _assigned(hold, replace(lease, until=until))
+    hello = hold.agents.hello(agent.id)
+    targets = () if hello is None else tuple(it for it in hello.targets if it in agent.targets)
+    for offer in hold.leases.free(agent.project, targets, now):
+        if _is_for_others(hold, agent, offer, now):
+            continue
+        lease = ShardLease(offer=offer, agent=agent.id, until=until)
+        if hold.leases.take(lease, now, offer.key.said | {"agent": agent.name}):
+            return _assigned(hold, lease)
+    return None
+
+
+def list_active_leases(hold: LeaseService, agent: Agent, now: str) -> tuple[ShardLease, ...]:
+    """Return the leases in an agent's hands at a time."""
+    return tuple(it for it in hold.leases.taken(agent.id) if not it.over(now))
+
+
+def require_leased_blob(hold: LeaseService, agent: Agent, digest: str) -> None:
+    """Raise ``NotFoundError`` where no lease in an agent's hands needs the blob of a digest."""
+    for lease in list_active_leases(hold, agent, hold.clock()):
+        if digest in _submission(hold, lease).blobs:
+            return
+    raise NotFoundError(
+        f"no lease in this agent's hands needs {digest}", cure="Ask for what a lease lists."
+    )
+
+
+def _is_for_others(hold: LeaseService, agent: Agent, offer: ShardOffer, now: str) -> bool:
+    """Whether an offer is too fresh for this agent: its model is open elsewhere, or it failed."""
+    if add_seconds(offer.at, hold.terms.reserved) <= now:
+        return False
+    failed = set(hold.leases.failures(offer.key))
+    sat = hold.leases.sat(offer.key.submission, offer.key.target)
+    return agent.id in failed or sat not in {None, agent.id, *failed}
+
+
+def _assigned(hold: LeaseService, lease: ShardLease) -> LeaseAssignment:
+    submission = _submission(hold, lease)
+    registered = hold.kept.registered(submission.id)
+    return LeaseAssignment(
+        lease=lease,
+        seconds=hold.terms.lease,
+        submission=submission,
+        registered=registered.at,
+        request=registered.request.digest,
+        turn=registered.request.turn,
+        known=find_trust_state(hold.kept.store, registered.request, submission.project),
+        code=hold.code,
+    )
+
+
+def _submission(hold: LeaseService, lease: ShardLease) -> Submission:
+    found = hold.kept.submission(None, lease.offer.key.submission)
+    if found is None:
+        raise StoreError("a lease is of no submission", cure="Report this as a defect.")
+    return found
+
 
 MOST_BLOBS = 500
 """No check has more evidence."""
@@ -20,7 +165,7 @@ CURE = "Use the service's own version of auditor as the agent."
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class LeaseRenewal:
     """Whether there is a reason to go on with a lease, and whether it is over all the same.
 
     A lease that is over may have been offered to others; whose result comes first is kept.
@@ -30,7 +175,7 @@ class Going:
     lapsed: bool
 
 
-def lease_of(hold: Leasehold, agent: Agent, name: str) -> Lease:
+def find_agent_lease(hold: LeaseService, agent: Agent, name: str) -> ShardLease:
     """Return a lease of an agent. Raises ``NotFoundError`` for one that it never had."""
     found = hold.leases.lease(agent.id, name)
     if found is None:
@@ -38,34 +183,39 @@ def lease_of(hold: Leasehold, agent: Agent, name: str) -> Lease:
     return found
 
 
-def advance(hold: Leasehold, agent: Agent, lease: Lease, told: Progress | None) -> Going:
+def renew_lease(
+    hold: LeaseService, agent: Agent, lease: ShardLease, told: LeaseProgress | None
+) -> LeaseRenewal:
     """Take note that an agent is at work, and how far; a lease that is not over goes on."""
-    sign(hold, agent)
+    record_agent_heartbeat(hold, agent)
     key, now = lease.offer.key, hold.clock()
     if not _wanted(hold, key):
-        return Going(go_on=False, lapsed=lease.over(now))
+        return LeaseRenewal(go_on=False, lapsed=lease.over(now))
     if lease.over(now):
-        return Going(go_on=True, lapsed=True)
+        return LeaseRenewal(go_on=True, lapsed=True)
     # Half of it may pass before a row says more: not every word of an agent is one.
-    if lease.until <= after(now, hold.terms.lease // 2):
-        hold.leases.renew(lease.offer.id, after(now, hold.terms.lease))
+    if lease.until <= add_seconds(now, hold.terms.lease // 2):
+        hold.leases.renew(lease.offer.id, add_seconds(now, hold.terms.lease))
     if told is not None:
         detail: dict[str, Json] = {"done": told.done, "total": told.total, "note": told.note}
-        hold.kept.append(key.submission, Said.PROGRESS, key.said | detail, now)
-    return Going(go_on=True, lapsed=False)
+        hold.kept.append(key.submission, SubmissionEventKind.PROGRESS, key.said | detail, now)
+    return LeaseRenewal(go_on=True, lapsed=False)
 
 
-def give_back(hold: Leasehold, lease: Lease, failure: Failure) -> None:
+def give_back_lease(hold: LeaseService, lease: ShardLease, failure: SubmissionFailure) -> None:
     """Let an agent give a lease back; the shard is offered again, a few times in all."""
     hold.leases.give_back(lease.offer.id, failure, hold.clock())
 
 
-def hand_in(hold: Leasehold, agent: Agent, lease: Lease, shard: bytes, bundle: bytes) -> None:
+def accept_shard_result(
+    hold: LeaseService, agent: Agent, lease: ShardLease, shard: bytes, bundle: bytes
+) -> None:
     """Keep what an agent saw, if it signed it and nobody's result was kept before.
 
     Also after the lease is over. Raises ``SignatureFormatError`` for what it did not sign,
     ``KeyFileError`` for a key that the ledger knows in another role,
-    ``SubmissionError`` for what is no result of this shard, ``StandingError`` where another result
+    ``SubmissionError`` for what is no result of this shard, ``StateConflictError`` where another
+    result
     was kept before, or the submission has ended.
     """
     key = lease.offer.key
@@ -79,25 +229,25 @@ def hand_in(hold: Leasehold, agent: Agent, lease: Lease, shard: bytes, bundle: b
         )
     told = _read(hold, agent, key, shard)
     if hold.kept.state(key.submission) in ENDED:
-        raise StandingError(f"{key.submission} has ended", cure="Go on with something else.")
-    detail = key.said | ended(told.told) | {"agent": agent.name}
-    come_into_use(hold, agent)
-    signed = (digest(shard), bundle)
+        raise StateConflictError(f"{key.submission} has ended", cure="Go on with something else.")
+    detail = key.said | describe_check_end(told.told) | {"agent": agent.name}
+    activate_agent_key(hold, agent)
+    signed = (compute_digest(shard), bundle)
     if not hold.leases.keep(lease, shard, signed, hold.clock(), detail):
-        raise StandingError(
+        raise StateConflictError(
             f"another result of {key.check} on {key.target} was kept before",
             cure="Go on with something else.",
         )
 
 
-def _wanted(hold: Leasehold, key: ShardKey) -> bool:
+def _wanted(hold: LeaseService, key: ShardKey) -> bool:
     return hold.kept.result(key) is None and hold.kept.state(key.submission) not in ENDED
 
 
-def _read(hold: Leasehold, agent: Agent, key: ShardKey, shard: bytes) -> ToldShard:
+def _read(hold: LeaseService, agent: Agent, key: ShardKey, shard: bytes) -> ShardReport:
     """Read a result, and hold it against its shard, its code and the evidence that was sent."""
     try:
-        told = read_told(shard, key.check)
+        told = read_shard_report(shard, key.check)
         if (told.told.target, told.told.check) != (key.target, key.check) or key.shard:
             raise RecordError("it is of another shard", cure=CURE)
         if told.code != hold.code:
@@ -108,10 +258,56 @@ def _read(hold: Leasehold, agent: Agent, key: ShardKey, shard: bytes) -> ToldSha
         if missing:
             raise RecordError(f"its evidence {missing[0]} was not sent", cure=CURE)
         for name in told.evidence:
-            decode(hold.kept.store.blobs.get(name))
+            decode_evidence(hold.kept.store.blobs.get(name))
     except (AuditorError, ValueError, TypeError, KeyError, EOFError) as error:
         said = error.problem if isinstance(error, AuditorError) else type(error).__name__
         raise SubmissionError(
             f"what came of {key.check} is no result of it: {said}", cure=CURE
         ) from None
     return told
+
+
+@contextmanager
+def receive_evidence(
+    hold: LeaseService, agent: Agent, digest: str, length: int
+) -> Iterator[PartialUpload]:
+    """Take a blob of evidence in, whole or not at all, from an agent that has a shard in hand.
+
+    Raises ``StateConflictError`` for one that has none, ``RequestTooLargeError``, and
+    ``UploadError`` for
+    bytes of another digest or length.
+    """
+    if not hold.leases.taken(agent.id):
+        raise StateConflictError("this agent has no lease", cure="Send evidence of a lease alone.")
+    if length > hold.most:
+        raise RequestTooLargeError(
+            f"the evidence has {length} bytes, and this service takes {hold.most}",
+            cure="Ask who runs the service for a higher limit.",
+        )
+    path = hold.kept.store.blobs.root / ".uploads" / f"evidence-{secrets.token_hex(16)}"
+    try:
+        with _opened(path, length) as arriving:
+            yield arriving
+        if arriving.left or not hold.kept.store.blobs.take(path, digest):
+            raise UploadError(
+                f"the bytes sent are not those of {digest}; nothing of them is kept",
+                cure="Send the blob again, whole.",
+            )
+    finally:
+        path.unlink(missing_ok=True)
+    hold.agents.note_evidence(agent.id, digest, length, hold.clock())
+
+
+@contextmanager
+def _opened(path: Path, length: int) -> Iterator[PartialUpload]:
+    try:
+        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_WRONLY | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb")
+    except OSError as error:
+        raise StoreError(
+            f"evidence cannot be written: {error.strerror}",
+            cure="See that the service's disk has room, and that it may write there.",
+        ) from error
+    with file:
+        yield PartialUpload(file, length)

@@ -1,14 +1,14 @@
 """The service's own part of a shard that agents carry out: it is offered until a result is kept."""
 
-from auditor.domain.agents import Lease, Offer
-from auditor.domain.submissions import ENDED, Said, ShardKey
-from auditor.leasing.taking import new_lease
-from auditor.leasing.terms import Leasehold, after
-from auditor.refusals import SubmissionError
-from auditor.store.service.leases import Offered
+from auditor.errors import SubmissionError
+from auditor.service.domain.agents import ShardLease, ShardOffer
+from auditor.service.domain.submissions import ENDED, ShardKey, SubmissionEventKind
+from auditor.service.leases.lifecycle import new_lease_id
+from auditor.service.leases.terms import LeaseService, add_seconds
+from auditor.service.store.agents import OfferStatus
 
 
-def offered(hold: Leasehold, key: ShardKey) -> bool:
+def offer_shard(hold: LeaseService, key: ShardKey) -> bool:
     """Offer a shard where it has to be, and say whether there is nothing to wait for any more.
 
     It may be called again and again, by several processes at once. Raises ``SubmissionError``
@@ -30,15 +30,15 @@ def offered(hold: Leasehold, key: ShardKey) -> bool:
     return False
 
 
-def _offer(hold: Leasehold, key: ShardKey, number: int, now: str) -> bool:
+def _offer(hold: LeaseService, key: ShardKey, number: int, now: str) -> bool:
     found = hold.kept.submission(None, key.submission)
     project = "" if found is None else found.project
-    until = after(now, hold.terms.offered)
-    offer = Offer(id=new_lease(), key=key, number=number, at=now, until=until)
+    until = add_seconds(now, hold.terms.offered)
+    offer = ShardOffer(id=new_lease_id(), key=key, number=number, at=now, until=until)
     return hold.leases.offer(offer, project)
 
 
-def _refuse_hopeless(hold: Leasehold, key: ShardKey, last: Offered) -> None:
+def _refuse_hopeless(hold: LeaseService, key: ShardKey, last: OfferStatus) -> None:
     failure = last.failure
     if failure is not None and len(hold.leases.failures(key)) >= hold.terms.failures:
         raise SubmissionError(
@@ -48,8 +48,8 @@ def _refuse_hopeless(hold: Leasehold, key: ShardKey, last: Offered) -> None:
         )
 
 
-def _note_lapsed(hold: Leasehold, lease: Lease, now: str) -> None:
+def _note_lapsed(hold: LeaseService, lease: ShardLease, now: str) -> None:
     agent, key = hold.agents.agent(lease.agent), lease.offer.key
     name = lease.agent if agent is None else agent.name
     text = f"nothing was heard of {name} in time: {key.check} on {key.target} is offered again"
-    hold.kept.append(key.submission, Said.NOTE, {"text": text}, now)
+    hold.kept.append(key.submission, SubmissionEventKind.NOTE, {"text": text}, now)

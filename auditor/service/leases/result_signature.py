@@ -1,42 +1,49 @@
 """What an agent signs: the bytes of one result, and of which lease and which shard it is."""
 
-from auditor.domain.agents import PREDICATE, signed_of
-from auditor.domain.canonical import digest
-from auditor.domain.submissions import ShardKey
-from auditor.signatures.bundles import seal
-from auditor.signatures.keys import Signer
-from auditor.signatures.objections import Code, Objection, Refused, Verification
-from auditor.signatures.opening import unseal
-from auditor.signatures.statements import Statement, SubjectDigest, parse_statement
+from auditor.domain.json import compute_digest
+from auditor.service.domain.agents import LEASED_RESULT_PREDICATE, build_result_annotations
+from auditor.service.domain.submissions import ShardKey
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest, parse_statement
+from auditor.trust.signatures.keys import Signer
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.signatures.verify import verify_bundle
+from auditor.trust.verification_result import (
+    IssueCode,
+    SignatureVerification,
+    VerificationError,
+    VerificationIssue,
+)
 
 SHARD = "shard.json"
 
 
 def sign_shard(shard: bytes, lease: str, key: ShardKey, agent: str, signer: Signer) -> bytes:
     """Sign a result's bytes as one lease's, and return the bundle."""
-    return seal(_statement(shard, lease, key, agent).emit(), signer)
+    return sign_bundle(_statement(shard, lease, key, agent).emit(), signer)
 
 
 def verify_shard(
     bundle: bytes, shard: bytes, lease: str, key: ShardKey, agent: tuple[str, bytes]
-) -> Verification:
+) -> SignatureVerification:
     """Verify that an agent (its id and public key, PEM) signed exactly this, for this lease."""
     name, public = agent
-    opened = unseal(bundle, public)
+    opened = verify_bundle(bundle, public)
     if opened.payload is None:
         return opened
     found = list(opened.objections)
     try:
-        statement = parse_statement(opened.payload, PREDICATE)
-    except Refused as refused:
+        statement = parse_statement(opened.payload, LEASED_RESULT_PREDICATE)
+    except VerificationError as refused:
         found.append(refused.objection)
     else:
         if statement != _statement(shard, lease, key, name):
             text = "the agent signed another result than this one, or for another lease"
-            found.append(Objection(Code.CONTRADICTION, text))
-    return Verification(tuple(found), opened.identity, opened.payload)
+            found.append(VerificationIssue(IssueCode.CONTRADICTION, text))
+    return SignatureVerification(tuple(found), opened.identity, opened.payload)
 
 
-def _statement(shard: bytes, lease: str, key: ShardKey, agent: str) -> Statement:
-    subject = SubjectDigest(SHARD, digest(shard).removeprefix("sha256:"))
-    return Statement((subject,), PREDICATE, signed_of(lease, key, agent))
+def _statement(shard: bytes, lease: str, key: ShardKey, agent: str) -> InTotoStatement:
+    subject = SubjectDigest(SHARD, compute_digest(shard).removeprefix("sha256:"))
+    return InTotoStatement(
+        (subject,), LEASED_RESULT_PREDICATE, build_result_annotations(lease, key, agent)
+    )

@@ -4,19 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from auditor.clock import written
+from auditor._time import format_time
 from auditor.domain.targets import TargetSpec
-from auditor.store.service.agents import Agents
-from auditor.store.service.leases import Leases
-from auditor.store.service.sightings import Sightings
-from auditor.store.service.store import ServiceStore
+from auditor.service.store.agents import AgentStore, LeaseStore, SightingStore
+from auditor.service.store.submissions import ServiceStore
 
 MOST_EVIDENCE = 2 * 2**30
 """No blob of evidence that an agent sends has more bytes: a conclusion reads it whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class LeaseTerms:
     """How long things hold, in seconds, and how often a shard may be given back.
 
     A ``lease`` that is not renewed is over so long after; an agent is ``live`` so long after it was
@@ -31,7 +29,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leasehold:
+class LeaseService:
     """What leasing works on: what is kept, the targets that agents work for, the code that runs.
 
     ``most`` is how many bytes a blob of evidence may have.
@@ -41,33 +39,33 @@ class Leasehold:
     clock: Callable[[], str]
     code: str
     targets: Mapping[str, TargetSpec] = field(default_factory=dict)
-    terms: Terms = field(default_factory=Terms)
+    terms: LeaseTerms = field(default_factory=LeaseTerms)
     most: int = MOST_EVIDENCE
 
     @property
-    def agents(self) -> Agents:
+    def agents(self) -> AgentStore:
         """The agents that were enrolled."""
-        return Agents(self.kept.store)
+        return AgentStore(self.kept.store)
 
     @property
-    def leases(self) -> Leases:
+    def leases(self) -> LeaseStore:
         """What is offered and leased."""
-        return Leases(self.kept.store)
+        return LeaseStore(self.kept.store)
 
     @property
-    def sightings(self) -> Sightings:
+    def sightings(self) -> SightingStore:
         """What targets turned out to be."""
-        return Sightings(self.kept.store)
+        return SightingStore(self.kept.store)
 
     def live(self, project: str | None) -> frozenset[str]:
         """Return the targets for which an agent of a project, or, for ``None``, of any lives."""
         now = self.clock()
-        said = self.agents.live(project, after(now, -self.terms.live), now)
+        said = self.agents.live(project, add_seconds(now, -self.terms.live), now)
         found = {name for hello in said if hello.code == self.code for name in hello.targets}
         return frozenset(found & set(self.targets))
 
 
-def after(at: str, seconds: int) -> str:
+def add_seconds(at: str, seconds: int) -> str:
     """Return the time so many seconds after another one; fewer than none is before."""
     moment = datetime.fromisoformat(at).astimezone(UTC)
-    return written(moment + timedelta(seconds=seconds))
+    return format_time(moment + timedelta(seconds=seconds))

@@ -4,17 +4,27 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from auditor.clock import instant
-from auditor.domain.arrivals import Arrived, Place
-from auditor.domain.canonical import digest
-from auditor.domain.schedules import Due, Schedule, Skip, Trigger
-from auditor.domain.served import UploadKind
-from auditor.errors import InvalidInputError, StoreError
-from auditor.refusals import QuotaError, UploadConflictError, UploadError
-from auditor.schedules.changes import Change
-from auditor.schedules.parts import Scheduler, each
-from auditor.schedules.templates import Put
-from auditor.uploading import Parcel
+from auditor._time import parse_time
+from auditor.domain.json import compute_digest
+from auditor.errors import (
+    InvalidInputError,
+    QuotaError,
+    StoreError,
+    UploadConflictError,
+    UploadError,
+)
+from auditor.service.domain.schedules import (
+    DueRun,
+    Schedule,
+    ScheduleTrigger,
+    SkipReason,
+    WatchedFile,
+    WatchedPlace,
+)
+from auditor.service.domain.submissions import UploadKind
+from auditor.service.schedules.context import ScheduleContext, run_each
+from auditor.service.schedules.manage import FileReplacement, RunChange
+from auditor.service.uploads import UploadSpec
 
 SETTLED = timedelta(seconds=10)
 """A file that two looks so far apart found to be the same is taken to be whole."""
@@ -24,7 +34,7 @@ EMPTY = "it is empty"
 
 
 @dataclass(slots=True)
-class Seen:
+class FileSighting:
     """What was seen of a file: its mark, since when it has that, and since when it is there."""
 
     mark: str
@@ -33,7 +43,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Gatherer:
+class BatchCollector:
     """Looks into the places of schedules again and again, and remembers what it saw last.
 
     A file counts once it stays the same for ten seconds, an object of a bucket at once. One file of
@@ -41,23 +51,23 @@ class Gatherer:
     so they are audited in the order in which they came.
     """
 
-    scheduler: Scheduler
-    seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    scheduler: ScheduleContext
+    seen: dict[tuple[str, str], FileSighting] = field(default_factory=dict)
 
     def gather(self) -> None:
         """Look once. Raises what the store raises, after every schedule had its turn."""
         watching = [it for it in self.scheduler.kept.active() if it.watch is not None]
-        each(watching, self._gather)
+        run_each(watching, self._gather)
 
     def _gather(self, schedule: Schedule) -> None:
         scheduler = self.scheduler
-        if scheduler.runs.waits(schedule.id, Trigger.BATCH, scheduler.now()):
+        if scheduler.runs.waits(schedule.id, ScheduleTrigger.BATCH, scheduler.now()):
             return
         try:
             place = scheduler.roots.place(schedule.project, str(schedule.watch))
             files = place.files()
         except (InvalidInputError, StoreError) as error:
-            told = digest(f"{schedule.resumed} {error.problem}".encode())
+            told = compute_digest(f"{schedule.resumed} {error.problem}".encode())
             _tell(scheduler, schedule, f"place {told}", f"{schedule.watch} is watched",
                   error.problem)  # fmt: skip
             return
@@ -68,7 +78,7 @@ class Gatherer:
             if self._taken(schedule, place, file):
                 return
 
-    def _taken(self, schedule: Schedule, place: Place, file: Arrived) -> bool:
+    def _taken(self, schedule: Schedule, place: WatchedPlace, file: WatchedFile) -> bool:
         """Bring a file in, or say why not, and say whether this look is over."""
         settled = file.whole or bool(file.problem) or self._is_settled(schedule, file)
         problem = file.problem or (EMPTY if settled and not file.size else "")
@@ -91,17 +101,17 @@ class Gatherer:
             _refuse(self.scheduler, schedule, file, problem)
         return False
 
-    def _put_off(self, schedule: Schedule, file: Arrived, problem: str) -> None:
+    def _put_off(self, schedule: Schedule, file: WatchedFile, problem: str) -> None:
         """Say once why a file is not taken now; it is tried again at every look."""
-        told = digest(f"{file.name} {file.mark} {schedule.resumed} {problem}".encode())
+        told = compute_digest(f"{file.name} {file.mark} {schedule.resumed} {problem}".encode())
         _tell(self.scheduler, schedule, f"put off {told}", _came(schedule, file), problem)
 
-    def _is_settled(self, schedule: Schedule, file: Arrived) -> bool:
-        key, now = (schedule.id, file.name), instant(self.scheduler.now())
+    def _is_settled(self, schedule: Schedule, file: WatchedFile) -> bool:
+        key, now = (schedule.id, file.name), parse_time(self.scheduler.now())
         before = self.seen.get(key)
         if before is None or before.mark != file.mark:
             first = now if before is None else before.first
-            self.seen[key] = before = Seen(file.mark, now, first)
+            self.seen[key] = before = FileSighting(file.mark, now, first)
         if now - before.first >= LONG and now - before.since < SETTLED:
             minutes = int(LONG.total_seconds()) // 60
             _tell(self.scheduler, schedule, f"growing {file.name}", _came(schedule, file),
@@ -115,12 +125,15 @@ class Gatherer:
             del self.seen[key]
 
 
-def _bring(scheduler: Scheduler, schedule: Schedule, place: Place, file: Arrived) -> None:
+def _bring(
+    scheduler: ScheduleContext, schedule: Schedule, place: WatchedPlace, file: WatchedFile
+) -> None:
     """Keep a file as an upload of the project, and put its run down.
 
-    Raises ``UploadError`` for one that changes meanwhile, ``TooLargeError`` and ``QuotaError``.
+    Raises ``UploadError`` for one that changes meanwhile, ``RequestTooLargeError`` and
+    ``QuotaError``.
     """
-    parcel = Parcel(
+    parcel = UploadSpec(
         project=schedule.project, kind=UploadKind.DATASET, digest="", name=file.name,
         length=file.size,
     )  # fmt: skip
@@ -131,21 +144,23 @@ def _bring(scheduler: Scheduler, schedule: Schedule, place: Place, file: Arrived
             hashed.update(chunk)
     parcel = replace(parcel, digest=f"sha256:{hashed.hexdigest()}")
     _keep(scheduler, place, file, parcel)
-    put = Put(path=str(schedule.batch_path), sha256=hashed.hexdigest(), size=file.size)
-    due = Due(
+    put = FileReplacement(path=str(schedule.batch_path), sha256=hashed.hexdigest(), size=file.size)
+    due = DueRun(
         key=f"batch {parcel.digest}",
-        trigger=Trigger.BATCH,
+        trigger=ScheduleTrigger.BATCH,
         why=_came(schedule, file),
-        change=Change(put=put).to_json(),
+        change=RunChange(put=put).to_json(),
     )
     run, new = scheduler.runs.claim(schedule.id, due, scheduler.now())
     if not new and run.why != due.why:
         _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", due.why,
-              f"its bytes are those of an earlier batch: {run.why}", Skip.SAME_BEFORE)  # fmt: skip
+              f"its bytes are those of an earlier batch: {run.why}", SkipReason.SAME_BEFORE)  # fmt: skip
     scheduler.arrivals.note(schedule.id, file, parcel.digest, scheduler.now())
 
 
-def _keep(scheduler: Scheduler, place: Place, file: Arrived, parcel: Parcel) -> None:
+def _keep(
+    scheduler: ScheduleContext, place: WatchedPlace, file: WatchedFile, parcel: UploadSpec
+) -> None:
     intake = scheduler.intake
     held = intake.held(parcel.project, parcel.kind, parcel.digest)
     if held is not None and held.complete:
@@ -158,23 +173,25 @@ def _keep(scheduler: Scheduler, place: Place, file: Arrived, parcel: Parcel) -> 
             done = max(0, done - len(chunk))
 
 
-def _refuse(scheduler: Scheduler, schedule: Schedule, file: Arrived, problem: str) -> None:
+def _refuse(
+    scheduler: ScheduleContext, schedule: Schedule, file: WatchedFile, problem: str
+) -> None:
     _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", _came(schedule, file), problem)
     scheduler.arrivals.note(schedule.id, file, None, scheduler.now())
 
 
 def _tell(  # noqa: PLR0913, PLR0917 -- of which run, why it is there, and what is wrong
-    scheduler: Scheduler,
+    scheduler: ScheduleContext,
     schedule: Schedule,
     key: str,
     why: str,
     problem: str,
-    skip: Skip = Skip.REFUSED,
+    skip: SkipReason = SkipReason.REFUSED,
 ) -> None:
     """Put a run down that makes no audit, once for its key, and say why."""
-    due = Due(key=key, trigger=Trigger.BATCH, why=why, change={})
+    due = DueRun(key=key, trigger=ScheduleTrigger.BATCH, why=why, change={})
     scheduler.runs.refused(schedule, due, skip, problem, scheduler.now())
 
 
-def _came(schedule: Schedule, file: Arrived) -> str:
+def _came(schedule: Schedule, file: WatchedFile) -> str:
     return f"{file.name} came in {schedule.watch}"

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError, CroniterError
 
-from auditor.clock import instant, written
-from auditor.refusals import ScheduleError
+from auditor._time import format_time, parse_time
+from auditor.errors import ScheduleError
 
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 SECOND = "second"
@@ -27,7 +27,7 @@ CURE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedTimes:
     """The last of the times that have come, and how many came with it (as far as counted)."""
 
     last: str
@@ -35,30 +35,30 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cron:
+class CronExpression:
     """A cron expression that was read, of six fields where seconds stand first."""
 
     text: str
 
-    def came(self, after: str, now: str) -> Missed | None:
+    def came(self, after: str, now: str) -> MissedTimes | None:
         """Return what of it came after one time and not after another, if anything did."""
-        began = instant(after)
-        times = _iterated(self.text, instant(now) + MOMENT)
+        began = parse_time(after)
+        times = _iterated(self.text, parse_time(now) + MOMENT)
         found: datetime | None = None
         for count in range(MOST_COUNTED):
             before = _previous(times)
             if before is None or before <= began:
-                return None if found is None else Missed(written(found), count)
+                return None if found is None else MissedTimes(format_time(found), count)
             found = found or before
-        return None if found is None else Missed(written(found), MOST_COUNTED)
+        return None if found is None else MissedTimes(format_time(found), MOST_COUNTED)
 
     def next(self, now: str) -> str:
         """Return when it comes next after ``now``."""
-        times = _iterated(self.text, instant(now))
-        return written(times.get_next(datetime))
+        times = _iterated(self.text, parse_time(now))
+        return format_time(times.get_next(datetime))
 
 
-def read_cron(text: str, now: str) -> Cron:
+def parse_cron(text: str, now: str) -> CronExpression:
     """Read a cron expression. Raises ``ScheduleError`` that names the field that is wrong."""
     parts = text.split()
     names = {5: FIELDS, 6: (SECOND, *FIELDS)}.get(len(parts))
@@ -68,7 +68,7 @@ def read_cron(text: str, now: str) -> Cron:
         )
     for name, part in zip(names, parts, strict=True):
         _refuse_field(name, part)
-    cron = Cron(" ".join(parts))
+    cron = CronExpression(" ".join(parts))
     try:
         cron.next(now)
     except CroniterBadDateError:

@@ -1,40 +1,202 @@
-"""Make schedules, and let them rest, go on, and end."""
+"""Make schedules, and let them rest, go on, and end.
 
-from collections.abc import Sequence
+What a schedule asks, as it is kept, and what a run puts in the place of a part of it.
+
+What a run asks for otherwise than its schedule does: a file, targets, all checks.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from auditor.acting import act_by
-from auditor.clock import fresh_id
-from auditor.domain.acts import Act, ActKind
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.arrivals import Arrived
+import yaml
+
+from auditor._time import generate_id
+from auditor._yaml import LOADER
+from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.canonical import Json, canonical, digest_json
-from auditor.domain.schedules import Schedule, ScheduleState, Trigger
-from auditor.domain.served import Upload, UploadKind
-from auditor.domain.submissions import DIGEST
-from auditor.refusals import NotFoundError, ScheduleError
-from auditor.schedules.crons import read_cron
-from auditor.schedules.parts import Scheduler
-from auditor.schedules.templates import (
-    RESOLVED,
-    WAIT,
-    alone,
-    asked_json,
-    path_of_batches,
-    same_as,
-)
-from auditor.submitting import MOST_BYTES, Asked, looked_at
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json, JsonPart, digest_json, encode_canonical
+from auditor.domain.requests import InputFile, read_input_file
+from auditor.domain.source_locations import read_source_locations
+from auditor.errors import NotFoundError, ScheduleError
+from auditor.service.audit_log import build_log_entry
+from auditor.service.domain.access import ApiKey, AuditLogAction, AuditLogEntry
+from auditor.service.domain.schedules import Schedule, ScheduleState, ScheduleTrigger, WatchedFile
+from auditor.service.domain.submissions import DIGEST, Submission, UploadedFile, UploadKind
+from auditor.service.jobs.submit import MOST_BYTES, AuditOrder, validate_order
+from auditor.service.schedules.context import ScheduleContext
+from auditor.service.schedules.cron import parse_cron
+
+WAIT = 3600
+"""Seconds that a run waits for a target without a worker, where nobody said how long."""
+MODEL, VERSION = "model", "version"
+RESOLVED = "resolved"
+"""Under which the digest of the policy stands, as it was when the schedule was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReplacement:
+    """A file that a run puts in the place of the one that the audit file calls ``path``.
+
+    ``name`` is the file's own, where it is known: the digest of an artifact covers names, so that
+    under another one nobody finds what was audited. ``by`` is whose key brought it: who handed the
+    audit in, as far as people's approvals go.
+    """
+
+    path: str
+    sha256: str
+    size: int
+    version: str | None = None
+    by: str | None = None
+    name: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is kept."""
+        return {
+            "path": self.path, "sha256": self.sha256, "size": self.size, "version": self.version,
+            "by": self.by, **({} if self.name is None else {"name": self.name}),
+        }  # fmt: skip
+
+    @classmethod
+    def read(cls, part: JsonPart) -> "FileReplacement":
+        """Read it back. Raises ``RecordError``."""
+        return cls(
+            path=part.get("path", str),
+            sha256=part.get("sha256", str),
+            size=part.get("size", int),
+            version=part.maybe("version", str),
+            by=part.maybe("by", str),
+            name=part.maybe("name", str),
+        )
+
+
+def write_order_json(asked: AuditOrder) -> dict[str, Json]:
+    """Return what is asked as it is kept."""
+    return {
+        "audit_file": asked.audit_file,
+        "source": asked.source,
+        "inputs": [item.to_json() for item in asked.inputs],
+        "policy": asked.policy,
+        "targets": list(asked.targets),
+        "budget": None if asked.budget is None else asked.budget.value,
+        "only": list(asked.only),
+        "places": None if asked.places is None else asked.places.to_json(),
+        "wait": asked.wait,
+        "sealed": asked.sealed,
+        "sets": list(asked.sets),
+        "baseline": asked.baseline,
+    }
+
+
+def read_order_json(body: Mapping[str, Json]) -> AuditOrder:
+    """Read what is asked as it was kept. Raises ``RecordError``."""
+    part = JsonPart(body, "asked")
+    return AuditOrder(
+        audit_file=part.get("audit_file", str),
+        source=part.get("source", str),
+        inputs=part.list_of("inputs", read_input_file),
+        policy=part.get("policy", str),
+        targets=part.texts("targets"),
+        budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
+        only=part.texts("only"),
+        places=None
+        if part.value.get("places") is None
+        else read_source_locations(part.part("places")),
+        wait=part.maybe("wait", int),
+        sealed=part.maybe("sealed", bool) or False,
+        sets=part.texts("sets") if "sets" in part.value else (),
+        baseline=part.maybe("baseline", str),
+    )
+
+
+def copy_order(submission: Submission) -> AuditOrder:
+    """Return what asks for the same as a submission."""
+    return AuditOrder(
+        audit_file=submission.audit_file,
+        source=submission.source,
+        inputs=submission.inputs,
+        policy=submission.policy,
+        targets=submission.targets,
+        budget=submission.budget,
+        only=submission.only,
+        places=submission.places,
+        sealed=submission.sealed,
+        sets=submission.sealed_sets,
+        baseline=submission.baseline,
+        wait=WAIT,
+    )
+
+
+def replace_file(asked: AuditOrder, put: FileReplacement) -> AuditOrder:
+    """Return what asks for the same with one file in another's place. Raises ``ScheduleError``."""
+    there = find_single_file(asked, put.path)
+    file = FileDigest(put.name or there.file.name, put.size, put.sha256)
+    others = tuple(InputFile(it.path, file) if it is there else it for it in asked.inputs)
+    return replace(asked, inputs=others)
+
+
+def find_single_file(asked: AuditOrder, path: str) -> InputFile:
+    """Return the one file behind a path. Raises ``ScheduleError`` where there are several."""
+    found = [item for item in asked.inputs if item.path == path]
+    if len(found) != 1:
+        raise ScheduleError(
+            f"{path} has {len(found)} files, and only a single one can be put in its place",
+            cure="Hand the audit in anew with its files, and make a schedule of that.",
+        )
+    return found[0]
+
+
+def find_batch_path(file: AuditFile, role: str | None) -> str:
+    """Return the path of the data that batches take the place of. Raises ``ScheduleError``.
+
+    Without a role it is that of the production data.
+    """
+    named = DatasetRole.PRODUCTION.value if role is None else role
+    found = next((it.path for key, it in file.data.items() if key.value == named), None)
+    if found is None:
+        roles = ", ".join(key.value for key in file.data)
+        raise ScheduleError(
+            f"{file.source} names no data of the role {named!r} for a batch to take the place of",
+            cure=f"Name one with batch_role: {roles or 'there is none'}.",
+        )
+    return found
+
+
+def set_model_version(raw: bytes, version: str) -> bytes:
+    """Return an audit file that calls its model's version so, and is otherwise as it was.
+
+    Raises ``ScheduleError`` where it has no model to call.
+    """
+    text = raw.decode("utf-8-sig")
+    model = _child(yaml.compose(text, Loader=LOADER), MODEL)
+    if not isinstance(model, yaml.MappingNode) or not model.value:
+        raise ScheduleError("the audit file has no model", cure="Make another schedule.")
+    said = json.dumps(version, ensure_ascii=False)
+    written = _child(model, VERSION)
+    if written is not None:
+        begin, end = written.start_mark.index, written.end_mark.index
+        return (text[:begin] + said + text[end:]).encode()
+    first = model.value[0][0].start_mark
+    after = ", " if model.flow_style else "\n" + " " * first.column
+    return (text[: first.index] + f"version: {said}{after}" + text[first.index :]).encode()
+
+
+def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for key, value in pairs if key.value == name), None)
+
 
 CHANGES = {
-    ScheduleState.PAUSED: ActKind.SCHEDULE_PAUSED,
-    ScheduleState.ACTIVE: ActKind.SCHEDULE_RESUMED,
-    ScheduleState.ENDED: ActKind.SCHEDULE_ENDED,
+    ScheduleState.PAUSED: AuditLogAction.SCHEDULE_PAUSED,
+    ScheduleState.ACTIVE: AuditLogAction.SCHEDULE_RESUMED,
+    ScheduleState.ENDED: AuditLogAction.SCHEDULE_ENDED,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ScheduleOrder:
     """What a caller wants audited again: what is asked, or the same as an audit of the project.
 
     ``cron`` says when, ``on`` upon what; ``batch_role`` which data a batch takes the place of, and
@@ -42,28 +204,28 @@ class Wish:
     """
 
     name: str
-    asked: Asked | None
+    asked: AuditOrder | None
     same: str | None
     cron: str | None
-    on: tuple[Trigger, ...]
+    on: tuple[ScheduleTrigger, ...]
     batch_role: str | None
     watch: str | None = None
 
 
-def make(scheduler: Scheduler, caller: ApiKey, wish: Wish) -> Schedule:
+def create_schedule(scheduler: ScheduleContext, caller: ApiKey, wish: ScheduleOrder) -> Schedule:
     """Make a schedule of what is looked at as any audit that is handed in.
 
     Raises ``ScheduleError``, ``NotFoundError`` for an audit that there is not, and as ``submit``
     for what is asked.
     """
     now, asked = scheduler.now(), _asked(scheduler, caller.project, wish)
-    cron = None if wish.cron is None else read_cron(wish.cron, now).text
+    cron = None if wish.cron is None else parse_cron(wish.cron, now).text
     triggers = _triggers(wish, asked)
-    policy, file = looked_at(scheduler.desk, caller.project, asked)
+    policy, file = validate_order(scheduler.desk, caller.project, asked)
     batches = _replaced(wish, triggers, asked, file)
-    kept = _bounded({**asked_json(asked), RESOLVED: policy.digest}, file.source)
+    kept = _bounded({**write_order_json(asked), RESOLVED: policy.digest}, file.source)
     schedule = Schedule(
-        id=fresh_id("sch"),
+        id=generate_id("sch"),
         project=caller.project,
         maker=caller.id,
         name=wish.name,
@@ -81,17 +243,17 @@ def make(scheduler: Scheduler, caller: ApiKey, wish: Wish) -> Schedule:
     return schedule
 
 
-def _act(caller: ApiKey, schedule: Schedule) -> Act:
+def _act(caller: ApiKey, schedule: Schedule) -> AuditLogEntry:
     """Return what is written down of who made a schedule."""
     asked = digest_json(dict(schedule.asked))
     watched: dict[str, Json] = {} if schedule.watch is None else {"watch": schedule.watch}
-    return act_by(
-        caller, ActKind.SCHEDULE_MADE, schedule.id, schedule.created, asked=asked,
+    return build_log_entry(
+        caller, AuditLogAction.SCHEDULE_MADE, schedule.id, schedule.created, asked=asked,
         cron=schedule.cron, **watched,
     )  # fmt: skip
 
 
-def _there(scheduler: Scheduler, schedule: Schedule) -> Sequence[Arrived]:
+def _there(scheduler: ScheduleContext, schedule: Schedule) -> Sequence[WatchedFile]:
     """Return what lies in a schedule's place as it begins: it is past.
 
     Raises ``ScheduleError`` for a place that may not be watched, or cannot.
@@ -103,7 +265,7 @@ def _there(scheduler: Scheduler, schedule: Schedule) -> Sequence[Arrived]:
 
 def _bounded(kept: dict[str, Json], source: str) -> dict[str, Json]:
     """Return what a schedule asks, if it is not too long. Raises ``ScheduleError``."""
-    if len(canonical(kept)) > MOST_BYTES:
+    if len(encode_canonical(kept)) > MOST_BYTES:
         raise ScheduleError(
             f"{source} names more files than a schedule holds",
             cure="Name fewer files: 1 MiB of names is the most.",
@@ -111,7 +273,7 @@ def _bounded(kept: dict[str, Json], source: str) -> dict[str, Json]:
     return kept
 
 
-def found(scheduler: Scheduler, project: str, name: str) -> Schedule:
+def find_schedule(scheduler: ScheduleContext, project: str, name: str) -> Schedule:
     """Return a schedule of a project. Raises ``NotFoundError``."""
     schedule = scheduler.kept.find(project, name)
     if schedule is None:
@@ -119,21 +281,24 @@ def found(scheduler: Scheduler, project: str, name: str) -> Schedule:
     return schedule
 
 
-def changed(scheduler: Scheduler, caller: ApiKey, name: str, state: ScheduleState) -> Schedule:
+def change_schedule_state(
+    scheduler: ScheduleContext, caller: ApiKey, name: str, state: ScheduleState
+) -> Schedule:
     """Let a schedule of the caller's project rest, go on, or end.
 
-    Raises ``NotFoundError``, ``StandingError`` for one that has ended, and ``ScheduleError`` where
+    Raises ``NotFoundError``, ``StateConflictError`` for one that has ended, and ``ScheduleError``
+    where
     its place cannot be watched any more.
     """
-    schedule = found(scheduler, caller.project, name)
+    schedule = find_schedule(scheduler, caller.project, name)
     now = scheduler.now()
-    act = act_by(caller, CHANGES[state], schedule.id, now)
+    act = build_log_entry(caller, CHANGES[state], schedule.id, now)
     there = _there(scheduler, schedule) if state is ScheduleState.ACTIVE else ()
     scheduler.kept.change(schedule, state, caller.id, now, act, there)
-    return found(scheduler, caller.project, name)
+    return find_schedule(scheduler, caller.project, name)
 
 
-def _asked(scheduler: Scheduler, project: str, wish: Wish) -> Asked:
+def _asked(scheduler: ScheduleContext, project: str, wish: ScheduleOrder) -> AuditOrder:
     if (wish.asked is None) == (wish.same is None):
         raise ScheduleError(
             "a schedule asks for an audit, or for the same as one", cure="Send one of the two."
@@ -146,36 +311,36 @@ def _asked(scheduler: Scheduler, project: str, wish: Wish) -> Asked:
         raise NotFoundError(f"there is no audit {name}", cure="GET /v1/audits lists them.")
     # A pack's document was never uploaded; the project has it by this audit, and now by its digest.
     size = desk.blobs.size(submission.policy)
-    upload = Upload(
+    upload = UploadedFile(
         project=project, digest=submission.policy, kind=UploadKind.DATASET, name="policy.json",
         size=size, at=scheduler.now(),
     )  # fmt: skip
     desk.kept.note_upload(upload)
-    return same_as(submission)
+    return copy_order(submission)
 
 
 def _replaced(
-    wish: Wish, triggers: tuple[Trigger, ...], asked: Asked, file: AuditFile
+    wish: ScheduleOrder, triggers: tuple[ScheduleTrigger, ...], asked: AuditOrder, file: AuditFile
 ) -> str | None:
     """Return the path of what batches take the place of, once every such place is one file's."""
-    if Trigger.NEW_VERSION in triggers:
+    if ScheduleTrigger.NEW_VERSION in triggers:
         if file.model.artifact is None:
             raise ScheduleError(
                 f"{file.source} names no artifact, so that there is no new version of it",
                 cure="Leave new_version out.",
             )
-        alone(asked, file.model.artifact)
-    if Trigger.BATCH not in triggers:
+        find_single_file(asked, file.model.artifact)
+    if ScheduleTrigger.BATCH not in triggers:
         return None
-    path = path_of_batches(file, wish.batch_role)
-    alone(asked, path)
+    path = find_batch_path(file, wish.batch_role)
+    find_single_file(asked, path)
     return path
 
 
-def _triggers(wish: Wish, asked: Asked) -> tuple[Trigger, ...]:
-    watched = [] if wish.watch is None else [Trigger.BATCH]
-    named = (*([] if wish.cron is None else [Trigger.CRON]), *wish.on, *watched)
-    if Trigger.CRON in wish.on:
+def _triggers(wish: ScheduleOrder, asked: AuditOrder) -> tuple[ScheduleTrigger, ...]:
+    watched = [] if wish.watch is None else [ScheduleTrigger.BATCH]
+    named = (*([] if wish.cron is None else [ScheduleTrigger.CRON]), *wish.on, *watched)
+    if ScheduleTrigger.CRON in wish.on:
         raise ScheduleError(
             "cron stands among the triggers", cure="Write the expression as cron instead."
         )
@@ -183,11 +348,59 @@ def _triggers(wish: Wish, asked: Asked) -> tuple[Trigger, ...]:
         raise ScheduleError(
             "nothing says when to audit again", cure="Give cron, or name triggers with on."
         )
-    if wish.batch_role is not None and Trigger.BATCH not in named:
+    if wish.batch_role is not None and ScheduleTrigger.BATCH not in named:
         raise ScheduleError("batch_role is for batches", cure="Name batch among the triggers.")
-    if Trigger.POLICY_CHANGED in named and DIGEST.fullmatch(asked.policy):
+    if ScheduleTrigger.POLICY_CHANGED in named and DIGEST.fullmatch(asked.policy):
         raise ScheduleError(
             "the policy is named by its digest, and so it never changes",
             cure="Name a pack as policy, or leave policy_changed out.",
         )
     return tuple(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunChange:
+    """How what a run asks differs: a file in another's place, only these ``targets``, all checks.
+
+    ``upon`` is the audit upon whose record it runs. ``measured``: what is stored was judged, and
+    does not do.
+    """
+
+    put: FileReplacement | None = None
+    targets: tuple[str, ...] = ()
+    whole: bool = False
+    upon: str | None = None
+    measured: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is kept; what is as the schedule says is left out."""
+        said: dict[str, Json] = {} if self.put is None else self.put.to_json()
+        beside: dict[str, Json] = {
+            "targets": list(self.targets), "whole": self.whole, "upon": self.upon,
+            "measured": self.measured,
+        }  # fmt: skip
+        return said | {name: value for name, value in beside.items() if value}
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Json]) -> "RunChange":
+        """Read it back. Raises ``RecordError``."""
+        part = JsonPart(kept, "change")
+        return cls(
+            put=FileReplacement.read(part) if "path" in kept else None,
+            targets=part.texts("targets") if "targets" in kept else (),
+            whole=part.maybe("whole", bool) or False,
+            upon=part.maybe("upon", str),
+            measured=part.maybe("measured", bool) or False,
+        )
+
+    def made_to(self, asked: AuditOrder) -> AuditOrder:
+        """Return what is asked with the change in it, but for a version's name.
+
+        Raises ``ScheduleError`` where there is no single file to be replaced.
+        """
+        found = asked if self.put is None else replace_file(asked, self.put)
+        return replace(
+            found,
+            targets=self.targets or found.targets,
+            only=() if self.whole else found.only,
+        )

@@ -12,7 +12,8 @@ a connection has to close."""
 class BoundedProtocol(H11Protocol):
     """A connection that at every moment answers a call, or is closed at some time to come.
 
-    Bodies that come slowly are ``auditor.api.pacing``'s: only what reads one knows that it waits.
+    Bodies that come slowly are ``auditor.service.api.body_timeout``'s: only what reads one knows
+    that it waits.
     """
 
     head, stall, linger = HEAD, STALL, LINGER

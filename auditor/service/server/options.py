@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from auditor.domain.rations import Rations
 from auditor.domain.targets import TargetSpec
-from auditor.engines.durable.posts import Post
 from auditor.errors import TargetError, UsageError
-from auditor.hooks.addresses import HookRules
-from auditor.leasing.terms import Terms
-from auditor.schedules.places import Roots
-from auditor.settings import Settings
-from auditor.spans.marking import SILENT, Spans
-from auditor.targetfiles import parse_targets
-from auditor.targets.resolving import NAMED
-from auditor.uploading import MOST_BYTES
+from auditor.service.domain.access import ServiceLimits
+from auditor.service.jobs.durable import EngineConfig
+from auditor.service.leases.terms import LeaseTerms
+from auditor.service.schedules.watched_folders import WatchRoots
+from auditor.service.telemetry import SILENT, SpanTracer
+from auditor.service.uploads import MOST_BYTES
+from auditor.service.webhooks.deliver import WebhookRules
+from auditor.targets.config import parse_targets
+from auditor.targets.target_specs import NAMED
+from auditor.workflows.settings import AuditorSettings
 
 FOLDER = "service"
 """The folder of a service's own files, below ``AUDITOR_HOME``."""
@@ -27,7 +27,7 @@ SQLITE = "sqlite:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class ServiceOptions:
     """The targets of a service, how large uploads may be, how much callers and projects may ask,
     whether recipes' code may run, the file of identity providers that are believed, where web
     hooks may lead, and below which ``roots`` places may be watched; ``spans`` go to whoever
@@ -38,18 +38,18 @@ class Choices:
 
     targets: Mapping[str, TargetSpec]
     most: int = MOST_BYTES
-    rations: Rations = field(default_factory=Rations)
+    rations: ServiceLimits = field(default_factory=ServiceLimits)
     recipes: bool = False
     oidc: Path | None = None
-    spans: Spans = SILENT
+    spans: SpanTracer = SILENT
     agents: tuple[str, ...] = ()
-    terms: Terms = field(default_factory=Terms)
-    hooks: HookRules = field(default_factory=HookRules)
-    roots: Roots = field(default_factory=Roots)
+    terms: LeaseTerms = field(default_factory=LeaseTerms)
+    hooks: WebhookRules = field(default_factory=WebhookRules)
+    roots: WatchRoots = field(default_factory=WatchRoots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bind:
+class BindAddress:
     """Where a service listens, and how many seconds checks in hand have when it stops.
 
     With ``tls``, a chain of certificates and its private key (PEM files), it speaks TLS. Who calls
@@ -101,7 +101,7 @@ def _nobody() -> str:
     raise ValueError("the private key is locked")
 
 
-def read_served_targets(path: Path | None) -> Mapping[str, TargetSpec]:
+def read_service_targets(path: Path | None) -> Mapping[str, TargetSpec]:
     """Return the targets in a file, with those of the house. Raises ``TargetError``."""
     if path is None:
         return NAMED
@@ -114,7 +114,7 @@ def read_served_targets(path: Path | None) -> Mapping[str, TargetSpec]:
     return parse_targets(raw, path.name)
 
 
-def refuse_unknown(known: Mapping[str, TargetSpec], targets: Sequence[str]) -> None:
+def refuse_unknown_target(known: Mapping[str, TargetSpec], targets: Sequence[str]) -> None:
     """Raise ``TargetError`` for a target that a service has not."""
     strangers = [name for name in targets if name not in known]
     if strangers:
@@ -124,9 +124,9 @@ def refuse_unknown(known: Mapping[str, TargetSpec], targets: Sequence[str]) -> N
         )
 
 
-def post_of(
-    settings: Settings, role: str, targets: tuple[str, ...], *, control: bool, slots: int = 1
-) -> Post:
+def build_engine_config(
+    settings: AuditorSettings, role: str, targets: tuple[str, ...], *, control: bool, slots: int = 1
+) -> EngineConfig:
     """Return the place of one process among those of a service.
 
     All meet in the store's own database where that is PostgreSQL, else in a file beside it. The
@@ -135,7 +135,7 @@ def post_of(
     folder = settings.home / FOLDER
     alone = settings.database.startswith(SQLITE)
     where = hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]
-    return Post(
+    return EngineConfig(
         database=f"sqlite:///{folder / 'engine.db'}" if alone else settings.database,
         executor=f"{role}@{socket.gethostname()}.{where}",
         targets=targets,

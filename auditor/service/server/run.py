@@ -1,31 +1,87 @@
-"""Run a service until it is told to stop: its engine, its doors, and what waits."""
+"""Run a service until it is told to stop: its engine, its doors, and what waits.
+
+What a running service does by itself, again and again, beside answering calls.
+"""
 
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Protocol
 
 import uvicorn
 
-from auditor.api.parts import Service
-from auditor.api.problems import fault
-from auditor.collecting import settle
-from auditor.desks import Engine, take_up
-from auditor.domain.canonical import Json
+from auditor._gc import freeze_live_objects
+from auditor.domain.json import Json
 from auditor.errors import UsageError
-from auditor.serving.assembling import assemble, first_admin
-from auditor.serving.choosing import Bind, Choices
-from auditor.serving.connections import BoundedProtocol
-from auditor.serving.rounds import made, rounds_of
-from auditor.serving.sighting import Sighter
-from auditor.serving.stopping import told_to_stop
-from auditor.store.service.store import ServiceStore
-from auditor.web.site import build_site
-from auditor.workplaces import Workplace
+from auditor.service.api.context import ServiceContext
+from auditor.service.api.errors import format_fault
+from auditor.service.approvals.rejudge import WaiverFollower
+from auditor.service.jobs.queue import JobEngine, dispatch_waiting, requeue_unfinished
+from auditor.service.schedules.batch_collector import BatchCollector
+from auditor.service.schedules.run import run_due_schedules
+from auditor.service.schedules.triggers import TriggerWatcher
+from auditor.service.server.assemble import TrendBackfill, assemble_service, create_first_admin
+from auditor.service.server.connection_limits import BoundedProtocol
+from auditor.service.server.options import BindAddress, ServiceOptions
+from auditor.service.server.stop_signals import watch_stop_signals
+from auditor.service.server.target_monitor import TargetMonitor
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.web.site import build_site
+from auditor.service.webhooks.deliver import DeliveryWorker
+from auditor.workflows.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicTask:
+    """Something to do every so many seconds, in a thread of its own."""
+
+    name: str
+    seconds: float
+    act: Callable[[], None]
+
+
+def list_periodic_tasks(service: ServiceContext, looks: TargetMonitor) -> Sequence[PeriodicTask]:
+    """Return everything that a service does by itself, to look at its own targets once too."""
+    return (
+        PeriodicTask("tending", 2.0, partial(dispatch_waiting, service.desk)),
+        PeriodicTask("following", 5.0, WaiverFollower(service.people).follow),
+        PeriodicTask("schedules", 2.0, partial(run_due_schedules, service.schedules)),
+        PeriodicTask("watching", 30.0, TriggerWatcher(service.schedules).watch),
+        PeriodicTask("gathering", 5.0, BatchCollector(service.schedules).gather),
+        PeriodicTask("sighting", 5.0, looks.look),
+        PeriodicTask("trends", 5.0, TrendBackfill(service.store).note),
+        PeriodicTask("hooks", 1.0, DeliveryWorker(service.hooks).deliver),
+    )
+
+
+@contextmanager
+def run_periodic_tasks(
+    rounds: Sequence[PeriodicTask], stop: threading.Event, failed: Callable[[Exception], None]
+) -> Iterator[None]:
+    """Make the rounds as long as the block lasts; what one raises is told, and it goes on."""
+    with ExitStack() as stack:
+        for item in rounds:
+            thread = threading.Thread(
+                target=_again, args=(item, stop, failed), name=f"auditor-{item.name}", daemon=True
+            )
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(stop.set)
+        yield
+
+
+def _again(item: PeriodicTask, stop: threading.Event, failed: Callable[[Exception], None]) -> None:
+    while not stop.wait(item.seconds):
+        try:
+            item.act()
+        except Exception as error:  # noqa: BLE001 -- the next round may find all well again
+            failed(error)
+
 
 Say = Callable[[Mapping[str, Json]], None]
 KEPT = 75
@@ -37,7 +93,7 @@ STREAMS = 5
 """Seconds that calls in hand have to end once the service is told to stop."""
 
 
-class Runs(Engine, Protocol):
+class EngineLifecycle(JobEngine, Protocol):
     """An engine that is started and stopped."""
 
     def launch(self) -> None:
@@ -48,7 +104,12 @@ class Runs(Engine, Protocol):
 
 
 def serve(  # noqa: PLR0913, PLR0917 -- where, by whom, and what it tells
-    place: Workplace, engine: Runs, choices: Choices, bind: Bind, say: Say, looks: Sighter
+    place: Workspace,
+    engine: EngineLifecycle,
+    choices: ServiceOptions,
+    bind: BindAddress,
+    say: Say,
+    looks: TargetMonitor,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let calls and checks in hand come to their end.
 
@@ -57,23 +118,27 @@ def serve(  # noqa: PLR0913, PLR0917 -- where, by whom, and what it tells
     """
     bind.refuse_unusable()
     with ExitStack() as stack:
-        stop = stack.enter_context(told_to_stop())
-        service = assemble(place, engine, choices, say, stop.is_set)
-        first = first_admin(ServiceStore(place.store), place.settings.home)
+        stop = stack.enter_context(watch_stop_signals())
+        service = assemble_service(place, engine, choices, say, stop.is_set)
+        first = create_first_admin(ServiceStore(place.store), place.settings.home)
         if first is not None:
             say({"event": "admin_key", "path": str(first)})
         service.intake.forget(time.time())
         listening = stack.enter_context(_socket(bind))
         engine.launch()
         stack.callback(engine.stop, bind.drain)
-        take_up(service.desk)
+        requeue_unfinished(service.desk)
         told = partial(_told, say)
-        stack.enter_context(made(rounds_of(service, looks), stop, told))
+        stack.enter_context(run_periodic_tasks(list_periodic_tasks(service, looks), stop, told))
         _run(service, listening, bind, stop, say)
 
 
 def _run(
-    service: Service, listening: socket.socket, bind: Bind, stop: threading.Event, say: Say
+    service: ServiceContext,
+    listening: socket.socket,
+    bind: BindAddress,
+    stop: threading.Event,
+    say: Say,
 ) -> None:
     config = uvicorn.Config(
         build_site(service),
@@ -90,7 +155,7 @@ def _run(
         ssl_certfile=bind.tls[0] if bind.tls else None,
         ssl_keyfile=bind.tls[1] if bind.tls else None,
     )
-    settle()  # before anyone is told that calls are answered
+    freeze_live_objects()  # before anyone is told that calls are answered
     host, port = listening.getsockname()[:2]
     say(
         {
@@ -101,15 +166,15 @@ def _run(
             "tls": bind.tls is not None,
         }
     )
-    _Server(config, stop).run(sockets=[listening])
+    _StoppableServer(config, stop).run(sockets=[listening])
     say({"event": "stopped"})
 
 
 def _told(say: Say, error: Exception) -> None:
-    say(fault(error, None))
+    say(format_fault(error, None))
 
 
-class _Server(uvicorn.Server):
+class _StoppableServer(uvicorn.Server):
     """A server whose streams hear at once that it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, stop: threading.Event) -> None:
@@ -128,7 +193,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _socket(bind: Bind) -> Iterator[socket.socket]:
+def _socket(bind: BindAddress) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
     try:
         listening = socket.create_server((bind.host, bind.port), family=family, backlog=CALLS)

@@ -1,22 +1,30 @@
-"""Work for targets of a service in a process of its own, until it is told to stop."""
+"""Work for targets of a service in a process of its own, until it is told to stop.
 
-from dataclasses import dataclass
+Start a service on this machine: its engine with the work of audits, and its doors.
+"""
 
-from auditor.domain.canonical import Json
-from auditor.serving.choosing import Choices, post_of, refuse_unknown
-from auditor.serving.draining import DrainedEngine
-from auditor.serving.executor import build_executor
-from auditor.serving.running import Say
-from auditor.serving.sighting import Sighter
-from auditor.serving.spanning import SpannedWork
-from auditor.serving.stopping import told_to_stop
-from auditor.store.service.at_hand import refuse_other_blobs
-from auditor.store.service.store import ServiceStore
-from auditor.workplaces import Workplace
+from dataclasses import dataclass, replace
+
+from auditor.domain.json import Json
+from auditor.service.jobs.executor import build_executor
+from auditor.service.server.options import (
+    BindAddress,
+    ServiceOptions,
+    build_engine_config,
+    refuse_unknown_target,
+)
+from auditor.service.server.run import Say, serve
+from auditor.service.server.stop_signals import watch_stop_signals
+from auditor.service.server.target_monitor import TargetMonitor
+from auditor.service.server.work_middleware import DrainableEngine, TracedWork, build_agent_work
+from auditor.service.server.worker_process import WorkerProcessClient
+from auditor.service.store.agents import refuse_other_blobs
+from auditor.service.store.submissions import ServiceStore
+from auditor.workflows.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Working:
+class WorkerOptions:
     """What one worker does: for which targets, how many checks at once, under which name of its
     own on this machine, and how many seconds checks in hand have when it stops.
     """
@@ -27,35 +35,71 @@ class Working:
     drain: int = 30
 
 
-def work(place: Workplace, choices: Choices, working: Working, say: Say) -> None:
+def run_worker(place: Workspace, choices: ServiceOptions, working: WorkerOptions, say: Say) -> None:
     """Carry out the checks of submissions on these targets until SIGTERM or SIGINT.
 
     Raises ``TargetError`` for a target that the service has not, ``StoreError`` where the blobs are
     another store's, ``EngineError`` where the engine does not start, or another worker of that
     name lives.
     """
-    refuse_unknown(choices.targets, working.targets)
+    refuse_unknown_target(choices.targets, working.targets)
     refuse_other_blobs(place.store)
     role = f"worker {working.name or ' '.join(sorted(working.targets))}"
-    post = post_of(place.settings, role, working.targets, control=False, slots=working.slots)
+    post = build_engine_config(
+        place.settings, role, working.targets, control=False, slots=working.slots
+    )
     commissioned = build_executor(
         place, choices.targets, allow_recipes=choices.recipes, open_at_most=working.slots
     )
     engine, targets = (
-        DrainedEngine(
-            post, SpannedWork(commissioned, choices.spans), ServiceStore(place.store).owner
+        DrainableEngine(
+            post, TracedWork(commissioned, choices.spans), ServiceStore(place.store).owner
         ),
         list[Json](working.targets),
     )
     try:
-        with told_to_stop() as stop:
+        with watch_stop_signals() as stop:
             engine.launch()
             say({"event": "working", "targets": targets, "executor": post.executor})
             mine = [choices.targets[name] for name in working.targets]
-            Sighter(place.store, post.executor, mine, say).look()
+            TargetMonitor(place.store, post.executor, mine, say).look()
             stop.wait()
             engine.stop(working.drain)
     finally:
         commissioned.close()
         choices.spans.close()
     say({"event": "stopped"})
+
+
+def start_service(
+    place: Workspace, choices: ServiceOptions, bind: BindAddress, say: Say, *, work: bool = True
+) -> None:
+    """Serve until told to stop. With ``work`` the checks of audits are carried out as well.
+
+    This process only answers: what is done for audits is done in another beside it.
+
+    Raises ``UsageError`` where the address cannot be had, ``EngineError`` where the engine does
+    not start, and ``MissingExtraError`` where a part is not installed.
+    """
+    targets = tuple(it for it in choices.targets if it not in choices.agents) if work else ()
+    post = replace(
+        build_engine_config(place.settings, "serve", targets, control=True), offered=choices.agents
+    )
+    apart = WorkerProcessClient(place, choices, post.slots)
+    try:
+        offers = build_agent_work(ServiceStore(place.store), choices) if choices.agents else None
+        spanned = TracedWork(apart, choices.spans)
+        looks = TargetMonitor(
+            place.store, post.executor, [choices.targets[it] for it in targets], say
+        )
+        serve(
+            place,
+            DrainableEngine(post, spanned, ServiceStore(place.store).owner, offers),
+            choices,
+            bind,
+            say,
+            looks,
+        )
+    finally:
+        apart.close()
+        choices.spans.close()

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 @contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
+def watch_stop_signals() -> Iterator[threading.Event]:
     """Give what is set once SIGTERM or SIGINT comes."""
     stop = threading.Event()
 

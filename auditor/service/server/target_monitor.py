@@ -3,20 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.clock import now
-from auditor.domain.canonical import Json
+from auditor._time import utc_now
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
 from auditor.errors import AuditorError
-from auditor.store.service.sightings import Sightings
-from auditor.store.store import Store
-from auditor.targets.probing import ROLES, probe_target
+from auditor.service.store.agents import SightingStore
+from auditor.store.record_store import RecordStore
+from auditor.targets.probe import ROLES, probe_target
 
 
 @dataclass(slots=True)
-class Sighter:
+class TargetMonitor:
     """Probes each target that a process (``seer``) works for, once; a served one tells nothing."""
 
-    store: Store
+    store: RecordStore
     seer: str
     targets: Sequence[TargetSpec]
     say: Callable[[Mapping[str, Json]], None]
@@ -31,6 +31,6 @@ class Sighter:
             if spec.runtime not in ROLES or spec.endpoints:
                 continue
             try:
-                Sightings(self.store).note(self.seer, spec.name, probe_target(spec), now())
+                SightingStore(self.store).note(self.seer, spec.name, probe_target(spec), utc_now())
             except AuditorError as error:
                 self.say({"event": "unseen", "target": spec.name, "problem": error.problem})

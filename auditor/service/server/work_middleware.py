@@ -1,22 +1,38 @@
-"""Stop well: a check in hand comes to its end, and no other begins."""
+"""Stop well: a check in hand comes to its end, and no other begins.
+
+Checks on targets that agents work for: offered, and waited for, instead of carried out here.
+
+A span a step of an audit: its plan, every check, and its end.
+"""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
-from auditor.engines.durable.engine import DurableEngine
-from auditor.engines.durable.posts import Post
-from auditor.engines.durable.work import Plan, Work
+from auditor._resources import code_digest
+from auditor._time import utc_now
+from auditor.errors import StoreError
+from auditor.service.domain.submissions import ShardKey
+from auditor.service.jobs.durable import DurableEngine, EngineConfig
+from auditor.service.jobs.work import Plan, SubmissionWork
+from auditor.service.leases.offers import offer_shard
+from auditor.service.leases.terms import MOST_EVIDENCE, LeaseService
+from auditor.service.server.options import ServiceOptions
+from auditor.service.store.submissions import ServiceStore
+from auditor.service.telemetry import SpanTracer
 
 
-class Draining:
+class DrainableWork:
     """Work of which no step begins any more once it is drained.
 
     A step that comes later waits for the end of the process: it was not done, and so it is done
     after the next start.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: SubmissionWork) -> None:
         self._work = work
         self._changed = threading.Condition()
         self._busy = 0
@@ -62,21 +78,21 @@ class Draining:
                 self._changed.notify_all()
 
 
-class DrainedEngine:
+class DrainableEngine:
     """A durable engine that stops between two steps."""
 
     def __init__(
         self,
-        post: Post,
-        work: Work,
+        post: EngineConfig,
+        work: SubmissionWork,
         owner: Callable[[str], str],
-        beside: Callable[[Draining], Work] | None = None,
+        beside: Callable[[DrainableWork], SubmissionWork] | None = None,
     ) -> None:
         """Let ``beside`` do some of the work in another way, step by step.
 
         ``owner`` says whose a submission is.
         """
-        self._work = Draining(work)
+        self._work = DrainableWork(work)
         self._engine = DurableEngine(post, beside(self._work) if beside else self._work, owner)
 
     def launch(self) -> None:
@@ -99,3 +115,99 @@ class DrainedEngine:
     def live(self, targets: Sequence[str]) -> frozenset[str]:
         """Return those of ``targets`` that a live worker works for."""
         return self._engine.live(targets)
+
+
+PAUSE = 0.5
+"""Seconds between two looks for the result of a shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWork:
+    """Work of which the checks on some targets are offered to agents.
+
+    ``look`` offers where that has to be, and says whether a result is there. A look is short, so
+    that a service that stops waits for no agent: it takes their results after the next start.
+    """
+
+    work: DrainableWork
+    targets: frozenset[str]
+    look: Callable[[ShardKey], bool]
+    pause: Callable[[float], None] = time.sleep
+
+    def plan(self, submission: str) -> Plan:
+        """Return the targets, and the checks on each, in order."""
+        return self.work.plan(submission)
+
+    def observe(self, submission: str, target: str, check: str) -> None:
+        """See what one check sees on one target, or wait until an agent has seen it."""
+        if target not in self.targets:
+            self.work.observe(submission, target, check)
+            return
+        key = ShardKey(submission=submission, target=target, check=check)
+        while not self._seen(key):
+            self.pause(PAUSE)
+
+    def conclude(self, submission: str) -> None:
+        """Make of what was seen what the submission is to give."""
+        self.work.conclude(submission)
+
+    def failed(self, submission: str, problem: str, cure: str) -> None:
+        """Let the submission end without."""
+        self.work.failed(submission, problem, cure)
+
+    def _seen(self, key: ShardKey) -> bool:
+        with self.work.step():
+            try:
+                return self.look(key)
+            except StoreError:
+                return False  # it waits for an agent: it can wait for the store as well
+
+
+def build_lease_service(kept: ServiceStore, choices: ServiceOptions) -> LeaseService:
+    """Return what leasing works on in a service of these choices."""
+    return LeaseService(
+        kept=kept,
+        clock=utc_now,
+        code=code_digest(),
+        targets={name: choices.targets[name] for name in choices.agents},
+        terms=choices.terms,
+        most=min(choices.most, MOST_EVIDENCE),
+    )
+
+
+def build_agent_work(
+    kept: ServiceStore, choices: ServiceOptions
+) -> Callable[[DrainableWork], AgentWork]:
+    """Return how the work of a service offers what its choices leave to agents."""
+    look = partial(offer_shard, build_lease_service(kept, choices))
+    return lambda work: AgentWork(work, frozenset(choices.agents), look)
+
+
+class TracedWork:
+    """Work of which every step is spanned, under the audit's id."""
+
+    def __init__(self, work: SubmissionWork, spans: SpanTracer) -> None:
+        self._work = work
+        self._spans = spans
+
+    def plan(self, submission: str) -> Plan:
+        """Return the targets, and the checks on each, in order."""
+        with self._spans.span("plan") as mark:
+            mark.say(auditor_audit=submission)
+            return self._work.plan(submission)
+
+    def observe(self, submission: str, target: str, check: str) -> None:
+        """See what one check sees on one target, and keep it."""
+        with self._spans.span(f"check {check}") as mark:
+            mark.say(auditor_audit=submission, auditor_target=target, auditor_check=check)
+            self._work.observe(submission, target, check)
+
+    def conclude(self, submission: str) -> None:
+        """Make of what was seen what the submission is to give."""
+        with self._spans.span("conclude") as mark:
+            mark.say(auditor_audit=submission)
+            self._work.conclude(submission)
+
+    def failed(self, submission: str, problem: str, cure: str) -> None:
+        """Let the submission end without."""
+        self._work.failed(submission, problem, cure)

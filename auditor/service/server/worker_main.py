@@ -1,11 +1,13 @@
-"""The program that does a service's work: ``python -m auditor.serving.hands DESCRIPTOR``."""
+"""The program that does a service's work: ``python -m auditor.service.server.worker_main
+DESCRIPTOR``.
+"""
 
 import os
 import signal
 import socket
 import sys
 
-from auditor.collecting import begin_loading, end_loading
+from auditor._gc import pause_collection, resume_collection
 
 
 def main() -> None:
@@ -15,13 +17,13 @@ def main() -> None:
     os.set_inheritable(descriptor, False)  # noqa: FBT003 -- of the system
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # whoever is told to stop asks for no more steps
-    begin_loading()
-    from auditor.serving.doing import Hands  # noqa: PLC0415 -- takes seconds; a signal may come
+    pause_collection()
+    from auditor.service.server.worker_steps import WorkerProcess  # noqa: PLC0415 -- takes seconds; a signal may come
 
-    end_loading()
+    resume_collection()
 
     with socket.socket(fileno=descriptor) as line:
-        Hands(line).attend()
+        WorkerProcess(line).attend()
     os._exit(0)  # a step in hand is done again: nobody is there to be told of its end
 
 

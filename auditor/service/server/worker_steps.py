@@ -6,22 +6,19 @@ from base64 import b64decode, b64encode
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from auditor.commissioned import Commissioned
-from auditor.domain.canonical import Json
-from auditor.domain.json_parts import Part
-from auditor.ledgers.notes import NoteKey
-from auditor.serving.exchanges import Exchange
-from auditor.serving.executor import build_executor
-from auditor.serving.orders import Orders, read_orders
-from auditor.store.store import Store
-from auditor.workplaces import Workplace
+from auditor.domain.json import Json, JsonPart
+from auditor.service.jobs.executor import AuditExecutor, build_executor
+from auditor.service.server.worker_process import RpcChannel, WorkerConfig, read_worker_config
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.notes import NoteKey
+from auditor.workflows.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class ReportKey:
+class RemoteReportKey:
     """The key that signs records: it lies in the other process, which is asked to sign."""
 
-    exchange: Exchange
+    exchange: RpcChannel
     pem: bytes
 
     def sign(self, pae: bytes) -> bytes:
@@ -34,10 +31,10 @@ class ReportKey:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerKey:
+class RemoteLedgerKey:
     """The key that signs checkpoints, in the other process too."""
 
-    exchange: Exchange
+    exchange: RpcChannel
     key: NoteKey
 
     def sign(self, message: bytes) -> bytes:
@@ -45,14 +42,14 @@ class LedgerKey:
         return _signed(self.exchange, "ledger", message)
 
 
-class Hands:
+class WorkerProcess:
     """Does the steps that it is asked to, once it has asked what it works on."""
 
     def __init__(self, line: socket.socket) -> None:
         self._lock = threading.Lock()
-        self._work: Commissioned | None = None
+        self._work: AuditExecutor | None = None
         self._open = ExitStack()
-        self._exchange = Exchange(
+        self._exchange = RpcChannel(
             line,
             {
                 "plan": self._plan,
@@ -80,27 +77,27 @@ class Hands:
         with self._lock:
             self._open.close()
 
-    def _ready(self) -> Commissioned:
+    def _ready(self) -> AuditExecutor:
         with self._lock:
             if self._work is None:
                 asked = self._exchange.ask("orders")
-                self._work = self._commissioned(read_orders(Part(asked, "orders")))
+                self._work = self._commissioned(read_worker_config(JsonPart(asked, "orders")))
             return self._work
 
-    def _commissioned(self, orders: Orders) -> Commissioned:
+    def _commissioned(self, orders: WorkerConfig) -> AuditExecutor:
         settings, key = orders.settings, orders.ledger
-        ledger = None if key is None else LedgerKey(self._exchange, NoteKey.parse(key))
-        store = Store.open(settings.database, settings.blobs, ledger, as_it_is=True)
+        ledger = None if key is None else RemoteLedgerKey(self._exchange, NoteKey.parse(key))
+        store = RecordStore.open(settings.database, settings.blobs, ledger, as_it_is=True)
         self._open.callback(store.close)
-        signer = ReportKey(self._exchange, orders.report.encode())
+        signer = RemoteReportKey(self._exchange, orders.report.encode())
         work = build_executor(
-            Workplace(settings, store, signer, ()), orders.targets,
+            Workspace(settings, store, signer, ()), orders.targets,
             allow_recipes=orders.recipes, open_at_most=orders.at_once,
         )  # fmt: skip
         self._open.callback(work.close)
         return work
 
 
-def _signed(exchange: Exchange, role: str, raw: bytes) -> bytes:
+def _signed(exchange: RpcChannel, role: str, raw: bytes) -> bytes:
     given = exchange.ask("sign", role, b64encode(raw).decode())
     return b64decode(str(given), validate=True)

@@ -1,15 +1,37 @@
-"""Projects, the keys of their callers, and what they uploaded."""
+"""Projects, the keys of their callers, and what they uploaded.
+
+Acts of callers: each is a row, and a leaf of the ledger in the same transaction.
+
+How much a project has: bytes of uploads, and audits that have not ended.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.hooks import Told
-from auditor.domain.served import Upload, UploadKind
-from auditor.refusals import SubmissionError
-from auditor.store.service.adding import added
-from auditor.store.service.announcing import announce
-from auditor.store.service.tables import ApiKeyEndRow, ApiKeyRow, ProjectRow, UploadRow
+from auditor.domain.json import JsonPart, encode_canonical, parse_json
+from auditor.errors import QuotaError, SubmissionError, UsageError
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction, AuditLogEntry
+from auditor.service.domain.submissions import UploadedFile, UploadKind
+from auditor.service.domain.webhooks import WebhookEvent
+from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.tables import (
+    ApiKeyEndRow,
+    ApiKeyRow,
+    AuditLogRow,
+    OutcomeRow,
+    ProjectRow,
+    SubmissionRow,
+    UploadRow,
+)
+from auditor.service.store.webhook_outbox import queue_webhook_messages
+from auditor.store.record_store import RecordStore
+from auditor.store.unit_of_work import UnitOfWork
+from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
 
 
 def require_project(session: Session, name: str) -> None:
@@ -20,7 +42,7 @@ def require_project(session: Session, name: str) -> None:
         )
 
 
-def projects(session: Session) -> tuple[tuple[str, str], ...]:
+def list_projects(session: Session) -> tuple[tuple[str, str], ...]:
     """Return every project with when it was made, the oldest first."""
     row = ProjectRow
     asked = select(row.name, row.created).order_by(row.created, row.name)
@@ -30,7 +52,7 @@ def projects(session: Session) -> tuple[tuple[str, str], ...]:
 def keep_key(session: Session, key: ApiKey) -> bool:
     """Keep a key, unless there is one of its id."""
     require_project(session, key.project)
-    return added(
+    return insert_if_absent(
         session,
         ApiKeyRow,
         id=key.id,
@@ -51,19 +73,19 @@ def find_key(session: Session, key_id: str) -> ApiKey | None:
 
 def end_key(session: Session, key_id: str, at: str, reason: str) -> bool:
     """End a key, unless it has ended; web hooks of its project hear of it."""
-    first = added(session, ApiKeyEndRow, key_id=key_id, ended=at, reason=reason)
+    first = insert_if_absent(session, ApiKeyEndRow, key_id=key_id, ended=at, reason=reason)
     row = session.get(ApiKeyRow, key_id)
     if first and row is not None:
-        announce(session, row.project, Told.KEY_ENDED, key_id, at)
+        queue_webhook_messages(session, row.project, WebhookEvent.KEY_ENDED, key_id, at)
     return first
 
 
-def ended_keys(session: Session) -> int:
+def count_ended_keys(session: Session) -> int:
     """Return how many keys of all projects have been ended."""
     return session.scalar(select(func.count()).select_from(ApiKeyEndRow)) or 0
 
 
-def keys_of(session: Session, project: str) -> tuple[ApiKey, ...]:
+def list_keys(session: Session, project: str) -> tuple[ApiKey, ...]:
     """Return a project's keys, the oldest first."""
     asked = (
         select(ApiKeyRow, ApiKeyEndRow)
@@ -74,10 +96,10 @@ def keys_of(session: Session, project: str) -> tuple[ApiKey, ...]:
     return tuple(_key(row, end) for row, end in session.execute(asked))
 
 
-def keep_upload(session: Session, upload: Upload) -> bool:
+def keep_upload(session: Session, upload: UploadedFile) -> bool:
     """Keep an upload, unless the project brought the same bytes as the same kind before."""
     require_project(session, upload.project)
-    return added(
+    return insert_if_absent(
         session,
         UploadRow,
         project=upload.project,
@@ -89,9 +111,9 @@ def keep_upload(session: Session, upload: Upload) -> bool:
     )
 
 
-def uploads_of(
+def list_uploads(
     session: Session, project: str, kind: UploadKind, cursor: str | None, limit: int
-) -> tuple[Upload, ...]:
+) -> tuple[UploadedFile, ...]:
     """Return a project's uploads in the order of their digests, those after ``cursor``."""
     asked = (
         select(UploadRow)
@@ -109,7 +131,7 @@ def has_upload(session: Session, project: str, digest: str) -> bool:
     return session.scalar(asked.limit(1)) is not None
 
 
-def upload_name(session: Session, project: str, digest: str, kind: UploadKind) -> str | None:
+def find_upload_name(session: Session, project: str, digest: str, kind: UploadKind) -> str | None:
     """Return the name of an upload of a kind, if the project has one of that digest."""
     found = session.get(UploadRow, (project, digest, kind.value))
     return None if found is None else found.name
@@ -119,7 +141,7 @@ def _key(row: ApiKeyRow, end: ApiKeyEndRow | None) -> ApiKey:
     return ApiKey(
         id=row.id,
         project=row.project,
-        role=Role(row.role),
+        role=AccessRole(row.role),
         name=row.name,
         secret_hash=row.secret_hash,
         created=row.created,
@@ -128,8 +150,8 @@ def _key(row: ApiKeyRow, end: ApiKeyEndRow | None) -> ApiKey:
     )
 
 
-def _upload(row: UploadRow) -> Upload:
-    return Upload(
+def _upload(row: UploadRow) -> UploadedFile:
+    return UploadedFile(
         project=row.project,
         digest=row.digest,
         kind=UploadKind(row.kind),
@@ -137,3 +159,139 @@ def _upload(row: UploadRow) -> Upload:
         size=row.size,
         at=row.at,
     )
+
+
+def build_action_event(act: AuditLogEntry) -> LedgerEvent:
+    """Return the event that a caller of a service did something, by all that is said of it."""
+    return LedgerEvent(LedgerEventType.ACT, act.digest, act.at, {}, act.id)
+
+
+def append_audit_log(work: UnitOfWork, act: AuditLogEntry) -> None:
+    """Write down an act with what it changes: both are kept, and in the ledger, or neither is."""
+    work.session.add(
+        AuditLogRow(
+            id=act.id,
+            project=act.project,
+            caller=act.caller,
+            subject=act.subject,
+            kind=act.kind.value,
+            about=act.about,
+            at=act.at,
+            detail=encode_canonical(dict(act.detail)).decode(),
+        )
+    )
+    work.session.flush()
+    work.append(build_action_event(act))
+
+
+def log_change(work: UnitOfWork, act: AuditLogEntry | None, *, changed: bool) -> bool:
+    """Write an act down if it changed something, and say whether it did."""
+    if changed and act is not None:
+        append_audit_log(work, act)
+    return changed
+
+
+def read_audit_log_entry(row: AuditLogRow) -> AuditLogEntry:
+    """Return the act of a row. Raises ``RecordError`` or ``ValueError`` for what is none."""
+    return AuditLogEntry(
+        id=row.id,
+        project=row.project,
+        caller=row.caller,
+        subject=row.subject,
+        kind=AuditLogAction(row.kind),
+        about=row.about,
+        at=row.at,
+        detail=JsonPart(parse_json(row.detail.encode()), "detail").value,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLogStore:
+    """What was done to a service, as its store has it."""
+
+    store: RecordStore
+
+    def listed(
+        self, project: str, cursor: str | None = None, limit: int = 50
+    ) -> tuple[tuple[AuditLogEntry, ...], str]:
+        """Return a project's acts, the newest first, and the cursor of what follows, if any.
+
+        Raises ``UsageError`` for a cursor that is none of this list.
+        """
+        asked = (
+            select(AuditLogRow)
+            .where(AuditLogRow.project == project)
+            .order_by(AuditLogRow.number.desc())
+        )
+        with self.store.reading() as session:
+            if cursor is not None:
+                asked = asked.where(AuditLogRow.number < _number(session, project, cursor))
+            found = tuple(
+                read_audit_log_entry(row) for row in session.scalars(asked.limit(limit + 1))
+            )
+        return found[:limit], found[limit - 1].id if len(found) > limit else ""
+
+
+def _number(session: Session, project: str, cursor: str) -> int:
+    asked = select(AuditLogRow.number).where(
+        AuditLogRow.id == cursor, AuditLogRow.project == project
+    )
+    found = session.scalar(asked)
+    if found is None:
+        raise UsageError(
+            f"{cursor[:80]!r} is no cursor of this list",
+            cure="Give the cursor that the last page ended with, or none to begin.",
+        )
+    return found
+
+
+FRESH = 10.0
+"""Seconds after which what a project has is counted again, whatever was let in."""
+
+
+def sum_upload_bytes(session: Session, project: str) -> int:
+    """Return the bytes of a project's uploads; those brought as two kinds count once."""
+    row = UploadRow
+    once = select(func.max(row.size).label("size")).where(row.project == project)
+    each = once.group_by(row.digest).subquery()
+    return int(session.scalar(select(func.coalesce(func.sum(each.c.size), 0))) or 0)
+
+
+def refuse_excess_submissions(session: Session, project: str, most: int) -> None:
+    """Raise ``QuotaError`` where more than ``most`` audits of a project have not ended.
+
+    The one that is being handed in is among them.
+    """
+    if not most:
+        return
+    row, end = SubmissionRow, OutcomeRow
+    ended = select(end.submission).where(end.submission == row.id).exists()
+    asked = select(row.id).where(row.project == project, ~ended).limit(most + 1)
+    if len(session.scalars(asked).all()) > most:
+        raise QuotaError(
+            f"{most} audits of the project {project} have not ended yet, and no more may wait",
+            cure="Wait until some have ended, or cancel those that nobody needs.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadTally:
+    """Knows how much projects have without counting it for every file that comes.
+
+    It adds up what this process let in since it counted last, and counts again where that would be
+    too much, and now and then for what others let in.
+    """
+
+    _known: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def over(self, project: str, length: int, quota: int, count: Callable[[], int]) -> int | None:
+        """Return how much a project has where ``length`` more is over ``quota``, else ``None``."""
+        with self._lock:
+            there, counted = self._known.get(project, (0, 0.0))
+            now = time.monotonic()
+            if there + length > quota or not counted or now - counted > FRESH:
+                there, counted = count(), now
+            fits = there + length <= quota
+            self._known[project] = (there + length if fits else there, counted)
+        return None if fits else there

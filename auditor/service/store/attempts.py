@@ -1,27 +1,124 @@
-"""Registers what submissions ask, counts attempts, and draws the seeds of sealed ones."""
+"""Registers what submissions ask, counts attempts, and draws the seeds of sealed ones.
+
+What a service keeps of sealed sets; their bytes lie among the blobs.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from auditor.domain.requests import UNDRAWN, Attempt, AuditRequest
-from auditor.domain.submissions import Submission
-from auditor.ledgers.drawing import draw
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.receipts import Receipt
-from auditor.store.ledger_reading import head_of
-from auditor.store.service import histories
-from auditor.store.service.attempt_tables import ATTEMPT, AttemptDataRow, AttemptRow
-from auditor.store.service.sealed_sets import sets_of
-from auditor.store.service.sealed_tables import SealedSetRow
-from auditor.store.service.store import REQUEST, Registered, whole
-from auditor.store.store import Store
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.requests import UNDRAWN, AuditAttempt, AuditRequest
+from auditor.service.domain.access import AuditLogAction, AuditLogEntry
+from auditor.service.domain.schedules import SealedSet
+from auditor.service.domain.submissions import Submission
+from auditor.service.store import submissions
+from auditor.service.store.access import append_audit_log, log_change
+from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.submissions import REQUEST, SubmissionRegistration, build_submission_key
+from auditor.service.store.tables import (
+    ATTEMPT,
+    AttemptDataRow,
+    AttemptRow,
+    AuditLogRow,
+    SealedSetRow,
+    SubmissionRow,
+)
+from auditor.store.ledger import read_head
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.events import LeafOpening
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.trust.ledger.seed_draw import draw_seed
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SealedSetStore:
+    """The sealed sets of every project, each project's apart. Every method is a transaction."""
+
+    store: RecordStore
+
+    def add(self, item: SealedSet, act: AuditLogEntry | None = None) -> bool:
+        """Keep a set, and say whether both its name and its bytes are new to the project."""
+        with self.store.unit_of_work() as work:
+            new = insert_if_absent(
+                work.session,
+                SealedSetRow,
+                project=item.project,
+                name=item.name,
+                digest=item.digest,
+                role=item.role.value,
+                file=item.file.name,
+                size=item.file.size,
+                note=item.note,
+                by=item.by,
+                at=item.at,
+            )
+            return log_change(work, act, changed=new)
+
+    def release(self, act: AuditLogEntry) -> None:
+        """Hold a set no more: the act alone says so, for rows are never changed or deleted."""
+        with self.store.unit_of_work() as work:
+            append_audit_log(work, act)
+
+    def was_named(self, project: str, digest: str) -> bool:
+        """Whether an audit that the project asked for rests on these bytes, in the open or not."""
+        row, digits = SubmissionRow, digest.removeprefix("sha256:")
+        asked = select(row.id).where(row.project == project, row.body.contains(digits)).limit(1)
+        with self.store.reading() as session:
+            return session.scalar(asked) is not None
+
+    def named(self, project: str, names: Collection[str]) -> dict[str, SealedSet]:
+        """Return those of a project's sets that have one of the names."""
+        asked = select_sealed_sets(project).where(SealedSetRow.name.in_(names))
+        with self.store.reading() as session:
+            return {it.name: _read(it) for it in session.scalars(asked)}
+
+    def holding(self, project: str, digests: Collection[str]) -> dict[str, SealedSet]:
+        """Return those of a project's sets whose bytes have one of the digests, by digest."""
+        wanted, asked = set(digests), select_sealed_sets(project)
+        with self.store.reading() as session:
+            # A project has few sets, and an order may name a hundred thousand files.
+            return {it.digest: _read(it) for it in session.scalars(asked) if it.digest in wanted}
+
+    def of_project(
+        self, project: str, cursor: str | None, limit: int
+    ) -> tuple[tuple[SealedSet, ...], str]:
+        """Return sets by their names, those after ``cursor``, and the cursor of what follows."""
+        row = SealedSetRow
+        asked = select_sealed_sets(project).where(row.name > (cursor or ""))
+        with self.store.reading() as session:
+            rows = session.scalars(asked.order_by(row.name).limit(limit + 1)).all()
+            found = tuple(_read(it) for it in rows[:limit])
+        return found, found[-1].name if len(rows) > limit else ""
+
+
+def select_sealed_sets(project: str) -> Select[SealedSetRow]:
+    """Ask for the sets of a project but for those that were released."""
+    row, act = SealedSetRow, AuditLogRow
+    released = select(act.about).where(
+        act.project == project, act.kind == AuditLogAction.SEALED_SET_RELEASED.value
+    )
+    return select(row).where(row.project == project, row.name.not_in(released))
+
+
+def _read(row: SealedSetRow) -> SealedSet:
+    file = FileDigest(row.file, row.size, row.digest.removeprefix("sha256:"))
+    return SealedSet(
+        project=row.project,
+        name=row.name,
+        role=DatasetRole(row.role),
+        file=file,
+        note=row.note,
+        by=row.by,
+        at=row.at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSubject:
     """What an attempt tries, whatever it is called: a network, and data that it is judged on.
 
     ``network`` is ``None`` where that cannot be told: then its artifact stands for it.
@@ -32,7 +129,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class AttemptStore:
     """Counts the requests of a project for a model under a policy's name: none can be lost.
 
     A line is a model's name, and every other one under which the same artifact or network was
@@ -40,10 +137,14 @@ class Attempts:
     is the attempt's. Every registered request counts, whatever became of it.
     """
 
-    store: Store
+    store: RecordStore
 
     def register(
-        self, submission: Submission, request: AuditRequest, at: str, tried: Tried | None = None
+        self,
+        submission: Submission,
+        request: AuditRequest,
+        at: str,
+        tried: AttemptSubject | None = None,
     ) -> bool:
         """Register what a submission asks in the ledger, once, and say whether that is new.
 
@@ -51,7 +152,7 @@ class Attempts:
         the checkpoint in which that ended. Raises ``LedgerError`` where the ledger is not signed,
         or where the request is another by now than was registered without a seed.
         """
-        first, leaf, new = self._first(submission, request, at, tried or Tried())
+        first, leaf, new = self._first(submission, request, at, tried or AttemptSubject())
         if submission.sealed:
             self._draw(submission, first, leaf, at, request.baseline)
         return new
@@ -69,14 +170,14 @@ class Attempts:
             return dict(session.execute(asked).all())
 
     def _first(
-        self, submission: Submission, request: AuditRequest, at: str, tried: Tried
+        self, submission: Submission, request: AuditRequest, at: str, tried: AttemptSubject
     ) -> tuple[AuditRequest, int, bool]:
         """Count and register a request, unless that was done before; return it, and its leaf."""
         with self.store.unit_of_work(submission.project) as unit:
             session = unit.session
             # Who ends a submission locks it before the ledger: the other way round would block.
-            histories.lock(session, submission.id)
-            head = head_of(session.connection(), lock=True)
+            submissions.lock_history(session, submission.id)
+            head = read_head(session.connection(), lock=True)
             row = session.get(AttemptRow, submission.id)
             new = row is None
             if row is None:
@@ -106,13 +207,13 @@ class Attempts:
         baseline: str | None,
     ) -> None:
         """Register a request with the seed that the ledger gives it, unless that was done."""
-        key = whole(submission.id, REQUEST)
+        key = build_submission_key(submission.id, REQUEST)
         with self.store.transaction() as session:
-            if histories.find_result(session, key) is not None:
+            if submissions.find_result(session, key) is not None:
                 return
         proof = self._proof(leaf)
-        drawn = draw(proof, first.digest)
-        counted = first.attempt or Attempt(number=0)
+        drawn = draw_seed(proof, first.digest)
+        counted = first.attempt or AuditAttempt(number=0)
         attempt = replace(counted, proof=proof.decode())
         request = replace(first, seed=drawn.seed, attempt=attempt, baseline=baseline)
         with self.store.unit_of_work(submission.project) as unit:
@@ -125,20 +226,22 @@ class Attempts:
             entry, note = ledger.entry(leaf), ledger.checkpoint(leaf + 1)
             hashes = ledger.tree(leaf + 1).inclusion(leaf)
         event = entry.event
-        opening = Opening(entry.leaf, entry.salt, event.digest, event.subjects)
-        return Receipt(leaf, tuple(hashes), note, opening.emit()).emit()
+        opening = LeafOpening(entry.leaf, entry.salt, event.digest, event.subjects)
+        return LedgerReceipt(leaf, tuple(hashes), note, opening.emit()).emit()
 
 
 def _keep(session: Session, submission: Submission, request: AuditRequest, at: str) -> bool:
-    body = Registered(at, request).emit()
-    return histories.keep_result(session, whole(submission.id, REQUEST), body, at, None)[1]
+    body = SubmissionRegistration(at, request).emit()
+    return submissions.keep_result(
+        session, build_submission_key(submission.id, REQUEST), body, at, None
+    )[1]
 
 
-def _attempt(session: Session, submission: Submission, row: AttemptRow) -> Attempt:
+def _attempt(session: Session, submission: Submission, row: AttemptRow) -> AuditAttempt:
     """Return what a record says of an attempt before its seed is drawn."""
     counted = row.number if row.counted is None else row.counted
     names = submission.sealed_sets
-    return Attempt(
+    return AuditAttempt(
         number=counted,
         sealed=submission.sealed,
         sets=names,
@@ -153,7 +256,7 @@ def _attempt(session: Session, submission: Submission, row: AttemptRow) -> Attem
 def _sets(session: Session, submission: Submission) -> Sequence[SealedSetRow]:
     """Return the data that the auditor holds of what a submission asks."""
     names = submission.sealed_sets
-    asked = sets_of(submission.project).where(SealedSetRow.name.in_(names))
+    asked = select_sealed_sets(submission.project).where(SealedSetRow.name.in_(names))
     return session.scalars(asked).all() if names else ()
 
 
@@ -164,7 +267,7 @@ def _data(row: AttemptRow, data: str) -> AttemptDataRow:
 
 
 def _next(
-    session: Session, submission: Submission, request: AuditRequest, tried: Tried
+    session: Session, submission: Submission, request: AuditRequest, tried: AttemptSubject
 ) -> AttemptRow:
     """Return the next attempt of a line, and of its data; whoever asks has the ledger's lock."""
     row, policy = AttemptRow, request.policy.name

@@ -7,25 +7,25 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.errors import RecordError
-from auditor.ledgers.events import EventType
-from auditor.store.reaudits.reaudit import RowAudit
-from auditor.store.reaudits.walking import Met
-from auditor.store.service.act_tables import ActRow
-from auditor.store.service.acts import act_done, read_act
+from auditor.service.store.access import build_action_event, read_audit_log_entry
+from auditor.service.store.tables import AuditLogRow
+from auditor.store.ledger_audit import RowAudit
+from auditor.store.ledger_audit_tree import LeafEvent
+from auditor.trust.ledger.events import LedgerEventType
 
 
-def act_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
+def find_audit_log_mistakes(session: Session, met: Sequence[LeafEvent]) -> Iterator[str]:
     """Name every act that was changed, lost, or put in by hand."""
-    told = {item.event.id: item for item in met if item.event.type is EventType.ACT}
+    told = {item.event.id: item for item in met if item.event.type is LedgerEventType.ACT}
     there = set()
-    for row in session.scalars(select(ActRow).order_by(ActRow.number)):
+    for row in session.scalars(select(AuditLogRow).order_by(AuditLogRow.number)):
         there.add(row.id)
         entry = told.get(row.id)
         if entry is None:
             yield f"the act {row.id} is in no leaf of the ledger"
             continue
         try:
-            same = act_done(read_act(row)) == entry.event
+            same = build_action_event(read_audit_log_entry(row)) == entry.event
         except (RecordError, ValueError, AttributeError):
             same = False
         if not same:
@@ -34,5 +34,5 @@ def act_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
         yield f"the act {name} (leaf {told[name].index}) is missing from acts"
 
 
-SERVICE_ROWS: Mapping[str, RowAudit] = MappingProxyType({"acts": act_mistakes})
+SERVICE_ROWS: Mapping[str, RowAudit] = MappingProxyType({"acts": find_audit_log_mistakes})
 """Of a service the ledger has acts, requests and records; its other tables are not there."""

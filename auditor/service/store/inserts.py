@@ -4,10 +4,10 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from auditor.store.tables import Base
+from auditor.store.tables import TableBase
 
 
-def added(session: Session, table: type[Base], /, **columns: object) -> bool:
+def insert_if_absent(session: Session, table: type[TableBase], /, **columns: object) -> bool:
     """Add a row and return ``True``, or ``False`` where one of the same key is there already."""
     postgres = session.get_bind().dialect.name == "postgresql"
     insert = postgresql.insert(table) if postgres else sqlite.insert(table)

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.domain.submissions import Said
+from auditor.service.domain.submissions import SubmissionEventKind
 
 EVENTS = "submission_events"
 PROGRESS = frozenset({EVENTS, "shard_results"})
@@ -14,7 +14,7 @@ FOLLOW = frozenset({"ledger_state", "ledger_tiles", "submission_standings"})
 TABLES = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
 )
-TOLD = ", ".join(f"'{kind.value}'" for kind in Said)
+TOLD = ", ".join(f"'{kind.value}'" for kind in SubmissionEventKind)
 STATED = (
     f"(SELECT rowid FROM {EVENTS} WHERE rowid > ? AND kind NOT IN ({TOLD}) "  # noqa: S608 -- ours
     "ORDER BY rowid DESC LIMIT 1)"
@@ -23,7 +23,7 @@ LAST = f"(SELECT max(rowid) FROM {EVENTS})"  # noqa: S608 -- the same
 
 
 @dataclass(slots=True)
-class LastRows:
+class LastRowTracker:
     """Knows a database by the last row of each of its tables, whatever tables there are.
 
     Rows are only ever added: triggers refuse all else, but for tables that ``FOLLOW`` others. So
@@ -41,14 +41,14 @@ class LastRows:
             (schema,) = cursor.execute("PRAGMA schema_version").fetchone()
             if schema != self._schema:
                 names = sorted(name for (name,) in cursor.execute(TABLES).fetchall())
-                self._question = question(names)
+                self._question = build_last_row_query(names)
                 self._schema, self._seen, self._state = schema, 0, None
             *rows, state, last = cursor.execute(self._question, (self._seen,)).fetchone()
         self._seen, self._state = last or 0, state or self._state
         return schema, *rows, self._state
 
 
-def question(tables: list[str]) -> str:
+def build_last_row_query(tables: list[str]) -> str:
     """Return what is asked of these tables: the last row of each, but of those with progress."""
     rows = (
         f'(SELECT max(rowid) FROM "{name}")'  # noqa: S608 -- names that the database itself gives

@@ -1,27 +1,269 @@
-"""The records of submissions that were judged again, beside those that they came to first."""
+"""People who decide, as a project keeps them: who they are, and what they said of records.
 
-from collections.abc import Sequence
+The records of submissions that were judged again, beside those that they came to first.
+
+Everything that people said of records, read by one question.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, Select, bindparam, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from auditor.domain.people import Rejudgement
-from auditor.domain.verdicts import Verdict
+from auditor.domain.findings import Verdict
+from auditor.domain.json import JsonPart, encode_canonical, parse_json
 from auditor.errors import StoreError
-from auditor.store.service.adding import added
-from auditor.store.service.audited import NEWEST
-from auditor.store.service.people_tables import RejudgementRow
-from auditor.store.service.tables import OutcomeRow, SubmissionRow
-from auditor.store.store import Store
+from auditor.service.domain.access import AuditLogEntry
+from auditor.service.domain.people import (
+    BlindLabels,
+    DecisionKind,
+    Person,
+    RejudgedRecord,
+    SignedDecision,
+)
+from auditor.service.store.access import log_change
+from auditor.service.store.audit_queries import NEWEST
+from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.tables import (
+    DecisionRow,
+    LabelsRow,
+    OutcomeRow,
+    PersonEndRow,
+    PersonRow,
+    RejudgementRow,
+    SubmissionRow,
+)
+from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionQuery:
+    """Which decisions to list: of a kind, on a record or an artifact, those before a number."""
+
+    kind: DecisionKind | None = None
+    record: str | None = None
+    artifact: str | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleStore:
+    """What a service keeps of people, in the database of ``store``, each project apart.
+
+    An act that is given along with a change is kept with it, and in the ledger, if it changed
+    something. Every method raises ``StoreError`` when the database refuses.
+    """
+
+    store: RecordStore
+
+    def add(self, person: Person, by: str, act: AuditLogEntry | None = None) -> bool:
+        """Keep a person, and say whether the key is new to the project."""
+        with self.store.unit_of_work() as work:
+            # Two may ask at once: the constraint on the key decides, and the second is told.
+            new = insert_if_absent(
+                work.session,
+                PersonRow,
+                id=person.id,
+                project=person.project,
+                name=person.name,
+                key=person.key,
+                may=" ".join(sorted(person.may)),
+                caller=person.caller,
+                created=person.created,
+                by=by,
+            )
+            return log_change(work, act, changed=new)
+
+    def end(
+        self, person: str, at: str, reason: str, by: str, act: AuditLogEntry | None = None
+    ) -> bool:
+        """End a person's leave for good, and say whether it had not ended."""
+        with self.store.unit_of_work() as work:
+            row = {"person": person, "ended": at, "reason": reason, "by": by}
+            return log_change(
+                work, act, changed=insert_if_absent(work.session, PersonEndRow, **row)
+            )
+
+    def all(self, project: str) -> tuple[Person, ...]:
+        """Return a project's people, the oldest first, those who decide no more too."""
+        asked = (
+            select(PersonRow, PersonEndRow)
+            .outerjoin(PersonEndRow, PersonEndRow.person == PersonRow.id)
+            .where(PersonRow.project == project)
+            .order_by(PersonRow.created, PersonRow.id)
+        )
+        with self.store.reading() as session:
+            return tuple(_person(row, end) for row, end in session.execute(asked))
+
+    def person(self, project: str, name: str) -> Person | None:
+        """Return the person of an id."""
+        with self.store.reading() as session:
+            row = session.get(PersonRow, name)
+            if row is None or row.project != project:
+                return None
+            return _person(row, session.get(PersonEndRow, name))
+
+    def holder(self, project: str, key: str) -> Person | None:
+        """Return the person of a public key, written as every key is written."""
+        asked = select(PersonRow.id).where(PersonRow.project == project, PersonRow.key == key)
+        with self.store.reading() as session:
+            found = session.scalar(asked)
+        return None if found is None else self.person(project, found)
+
+    def decision(self, project: str, kind: DecisionKind, digest: str) -> SignedDecision | None:
+        """Return the decision of a kind under the digest of its bundle."""
+        with self.store.reading() as session:
+            row = session.get(DecisionRow, (project, digest))
+            if row is None or row.kind != kind:
+                return None
+            return read_decision(row, _key_of(session, row.person))
+
+    def decisions(self, project: str, sought: DecisionQuery) -> tuple[SignedDecision, ...]:
+        """Return decisions, the newest first."""
+        row = DecisionRow
+        asked = (
+            select(row, PersonRow.key)
+            .join(PersonRow, PersonRow.id == row.person)
+            .where(row.project == project)
+            .order_by(row.number.desc())
+            .limit(sought.limit)
+        )
+        if sought.kind is not None:
+            asked = asked.where(row.kind == sought.kind.value)
+        if sought.record is not None:
+            asked = asked.where(row.record == sought.record)
+        if sought.artifact is not None:
+            asked = asked.where(row.artifact == sought.artifact)
+        if sought.before is not None:
+            asked = asked.where(row.number < sought.before)
+        with self.store.reading() as session:
+            return tuple(read_decision(found, key) for found, key in session.execute(asked))
+
+    def deciding(self, kind: DecisionKind) -> tuple[str, ...]:
+        """Return the projects in which somebody took a decision of a kind."""
+        row = DecisionRow
+        asked = select(row.project).where(row.kind == kind.value).distinct().order_by(row.project)
+        with self.store.reading() as session:
+            return tuple(session.scalars(asked))
+
+    def about(
+        self, project: str, kind: DecisionKind, records: tuple[str, ...]
+    ) -> tuple[SignedDecision, ...]:
+        """Return every decision of a kind on some records, the oldest first."""
+        row = DecisionRow
+        asked = (
+            select(row, PersonRow.key)
+            .join(PersonRow, PersonRow.id == row.person)
+            .where(row.project == project, row.kind == kind.value, row.record.in_(records))
+            .order_by(row.number)
+        )
+        with self.store.reading() as session:
+            return tuple(read_decision(found, key) for found, key in session.execute(asked))
+
+    def label(self, project: str, labelled: BlindLabels) -> BlindLabels:
+        """Keep a person's labels of a record, and return what is kept, which is what came first."""
+        body = encode_canonical(labelled.to_json()).decode()
+        key = {"project": project, "record": labelled.record, "person": labelled.person}
+        with self.store.transaction() as session:
+            insert_if_absent(session, LabelsRow, **key, body=body, at=labelled.at, by=labelled.by)
+            row = session.get_one(LabelsRow, tuple(key.values()))
+            return _labelled(row)
+
+    def labels(self, project: str, record: str) -> dict[str, BlindLabels]:
+        """Return all labels of a record's cases, by the id of the person."""
+        return {it.person: it for it in self.all_labels(project, (record,))}
+
+    def all_labels(self, project: str, records: Collection[str]) -> tuple[BlindLabels, ...]:
+        """Return all labels of the cases of some records."""
+        row = LabelsRow
+        asked = select(row).where(row.project == project, row.record.in_(records))
+        with self.store.reading() as session:
+            return tuple(_labelled(item) for item in session.scalars(asked))
+
+
+def keep_decision(session: Session, decision: SignedDecision) -> bool:
+    """Keep a decision at the end of its project's, and say whether it is new.
+
+    Nobody else may append meanwhile: the transaction holds the ledger's head.
+    """
+    row = DecisionRow
+    if session.get(row, (decision.project, decision.digest)) is not None:
+        return False
+    last = select(func.coalesce(func.max(row.number), 0)).where(row.project == decision.project)
+    made = row(
+        project=decision.project,
+        digest=decision.digest,
+        number=int(session.scalar(last) or 0) + 1,
+        kind=decision.kind.value,
+        person=decision.person,
+        artifact=decision.artifact,
+        record=decision.record,
+        bundle=decision.bundle,
+        at=decision.at,
+        by=decision.by,
+    )
+    session.add(made)
+    session.flush()
+    return True
+
+
+def _key_of(session: Session, person: str) -> str:
+    return session.get_one(PersonRow, person).key
+
+
+def _person(row: PersonRow, end: PersonEndRow | None) -> Person:
+    return Person(
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        key=row.key,
+        may=frozenset(DecisionKind(word) for word in row.may.split()),
+        created=row.created,
+        caller=row.caller,
+        ended=None if end is None else end.ended,
+        reason=None if end is None else end.reason,
+    )
+
+
+def read_decision(row: DecisionRow, key: str) -> SignedDecision:
+    """Return what a row says that the holder of a key decided."""
+    return SignedDecision(
+        project=row.project,
+        digest=row.digest,
+        kind=DecisionKind(row.kind),
+        person=row.person,
+        bundle=row.bundle,
+        key=key,
+        at=row.at,
+        by=row.by,
+        artifact=row.artifact,
+        record=row.record,
+        number=row.number,
+    )
+
+
+def _labelled(row: LabelsRow) -> BlindLabels:
+    part = JsonPart(parse_json(row.body.encode()), "labels")
+    return BlindLabels(
+        record=row.record,
+        person=row.person,
+        labels={name: str(text) for name, text in part.mapping("labels").items()},
+        truth=part.get("truth", int),
+        model=part.get("model", int),
+        at=row.at,
+        by=row.by,
+    )
+
 
 Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ProjectRecord:
     """A record of a project: its submission, its digest and bytes, and its folder's manifest."""
 
     submission: str
@@ -31,7 +273,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
+class CurrentRecord:
     """The record at which a submission stands, with its verdict and its folder's manifest."""
 
     submission: str
@@ -41,7 +283,7 @@ class Stands:
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class ModelRecordQuery:
     """Which records to list: of a project's model, and where said of an artifact and a policy."""
 
     project: str
@@ -52,7 +294,7 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SubmissionEnding:
     """A submission of a project, when it came to its first record, and the model of that."""
 
     project: str
@@ -62,40 +304,40 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejudgements:
+class RejudgementStore:
     """What a service keeps of records that were judged again, in the database of ``store``.
 
     Every method raises ``StoreError`` when the database refuses.
     """
 
-    store: Store
+    store: RecordStore
 
-    def add(self, submission: str, record: str, files: str, at: str) -> Rejudgement:
+    def add(self, submission: str, record: str, files: str, at: str) -> RejudgedRecord:
         """Keep a submission's next record. Raises ``StoreError`` where another was quicker."""
         row = RejudgementRow
         last = select(func.coalesce(func.max(row.number), 0)).where(row.submission == submission)
         with self.store.transaction() as session:
             number = int(session.scalar(last) or 0) + 1
             key = {"submission": submission, "number": number}
-            if not added(session, row, **key, record_digest=record, files=files, at=at):
+            if not insert_if_absent(session, row, **key, record_digest=record, files=files, at=at):
                 raise StoreError(
                     f"{submission} is being judged again by somebody else", cure="Send it again."
                 )
             return _of(session, submission)[-1]
 
-    def of(self, submission: str) -> tuple[Rejudgement, ...]:
+    def of(self, submission: str) -> tuple[RejudgedRecord, ...]:
         """Return a submission's records: the one that it came to, and those judged again since."""
         with self.store.reading() as session:
             return _of(session, submission)
 
-    def of_each(self, submissions: Sequence[str]) -> dict[str, tuple[Rejudgement, ...]]:
+    def of_each(self, submissions: Sequence[str]) -> dict[str, tuple[RejudgedRecord, ...]]:
         """Return the records of many submissions, as ``of`` does, by their ids."""
         with self.store.reading() as session:
             found = session.execute(_RECORDS, {"submissions": list(submissions)})
-            every = [Rejudgement(*row) for row in found]
+            every = [RejudgedRecord(*row) for row in found]
         return {name: tuple(it for it in every if it.submission == name) for name in submissions}
 
-    def last(self, submission: str) -> Kept | None:
+    def last(self, submission: str) -> ProjectRecord | None:
         """Return the record at which a submission stands, if it was judged again."""
         row = RejudgementRow
         asked = (
@@ -107,9 +349,9 @@ class Rejudgements:
         )
         with self.store.reading() as session:
             found = session.execute(asked).first()
-        return None if found is None else Kept(*found)
+        return None if found is None else ProjectRecord(*found)
 
-    def stand(self, submissions: Sequence[str]) -> tuple[Stands, ...]:
+    def stand(self, submissions: Sequence[str]) -> tuple[CurrentRecord, ...]:
         """Return where submissions that have a record stand, in the order in which they are named.
 
         That is the last record that was judged of one, else the first.
@@ -128,10 +370,10 @@ class Rejudgements:
             .order_by(both.c.number)
         )
         with self.store.reading() as session:
-            found = {row.submission: Stands(*row) for row in session.execute(asked)}
+            found = {row.submission: CurrentRecord(*row) for row in session.execute(asked)}
         return tuple(found[name] for name in submissions if name in found)
 
-    def first_like(self, like: Like) -> tuple[Kept, ...]:
+    def first_like(self, like: ModelRecordQuery) -> tuple[ProjectRecord, ...]:
         """Return the records that submissions came to first, the newest first."""
         asked = (
             select(OutcomeRow.submission, RecordRow.digest, RecordRow.body, OutcomeRow.files)
@@ -146,9 +388,9 @@ class Rejudgements:
         if like.policy is not None:
             asked = asked.where(RecordRow.policy_digest == like.policy)
         with self.store.reading() as session:
-            return tuple(Kept(*found) for found in session.execute(asked))
+            return tuple(ProjectRecord(*found) for found in session.execute(asked))
 
-    def unpassed(self, projects: Sequence[str], since: str) -> tuple[Ended, ...]:
+    def unpassed(self, projects: Sequence[str], since: str) -> tuple[SubmissionEnding, ...]:
         """Return the submissions that ended since a time with a record that does not pass."""
         asked = (
             select(SubmissionRow.project, SubmissionRow.id, OutcomeRow.ended, RecordRow.model_name)
@@ -162,13 +404,13 @@ class Rejudgements:
             .order_by(OutcomeRow.ended, SubmissionRow.id)
         )
         with self.store.reading() as session:
-            return tuple(Ended(*found) for found in session.execute(asked))
+            return tuple(SubmissionEnding(*found) for found in session.execute(asked))
 
-    def record(self, project: str, digest: str) -> Kept | None:
+    def record(self, project: str, digest: str) -> ProjectRecord | None:
         """Return a record of a project by its digest, whether it was judged again or not."""
         return self.records(project, (digest,)).get(digest)
 
-    def records(self, project: str, digests: Sequence[str]) -> dict[str, Kept]:
+    def records(self, project: str, digests: Sequence[str]) -> dict[str, ProjectRecord]:
         """Return those of some records that a project has, by their digests."""
         first = select(OutcomeRow.submission, OutcomeRow.record_digest, OutcomeRow.files)
         later = select(RejudgementRow.submission, RejudgementRow.record_digest,
@@ -186,7 +428,7 @@ class Rejudgements:
         )
         with self.store.reading() as session:
             # Of several submissions that came to one record the first is named.
-            return {row.digest: Kept(*row) for row in session.execute(asked)}
+            return {row.digest: ProjectRecord(*row) for row in session.execute(asked)}
 
 
 def _records() -> Rows:
@@ -218,6 +460,35 @@ _RECORDS = _records()
 """Every audit that is looked at is asked for its records, and to write the query takes longest."""
 
 
-def _of(session: Session, submission: str) -> tuple[Rejudgement, ...]:
+def _of(session: Session, submission: str) -> tuple[RejudgedRecord, ...]:
     found = session.execute(_RECORDS, {"submissions": [submission]})
-    return tuple(Rejudgement(*row) for row in found)
+    return tuple(RejudgedRecord(*row) for row in found)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatements:
+    """What people of a project said of records, the oldest first, and the digests of what only
+    those of other projects said of them.
+    """
+
+    own: tuple[SignedDecision, ...]
+    elsewhere: frozenset[str]
+
+    def about(self, kind: DecisionKind, records: Collection[str]) -> tuple[SignedDecision, ...]:
+        """Return the project's own decisions of a kind on some of the records."""
+        return tuple(it for it in self.own if it.kind is kind and it.record in records)
+
+
+def list_statements(store: RecordStore, project: str, records: Collection[str]) -> RecordStatements:
+    """Return what was said of records, as a project sees it. Raises ``StoreError``."""
+    row = DecisionRow
+    asked = (
+        select(row, PersonRow.key)
+        .join(PersonRow, PersonRow.id == row.person)
+        .where(row.record.in_(records))
+        .order_by(row.number)
+    )
+    with store.reading() as session:
+        every = [read_decision(found, key) for found, key in session.execute(asked)]
+    own = tuple(it for it in every if it.project == project)
+    return RecordStatements(own, frozenset(it.digest for it in every) - {it.digest for it in own})

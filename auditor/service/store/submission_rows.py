@@ -3,15 +3,14 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auditor.domain.canonical import canonical, parse
-from auditor.domain.submissions import State, Submission
-from auditor.errors import StoreError
-from auditor.refusals import ConflictError
-from auditor.store.service.adding import added
-from auditor.store.service.callers import require_project
-from auditor.store.service.tables import SubmissionRow
+from auditor.domain.json import encode_canonical, parse_json
+from auditor.errors import ConflictError, StoreError
+from auditor.service.domain.submissions import Submission, SubmissionState
+from auditor.service.store.access import require_project
+from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.tables import SubmissionRow
 
-STATES = tuple(state.value for state in State)
+STATES = tuple(state.value for state in SubmissionState)
 
 
 def keep_submission(
@@ -22,7 +21,7 @@ def keep_submission(
     Raises ``ConflictError`` where that one, or the one of the same id, asked for something else.
     """
     require_project(session, submission.project)
-    new = added(
+    new = insert_if_absent(
         session,
         SubmissionRow,
         id=submission.id,
@@ -30,7 +29,7 @@ def keep_submission(
         idempotency_key=idempotency_key,
         model=model,
         body_digest=submission.asked,
-        body=canonical(submission.to_json()).decode(),
+        body=encode_canonical(submission.to_json()).decode(),
         submitted=submission.submitted,
     )
     row = _there(session, submission, idempotency_key)
@@ -52,10 +51,10 @@ def find_submission(session: Session, project: str | None, name: str) -> Submiss
 def _there(session: Session, submission: Submission, key: str | None) -> SubmissionRow | None:
     if key is None:
         return session.get(SubmissionRow, submission.id)
-    return find_by_key(session, submission.project, key)
+    return find_submission_by_key(session, submission.project, key)
 
 
-def find_by_key(session: Session, project: str, key: str) -> SubmissionRow | None:
+def find_submission_by_key(session: Session, project: str, key: str) -> SubmissionRow | None:
     """Return the submission that a project made under a key, if there is one."""
     row = SubmissionRow
     return session.scalar(select(row).where(row.project == project, row.idempotency_key == key))
@@ -63,7 +62,7 @@ def find_by_key(session: Session, project: str, key: str) -> SubmissionRow | Non
 
 def read_submission(row: SubmissionRow) -> Submission:
     """Return what a row says was submitted. Raises ``StoreError`` for a damaged one."""
-    submission = Submission.from_json(parse(row.body.encode()))
+    submission = Submission.from_json(parse_json(row.body.encode()))
     if submission.asked != row.body_digest or submission.id != row.id:
         raise StoreError(
             f"the submission {row.id} is damaged: its body has another digest",

@@ -1,24 +1,123 @@
-"""What records measured and decided over time, in rows that are written once a record."""
+"""What records measured and decided over time, in rows that are written once a record.
+
+Measurements of the whole sample over time, as narrow rows.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Subquery, and_, func, select
+from sqlalchemy import ColumnElement, Subquery, and_, func, or_, select
+from sqlalchemy.orm import Session
 
-from auditor.domain.policies import Effect
+from auditor.domain.findings import Verdict
+from auditor.domain.json import encode_canonical
+from auditor.domain.policies import RuleEffect
+from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
-from auditor.domain.verdicts import Verdict
-from auditor.store.record_scopes import Scopes
-from auditor.store.service.adding import added
-from auditor.store.service.tables import OutcomeRow, SubmissionRow
-from auditor.store.service.trend_points import points_of
-from auditor.store.service.trend_tables import TrendStandingRow, TrendVersionRow
-from auditor.store.store import Store
+from auditor.errors import UsageError
+from auditor.service.store.inserts import insert_if_absent
+from auditor.service.store.tables import (
+    OutcomeRow,
+    SubmissionRow,
+    TrendPointRow,
+    TrendVerdictRow,
+    TrendVersionRow,
+)
+from auditor.store.record_scope_cache import Scopes
+from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TrendQuery:
+    """Which points are asked for: of a model's metric, by which check, on which target."""
+
+    project: str
+    model: str
+    metric: str
+    check: str | None = None
+    target: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPointStore:
+    """What is kept of measurements. Raises ``StoreError`` when the database refuses."""
+
+    store: RecordStore
+
+    def points(self, sought: TrendQuery) -> tuple[tuple[TrendPointRow, ...], str]:
+        """Return points, the newest first, and the cursor of what follows.
+
+        Raises ``UsageError`` for a cursor that is none.
+        """
+        row = TrendPointRow
+        asked = select(row).where(
+            row.project == sought.project,
+            row.model == sought.model,
+            row.metric == sought.metric,
+            *([] if sought.check is None else [row.check_id == sought.check]),
+            *([] if sought.target is None else [row.target == sought.target]),
+        )
+        with self.store.reading() as session:
+            if sought.cursor:
+                asked = asked.where(_before(session, sought))
+            ordered = asked.order_by(row.finished.desc(), row.submission.desc(), row.number.desc())
+            found = tuple(session.scalars(ordered.limit(sought.limit + 1)))
+            session.expunge_all()
+        page = found[: sought.limit]
+        return page, f"{page[-1].submission}.{page[-1].number}" if len(found) > len(page) else ""
+
+
+def build_point_rows(submission: str, project: str, record: AuditRecord) -> Iterator[TrendPointRow]:
+    """Return the rows of what a record measured of the whole sample."""
+    for number, item in enumerate(record.readings):
+        if not isinstance(item, Measurement) or item.slice or isinstance(item.value, str | None):
+            continue
+        yield TrendPointRow(
+            submission=submission,
+            number=number,
+            project=project,
+            model=record.request.name,
+            version=record.request.version,
+            target=item.target,
+            check_id=item.check,
+            check_version=item.version,
+            metric=item.metric,
+            params=encode_canonical(dict(item.params)).decode(),
+            value=float(item.value),
+            low=item.low,
+            high=item.high,
+            confidence=item.confidence,
+            bound=item.bound.value,
+            n=item.n,
+            unit=item.unit.value,
+            doubted=item.doubted,
+            record=record.digest,
+            finished=record.finished,
+        )
+
+
+def _before(session: Session, sought: TrendQuery) -> ColumnElement[bool]:
+    row = TrendPointRow
+    submission, _, number = str(sought.cursor).partition(".")
+    last = session.get(row, (submission, int(number))) if number.isdecimal() else None
+    if last is None or last.project != sought.project or last.model != sought.model:
+        raise UsageError(
+            f"{str(sought.cursor)[:80]!r} is no cursor of this list",
+            cure="Give the cursor that the last page ended with, or none to begin.",
+        )
+    same_time = and_(row.finished == last.finished, row.submission == last.submission)
+    return or_(
+        row.finished < last.finished,
+        and_(row.finished == last.finished, row.submission < last.submission),
+        and_(same_time, row.number < last.number),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionStatus:
     """The verdict of one audit on one target, and of which version under which policy.
 
     ``artifact`` is empty where there was none.
@@ -36,35 +135,35 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTrends:
+class TrendStore:
     """What is kept of trends. Every method is a transaction of its own.
 
     Whatever belongs to a project is asked for with the project. Raises ``StoreError`` when the
     database refuses.
     """
 
-    store: Store
+    store: RecordStore
 
     def note(self, submission: str, project: str, record: AuditRecord) -> None:
         """Keep what a record of a submission measured and decided, once."""
         with self.store.transaction() as session:
-            for standing in standings_of(submission, record):
-                columns = {name: getattr(standing, name) for name in Standing.__slots__}
-                if not added(session, TrendStandingRow, project=project, **columns):
+            for standing in list_version_statuses(submission, record):
+                columns = {name: getattr(standing, name) for name in VersionStatus.__slots__}
+                if not insert_if_absent(session, TrendVerdictRow, project=project, **columns):
                     return
                 named = {"model": standing.model, "artifact": standing.artifact}
-                added(
+                insert_if_absent(
                     session, TrendVersionRow, project=project, target=standing.target,
                     first=standing.finished, **named,
                 )  # fmt: skip
-            session.add_all(points_of(submission, project, record))
+            session.add_all(build_point_rows(submission, project, record))
 
     def missing(self, after: str, limit: int) -> tuple[tuple[str, str, bytes], ...]:
         """Return submissions with their projects and records of which nothing is kept here yet.
 
         They come in the order of their ids, those above ``after``.
         """
-        standing = TrendStandingRow
+        standing = TrendVerdictRow
         asked = (
             select(SubmissionRow.id, SubmissionRow.project, RecordRow.body)
             .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
@@ -79,7 +178,7 @@ class KeptTrends:
 
     def models(self, project: str, cursor: str | None, limit: int) -> tuple[tuple[str, ...], str]:
         """Return the names of a project's models in order, those after ``cursor``."""
-        row, names = TrendStandingRow, list[str]()
+        row, names = TrendVerdictRow, list[str]()
         with self.store.transaction() as session:
             # One look into the index a name: to sort out all rows for theirs takes far longer.
             while len(names) <= limit:
@@ -93,18 +192,20 @@ class KeptTrends:
 
     def knows(self, project: str, model: str) -> bool:
         """Whether a model of that name was audited in a project."""
-        row = TrendStandingRow
+        row = TrendVerdictRow
         asked = select(row.model).where(row.project == project, row.model == model).limit(1)
         with self.store.reading() as session:
             return session.scalar(asked) is not None
 
-    def versions(self, project: str, models: tuple[str, ...], most: int) -> tuple[Standing, ...]:
+    def versions(
+        self, project: str, models: tuple[str, ...], most: int
+    ) -> tuple[VersionStatus, ...]:
         """Return how the ``most`` newest versions of models stand on each target, newest first.
 
         A version is an artifact, under the name that its newest record calls it by; it is as new
         as the first audit of it.
         """
-        row, ranked = TrendStandingRow, _ranked(project, models)
+        row, ranked = TrendVerdictRow, _ranked(project, models)
         last = (
             select(row.submission)
             .where(
@@ -127,7 +228,7 @@ class KeptTrends:
         with self.store.reading() as session:
             return tuple(_standing(item) for item in session.scalars(asked))
 
-    def scopes(self, standings: Sequence[Standing]) -> Mapping[str, Scopes]:
+    def scopes(self, standings: Sequence[VersionStatus]) -> Mapping[str, Scopes]:
         """Return by record, and then by target, what standings speak for."""
         with self.store.reading() as session:
             return self.store.scopes.of(session, [it.record for it in standings])
@@ -151,11 +252,11 @@ def _ranked(project: str, models: tuple[str, ...]) -> Subquery:
     return select(seen, newness.label("newness")).subquery()
 
 
-def standings_of(submission: str, record: AuditRecord) -> Iterator[Standing]:
+def list_version_statuses(submission: str, record: AuditRecord) -> Iterator[VersionStatus]:
     """Return the verdict of a record on each of its targets."""
     request = record.request
     for target in request.targets:
-        yield Standing(
+        yield VersionStatus(
             submission=submission,
             target=target.name,
             model=request.name,
@@ -163,20 +264,20 @@ def standings_of(submission: str, record: AuditRecord) -> Iterator[Standing]:
             artifact="" if request.artifact is None else request.artifact.digest,
             policy=request.policy.digest,
             record=record.digest,
-            verdict=verdict_on(record, target.name).value,
+            verdict=find_target_verdict(record, target.name).value,
             finished=record.finished,
         )
 
 
-def verdict_on(record: AuditRecord, target: str) -> Verdict:
+def find_target_verdict(record: AuditRecord, target: str) -> Verdict:
     """Return the verdict of a record on one target; what is said of no target counts there too."""
     names = {it.name for it in record.request.targets}
     return Verdict.of(
         item.outcome
         for item in record.findings
-        if item.effect is Effect.DENY and (item.target == target or item.target not in names)
+        if item.effect is RuleEffect.DENY and (item.target == target or item.target not in names)
     )
 
 
-def _standing(row: TrendStandingRow) -> Standing:
-    return Standing(**{name: getattr(row, name) for name in Standing.__slots__})
+def _standing(row: TrendVerdictRow) -> VersionStatus:
+    return VersionStatus(**{name: getattr(row, name) for name in VersionStatus.__slots__})

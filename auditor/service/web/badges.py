@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from auditor.domain.hooks import DeliveryState
-from auditor.domain.record_scopes import RecordScope
-from auditor.domain.schedules import Run, RunState, ScheduleState
-from auditor.domain.submissions import State
-from auditor.domain.verdicts import Verdict
-from auditor.people.standing import Standing
-from auditor.states import GateState
-from auditor.store.service.overviews import Line
+from auditor.domain.findings import Verdict
+from auditor.domain.record_scope import RecordScope
+from auditor.service.approvals.status import ApprovalStatus
+from auditor.service.domain.schedules import ScheduledRun, ScheduledRunState, ScheduleState
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.domain.webhooks import DeliveryState
+from auditor.service.gate import GateState
+from auditor.service.store.audit_queries import AuditSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class StatusBadge:
     """A word with its colour (that of an outcome) and its picture."""
 
     tone: str
@@ -24,53 +24,53 @@ class Sign:
     word: str
 
 
-STATES: Mapping[State, Sign] = MappingProxyType({
-    State.QUEUED: Sign("not_applicable", "waiting", "Queued"),
-    State.WAITING: Sign("unknown", "waiting", "Waits for a target"),
-    State.RUNNING: Sign("withstood", "running", "Running"),
-    State.DONE: Sign("not_applicable", "passed", "Done"),
-    State.FAILED: Sign("failed", "failed", "Broke off"),
-    State.CANCELLED: Sign("not_applicable", "not_applicable", "Cancelled"),
+STATES: Mapping[SubmissionState, StatusBadge] = MappingProxyType({
+    SubmissionState.QUEUED: StatusBadge("not_applicable", "waiting", "Queued"),
+    SubmissionState.WAITING: StatusBadge("unknown", "waiting", "Waits for a target"),
+    SubmissionState.RUNNING: StatusBadge("withstood", "running", "Running"),
+    SubmissionState.DONE: StatusBadge("not_applicable", "passed", "Done"),
+    SubmissionState.FAILED: StatusBadge("failed", "failed", "Broke off"),
+    SubmissionState.CANCELLED: StatusBadge("not_applicable", "not_applicable", "Cancelled"),
 })  # fmt: skip
-VERDICTS: Mapping[str, Sign] = MappingProxyType({
-    "pass": Sign("passed", "passed", "Passes"),
-    "fail": Sign("failed", "failed", "Fails"),
-    "inconclusive": Sign("unknown", "unknown", "Not decided"),
+VERDICTS: Mapping[str, StatusBadge] = MappingProxyType({
+    "pass": StatusBadge("passed", "passed", "Passes"),
+    "fail": StatusBadge("failed", "failed", "Fails"),
+    "inconclusive": StatusBadge("unknown", "unknown", "Not decided"),
 })  # fmt: skip
-STANDINGS: Mapping[Standing, Sign] = MappingProxyType({
-    Standing.PASSED: VERDICTS["pass"],
-    Standing.FAILED: VERDICTS["fail"],
-    Standing.INCONCLUSIVE: VERDICTS["inconclusive"],
-    Standing.AWAITING: Sign("unknown", "waiting", "Awaits approval"),
-    Standing.APPROVED: Sign("passed", "passed", "Approved"),
-    Standing.REFUSED: Sign("failed", "failed", "Refused"),
+STANDINGS: Mapping[ApprovalStatus, StatusBadge] = MappingProxyType({
+    ApprovalStatus.PASSED: VERDICTS["pass"],
+    ApprovalStatus.FAILED: VERDICTS["fail"],
+    ApprovalStatus.INCONCLUSIVE: VERDICTS["inconclusive"],
+    ApprovalStatus.AWAITING: StatusBadge("unknown", "waiting", "Awaits approval"),
+    ApprovalStatus.APPROVED: StatusBadge("passed", "passed", "Approved"),
+    ApprovalStatus.REFUSED: StatusBadge("failed", "failed", "Refused"),
 })  # fmt: skip
-SHUT = Sign("unknown", "failed", "Gate shut")
+SHUT = StatusBadge("unknown", "failed", "Gate shut")
 """In the place of a pass for which no gate opens."""
-BLIND = Sign("unknown", "unknown", "Label first")
+BLIND = StatusBadge("unknown", "unknown", "Label first")
 """In the place of a verdict that somebody is not to see yet."""
-ANSWERS: Mapping[str, Sign] = MappingProxyType({
-    "yes": Sign("passed", "passed", "Approves"),
-    "no": Sign("failed", "failed", "Rejects"),
-    "waiver": Sign("waived", "waived", "Waives a rule"),
-    "finding": Sign("failed", "failed", "Finds fault"),
+ANSWERS: Mapping[str, StatusBadge] = MappingProxyType({
+    "yes": StatusBadge("passed", "passed", "Approves"),
+    "no": StatusBadge("failed", "failed", "Rejects"),
+    "waiver": StatusBadge("waived", "waived", "Waives a rule"),
+    "finding": StatusBadge("failed", "failed", "Finds fault"),
 })  # fmt: skip
 """What somebody decided."""
-SCHEDULES: Mapping[ScheduleState, Sign] = MappingProxyType({
-    ScheduleState.ACTIVE: Sign("passed", "running", "Active"),
-    ScheduleState.PAUSED: Sign("unknown", "waiting", "Paused"),
-    ScheduleState.ENDED: Sign("not_applicable", "not_applicable", "Ended"),
+SCHEDULES: Mapping[ScheduleState, StatusBadge] = MappingProxyType({
+    ScheduleState.ACTIVE: StatusBadge("passed", "running", "Active"),
+    ScheduleState.PAUSED: StatusBadge("unknown", "waiting", "Paused"),
+    ScheduleState.ENDED: StatusBadge("not_applicable", "not_applicable", "Ended"),
 })  # fmt: skip
-RUNS: Mapping[RunState, Sign] = MappingProxyType({
-    RunState.DUE: Sign("not_applicable", "waiting", "Due"),
-    RunState.RUNNING: Sign("withstood", "running", "Running"),
-    RunState.SKIPPED: Sign("unknown", "not_applicable", "Skipped"),
-    RunState.ENDED: Sign("failed", "failed", "Gave no record"),
+RUNS: Mapping[ScheduledRunState, StatusBadge] = MappingProxyType({
+    ScheduledRunState.DUE: StatusBadge("not_applicable", "waiting", "Due"),
+    ScheduledRunState.RUNNING: StatusBadge("withstood", "running", "Running"),
+    ScheduledRunState.SKIPPED: StatusBadge("unknown", "not_applicable", "Skipped"),
+    ScheduledRunState.ENDED: StatusBadge("failed", "failed", "Gave no record"),
 })  # fmt: skip
-DELIVERIES: Mapping[DeliveryState, Sign] = MappingProxyType({
-    DeliveryState.PENDING: Sign("unknown", "waiting", "On its way"),
-    DeliveryState.DELIVERED: Sign("passed", "passed", "Delivered"),
-    DeliveryState.DEAD: Sign("failed", "failed", "Given up"),
+DELIVERIES: Mapping[DeliveryState, StatusBadge] = MappingProxyType({
+    DeliveryState.PENDING: StatusBadge("unknown", "waiting", "On its way"),
+    DeliveryState.DELIVERED: StatusBadge("passed", "passed", "Delivered"),
+    DeliveryState.DEAD: StatusBadge("failed", "failed", "Given up"),
 })  # fmt: skip
 TOLD: Mapping[str, str] = MappingProxyType({
     "queued": "queued",
@@ -87,39 +87,43 @@ TOLD: Mapping[str, str] = MappingProxyType({
 """What an event says, in words."""
 
 
-def sign_of(line: Line) -> Sign:
+def choose_audit_badge(line: AuditSummary) -> StatusBadge:
     """Return the verdict of an audit that has one, else its state."""
-    return STATES[line.state] if line.verdict is None else verdict_sign(line.verdict, line.scope)
+    return (
+        STATES[line.state]
+        if line.verdict is None
+        else choose_verdict_badge(line.verdict, line.scope)
+    )
 
 
-def run_sign(run: Run) -> Sign:
+def choose_run_badge(run: ScheduledRun) -> StatusBadge:
     """Return the verdict of a run's audit if it has one, else how far the run is."""
     return RUNS[run.state] if run.verdict is None else VERDICTS[run.verdict]
 
 
-def verdict_sign(verdict: str, scope: RecordScope | None = None) -> Sign:
+def choose_verdict_badge(verdict: str, scope: RecordScope | None = None) -> StatusBadge:
     """Return the sign of a verdict; one that passes names what it speaks for but the artifact."""
     found = VERDICTS[verdict]
     endpoint = scope is RecordScope.ENDPOINT and verdict == Verdict.PASS
     return replace(found, word="Endpoint passes") if endpoint else found
 
 
-def state_sign(state: GateState) -> Sign:
+def choose_state_badge(state: GateState) -> StatusBadge:
     """Return the sign of what the gate says: one that is shut on a pass says so."""
     if state.open or state.verdict is not Verdict.PASS:
-        return verdict_sign(state.verdict, state.scope)
+        return choose_verdict_badge(state.verdict, state.scope)
     if state.scope is RecordScope.ENDPOINT:
-        return verdict_sign(state.verdict, state.scope)
+        return choose_verdict_badge(state.verdict, state.scope)
     return replace(SHUT, word=f"{SHUT.word}: {state.why}")
 
 
-def unread_sign(verdict: str, scope: RecordScope, artifact: str | None) -> Sign:
+def choose_unread_badge(verdict: str, scope: RecordScope, artifact: str | None) -> StatusBadge:
     """Return the sign of a last audit of which the gate says nothing: no pass of an artifact."""
     lost = artifact is not None and verdict == Verdict.PASS and scope is RecordScope.ARTIFACT
-    return SHUT if lost else verdict_sign(verdict, scope)
+    return SHUT if lost else choose_verdict_badge(verdict, scope)
 
 
-def when(text: str | None) -> str:
+def format_short_time(text: str | None) -> str:
     """Write a time in UTC as short as a table needs it; what is none stays as it is."""
     if text is None:
         return ""

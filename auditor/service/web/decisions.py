@@ -1,42 +1,73 @@
-"""What somebody is about to sign at a browser: forms that are filled in become drafts."""
+"""What somebody is about to sign at a browser: forms that are filled in become drafts.
+
+Decisions of people as pages tell them: by whom, what, why, until when, of what.
+
+Where an audit stands with people, and who is not to see its verdict yet.
+"""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
 
 from pydantic import ValidationError
 
-from auditor.api.decided import ApprovalDraftAsked, FindingDraftAsked, WaiverDraftAsked
-from auditor.api.routes.decisions import says
-from auditor.api.showing import audit_of
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.approvals import Answer
-from auditor.domain.canonical import Json
-from auditor.domain.people import DecisionKind, Person
-from auditor.domain.submissions import Submission
-from auditor.people.drafting import Leave, Words, approval_draft, finding_draft, waiver_draft
-from auditor.people.naming import barred, company
-from auditor.people.panels import Panel, read_kept
-from auditor.people.standing import records_of
-from auditor.refusals import CallError, NotFoundError, StandingError
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.unsigned import Unsigned
-from auditor.web.facts import RecordFacts, Row
-from auditor.web.parts import Site
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.domain.findings import Verdict
+from auditor.domain.json import Json
+from auditor.domain.policies import Policy
+from auditor.domain.record_scope import RecordScope
+from auditor.domain.waivers import WaiverSubject, read_waiver
+from auditor.errors import MalformedRequestError, NotFoundError, StateConflictError
+from auditor.service.api.requests import find_audit
+from auditor.service.api.routes.audits import build_people_fields
+from auditor.service.api.routes.decisions import read_signed_statement
+from auditor.service.api.schemas import LaterRecord
+from auditor.service.api.schemas_people import (
+    ApprovalDraftRequestBody,
+    FindingDraftRequestBody,
+    WaiverDraftRequestBody,
+)
+from auditor.service.approvals.draft import (
+    DraftRequest,
+    WaiverTerms,
+    draft_approval,
+    draft_finding,
+    draft_waiver,
+    draw_label_sample,
+)
+from auditor.service.approvals.people import (
+    ApprovalContext,
+    explain_barred_keys,
+    load_project_people,
+    read_stored_record,
+)
+from auditor.service.approvals.rejudge import MOST
+from auditor.service.approvals.status import ApprovalStatus, list_record_digests
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.people import BlindLabels, DecisionKind, Person, SignedDecision
+from auditor.service.domain.submissions import Submission
+from auditor.service.store.people import DecisionQuery
+from auditor.service.web.badges import ANSWERS, STANDINGS, StatusBadge, choose_verdict_badge
+from auditor.service.web.records import FindingRow, RecordFacts
+from auditor.service.web.site import WebContext
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.signatures.verify import UnsignedStatement
 
 Form = Mapping[str, str]
 NOBODY = "Nobody here has this browser's key yet: an admin names the person and the key first"
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
+class DecisionTopic:
     """What is to be decided on: an audit by its last record, and what that says."""
 
     submission: Submission
     record: str
     facts: RecordFacts
 
-    def finding(self, place: str) -> Row:
+    def finding(self, place: str) -> FindingRow:
         """Return a finding that may be waived by its place. Raises ``NotFoundError``."""
         rows = self.facts.rows
         at = int(place) if place.isascii() and place.isdecimal() and len(place) < 4 else len(rows)  # noqa: PLR2004 -- digits
@@ -48,12 +79,14 @@ class Matter:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A decision as the person of a key is about to sign it; ``says`` is what the key signs."""
+class DecisionDraft:
+    """A decision as the person of a key is about to sign it; ``read_signed_statement`` is what the
+    key signs.
+    """
 
     kind: DecisionKind
     person: Person
-    made: Unsigned
+    made: UnsignedStatement
     says: Mapping[str, Json]
 
     @property
@@ -72,28 +105,35 @@ class Draft:
         return base64.b64encode(self.made.to_sign).decode()
 
 
-def matter_of(site: Site, caller: ApiKey, audit: str) -> Matter:
-    """Return what there is to decide on. Raises ``NotFoundError``, ``StandingError`` without it."""
-    found = audit_of(site.service, caller, audit)
-    records = records_of(site.service.people, found)
+def find_decision_topic(site: WebContext, caller: ApiKey, audit: str) -> DecisionTopic:
+    """Return what there is to decide on. Raises ``NotFoundError``, ``StateConflictError`` without
+    it.
+    """
+    found = find_audit(site.service, caller, audit)
+    records = list_record_digests(site.service.people, found)
     if not records:
-        raise StandingError(f"the audit {audit} has no record", cure="Choose one that is done.")
+        raise StateConflictError(
+            f"the audit {audit} has no record", cure="Choose one that is done."
+        )
     facts = site.facts.of([records[-1]], site.latest.bodies)[records[-1]]
-    return Matter(found, records[-1], facts)
+    return DecisionTopic(found, records[-1], facts)
 
 
-def drafted(site: Site, matter: Matter, kind: DecisionKind, form: Form) -> Draft:
+def draft_decision(
+    site: WebContext, matter: DecisionTopic, kind: DecisionKind, form: Form
+) -> DecisionDraft:
     """Return what a form asks for, to be signed by the holder of its key.
 
-    Raises ``CallError`` for what a form lacks, ``StandingError`` where the audit was judged again
+    Raises ``MalformedRequestError`` for what a form lacks, ``StateConflictError`` where the audit
+    was judged again
     since or the word would not count, and as the drafts do.
     """
     if form.get("record") != matter.record:
-        raise StandingError(
+        raise StateConflictError(
             "the audit was judged again since this form was opened", cure="Open the audit again."
         )
     panel = site.service.people
-    person = holder(panel, matter.submission.project, form.get("key", ""))
+    person = find_key_holder(panel, matter.submission.project, form.get("key", ""))
     make = {
         DecisionKind.WAIVER: _waiver,
         DecisionKind.APPROVAL: _approval,
@@ -102,73 +142,79 @@ def drafted(site: Site, matter: Matter, kind: DecisionKind, form: Form) -> Draft
     try:
         made = make(panel, matter, form)
     except ValidationError as error:
-        raise CallError(
+        raise MalformedRequestError(
             f"the field {_field(error)} is empty, or too long", cure="Mend it."
         ) from None
-    if form.get("answer") == Answer.YES:
+    if form.get("answer") == ApprovalAnswer.YES:
         _refuse_idle(panel, matter, person)
-    return Draft(kind, person, made, says(made.bundle))
+    return DecisionDraft(kind, person, made, read_signed_statement(made.bundle))
 
 
-def holder(panel: Panel, project: str, key: str) -> Person:
-    """Return who has a browser's key. Raises ``CallError`` where that is nobody of the project."""
+def find_key_holder(panel: ApprovalContext, project: str, key: str) -> Person:
+    """Return who has a browser's key. Raises ``MalformedRequestError`` where that is nobody of the
+    project.
+    """
     if not key.strip():
-        raise CallError("this browser has made no key", cure="Make one first.")
+        raise MalformedRequestError("this browser has made no key", cure="Make one first.")
     pem = read_public_key(key.replace("\r\n", "\n").encode()).pem.decode()
     found = panel.people.holder(project, pem)
     if found is None:
-        raise CallError(NOBODY, cure="Hand it to an admin of the project.")
+        raise MalformedRequestError(NOBODY, cure="Hand it to an admin of the project.")
     return found
 
 
-def _refuse_idle(panel: Panel, matter: Matter, person: Person) -> None:
+def _refuse_idle(panel: ApprovalContext, matter: DecisionTopic, person: Person) -> None:
     """Refuse before it is signed what no gate would count."""
     project = matter.submission.project
-    policy = panel.policy_of(read_kept(panel.record(project, matter.record)))
-    why = barred(panel, company(panel, project), matter.submission, matter.record, policy)
+    policy = panel.policy_of(read_stored_record(panel.record(project, matter.record)))
+    why = explain_barred_keys(
+        panel, load_project_people(panel, project), matter.submission, matter.record, policy
+    )
     if person.key in why:
-        raise StandingError(
+        raise StateConflictError(
             f"the yes of {person.name} would not count: {why[person.key]}",
             cure="Label first, or let somebody else say yes.",
         )
 
 
-def _waiver(panel: Panel, matter: Matter, form: Form) -> Unsigned:
+def _waiver(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> UnsignedStatement:
     row = matter.finding(form.get("finding", ""))
-    asked = WaiverDraftAsked(
+    asked = WaiverDraftRequestBody(
         record=matter.record, key=_key(form), rule=row.bare, owner=_line(form, "owner"),
         ticket=_line(form, "ticket"), reason=_text(form, "reason"), expires=_line(form, "expires"),
     )  # fmt: skip
-    leave = Leave(
+    leave = WaiverTerms(
         rule=asked.rule, owner=asked.owner, ticket=asked.ticket, expires=asked.expires,
         target=row.target, slice=row.place or None,
     )  # fmt: skip
-    return waiver_draft(panel, _words(matter, asked.key, asked.reason), leave)
+    return draft_waiver(panel, _words(matter, asked.key, asked.reason), leave)
 
 
-def _approval(panel: Panel, matter: Matter, form: Form) -> Unsigned:
-    if form.get("answer") not in set(Answer):
-        raise CallError("there is neither a yes nor a no", cure="Choose one of the two.")
+def _approval(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> UnsignedStatement:
+    if form.get("answer") not in set(ApprovalAnswer):
+        raise MalformedRequestError(
+            "there is neither a yes nor a no", cure="Choose one of the two."
+        )
     until = _line(form, "expires")
-    asked = ApprovalDraftAsked(
+    asked = ApprovalDraftRequestBody(
         record=matter.record, key=_key(form), role=_line(form, "role"),
-        answer=Answer(form["answer"]), reason=_text(form, "reason"),
+        answer=ApprovalAnswer(form["answer"]), reason=_text(form, "reason"),
         expires=f"{until}T00:00:00Z" if until else None,
     )  # fmt: skip
     words = _words(matter, asked.key, asked.reason, asked.role)
-    return approval_draft(panel, words, asked.answer, asked.expires)
+    return draft_approval(panel, words, asked.answer, asked.expires)
 
 
-def _finding(panel: Panel, matter: Matter, form: Form) -> Unsigned:
-    asked = FindingDraftAsked(
+def _finding(panel: ApprovalContext, matter: DecisionTopic, form: Form) -> UnsignedStatement:
+    asked = FindingDraftRequestBody(
         record=matter.record, key=_key(form), role=_line(form, "role"),
         reason=_text(form, "reason"),
     )  # fmt: skip
-    return finding_draft(panel, _words(matter, asked.key, asked.reason, asked.role))
+    return draft_finding(panel, _words(matter, asked.key, asked.reason, asked.role))
 
 
-def _words(matter: Matter, key: str, reason: str, role: str = "") -> Words:
-    return Words(
+def _words(matter: DecisionTopic, key: str, reason: str, role: str = "") -> DraftRequest:
+    return DraftRequest(
         project=matter.submission.project, record=matter.record, key=key, reason=reason, role=role
     )
 
@@ -188,3 +234,186 @@ def _text(form: Form, name: str) -> str:
 
 def _field(error: ValidationError) -> str:
     return ".".join(str(part) for part in error.errors()[0]["loc"])
+
+
+FEW = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSummary:
+    """A decision as a table shows it: ``about`` is the rule or the role, ``model`` a waiver's."""
+
+    kind: DecisionKind
+    digest: str
+    number: int
+    sign: StatusBadge
+    name: str
+    about: str
+    reason: str
+    at: str
+    until: str
+    record: str | None
+    model: str
+
+
+def summarize_decisions(
+    decisions: Iterable[SignedDecision], people: Iterable[Person]
+) -> tuple[DecisionSummary, ...]:
+    """Return decisions of one project as words, in their order."""
+    names = {person.id: person.name for person in people}
+    return tuple(
+        _word(item, read_signed_statement(item.bundle), names[item.person]) for item in decisions
+    )
+
+
+def list_audit_decisions(
+    panel: ApprovalContext, project: str, records: tuple[str, ...], audited: WaiverSubject
+) -> tuple[DecisionSummary, ...]:
+    """Return what people said of an audit's records, and the waivers that are for what it audited.
+
+    One for another policy, or another edition of it, is for another audit.
+    """
+    people = panel.people
+    found: list[SignedDecision] = []
+    for kind in (DecisionKind.APPROVAL, DecisionKind.FINDING):
+        found += people.about(project, kind, records)
+    if audited.artifact is not None:
+        sought = DecisionQuery(kind=DecisionKind.WAIVER, artifact=audited.artifact, limit=MOST)
+        fitting = (it for it in people.decisions(project, sought) if _is_for(it, audited))
+        found += islice(fitting, FEW)
+    newest = sorted(found, key=lambda item: item.number, reverse=True)[:FEW]
+    return summarize_decisions(newest, people.all(project)) if newest else ()
+
+
+def _is_for(item: SignedDecision, audited: WaiverSubject) -> bool:
+    waiver = read_waiver(read_signed_statement(item.bundle), lambda name: f"{item.digest}:{name}")
+    return not waiver.foreign_to(audited)
+
+
+def _word(item: SignedDecision, said: Mapping[str, Json], name: str) -> DecisionSummary:
+    def text(field: str) -> str:
+        found = said.get(field)
+        return found if isinstance(found, str) else ""
+
+    answer = text("answer") if item.kind is DecisionKind.APPROVAL else item.kind.value
+    return DecisionSummary(
+        kind=item.kind,
+        digest=item.digest,
+        number=item.number,
+        sign=ANSWERS[answer],
+        name=name,
+        about=text("rule") if item.kind is DecisionKind.WAIVER else text("role"),
+        reason=text("reason"),
+        at=item.at,
+        until=text("expires"),
+        record=item.record,
+        model=text("model"),
+    )
+
+
+class VerdictVisibility(StrEnum):
+    """Whether somebody sees a verdict: at once, when they ask for it, or once they labelled."""
+
+    OPEN = "open"
+    ASKED = "asked"
+    SHUT = "shut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalPageStatus:
+    """Where an audit stands by its last record: ``first`` is the record that it came to first."""
+
+    first: str
+    first_verdict: str
+    record: str
+    standing: ApprovalStatus
+    awaits: str
+    later: tuple[LaterRecord, ...]
+    said: tuple[DecisionSummary, ...]
+    labelled: tuple[tuple[str, BlindLabels], ...]
+    sight: VerdictVisibility
+    cases: int
+    scope: RecordScope
+
+    @property
+    def sign(self) -> StatusBadge:
+        """The word and picture of it."""
+        if self.standing is ApprovalStatus.PASSED:
+            return choose_verdict_badge(Verdict.PASS, self.scope)
+        return STANDINGS[self.standing]
+
+
+def build_approval_page_status(
+    site: WebContext, caller: ApiKey, found: Submission, facts: RecordFacts
+) -> ApprovalPageStatus:
+    """Return where an audit that has a record stands; ``facts`` are those of its last one."""
+    panel, told = site.service.people, build_people_fields(site.service, found)
+    records = list_record_digests(panel, found)
+    policy = _policy_of(panel, facts)
+    labels = _labels(panel, found.project, records) if policy.blind_labels else {}
+    names = {it.id: it.name for it in panel.people.all(found.project)} if labels else {}
+    return ApprovalPageStatus(
+        first=records[0],
+        first_verdict=panel.rejudged.of(found.id)[0].verdict,
+        record=records[-1],
+        standing=told["standing"],
+        awaits=told["awaits"] or "",
+        later=tuple(told["records"]),
+        said=list_audit_decisions(panel, found.project, records, facts.audited),
+        labelled=tuple((names[who], item) for who, item in labels.items()),
+        sight=_sight(panel, caller, found, policy, frozenset(labels)),
+        cases=policy.blind_labels,
+        scope=facts.scope,
+    )
+
+
+def list_people_by_key(panel: ApprovalContext, caller: ApiKey) -> tuple[Person, ...]:
+    """Return the people of a project who decide, and are known to call by a key."""
+    every = panel.people.all(caller.project)
+    return tuple(it for it in every if it.ended is None and it.caller == caller.id)
+
+
+def select_approvers(people: Iterable[Person]) -> tuple[Person, ...]:
+    """Return those of some people who may approve now."""
+    return tuple(it for it in people if it.ended is None and DecisionKind.APPROVAL in it.may)
+
+
+def _sight(
+    panel: ApprovalContext,
+    caller: ApiKey,
+    found: Submission,
+    policy: Policy,
+    labelled: frozenset[str],
+) -> VerdictVisibility:
+    """Say what somebody sees who may have to label first: who did so once of an audit sees all."""
+    if not policy.blind_labels or not caller.role.may(AccessRole.APPROVER):
+        return VerdictVisibility.OPEN
+    known, people = (
+        list_people_by_key(panel, caller),
+        select_approvers(panel.people.all(found.project)),
+    )
+    mine = select_approvers(known)
+    nothing = not people or (known and (not mine or caller.id == found.submitter))
+    if nothing or any(person.id in labelled for person in mine):
+        return VerdictVisibility.OPEN
+    try:
+        draw_label_sample(
+            panel, found.project, list_record_digests(panel, found)[-1], (mine or people)[0].id
+        )
+    except StateConflictError:
+        return VerdictVisibility.OPEN  # there is nothing to label
+    return VerdictVisibility.SHUT if mine else VerdictVisibility.ASKED
+
+
+def _labels(
+    panel: ApprovalContext, project: str, records: tuple[str, ...]
+) -> dict[str, BlindLabels]:
+    """Return the last labels of each person, of whichever of an audit's records."""
+    found: dict[str, BlindLabels] = {}
+    for record in records:
+        found |= panel.people.labels(project, record)
+    return found
+
+
+def _policy_of(panel: ApprovalContext, facts: RecordFacts) -> Policy:
+    return panel.policy(panel.kept.store.blobs.get(facts.policy_digest), facts.policy)

@@ -1,31 +1,31 @@
-"""What pages show of records, read once: a record never changes, and reading one takes long."""
+"""What pages show of records, read once: a record never changes, and reading one takes long.
+
+How the figures that decide a model's rules moved from audit to audit.
+"""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from auditor.domain.canonical import Json, parse
-from auditor.domain.evidence_levels import PLACEMENT, evidence_levels
-from auditor.domain.findings import Finding
-from auditor.domain.json_parts import Part
-from auditor.domain.policies import Effect
+from auditor.domain.evidence_levels import PLACEMENT, assess_evidence_levels
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.json import Json, JsonPart, parse_json
+from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Measurement, Unit
 from auditor.domain.record_json import read_finding, read_fingerprint, read_reading, read_record
-from auditor.domain.record_scopes import RecordScope, scope_of
-from auditor.domain.request_json import read_request
-from auditor.domain.requests import AuditRequest
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.domain.waivers import PRECONDITIONS, Audited
-from auditor.judging.waiving import WAIVABLE, audited_in
-from auditor.rendering.attempts import attempt_words
-from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import EFFECTS, OUTCOMES, bound_words
-from auditor.rendering.placements import LEVELS
-from auditor.rendering.runs import machines
-from auditor.rendering.scopes import scope_sentences
-from auditor.rendering.verdicts import because_of
+from auditor.domain.record_scope import RecordScope, find_record_scope
+from auditor.domain.requests import AuditRequest, read_request
+from auditor.domain.waivers import PRECONDITIONS, WaiverSubject
+from auditor.policy.evaluate.engine import WAIVABLE, build_waiver_subject
+from auditor.reports.figures.panel import FigurePanel
+from auditor.reports.html.run_details import LEVELS, describe_machines
+from auditor.reports.html.verdict import describe_attempt, explain_findings
+from auditor.reports.numbers import format_measurement, format_number
+from auditor.reports.plots.line_plots import PeriodPoint, draw_period_plot
+from auditor.reports.scope_wording import describe_scope
+from auditor.reports.wording import EFFECTS, OUTCOMES, describe_bound
 
 KEPT, MOST_FINDINGS = 400, 300
 NO_FIGURE = "no figure"
@@ -33,7 +33,7 @@ WORST = {outcome: place for place, outcome in enumerate(OUTCOMES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class RuleFigure:
     """The figure that decided a rule, with the ends of its interval."""
 
     value: float
@@ -44,7 +44,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FindingRow:
     """A finding as a table shows it; ``rule`` is ``bare`` with its place in the data."""
 
     rule: str
@@ -59,7 +59,7 @@ class Row:
     value: str
     interval: str
     message: str
-    point: Point | None
+    point: RuleFigure | None
 
     @property
     def waivable(self) -> bool:
@@ -80,13 +80,13 @@ class RecordFacts:
     artifact: str | None
     policy: str
     policy_digest: str
-    audited: Audited
+    audited: WaiverSubject
     budget: str
     verdict: Verdict
     because: str
     assurance: str
     finished: str
-    rows: tuple[Row, ...]
+    rows: tuple[FindingRow, ...]
     hidden: int
     devices: Mapping[str, str]
     attempt: str = ""
@@ -99,7 +99,7 @@ class RecordFacts:
         return any(row.waivable for row in self.rows)
 
 
-class Facts:
+class RecordFactsCache:
     """Remembers what was read of the records looked at last; never a record itself."""
 
     def __init__(self, most: int = KEPT) -> None:
@@ -116,7 +116,11 @@ class Facts:
             for name in found:
                 self._held.move_to_end(name)
         missing = [name for name in records if name not in found]
-        read = {name: facts_of(raw) for name, raw in bodies(missing).items()} if missing else {}
+        read = (
+            {name: read_record_facts(raw) for name, raw in bodies(missing).items()}
+            if missing
+            else {}
+        )
         with self._lock:
             self._held |= read
             while len(self._held) > self._most:
@@ -124,12 +128,12 @@ class Facts:
         return found | read
 
 
-def facts_of(raw: bytes) -> RecordFacts:
+def read_record_facts(raw: bytes) -> RecordFacts:
     """Read of a record's bytes what pages show; of hundreds of readings those that decided.
 
     They are the store's own, and nothing is judged by what is read here. Raises ``RecordError``.
     """
-    top = Part(parse(raw), "record.json")
+    top = JsonPart(parse_json(raw), "record.json")
     request, readings = read_request(top.part("request")), top.value.get("readings")
     findings = sorted(top.list_of("findings", read_finding), key=_weight)
     policy = request.policy
@@ -140,16 +144,16 @@ def facts_of(raw: bytes) -> RecordFacts:
         artifact=None if request.artifact is None else request.artifact.digest,
         policy=f"{policy.name} {policy.version}",
         policy_digest=policy.digest,
-        audited=audited_in(request),
+        audited=build_waiver_subject(request),
         budget=request.budget.value,
         verdict=Verdict(top.get("verdict", str)),
-        because=because_of(findings),
+        because=explain_findings(findings),
         assurance=top.get("assurance", str),
         finished=top.get("finished", str),
         rows=tuple(_row(item, readings) for item in findings[:MOST_FINDINGS]),
         hidden=max(0, len(findings) - MOST_FINDINGS),
         devices=_devices(top, request),
-        attempt=attempt_words(request),
+        attempt=describe_attempt(request),
         **_scope(request, raw),
     )
 
@@ -162,17 +166,17 @@ def _scope(request: AuditRequest, raw: bytes) -> dict[str, Any]:
     if not served:
         return {}
     record = read_record(raw)
-    return {"scope": scope_of(record), "scope_said": scope_sentences(record)}
+    return {"scope": find_record_scope(record), "scope_said": describe_scope(record)}
 
 
 def _weight(finding: Finding) -> tuple[bool, int, str]:
-    return finding.effect is not Effect.DENY, WORST[finding.outcome], finding.rule
+    return finding.effect is not RuleEffect.DENY, WORST[finding.outcome], finding.rule
 
 
-def _row(finding: Finding, readings: Json) -> Row:
+def _row(finding: Finding, readings: Json) -> FindingRow:
     decided = _deciding(finding, readings)
-    words = None if decided is None else figure(decided)
-    return Row(
+    words = None if decided is None else format_measurement(decided)
+    return FindingRow(
         rule=finding.name,
         bare=finding.rule,
         place=dict(finding.slice or {}),
@@ -181,8 +185,10 @@ def _row(finding: Finding, readings: Json) -> Row:
         outcome=finding.outcome.value,
         word=OUTCOMES[finding.outcome],
         effect=EFFECTS[finding.effect],
-        required=finding.effect is Effect.DENY,
-        value=NO_FIGURE if words is None or decided is None else bound_words(decided) + words.value,
+        required=finding.effect is RuleEffect.DENY,
+        value=NO_FIGURE
+        if words is None or decided is None
+        else describe_bound(decided) + words.value,
         interval="" if words is None else words.interval,
         message=finding.message,
         point=_point(decided),
@@ -192,30 +198,105 @@ def _row(finding: Finding, readings: Json) -> Row:
 def _deciding(finding: Finding, readings: Json) -> Measurement | None:
     if not finding.readings or not isinstance(readings, list):
         return None
-    found = read_reading(Part(readings[finding.readings[0]], "record.json.readings"))
+    found = read_reading(JsonPart(readings[finding.readings[0]], "record.json.readings"))
     return found if isinstance(found, Measurement) else None
 
 
-def _point(m: Measurement | None) -> Point | None:
+def _point(m: Measurement | None) -> RuleFigure | None:
     if m is None or isinstance(m.value, bool | str) or m.value is None:
         return None
     low = m.value if m.low is None else m.low
-    return Point(m.value, low, m.value if m.high is None else m.high, m.unit, m.doubted)
+    return RuleFigure(m.value, low, m.value if m.high is None else m.high, m.unit, m.doubted)
 
 
-def _devices(top: Part, request: AuditRequest) -> Mapping[str, str]:
+def _devices(top: JsonPart, request: AuditRequest) -> Mapping[str, str]:
     """Say in words what each opened target turned out to be, and how far figures speak of it."""
     part, listed = top.part("fingerprints"), top.value.get("readings")
     prints = {name: read_fingerprint(part.part(name)) for name in part.value}
     placed = [
-        read_reading(Part(item, "record.json.readings"))
+        read_reading(JsonPart(item, "record.json.readings"))
         for item in (listed if isinstance(listed, list) else ())
         if isinstance(item, Mapping) and item.get("check") == PLACEMENT
     ]
-    levels = evidence_levels(request.targets, prints, placed)
-    words = {name: "".join(machines(one.identity_facts)).strip() for name, one in prints.items()}
+    levels = assess_evidence_levels(request.targets, prints, placed)
+    words = {
+        name: "".join(describe_machines(one.identity_facts)).strip() for name, one in prints.items()
+    }
     return {
         name: f"{words[name]} {LEVELS[level].capitalize()}".strip()
         for name, level in levels.items()
         if name in words
     }
+
+
+MOST, LEAST, DIGITS = 12, 2, 4
+CAPTION = "Band and whiskers are the intervals. Other data, another budget or policy move it too."
+HEADER = ("Version", "Decided on", "Figure", "Interval")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrend:
+    """One rule on one target over several records."""
+
+    target: str
+    panel: FigurePanel
+
+
+def build_rule_trends(records: Sequence[RecordFacts]) -> tuple[RuleTrend, ...]:
+    """Return the course of each required rule's figure; ``records`` come the oldest first.
+
+    Policies are apart: a rule of one is no rule of another. A rule that the newest audit did not
+    measure is followed too.
+    """
+    policies = dict.fromkeys(one.audited.policy for one in reversed(records))
+    found = list[RuleTrend | None]()
+    for policy in policies:
+        own = [one for one in records if one.audited.policy == policy]
+        said = f" ({policy})" if len(policies) > 1 else ""
+        for row in _asked(own):
+            found.append(_trend(f"trend-{len(found)}", row, own, said))
+    return tuple(item for item in found if item is not None)[:MOST]
+
+
+def _asked(records: Sequence[RecordFacts]) -> Sequence[FindingRow]:
+    """Return the newest figure of each required rule on each target."""
+    newest: dict[tuple[str, str], FindingRow] = {}
+    for one in reversed(records):
+        for row in one.rows:
+            if row.required and row.point is not None:
+                newest.setdefault((row.rule, row.target), row)
+    return list(newest.values())
+
+
+def _trend(
+    key: str, asked: FindingRow, records: Sequence[RecordFacts], said: str
+) -> RuleTrend | None:
+    unit = Unit.NONE if asked.point is None else asked.point.unit
+    told = [(one, row) for one in records for row in one.rows if _same(row, asked, unit)]
+    if len(told) < LEAST:
+        return None
+    moments = [
+        PeriodPoint(one.version, point.value, point.low, point.high, point.doubted)
+        for one, row in told
+        if (point := row.point) is not None
+    ]
+    if not any(m.low < m.high for m in moments) and len({m.value for m in moments}) == 1:
+        return None  # an exact figure that never moved has no course
+    rows = [(one.version, one.finished, row.value, row.interval) for one, row in reversed(told)]
+    title = asked.title + said
+    drawing = draw_period_plot(key, title, moments, unit)
+    panel = FigurePanel(title=title, target=asked.target, caption=CAPTION, drawing=drawing,
+                  header=HEADER, rows=tuple(rows), notes=_doubts(moments, unit))  # fmt: skip
+    return RuleTrend(asked.target, panel)
+
+
+def _same(row: FindingRow, asked: FindingRow, unit: Unit) -> bool:
+    return (row.rule, row.target) == (asked.rule, asked.target) and (
+        row.point is not None and row.point.unit is unit
+    )
+
+
+def _doubts(moments: Sequence[PeriodPoint], unit: Unit) -> tuple[str, ...]:
+    doubted = [m for m in moments if m.doubted]
+    told = ", ".join(f"{format_number(round(m.value, DIGITS), unit)} of {m.name}" for m in doubted)
+    return (f"Doubted, and so drawn hollow: {told}.",) if told else ()

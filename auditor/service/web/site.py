@@ -1,23 +1,76 @@
-"""The pages as a whole: who may open them, and the application that serves them with the API."""
+"""The pages as a whole: who may open them, and the application that serves them with the API.
 
+What the pages stand on beside the service: sessions, and remembered facts.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from auditor.api.admitting import CALLER, App, Scope, is_open
-from auditor.api.app import build_app
-from auditor.api.parts import Service
-from auditor.api.problems import of_status
-from auditor.api.sessions import PLAIN, SECURE, Session, Sessions
-from auditor.domain.api_keys import ApiKey
-from auditor.web.entries import entries
-from auditor.web.forms import SESSION
-from auditor.web.looking import here
-from auditor.web.parts import Site
-from auditor.web.routing import no_page
+from auditor.service.api.app import build_app
+from auditor.service.api.auth import (
+    CALLER,
+    PLAIN,
+    SECURE,
+    App,
+    BrowserSession,
+    Scope,
+    SessionStore,
+    is_public_path,
+)
+from auditor.service.api.context import ServiceContext
+from auditor.service.api.errors import build_status_response
+from auditor.service.domain.access import ApiKey
+from auditor.service.store.audit_queries import AuditListQueries, LatestRecordQueries
+from auditor.service.web.compare import ComparisonCache
+from auditor.service.web.records import RecordFactsCache
+from auditor.service.web.routing import SESSION, build_page_url, list_page_entries, render_not_found
+
+
+@dataclass(frozen=True, slots=True)
+class WebContext:
+    """The pages of one process."""
+
+    service: ServiceContext
+    sessions: SessionStore
+    facts: RecordFactsCache = field(default_factory=RecordFactsCache)
+    comparisons: ComparisonCache = field(default_factory=ComparisonCache)
+
+    @property
+    def overviews(self) -> AuditListQueries:
+        """Looks over audits."""
+        return AuditListQueries(self.service.kept)
+
+    @property
+    def latest(self) -> LatestRecordQueries:
+        """Looks for the newest records."""
+        return LatestRecordQueries(self.service.kept)
+
+
+def get_web_context(request: Request) -> WebContext:
+    """Return the pages that an application was built with."""
+    found = request.app.state.site
+    if not isinstance(found, WebContext):
+        raise TypeError("an application with pages is built by build_site")
+    return found
+
+
+def get_session(request: Request) -> BrowserSession:
+    """Return the session of a call that was let in to a page."""
+    found = request.scope.get(SESSION)
+    if not isinstance(found, BrowserSession):
+        raise TypeError("a page is behind the door, which puts its session there")
+    return found
+
+
+Shown = Annotated[WebContext, Depends(get_web_context)]
+Visit = Annotated[BrowserSession, Depends(get_session)]
+
 
 LOGIN, STATIC, API = "/login", "/static/", "/v1"
 HTML = "text/html"
@@ -26,28 +79,28 @@ ASKS, LEADS = "HX-Request", "HX-Redirect"
 """By these a page's script says that it asks, and hears where to go instead."""
 
 
-def build_site(service: Service) -> FastAPI:
+def build_site(service: ServiceContext) -> FastAPI:
     """Return the application of a service with its pages."""
-    site = Site(service, Sessions())
-    door = Door(site)
-    app = build_app(service, door, [entry.router for entry in entries()])
+    site = WebContext(service, SessionStore())
+    door = SessionGuard(site)
+    app = build_app(service, door, [entry.router for entry in list_page_entries()])
     app.state.site = site
 
     def lost(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and door.covers(request.scope):
-            return no_page(request, error.status_code)
-        return of_status(request, error)
+            return render_not_found(request, error.status_code)
+        return build_status_response(request, error)
 
     app.add_exception_handler(HTTPException, lost)
     return app
 
 
-class Door:
+class SessionGuard:
     """Lets a session in to the pages, and nobody else further than to log in."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self.site = site
-        self._firsts = {entry.first for entry in entries()}
+        self._firsts = {entry.first for entry in list_page_entries()}
 
     def covers(self, scope: Scope) -> bool:
         """Whether a path is that of a page, or nobody's and a browser asks for a page there.
@@ -74,9 +127,9 @@ class Door:
             return None
         return None if self.is_open(path) else _led_to_login(request)
 
-    def _found(self, request: Request) -> tuple[Session, ApiKey] | None:
+    def _found(self, request: Request) -> tuple[BrowserSession, ApiKey] | None:
         """Return a session whose key still holds; both are looked up at each call."""
-        named = shown_by(request)
+        named = read_session_id(request)
         session = self.site.sessions.find(named) if named else None
         if session is None:
             return None
@@ -88,7 +141,7 @@ class Door:
         return session, key
 
 
-def shown_by(request: Request) -> str:
+def read_session_id(request: Request) -> str:
     """Return the id of a session that a browser shows, or nothing."""
     cookies = request.cookies
     return cookies.get(SECURE) or cookies.get(PLAIN) or ""
@@ -96,13 +149,13 @@ def shown_by(request: Request) -> str:
 
 def _of_api(path: str) -> bool:
     """Whether a path is the API's, whether there is anything or not."""
-    return is_open(path) or path == API or path.startswith(f"{API}/")
+    return is_public_path(path) or path == API or path.startswith(f"{API}/")
 
 
 def _led_to_login(request: Request) -> Response:
     if ASKS in request.headers:
         return Response(status_code=NOTHING, headers={LEADS: LOGIN})
-    again = here(request)
+    again = build_page_url(request)
     goes_on = request.method == "GET" and again != "/"
     where = f"{LOGIN}?next={quote(again, safe='')}" if goes_on else LOGIN
     return RedirectResponse(where, SEE_OTHER)

@@ -1,12 +1,35 @@
-"""Where messages may be sent to: nothing that only this service's own network can reach."""
+"""Where messages may be sent to: nothing that only this service's own network can reach.
 
+Send one message to one place: once, to an address that was looked at, and not for long.
+
+Deliver messages to web hooks: again after a while where that fails, and at last no more.
+"""
+
+import http.client
 import socket
-from collections.abc import Callable, Sequence
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
-from auditor.refusals import HookError
+from auditor._time import format_time, parse_time
+from auditor.errors import AuditorError, WebhookError
+from auditor.service.domain.webhooks import (
+    WINDOW,
+    DeliveryAttempt,
+    DeliveryOutcome,
+    WebhookDelivery,
+    WebhookSubscription,
+)
+from auditor.service.store.webhooks import DeliveryStore, WebhookStore
+from auditor.service.webhooks.payload import PayloadWriter
+from auditor.service.webhooks.signature import WebhookSecretKey, hash_secret, sign_message
 
 PORTS = {"https": 443, "http": 80}
 Look = Callable[[str, int], Sequence[str]]
@@ -15,7 +38,7 @@ TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HookRules:
+class WebhookRules:
     """The leave of whoever runs the service: plain HTTP, and addresses of networks of its own.
 
     ``public`` is the address at which people reach the service, for links; empty, they are paths.
@@ -27,7 +50,7 @@ class HookRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WebhookAddress:
     """A URL taken apart: its scheme, host, port, and path with query."""
 
     scheme: str
@@ -42,54 +65,54 @@ class Place:
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def place_of(url: str, rules: HookRules) -> Place:
+def parse_hook_url(url: str, rules: WebhookRules) -> WebhookAddress:
     """Take apart a URL that messages may be sent to, as far as it can be told without looking up.
 
-    Raises ``HookError``.
+    Raises ``WebhookError``.
     """
     parts, port = _split(url)
     if parts is None or port is None:
-        raise HookError(
+        raise WebhookError(
             f"{url[:80]!r} is no address of a web hook", cure="Write it as https://host/path."
         )
     host = str(parts.hostname)
     if parts.scheme == "http" and not rules.http and not _is_loopback(host):
-        raise HookError(
+        raise WebhookError(
             f"{url[:80]!r} is plain HTTP, which others on the way can read",
             cure="Use https, or let the service be started with --allow-http-hooks.",
         )
     if _is_address(host):
-        refuse_private(host, host, rules)
+        refuse_private_address(host, host, rules)
     query = f"?{parts.query}" if parts.query else ""
-    return Place(parts.scheme, host, port, (parts.path or "/") + query)
+    return WebhookAddress(parts.scheme, host, port, (parts.path or "/") + query)
 
 
-def addresses_of(place: Place, rules: HookRules, look: Look) -> Sequence[str]:
-    """Return the addresses of a place. Raises ``HookError`` where one of them may not be had.
+def resolve_addresses(place: WebhookAddress, rules: WebhookRules, look: Look) -> Sequence[str]:
+    """Return the addresses of a place. Raises ``WebhookError`` where one of them may not be had.
 
     Whoever connects takes one of these, and asks for the name no more: what it stands for may be
     another thing a moment later.
     """
     found = look(place.host, place.port)
     for address in found:
-        refuse_private(address, place.host, rules)
+        refuse_private_address(address, place.host, rules)
     return found
 
 
-def look_up(host: str, port: int) -> Sequence[str]:
+def look_up_host(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a host, as the system knows them. Raises ``OSError``."""
     known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(item[4][0]) for item in known))
 
 
-def refuse_private(address: str, host: str, rules: HookRules) -> None:
-    """Raise ``HookError`` for an address that is not one of the open internet."""
+def refuse_private_address(address: str, host: str, rules: WebhookRules) -> None:
+    """Raise ``WebhookError`` for an address that is not one of the open internet."""
     if rules.private:
         return
     read = ip_address(address.partition("%")[0])
     inner = _inside(read) if isinstance(read, IPv6Address) else None
     if not all(item.is_global and not item.is_multicast for item in (read, inner or read)):
-        raise HookError(
+        raise WebhookError(
             f"{host[:80]} is in a network of the service's own",
             cure="Name a host of the open internet, or let the service be started with "
             "--allow-private-hooks.",
@@ -125,3 +148,192 @@ def _is_address(host: str) -> bool:
 
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+SECONDS = 15.0
+"""So long the whole of an attempt may take, however slowly somebody answers."""
+KEPT = 200
+"""No more bytes of an answer are read."""
+OK, MOVED = 200, 300
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSendResult:
+    """What came of it: the status, or none where nobody answered, and a word on it."""
+
+    status: int | None
+    detail: str
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver took the message: any 2xx, and no redirect."""
+        return self.status is not None and OK <= self.status < MOVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSender:
+    """How messages leave: by which rules, how hosts are looked up, and for how long at most."""
+
+    rules: WebhookRules
+    look: Look
+    seconds: float = SECONDS
+
+    def send(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookSendResult:
+        """Post a body, follow nothing, and return what came of it, whatever that is."""
+        try:
+            return self._post(url, headers, body)
+        except WebhookError as error:
+            return WebhookSendResult(None, error.problem)
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            return WebhookSendResult(None, f"{type(error).__name__}: {str(error)[:KEPT]}")
+
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookSendResult:
+        place = parse_hook_url(url, self.rules)
+        address = resolve_addresses(place, self.rules, self.look)[0]
+        connection = http.client.HTTPConnection(place.host, place.port)
+        with _DeadlineConnection(address, place.port, self.seconds) as line:
+            connection.sock = line.secured(place.host) if place.scheme == "https" else line.socket
+            connection.request("POST", place.path, body, {"Host": place.header, **headers})
+            answer = connection.getresponse()
+            said = answer.read(KEPT).decode(errors="replace")
+            return WebhookSendResult(
+                answer.status, "".join(it if it.isprintable() else " " for it in said)
+            )
+
+
+class _DeadlineConnection:
+    """A connection that breaks off once its time is over, in whichever state it is then."""
+
+    def __init__(self, address: str, port: int, seconds: float) -> None:
+        self._watch = threading.Timer(seconds, self._break)
+        self._watch.daemon = True
+        self._over = False
+        self.socket = socket.create_connection((address, port), seconds)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._watch.cancel()
+        self.socket.close()
+        if self._over:
+            # What was read until then may look like an answer that came to its end.
+            raise TimeoutError("no whole answer came in time")
+
+    def secured(self, host: str) -> socket.socket:
+        """Return the line with TLS on it, whose certificate is of the host."""
+        context = ssl.create_default_context()
+        secured = context.wrap_socket(
+            self.socket, server_hostname=host, do_handshake_on_connect=False
+        )
+        # What is watched from here on is the new one: the old one no longer has the connection.
+        self.socket = secured
+        secured.do_handshake()
+        return secured
+
+    def _break(self) -> None:
+        self._over = True
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
+
+
+PAUSES = (5, 30, 120, 600, 3600, 6 * 3600)
+"""Seconds from one failed attempt to the next; after the last of them a message is dead."""
+TURN = 60
+"""Seconds for which one process has a message to itself: longer than any attempt takes."""
+AT_ONCE, MOST = 4, 40
+LATE, SELDOM = timedelta(minutes=10), 60
+"""How far back most looks go, and which of them goes back all the way."""
+AGENT = "auditor-webhooks/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookService:
+    """What delivers: what is kept, the key that secrets follow from, and the way out."""
+
+    kept: WebhookStore
+    deliveries: DeliveryStore
+    teller: PayloadWriter
+    key: Callable[[], WebhookSecretKey]
+    sender: WebhookSender
+    clock: Callable[[], str]
+
+
+@dataclass(slots=True)
+class DeliveryWorker:
+    """Delivers again and again; for what was due long ago it looks seldom, since that is a lot."""
+
+    messenger: WebhookService
+    looks: int = 0
+
+    def deliver(self) -> None:
+        """Send what came to be due of late, and now and then whatever is."""
+        whole = self.looks % SELDOM == 0
+        self.looks += 1
+        deliver_due_messages(self.messenger, WINDOW if whole else LATE)
+
+
+def deliver_due_messages(messenger: WebhookService, back: timedelta = WINDOW) -> None:
+    """Send what is to be sent by now, a few at once; a slow receiver holds up no other for long.
+
+    What was due longer ago than ``back`` is left where it is.
+    """
+    due = messenger.deliveries.due(messenger.clock(), MOST, back)
+    if not due:
+        return
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="auditor-hook") as pool:
+        for done in [pool.submit(_deliver, messenger, *pair) for pair in due]:
+            done.result()
+
+
+def _deliver(
+    messenger: WebhookService, delivery: WebhookDelivery, hook: WebhookSubscription
+) -> None:
+    """Make the next attempt, unless another process makes it now."""
+    number, now = delivery.attempts[-1].number + 1, messenger.clock()
+    turn = int(parse_time(now).timestamp()) // TURN
+    if not messenger.deliveries.claim(delivery.id, number, turn, now):
+        return
+    sent = _sent(messenger, delivery, hook)
+    attempted = partial(DeliveryAttempt, number=number, status=sent.status, detail=sent.detail)
+    ended = messenger.clock()
+    if sent.taken:
+        attempt = attempted(at=ended, outcome=DeliveryOutcome.DELIVERED)
+    else:
+        again = next_attempt_time(delivery.failures, ended)
+        attempt = attempted(at=ended, outcome=DeliveryOutcome.FAILED, again=again)
+    messenger.deliveries.attempted(delivery.id, attempt)
+
+
+def next_attempt_time(failures: int, now: str) -> str | None:
+    """Return when to try again after so many failures before this one, or that it is dead."""
+    if failures >= len(PAUSES):
+        return None
+    return format_time(parse_time(now) + timedelta(seconds=PAUSES[failures]))
+
+
+def _sent(
+    messenger: WebhookService, delivery: WebhookDelivery, hook: WebhookSubscription
+) -> WebhookSendResult:
+    try:
+        secret = messenger.key().secret(hook.id)
+        if hash_secret(secret) != hook.secret_hash:
+            return WebhookSendResult(
+                None, "the key file of the service is not the one that made this web hook"
+            )
+        body = messenger.teller.body(delivery, hook)
+    except AuditorError as error:
+        # Also a record of a version that this one does not read: it must not wait for ever.
+        return WebhookSendResult(None, error.problem)
+    stamp = int(parse_time(messenger.clock()).timestamp())
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": AGENT,
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(stamp),
+        "webhook-signature": sign_message(secret, delivery.id, stamp, body),
+    }
+    return messenger.sender.send(hook.url, headers, body)

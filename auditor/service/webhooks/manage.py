@@ -2,46 +2,57 @@
 
 from collections.abc import Sequence
 
-from auditor.acting import act_by
-from auditor.clock import fresh_id
-from auditor.domain.acts import ActKind
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import Json, digest
-from auditor.domain.hooks import Attempt, Delivery, DeliveryState, Hook, Outcome, Told
-from auditor.hooks.addresses import place_of
-from auditor.hooks.delivering import Messenger
-from auditor.hooks.signing import hash_of
-from auditor.refusals import NotFoundError, StandingError
+from auditor._time import generate_id
+from auditor.domain.json import Json, compute_digest
+from auditor.errors import NotFoundError, StateConflictError
+from auditor.service.audit_log import build_log_entry
+from auditor.service.domain.access import ApiKey, AuditLogAction
+from auditor.service.domain.webhooks import (
+    DeliveryAttempt,
+    DeliveryOutcome,
+    DeliveryState,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookSubscription,
+)
+from auditor.service.webhooks.deliver import WebhookService, parse_hook_url
+from auditor.service.webhooks.signature import hash_secret
 
 
-def make(
-    messenger: Messenger, caller: ApiKey, url: str, events: Sequence[Told]
-) -> tuple[Hook, str]:
+def create_webhook(
+    messenger: WebhookService, caller: ApiKey, url: str, events: Sequence[WebhookEvent]
+) -> tuple[WebhookSubscription, str]:
     """Make a web hook, and return it with its secret, which is shown this once.
 
-    Raises ``HookError`` for an address that is not sent to, ``StandingError`` for one too many.
+    Raises ``WebhookError`` for an address that is not sent to, ``StateConflictError`` for one too
+    many.
     """
-    place_of(url, messenger.sender.rules)
-    name = fresh_id("hook")
+    parse_hook_url(url, messenger.sender.rules)
+    name = generate_id("hook")
     secret = messenger.key().secret(name)
-    hook = Hook(
+    hook = WebhookSubscription(
         id=name,
         project=caller.project,
         maker=caller.id,
         url=url,
         events=tuple(dict.fromkeys(events)),
-        secret_hash=hash_of(secret),
+        secret_hash=hash_secret(secret),
         created=messenger.clock(),
     )
     told: list[Json] = [item.value for item in hook.events]
-    act = act_by(
-        caller, ActKind.HOOK_MADE, name, hook.created, url=digest(url.encode()), events=told
+    act = build_log_entry(
+        caller,
+        AuditLogAction.HOOK_MADE,
+        name,
+        hook.created,
+        url=compute_digest(url.encode()),
+        events=told,
     )
     messenger.kept.add(hook, act)
     return hook, secret
 
 
-def found(messenger: Messenger, project: str, name: str) -> Hook:
+def find_webhook(messenger: WebhookService, project: str, name: str) -> WebhookSubscription:
     """Return a web hook of a project. Raises ``NotFoundError``."""
     hook = messenger.kept.find(project, name)
     if hook is None:
@@ -49,21 +60,25 @@ def found(messenger: Messenger, project: str, name: str) -> Hook:
     return hook
 
 
-def end(messenger: Messenger, caller: ApiKey, name: str) -> Hook:
+def end_webhook(messenger: WebhookService, caller: ApiKey, name: str) -> WebhookSubscription:
     """End a web hook for good; nothing is sent there any more. Raises ``NotFoundError``."""
-    hook = found(messenger, caller.project, name)
+    hook = find_webhook(messenger, caller.project, name)
     now = messenger.clock()
-    messenger.kept.end(hook, caller.id, now, act_by(caller, ActKind.HOOK_ENDED, hook.id, now))
-    return found(messenger, caller.project, name)
+    messenger.kept.end(
+        hook, caller.id, now, build_log_entry(caller, AuditLogAction.HOOK_ENDED, hook.id, now)
+    )
+    return find_webhook(messenger, caller.project, name)
 
 
-def retry(messenger: Messenger, project: str, name: str, message: str) -> Delivery:
+def retry_delivery(
+    messenger: WebhookService, project: str, name: str, message: str
+) -> WebhookDelivery:
     """Let a message that is dead be sent again, from the first pause on.
 
-    Raises ``NotFoundError``, and ``StandingError`` for one that is not dead, or whose web hook
+    Raises ``NotFoundError``, and ``StateConflictError`` for one that is not dead, or whose web hook
     has ended.
     """
-    hook, now = found(messenger, project, name), messenger.clock()
+    hook, now = find_webhook(messenger, project, name), messenger.clock()
     delivery = messenger.deliveries.find(hook.id, message)
     if delivery is None:
         raise NotFoundError(
@@ -72,9 +87,11 @@ def retry(messenger: Messenger, project: str, name: str, message: str) -> Delive
     state = delivery.state(now)
     if state is not DeliveryState.DEAD or hook.ended is not None:
         said = f"{name} has ended" if hook.ended is not None else f"{message} is {state}"
-        raise StandingError(said, cure="Only dead messages of web hooks in use are sent again.")
-    again = Attempt(
-        number=delivery.attempts[-1].number + 1, at=now, outcome=Outcome.RETRIED, again=now
+        raise StateConflictError(
+            said, cure="Only dead messages of web hooks in use are sent again."
+        )
+    again = DeliveryAttempt(
+        number=delivery.attempts[-1].number + 1, at=now, outcome=DeliveryOutcome.RETRIED, again=now
     )
     messenger.deliveries.attempted(delivery.id, again)
     return messenger.deliveries.find(hook.id, message) or delivery

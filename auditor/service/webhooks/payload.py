@@ -3,43 +3,42 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.failed_rules import failed_rules
-from auditor.domain.hooks import Delivery, Hook, Told
-from auditor.domain.record_scopes import scope_of
+from auditor.domain.failed_rules import list_failed_rules
+from auditor.domain.json import Json, encode_canonical
+from auditor.domain.record_scope import find_record_scope
 from auditor.errors import StoreError
-from auditor.store.service.schedule_runs import KeptRuns
-from auditor.store.service.schedules import KeptSchedules
-from auditor.store.service.store import ServiceStore
+from auditor.service.domain.webhooks import WebhookDelivery, WebhookEvent, WebhookSubscription
+from auditor.service.store.schedules import RunStore, ScheduleStore
+from auditor.service.store.submissions import ServiceStore
 
 Said = dict[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class PayloadWriter:
     """Writes messages from what is kept; ``public`` is where people reach the service."""
 
     kept: ServiceStore
     public: str = ""
 
-    def body(self, delivery: Delivery, hook: Hook) -> bytes:
+    def body(self, delivery: WebhookDelivery, hook: WebhookSubscription) -> bytes:
         """Return the body of a message: the same each time, for what it tells of stays so.
 
         Raises ``StoreError`` where that is not kept.
         """
         make = {
-            Told.AUDIT_DONE: self._audit,
-            Told.AUDIT_FAILED: self._audit,
-            Told.REAUDIT_FAILED: self._run,
-            Told.SCHEDULE_SKIPPED: self._run,
-            Told.KEY_ENDED: self._key,
+            WebhookEvent.AUDIT_DONE: self._audit,
+            WebhookEvent.AUDIT_FAILED: self._audit,
+            WebhookEvent.REAUDIT_FAILED: self._run,
+            WebhookEvent.SCHEDULE_SKIPPED: self._run,
+            WebhookEvent.KEY_ENDED: self._key,
         }[delivery.event]
         said: Mapping[str, Json] = {
             "type": delivery.event.value,
             "timestamp": delivery.at,
             "data": {"project": hook.project, **make(hook.project, delivery.subject)},
         }
-        return canonical(said)
+        return encode_canonical(said)
 
     def _audit(self, project: str, name: str) -> Said:
         submission, ending = self.kept.submission(project, name), self.kept.outcome(name)
@@ -68,14 +67,14 @@ class Teller:
             "version": record.request.version,
             "artifact": None if artifact is None else artifact.digest,
             "verdict": record.verdict.value,
-            "scope": scope_of(record).value,
-            "failed": list(failed_rules(record)),
+            "scope": find_record_scope(record).value,
+            "failed": list(list_failed_rules(record)),
         }
 
     def _run(self, project: str, name: str) -> Said:
         store = self.kept.store
-        run = KeptRuns(store).find(name)
-        schedule = None if run is None else KeptSchedules(store).find(project, run.schedule)
+        run = RunStore(store).find(name)
+        schedule = None if run is None else ScheduleStore(store).find(project, run.schedule)
         if run is None or schedule is None:
             raise _lost(name)
         said: Said = {

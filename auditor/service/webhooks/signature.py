@@ -17,7 +17,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 @dataclass(frozen=True, slots=True)
-class SecretKey:
+class WebhookSecretKey:
     """The key that the secrets of web hooks follow from: none of them is kept anywhere."""
 
     raw: bytes = field(repr=False)
@@ -28,19 +28,19 @@ class SecretKey:
         return PREFIX + base64.b64encode(derived).decode()
 
 
-def signature(secret: str, message: str, timestamp: int, body: bytes) -> str:
+def sign_message(secret: str, message: str, timestamp: int, body: bytes) -> str:
     """Return the signature of a message's body at a time (seconds), as its header holds it."""
     key = base64.b64decode(secret.removeprefix(PREFIX))
     signed = hmac.new(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(signed).decode()
 
 
-def hash_of(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     """Return the hexadecimal SHA-256 of a secret, by which it is known to be still the same."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def secret_key(path: Path) -> SecretKey:
+def load_secret_key(path: Path) -> WebhookSecretKey:
     """Return the key in a file, which is made where there is none.
 
     Of two processes that make it at once both have the one that came first. Raises ``StoreError``.
@@ -59,7 +59,7 @@ def secret_key(path: Path) -> SecretKey:
             f"{path} holds {len(raw)} bytes, and the key of web hooks has {BYTES}",
             cure="Restore it from a copy, or remove it and make the web hooks again.",
         )
-    return SecretKey(raw)
+    return WebhookSecretKey(raw)
 
 
 def _make(path: Path) -> None:

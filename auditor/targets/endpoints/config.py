@@ -1,18 +1,27 @@
-"""Where an endpoint is, and whether what was declared of it can be kept."""
+"""Where an endpoint is, and whether what was declared of it can be kept.
 
+Headers whose values are secrets: read from the environment, sent, and never shown.
+
+Whose certificates are believed, and what a server's certificate is.
+"""
+
+import hashlib
 import re
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from auditor.domain.endpoints import EndpointSpec, Protocol
+from auditor.domain.targets import EndpointProtocol, EndpointSpec
 from auditor.errors import TargetError
 
-SCHEMES: Mapping[Protocol, Mapping[str, bool]] = {
-    Protocol.OIP_HTTP: {"http": False, "https": True},
-    Protocol.HTTP_JSON: {"http": False, "https": True},
-    Protocol.OIP_GRPC: {"grpc": False, "grpcs": True},
+SCHEMES: Mapping[EndpointProtocol, Mapping[str, bool]] = {
+    EndpointProtocol.OIP_HTTP: {"http": False, "https": True},
+    EndpointProtocol.HTTP_JSON: {"http": False, "https": True},
+    EndpointProtocol.OIP_GRPC: {"grpc": False, "grpcs": True},
 }
 """The schemes of each protocol, and whether they are encrypted."""
 SECRET = frozenset(
@@ -26,7 +35,7 @@ PORTS: Mapping[bool, int] = {False: 80, True: 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class EndpointAddress:
     """A server's host and port, the path on it (with its query), and whether TLS is spoken."""
 
     host: str
@@ -52,7 +61,7 @@ class Address:
         return f"{'https' if self.encrypted else 'http'}://{self.place}"
 
 
-def address_of(spec: EndpointSpec) -> Address:
+def parse_endpoint_url(spec: EndpointSpec) -> EndpointAddress:
     """Read the URL of an endpoint. Raises ``TargetError`` for one that cannot be used."""
     schemes = SCHEMES[spec.protocol]
     parts, port = _split(spec.url)
@@ -66,7 +75,7 @@ def address_of(spec: EndpointSpec) -> Address:
             f"the address of the endpoint at {parts.hostname} holds a user or password",
             cure="Put them into an environment variable, and name it under `endpoint.headers`.",
         )
-    if parts.fragment or (parts.query and spec.protocol is not Protocol.HTTP_JSON):
+    if parts.fragment or (parts.query and spec.protocol is not EndpointProtocol.HTTP_JSON):
         raise TargetError(
             f"the address of the endpoint at {parts.hostname} has a query or a fragment",
             cure="Give the address without what follows ? and #.",
@@ -76,9 +85,9 @@ def address_of(spec: EndpointSpec) -> Address:
     number = port or PORTS[encrypted]
     if not encrypted:
         _require_no_secrets(spec, parts.hostname)
-    exact = spec.protocol is Protocol.HTTP_JSON
+    exact = spec.protocol is EndpointProtocol.HTTP_JSON
     path = parts.path if exact else parts.path.rstrip("/")
-    return Address(parts.hostname, number, path, parts.query, encrypted)
+    return EndpointAddress(parts.hostname, number, path, parts.query, encrypted)
 
 
 def _require_no_secrets(spec: EndpointSpec, host: str) -> None:
@@ -100,14 +109,14 @@ def _near(host: str) -> bool:
         return False
 
 
-def check(spec: EndpointSpec) -> None:
+def check_endpoint_spec(spec: EndpointSpec) -> None:
     """Refuse limits that mean nothing and models without a name. Raises ``TargetError``."""
-    if spec.protocol is not Protocol.HTTP_JSON and not spec.model:
+    if spec.protocol is not EndpointProtocol.HTTP_JSON and not spec.model:
         raise TargetError(
             f"the endpoint speaks {spec.protocol.value}, and no model is named",
             cure="Set `endpoint.model` to the name under which the server holds it.",
         )
-    if spec.protocol is Protocol.HTTP_JSON and spec.model_version:
+    if spec.protocol is EndpointProtocol.HTTP_JSON and spec.model_version:
         raise TargetError(
             f"the endpoint speaks {spec.protocol.value}, which says nothing of versions, and "
             f"`model_version` is {spec.model_version!r}",
@@ -150,3 +159,126 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
 
 def _shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}"[:200]
+
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+OURS = frozenset(
+    {
+        "accept-encoding", "connection", "content-length", "content-type",
+        "inference-header-content-length", "te", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+LEAST_HIDDEN = 4
+HIDDEN = "[hidden]"
+
+
+class Credentials:
+    """The headers of every request to one server."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __repr__(self) -> str:
+        """Return the names alone."""
+        return f"Credentials({sorted(self._values)})"
+
+    def headers(self) -> dict[str, str]:
+        """Return names and values, for the wire and nothing else."""
+        return dict(self._values)
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without the values, whole or by their words (as in ``Bearer …``)."""
+        secrets = {word for value in self._values.values() for word in (value, *value.split())}
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= LEAST_HIDDEN and secret.lower() not in {"basic", "bearer"}:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+    def redact_all(self, said: Any) -> Any:  # noqa: ANN401 -- whatever JSON a server sent
+        """Return JSON without the values, wherever in it the server may echo them."""
+        if isinstance(said, str):
+            return self.redact(said)
+        if isinstance(said, Mapping):
+            return {self.redact(str(key)): self.redact_all(item) for key, item in said.items()}
+        return [self.redact_all(item) for item in said] if isinstance(said, list) else said
+
+
+def read_credentials(spec: EndpointSpec, environ: Mapping[str, str]) -> Credentials:
+    """Read the values of the spec's headers from ``environ``.
+
+    Raises ``TargetError`` that names the variable, never its value.
+    """
+    return Credentials(
+        {name: _value(name, variable, environ) for name, variable in spec.headers.items()}
+    )
+
+
+def _value(name: str, variable: str, environ: Mapping[str, str]) -> str:
+    if not TOKEN.fullmatch(name) or name.lower() in OURS:
+        raise TargetError(
+            f"the header {name!r} of the endpoint cannot be set",
+            cure="Give a header that the server asks for, such as Authorization.",
+        )
+    value = environ.get(variable, "").strip()
+    if not value:
+        raise TargetError(
+            f"the header {name!r} of the endpoint takes its value from the environment variable "
+            f"{variable}, which is not set",
+            cure=f"Set {variable} before the audit, or name another variable.",
+        )
+    if not (value.isascii() and value.isprintable()):
+        raise TargetError(
+            f"the environment variable {variable} holds characters that no header may have",
+            cure="Set it to one line of printable ASCII.",
+        )
+    return value
+
+
+def build_tls_context(ca: str | None) -> ssl.SSLContext:
+    """Return a context that verifies: by the system's roots, or those in the PEM file ``ca``.
+
+    Raises ``TargetError`` where that file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise TargetError(
+            f"the roots in {ca} cannot be read: {error}",
+            cure="Give a PEM file of certificates as `endpoint.ca`.",
+        ) from error
+
+
+def require_root_file(ca: str | None) -> bytes | None:
+    """Return the PEM file ``ca``, checked. Raises ``TargetError`` as ``build_tls_context`` does."""
+    if ca is None:
+        return None
+    build_tls_context(ca)
+    with open(ca, "rb") as file:  # noqa: PTH123 -- read as ssl reads it
+        return file.read()
+
+
+def fetch_certificate_digest(host: str, port: int, ca: str | None, seconds: float) -> str:
+    """Return the SHA-256 of the certificate that a server shows, over a connection of its own.
+
+    For gRPC, whose library keeps it to itself. Raises ``OSError`` (of which ``ssl.SSLError``).
+    """
+    context = build_tls_context(ca)
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((host, port), timeout=seconds) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        raw = secured.getpeercert(binary_form=True) or b""
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def find_certificate_error(error: BaseException) -> str | None:
+    """Return why a certificate was not believed, if that is what lies behind ``error``."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return seen.verify_message or "its certificate cannot be verified"
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,7 +1,17 @@
-"""HTTP to one server, over one connection that is kept open."""
+"""HTTP to one server, over one connection that is kept open.
 
+JSON bodies: read without trust, and reached into by dotted paths.
+
+A limit on the whole of a request, which timeouts of its single reads are not.
+"""
+
+import contextlib
 import hashlib
+import json
+import math
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +20,128 @@ from typing import Any
 
 import httpx
 
-from auditor.errors import AuditorError, ModelFailedError, ModelHungError, TargetError
-from auditor.targets.endpoints.addresses import Address
-from auditor.targets.endpoints.alarms import Alarm
-from auditor.targets.endpoints.credentials import Credentials
-from auditor.targets.endpoints.failures import PASSING, AttemptError, failure_of
-from auditor.targets.endpoints.trust import certificate_error, trust
+from auditor.errors import AuditorError, ModelFailedError, ModelTimeoutError, TargetError
+from auditor.targets.endpoints.client import PASSING, AttemptError, build_http_failure
+from auditor.targets.endpoints.config import (
+    Credentials,
+    EndpointAddress,
+    build_tls_context,
+    find_certificate_error,
+)
+from auditor.targets.protocol import is_encodable
+
+CURE = "See that the address is that of the model server, and that it speaks this protocol."
+
+
+def encode_json_body(value: Any) -> bytes:  # noqa: ANN401 -- any JSON
+    """Return the bytes of a JSON body."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode_json_body(title: str, body: "bytes | memoryview") -> Any:  # noqa: ANN401 -- any JSON
+    """Return what a body holds; NaN is read as such. Raises ``ModelFailedError``."""
+    raw = bytes(body)
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ModelFailedError(f"{title} answers with what is no JSON", cure=CURE) from None
+    if not is_encodable(raw, found):
+        raise ModelFailedError(f"{title} answers with text that is none", cure=CURE)
+    return found
+
+
+def decode_json_object(title: str, body: "bytes | memoryview") -> Mapping[str, Any]:
+    """Return the JSON object that a body holds. Raises ``ModelFailedError``."""
+    found = decode_json_body(title, body)
+    if not isinstance(found, dict):
+        raise ModelFailedError(f"{title} answers with JSON that is no object", cure=CURE)
+    return found
+
+
+def put_at_path(path: str, value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Return ``value`` under the keys of a dotted path; as it is where the path is empty."""
+    for key in reversed(path.split(".") if path else []):
+        value = {key: value}
+    return value
+
+
+def read_at_path(title: str, body: Any, path: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Return what lies at a dotted path; numbers count items of lists from 0.
+
+    Raises ``ModelFailedError`` that says how far the path leads.
+    """
+    found = body
+    for depth, key in enumerate(path.split(".") if path else []):
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            led = ".".join(path.split(".")[:depth]) or "its top"
+            there = (
+                f" ({', '.join(sorted(map(str, found))[:10])})" if isinstance(found, dict) else ""
+            )
+            raise ModelFailedError(
+                f"the answer of {title} has no {key!r} at {led}{there}",
+                cure="Set `endpoint.scores_at` to the dotted path of the scores.",
+            )
+    return found
+
+
+SHARE = 0.25
+"""Of the limit, how far an alarm may be late."""
+SOCKET_CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
+
+
+class RequestDeadline:
+    """Shuts the connection's socket when one request takes longer than ``seconds``.
+
+    A server that sends a byte now and then keeps every single read within its timeout; only a
+    second thread can end that.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due = math.inf
+        self._socket: socket.socket | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.rang = False
+
+    def note(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of a new connection, as the transport traces it."""
+        if event in SOCKET_CONNECTED:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    @contextlib.contextmanager
+    def set(self) -> Iterator[None]:
+        """Watch over what is done within."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="alarm", daemon=True)
+            self._thread.start()
+        self.rang = False
+        self._due = time.monotonic() + self._seconds
+        try:
+            yield
+        finally:
+            self._due = math.inf
+
+    def close(self) -> None:
+        """End the watch."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        # Looking now and then costs a request nothing; waking this thread for each would.
+        while not self._ended.wait(SHARE * self._seconds):
+            if time.monotonic() > self._due:
+                self.rang = True
+                self._due = math.inf
+                found = self._socket
+                if found is not None:
+                    with contextlib.suppress(OSError):
+                        # Not the TLS socket's own method, which waits for the other end.
+                        socket.socket.shutdown(found, socket.SHUT_RDWR)
+
 
 MOST_BYTES = 2**28
 """Of one response."""
@@ -26,7 +152,7 @@ CONNECTED = "connection.connect_tcp.complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EndpointReply:
     """A response: its status, headers by lower-case names, and body."""
 
     status: int
@@ -39,7 +165,7 @@ class Reply:
         return self.body[:4096].decode("utf-8", errors="replace")
 
 
-class Http:
+class StrictHttpClient:
     """Makes HTTP requests, one attempt a call; TLS is always verified, redirects never followed.
 
     Settings of the environment (proxies, ``.netrc``) are not read: nothing but what the target
@@ -47,25 +173,25 @@ class Http:
     """
 
     def __init__(
-        self, address: Address, credentials: Credentials, ca: str | None, seconds: float
+        self, address: EndpointAddress, credentials: Credentials, ca: str | None, seconds: float
     ) -> None:
         self._address = address
         self._credentials = credentials
         self._ca = ca
         self._seconds = seconds
         self._client: httpx.Client | None = None
-        self._alarm: Alarm | None = None
+        self._alarm: RequestDeadline | None = None
         self.certificate = ""
         self.status = 0
         self.connections = 0
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    ) -> EndpointReply:
         """Return a response of success.
 
         Raises ``AttemptError`` for what may pass, ``TargetError`` where the server does not let
-        us, ``ModelFailedError`` where it refuses the request, ``ModelHungError`` past the limit.
+        us, ``ModelFailedError`` where it refuses the request, ``ModelTimeoutError`` past the limit.
         """
         reply = self.exchange(method, path, body, headers)
         if reply.status >= BROKEN and reply.status not in PASSING:
@@ -73,12 +199,12 @@ class Http:
         if reply.status not in SUCCESS:
             words = self._credentials.redact(reply.words)
             after = reply.headers.get("retry-after", "")
-            raise failure_of(self._address.title, reply.status, words, after, time.time())
+            raise build_http_failure(self._address.title, reply.status, words, after, time.time())
         return reply
 
     def exchange(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    ) -> EndpointReply:
         """Return the response, whatever its status; raises what ``ask`` does but for statuses."""
         client, alarm = self._connected()
         url = self._address.origin + self._address.path + path
@@ -92,7 +218,7 @@ class Http:
             self.status = response.status_code
             self._note_certificate(response)
             received = self._read(response)
-        return Reply(response.status_code, dict(response.headers), received)
+        return EndpointReply(response.status_code, dict(response.headers), received)
 
     def close(self) -> None:
         """Drop the connection; the next request makes another."""
@@ -102,11 +228,11 @@ class Http:
         if client is not None:
             client.close()
 
-    def _connected(self) -> tuple[httpx.Client, Alarm]:
+    def _connected(self) -> tuple[httpx.Client, RequestDeadline]:
         if self._client is None or self._alarm is None:
-            self._alarm = Alarm(self._seconds)
+            self._alarm = RequestDeadline(self._seconds)
             self._client = httpx.Client(
-                verify=trust(self._ca) if self._address.encrypted else True,
+                verify=build_tls_context(self._ca) if self._address.encrypted else True,
                 headers={**AGENT, **self._credentials.headers()},
                 timeout=self._seconds,
                 limits=httpx.Limits(max_connections=1),
@@ -116,7 +242,7 @@ class Http:
         return self._client, self._alarm
 
     @contextmanager
-    def _watched(self, alarm: Alarm) -> Iterator[None]:
+    def _watched(self, alarm: RequestDeadline) -> Iterator[None]:
         """Say what the transport raises in our words; whatever interrupts, drop the connection."""
         try:
             yield
@@ -129,7 +255,7 @@ class Http:
 
     def _failure(self, error: httpx.TransportError, *, rang: bool) -> AuditorError | AttemptError:
         title = self._address.title
-        bad = certificate_error(error)
+        bad = find_certificate_error(error)
         if bad is not None:
             return TargetError(
                 f"{title} is not who it says it is: {bad}",
@@ -139,7 +265,7 @@ class Http:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return AttemptError(f"{title} cannot be reached: {error}", reached=False, lost=True)
         if rang or isinstance(error, httpx.TimeoutException):
-            return ModelHungError(
+            return ModelTimeoutError(
                 f"{title} did not answer within {self._seconds:g} seconds",
                 cure="Raise the target's `time_limit`, or set `endpoint.batch_limit`.",
             )

@@ -3,28 +3,39 @@
 from collections.abc import Sequence
 from typing import Any
 
-from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.targets import EndpointSpec
 from auditor.errors import ModelFailedError
-from auditor.targets.endpoints import tensors
-from auditor.targets.endpoints.answers import Answer, Declared, Served, Server
-from auditor.targets.endpoints.bodies import put, reach, read_body, to_body
-from auditor.targets.endpoints.failures import UNREAD, failure_of
-from auditor.targets.endpoints.http import Http
-from auditor.targets.frames import Anything
-from auditor.targets.scores import Key
+from auditor.targets.endpoints import oip
+from auditor.targets.endpoints.client import (
+    UNREAD,
+    InferenceResponse,
+    ModelMetadata,
+    ServerMetadata,
+    TensorMetadata,
+    build_http_failure,
+)
+from auditor.targets.endpoints.http import (
+    StrictHttpClient,
+    decode_json_body,
+    encode_json_body,
+    put_at_path,
+    read_at_path,
+)
+from auditor.targets.outputs import Key
+from auditor.targets.protocol import Anything
 
-INPUT = Declared("rows", "tensor(double)", ())
-OUTPUT = Declared("scores", "tensor(double)", ())
+INPUT = TensorMetadata("rows", "tensor(double)", ())
+OUTPUT = TensorMetadata("scores", "tensor(double)", ())
 JSON_TYPE = {"content-type": "application/json", "accept": "application/json"}
 WHOLE, FRACTION, TRUTH, WORDS = "<i8", "<f8", "|b1", "|S"
 CURE = "Look at what the server answers under `endpoint.scores_at`."
 NO_SERVER = 500
 
 
-class HttpJson:
+class HttpJsonClient:
     """One URL that takes rows by POST; nothing is known of the model but its scores."""
 
-    def __init__(self, http: Http, spec: EndpointSpec, title: str, query: str) -> None:
+    def __init__(self, http: StrictHttpClient, spec: EndpointSpec, title: str, query: str) -> None:
         self._http = http
         self._spec = spec
         self._title = title
@@ -35,25 +46,29 @@ class HttpJson:
         """How often the server was connected to."""
         return self._http.connections
 
-    def server(self) -> Server:
+    def server(self) -> ServerMetadata:
         """Look whether somebody answers at the address; which status does not matter."""
         reply = self._http.exchange("HEAD", self._path)
         if reply.status in UNREAD:
             after = reply.headers.get("retry-after", "")
-            raise failure_of(self._title, reply.status, "", after, 0.0)
-        return Server(name=reply.headers.get("server", ""), certificate=self._http.certificate)
+            raise build_http_failure(self._title, reply.status, "", after, 0.0)
+        return ServerMetadata(
+            name=reply.headers.get("server", ""), certificate=self._http.certificate
+        )
 
-    def served(self) -> Served:
+    def served(self) -> ModelMetadata:
         """Say that rows of any shape go in, and that scores come out."""
-        return Served((INPUT,), (OUTPUT,), self._spec.model)
+        return ModelMetadata((INPUT,), (OUTPUT,), self._spec.model)
 
-    def infer(self, name: str, rows: Anything, outputs: Sequence[str]) -> Answer:
+    def infer(self, name: str, rows: Anything, outputs: Sequence[str]) -> InferenceResponse:
         """Post the rows; read a list with a label, a number, a list or an object for each."""
         del outputs  # there is only one
-        tensors.require_finite(name, rows)
-        body = to_body(put(self._spec.rows_at, rows.tolist()))
-        said = read_body(self._title, self._http.ask("POST", self._path, body, JSON_TYPE).body)
-        found = reach(self._title, said, self._spec.scores_at)
+        oip.require_finite_rows(name, rows)
+        body = encode_json_body(put_at_path(self._spec.rows_at, rows.tolist()))
+        said = decode_json_body(
+            self._title, self._http.ask("POST", self._path, body, JSON_TYPE).body
+        )
+        found = read_at_path(self._title, said, self._spec.scores_at)
         if not isinstance(found, list) or len(found) != len(rows):
             got = f"{len(found)} entries" if isinstance(found, list) else "no list"
             raise ModelFailedError(
@@ -61,7 +76,9 @@ class HttpJson:
                 cure="Set `endpoint.scores_at` to the path of the list with one entry a row.",
             )
         array, keys = _table(found)
-        return Answer({OUTPUT.name: array}, keys={} if keys is None else {OUTPUT.name: keys})
+        return InferenceResponse(
+            {OUTPUT.name: array}, keys={} if keys is None else {OUTPUT.name: keys}
+        )
 
     def ping(self) -> None:
         """Make a round trip without rows. Raises ``ModelFailedError`` where there is none."""
@@ -86,10 +103,10 @@ def _table(found: list[Any]) -> tuple[Anything, list[Key] | None]:
 
 
 def _array(found: list[Any]) -> Anything:
-    shape, flat = tensors.rectangle(OUTPUT.name, found)
+    shape, flat = oip.flatten_nested_lists(OUTPUT.name, found)
     kinds = set(map(type, flat))
     dtype = FRACTION
     for kind, kept in ((int, WHOLE), (bool, TRUTH), (str, WORDS)):
         if kinds == {kind}:
             dtype = kept
-    return tensors.from_values(OUTPUT.name, dtype, flat).reshape(shape)
+    return oip.array_from_values(OUTPUT.name, dtype, flat).reshape(shape)

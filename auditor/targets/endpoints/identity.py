@@ -1,29 +1,184 @@
-"""Whether the one who answers is still the one that was met first."""
+"""Whether the one who answers is still the one that was met first.
 
-from dataclasses import dataclass
+Whether a server that was met again still scores as it did: by rows that it scored before.
 
-from auditor.domain.endpoints import EndpointSpec
+What an endpoint turned out to be, in the form in which a child says it of its machine.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from auditor.domain.json import Json
+from auditor.domain.targets import EndpointSpec
 from auditor.errors import TargetChangedError, TargetError
-from auditor.targets.endpoints.answers import Answer, Client, Served, Server
-from auditor.targets.endpoints.couriers import Courier
-from auditor.targets.endpoints.facts import differences
-from auditor.targets.endpoints.limits import Clock
-from auditor.targets.messages import plain
+from auditor.targets.endpoints.client import (
+    EndpointClient,
+    InferenceResponse,
+    ModelMetadata,
+    ServerMetadata,
+    TensorMetadata,
+)
+from auditor.targets.endpoints.config import EndpointAddress
+from auditor.targets.endpoints.throttle import Clock, RequestSender
+from auditor.targets.protocol import Anything, to_plain_text
+
+ROWS = 8
+CLOSE = 1e-4
+"""Of the largest score, how far two runs of one model lie apart at most: batches of other sizes
+differ by 1e-6 in single precision."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CanaryRows:
+    """The first rows of a request, and how they were asked."""
+
+    name: str
+    rows: Anything
+    outputs: tuple[str, ...]
+    fixed: int | None
+
+
+class ScoreCanary:
+    """Keeps the first rows that were scored, with their scores.
+
+    What a server says of itself does not tell one model from the next where it keeps no versions.
+    Rows that were asked twice before they are relied on, and came back otherwise, tell nothing:
+    such a model is not deterministic.
+    """
+
+    def __init__(self) -> None:
+        self._asked: CanaryRows | None = None
+        self._scores: Mapping[str, Anything] = {}
+        self._repeats: bool | None = None
+
+    @property
+    def asked(self) -> CanaryRows | None:
+        """What to ask again; nothing as long as it is not known that scores repeat."""
+        return self._asked if self._repeats else None
+
+    def note(
+        self, name: str, rows: Anything, outputs: Sequence[str], fixed: int | None,
+        scores: Mapping[str, Anything],
+    ) -> None:  # fmt: skip
+        """Take note of a request and its answer: the first one, and the first that repeats it."""
+        if self._repeats is not None or len(rows) == 0:
+            return
+        head = rows[: fixed or ROWS]
+        asked = CanaryRows(name, head.copy(), tuple(outputs), fixed)
+        first = {output: array[: len(head)].copy() for output, array in scores.items()}
+        if (
+            self._asked is not None
+            and _same(self._asked.rows, head)
+            and _known(first, self._scores)
+        ):
+            self._repeats = self.agrees(first)
+        else:
+            self._asked, self._scores = asked, first
+
+    def agrees(self, scores: Mapping[str, Anything]) -> bool:
+        """Whether the scores of the rows are those of before, but for rounding."""
+        return all(_close(array, scores[name]) for name, array in self._scores.items())
+
+
+def _known(found: Mapping[str, Anything], scores: Mapping[str, Anything]) -> bool:
+    return set(found) >= set(scores)
+
+
+def _same(left: Anything, right: Anything) -> bool:
+    return left.shape == right.shape and left.dtype == right.dtype and bool((left == right).all())
+
+
+def _close(left: Anything, right: Anything) -> bool:
+    if left.shape != right.shape:
+        return False
+    if left.dtype.kind != "f" or right.dtype.kind != "f":
+        return bool((left == right).all())
+    largest = max(1.0, float(np.abs(left).max(initial=0.0)))
+    return bool((np.abs(left.astype(np.float64) - right) <= CLOSE * largest).all())
+
+
+def build_header_facts(
+    spec: EndpointSpec,
+    address: EndpointAddress,
+    server: ServerMetadata,
+    served: ModelMetadata,
+    version: str,
+) -> dict[str, Any]:
+    """Return the facts that must match for another audit to be of the same target.
+
+    ``version`` is the model's version as its answers name it. Header values are never part of
+    this; of the address only host, port and path are.
+    """
+    machine: dict[str, Json] = {
+        "host": address.place,
+        "encrypted": address.encrypted,
+        "certificate": server.certificate or None,
+    }
+    runtime: dict[str, Json] = {
+        "name": "endpoint",
+        "protocol": spec.protocol.value,
+        "path": address.path,
+        "server": server.name,
+        "version": server.version,
+        "extensions": sorted(server.extensions),
+        "model": served.name or spec.model,
+        "model_version": version or spec.model_version,
+        "model_versions": sorted(served.versions),
+        "platform": served.platform,
+        "labels_only": spec.labels_only,
+        "inputs": describe_tensors(served.inputs),
+        "outputs": describe_tensors(served.outputs),
+    }
+    return {"machine": machine, "runtime": runtime, "placement": "unknown", "opsets": {}}
+
+
+def describe_tensors(slots: Iterable[TensorMetadata]) -> list[Json]:
+    """Return inputs or outputs as a child lists them."""
+    return [slot.to_json() for slot in slots]
+
+
+def describe_differences(
+    before: tuple[ServerMetadata, ModelMetadata], now: tuple[ServerMetadata, ModelMetadata]
+) -> tuple[str, ...]:
+    """Say in words what a server says otherwise than it did."""
+    sides: tuple[
+        tuple[str, ServerMetadata | ModelMetadata, ServerMetadata | ModelMetadata], ...
+    ] = (
+        ("server", before[0], now[0]),
+        ("model", before[1], now[1]),
+    )
+    return tuple(
+        f"the {whose}'s {entry.name} was {_shown(old)} and is {_shown(new)}"
+        for whose, earlier, later in sides
+        for entry in fields(earlier)
+        if (old := getattr(earlier, entry.name)) != (new := getattr(later, entry.name))
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        names = [slot.name if isinstance(slot, TensorMetadata) else str(slot) for slot in value]
+        return "[" + ", ".join(names)[:100] + "]"
+    return repr(value)[:120]
+
 
 RECHECK_SECONDS = 30.0
 """After how long a server is asked again what it is, before rows go to it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class InitialIdentity:
     """What server and model said of themselves at first, and the seconds until they had."""
 
-    server: Server
-    served: Served
+    server: ServerMetadata
+    served: ModelMetadata
     seconds: float
 
 
-class Identity:
+class EndpointIdentity:
     """Knows what was met, and fails for good once server or model say otherwise.
 
     What they say of themselves is asked at first, after a connection was lost or made anew, and
@@ -32,14 +187,19 @@ class Identity:
     """
 
     def __init__(
-        self, spec: EndpointSpec, title: str, client: Client, courier: Courier, clock: Clock
+        self,
+        spec: EndpointSpec,
+        title: str,
+        client: EndpointClient,
+        courier: RequestSender,
+        clock: Clock,
     ) -> None:
         self._spec = spec
         self._title = title
         self._client = client
         self._courier = courier
         self._clock = clock
-        self._met: Met | None = None
+        self._met: InitialIdentity | None = None
         self._looked: float | None = None
         self._connections = 0
         self._kept = True
@@ -53,11 +213,11 @@ class Identity:
         """The version that the model's answers name; empty where they name none, or none came."""
         return self._answered[1] if self._answered else ""
 
-    def known(self) -> Met:
+    def known(self) -> InitialIdentity:
         """Return what was met, without looking again."""
         return self._met or self.met()
 
-    def met(self) -> Met:
+    def met(self) -> InitialIdentity:
         """Return what was met; look first where that is due. Raises ``TargetChangedError``."""
         if self._changed is not None:
             raise self._changed
@@ -66,7 +226,7 @@ class Identity:
             return self.look()
         return self._met
 
-    def look(self) -> Met:
+    def look(self) -> InitialIdentity:
         """Ask server and model what they are, and compare it with what was met.
 
         Raises ``TargetChangedError``; ``TargetError`` for a version that is not served.
@@ -79,8 +239,8 @@ class Identity:
         self._connections = self._client.connections
         if self._met is None:
             self._require_version(served)
-            self._met = Met(server, served, first + second)
-        found = differences((self._met.server, self._met.served), (server, served))
+            self._met = InitialIdentity(server, served, first + second)
+        found = describe_differences((self._met.server, self._met.served), (server, served))
         if found:
             raise self.change(found[0])
         self.looks += 1
@@ -91,7 +251,7 @@ class Identity:
         """Look again before the next rows are sent."""
         self._looked = None
 
-    def check(self, answer: Answer) -> None:
+    def check(self, answer: InferenceResponse) -> None:
         """Raise ``TargetChangedError`` where another model or version answers than did before.
 
         An answer over a connection that was made anew without a word is believed only when
@@ -115,12 +275,12 @@ class Identity:
             before, now = (" version ".join(names) for names in (self._answered, said))
             raise self.change(f"{before!r} answered before, and {now!r} answers now")
 
-    def _require_version(self, served: Served) -> None:
+    def _require_version(self, served: ModelMetadata) -> None:
         wanted = self._spec.model_version
         if wanted and served.versions and wanted not in served.versions:
             raise TargetError(
                 f"{self._title} does not serve version {wanted!r} of {self._spec.model!r}, but "
-                f"{plain(', '.join(served.versions[:10]), 200)}",
+                f"{to_plain_text(', '.join(served.versions[:10]), 200)}",
                 cure="Set `endpoint.model_version` to one of them.",
             )
 

@@ -2,16 +2,20 @@
 
 Types and layouts: the protocol's "Tensor Data" and "Tensor Data Types", and its binary tensor
 data extension (little-endian, row-major, texts behind their length in four bytes).
+
+What the Open Inference Protocol's answers have in common over HTTP and gRPC.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from auditor.errors import ModelFailedError
-from auditor.targets.frames import MOST_AXES, MOST_TEXT, Anything
+from auditor.targets.endpoints.client import TensorMetadata
+from auditor.targets.endpoints.http import CURE
+from auditor.targets.protocol import MOST_AXES, MOST_TEXT, Anything
 
 TYPES: Mapping[str, tuple[str, str]] = {
     "BOOL": ("tensor(bool)", "|b1"),
@@ -38,26 +42,26 @@ LIKE: Mapping[str, frozenset[type]] = {
 """What JSON values stand for a kind of numpy types."""
 
 
-def ort_type(datatype: str) -> str:
+def to_ort_type(datatype: str) -> str:
     """Return ONNX Runtime's name of a type; of one that the protocol lacks, its own."""
     return TYPES[datatype][0] if datatype in TYPES else datatype
 
 
-def name_of(rows: Anything) -> str:
+def tensor_type_name(rows: Anything) -> str:
     """Return the protocol's name of the type of ``rows``."""
     return TEXT if rows.dtype.kind == "S" else NAMES[rows.dtype.newbyteorder("<").str]
 
 
-def to_json(name: str, rows: Anything) -> list[Any]:
+def encode_tensor_values(name: str, rows: Anything) -> list[Any]:
     """Return the numbers or texts of ``rows`` in order. Raises ``ModelFailedError``."""
     if rows.dtype.kind == "S":
         return [text.decode("utf-8") for text in rows.reshape(-1).tolist()]
-    require_finite(name, rows)
+    require_finite_rows(name, rows)
     listed: list[Any] = rows.reshape(-1).tolist()
     return listed
 
 
-def require_finite(name: str, rows: Anything) -> None:
+def require_finite_rows(name: str, rows: Anything) -> None:
     """Raise ``ModelFailedError`` for what JSON cannot carry."""
     if rows.dtype.kind == "f" and not np.isfinite(rows).all():
         row = int(np.argmax(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)))
@@ -68,7 +72,7 @@ def require_finite(name: str, rows: Anything) -> None:
         )
 
 
-def to_bytes(rows: Anything) -> bytes:
+def encode_tensor_bytes(rows: Anything) -> bytes:
     """Return the bytes of ``rows``."""
     if rows.dtype.kind == "S":
         texts = rows.reshape(-1).tolist()
@@ -76,7 +80,7 @@ def to_bytes(rows: Anything) -> bytes:
     return rows.astype(rows.dtype.newbyteorder("<"), order="C", copy=False).tobytes()
 
 
-def read_shape(name: str, said: object) -> tuple[int, ...]:
+def read_tensor_shape(name: str, said: object) -> tuple[int, ...]:
     """Return the shape of an output. Raises ``ModelFailedError`` for what is none."""
     listed = list(said) if isinstance(said, Sequence) and not isinstance(said, str) else None
     if listed is None or len(listed) > MOST_AXES:
@@ -86,16 +90,18 @@ def read_shape(name: str, said: object) -> tuple[int, ...]:
     return tuple(listed)
 
 
-def read_json(name: str, datatype: object, shape: tuple[int, ...], data: object) -> Anything:
+def decode_tensor_values(
+    name: str, datatype: object, shape: tuple[int, ...], data: object
+) -> Anything:
     """Read one output from JSON, flat or nested. Raises ``ModelFailedError``."""
     dtype = _dtype(name, datatype)
-    nested, flat = rectangle(name, data)
+    nested, flat = flatten_nested_lists(name, data)
     if len(flat) != math.prod(shape) or (len(nested) > 1 and nested != shape):
         raise _broken(name, f"has the shape {list(shape)} and values of shape {list(nested)}")
-    return from_values(name, dtype, flat).reshape(shape)
+    return array_from_values(name, dtype, flat).reshape(shape)
 
 
-def rectangle(name: str, data: object) -> tuple[tuple[int, ...], list[Any]]:
+def flatten_nested_lists(name: str, data: object) -> tuple[tuple[int, ...], list[Any]]:
     """Return the shape of nested lists, and their values in order.
 
     Raises ``ModelFailedError`` for lists of different lengths: which row a value belongs to would
@@ -113,7 +119,7 @@ def rectangle(name: str, data: object) -> tuple[tuple[int, ...], list[Any]]:
     return tuple(shape), data
 
 
-def from_values(name: str, dtype: str, flat: Sequence[Any]) -> Anything:
+def array_from_values(name: str, dtype: str, flat: Sequence[Any]) -> Anything:
     """Return JSON values as an array of ``dtype``, losing nothing but precision."""
     kind = dtype[1]
     strange = set(map(type, flat)) - LIKE[kind]
@@ -122,7 +128,7 @@ def from_values(name: str, dtype: str, flat: Sequence[Any]) -> Anything:
         told = "null" if flat[place] is None else f"a {type(flat[place]).__name__}"
         raise _broken(name, f"holds {told} at place {place}, where {dtype} belongs")
     if kind == "S":
-        return from_texts(name, [text.encode("utf-8", "replace") for text in flat])
+        return array_from_texts(name, [text.encode("utf-8", "replace") for text in flat])
     try:
         with np.errstate(over="ignore"):  # becomes an infinity, which is refused with its row
             return np.array(flat, dtype=dtype)
@@ -130,13 +136,13 @@ def from_values(name: str, dtype: str, flat: Sequence[Any]) -> Anything:
         raise _broken(name, f"holds a number that {dtype} cannot") from None
 
 
-def read_bytes(
+def decode_tensor_bytes(
     name: str, datatype: object, shape: tuple[int, ...], raw: "bytes | memoryview"
 ) -> Anything:
     """Read one output from its bytes. Raises ``ModelFailedError``."""
     dtype, count = _dtype(name, datatype), math.prod(shape)
     if datatype == TEXT:
-        return from_texts(name, _split(name, bytes(raw), count)).reshape(shape)
+        return array_from_texts(name, _split(name, bytes(raw), count)).reshape(shape)
     if len(raw) != count * np.dtype(dtype).itemsize:
         raise _broken(name, f"has the shape {list(shape)} and {len(raw)} bytes of {datatype}")
     if dtype == "|b1" and (np.frombuffer(raw, np.uint8) > 1).any():
@@ -144,7 +150,7 @@ def read_bytes(
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
-def from_texts(name: str, texts: list[bytes]) -> Anything:
+def array_from_texts(name: str, texts: list[bytes]) -> Anything:
     """Return texts as an array. Raises ``ModelFailedError`` for one that is too long."""
     if any(len(text) > MOST_TEXT for text in texts):
         raise _broken(name, f"holds a text of more than {MOST_TEXT:,} bytes")
@@ -173,3 +179,48 @@ def _dtype(name: str, datatype: object) -> str:
 
 def _broken(name: str, what: str) -> ModelFailedError:
     return ModelFailedError(f"the server's output {name[:64]!r} {what}", cure=FAULT)
+
+
+MOST_SLOTS = 1024
+Texts = tuple[str, ...]
+
+
+def read_tensor_metadata(title: str, said: object) -> tuple[TensorMetadata, ...]:
+    """Read the inputs or outputs of a model's metadata. Raises ``ModelFailedError``."""
+    if said is None:
+        return ()
+    if not isinstance(said, list) or len(said) > MOST_SLOTS:
+        raise ModelFailedError(f"{title} lists tensors that are no list", cure=CURE)
+    return tuple(_slot(title, entry) for entry in said)
+
+
+def _slot(title: str, entry: Any) -> TensorMetadata:  # noqa: ANN401 -- any JSON
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+        raise ModelFailedError(f"{title} declares a tensor without a name", cure=CURE)
+    shape = entry.get("shape")
+    sizes = shape if isinstance(shape, list) else []
+    axes = tuple(size if type(size) is int and size > 0 else None for size in sizes)
+    return TensorMetadata(entry["name"], to_ort_type(str(entry.get("datatype"))), axes)
+
+
+def require_declared(
+    title: str, model: str, inputs: Iterable[TensorMetadata], outputs: Iterable[TensorMetadata]
+) -> None:
+    """Refuse a model that does not say what it takes and gives: a guess may be wrong unseen."""
+    for kind, slots in (("inputs", inputs), ("outputs", outputs)):
+        if not any(True for _ in slots):
+            raise ModelFailedError(
+                f"{title} does not say what {kind} the model {model!r} has",
+                cure=f"Declare its {kind} on the server (MLServer: `{kind}` in "
+                f"model-settings.json; KServe: get_{kind[:-1]}_types).",
+            )
+
+
+def read_metadata_text(said: object) -> str:
+    """Return a text of metadata; empty where there is none."""
+    return said if isinstance(said, str) else ""
+
+
+def read_metadata_texts(said: object) -> Texts:
+    """Return the texts of a list in metadata; empty where there is none."""
+    return tuple(map(str, said)) if isinstance(said, list) else ()

@@ -9,14 +9,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from auditor.domain.endpoints import Encoding, EndpointSpec
+from auditor.domain.targets import EndpointSpec, TensorEncoding
 from auditor.errors import ModelFailedError
-from auditor.targets.endpoints import tensors
-from auditor.targets.endpoints.answers import Answer, Served, Server
-from auditor.targets.endpoints.bodies import CURE, read_object, to_body
-from auditor.targets.endpoints.http import SUCCESS, Http, Reply
-from auditor.targets.endpoints.oip import declared, require_declared, text, texts
-from auditor.targets.frames import Anything
+from auditor.targets.endpoints import oip
+from auditor.targets.endpoints.client import InferenceResponse, ModelMetadata, ServerMetadata
+from auditor.targets.endpoints.http import (
+    CURE,
+    SUCCESS,
+    EndpointReply,
+    StrictHttpClient,
+    decode_json_object,
+    encode_json_body,
+)
+from auditor.targets.endpoints.oip import (
+    read_metadata_text,
+    read_metadata_texts,
+    read_tensor_metadata,
+    require_declared,
+)
+from auditor.targets.protocol import Anything
 
 JSON_PART = "inference-header-content-length"
 JSON_TYPE = {"content-type": "application/json"}
@@ -24,14 +35,15 @@ MOST_DIGITS = 12
 BINARY_TYPE = "application/octet-stream"
 
 
-class OipHttp:
+class OipHttpClient:
     """One model of a server that speaks the protocol over HTTP.
 
-    With ``Encoding.AUTO`` binary tensors are tried first. A server that refuses them gets JSON;
+    With ``TensorEncoding.AUTO`` binary tensors are tried first. A server that refuses them gets
+    JSON;
     which of both it is to be is settled by the first success.
     """
 
-    def __init__(self, http: Http, spec: EndpointSpec, title: str) -> None:
+    def __init__(self, http: StrictHttpClient, spec: EndpointSpec, title: str) -> None:
         self._http = http
         self._title = title
         self._model = spec.model
@@ -42,7 +54,7 @@ class OipHttp:
         self._requests = itertools.count(1)
 
     @property
-    def encoding(self) -> Encoding:
+    def encoding(self) -> TensorEncoding:
         """How tensors travel, as far as it is settled."""
         return self._encoding
 
@@ -51,50 +63,50 @@ class OipHttp:
         """How often the server was connected to."""
         return self._http.connections
 
-    def server(self) -> Server:
+    def server(self) -> ServerMetadata:
         """Ask for the server's metadata."""
-        said = read_object(self._title, self._http.ask("GET", "/v2").body)
-        return Server(
-            text(said.get("name")),
-            text(said.get("version")),
-            texts(said.get("extensions")),
+        said = decode_json_object(self._title, self._http.ask("GET", "/v2").body)
+        return ServerMetadata(
+            read_metadata_text(said.get("name")),
+            read_metadata_text(said.get("version")),
+            read_metadata_texts(said.get("extensions")),
             self._http.certificate,
         )
 
-    def served(self) -> Served:
+    def served(self) -> ModelMetadata:
         """Ask for the model's metadata."""
-        said = read_object(self._title, self._http.ask("GET", self._path).body)
-        inputs = declared(self._title, said.get("inputs"))
-        outputs = declared(self._title, said.get("outputs"))
+        said = decode_json_object(self._title, self._http.ask("GET", self._path).body)
+        inputs = read_tensor_metadata(self._title, said.get("inputs"))
+        outputs = read_tensor_metadata(self._title, said.get("outputs"))
         require_declared(self._title, self._model, inputs, outputs)
-        return Served(
+        return ModelMetadata(
             inputs,
             outputs,
-            text(said.get("name")),
-            texts(said.get("versions")),
-            text(said.get("platform")),
+            read_metadata_text(said.get("name")),
+            read_metadata_texts(said.get("versions")),
+            read_metadata_text(said.get("platform")),
         )
 
-    def infer(self, name: str, rows: Anything, outputs: Sequence[str]) -> Answer:
+    def infer(self, name: str, rows: Anything, outputs: Sequence[str]) -> InferenceResponse:
         """Send rows in the settled encoding, or find out which one it is."""
-        if self._encoding is not Encoding.AUTO:
+        if self._encoding is not TensorEncoding.AUTO:
             return self._infer(name, rows, outputs, self._encoding)
         if not self._refused:
             try:
-                answer = self._infer(name, rows, outputs, Encoding.BINARY)
+                answer = self._infer(name, rows, outputs, TensorEncoding.BINARY)
             except ModelFailedError:
                 if self._http.status in SUCCESS:
                     raise  # it took them: what is wrong is its answer
                 self._refused = True
             else:
-                self._encoding = Encoding.BINARY
+                self._encoding = TensorEncoding.BINARY
                 return answer
         try:
-            answer = self._infer(name, rows, outputs, Encoding.JSON)
+            answer = self._infer(name, rows, outputs, TensorEncoding.JSON)
         except ModelFailedError:
             self._refused = False  # it is not the encoding that the server dislikes
             raise
-        self._encoding = Encoding.JSON
+        self._encoding = TensorEncoding.JSON
         return answer
 
     def ping(self) -> None:
@@ -106,30 +118,30 @@ class OipHttp:
         self._http.close()
 
     def _infer(
-        self, name: str, rows: Anything, outputs: Sequence[str], encoding: Encoding
-    ) -> Answer:
-        binary = encoding is Encoding.BINARY
+        self, name: str, rows: Anything, outputs: Sequence[str], encoding: TensorEncoding
+    ) -> InferenceResponse:
+        binary = encoding is TensorEncoding.BINARY
         # Some servers pass the id on without looking whether there is one.
         head = {"id": str(next(self._requests))}
         body, headers = (_binary if binary else _json)(head, name, rows, outputs)
         return self._answer(self._http.ask("POST", self._path + "/infer", body, headers))
 
-    def _answer(self, reply: Reply) -> Answer:
+    def _answer(self, reply: EndpointReply) -> InferenceResponse:
         size = reply.headers.get(JSON_PART)
         body = memoryview(reply.body)
         if size is None:
-            said, raw = read_object(self._title, body), body[:0]
+            said, raw = decode_json_object(self._title, body), body[:0]
         else:
             numbers = size.isascii() and size.isdigit() and len(size) <= MOST_DIGITS
             if not numbers or int(size) > len(body):
                 raise ModelFailedError(
                     f"{self._title} announces a JSON part of {size[:32]} bytes", cure=CURE
                 )
-            said, raw = read_object(self._title, body[: int(size)]), body[int(size) :]
-        return Answer(
+            said, raw = decode_json_object(self._title, body[: int(size)]), body[int(size) :]
+        return InferenceResponse(
             self._outputs(said.get("outputs"), raw),
-            text(said.get("model_name")),
-            text(said.get("model_version")),
+            read_metadata_text(said.get("model_name")),
+            read_metadata_text(said.get("model_version")),
         )
 
     def _outputs(self, listed: object, raw: memoryview) -> dict[str, Anything]:
@@ -152,35 +164,35 @@ class OipHttp:
 def _json(
     head: Mapping[str, Any], name: str, rows: Anything, outputs: Sequence[str]
 ) -> tuple[bytes, Mapping[str, str]]:
-    entry = _input(name, rows) | {"data": tensors.to_json(name, rows)}
+    entry = _input(name, rows) | {"data": oip.encode_tensor_values(name, rows)}
     wanted = [{"name": output} for output in outputs]
-    return to_body({**head, "inputs": [entry], "outputs": wanted}), JSON_TYPE
+    return encode_json_body({**head, "inputs": [entry], "outputs": wanted}), JSON_TYPE
 
 
 def _binary(
     head: Mapping[str, Any], name: str, rows: Anything, outputs: Sequence[str]
 ) -> tuple[bytes, Mapping[str, str]]:
-    raw = tensors.to_bytes(rows)
+    raw = oip.encode_tensor_bytes(rows)
     entry = _input(name, rows) | {"parameters": {"binary_data_size": len(raw)}}
     wanted = [{"name": output, "parameters": {"binary_data": True}} for output in outputs]
-    said = to_body({**head, "inputs": [entry], "outputs": wanted})
+    said = encode_json_body({**head, "inputs": [entry], "outputs": wanted})
     return said + raw, {"content-type": BINARY_TYPE, JSON_PART: str(len(said))}
 
 
 def _input(name: str, rows: Anything) -> dict[str, Any]:
-    return {"name": name, "shape": list(rows.shape), "datatype": tensors.name_of(rows)}
+    return {"name": name, "shape": list(rows.shape), "datatype": oip.tensor_type_name(rows)}
 
 
 def _tensor(name: str, entry: Mapping[str, Any], raw: memoryview) -> tuple[Anything, memoryview]:
-    shape = tensors.read_shape(name, entry.get("shape"))
+    shape = oip.read_tensor_shape(name, entry.get("shape"))
     said = entry.get("parameters")
     size = said.get("binary_data_size") if isinstance(said, dict) else None
     if size is None:
-        return tensors.read_json(name, entry.get("datatype"), shape, entry.get("data")), raw
+        return oip.decode_tensor_values(name, entry.get("datatype"), shape, entry.get("data")), raw
     if type(size) is not int or not 0 <= size <= len(raw):
         raise ModelFailedError(
             f"the server's output {name[:64]!r} announces {str(size)[:32]} bytes, "
             f"and {len(raw)} are left",
-            cure=tensors.FAULT,
+            cure=oip.FAULT,
         )
-    return tensors.read_bytes(name, entry.get("datatype"), shape, raw[:size]), raw[size:]
+    return oip.decode_tensor_bytes(name, entry.get("datatype"), shape, raw[:size]), raw[size:]

@@ -1,12 +1,79 @@
-"""Sending requests: at a pace, again where that may help, and never past a limit."""
+"""Sending requests: at a pace, again where that may help, and never past a limit.
+
+How much an endpoint may be asked, and how fast: kept before anything is sent.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from auditor.errors import EndpointLostError
-from auditor.targets.endpoints.failures import AttemptError
-from auditor.targets.endpoints.limits import Allowance, Clock, Pace, Sleep
+from auditor.domain.targets import EndpointSpec
+from auditor.errors import EndpointLostError, LimitReachedError
+from auditor.targets.endpoints.client import AttemptError
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+
+class RowQuota:
+    """Counts rows against the limits of one audit, and refuses what would break them.
+
+    A row counts once as a query, however often it has to be sent. It counts as spent each time
+    that the server may have taken it, for that is what may be billed.
+    """
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self._queries = spec.queries
+        self._spend = spec.spend
+        self._price = spec.price_per_query or 0.0
+        self.asked = 0
+        self.repeated = 0
+
+    def require(self, rows: int, *, again: bool = False) -> None:
+        """Raise ``LimitReachedError`` where ``rows`` more would break a limit."""
+        queries = self.asked + (0 if again else rows)
+        if self._queries is not None and queries > self._queries:
+            raise LimitReachedError(
+                f"{rows} more rows would be {queries} of the {self._queries} that the endpoint "
+                "may be asked",
+                cure="Raise `endpoint.queries`, or take a smaller budget.",
+            )
+        cost = (self.asked + self.repeated + rows) * self._price
+        if self._spend is not None and cost > self._spend:
+            raise LimitReachedError(
+                f"{rows} more rows would bring the endpoint's cost to {cost:.6g}, and "
+                f"{self._spend:.6g} may be spent",
+                cure="Raise `endpoint.spend`, or take a smaller budget.",
+            )
+
+    def ask(self, rows: int) -> None:
+        """Count rows that are about to be sent; see ``require``."""
+        self.require(rows)
+        self.asked += rows
+
+    def repeat(self, rows: int) -> None:
+        """Count rows that are about to be sent again though the server may have taken them."""
+        self.require(rows, again=True)
+        self.repeated += rows
+
+
+class RateLimit:
+    """Keeps requests ``1 / rate`` seconds apart, by their beginnings."""
+
+    def __init__(self, rate: float | None, clock: Clock, sleep: Sleep) -> None:
+        self._gap = 0.0 if rate is None else 1.0 / rate
+        self._clock = clock
+        self._sleep = sleep
+        self._next = clock()
+
+    def wait(self) -> None:
+        """Return when the next request may begin."""
+        if self._gap:
+            left = self._next - self._clock()
+            if left > 0:
+                self._sleep(left)
+            self._next = max(self._next, self._clock()) + self._gap
+
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds before the second attempt, doubled each time, up to the longest."""
@@ -15,22 +82,27 @@ Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a request is made again, and the most seconds that one wait may take."""
 
     retries: int
     most_seconds: float
 
 
-def nothing() -> None:
+def ignore_reply() -> None:
     """Look at nothing."""
 
 
-class Courier:
+class RequestSender:
     """Makes requests of one server; counts ``attempts``, and of them ``retries``."""
 
     def __init__(
-        self, allowance: Allowance, pace: Pace, patience: Patience, clock: Clock, sleep: Sleep
+        self,
+        allowance: RowQuota,
+        pace: RateLimit,
+        patience: RetryPolicy,
+        clock: Clock,
+        sleep: Sleep,
     ) -> None:
         self._allowance = allowance
         self._pace = pace
@@ -41,7 +113,10 @@ class Courier:
         self.retries = 0
 
     def send(
-        self, request: Callable[[], Reply], rows: int = 0, recheck: Callable[[], object] = nothing
+        self,
+        request: Callable[[], Reply],
+        rows: int = 0,
+        recheck: Callable[[], object] = ignore_reply,
     ) -> tuple[Reply, float]:
         """Return the reply to ``request`` and the seconds of the attempt that brought it.
 

@@ -3,8 +3,14 @@
 import argparse
 import importlib
 
-from auditor.targets.child import traces
-from auditor.targets.child.confinement import Confinement, confine, hand_over, seal, take_channel
+from auditor.targets.sandbox import trace_reader
+from auditor.targets.sandbox.confinement import (
+    SandboxLimits,
+    confine_process,
+    drop_system_calls,
+    exec_other_program,
+    take_channel,
+)
 
 PROFILED = frozenset({"model"})
 """Roles with a profiler, which needs a process beside this one."""
@@ -17,7 +23,7 @@ def main() -> None:
     which runs this program again within the limits that hold by then.
     """
     asked = _arguments().parse_args()
-    wanted = Confinement(
+    wanted = SandboxLimits(
         level=asked.isolation,
         memory_limit=asked.memory_limit,
         parent=asked.parent,
@@ -26,16 +32,16 @@ def main() -> None:
         readable=tuple(asked.readable),
     )
     if asked.under:
-        level = seal(confine(wanted), alone=False)
-        hand_over(asked.under, level, wanted)
+        level = drop_system_calls(confine_process(wanted), alone=False)
+        exec_other_program(asked.under, level, wanted)
     channel = take_channel()
-    level = asked.isolation if asked.confined else confine(wanted)
+    level = asked.isolation if asked.confined else confine_process(wanted)
     if asked.role in PROFILED:
-        traces.reader()
+        trace_reader.start_trace_reader()
     if not asked.confined:
-        level = seal(level, alone=asked.alone)
+        level = drop_system_calls(level, alone=asked.alone)
     # From here on native libraries load, so it must not stand at the top of the file.
-    serving = importlib.import_module("auditor.targets.child.serving")
+    serving = importlib.import_module("auditor.targets.sandbox.request_loop")
     serving.serve(channel, asked.role, level)
 
 

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from auditor.domain.certificates import Boxes
-from auditor.domain.targets import Interface
-from auditor.errors import MissingExtraError, TwinError
-from auditor.extras import to_install
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.frames import Anything, Frame
-from auditor.twins.ensembles.forests import Forest
-from auditor.twins.ensembles.nearest import SearchedForest, open_forest
-from auditor.twins.leads import Rule
+from auditor.domain.robustness_certificates import PerturbationBoxes
+from auditor.domain.targets import ModelInterface
+from auditor.errors import MissingExtraError, TwinError, suggest_install
+from auditor.onnx.decision_margins import ScoreRule
+from auditor.onnx.trees.forest import TreeEnsemble
+from auditor.onnx.trees.nearest_point import EnsembleSearch, open_ensemble_search
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
 
 if TYPE_CHECKING:
-    from auditor.twins.bounds.networks import BoundedNetwork
+    from auditor.onnx.bounds.network import BoundedNetwork
 
 
 def operations() -> Mapping[str, Operation]:
@@ -26,7 +25,7 @@ def operations() -> Mapping[str, Operation]:
     # torch imports dill where it is installed, which asks for a folder that can be written to.
     # Nothing can be written here, and nothing is.
     tempfile.tempdir = "/tmp"  # noqa: S108 -- a name that is never opened
-    bench = Bench()
+    bench = CertifierHost()
     return {
         "certifier_open": _telling(bench.open),
         "certifier_look": _telling(bench.look),
@@ -38,7 +37,7 @@ def operations() -> Mapping[str, Operation]:
 def _telling(operation: Operation) -> Operation:
     """Answer with a refusal where an operation meets what it cannot bound."""
 
-    def told(request: Frame) -> Frame:
+    def told(request: MessageFrame) -> MessageFrame:
         try:
             return operation(request)
         except TwinError as error:
@@ -46,73 +45,73 @@ def _telling(operation: Operation) -> Operation:
         except MissingExtraError as error:
             raise RefusalError("extra", error.problem, error.cure) from error
         except ImportError as error:
-            cure = f"{to_install('attacks,certify')}."
+            cure = f"{suggest_install('attacks,certify')}."
             raise RefusalError("extra", f"a library is missing: {error}", cure) from error
 
     return told
 
 
-class Bench:
+class CertifierHost:
     """Holds the one network or forest of this process, once it is read."""
 
     def __init__(self) -> None:
         self._network: BoundedNetwork | None = None
-        self._forest: Forest | None = None
-        self._searched: dict[bytes, SearchedForest] = {}
-        self._rule = Rule()
+        self._forest: TreeEnsemble | None = None
+        self._searched: dict[bytes, EnsembleSearch] = {}
+        self._rule = ScoreRule()
 
-    def open(self, request: Frame) -> Frame:
+    def open(self, request: MessageFrame) -> MessageFrame:
         """Read the file at ``path``: as trees if its scores come from trees, else as a network."""
         said = request.header
         path, interface = Path(said["path"]), _interface(said["interface"])
-        self._rule = Rule(int(said["positive"]), float(said["threshold"]))
-        self._forest = open_forest(path, interface, self._rule)
+        self._rule = ScoreRule(int(said["positive"]), float(said["threshold"]))
+        self._forest = open_ensemble_search(path, interface, self._rule)
         if self._forest is None:
             self._network = _network(path, interface, self._rule)
-        return Frame({"kind": "network" if self._forest is None else "trees"})
+        return MessageFrame({"kind": "network" if self._forest is None else "trees"})
 
-    def look(self, request: Frame) -> Frame:
+    def look(self, request: MessageFrame) -> MessageFrame:
         """Return ``probabilities`` of the rows ``clean``, to be compared with the target's."""
         boxes = _boxes(request.arrays)
         if self._network is not None:
             found = self._network.probabilities(boxes.clean)
         else:
             found = self._trees(boxes).probabilities(boxes.clean.astype(np.float64))
-        return Frame({}, {"probabilities": np.asarray(found, dtype=np.float64)})
+        return MessageFrame({}, {"probabilities": np.asarray(found, dtype=np.float64)})
 
-    def margins(self, request: Frame) -> Frame:
+    def margins(self, request: MessageFrame) -> MessageFrame:
         """Return a network's lower bounds over boxes, an array a method."""
         boxes = _boxes(request.arrays)
         if self._network is None:
             raise RefusalError("protocol", "no network is open", "Ask for nearest points.")
-        return Frame({}, self._network.margins(boxes.lower, boxes.upper, boxes.labels))
+        return MessageFrame({}, self._network.margins(boxes.lower, boxes.upper, boxes.labels))
 
-    def nearest(self, request: Frame) -> Frame:
+    def nearest(self, request: MessageFrame) -> MessageFrame:
         """Return the nearest wrong points of a forest's rows."""
         boxes = _boxes(request.arrays)
         found = self._trees(boxes).nearest(boxes, int(request.header["steps"]))
         arrays = {"lower": found.lower, "crafted": found.crafted, "distance": found.distance}
-        return Frame({}, arrays)
+        return MessageFrame({}, arrays)
 
-    def _trees(self, boxes: Boxes) -> SearchedForest:
+    def _trees(self, boxes: PerturbationBoxes) -> EnsembleSearch:
         if self._forest is None:
             raise RefusalError("protocol", "no trees are open", "Ask for margins.")
         key = boxes.quantum.tobytes() + boxes.origin.tobytes()
         if key not in self._searched:
-            self._searched[key] = SearchedForest(self._forest, self._rule, boxes)
+            self._searched[key] = EnsembleSearch(self._forest, self._rule, boxes)
         return self._searched[key]
 
 
-def _network(path: Path, interface: Interface, rule: Rule) -> "BoundedNetwork":
-    from auditor.twins.bounds.networks import bound_network, one_thread  # noqa: PLC0415 -- torch
+def _network(path: Path, interface: ModelInterface, rule: ScoreRule) -> "BoundedNetwork":
+    from auditor.onnx.bounds.network import bound_network, single_thread  # noqa: PLC0415 -- torch
 
-    one_thread()
+    single_thread()
     return bound_network(path, interface, rule)
 
 
-def _interface(said: Mapping[str, Any]) -> Interface:
-    return Interface(**{**said, "input_shape": tuple(said["input_shape"])})
+def _interface(said: Mapping[str, Any]) -> ModelInterface:
+    return ModelInterface(**{**said, "input_shape": tuple(said["input_shape"])})
 
 
-def _boxes(arrays: Mapping[str, Anything]) -> Boxes:
-    return Boxes(**{name: arrays[name] for name in Boxes.__slots__})
+def _boxes(arrays: Mapping[str, Anything]) -> PerturbationBoxes:
+    return PerturbationBoxes(**{name: arrays[name] for name in PerturbationBoxes.__slots__})

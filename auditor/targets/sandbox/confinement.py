@@ -13,8 +13,8 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
-from auditor.targets.child import landlock, syscalls
-from auditor.targets.child.landlock import SIGNALS
+from auditor.targets.sandbox import landlock, seccomp
+from auditor.targets.sandbox.landlock import SIGNALS
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -34,19 +34,19 @@ CPU_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class FrameChannel:
     """The two file descriptors that carry frames."""
 
     incoming: int
     outgoing: int
 
 
-def take_channel() -> Channel:
+def take_channel() -> FrameChannel:
     """Move the pipes away from descriptors 0 and 1, so that no library can write into a frame.
 
     What libraries print goes to standard error, of which the parent keeps the end.
     """
-    channel = Channel(os.dup(0), os.dup(1))
+    channel = FrameChannel(os.dup(0), os.dup(1))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
@@ -55,7 +55,7 @@ def take_channel() -> Channel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confinement:
+class SandboxLimits:
     """What a child is asked to take on.
 
     ``faked_files`` are the bytes of a file that an emulator or a driver may keep in memory; the
@@ -71,10 +71,10 @@ class Confinement:
     readable: tuple[str, ...] = ()
 
 
-def confine(asked: Confinement) -> str:
+def confine_process(asked: SandboxLimits) -> str:
     """Take on the limits and return the isolation level that really holds.
 
-    ``seal`` has to follow, when all processes are started that this one needs.
+    ``drop_system_calls`` has to follow, when all processes are started that this one needs.
     """
     level = asked.level
     _limit(resource.RLIMIT_CORE, 0)
@@ -85,7 +85,7 @@ def confine(asked: Confinement) -> str:
     if not asked.alone:
         _limit(resource.RLIMIT_NPROC, MOST_PROCESSES + _processes())
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    if level == "landlock" and not landlock.restrict(asked.readable):
+    if level == "landlock" and not landlock.restrict_file_access(asked.readable):
         level = "namespaces"
     if level == "namespaces" and not _own_namespaces():
         level = "limits"
@@ -101,13 +101,13 @@ def confine(asked: Confinement) -> str:
     return level
 
 
-def seal(level: str, *, alone: bool) -> str:
+def drop_system_calls(level: str, *, alone: bool) -> str:
     """Give up the calls to the kernel that nothing here needs; return the level that holds then.
 
     Landlock knows neither sockets of all kinds nor attributes of files: without this it is less.
     """
-    scoped = level == "landlock" and landlock.version() >= SIGNALS
-    done = syscalls.install(
+    scoped = level == "landlock" and landlock.landlock_version() >= SIGNALS
+    done = seccomp.install_filter(
         alone=alone,
         attributes=level in {"landlock", "limits"},
         tree=level == "limits",
@@ -116,7 +116,7 @@ def seal(level: str, *, alone: bool) -> str:
     return "limits" if level == "landlock" and not done else level
 
 
-def hand_over(command: list[str], level: str, asked: Confinement) -> NoReturn:
+def exec_other_program(command: list[str], level: str, asked: SandboxLimits) -> NoReturn:
     """Become an emulator or another Python that runs this program again, within these limits.
 
     First the parent is told which level holds: what comes after it is no program of ours.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from auditor.targets.child.ort import ort
-from auditor.targets.child.serving import RefusalError
+from auditor.targets.sandbox.ort_library import ort
+from auditor.targets.sandbox.request_loop import RefusalError
 
 PLUGIN = "auditor-plugin"
 """The name under which a plugin provider is registered: some take it for their own."""
@@ -16,7 +16,7 @@ KINDS = ("CPU", "GPU", "NPU")
 CPU = "CPUExecutionProvider"
 
 
-def discovered() -> list[dict[str, Any]]:
+def discover_devices() -> list[dict[str, Any]]:
     """Return the devices that the runtime discovers; empty where it cannot look.
 
     Discovery is incomplete on many systems, so what is not listed is unknown, not absent.
@@ -47,7 +47,7 @@ def _kind(device: Any) -> str:  # noqa: ANN401 -- onnxruntime has no types
 
 
 @functools.cache
-def register(library: str) -> tuple[str, ...]:
+def register_plugin(library: str) -> tuple[str, ...]:
     """Load a plugin provider, by package or by path; return the provider names that it brings.
 
     A second call for the same library returns the same names. Raises ``RefusalError`` where it is
@@ -77,7 +77,7 @@ def register(library: str) -> tuple[str, ...]:
 
 
 @functools.cache
-def library_digest(library: str) -> str:
+def digest_plugin_library(library: str) -> str:
     """Return the digest of a plugin's shared object."""
     with Path(_place(library)).open("rb") as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
@@ -98,7 +98,7 @@ def _place(library: str) -> str:
         ) from error
 
 
-def chosen(provider: str, device: str | None) -> list[Any]:
+def choose_device(provider: str, device: str | None) -> list[Any]:
     """Return the discovered device that ``provider`` shall use: ``GPU``, ``NPU`` or ``GPU:1``.
 
     Raises ``RefusalError`` that lists what there is. A policy such as ``PREFER_NPU`` is never
@@ -123,13 +123,13 @@ def chosen(provider: str, device: str | None) -> list[Any]:
     )
 
 
-def brought(library: str, provider: str) -> str:
+def choose_plugin_provider(library: str, provider: str) -> str:
     """Return the provider of a plugin that a target means; the plugin's first, where it names none.
 
     A plugin may bring a provider under the name by which it was registered: then that is meant.
     Raises ``RefusalError`` where the target names a provider that the plugin does not bring.
     """
-    added = register(library)
+    added = register_plugin(library)
     if provider in added or provider == CPU or added == (PLUGIN,):
         return provider if provider in added else added[0]
     raise RefusalError(
@@ -139,7 +139,7 @@ def brought(library: str, provider: str) -> str:
     )
 
 
-def require(provider: str, cure: str = "") -> None:
+def require_provider(provider: str, cure: str = "") -> None:
     """Refuse a provider that this runtime lacks: it would run on the CPU and say nothing.
 
     ``cure`` is what whoever asked knows of it.

@@ -20,7 +20,7 @@ MICRO, MILLI = 1e-6, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class EnergyCounter:
     """A counter of joules that starts again from 0 when it reaches ``most`` (0: never)."""
 
     read: Callable[[], float]
@@ -36,7 +36,9 @@ class Counter:
         return after + self.most - before if self.most else None
 
 
-def counters_of(processors: Sequence[Counter], others: Sequence[Counter]) -> list[Counter]:
+def combine_counters(
+    processors: Sequence[EnergyCounter], others: Sequence[EnergyCounter]
+) -> list[EnergyCounter]:
     """Return all counters together; none where those of the processors are missing.
 
     Boards alone leave out what the processor spends, so that nothing would be spent at most.
@@ -44,11 +46,15 @@ def counters_of(processors: Sequence[Counter], others: Sequence[Counter]) -> lis
     return [*processors, *others] if processors else []
 
 
-class Meter:
+class EnergyMeter:
     """All counters of this machine, from the moment in which it was made."""
 
-    def __init__(self, counters: Sequence[Counter] | None = None) -> None:
-        self._counters = counters_of(packages(), boards()) if counters is None else counters
+    def __init__(self, counters: Sequence[EnergyCounter] | None = None) -> None:
+        self._counters = (
+            combine_counters(list_package_counters(), list_gpu_counters())
+            if counters is None
+            else counters
+        )
         self._before = [counter.read() for counter in self._counters]
 
     def joules(self) -> float | None:
@@ -59,7 +65,7 @@ class Meter:
         return sum(known) if known and len(known) == len(counted) else None
 
 
-def packages(root: Path = POWERCAP) -> list[Counter]:
+def list_package_counters(root: Path = POWERCAP) -> list[EnergyCounter]:
     """Return the counters of processor packages that may be read here; parts of them are not."""
     found = []
     for zone in sorted(root.glob("*-rapl:*")):
@@ -71,11 +77,11 @@ def packages(root: Path = POWERCAP) -> list[Counter]:
             float(place.read_text(encoding="ascii"))
         except (OSError, ValueError):
             continue  # since 2020 only root may read it (CVE-2020-8694)
-        found.append(Counter(lambda place=place: _microjoules(place), most))  # type: ignore[misc]
+        found.append(EnergyCounter(lambda place=place: _microjoules(place), most))  # type: ignore[misc]
     return found
 
 
-def boards(library: Library = None) -> list[Counter]:
+def list_gpu_counters(library: Library = None) -> list[EnergyCounter]:
     """Return the counters of NVIDIA boards; empty where there is no driver, or it cannot count."""
     try:
         nvml = ctypes.CDLL(NVML) if library is None else library
@@ -89,13 +95,13 @@ def boards(library: Library = None) -> list[Counter]:
         board = ctypes.c_void_p()
         if nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(board)) != DONE:
             continue
-        counter = _Board(nvml, board)
+        counter = _GpuBoard(nvml, board)
         if counter.counts():
-            found.append(Counter(counter.joules))
+            found.append(EnergyCounter(counter.joules))
     return found
 
 
-class _Board:
+class _GpuBoard:
     def __init__(self, nvml: Library, handle: ctypes.c_void_p) -> None:
         self._nvml = nvml
         self._handle = handle

@@ -29,20 +29,20 @@ DEVICES = (
 NVIDIA = "nvidia"
 
 
-def version() -> int:
+def landlock_version() -> int:
     """Return the version of Landlock that this kernel has, 0 where it has none."""
     with contextlib.suppress(OSError, AttributeError):
         return max(0, int(_call(CREATE, None, 0, VERSION)))
     return 0
 
 
-def restrict(readable: Iterable[str]) -> bool:
+def restrict_file_access(readable: Iterable[str]) -> bool:
     """Keep this process to reading what lies below ``readable``; say whether the kernel does.
 
     Nothing may be made, changed or removed, no port used, and from version 6 on no signal sent to
     a process outside.
     """
-    known = version()
+    known = landlock_version()
     if known < OLDEST:
         return False
     tree = OF_TREE | (DEVICE if known >= 5 else 0)  # noqa: PLR2004 -- the version that knows them

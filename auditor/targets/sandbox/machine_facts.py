@@ -36,7 +36,7 @@ TELLING = ("SSE42", "AVX2", "AVX512F", "FMA3")
 X86, ARM = frozenset({"x86_64", "AMD64", "i686"}), frozenset({"aarch64", "arm64"})
 
 
-def machine() -> dict[str, Any]:
+def read_machine_facts() -> dict[str, Any]:
     """Return what must match for another machine to count as the same."""
     return {
         "os": platform.system(),
@@ -46,7 +46,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def conditions() -> dict[str, Any]:
+def read_conditions() -> dict[str, Any]:
     """Return what may differ from run to run on the same machine."""
     known = _emulated_cpu() is None  # else /proc/cpuinfo may be the emulator's
     return {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.targets.child.altering import Workbench, rows_of
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.frames import Frame
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.sandbox.model_variants import VariantHost, read_input_rows
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
 
 STATUS = Path("/proc/self/status")
 FORGET = Path("/proc/self/clear_refs")
@@ -16,32 +16,34 @@ PEAK_ONLY = b"5"
 KIB = 1024
 
 
-class Scales:
+class MemoryMeter:
     """Weighs this process, which must not have opened a model before."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: VariantHost) -> None:
         self._bench = bench
 
     def operations(self) -> Mapping[str, Operation]:
         """Return what is answered here."""
         return {"footprint": self.footprint}
 
-    def footprint(self, request: Frame) -> Frame:
+    def footprint(self, request: MessageFrame) -> MessageFrame:
         """Open the artifact, score the rows in batches, and say what was held: in bytes."""
         said = request.header
-        name, rows = rows_of(request)
+        name, rows = read_input_rows(request)
         size = int(said["batch_rows"])
         batch = np.resize(rows, (size, *rows.shape[1:])) if len(rows) < size else rows
         _forget()
-        before = held()["VmRSS"]
+        before = read_memory_usage()["VmRSS"]
         session = self._bench.session(said)
-        opened = held()["VmRSS"]
+        opened = read_memory_usage()["VmRSS"]
         for start in range(0, len(batch), size):
             self._bench.call(said, session, name, batch[start : start + size])
-        return Frame({"before": before, "opened": opened, "peak": held()["VmHWM"]})
+        return MessageFrame(
+            {"before": before, "opened": opened, "peak": read_memory_usage()["VmHWM"]}
+        )
 
 
-def held() -> dict[str, int]:
+def read_memory_usage() -> dict[str, int]:
     """Return ``VmRSS`` and ``VmHWM`` in bytes. Raises ``RefusalError`` where nobody says."""
     try:
         lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()

@@ -1,15 +1,30 @@
-"""The weights of an ONNX file, and the file again with some of their bits turned over."""
+"""The weights of an ONNX file, and the file again with some of their bits turned over.
+
+The inside of an ONNX file: what its last layer is given, and the file with that as an output.
+
+The artifact in sessions otherwise than as declared: other options, bits, or outputs.
+"""
 
 import importlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from auditor.scanning.paths import inside, linked
-from auditor.targets.child.serving import RefusalError
+from auditor.onnx.scan.paths import has_symbolic_link, path_inside_folder
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
+from auditor.targets.sandbox.scoring import (
+    OpenedSession,
+    ScoringRuntime,
+    build_score_reply,
+    run_batches,
+    to_session_rows,
+)
 
 Tensor: TypeAlias = Any
 """An ``onnx.TensorProto``; onnx is imported by what needs it alone."""
@@ -32,12 +47,12 @@ CUT = {4: "<u1", 8: "<u1", 16: "<u2"}
 EXTERNAL = 1
 
 
-class Stored:
+class WeightFile:
     """The weights of one file: initialisers of its graph, and the values of its constants."""
 
     def __init__(self, path: Path) -> None:
         """Parse the file; numbers outside it stay there. Raises ``RefusalError``."""
-        onnx = library()
+        onnx = import_onnx()
         self._folder = path.parent
         try:
             self._model = onnx.load(str(path), load_external_data=False)
@@ -111,8 +126,8 @@ class Stored:
 
     def _outside(self, tensor: Tensor) -> bytes:
         facts = {entry.key: entry.value for entry in tensor.external_data}
-        plain = inside(facts.get("location", ""))
-        if plain is None or linked(self._folder, plain):
+        plain = path_inside_folder(facts.get("location", ""))
+        if plain is None or has_symbolic_link(self._folder, plain):
             raise _no_such(f"file of {tensor.name!r} inside the model's folder")
         with (self._folder / plain).open("rb") as stream:
             stream.seek(int(facts.get("offset", 0)))
@@ -135,7 +150,7 @@ class Stored:
         return str(node.name or next(iter(node.output), "") or f"node {place}")
 
 
-def library() -> ModuleType:
+def import_onnx() -> ModuleType:
     """Return the package onnx, which only this part of a child needs."""
     try:
         return importlib.import_module("onnx")
@@ -159,3 +174,193 @@ def _turn(tensor: Tensor, element: int, bit: int) -> None:
 
 def _no_such(what: str) -> RefusalError:
     return RefusalError("model", f"there is no {what}", "Name what the model's weights list.")
+
+
+Model: TypeAlias = Any
+Node: TypeAlias = Any
+"""An ``onnx.ModelProto`` and an ``onnx.NodeProto``; onnx is imported by what needs it alone."""
+
+PRODUCTS = frozenset(
+    {
+        "Gemm", "MatMul", "FusedMatMul", "FusedGemm", "MatMulNBits", "QGemm", "QLinearMatMul",
+        "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul",
+    }
+)  # fmt: skip
+"""A product with weights, whose rows lie along the last axis of its input."""
+CONVOLUTIONS = frozenset({"Conv", "FusedConv", "QLinearConv", "ConvInteger"})
+"""Channels lie along the second axis of its input."""
+WHOLE = frozenset(
+    {
+        "LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor",
+        "TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble",
+    }
+)  # fmt: skip
+"""Models that are one operator: its input is all that there is before the scores."""
+LAYERS = PRODUCTS | CONVOLUTIONS | WHOLE
+SCALED = "DynamicQuantizeLinear"
+"""It comes before a product; its scale is that of the batch, so that its input is what is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTap:
+    """A value of the graph: the input of ``node``, on which alone the scores depend.
+
+    ``channels`` is the axis along which its numbers mean different things; ``given`` says that it
+    is the input of the whole graph.
+    """
+
+    value: str
+    node: str
+    operator: str
+    channels: int
+    given: bool
+
+
+def find_layer_tap(model: Model, output: str) -> LayerTap | None:
+    """Return what the last layer before ``output`` is given, ``None`` where there is no such layer.
+
+    From the output backwards, the value that was made last is replaced by what it was made from.
+    Where one value is left, everything goes through it; the first such value that a layer with
+    weights made names the layer. Inputs that do not depend on the graph's are weights.
+    """
+    graph = model.graph
+    made = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
+    moving = _moving(graph)
+    front = {output} & moving
+    while front and all(name in made for name in front):
+        last = made[max(front, key=lambda name: made[name])]
+        node = graph.node[last]
+        sources = {name: None for name in _taken(node) if name in moving}
+        others = {name for name in front if made[name] != last}
+        if not others and node.op_type == SCALED:
+            layer = next(user for user in graph.node if node.output[0] in user.input)
+            return _tap(layer, node.input[0], made)
+        if len(front) == 1 and len(sources) == 1 and node.op_type in LAYERS:
+            return _tap(node, next(iter(sources)), made)
+        front = others | set(sources)
+    return None
+
+
+def expose_layer(model: Model, tap: str) -> bytes:
+    """Return the file's bytes with the value ``tap`` as one more output, whatever its type."""
+    graph = model.graph
+    if any(slot.name == tap for slot in graph.output):
+        return bytes(model.SerializeToString())
+    slot = graph.output.add()
+    slot.name = tap
+    try:
+        return bytes(model.SerializeToString())
+    finally:
+        graph.output.pop()
+
+
+def _tap(layer: Node, value: str, made: Mapping[str, int]) -> LayerTap:
+    channels = 1 if layer.op_type in CONVOLUTIONS else -1
+    name = str(layer.name or next(iter(layer.output), ""))
+    return LayerTap(value, name, str(layer.op_type), channels, value not in made)
+
+
+def _moving(graph: Any) -> set[str]:  # noqa: ANN401 -- onnx is not imported here
+    """Return the values that depend on the graph's inputs."""
+    weights = {tensor.name for tensor in graph.initializer}
+    moving = {slot.name for slot in graph.input} - weights
+    for node in graph.node:
+        if any(name in moving for name in _taken(node)):
+            moving.update(name for name in node.output if name)
+    return moving
+
+
+def _taken(node: Node) -> Iterator[str]:
+    """Yield the values that a node reads, those that its branches and bodies read too."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for part in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            for inner in part.node:
+                yield from _taken(inner)
+
+
+BESIDE = "session.model_external_initializers_file_folder_path"
+"""Where a model that is given by its bytes finds the numbers that it keeps outside."""
+
+
+class VariantHost:
+    """Opens the artifact anew as a request's ``opening`` says; holds the last session.
+
+    ``flips`` turn over bits of its weights, and ``tap`` names a value inside it that is an output
+    too.
+    """
+
+    def __init__(self, runtime: ScoringRuntime) -> None:
+        self._runtime = runtime
+        self._key = ""
+        self._opened: OpenedSession | None = None
+        self._stored: tuple[Path, WeightFile] | None = None
+
+    def operations(self) -> Mapping[str, Operation]:
+        """Return what is answered here."""
+        return {"altered": self.score, "weights": self.weights, "tap": self.tap}
+
+    def score(self, request: MessageFrame) -> MessageFrame:
+        """Score the rows of the one input array in an altered session; as ``infer`` answers."""
+        said = request.header
+        opened, (name, rows) = self.session(said), read_input_rows(request)
+        answers = self.call(said, opened, name, rows)
+        names = said.get("outputs") or list(opened.outputs)
+        return build_score_reply(names, answers, said.get("fixed_batch"), len(rows))
+
+    def weights(self, request: MessageFrame) -> MessageFrame:
+        """List the weights as JSON in the bytes of the array ``weights``: there may be many."""
+        listed = self._weights(Path(request.header["opening"]["path"])).listed()
+        return MessageFrame(
+            {}, {"weights": np.frombuffer(json.dumps(listed).encode(), dtype=np.uint8)}
+        )
+
+    def tap(self, request: MessageFrame) -> MessageFrame:
+        """Say what the last layer before the output ``before`` is given, if there is one."""
+        stored = self._weights(Path(request.header["opening"]["path"]))
+        found = find_layer_tap(stored.model, str(request.header["before"]))
+        return MessageFrame({"tap": None if found is None else asdict(found)})
+
+    def call(
+        self, said: Mapping[str, Any], opened: OpenedSession, name: str, rows: Anything
+    ) -> list[list[object]]:
+        """Call a session with rows. Raises ``RefusalError`` in the runtime's words."""
+        try:
+            return run_batches(opened, said.get("outputs"), name, rows, said.get("fixed_batch"))
+        except self._runtime.errors as error:
+            file = Path(said["opening"]["path"]).name
+            raise self._runtime.refuse(file, "score a batch", error) from error
+
+    def session(self, said: Mapping[str, Any]) -> OpenedSession:
+        """Return the session that a request's header asks for, the last one where it is that."""
+        opening, flips, tap = said["opening"], said.get("flips") or [], said.get("tap")
+        key = json.dumps([opening, flips, tap], sort_keys=True)
+        if key != self._key or self._opened is None:
+            self._opened, self._key = None, ""  # never two at a time
+            self._opened, self._key = self._open(opening, flips, tap), key
+        return self._opened
+
+    def _open(
+        self, opening: Mapping[str, Any], flips: list[tuple[str, int, int]], tap: str | None
+    ) -> OpenedSession:
+        path = Path(opening["path"])
+        try:
+            if not flips and tap is None:
+                return self._runtime.open(path, opening)
+            beside = {**(opening.get("session") or {}), BESIDE: str(path.parent)}
+            stored = self._weights(path)
+            raw = stored.damaged(flips) if tap is None else expose_layer(stored.model, tap)
+            return self._runtime.open(path, {**opening, "session": beside, "bytes": raw})
+        except self._runtime.errors as error:
+            raise self._runtime.refuse(path.name, "open it", error) from error
+
+    def _weights(self, path: Path) -> WeightFile:
+        if self._stored is None or self._stored[0] != path:
+            self._stored = (path, WeightFile(path))
+        return self._stored[1]
+
+
+def read_input_rows(request: MessageFrame) -> tuple[str, Anything]:
+    """Return the input's name, as the header says it, and its rows as a session takes them."""
+    name = str(request.header["input"])
+    return name, to_session_rows(request.arrays[name])

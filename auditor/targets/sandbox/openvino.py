@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.targets.child.facts import conditions, machine
-from auditor.targets.child.opsets import read_opsets
-from auditor.targets.child.scoring import Opened, ScoringBench
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.frames import Anything, Frame
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.sandbox.machine_facts import read_conditions, read_machine_facts
+from auditor.targets.sandbox.opsets import read_opsets
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
+from auditor.targets.sandbox.scoring import OpenedSession, ScoringHost
 
 ov: Any = importlib.import_module("openvino")  # it is installed in workers only
 CPU = "CPU"
@@ -34,17 +34,17 @@ ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, OSEr
 
 def operations() -> Mapping[str, Operation]:
     """Return what a child of this role answers."""
-    bench = ScoringBench(OpenVino())
-    return {"probe": probe, "open": bench.open, "infer": bench.infer, "time": bench.time}
+    bench = ScoringHost(OpenVinoRuntime())
+    return {"probe": probe_openvino, "open": bench.open, "infer": bench.infer, "time": bench.time}
 
 
-def probe(_: Frame) -> Frame:
+def probe_openvino(_: MessageFrame) -> MessageFrame:
     """Say what machine and runtime this is, without opening anything."""
-    return Frame(
+    return MessageFrame(
         {
-            "machine": machine(),
+            "machine": read_machine_facts(),
             "runtime": _runtime(),
-            "conditions": conditions(),
+            "conditions": read_conditions(),
             "devices": [
                 {"provider": "openvino", "kind": name, "vendor": _full_name(name)}
                 for name in ov.Core().available_devices
@@ -53,12 +53,12 @@ def probe(_: Frame) -> Frame:
     )
 
 
-class OpenVino:
+class OpenVinoRuntime:
     """Compiles files with OpenVINO for one device."""
 
     errors = ERRORS
 
-    def open(self, path: Path, asked: Mapping[str, Any]) -> Opened:
+    def open(self, path: Path, asked: Mapping[str, Any]) -> OpenedSession:
         """Read and compile a file. Raises ``RefusalError`` and ``ERRORS``."""
         _refuse_foreign(asked)
         device, core = str(asked.get("device") or CPU), ov.Core()
@@ -75,8 +75,8 @@ class OpenVino:
         devices = [str(name) for name in compiled.get_property("EXECUTION_DEVICES")]
         nodes = _executed(compiled)
         about = {
-            "machine": machine(),
-            "conditions": conditions(),
+            "machine": read_machine_facts(),
+            "conditions": read_conditions(),
             "runtime": _runtime(),
             "precision": _precision(compiled, nodes),
             "inputs": [_slot(port) for port in compiled.inputs],
@@ -87,7 +87,7 @@ class OpenVino:
             "providers": devices,
             "opsets": read_opsets(path),
         }
-        return Opened(run, names, about)
+        return OpenedSession(run, names, about)
 
     def refuse(self, file: str, doing: str, error: Exception) -> RefusalError:
         """Turn the runtime's exception into words."""

@@ -10,7 +10,7 @@ import onnxruntime
 ort: Any = onnxruntime
 
 
-def runtime() -> dict[str, Any]:
+def read_runtime_facts() -> dict[str, Any]:
     """Return the runtime's version, build and library digest, and the providers it has."""
     return {
         "name": "onnxruntime",

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.targets.child.devices import CPU, brought, chosen, require
-from auditor.targets.child.ort import ort
-from auditor.targets.child.serving import RefusalError
+from auditor.targets.sandbox.devices import (
+    CPU,
+    choose_device,
+    choose_plugin_provider,
+    require_provider,
+)
+from auditor.targets.sandbox.ort_library import ort
+from auditor.targets.sandbox.request_loop import RefusalError
 
 OPTIMIZATION = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -25,27 +30,27 @@ def open_session(source: Path | bytes, asked: Mapping[str, Any]) -> Any:  # noqa
     Raises ``RefusalError`` where provider, plugin or device are not to be had, and
     ``RUNTIME_ERRORS``.
     """
-    provider, options = provider_of(asked), session_options(asked)
+    provider, options = choose_provider(asked), build_session_options(asked)
     model = str(source) if isinstance(source, Path) else source
     device = asked.get("device")
     own = dict(asked.get("provider_options") or {})
     if asked.get("library") is None and device is None:
-        require(provider, str(asked.get("cure") or ""))
+        require_provider(provider, str(asked.get("cure") or ""))
         return ort.InferenceSession(model, options, providers=[(provider, own)])
-    options.add_provider_for_devices(chosen(provider, device), own)
+    options.add_provider_for_devices(choose_device(provider, device), own)
     return ort.InferenceSession(model, options)
 
 
-def provider_of(asked: Mapping[str, Any]) -> str:
+def choose_provider(asked: Mapping[str, Any]) -> str:
     """Return the provider that shall run the model: the one named, or the one of the plugin.
 
     Raises ``RefusalError`` where the plugin is not to be had, or brings no such provider.
     """
     library, provider = asked.get("library"), str(asked["provider"])
-    return brought(str(library), provider) if library else provider
+    return choose_plugin_provider(str(library), provider) if library else provider
 
 
-def session_options(asked: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- onnxruntime has no types
+def build_session_options(asked: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- onnxruntime has no types
     """Return the session's options: threads, optimisation, entries, free dimensions, profile."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(asked["threads"])
@@ -82,7 +87,7 @@ def _refuse_conflict(key: str, value: str, provider: str) -> None:
         )
 
 
-def placement(session: Any) -> dict[str, dict[str, int]] | None:  # noqa: ANN401 -- onnxruntime has no types
+def count_placement(session: Any) -> dict[str, dict[str, int]] | None:  # noqa: ANN401 -- onnxruntime has no types
     """Count the operators on each provider by kind; ``None`` from a runtime that cannot say."""
     ask = getattr(session, "get_provider_graph_assignment_info", None)
     if ask is None:

@@ -13,41 +13,41 @@ from typing import Any
 
 import numpy as np
 
-from auditor.targets.child.altering import rows_of
-from auditor.targets.child.opened import open_session
-from auditor.targets.child.refusals import RUNTIME_ERRORS, refuse
-from auditor.targets.child.scoring import Opened, run
-from auditor.targets.child.serving import RefusalError
-from auditor.targets.child.traces import reader, traced
-from auditor.targets.frames import Anything, Frame
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.sandbox.model_variants import read_input_rows
+from auditor.targets.sandbox.ort_session import open_session
+from auditor.targets.sandbox.request_loop import RefusalError
+from auditor.targets.sandbox.runtime_errors import RUNTIME_ERRORS, build_refusal
+from auditor.targets.sandbox.scoring import OpenedSession, run_batches
+from auditor.targets.sandbox.trace_reader import capture_trace, start_trace_reader
 
 KERNEL = "_kernel_time"
 MICRO = 1e-6
 
 
-def profile(request: Frame) -> Frame:
+def profile_kernels(request: MessageFrame) -> MessageFrame:
     """Score the rows of the one input array in a session of its own, and list its kernels.
 
-    The array ``kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
+    The array ``sum_kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
     ``calls`` of each, in the order of their first calls.
     """
-    return Frame({}, {"kernels": _as_bytes(kernels(_events(_traced(request))))})
+    return MessageFrame({}, {"kernels": _as_bytes(sum_kernels(_events(_traced(request))))})
 
 
-def _traced(request: Frame) -> bytes:
+def _traced(request: MessageFrame) -> bytes:
     """Return the trace of one run, as the profiler writes it."""
     opening, said = request.header["opening"], request.header
     path = Path(opening["path"])
-    name, rows = rows_of(request)
+    name, rows = read_input_rows(request)
     try:
-        with traced() as kept:
-            into = f"/proc/self/fd/{reader().written}\0"
+        with capture_trace() as kept:
+            into = f"/proc/self/fd/{start_trace_reader().written}\0"
             session = open_session(path, {**opening, "profile": into})
-            opened = Opened(session.run, (), {})
-            run(opened, said.get("outputs"), name, rows, said.get("fixed_batch"))
+            opened = OpenedSession(session.run, (), {})
+            run_batches(opened, said.get("outputs"), name, rows, said.get("fixed_batch"))
             session.end_profiling()
     except RUNTIME_ERRORS as error:
-        raise refuse(path.name, "profile it", error) from error
+        raise build_refusal(path.name, "profile it", error) from error
     raw = kept[0]
     if not raw:
         raise RefusalError(
@@ -59,7 +59,7 @@ def _traced(request: Frame) -> bytes:
     return raw
 
 
-def kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def sum_kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Add up the calls of each kernel in a list of trace events."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for event in events:

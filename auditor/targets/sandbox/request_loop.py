@@ -6,20 +6,20 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
-from auditor.targets.child.confinement import Channel
-from auditor.targets.frames import PROTOCOL, Frame, encode, receive
+from auditor.targets.protocol import PROTOCOL, MessageFrame, encode_frame, receive_frame
+from auditor.targets.sandbox.confinement import FrameChannel
 
 MOST_BYTES = 2**31
 """Of one request. The parent is trusted; this only catches a stream that fell out of step."""
 
-Operation: TypeAlias = Callable[[Frame], Frame]
+Operation: TypeAlias = Callable[[MessageFrame], MessageFrame]
 ROLES: Mapping[str, str] = {
-    "structure": "auditor.targets.child.structures",
-    "model": "auditor.targets.child.sessions",
-    "openvino": "auditor.targets.child.openvino",
-    "twin": "auditor.targets.child.differentiation",
-    "certification": "auditor.targets.child.certification",
-    "recipe": "auditor.targets.child.training",
+    "structure": "auditor.targets.sandbox.structure",
+    "model": "auditor.targets.sandbox.onnx_runtime",
+    "openvino": "auditor.targets.sandbox.openvino",
+    "twin": "auditor.targets.sandbox.twin",
+    "certification": "auditor.targets.sandbox.certifier",
+    "recipe": "auditor.targets.sandbox.training",
 }
 """Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
 
@@ -36,7 +36,7 @@ class RefusalError(Exception):
         self.cure = cure
 
 
-def serve(channel: Channel, role: str, level: str) -> None:
+def serve_requests(channel: FrameChannel, role: str, level: str) -> None:
     """Load the role's libraries, say hello, then answer until the pipe ends."""
     try:
         module = importlib.import_module(ROLES[role])
@@ -44,16 +44,18 @@ def serve(channel: Channel, role: str, level: str) -> None:
         _send(channel, _refused("runtime", f"{sys.executable} cannot load {role}: {error}", CURE))
         return
     operations = cast("Mapping[str, Operation]", module.operations())
-    _send(channel, Frame({"ok": True, "protocol": PROTOCOL, "role": role, "isolation": level}))
+    _send(
+        channel, MessageFrame({"ok": True, "protocol": PROTOCOL, "role": role, "isolation": level})
+    )
     while True:
         try:
-            request = receive(lambda view: _fill(channel.incoming, view), MOST_BYTES)
+            request = receive_frame(lambda view: _fill(channel.incoming, view), MOST_BYTES)
         except EOFError:
             return
         _send(channel, _answer(operations, request))
 
 
-def _answer(operations: Mapping[str, Operation], request: Frame) -> Frame:
+def _answer(operations: Mapping[str, Operation], request: MessageFrame) -> MessageFrame:
     name = str(request.header.get("op"))
     if name not in operations:
         return _refused("protocol", f"there is no request {name!r}", "Update the auditor.")
@@ -63,16 +65,16 @@ def _answer(operations: Mapping[str, Operation], request: Frame) -> Frame:
         return _refused(refusal.kind, refusal.problem, refusal.cure)
     except MemoryError as error:
         return _refused("memory", f"out of memory: {error}".rstrip(": "), "")
-    return Frame({"ok": True, **reply.header}, reply.arrays)
+    return MessageFrame({"ok": True, **reply.header}, reply.arrays)
 
 
-def _refused(kind: str, problem: str, cure: str) -> Frame:
+def _refused(kind: str, problem: str, cure: str) -> MessageFrame:
     said: dict[str, Any] = {"kind": kind, "problem": problem[:4000], "cure": cure[:1000]}
-    return Frame({"ok": False, "error": said})
+    return MessageFrame({"ok": False, "error": said})
 
 
-def _send(channel: Channel, frame: Frame) -> None:
-    for part in encode(frame):
+def _send(channel: FrameChannel, frame: MessageFrame) -> None:
+    for part in encode_frame(frame):
         view = memoryview(part)
         while view:
             view = view[os.write(channel.outgoing, view) :]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from auditor.targets.child.altering import Workbench, rows_of
-from auditor.targets.child.serving import Operation
-from auditor.targets.child.timing import conditions_between, moment
-from auditor.targets.frames import Anything, Frame
+from auditor.targets.protocol import Anything, MessageFrame
+from auditor.targets.sandbox.model_variants import VariantHost, read_input_rows
+from auditor.targets.sandbox.request_loop import Operation
+from auditor.targets.sandbox.timing import conditions_between, take_snapshot
 
 DUE = "due seconds"
 WARMUP = 20
@@ -17,25 +17,25 @@ SPIN = 0.0005
 """Seconds before a request is due in which we look at the clock instead of sleeping."""
 
 
-class Clockwork:
+class RowTimer:
     """Times single rows in the session of a workbench."""
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: VariantHost) -> None:
         self._bench = bench
 
     def operations(self) -> Mapping[str, Operation]:
         """Return what is answered here."""
         return {"arrivals": self.arrivals, "each": self.each}
 
-    def arrivals(self, request: Frame) -> Frame:
+    def arrivals(self, request: MessageFrame) -> MessageFrame:
         """Send one row at each due time, one at a time; late ones at once, none left out.
 
         Ends after ``seconds``: what was not yet served then is left out of the answer.
         """
         due = request.arrays[DUE]
         began, ended = np.empty(len(due)), np.empty(len(due))
-        with _Quiet(self._bench, request) as (call, count):
-            before, origin = moment(), time.perf_counter() + SPIN
+        with _WarmSession(self._bench, request) as (call, count):
+            before, origin = take_snapshot(), time.perf_counter() + SPIN
             served = 0
             for index, wanted in enumerate(due.tolist()):
                 began[index] = _wait(origin, wanted)
@@ -44,15 +44,15 @@ class Clockwork:
                 served = index + 1
                 if ended[index] > request.header["seconds"]:
                     break
-            seen = conditions_between(before, moment(), served)
+            seen = conditions_between(before, take_snapshot(), served)
         part = slice(0, served)
         arrays = {"due": due[part], "began": began[part], "ended": ended[part]}
-        return Frame({"conditions": seen}, arrays)
+        return MessageFrame({"conditions": seen}, arrays)
 
-    def each(self, request: Frame) -> Frame:
+    def each(self, request: MessageFrame) -> MessageFrame:
         """Time every row alone, ``repeats`` times over, each time in another order."""
         repeats, first = int(request.header["repeats"]), int(request.header["first"])
-        with _Quiet(self._bench, request) as (call, count):
+        with _WarmSession(self._bench, request) as (call, count):
             taken = np.empty((repeats, count))
             clock = time.perf_counter
             for repeat in range(repeats):
@@ -60,16 +60,16 @@ class Clockwork:
                     start = clock()
                     call(row)
                     taken[repeat, row] = clock() - start
-        return Frame({}, {"taken": taken})
+        return MessageFrame({}, {"taken": taken})
 
 
-class _Quiet:
+class _WarmSession:
     """A warm session and its rows cut apart; the garbage collector rests meanwhile."""
 
-    def __init__(self, bench: Workbench, request: Frame) -> None:
+    def __init__(self, bench: VariantHost, request: MessageFrame) -> None:
         said = request.header
         self._bench, self._said, self._opened = bench, said, bench.session(said)
-        self._name, rows = rows_of(request)
+        self._name, rows = read_input_rows(request)
         self._parts: list[Anything] = [rows[row : row + 1] for row in range(len(rows))]
 
     def __enter__(self) -> tuple[Callable[[int], object], int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from auditor.targets.child.serving import RefusalError
+from auditor.targets.sandbox.request_loop import RefusalError
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     native.EPFail, native.EngineError, native.Fail, native.InvalidArgument, native.InvalidGraph,
@@ -26,7 +26,7 @@ _OUT_OF_MEMORY = re.compile(r"[Ff]ailed to allocate|bad_alloc|[Oo]ut of memory|s
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownMessage:
     """A message that we recognise: whose fault it is, and what helps."""
 
     pattern: re.Pattern[str]
@@ -42,13 +42,13 @@ CUSTOM_CURE = (
     "operators written out as standard ones."
 )
 KNOWN = (
-    Known(
+    KnownMessage(
         re.compile(r"([\w.:-]+\([-\d]+\)) is not a registered function/op"),
         "model",
         lambda file, found: f"{file}: ONNX Runtime has no operator {found[1]}",
         CUSTOM_CURE,
     ),
-    Known(
+    KnownMessage(
         re.compile(r'In Node, \("[^"]*", ([^,]+), "([\w.-]*)".*No (Op reg|opset imp)', re.DOTALL),
         "model",
         lambda file, found: (
@@ -56,7 +56,7 @@ KNOWN = (
         ),
         CUSTOM_CURE,
     ),
-    Known(
+    KnownMessage(
         re.compile(r'for initializer: (\S+)\..*path does not exist: "([^"]*)"'),
         "artifact",
         lambda file, found: (
@@ -65,7 +65,7 @@ KNOWN = (
         ),
         "Put the external data file beside the model, under the name that the model gives it.",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"Cannot parse data from external tensors.*for tensor: (\S+)"),
         "model",
         lambda file, found: (
@@ -75,7 +75,7 @@ KNOWN = (
         "Save the model again with only its large tensors outside (onnx.save_model: "
         "size_threshold=1024).",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"for initializer: (\S+)\..*(escapes|Absolute path|[Ss]ymlink)"),
         "model",
         lambda file, found: (
@@ -83,26 +83,26 @@ KNOWN = (
         ),
         "Save the model again with its external data in its own folder.",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"Protobuf parsing failed|No graph was found|ModelProto does not have a graph"),
         "artifact",
         lambda file, _: f"{file} is not an ONNX file, or it is cut off",
         "Name the exported .onnx file as `model.artifact`, and check that it was copied whole.",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"[Oo]pset (\d+) is under development|Unknown model file format version|"
                    r"Unsupported model IR version"),
         "artifact",
         lambda file, _: f"{file} is written in a newer ONNX version than this runtime reads",
         "Export the model with an older opset, or update onnxruntime.",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"At least one output should be requested"),
         "model",
         lambda file, _: f"{file}: the model has no output",
         "Export the model with its scores [rows, classes] as an output.",
     ),
-    Known(
+    KnownMessage(
         re.compile(r"Could not find an implementation for (\w+)\((\d+)\)"),
         "model",
         lambda file, found: (
@@ -114,7 +114,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-def refuse(file: str, doing: str, error: Exception) -> RefusalError:
+def build_refusal(file: str, doing: str, error: Exception) -> RefusalError:
     """Turn the runtime's exception while ``doing`` something with ``file`` into a refusal."""
     said = str(error)
     if _OUT_OF_MEMORY.search(said):

@@ -61,7 +61,7 @@ OPENS = ("open 2 -", 1), ("openat 257 56", 2)
 KILL, TGKILL, PRLIMIT = (62, 129), (234, 131), (302, 261)
 
 
-def install(*, alone: bool, attributes: bool, tree: bool, signals: bool) -> bool:
+def install_filter(*, alone: bool, attributes: bool, tree: bool, signals: bool) -> bool:
     """Hold this process, and what it starts, to the filter; say whether the kernel took it.
 
     ``alone``: it starts no other process and no other program. ``attributes``, ``tree``: it

@@ -22,7 +22,7 @@ def main() -> None:
     module = importlib.util.module_from_spec(found)
     sys.modules[PACKAGE.name] = module
     found.loader.exec_module(module)
-    importlib.import_module("auditor.targets.child.__main__").main()
+    importlib.import_module("auditor.targets.sandbox.__main__").main()
 
 
 if __name__ == "__main__":

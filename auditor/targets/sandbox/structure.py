@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditor.errors import AuditorError
-from auditor.scanning.structure import scan_artifact
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.frames import Frame
+from auditor.onnx.scan.artifact import scan_artifact
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
 
 
 def operations() -> Mapping[str, Operation]:
     """Return what a child of this role answers."""
-    return {"inspect": inspect}
+    return {"inspect": inspect_files}
 
 
-def inspect(request: Frame) -> Frame:
+def inspect_files(request: MessageFrame) -> MessageFrame:
     """Say what parsing ``main`` in ``folder`` shows."""
     try:
         found = scan_artifact(Path(request.header["folder"]), request.header["main"])
     except AuditorError as error:
         raise RefusalError("artifact", error.problem, error.cure) from error
-    return Frame({"structure": found.to_json()})
+    return MessageFrame({"structure": found.to_json()})

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.targets.child.energy import Meter
-from auditor.targets.frames import Anything
+from auditor.targets.protocol import Anything
+from auditor.targets.sandbox.energy import EnergyMeter
 
 BATCH_EVERY = 20
 LEAST_BATCHES = 12
@@ -28,7 +28,7 @@ STEAL = 7  # position of the stolen time among the fields of /proc/stat
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ResourceSnapshot:
     """What had been spent at one time: by the machine, by kind of time; by this process (s).
 
     ``waited`` is how long it was ready to run and did not (s), ``interrupted`` how often another
@@ -43,7 +43,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TimedCalls:
     """Times in seconds, one a call, and what the machine was doing meanwhile.
 
     ``processor`` is how long the calling thread had a processor in each ``single`` call.
@@ -56,7 +56,7 @@ class Taken:
     conditions: dict[str, float]
 
 
-class Timer:
+class CallTimer:
     """Calls the model with one row after another, then with batches, within given seconds."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Timer:
         self._seconds = float(asked["seconds"])
         self.warmup = int(asked["warmup"])
 
-    def take(self) -> Taken:
+    def take(self) -> TimedCalls:
         """Warm up, then time: at least one call of each kind, and none begun after the end."""
         singles = [self._rows[index : index + 1] for index in range(len(self._rows))]
         batch = np.resize(self._rows, (self._batch_rows, *self._rows.shape[1:]))
@@ -77,16 +77,16 @@ class Timer:
         gc.disable()
         try:
             first, warmed = self._warm(singles)
-            before = moment()
+            before = take_snapshot()
             single, processor = self._clock(singles, self._calls, self._seconds / 2)
-            seen = conditions_between(before, moment(), len(single))
-            meter = Meter()
+            seen = conditions_between(before, take_snapshot(), len(single))
+            meter = EnergyMeter()
             batched, _ = self._clock([batch], batches, self._seconds / 4)
             spent = meter.joules()
         finally:
             gc.enable()
         joules = {} if spent is None else {"joules_a_batch": spent / len(batched)}
-        return Taken(first, single, processor, batched, {**seen, **warmed, **joules})
+        return TimedCalls(first, single, processor, batched, {**seen, **warmed, **joules})
 
     def _warm(self, singles: list[Anything]) -> tuple[float, dict[str, float]]:
         """Call until three windows of ``warmup`` calls agree; short windows say nothing."""
@@ -97,14 +97,14 @@ class Timer:
             return float(times[0]), {"windows": 1.0}
         end, first, medians = time.perf_counter() + self._seconds / 4, 0.0, list[float]()
         self.warmup = 0
-        while not agree(medians[-ALIKE:]) and len(medians) < MOST_WINDOWS:
+        while not is_steady(medians[-ALIKE:]) and len(medians) < MOST_WINDOWS:
             times, _ = self._clock(singles, window, max(0.0, end - time.perf_counter()))
             first = first or float(times[0])
             self.warmup += len(times)
             medians.append(float(np.median(times)))
             if time.perf_counter() > end:
                 break
-        steady = agree(medians[-ALIKE:])
+        steady = is_steady(medians[-ALIKE:])
         return first, {"windows": float(len(medians)), "steady": float(steady)}
 
     def _clock(self, parts: list[Anything], calls: int, seconds: float) -> NDArray[np.float64]:
@@ -126,18 +126,22 @@ class Timer:
         return np.array(times).T.copy()
 
 
-def agree(medians: list[float]) -> bool:
+def is_steady(medians: list[float]) -> bool:
     """Whether three windows took the same time, up to 5 % of the fastest."""
     return len(medians) >= ALIKE and max(medians) <= (1 + SLACK) * min(medians)
 
 
-def moment() -> Moment:
+def take_snapshot() -> ResourceSnapshot:
     """Return what has been spent so far."""
     interrupted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    return Moment(time.perf_counter(), _jiffies(), time.process_time(), _waited(), interrupted)
+    return ResourceSnapshot(
+        time.perf_counter(), _jiffies(), time.process_time(), _waited(), interrupted
+    )
 
 
-def conditions_between(before: Moment, after: Moment, calls: int) -> dict[str, float]:
+def conditions_between(
+    before: ResourceSnapshot, after: ResourceSnapshot, calls: int
+) -> dict[str, float]:
     """Say what the machine was doing between two moments in which ``calls`` calls were made."""
     spent = [late - early for early, late in zip(before.jiffies, after.jiffies, strict=True)]
     stolen = spent[STEAL] / sum(spent) if len(spent) > STEAL and sum(spent) > 0 else 0.0

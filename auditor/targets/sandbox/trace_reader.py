@@ -16,7 +16,7 @@ LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TraceReader:
     """A process: where to write to it, where it tells that, and the word that ends a trace."""
 
     process: int
@@ -26,7 +26,7 @@ class Reader:
 
 
 @functools.cache
-def reader() -> Reader:
+def start_trace_reader() -> TraceReader:
     """Start the reader, the first time; it ends with this process."""
     read, written = os.pipe()
     told, tell = os.pipe()
@@ -37,17 +37,17 @@ def reader() -> Reader:
         _serve(read, tell, end)
     os.close(read)
     os.close(tell)
-    return Reader(process, written, told, end)
+    return TraceReader(process, written, told, end)
 
 
 @contextmanager
-def traced() -> Iterator[list[bytes]]:
+def capture_trace() -> Iterator[list[bytes]]:
     """Give a list that holds, after the block, what was written meanwhile."""
     kept: list[bytes] = []
     try:
         yield kept
     finally:
-        at = reader()
+        at = start_trace_reader()
         os.write(at.written, at.end)
         kept.append(_exactly(at.told, int.from_bytes(_exactly(at.told, LENGTH), "big")))
 

@@ -17,9 +17,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.frames import Anything, Frame, encode
-from auditor.targets.messages import OUT_OF_MEMORY
+from auditor.targets.protocol import OUT_OF_MEMORY, Anything, MessageFrame, encode_frame
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
 
 Untyped: TypeAlias = Any
 """What the owner's code and torch hold."""
@@ -34,7 +33,7 @@ def operations() -> Mapping[str, Operation]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # so that a crash does not take its words along
     tempfile.tempdir = "/tmp"  # noqa: S108 -- the sandbox's own, where there is one
-    school = School()
+    school = TrainingHost()
     return {
         "recipe_open": school.open,
         "recipe_train": school.train,
@@ -43,7 +42,7 @@ def operations() -> Mapping[str, Operation]:
     }
 
 
-class School:
+class TrainingHost:
     """Holds the owner's code, and what it trained last."""
 
     def __init__(self) -> None:
@@ -51,7 +50,7 @@ class School:
         self._code: dict[str, Any] = {}
         self._answer: Callable[[Anything], object] | None = None
 
-    def open(self, request: Frame) -> Frame:
+    def open(self, request: MessageFrame) -> MessageFrame:
         """Load the file at ``path``; tracebacks name it without its folder."""
         path = Path(request.header["path"])
         self._name, source = path.name, path.read_text(encoding="utf-8")
@@ -60,9 +59,9 @@ class School:
         self._code = {"__name__": path.stem, "__file__": str(path)}
         with self._telling("loaded"):
             exec(compile(source, self._name, "exec"), self._code)  # noqa: S102 -- the owner gave leave
-        return Frame({})
+        return MessageFrame({})
 
-    def train(self, request: Frame) -> Frame:
+    def train(self, request: MessageFrame) -> MessageFrame:
         """Call ``function`` with rows, classes and seed; say what kind of model came back.
 
         An ONNX file is sent back as its bytes; of all else ``ask`` gives the answers.
@@ -80,17 +79,17 @@ class School:
                 "Return a function predict(X) -> [n, classes] probabilities, a torch module, or "
                 "the path or the bytes of an ONNX file.",
             )
-        return Frame({"kind": kind}, {} if raw is None else {"onnx": raw})
+        return MessageFrame({"kind": kind}, {} if raw is None else {"onnx": raw})
 
-    def ask(self, request: Frame) -> Frame:
+    def ask(self, request: MessageFrame) -> MessageFrame:
         """Return the ``scores`` of ``inputs`` as the model gives them, in double precision."""
         if self._answer is None:
             raise RefusalError("recipe", "nothing was trained that could answer", CURE)
         with self._telling("what it trained"):
             found = np.asarray(self._answer(request.arrays["inputs"]))
-            return Frame({}, {"scores": found.astype(np.float64)})
+            return MessageFrame({}, {"scores": found.astype(np.float64)})
 
-    def call(self, request: Frame) -> Frame:
+    def call(self, request: MessageFrame) -> MessageFrame:
         """Call any function with arrays and settings by name; it returns arrays by name."""
         called = str(request.header["function"])
         function = self._function(called)
@@ -100,8 +99,10 @@ class School:
             if not isinstance(returned, Mapping):
                 message = f"it returned {_kind_of(returned)}, not arrays by name"
                 raise TypeError(message)
-            reply = Frame({}, {str(name): np.asarray(item) for name, item in returned.items()})
-            encode(reply)
+            reply = MessageFrame(
+                {}, {str(name): np.asarray(item) for name, item in returned.items()}
+            )
+            encode_frame(reply)
         return reply
 
     def _function(self, called: str) -> Callable[..., object]:

@@ -5,6 +5,12 @@ Large files are mapped into memory in windows, which spares the copy that readin
 file that is cut short while it is read would end the process, so it is mapped only under a lease:
 the kernel then holds back whoever would write, and tells us. Where no lease is to be had, because
 somebody has the file open for writing or it is another user's, it is read.
+
+One thread's hashing: of one stream of bytes after the other, or by SHA-256 of two at once.
+
+A processor that knows SHA-256 is busy half the time with one stream, whose every step waits for the
+one before. ``_lanes.c`` lets the steps of two take turns. It is built where there is a compiler;
+without it, or on another processor, streams are hashed one by one, to the same digests.
 """
 
 import contextlib
@@ -13,12 +19,13 @@ import hashlib
 import mmap
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, Protocol
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from auditor.errors import ArtifactError, MissingExtraError
-from auditor.extras import to_install
-from auditor.signatures.serialisations import Hash
+from auditor.errors import ArtifactError, MissingExtraError, suggest_install
+from auditor.trust.signatures.serialisations import HashAlgorithm
 
 WINDOW = 64 * 2**20
 CHUNK = 256 * 2**10
@@ -42,7 +49,7 @@ class Hasher(Protocol):
         ...
 
 
-class Stamp(NamedTuple):
+class FileStamp(NamedTuple):
     """What changes when a file does; the kernel sets the last of it, and nobody sets it back."""
 
     device: int
@@ -52,28 +59,28 @@ class Stamp(NamedTuple):
     changed: int
 
     @classmethod
-    def of(cls, found: os.stat_result) -> "Stamp":
+    def of(cls, found: os.stat_result) -> "FileStamp":
         """Return the stamp of a file."""
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def hasher_of(kind: Hash, *, threads: int = 1) -> Hasher:
+def new_hasher(kind: HashAlgorithm, *, threads: int = 1) -> Hasher:
     """Return a new hasher. Raises ``MissingExtraError`` where blake3 is not installed."""
-    if kind is Hash.SHA256:
+    if kind is HashAlgorithm.SHA256:
         return hashlib.sha256(usedforsecurity=True)
-    if kind is Hash.BLAKE2B:
+    if kind is HashAlgorithm.BLAKE2B:
         return hashlib.blake2b()
     try:
         from blake3 import blake3  # noqa: PLC0415 -- an extra
     except ImportError:
         raise MissingExtraError(
             "The model is hashed with blake3, which is not installed",
-            cure=f"{to_install('blake3')}.",
+            cure=f"{suggest_install('blake3')}.",
         ) from None
     return blake3(max_threads=threads)
 
 
-def views(descriptor: int, start: int, end: int) -> Views:
+def read_file_views(descriptor: int, start: int, end: int) -> Views:
     """Show the bytes from ``start`` up to ``end`` of an open file; the caller compares stamps.
 
     Raises ``OSError`` where the file ends before ``end``.
@@ -88,7 +95,7 @@ def views(descriptor: int, start: int, end: int) -> Views:
 
 
 @contextlib.contextmanager
-def mapped(descriptor: int, size: int) -> Iterator[memoryview]:
+def map_file(descriptor: int, size: int) -> Iterator[memoryview]:
     """Show an open file's bytes: mapped under a lease, else as a copy in memory.
 
     The caller compares stamps: a file that changed meanwhile may be shown shorter.
@@ -108,7 +115,7 @@ def mapped(descriptor: int, size: int) -> Iterator[memoryview]:
             _release(descriptor)
 
 
-def refuse_changed(name: str) -> ArtifactError:
+def changed_file_error(name: str) -> ArtifactError:
     """Return the error for a file that was another one at the end than at the start."""
     return ArtifactError(
         f"{name} changed while it was read", cure="Let the model rest, and try again."
@@ -165,3 +172,104 @@ def _lease(descriptor: int) -> bool:
 def _release(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+try:
+    from auditor.signing import _lanes
+except ImportError:
+    PAIRED = False
+else:
+    PAIRED = True
+
+Stream = tuple[str, Callable[[], Views]]
+"""A label, and what begins the stream."""
+_H = TypeVar("_H", bound=Hasher)
+_NOTHING = memoryview(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class HashMethod(Generic[_H]):
+    """How hashers are made; ``both`` lets two of them take bytes at once, where that is faster."""
+
+    make: Callable[[], _H]
+    both: Callable[[_H, memoryview, _H, memoryview], object] | None = None
+
+    @property
+    def streams(self) -> int:
+        """How many streams one thread hashes at once."""
+        return 1 if self.both is None else 2
+
+    def hash(self, waiting: deque[Stream], told: Advance) -> dict[str, str]:
+        """Hash streams until none waits, and return their digests by label.
+
+        Several threads may draw from the same queue. ``told`` may raise to stop; whatever is
+        raised, the streams that were begun are closed.
+        """
+        digests: dict[str, str] = {}
+        lanes: list[_HashStream[_H]] = []
+        try:
+            while True:
+                while len(lanes) < self.streams and (stream := _drawn(waiting)):
+                    lanes.append(_HashStream(stream, self.make()))
+                if not lanes:
+                    return digests
+                self._take(lanes, told)
+                digests |= {lane.label: lane.hasher.hexdigest() for lane in lanes if not lane.left}
+                lanes = [lane for lane in lanes if lane.left]
+        finally:
+            for lane in lanes:
+                lane.views.close()
+
+    def _take(self, lanes: Sequence["_HashStream[_H]"], told: Advance) -> None:
+        """Take what is at hand in every lane."""
+        count = min(lane.left for lane in lanes)
+        if not count:
+            return
+        if self.both is not None and len(lanes) > 1:
+            one, other = lanes
+            self.both(one.hasher, one.piece(count), other.hasher, other.piece(count))
+        else:
+            (one,) = lanes
+            one.hasher.update(one.piece(count))
+        for lane in lanes:
+            told(count)
+            lane.move(count)
+
+
+class _HashStream(Generic[_H]):
+    """A stream on its way: the hash of what was taken, and the view of what comes next."""
+
+    def __init__(self, stream: Stream, hasher: _H) -> None:
+        self.label, begin = stream
+        self.hasher = hasher
+        self.views = begin()
+        self.place = 0
+        self.view = next(self.views, _NOTHING)
+
+    @property
+    def left(self) -> int:
+        """Bytes at hand; none only at the end."""
+        return len(self.view) - self.place
+
+    def piece(self, count: int) -> memoryview:
+        """Return the next bytes; to be let go of before the lane moves."""
+        return self.view[self.place : self.place + count]
+
+    def move(self, count: int) -> None:
+        """Go on to what follows."""
+        self.place += count
+        if not self.left:
+            self.place = 0
+            self.view = next(self.views, _NOTHING)
+
+
+def build_paired_sha256() -> "HashMethod[_lanes.Sha256] | None":
+    """Return how to hash by SHA-256 two streams at once, where this machine can."""
+    return HashMethod(_lanes.Sha256, _lanes.update_both) if PAIRED else None
+
+
+def _drawn(waiting: deque[Stream]) -> Stream | None:
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None

@@ -1,20 +1,46 @@
-"""Verify an artifact against its signature, offline, and say what was looked at step by step."""
+"""Verify an artifact against its signature, offline, and say what was looked at step by step.
+
+Verify an artifact by a trust policy, offline, and say what was looked at step by step.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from auditor.domain.steps import Step, StepResult
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import SignatureFormatError
-from auditor.signatures.keyless import verify_keyless
-from auditor.signatures.objections import Code, Grade, Verification
-from auditor.signatures.oms import Measured, Opened, compare, open_signature
-from auditor.signatures.profiles import Profile
-from auditor.signatures.strict import MOST_BYTES
-from auditor.signatures.trust import Moment, Trusted
-from auditor.signing.artifacts import hash_parts
-from auditor.signing.hashing import Advance
-from auditor.signing.trees import Tree, find_files, refuse_moved
+from auditor.trust.artifacts.files import (
+    ArtifactFiles,
+    find_artifact_files,
+    hash_parts,
+    refuse_changed_files,
+)
+from auditor.trust.artifacts.hash import Advance
+from auditor.trust.encoding.strict_json import MOST_BYTES
+from auditor.trust.policies.evaluate import (
+    apply_rule_demands,
+    apply_timestamps,
+    find_policy_issues,
+    open_model_signature,
+)
+from auditor.trust.policies.query import ModelAttestations, TrustQuery
+from auditor.trust.signatures.model_signing import (
+    WHOLE,
+    ModelFileDigests,
+    ModelSignature,
+    compare_manifest,
+    open_signature,
+)
+from auditor.trust.signatures.trusted_signers import TrustedSigners, VerificationTime
+from auditor.trust.signatures.verify import verify_keyless
+from auditor.trust.verification_result import (
+    IssueCode,
+    IssueGrade,
+    SignatureVerification,
+    VerificationIssue,
+    VerificationProfile,
+)
 
 _BUNDLE, _SIGNATURE, _STATEMENT, _FILES = "bundle", "signature", "statement", "files"
 STEPS: Mapping[str, str] = {
@@ -25,80 +51,84 @@ STEPS: Mapping[str, str] = {
 }
 _OF_BUNDLE = frozenset(
     {
-        Code.FORMAT,
-        Code.TOO_LARGE,
-        Code.DUPLICATE_KEY,
-        Code.BASE64,
-        Code.MEDIA_TYPE,
-        Code.PAYLOAD_TYPE,
-        Code.UNSUPPORTED,
-        Code.SIGNATURE_COUNT,
-        Code.CERT_FORMAT,
-        Code.LEGACY_KEY,
+        IssueCode.FORMAT,
+        IssueCode.TOO_LARGE,
+        IssueCode.DUPLICATE_KEY,
+        IssueCode.BASE64,
+        IssueCode.MEDIA_TYPE,
+        IssueCode.PAYLOAD_TYPE,
+        IssueCode.UNSUPPORTED,
+        IssueCode.SIGNATURE_COUNT,
+        IssueCode.CERT_FORMAT,
+        IssueCode.LEGACY_KEY,
     }
 )
 _OF_SIGNATURE = frozenset(
     {
-        Code.METHOD_UNTRUSTED,
-        Code.KEY,
-        Code.KEY_HINT,
-        Code.KEY_TIME,
-        Code.SIGNATURE,
-        Code.LEGACY_PAE,
-        Code.REVOKED,
-        Code.CERT_ALGORITHM,
-        Code.CERT_EXTENSION,
-        Code.CERT_CHAIN,
-        Code.CERT_ROOT,
-        Code.CERT_TIME,
-        Code.CERT_ISSUER,
-        Code.CERT_CA,
-        Code.CERT_KEY_USAGE,
-        Code.CERT_EKU,
-        Code.CERT_TLS,
-        Code.NO_IDENTITY,
-        Code.IDENTITY,
-        Code.KEYLESS,
+        IssueCode.METHOD_UNTRUSTED,
+        IssueCode.KEY,
+        IssueCode.KEY_HINT,
+        IssueCode.KEY_TIME,
+        IssueCode.SIGNATURE,
+        IssueCode.LEGACY_PAE,
+        IssueCode.REVOKED,
+        IssueCode.CERT_ALGORITHM,
+        IssueCode.CERT_EXTENSION,
+        IssueCode.CERT_CHAIN,
+        IssueCode.CERT_ROOT,
+        IssueCode.CERT_TIME,
+        IssueCode.CERT_ISSUER,
+        IssueCode.CERT_CA,
+        IssueCode.CERT_KEY_USAGE,
+        IssueCode.CERT_EKU,
+        IssueCode.CERT_TLS,
+        IssueCode.NO_IDENTITY,
+        IssueCode.IDENTITY,
+        IssueCode.KEYLESS,
     }
 )
 _OF_FILES = frozenset(
     {
-        Code.MISSING_FILE,
-        Code.EXTRA_FILE,
-        Code.GIT_FILE,
-        Code.GIT_ATTRIBUTES,
-        Code.DIGEST_MISMATCH,
-        Code.UNMEASURED,
+        IssueCode.MISSING_FILE,
+        IssueCode.EXTRA_FILE,
+        IssueCode.GIT_FILE,
+        IssueCode.GIT_ATTRIBUTES,
+        IssueCode.DIGEST_MISMATCH,
+        IssueCode.UNMEASURED,
     }
 )
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class VerificationRequest:
     """What to verify by: whom to trust, at which time, how strictly.
 
     ``beside`` are files that lie with the artifact and were looked at apart, as its timestamps.
     """
 
-    trusted: Trusted
-    moment: Moment | None = None
-    profile: Profile = Profile.STRICT
+    trusted: TrustedSigners
+    moment: VerificationTime | None = None
+    profile: VerificationProfile = VerificationProfile.STRICT
     beside: tuple[Path, ...] = ()
 
 
 def verify_artifact(
-    artifact: Path, signature: Path, question: Question, advance: Advance | None = None
-) -> tuple[Step, ...]:
+    artifact: Path, signature: Path, question: VerificationRequest, advance: Advance | None = None
+) -> tuple[VerificationStep, ...]:
     """Verify a file or folder against a signature file.
 
     Raises ``KeyFileError``, ``SignatureFormatError`` or ``ArtifactError`` where something cannot
     be read at all, or a file changes while it is read.
     """
-    return steps_of(*look_at(artifact, signature, question, advance))
+    return describe_verification(
+        *inspect_artifact_signature(artifact, signature, question, advance)
+    )
 
 
-def steps_of(found: Verification, tree: Tree) -> tuple[Step, ...]:
+def describe_verification(
+    found: SignatureVerification, tree: ArtifactFiles
+) -> tuple[VerificationStep, ...]:
     """Say what came of verifying these files, step by step."""
     names = ", ".join(list(tree.sizes)[:_SHOWN])
     facts = {
@@ -109,14 +139,14 @@ def steps_of(found: Verification, tree: Tree) -> tuple[Step, ...]:
     return _steps(found, facts)
 
 
-def look_at(
-    artifact: Path, signature: Path, question: Question, advance: Advance | None = None
-) -> tuple[Verification, Tree]:
+def inspect_artifact_signature(
+    artifact: Path, signature: Path, question: VerificationRequest, advance: Advance | None = None
+) -> tuple[SignatureVerification, ArtifactFiles]:
     """Return what came of verifying, and the files that were looked at.
 
     Files are hashed only for a signature that holds, and then as its manifest says.
     """
-    bundle = read_signature(signature)
+    bundle = read_signature_file(signature)
     opened = open_signature(
         bundle,
         question.trusted,
@@ -128,21 +158,21 @@ def look_at(
 
 
 def compare_files(
-    artifact: Path, apart: Sequence[Path], opened: Opened, advance: Advance | None = None
-) -> tuple[Verification, Tree]:
+    artifact: Path, apart: Sequence[Path], opened: ModelSignature, advance: Advance | None = None
+) -> tuple[SignatureVerification, ArtifactFiles]:
     """Compare the files that are there with what an opened signature says, and hash no others.
 
     ``apart`` are the signature and what lies beside it that it cannot speak of.
     """
-    tree = find_files(artifact, apart)
+    tree = find_artifact_files(artifact, apart)
     if not opened.verification.verified:
         return opened.verification, tree
     digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash, advance)
-    refuse_moved(tree)
-    return compare(opened, Measured(tree.sizes, digests, opened.how)), tree
+    refuse_changed_files(tree)
+    return compare_manifest(opened, ModelFileDigests(tree.sizes, digests, opened.how)), tree
 
 
-def read_signature(path: Path) -> bytes:
+def read_signature_file(path: Path) -> bytes:
     """Read a signature file. Raises ``SignatureFormatError`` where there is none to read."""
     try:
         with path.open("rb") as file:
@@ -155,27 +185,99 @@ def read_signature(path: Path) -> bytes:
         ) from None
 
 
-def _steps(found: Verification, facts: Mapping[str, object]) -> tuple[Step, ...]:
+def _steps(
+    found: SignatureVerification, facts: Mapping[str, object]
+) -> tuple[VerificationStep, ...]:
     mistakes: dict[str, list[str]] = {name: [] for name in STEPS}
     doubts: dict[str, list[str]] = {name: [] for name in STEPS}
     for objection in found.objections:
-        listed = mistakes if objection.grade is Grade.ERROR else doubts
+        listed = mistakes if objection.grade is IssueGrade.ERROR else doubts
         listed[_place(objection.code, found)].append(f"{objection.code.value}: {objection.text}")
-    steps: list[Step] = []
+    steps: list[VerificationStep] = []
     for name, words in STEPS.items():
         if any(step.result is StepResult.FAILED for step in steps):
             # What an unproven part says is not repeated as if it counted.
-            result = Step(name, StepResult.NOT_CHECKED, "a step before this one failed")
-            steps.append(result if not mistakes[name] else Step.of(name, mistakes[name], ""))
+            result = VerificationStep(name, StepResult.NOT_CHECKED, "a step before this one failed")
+            steps.append(
+                result if not mistakes[name] else VerificationStep.of(name, mistakes[name], "")
+            )
             continue
         detail = "; ".join([words.format_map(facts), *doubts[name]])
-        steps.append(Step.of(name, mistakes[name], detail))
+        steps.append(VerificationStep.of(name, mistakes[name], detail))
     return tuple(steps)
 
 
-def _place(code: Code, found: Verification) -> str:
+def _place(code: IssueCode, found: SignatureVerification) -> str:
     if code in _OF_SIGNATURE:
         return _SIGNATURE
-    if code in _OF_BUNDLE and (found.payload is None or code is Code.LEGACY_KEY):
+    if code in _OF_BUNDLE and (found.payload is None or code is IssueCode.LEGACY_KEY):
         return _BUNDLE
     return _FILES if code in _OF_FILES else _STATEMENT
+
+
+TRUST, TIMESTAMP, DEMANDS = "trust", "timestamp", "demands"
+
+
+def verify_by_policy(
+    artifact: Path,
+    apart: tuple[Path, ...],
+    asked: TrustQuery,
+    presented: ModelAttestations,
+    advance: Advance | None = None,
+) -> tuple[VerificationStep, ...]:
+    """Verify a file or folder as the rule of a trust policy for its model asks.
+
+    ``apart`` is the signature, and what lies beside it that it cannot speak of. Of ``presented``,
+    the bundle is the signature file's. Nothing is looked at where the policy
+    trusts nobody for the model. Raises like ``verify_artifact``.
+    """
+    asked = replace(asked, keyless=verify_keyless)
+    against = find_policy_issues(asked, presented.standing)
+    trust = _step(TRUST, against, f"{asked.policy}: {asked.rule}")
+    rule = asked.rule
+    if rule is None or any(item.grade is IssueGrade.ERROR for item in against):
+        return (trust,)
+    bundle = read_signature_file(apart[0])
+    presented = replace(presented, bundle=bundle)
+    asked, doubts = apply_timestamps(asked, presented)
+    opened = open_model_signature(asked, rule, bundle)
+    compared, tree = compare_files(artifact, apart, opened, advance)
+    steps = (trust, *_timestamp(asked, presented, doubts), *describe_verification(compared, tree))
+    if not compared.verified:
+        return steps
+    files = _digests(tree) if rule.beside else ()
+    found = apply_rule_demands(asked, rule, compared, presented, files)
+    beyond = found.objections[len(compared.objections) :]
+    asks = ", ".join(rule.asks) or "nothing more"
+    return (*steps, _step(DEMANDS, beyond, f"the rule asks for {asks}"))
+
+
+def _timestamp(
+    asked: TrustQuery, presented: ModelAttestations, doubts: Sequence[VerificationIssue]
+) -> tuple[VerificationStep, ...]:
+    """Say what the timestamps prove; where nobody asked, those that prove nothing fail nothing."""
+    if presented.timestamps is None:
+        return ()
+    if doubts and all(item.grade is not IssueGrade.ERROR for item in doubts):
+        said = "; ".join(f"{it.code}: {it.text}" for it in doubts)
+        return (
+            VerificationStep(
+                TIMESTAMP, StepResult.NOT_CHECKED, f"the rule asks for no time, and {said}"
+            ),
+        )
+    stamped = None if asked.when is None else asked.when.stamped
+    words = "" if stamped is None else f"the signature was there at {stamped} at the latest"
+    return (_step(TIMESTAMP, doubts, words),)
+
+
+def _digests(tree: ArtifactFiles) -> tuple[FileDigest, ...]:
+    """Return the files by SHA-256, by which other statements speak of them."""
+    digests = hash_parts(tree, WHOLE.parts(tree.sizes), WHOLE.hash)
+    refuse_changed_files(tree)
+    return tuple(FileDigest(name, size, digests[name]) for name, size in tree.sizes.items())
+
+
+def _step(name: str, objections: Sequence[VerificationIssue], detail: str) -> VerificationStep:
+    mistakes = [f"{it.code}: {it.text}" for it in objections if it.grade is IssueGrade.ERROR]
+    doubts = [f"{it.code}: {it.text}" for it in objections if it.grade is IssueGrade.WARNING]
+    return VerificationStep.of(name, mistakes, "; ".join([detail, *doubts]))

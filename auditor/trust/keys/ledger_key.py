@@ -9,10 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditor.errors import KeyFileError, LedgerError
-from auditor.ledgers.notes import MemorySigner, NoteKey
-from auditor.signing.keys import read_pem, write_key, wrong_password
-from auditor.signing.locking import is_locked, private_pem
-from auditor.signing.passwords import NOBODY, Passwords
+from auditor.trust.keys.files import (
+    NOBODY,
+    PasswordSource,
+    encode_private_key,
+    is_locked,
+    read_pem,
+    write_key,
+    wrong_password_error,
+)
+from auditor.trust.ledger.notes import MemoryNoteSigner, NoteKey
 
 LEDGER_PRIVATE = "ledger.key"
 LEDGER_PUBLIC = "ledger.pub"
@@ -21,7 +27,7 @@ KEY_PLACE = "{key}"
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}")  # visible ASCII, but for the plus sign
 
 
-def new_ledger_key(home: Path, origin: str, *, password: bytes | None = None) -> Path:
+def create_ledger_key(home: Path, origin: str, *, password: bytes | None = None) -> Path:
     """Make an Ed25519 pair in ``home``: ``ledger.key`` (PKCS#8, mode 0600), ``ledger.pub`` (vkey).
 
     The private one is encrypted where a ``password`` is given. ``origin`` names the log for good.
@@ -45,10 +51,10 @@ def new_ledger_key(home: Path, origin: str, *, password: bytes | None = None) ->
             cure="Set AUDITOR_LEDGER_ORIGIN to a name without spaces and plus signs, such as "
             "ledger.example.org/models.",
         )
-    pem = private_pem(key, password)
+    pem = encode_private_key(key, password)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_key(public, f"{MemorySigner(name, key).key}\n".encode(), mode=0o644)
+        write_key(public, f"{MemoryNoteSigner(name, key).key}\n".encode(), mode=0o644)
         write_key(private, pem, mode=0o600)
     except OSError as error:
         raise KeyFileError(
@@ -58,7 +64,7 @@ def new_ledger_key(home: Path, origin: str, *, password: bytes | None = None) ->
     return private
 
 
-def load_ledger_signer(home: Path, passwords: Passwords = NOBODY) -> MemorySigner:
+def load_ledger_signer(home: Path, passwords: PasswordSource = NOBODY) -> MemoryNoteSigner:
     """Read the pair in ``home``; ``passwords`` open a private half that is encrypted.
 
     Raises ``KeyFileError`` where its halves are none, or differ, or the password is another.
@@ -70,13 +76,13 @@ def load_ledger_signer(home: Path, passwords: Passwords = NOBODY) -> MemorySigne
         key = load_pem_private_key(pem, password)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         if password is not None:
-            raise wrong_password(private) from None
+            raise wrong_password_error(private) from None
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(
             f"{private} is not an Ed25519 key in PEM form", cure="Restore it from a copy."
         )
-    signer = MemorySigner(public.name, key)
+    signer = MemoryNoteSigner(public.name, key)
     if signer.key != public:
         raise KeyFileError(
             f"{private} and {public.name}'s {LEDGER_PUBLIC} are not one pair",

@@ -1,22 +1,107 @@
-"""Keys that live in a token (PKCS#11): used there, and never read."""
+"""Keys that live in a token (PKCS#11): used there, and never read.
+
+How a key in a token is named: ``pkcs11:token=LABEL;object=LABEL`` (RFC 7512).
+"""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+from urllib.parse import unquote_to_bytes
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from auditor.errors import KeyFileError, MissingExtraError
-from auditor.extras import to_install
-from auditor.signatures.keys import CURVES, HASHES, PublicKey
-from auditor.signing.passwords import Passwords, read_password
-from auditor.signing.token_uris import TokenUri
+from auditor.errors import KeyFileError, MissingExtraError, suggest_install
+from auditor.trust.keys.files import PasswordSource, read_password
+from auditor.trust.signatures.keys import CURVES, HASHES, PublicKey
+
+SCHEME = "pkcs11"
+_PATH = frozenset({"token", "serial", "object", "id", "type"})
+_QUERY = frozenset({"module-path", "pin-source"})
+_FILE = "file:"
+
+
+@dataclass(frozen=True, slots=True)
+class Pkcs11Uri:
+    """What a URI says: the token and the key by their attributes, the library, where the PIN lies.
+
+    ``token`` and ``label`` are labels, ``serial`` is the token's number, ``id`` the key's own name
+    in bytes. What is ``None`` is not asked for.
+    """
+
+    text: str
+    token: str | None = None
+    serial: bytes | None = None
+    label: str | None = None
+    id: bytes | None = None
+    module: Path | None = None
+    pin: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Pkcs11Uri":
+        """Read a URI. Raises ``KeyFileError`` where it names no key, or gives a PIN away."""
+        scheme, _, rest = text.partition(":")
+        path, _, query = rest.partition("?")
+        found = _attributes(text, path, ";", _PATH)
+        asked = _attributes(text, query, "&", _QUERY)
+        if scheme != SCHEME or not ({"object", "id"} & set(found)):
+            _refuse(text, "it names no key by its object or id")
+        if not ({"token", "serial"} & set(found)):
+            _refuse(text, "it names no token by its label or serial number")
+        if found.get("type", b"private") != b"private":
+            _refuse(text, "signing takes a key of type private")
+        return cls(
+            text,
+            token=_text(text, found.get("token")),
+            serial=found.get("serial"),
+            label=_text(text, found.get("object")),
+            id=found.get("id"),
+            module=_path(text, asked.get("module-path")),
+            pin=_path(text, asked.get("pin-source")),
+        )
+
+
+def _attributes(text: str, part: str, sign: str, known: frozenset[str]) -> Mapping[str, bytes]:
+    found: dict[str, bytes] = {}
+    for item in filter(None, part.split(sign)):
+        name, equals, value = item.partition("=")
+        if name == "pin-value":
+            raise KeyFileError(
+                "a PIN in a URI can be read by every user of the machine",
+                cure="Put it into a file: pin-source=file:PATH, or AUDITOR_PASSWORD_FILE=PATH.",
+            )
+        if not equals or not value or name not in known or name in found:
+            _refuse(text, f"{name[:40]!r} is unknown, empty or there twice")
+        found[name] = unquote_to_bytes(value)
+    return found
+
+
+def _text(text: str, value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        _refuse(text, "a label is not UTF-8")
+
+
+def _path(text: str, value: bytes | None) -> Path | None:
+    named = _text(text, value)
+    return None if named is None else Path(named.removeprefix(_FILE))
+
+
+def _refuse(text: str, reason: str) -> NoReturn:
+    raise KeyFileError(
+        f"{text} is no URI of a private key in a token: {reason}",
+        cure="Write it as pkcs11:token=LABEL;object=LABEL?module-path=/path/to/library.so "
+        "(RFC 7512).",
+    )
+
 
 if TYPE_CHECKING:
     from pkcs11 import PublicKey as TokenPublicKey
@@ -25,7 +110,7 @@ if TYPE_CHECKING:
 MODULE = "AUDITOR_PKCS11_MODULE"
 
 
-class SigningObject(Protocol):
+class Pkcs11PrivateKey(Protocol):
     """A private key as the library has it."""
 
     def sign(self, data: bytes, *, mechanism: int) -> bytes:
@@ -34,10 +119,10 @@ class SigningObject(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenSigner:
+class Pkcs11Signer:
     """Signs within a token: the digest goes in, two numbers come out."""
 
-    private: SigningObject
+    private: Pkcs11PrivateKey
     public: PublicKey
 
     def sign(self, pae: bytes) -> bytes:
@@ -58,15 +143,15 @@ class TokenSigner:
         return self.public.pem
 
 
-def open_token(
-    uri: str, passwords: Passwords, environment: Mapping[str, str] = os.environ
-) -> TokenSigner:
+def open_pkcs11_signer(
+    uri: str, passwords: PasswordSource, environment: Mapping[str, str] = os.environ
+) -> Pkcs11Signer:
     """Open the private key that a ``pkcs11:`` URI names; the PIN is the token's password.
 
     The library is the URI's ``module-path``, else ``AUDITOR_PKCS11_MODULE``. Raises
     ``KeyFileError`` and ``MissingExtraError``.
     """
-    named = TokenUri.parse(uri)
+    named = Pkcs11Uri.parse(uri)
     module = named.module or Path(environment.get(MODULE) or "")
     if not module.is_file():
         raise KeyFileError(
@@ -84,7 +169,7 @@ def open_token(
         ) from None
 
 
-def _token(library: ModuleType, module: Path, named: TokenUri) -> "Token":
+def _token(library: ModuleType, module: Path, named: Pkcs11Uri) -> "Token":
     asked = {"token_label": named.token, "token_serial": named.serial}
     given = {name: item for name, item in asked.items() if item is not None}
     token: Token = library.lib(str(module)).get_token(**given)
@@ -98,7 +183,7 @@ def _session(library: ModuleType, token: "Token", pin: bytes) -> "Session":
         return token.open()  # a login holds for the token, whichever of its keys asked for it
 
 
-def _signer(library: ModuleType, session: "Session", named: TokenUri) -> TokenSigner:
+def _signer(library: ModuleType, session: "Session", named: Pkcs11Uri) -> Pkcs11Signer:
     from pkcs11.util.ec import encode_ec_public_key  # noqa: PLC0415 -- an extra
 
     private, public = (
@@ -112,7 +197,7 @@ def _signer(library: ModuleType, session: "Session", named: TokenUri) -> TokenSi
         raise KeyFileError(
             f"{named.text} is not an elliptic-curve key on {CURVES}", cure="Name another key."
         )
-    return TokenSigner(cast("SigningObject", private), PublicKey(key))
+    return Pkcs11Signer(cast("Pkcs11PrivateKey", private), PublicKey(key))
 
 
 def _library() -> ModuleType:
@@ -121,7 +206,7 @@ def _library() -> ModuleType:
     except ImportError:
         raise MissingExtraError(
             "The key lives in a token (PKCS#11), and python-pkcs11 is not installed",
-            cure=f"{to_install('pkcs11')}.",
+            cure=f"{suggest_install('pkcs11')}.",
         ) from None
     return pkcs11
 

@@ -12,23 +12,20 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
 from auditor.errors import AuditorError, KeyFileError
-from auditor.signatures.keys import PublicKey, Signer, read_public_key
-from auditor.signatures.objections import Refused
-from auditor.signing.keys import load_signer, read_pem
-from auditor.signing.locking import is_locked
-from auditor.signing.passwords import NOBODY, Passwords
-from auditor.signing.token_uris import SCHEME
-from auditor.signing.tokens import open_token
+from auditor.trust.keys.files import NOBODY, PasswordSource, is_locked, load_signer, read_pem
+from auditor.trust.keys.pkcs11 import SCHEME, open_pkcs11_signer
+from auditor.trust.signatures.keys import PublicKey, Signer, read_public_key
+from auditor.trust.verification_result import VerificationError
 
 GROUP = "auditor.signers"
-OpenSigner: TypeAlias = Callable[[str, Passwords], Signer]
+OpenSigner: TypeAlias = Callable[[str, PasswordSource], Signer]
 """Opens the key that a URI names; what is locked is opened by ``Passwords.of(URI)``."""
 T = TypeVar("T")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):.")
 
 
 @dataclass(frozen=True, slots=True)
-class ElsewhereSigner:
+class RemoteSigner:
     """A key that lives elsewhere: what it signs is held against its public key, each time."""
 
     uri: str
@@ -53,17 +50,17 @@ class ElsewhereSigner:
         return self.public.pem
 
 
-def scheme_of(reference: str) -> str | None:
+def parse_signer_scheme(reference: str) -> str | None:
     """Return the scheme of what names a signer by a URI; ``None`` for a path."""
     match = _SCHEME.match(reference)
     return None if match is None or Path(reference).exists() else match[1]
 
 
-def open_signer(reference: str, passwords: Passwords = NOBODY) -> Signer:
+def open_signer(reference: str, passwords: PasswordSource = NOBODY) -> Signer:
     """Open the signer that a path or a URI names. Raises ``KeyFileError`` and
     ``MissingExtraError``.
     """
-    scheme = scheme_of(reference)
+    scheme = parse_signer_scheme(reference)
     if scheme is None:
         path = Path(reference)
         password = passwords.of(reference) if is_locked(read_pem(path)) else None
@@ -72,16 +69,16 @@ def open_signer(reference: str, passwords: Passwords = NOBODY) -> Signer:
     signer = _asked(reference, lambda: opener(reference, passwords))
     try:
         public = read_public_key(_asked(reference, signer.public_pem))
-    except Refused as refused:
+    except VerificationError as refused:
         raise KeyFileError(
             f"{reference}: {refused.problem}", cure="Name a key on P-256, P-384 or P-521."
         ) from None
-    return ElsewhereSigner(reference, signer, public)
+    return RemoteSigner(reference, signer, public)
 
 
 def _openers(scheme: str) -> OpenSigner:
     if scheme == SCHEME:
-        return open_token
+        return open_pkcs11_signer
     found = [entry for entry in entry_points(group=GROUP) if entry.name == scheme]
     if len(found) != 1:
         many = "is served by several packages" if found else "is served by no installed package"

@@ -2,17 +2,69 @@
 
 A node is named by its level (0 for leaves) and its index in that level. Only complete nodes, over
 ``2**level`` leaves, are asked for; what hangs over the ragged right edge is made here.
+
+The Merkle tree hash of RFC 6962, section 2.1 (RFC 9162, section 2.1.1), over SHA-256.
+
+Verifying proofs of inclusion and of consistency (RFC 9162, sections 2.1.3.2 and 2.1.4.2).
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from auditor.ledgers.hashing import EMPTY, node_hash
+SIZE = 32
+"""Bytes of a hash."""
+EMPTY = hashlib.sha256(b"").digest()
+"""The root of a tree without leaves."""
+_LEAF = b"\x00"
+_NODE = b"\x01"
+_sha256 = hashlib.sha256
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Return the hash of a leaf that holds ``entry``."""
+    return _sha256(_LEAF + entry).digest()
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """Return the hashes of leaves that hold these entries."""
+    return [_sha256(_LEAF + entry).digest() for entry in entries]
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node over its two children."""
+    return _sha256(_NODE + left + right).digest()
+
+
+def hash_pairs(row: bytes) -> bytes:
+    """Return the hashes of the nodes over each pair in ``row``; an odd last one is left out.
+
+    ``row`` is a sequence of hashes without anything between them, and so is what is returned.
+    """
+    return b"".join(
+        [
+            _sha256(_NODE + row[at : at + 2 * SIZE]).digest()
+            for at in range(0, len(row) - SIZE, 2 * SIZE)
+        ]
+    )
+
+
+def merkle_root(leaves: Iterable[bytes]) -> bytes:
+    """Return the root over leaf hashes."""
+    row = b"".join(leaves)
+    if not row:
+        return EMPTY
+    while len(row) > SIZE:
+        odd = row[-SIZE:] if len(row) // SIZE % 2 else b""
+        row = hash_pairs(row) + odd
+    return row
+
 
 Node = Callable[[int, int], bytes]
 """Gives the hash of a complete node by level and index."""
 
 
-class Tree:
+class MerkleTree:
     """The tree over the first ``size`` leaves. Raises ``ValueError`` for what it does not have."""
 
     def __init__(self, size: int, node: Node) -> None:
@@ -76,3 +128,71 @@ class Tree:
                 fold = node_hash(peak, fold) if fold else peak
             folds.append(fold)
         return folds
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    """How many leaves a tree has, and its root."""
+
+    size: int
+    root: bytes
+
+
+def verify_inclusion(head: TreeHead, index: int, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether ``proof`` shows that the leaf with the hash ``leaf`` is the one at ``index``."""
+    if not 0 <= index < head.size or not _hashes((leaf, head.root, *proof)):
+        return False
+    at, last, found = index, head.size - 1, leaf
+    for item in proof:
+        if not last:
+            return False
+        if at & 1 or at == last:
+            found = node_hash(item, found)
+            at, last = at >> _zeros(at), last >> _zeros(at)
+        else:
+            found = node_hash(found, item)
+        at, last = at >> 1, last >> 1
+    return not last and found == head.root
+
+
+def verify_consistency(head: TreeHead, old: TreeHead, proof: Sequence[bytes]) -> bool:
+    """Whether ``proof`` shows that the tree of ``head`` begins with the one of ``old``.
+
+    Every tree continues the empty one, and itself, without a proof.
+    """
+    if not 0 <= old.size <= head.size or not _hashes((old.root, head.root, *proof)):
+        return False
+    if old.size == head.size:
+        return old.root == head.root and not proof
+    if not old.size:
+        return old.root == EMPTY and not proof
+    rest = list(proof)
+    if old.size & (old.size - 1) == 0:
+        rest.insert(0, old.root)
+    return bool(rest) and _both(head, old, rest)
+
+
+def _both(head: TreeHead, old: TreeHead, rest: list[bytes]) -> bool:
+    """Work out both roots from one proof."""
+    level = _zeros(old.size)
+    at, last = (old.size - 1) >> level, (head.size - 1) >> level
+    before = after = rest[0]
+    for item in rest[1:]:
+        if not last:
+            return False
+        if at & 1 or at == last:
+            before, after = node_hash(item, before), node_hash(item, after)
+            at, last = at >> _zeros(at), last >> _zeros(at)
+        else:
+            after = node_hash(after, item)
+        at, last = at >> 1, last >> 1
+    return not last and before == old.root and after == head.root
+
+
+def _zeros(number: int) -> int:
+    """Return how many zeros a number above zero ends with, written in binary."""
+    return (number & -number).bit_length() - 1
+
+
+def _hashes(values: Sequence[bytes]) -> bool:
+    return all(len(value) == SIZE for value in values)

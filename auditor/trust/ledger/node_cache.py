@@ -3,15 +3,22 @@
 from collections.abc import Callable
 
 from auditor.errors import LedgerError
-from auditor.ledgers.tiles import HEIGHT, SPAN, Tile, TilePath, expand, node_in
-from auditor.ledgers.trees import Tree
+from auditor.trust.ledger.merkle import MerkleTree
+from auditor.trust.ledger.tiles import (
+    HEIGHT,
+    SPAN,
+    LogTile,
+    TilePath,
+    expand_tile_rows,
+    find_tile_node,
+)
 
-Fetch = Callable[[int, int], Tile]
+Fetch = Callable[[int, int], LogTile]
 """Gives a tile by level and index, as wide as it is by now."""
 _MASK = SPAN - 1
 
 
-class Nodes:
+class NodeCache:
     """Remembers the inner nodes of up to ``most`` tiles, some 10 kB each, the least used go first.
 
     Tiles only ever grow, so what is remembered stays true. What ``fetch`` gives must be kept for
@@ -22,7 +29,7 @@ class Nodes:
         self._most = most
         self._tiles: dict[tuple[int, int], tuple[bytes, ...]] = {}
 
-    def tree(self, size: int, fetch: Fetch) -> Tree:
+    def tree(self, size: int, fetch: Fetch) -> MerkleTree:
         """Return the tree over the first ``size`` leaves.
 
         Its methods raise ``LedgerError`` where a tile is missing or too short.
@@ -34,17 +41,17 @@ class Nodes:
             key = level // HEIGHT, index >> (HEIGHT - row)
             rows = self._tiles.pop(key, None)
             if not row and rows is not None and rows[1:2] == (b"",):
-                rows = expand(rows[0])  # a second proof asks: more will
-            found = node_in(rows, row, at) if rows is not None else b""
+                rows = expand_tile_rows(rows[0])  # a second proof asks: more will
+            found = find_tile_node(rows, row, at) if rows is not None else b""
             if rows is None or not found:
                 rows = self._fetched(key, fetch)
-                found = node_in(rows, row, at)
+                found = find_tile_node(rows, row, at)
             self._tiles[key] = rows  # the last one in is the last one to go
             if not found:
                 raise _short(key, index, level)
             return found
 
-        return Tree(size, node)
+        return MerkleTree(size, node)
 
     def _fetched(self, key: tuple[int, int], fetch: Fetch) -> tuple[bytes, ...]:
         rows = fetch(*key).rows()

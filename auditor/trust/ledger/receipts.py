@@ -5,10 +5,15 @@ import re
 from dataclasses import dataclass
 
 from auditor.errors import LedgerError
-from auditor.ledgers.checkpoints import NUMBER, Checkpoint, open_checkpoint
-from auditor.ledgers.hashing import SIZE, leaf_hash
-from auditor.ledgers.notes import MOST_BYTES, NoteKey, read_base64
-from auditor.ledgers.proofs import includes
+from auditor.trust.ledger.merkle import SIZE, leaf_hash, verify_inclusion
+from auditor.trust.ledger.notes import (
+    MOST_BYTES,
+    NUMBER,
+    LogCheckpoint,
+    NoteKey,
+    open_checkpoint,
+    read_base64,
+)
 
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
 MOST_HASHES = 63
@@ -17,7 +22,7 @@ _CURE = "Take the file as `auditor` wrote it, unchanged, or make it again: `audi
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class LedgerReceipt:
     """The entry at ``index`` is in the log that ``note`` is a checkpoint of.
 
     ``extra`` is not covered by any signature: it helps to say what the entry was.
@@ -36,7 +41,7 @@ class Receipt:
         return "\n".join(lines).encode() + self.note
 
     @classmethod
-    def parse(cls, raw: bytes) -> "Receipt":
+    def parse(cls, raw: bytes) -> "LedgerReceipt":
         """Read a file. Raises ``LedgerError`` where it is not one."""
         if len(raw) > MOST_BYTES:
             raise _malformed(f"it has more than {MOST_BYTES} bytes")
@@ -55,13 +60,13 @@ class Receipt:
             raise _malformed("it has no index, or a line that is no hash")
         return cls(int(match[1]), proof, note, extra)
 
-    def open(self, entry: bytes, key: NoteKey) -> Checkpoint:
+    def open(self, entry: bytes, key: NoteKey) -> LogCheckpoint:
         """Return the checkpoint, signed by the log's key, whose tree holds ``entry``.
 
         Raises ``LedgerError`` where it is not signed so, or the proof does not lead there.
         """
         found = open_checkpoint(self.note, key)
-        if not includes(found.head, self.index, leaf_hash(entry), self.proof):
+        if not verify_inclusion(found.head, self.index, leaf_hash(entry), self.proof):
             raise LedgerError(
                 f"the proof does not lead from the entry to the checkpoint of {found.head.size}",
                 cure=_CURE,

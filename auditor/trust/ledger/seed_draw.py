@@ -4,13 +4,10 @@ import hashlib
 from dataclasses import dataclass
 
 from auditor.errors import LedgerError
-from auditor.ledgers.checkpoints import Checkpoint, open_checkpoint
-from auditor.ledgers.events import EventType
-from auditor.ledgers.hashing import leaf_hash
-from auditor.ledgers.notes import Note, NoteKey
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.proofs import Head, includes
-from auditor.ledgers.receipts import Receipt
+from auditor.trust.ledger.events import LeafOpening, LedgerEventType
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash, verify_inclusion
+from auditor.trust.ledger.notes import LogCheckpoint, NoteKey, SignedNote, open_checkpoint
+from auditor.trust.ledger.receipts import LedgerReceipt
 
 TAG = "auditor/sealed-seed/v1"
 UNUSED = 64 - 53
@@ -19,7 +16,7 @@ _CURE = "Take the record as the service wrote it, unchanged."
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SeedDraw:
     """A seed, and the ledger and its size from which it was drawn."""
 
     seed: int
@@ -27,29 +24,31 @@ class Drawn:
     size: int
 
 
-def seed_of(request: str, head: Head) -> int:
+def derive_ledger_seed(request: str, head: TreeHead) -> int:
     """Return the seed that a ledger's head gives the request of a digest: 53 bits of SHA-256."""
     text = f"{TAG}\n{request}\n{head.size}\n".encode()
     return int.from_bytes(hashlib.sha256(text + head.root).digest()[:8], "big") >> UNUSED
 
 
-def draw(proof: bytes, request: str, key: NoteKey | None = None) -> Drawn:
+def draw_seed(proof: bytes, request: str, key: NoteKey | None = None) -> SeedDraw:
     """Return the seed of a request (a digest) by the proof that a ledger holds it.
 
     The checkpoint is the one that registering the request ended in, so that one registration has
     one seed; with the ledger's key it must be signed. Raises ``LedgerError`` for any other proof.
     """
-    receipt = Receipt.parse(proof)
-    opening = Opening.parse(receipt.extra)
+    receipt = LedgerReceipt.parse(proof)
+    opening = LeafOpening.parse(receipt.extra)
     event = opening.event
-    if event.type is not EventType.REQUEST or event.digest != request:
+    if event.type is not LedgerEventType.REQUEST or event.digest != request:
         raise LedgerError(
             f"the seed was drawn for another request than {request}: its proof is of the "
             f"{event.type} {event.digest}",
             cure=_CURE,
         )
     found = _checkpoint(receipt.note, key)
-    if not includes(found.head, receipt.index, leaf_hash(opening.leaf.entry()), receipt.proof):
+    if not verify_inclusion(
+        found.head, receipt.index, leaf_hash(opening.leaf.entry()), receipt.proof
+    ):
         raise LedgerError("the proof does not lead from the request to its checkpoint", cure=_CURE)
     if found.head.size != receipt.index + 1:
         raise LedgerError(
@@ -57,8 +56,12 @@ def draw(proof: bytes, request: str, key: NoteKey | None = None) -> Drawn:
             f"is leaf {receipt.index}: another checkpoint could have been chosen",
             cure=_CURE,
         )
-    return Drawn(seed_of(request, found.head), found.origin, found.head.size)
+    return SeedDraw(derive_ledger_seed(request, found.head), found.origin, found.head.size)
 
 
-def _checkpoint(note: bytes, key: NoteKey | None) -> Checkpoint:
-    return Checkpoint.parse(Note.parse(note).text) if key is None else open_checkpoint(note, key)
+def _checkpoint(note: bytes, key: NoteKey | None) -> LogCheckpoint:
+    return (
+        LogCheckpoint.parse(SignedNote.parse(note).text)
+        if key is None
+        else open_checkpoint(note, key)
+    )

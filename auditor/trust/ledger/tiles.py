@@ -1,15 +1,17 @@
 """Tiles and entry bundles, the form in which a log is kept and served (C2SP tlog-tiles).
 
 A tile of level L holds up to 256 hashes of complete nodes of tree level 8 L, side by side.
+
+Appending: the tiles at the right edge of a log, and what they become with more leaves.
 """
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from auditor.errors import LedgerError
-from auditor.ledgers.hashing import SIZE, pairs
+from auditor.trust.ledger.merkle import EMPTY, SIZE, hash_pairs, node_hash
 
 HEIGHT = 8
 SPAN = 1 << HEIGHT
@@ -62,21 +64,21 @@ class TilePath:
         )
 
 
-def width_at(level: int, index: int, size: int) -> int:
+def tile_width(level: int, index: int, size: int) -> int:
     """Return how many hashes a tile has in a tree of ``size`` leaves, at most 256; 0 for none."""
     return max(0, min(SPAN, (size >> (HEIGHT * level)) - index * SPAN))
 
 
-def expand(tile: bytes) -> tuple[bytes, ...]:
+def expand_tile_rows(tile: bytes) -> tuple[bytes, ...]:
     """Return the rows of complete nodes over a tile, its own hashes first: up to nine of them."""
     rows = [tile]
     while len(rows[-1]) >= 2 * SIZE:
-        rows.append(pairs(rows[-1]))
+        rows.append(hash_pairs(rows[-1]))
     return tuple(rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class LogTile:
     """The hashes of a tile, and of a full one the nodes half-way up, where they are kept."""
 
     hashes: bytes
@@ -85,28 +87,28 @@ class Tile:
     def rows(self) -> tuple[bytes, ...]:
         """Return the rows of complete nodes; those below ``inner`` are empty but for the first."""
         if len(self.inner) != INNER or len(self.hashes) != FULL:
-            return expand(self.hashes)
-        return (self.hashes, *[b""] * (HALF - 1), *expand(self.inner))
+            return expand_tile_rows(self.hashes)
+        return (self.hashes, *[b""] * (HALF - 1), *expand_tile_rows(self.inner))
 
 
-def node_in(rows: tuple[bytes, ...], row: int, at: int) -> bytes:
-    """Return a node out of rows that ``Tile.rows`` gave; nothing where it is not complete."""
+def find_tile_node(rows: tuple[bytes, ...], row: int, at: int) -> bytes:
+    """Return a node out of rows that ``LogTile.rows`` gave; nothing where it is not complete."""
     if row >= len(rows):
         return b""
     if rows[row]:
         return rows[row][at * SIZE : (at + 1) * SIZE]
     below = rows[0][(at << row) * SIZE : (at + 1 << row) * SIZE]
     for _ in range(row):
-        below = pairs(below)
+        below = hash_pairs(below)
     return below
 
 
-def bundle(entries: Iterable[bytes]) -> bytes:
+def encode_entry_bundle(entries: Iterable[bytes]) -> bytes:
     """Return entries as one bundle. Raises ``LedgerError`` for one that is too long."""
-    return b"".join(struct.pack(">H", len(checked(entry))) + entry for entry in entries)
+    return b"".join(struct.pack(">H", len(require_entry_size(entry))) + entry for entry in entries)
 
 
-def checked(entry: bytes) -> bytes:
+def require_entry_size(entry: bytes) -> bytes:
     """Return an entry that a bundle can hold. Raises ``LedgerError`` for one that is too long."""
     if len(entry) > MOST_ENTRY:
         raise LedgerError(
@@ -116,7 +118,7 @@ def checked(entry: bytes) -> bytes:
     return entry
 
 
-def read_bundle(raw: bytes) -> tuple[bytes, ...]:
+def decode_entry_bundle(raw: bytes) -> tuple[bytes, ...]:
     """Return the entries of a bundle. Raises ``LedgerError`` where it breaks off."""
     entries, at = [], 0
     while at < len(raw):
@@ -127,3 +129,60 @@ def read_bundle(raw: bytes) -> tuple[bytes, ...]:
         entries.append(raw[at + 2 : end])
         at = end
     return tuple(entries)
+
+
+@dataclass(frozen=True, slots=True)
+class FullTile:
+    """A tile that will never change again, with the row of its nodes half-way up."""
+
+    level: int
+    index: int
+    hashes: bytes
+    inner: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RightEdge:
+    """All that a log of ``size`` leaves must remember to grow: its partial tiles, by level."""
+
+    size: int
+    partial: Mapping[int, bytes]
+
+    def mistake(self) -> str:
+        """Say what is wrong with the tiles for that size; nothing when they fit."""
+        for level in range(count_tile_levels(self.size)):
+            expected = (self.size >> (HEIGHT * level)) % SPAN * SIZE
+            if len(self.partial.get(level, b"")) != expected:
+                return f"the partial tile of level {level} has not {expected // SIZE} hashes"
+        return ""
+
+    def root(self) -> bytes:
+        """Return the Merkle tree hash."""
+        fold = b""
+        for level in range(count_tile_levels(self.size)):
+            rows = expand_tile_rows(self.partial.get(level, b""))
+            for row in rows:
+                if row and len(row) // SIZE % 2:
+                    peak = row[-SIZE:]
+                    fold = node_hash(peak, fold) if fold else peak
+        return fold or EMPTY
+
+
+def count_tile_levels(size: int) -> int:
+    """Return how many levels of tiles a log of ``size`` leaves has."""
+    return -(-size.bit_length() // HEIGHT)
+
+
+def append_leaf_hashes(edge: RightEdge, leaves: bytes) -> tuple[RightEdge, tuple[FullTile, ...]]:
+    """Return the edge after more leaf hashes, side by side, and the tiles that became full."""
+    size, partial, full = edge.size + len(leaves) // SIZE, dict(edge.partial), []
+    fresh, level = leaves, 0
+    while fresh:
+        index = edge.size >> (HEIGHT * (level + 1))
+        row = partial.get(level, b"") + fresh
+        ends = range(FULL, len(row) + 1, FULL)
+        done = [expand_tile_rows(row[end - FULL : end]) for end in ends]
+        full += [FullTile(level, index + at, rows[0], rows[HALF]) for at, rows in enumerate(done)]
+        partial[level] = row[len(done) * FULL :]
+        fresh, level = b"".join([rows[HEIGHT] for rows in done]), level + 1
+    return RightEdge(size, {key: row for key, row in partial.items() if row}), tuple(full)

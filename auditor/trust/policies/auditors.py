@@ -1,53 +1,107 @@
-"""How a trust policy stands to those that were accepted before, and when it ends."""
+"""How a trust policy stands to those that were accepted before, and when it ends.
+
+Whom a trust policy believes as an auditor, for what, and how high an assurance of theirs.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from auditor.clock import written
-from auditor.domain.trust import Standing, TrustRef
-from auditor.signatures.objections import Code, Grade, Objection
-from auditor.trusting.asking import When
-from auditor.trusting.policies import TrustPolicy
+from auditor._time import format_time
+from auditor.domain.trust import TrustPolicyStatus, TrustRef
+from auditor.trust.policies.query import QueryTime
+from auditor.trust.policies.trust_policy import AuditorRole, TrustedAuditor, TrustPolicy
+from auditor.trust.signatures.trusted_signers import TrustedSigners
+from auditor.trust.signatures.verify import open_bundle
+from auditor.trust.verification_result import IssueCode, IssueGrade, VerificationIssue
 
 
-def standing_of(policy: TrustRef, accepted: Sequence[TrustRef]) -> Standing:
+def compare_policy_versions(policy: TrustRef, accepted: Sequence[TrustRef]) -> TrustPolicyStatus:
     """Return how a policy stands to all of its name that were accepted, in any order."""
     if not accepted:
-        return Standing.UNKNOWN
+        return TrustPolicyStatus.UNKNOWN
     newest = max(item.version for item in accepted)
     if policy.version > newest:
-        return Standing.NEWER
+        return TrustPolicyStatus.NEWER
     if policy.version < newest:
-        return Standing.OLDER
+        return TrustPolicyStatus.OLDER
     digests = {item.digest for item in accepted if item.version == newest}
-    return Standing.ACCEPTED if digests == {policy.digest} else Standing.CHANGED
+    return TrustPolicyStatus.ACCEPTED if digests == {policy.digest} else TrustPolicyStatus.CHANGED
 
 
-def object_to_standing(policy: TrustRef, standing: Standing) -> Iterator[Objection]:
+def find_succession_issues(
+    policy: TrustRef, standing: TrustPolicyStatus
+) -> Iterator[VerificationIssue]:
     """Yield what speaks against a policy that stands so."""
     said = f"the trust policy {policy.name} {policy.version}"
     match standing:
-        case Standing.ACCEPTED:
+        case TrustPolicyStatus.ACCEPTED:
             return
-        case Standing.UNKNOWN:
+        case TrustPolicyStatus.UNKNOWN:
             text = f"nobody accepted {said} on this machine (auditor trust accept)"
-            yield Objection(Code.POLICY_UNACCEPTED, text, Grade.WARNING)
-        case Standing.NEWER:
+            yield VerificationIssue(IssueCode.POLICY_UNACCEPTED, text, IssueGrade.WARNING)
+        case TrustPolicyStatus.NEWER:
             text = f"{said} is newer than the accepted one (auditor trust accept)"
-            yield Objection(Code.POLICY_UNACCEPTED, text)
-        case Standing.OLDER:
+            yield VerificationIssue(IssueCode.POLICY_UNACCEPTED, text)
+        case TrustPolicyStatus.OLDER:
             text = f"{said} is older than one that was accepted"
-            yield Objection(Code.POLICY_ROLLBACK, text)
-        case Standing.CHANGED:
+            yield VerificationIssue(IssueCode.POLICY_ROLLBACK, text)
+        case TrustPolicyStatus.CHANGED:
             text = f"{said} was accepted with another content; a change needs a higher version"
-            yield Objection(Code.POLICY_CHANGED, text)
+            yield VerificationIssue(IssueCode.POLICY_CHANGED, text)
 
 
-def object_to_end(policy: TrustPolicy, when: When | None) -> Iterator[Objection]:
+def find_expiry_issues(policy: TrustPolicy, when: QueryTime | None) -> Iterator[VerificationIssue]:
     """Yield an objection unless the policy still stands when it is looked at."""
     if when is None:
         text = f"nobody says when the trust policy {policy} was looked at"
-        yield Objection(Code.POLICY_EXPIRED, text)
+        yield VerificationIssue(IssueCode.POLICY_EXPIRED, text)
     elif when.looked >= policy.expires:
-        day = written(policy.expires)
+        day = format_time(policy.expires)
         text = f"the trust policy {policy} ended at {day}, and trusts nobody since"
-        yield Objection(Code.POLICY_EXPIRED, text)
+        yield VerificationIssue(IssueCode.POLICY_EXPIRED, text)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorMatch:
+    """The auditor whose signature holds, if there is one, and what speaks against it or beside."""
+
+    auditor: TrustedAuditor | None
+    objections: tuple[VerificationIssue, ...] = ()
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The objections that are errors, with their codes."""
+        return tuple(
+            f"{item.code}: {item.text}"
+            for item in self.objections
+            if item.grade is IssueGrade.ERROR
+        )
+
+
+def find_auditor(
+    policy: TrustPolicy,
+    bundle: bytes,
+    when: QueryTime,
+    *,
+    standing: TrustPolicyStatus = TrustPolicyStatus.UNKNOWN,
+    role: AuditorRole = AuditorRole.RECORD,
+) -> AuditorMatch:
+    """Return which auditor signed a bundle in a role. What was signed, the caller looks at."""
+    against = [*find_succession_issues(policy.ref, standing), *find_expiry_issues(policy, when)]
+    if any(item.grade is IssueGrade.ERROR for item in against):
+        return AuditorMatch(None, tuple(against))
+    refusals: list[VerificationIssue] = []
+    for item in policy.auditors:
+        trusted = TrustedSigners(keys=(item.key,), revoked=policy.revoked)
+        found = open_bundle(bundle, trusted, moment=when.moment)
+        if found.verified and role in item.roles:
+            return AuditorMatch(item, (*against, *found.objections))
+        if found.verified:
+            text = f"{item.name} signed it, whom the trust policy does not give the role {role}"
+            refusals.append(VerificationIssue(IssueCode.AUDITOR, text))
+        elif not set(found.codes) & {IssueCode.KEY, IssueCode.SIGNATURE}:
+            refusals += found.objections
+    text = f"no auditor of the trust policy {policy} signed it"
+    return AuditorMatch(
+        None, (*against, *(refusals or [VerificationIssue(IssueCode.AUDITOR, text)]))
+    )

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NoReturn, TypeAlias, TypeVar
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import TrustPolicyError
-from auditor.signatures.statements import is_sha256
+from auditor.trust.encoding.dsse import is_sha256
 
 Place: TypeAlias = tuple[str | int, ...]
 Where: TypeAlias = Callable[[Place], str]
@@ -24,7 +24,7 @@ TIME_CURE = "Write it in UTC, as 2027-01-31T12:00:00Z, or as the day 2027-01-31,
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class PolicyFields:
     """One mapping of the document, and where it stands. Every mistake raises ``TrustPolicyError``
     with its place and its cure.
     """
@@ -34,7 +34,7 @@ class Fields:
     where: Where
 
     @classmethod
-    def of(cls, value: Json, place: Place, where: Where, known: Sequence[str]) -> "Fields":
+    def of(cls, value: Json, place: Place, where: Where, known: Sequence[str]) -> "PolicyFields":
         """Take a mapping in which nothing but the known settings stands."""
         found = cls({}, place, where)
         if not isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from collections import deque
 ANY, ONE = "*", "?"
 
 
-def matches(pattern: str, text: str) -> bool:
+def matches_pattern(pattern: str, text: str) -> bool:
     """Whether a pattern stands for exactly this text; needs no more than their product in steps."""
     places = _rested(pattern, {0})
     for sign in text:
@@ -18,7 +18,7 @@ def matches(pattern: str, text: str) -> bool:
     return len(pattern) in places
 
 
-def common(left: str, right: str) -> str | None:
+def find_common_match(left: str, right: str) -> str | None:
     """Return a shortest text for which both patterns stand; ``None`` where there is none."""
     ends = (len(left), len(right))
     seen: set[tuple[int, int]] = set()

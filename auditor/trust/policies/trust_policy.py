@@ -1,22 +1,30 @@
-"""A trust policy: who may sign which models, which auditors are believed, and up to when."""
+"""A trust policy: who may sign which models, which auditors are believed, and up to when.
 
+Versions in order: numbers between dots, and before the release what follows a hyphen.
+
+Source: Semantic Versioning 2.0.0, section 11, for any count of numbers.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import inf
+from typing import TypeAlias
 
-from auditor.domain.canonical import JsonObject, canonical, digest
-from auditor.domain.policies import Assurance
+from auditor.domain.json import JsonObject, compute_digest, encode_canonical
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.trust import TrustRef
-from auditor.signatures.claims import PREDICATE
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.profiles import Profile
-from auditor.signatures.serialisations import Hash
-from auditor.signatures.trust import Identity, Trusted, TrustedKey
-from auditor.trusting.globs import matches
+from auditor.trust.policies.globs import matches_pattern
+from auditor.trust.signatures.model_signing import PREDICATE
+from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedKey, TrustedSigners
+from auditor.trust.timestamps import TimestampAuthorities
+from auditor.trust.verification_result import VerificationProfile
 
 
-class Role(StrEnum):
+class AuditorRole(StrEnum):
     """What an auditor's key may sign. A key has the roles that the policy gives it, and no more."""
 
     RECORD = "record"
@@ -26,7 +34,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ModelClaim:
     """What is said of a model by whoever hands it over; nothing of it is proven."""
 
     name: str
@@ -40,7 +48,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class TrustRoot:
     """An authority: its certificates as PEM, or the JSON text of a pinned Sigstore trust root."""
 
     pem: bytes | None = None
@@ -53,7 +61,7 @@ class SignerRef:
 
     key: str | None = None
     root: str | None = None
-    identity: Identity | None = None
+    identity: SignerIdentity | None = None
 
     def __str__(self) -> str:
         """Name the signer as people read it."""
@@ -64,7 +72,7 @@ class SignerRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class StatementRequirement:
     """A statement of one predicate type that must be there, signed by one of these."""
 
     predicate: str
@@ -85,30 +93,30 @@ class ModelRule:
     models: tuple[str, ...]
     versions: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ()
-    require: tuple[Requirement, ...] = ()
-    profile: Profile = Profile.STRICT
-    hashes: frozenset[Hash] = frozenset(Hash)
+    require: tuple[StatementRequirement, ...] = ()
+    profile: VerificationProfile = VerificationProfile.STRICT
+    hashes: frozenset[HashAlgorithm] = frozenset(HashAlgorithm)
     unsigned: frozenset[str] = frozenset()
     timestamp: bool
     max_age: timedelta | None = None
     min_version: str | None = None
     signed_name: bool
 
-    def speaks_of(self, claimed: Claimed) -> bool:
+    def speaks_of(self, claimed: ModelClaim) -> bool:
         """Whether this is the rule for a model."""
         return (
-            any(matches(pattern, claimed.name) for pattern in self.models)
-            and any(matches(pattern, claimed.version) for pattern in self.versions)
+            any(matches_pattern(pattern, claimed.name) for pattern in self.models)
+            and any(matches_pattern(pattern, claimed.version) for pattern in self.versions)
             and (not self.tags or bool(set(self.tags) & set(claimed.tags)))
         )
 
     @property
-    def signature(self) -> Requirement:
+    def signature(self) -> StatementRequirement:
         """Who may sign the model itself."""
         return next(item for item in self.require if item.predicate == PREDICATE)
 
     @property
-    def beside(self) -> tuple[Requirement, ...]:
+    def beside(self) -> tuple[StatementRequirement, ...]:
         """What else must have been signed."""
         return tuple(item for item in self.require if item.predicate != PREDICATE)
 
@@ -134,13 +142,13 @@ class ModelRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Auditor:
+class TrustedAuditor:
     """A key that may sign for audits, and the highest assurance that its records may claim."""
 
     name: str
     key: TrustedKey
-    roles: frozenset[Role]
-    highest: Assurance
+    roles: frozenset[AuditorRole]
+    highest: AssuranceLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +163,13 @@ class TrustPolicy:
     version: int
     owner: str
     expires: datetime
-    roots: Mapping[str, Root] = field(default_factory=dict)
+    roots: Mapping[str, TrustRoot] = field(default_factory=dict)
     clock_roots: tuple[str, ...] = ()
     clock_policies: frozenset[str] = frozenset()
     keys: Mapping[str, TrustedKey] = field(default_factory=dict)
     revoked: Mapping[str, datetime | None] = field(default_factory=dict)
     rules: tuple[ModelRule, ...] = ()
-    auditors: tuple[Auditor, ...] = ()
+    auditors: tuple[TrustedAuditor, ...] = ()
     bind_versions: bool
     next_owner: bytes | None = None
     document: JsonObject
@@ -169,7 +177,7 @@ class TrustPolicy:
     @property
     def digest(self) -> str:
         """Digest of the canonical document."""
-        return digest(canonical(self.document))
+        return compute_digest(encode_canonical(self.document))
 
     @property
     def ref(self) -> TrustRef:
@@ -177,19 +185,19 @@ class TrustPolicy:
         return TrustRef(self.name, self.version, self.digest)
 
     @property
-    def clocks(self) -> Clocks | None:
+    def clocks(self) -> TimestampAuthorities | None:
         """Whose timestamps are believed; what is revoked counts for them too."""
         found = tuple(pem for it in self.clock_roots if (pem := self.roots[it].pem) is not None)
-        return Clocks(found, self.clock_policies, self.revoked) if found else None
+        return TimestampAuthorities(found, self.clock_policies, self.revoked) if found else None
 
-    def rule_for(self, claimed: Claimed) -> ModelRule | None:
+    def rule_for(self, claimed: ModelClaim) -> ModelRule | None:
         """Return the one rule for a model."""
         return next((item for item in self.rules if item.speaks_of(claimed)), None)
 
-    def trusted(self, signer: SignerRef, rule: ModelRule) -> Trusted:
+    def trusted(self, signer: SignerRef, rule: ModelRule) -> TrustedSigners:
         """Return one signer as the value that verifiers take."""
-        root = Root() if signer.root is None else self.roots[signer.root]
-        return Trusted(
+        root = TrustRoot() if signer.root is None else self.roots[signer.root]
+        return TrustedSigners(
             keys=() if signer.key is None else (self.keys[signer.key],),
             roots=() if root.pem is None else (root.pem,),
             trusted_root=root.trusted_root,
@@ -202,3 +210,32 @@ class TrustPolicy:
     def __str__(self) -> str:
         """Name the policy as messages do."""
         return f"{self.name} {self.version}"
+
+
+MOST = 200
+_VERSION = re.compile(
+    r"v?(?P<numbers>\d{1,18}(?:\.\d{1,18})*)(?:-(?P<before>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
+    re.ASCII,
+)
+Order: TypeAlias = tuple[tuple[int, ...], bool, tuple[tuple[float, str], ...]]
+
+
+def version_sort_key(version: str) -> Order | None:
+    """Return by what a version is compared; ``None`` for one that has no place in the order.
+
+    Trailing zeros say nothing (1.2 is 1.2.0), nor does what follows a plus sign.
+    """
+    found = _VERSION.fullmatch(version) if len(version) <= MOST else None
+    if found is None:
+        return None
+    numbers = [int(part) for part in found["numbers"].split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    before = found["before"]
+    parts = () if before is None else tuple(_identifier(part) for part in before.split("."))
+    return tuple(numbers), before is None, parts
+
+
+def _identifier(part: str) -> tuple[float, str]:
+    """Numbers come before words, and are compared as numbers."""
+    return (int(part), "") if part.isdigit() else (inf, part)

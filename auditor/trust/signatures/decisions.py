@@ -1,32 +1,33 @@
 """What people decide as it is signed: in-toto statements of their own types, in a bundle.
 
 Who may decide is not said here: a key that opens a bundle is one that the caller trusts for that.
+
+Challenges as they are signed: an in-toto statement over the record, in a bundle.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
-from auditor.domain.approvals import SCHEMA, Approval, read_approval
-from auditor.domain.approvals import mistakes_of as approval_mistakes
-from auditor.domain.canonical import Json, canonical, digest
-from auditor.domain.human_findings import SCHEMA as FOUND
-from auditor.domain.human_findings import HumanFinding, read_human_finding
-from auditor.domain.human_findings import mistakes_of as finding_mistakes
-from auditor.domain.json_parts import Part
-from auditor.domain.waiver_json import read_waiver
-from auditor.domain.waivers import SignedWaiver, Waiver, WaiverRef
-from auditor.errors import RecordError, SignatureFormatError, WaiverError
-from auditor.signatures.bundles import parse_bundle, seal
-from auditor.signatures.keys import Signer, read_public_key
-from auditor.signatures.objections import Code
-from auditor.signatures.opening import unseal
-from auditor.signatures.statements import (
-    STATEMENT,
-    Statement,
-    SubjectDigest,
-    parse_statement,
+from auditor.domain.approvals import (
+    APPROVAL_SCHEMA,
+    Approval,
+    HumanFinding,
+    read_approval,
+    read_human_finding,
 )
+from auditor.domain.approvals import HUMAN_FINDING_SCHEMA as FOUND
+from auditor.domain.approvals import find_approval_mistakes as approval_mistakes
+from auditor.domain.approvals import find_human_finding_mistakes as finding_mistakes
+from auditor.domain.challenges import CHALLENGE_SCHEMA, Challenge, read_challenge
+from auditor.domain.json import Json, JsonPart, compute_digest, encode_canonical, parse_json
+from auditor.domain.waivers import SignedWaiver, Waiver, WaiverRef, read_waiver
+from auditor.errors import RecordError, SignatureFormatError, WaiverError
+from auditor.trust.encoding.dsse import STATEMENT, InTotoStatement, SubjectDigest, parse_statement
+from auditor.trust.signatures.keys import Signer, read_public_key
+from auditor.trust.signatures.sigstore_bundle import parse_bundle, sign_bundle
+from auditor.trust.signatures.verify import verify_bundle
+from auditor.trust.verification_result import IssueCode
 
 WAIVER = "urn:auditor:waiver:v1"
 APPROVAL = "urn:auditor:approval:v1"
@@ -39,10 +40,10 @@ _CURE = "Take it as auditor wrote it, unchanged, or have it signed again."
 
 def sign_waiver(waiver: Waiver, signer: Signer) -> bytes:
     """Sign a waiver, and return the bundle."""
-    return seal(waiver_payload(waiver), signer)
+    return sign_bundle(build_waiver_payload(waiver), signer)
 
 
-def waiver_payload(waiver: Waiver) -> bytes:
+def build_waiver_payload(waiver: Waiver) -> bytes:
     """Return the statement that is signed for a waiver."""
     return _emit(_waiver_statement(waiver))
 
@@ -60,43 +61,51 @@ def verify_waiver(bundle: bytes, key_pem: bytes, source: str) -> SignedWaiver:
     """
     waiver = _waiver(_opened(bundle, key_pem, source), source)
     pem = read_public_key(key_pem).pem
-    ref = WaiverRef(digest(bundle), waiver.digest, digest(pem), source)
+    ref = WaiverRef(compute_digest(bundle), waiver.digest, compute_digest(pem), source)
     return SignedWaiver(waiver, ref, bundle, pem)
 
 
 def sign_approval(approval: Approval, signer: Signer) -> bytes:
     """Sign an approval, and return the bundle: the subject is the record."""
-    return seal(approval_payload(approval), signer)
+    return sign_bundle(build_approval_payload(approval), signer)
 
 
-def approval_payload(approval: Approval) -> bytes:
+def build_approval_payload(approval: Approval) -> bytes:
     """Return the statement that is signed for an approval."""
     return _emit(_of_record(APPROVAL, approval.record, approval.to_json()))
 
 
 def verify_approval(bundle: bytes, key_pem: bytes, source: str) -> Approval:
     """Return an approval that a key signed. Raises ``WaiverError`` that says why it did not."""
-    form = _Form(APPROVAL, f"approval of {SCHEMA}", SCHEMA, read_approval, approval_mistakes)
+    form = _DecisionFormat(
+        APPROVAL,
+        f"approval of {APPROVAL_SCHEMA}",
+        APPROVAL_SCHEMA,
+        read_approval,
+        approval_mistakes,
+    )
     return _verified(bundle, key_pem, source, form)
 
 
 def sign_finding(finding: HumanFinding, signer: Signer) -> bytes:
     """Sign a human finding, and return the bundle: the subject is the record."""
-    return seal(finding_payload(finding), signer)
+    return sign_bundle(build_finding_payload(finding), signer)
 
 
-def finding_payload(finding: HumanFinding) -> bytes:
+def build_finding_payload(finding: HumanFinding) -> bytes:
     """Return the statement that is signed for a human finding."""
     return _emit(_of_record(FINDING, finding.record, finding.to_json()))
 
 
 def verify_finding(bundle: bytes, key_pem: bytes, source: str) -> HumanFinding:
     """Return a human finding that a key signed. Raises ``WaiverError`` that says why not."""
-    form = _Form(FINDING, f"finding of {FOUND}", FOUND, read_human_finding, finding_mistakes)
+    form = _DecisionFormat(
+        FINDING, f"finding of {FOUND}", FOUND, read_human_finding, finding_mistakes
+    )
     return _verified(bundle, key_pem, source, form)
 
 
-class _OfRecord(Protocol):
+class _RecordDecision(Protocol):
     """What a person says of one record."""
 
     @property
@@ -107,25 +116,25 @@ class _OfRecord(Protocol):
         """Return the document that is signed."""
 
 
-D = TypeVar("D", bound=_OfRecord)
+D = TypeVar("D", bound=_RecordDecision)
 
 
 @dataclass(frozen=True, slots=True)
-class _Form(Generic[D]):
+class _DecisionFormat(Generic[D]):
     """How one kind of decision on a record is written."""
 
     kind: str
     title: str
     schema: str
-    read: Callable[[Part], D]
+    read: Callable[[JsonPart], D]
     mistakes: Callable[[D], Iterator[tuple[str, str]]]
 
 
-def _verified(bundle: bytes, key_pem: bytes, source: str, form: _Form[D]) -> D:
+def _verified(bundle: bytes, key_pem: bytes, source: str, form: _DecisionFormat[D]) -> D:
     payload = _opened(bundle, key_pem, source)
     try:
         statement = parse_statement(payload, form.kind)
-        said = Part(cast("Json", statement.predicate), source)
+        said = JsonPart(cast("Json", statement.predicate), source)
         if said.value.get("schema") != form.schema:
             raise WaiverError(f"{source} is no {form.title}", cure=_CURE)
         found = form.read(said)
@@ -141,10 +150,10 @@ def _verified(bundle: bytes, key_pem: bytes, source: str, form: _Form[D]) -> D:
 
 def _opened(bundle: bytes, key_pem: bytes, source: str) -> bytes:
     _refuse_unsigned(bundle, source)
-    found = unseal(bundle, key_pem)
+    found = verify_bundle(bundle, key_pem)
     if found.payload is not None:
         return found.payload
-    if set(found.codes) & {Code.KEY, Code.KEY_HINT}:
+    if set(found.codes) & {IssueCode.KEY, IssueCode.KEY_HINT}:
         raise WaiverError(
             f"{source} is {ANOTHER_KEY} than the one given",
             cure="Name the public key of who signed it, if that is who may decide.",
@@ -180,28 +189,72 @@ def _waiver(payload: bytes, source: str) -> Waiver:
     return waiver
 
 
-def _waiver_statement(waiver: Waiver) -> Statement:
+def _waiver_statement(waiver: Waiver) -> InTotoStatement:
     subjects = [SubjectDigest("waiver", _bare(waiver.digest))]
     if waiver.artifact is not None:
         subjects.append(SubjectDigest(waiver.model, _bare(waiver.artifact)))
-    return Statement(tuple(subjects), WAIVER, waiver.to_json())
+    return InTotoStatement(tuple(subjects), WAIVER, waiver.to_json())
 
 
-def _of_record(kind: str, record: str, said: Mapping[str, Json]) -> Statement:
-    return Statement((SubjectDigest(RECORD, _bare(record)),), kind, dict(said))
+def _of_record(kind: str, record: str, said: Mapping[str, Json]) -> InTotoStatement:
+    return InTotoStatement((SubjectDigest(RECORD, _bare(record)),), kind, dict(said))
 
 
-def _emit(statement: Statement) -> bytes:
-    """Return a statement's bytes; slices may hold numbers that ``Statement.emit`` does not know."""
+def _emit(statement: InTotoStatement) -> bytes:
+    """Return a statement's bytes; slices may hold numbers that ``InTotoStatement.emit`` does not
+    know.
+    """
     subjects: list[Json] = [
         {"name": item.name, "digest": {"sha256": item.sha256}} for item in statement.subjects
     ]
     said = cast("Mapping[str, Json]", statement.predicate)
     kind = statement.predicate_type
-    return canonical(
+    return encode_canonical(
         {"_type": STATEMENT, "subject": subjects, "predicateType": kind, "predicate": said}
     )
 
 
 def _bare(named: str) -> str:
     return named.removeprefix("sha256:")
+
+
+PREDICATE = "urn:auditor:challenge:v1"
+_CURE_CHALLENGES = "Take the challenge as `auditor challenge` wrote it, unchanged, or try it again."
+
+
+def sign_challenge(challenge: Challenge, signer: Signer) -> bytes:
+    """Sign a challenge, and return the bundle: the subjects are the record and the examples."""
+    subjects: list[Json] = [
+        {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+        for name, digest in (("record.json", challenge.record), ("examples", challenge.examples))
+    ]
+    statement: Mapping[str, Json] = {
+        "_type": STATEMENT,
+        "subject": subjects,
+        "predicateType": PREDICATE,
+        "predicate": challenge.to_json(),
+    }
+    return sign_bundle(encode_canonical(statement), signer)
+
+
+def open_challenge(bundle: bytes) -> Challenge:
+    """Read a challenge, whoever signed it: it can only ever shut a gate.
+
+    Raises ``RecordError`` for what is no challenge.
+    """
+    try:
+        found = JsonPart(parse_json(parse_bundle(bundle).envelope.payload), "the challenge")
+        told = found.part("predicate")
+    except (SignatureFormatError, ValueError, RecursionError) as error:
+        raise RecordError(f"a challenge cannot be read: {error}", cure=_CURE_CHALLENGES) from None
+    kinds = (found.value.get("predicateType"), told.value.get("schema"))
+    if kinds != (PREDICATE, CHALLENGE_SCHEMA):
+        raise RecordError(
+            f"a signed document is no challenge of {CHALLENGE_SCHEMA}", cure=_CURE_CHALLENGES
+        )
+    return read_challenge(told)
+
+
+def is_signed_by(bundle: bytes, key_pem: bytes) -> bool:
+    """Whether the bundle's signature holds under a key."""
+    return verify_bundle(bundle, key_pem).verified

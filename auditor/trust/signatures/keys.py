@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from auditor.signatures.objections import Code, Refused
+from auditor.trust.verification_result import IssueCode, VerificationError
 
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),
@@ -103,15 +103,19 @@ class KeySigner:
 
 @lru_cache(maxsize=64)
 def read_public_key(pem: bytes) -> PublicKey:
-    """Read one public key from PEM. Raises ``Refused`` for anything else, with the code KEY."""
+    """Read one public key from PEM. Raises ``VerificationError`` for anything else, with the code
+    KEY.
+    """
     if b"PRIVATE KEY" in pem:
-        raise Refused(Code.KEY, "the key is a private one; verifying takes the public one")
+        raise VerificationError(
+            IssueCode.KEY, "the key is a private one; verifying takes the public one"
+        )
     if pem.count(b"-----BEGIN") != 1:
-        raise Refused(Code.KEY, "the key is not one public key in PEM form")
+        raise VerificationError(IssueCode.KEY, "the key is not one public key in PEM form")
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise Refused(Code.KEY, "the key is not a public key in PEM form") from None
+        raise VerificationError(IssueCode.KEY, "the key is not a public key in PEM form") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in HASHES:
-        raise Refused(Code.KEY, f"the key is not an elliptic-curve key on {CURVES}")
+        raise VerificationError(IssueCode.KEY, f"the key is not an elliptic-curve key on {CURVES}")
     return PublicKey(key)

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 
-from auditor.domain.canonical import Json, canonical, digest, parse
+from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
 from auditor.domain.record_json import read_record
-from auditor.domain.record_scopes import bound_artifact
+from auditor.domain.record_scope import find_bound_artifact
 from auditor.errors import AuditorError, RecordError
-from auditor.signatures.bundles import seal
-from auditor.signatures.keys import Signer
-from auditor.signatures.objections import Code, Objection, Refused, Verification
-from auditor.signatures.opening import unseal_exactly
-from auditor.signatures.statements import Statement, SubjectDigest, is_sha256, parse_statement
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest, is_sha256, parse_statement
+from auditor.trust.signatures.keys import Signer
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.signatures.verify import verify_exact_bundle
+from auditor.trust.verification_result import (
+    IssueCode,
+    SignatureVerification,
+    VerificationError,
+    VerificationIssue,
+)
 
 PREDICATE = "urn:auditor:record:v1"
 RECORD = "record.json"
@@ -31,35 +36,35 @@ def sign_record(
     digest and the record's id, so that a gate can read them without the record. Raises
     ``RecordError`` where the bytes are not a record.
     """
-    subjects = [SubjectDigest(RECORD, _hex(digest(record)))]
+    subjects = [SubjectDigest(RECORD, _hex(compute_digest(record)))]
     if artifact_digest is not None:
         subjects.append(SubjectDigest(name, _hex(artifact_digest)))
     shown = sorted((files or {}).items())
-    subjects += [SubjectDigest(file, _hex(digest(raw))) for file, raw in shown]
-    return seal(Statement(tuple(subjects), PREDICATE, _summary(record)).emit(), signer)
+    subjects += [SubjectDigest(file, _hex(compute_digest(raw))) for file, raw in shown]
+    return sign_bundle(InTotoStatement(tuple(subjects), PREDICATE, _summary(record)).emit(), signer)
 
 
 def verify_record(
     bundle: bytes, record: bytes, key_pem: bytes, *, files: frozenset[str] = frozenset()
-) -> Verification:
+) -> SignatureVerification:
     """Verify that the key signed exactly this record, and says nothing else of it than it says.
 
-    ``files`` are the names of further files that may be signed with it; ``signed_files`` tells
+    ``files`` are the names of further files that may be signed with it; ``list_signed_files`` tells
     their digests.
     """
-    opened = unseal_exactly(bundle, key_pem)
+    opened = verify_exact_bundle(bundle, key_pem)
     if opened.payload is None:
         return opened
     try:
         found = _contradictions(parse_statement(opened.payload, PREDICATE), record, files)
-    except Refused as refused:
+    except VerificationError as refused:
         found = (refused.objection,)
     except RecordError as error:
-        found = (Objection(Code.CONTRADICTION, error.problem),)
-    return Verification((*opened.objections, *found), opened.identity, opened.payload)
+        found = (VerificationIssue(IssueCode.CONTRADICTION, error.problem),)
+    return SignatureVerification((*opened.objections, *found), opened.identity, opened.payload)
 
 
-def signed_files(verification: Verification) -> Mapping[str, str]:
+def list_signed_files(verification: SignatureVerification) -> Mapping[str, str]:
     """Return the digest of every file that a verified statement names, the record among them."""
     if verification.payload is None:
         return {}
@@ -72,25 +77,29 @@ def sign_statement(statement: Mapping[str, Json], signer: Signer) -> bytes:
 
     Raises ``ValueError`` where it holds a number that has no canonical form.
     """
-    return seal(canonical(statement), signer)
+    return sign_bundle(encode_canonical(statement), signer)
 
 
-def verify_statement(bundle: bytes, statement: Mapping[str, Json], key_pem: bytes) -> Verification:
+def verify_statement(
+    bundle: bytes, statement: Mapping[str, Json], key_pem: bytes
+) -> SignatureVerification:
     """Verify that the key signed exactly this statement."""
-    opened = unseal_exactly(bundle, key_pem)
-    if opened.payload is None or opened.payload == canonical(statement):
+    opened = verify_exact_bundle(bundle, key_pem)
+    if opened.payload is None or opened.payload == encode_canonical(statement):
         return opened
-    other = Objection(Code.CONTRADICTION, "the key signed another statement than the one expected")
-    return Verification((*opened.objections, other), opened.identity, opened.payload)
+    other = VerificationIssue(
+        IssueCode.CONTRADICTION, "the key signed another statement than the one expected"
+    )
+    return SignatureVerification((*opened.objections, other), opened.identity, opened.payload)
 
 
 def _contradictions(
-    statement: Statement, record: bytes, files: frozenset[str]
-) -> tuple[Objection, ...]:
+    statement: InTotoStatement, record: bytes, files: frozenset[str]
+) -> tuple[VerificationIssue, ...]:
     first, rest = statement.subjects[:1], statement.subjects[1:]
-    if first != (SubjectDigest(RECORD, _hex(digest(record))),):
+    if first != (SubjectDigest(RECORD, _hex(compute_digest(record))),):
         # Nothing that another document says is held against this statement.
-        return (Objection(Code.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
+        return (VerificationIssue(IssueCode.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
     found = []
     artifact = _artifact(record)
     if rest[:1] != (artifact,) and _speaks_for_endpoint(record):
@@ -98,13 +107,15 @@ def _contradictions(
     spoken_of = () if artifact is None else (artifact,)
     if rest[: len(spoken_of)] != spoken_of:
         text = "the signed artifact is not the one that the record speaks of"
-        found.append(Objection(Code.SUBJECT, text))
+        found.append(VerificationIssue(IssueCode.SUBJECT, text))
     names = [item.name for item in rest[len(spoken_of) :]]
     if len(set(names)) != len(names) or not files.issuperset(names):
-        found.append(Objection(Code.SUBJECT, "files are signed that belong to no record"))
+        found.append(
+            VerificationIssue(IssueCode.SUBJECT, "files are signed that belong to no record")
+        )
     if dict(statement.predicate) != _summary(record):
         text = "the signed verdict, policy or id is not the one in the record"
-        found.append(Objection(Code.CONTRADICTION, text))
+        found.append(VerificationIssue(IssueCode.CONTRADICTION, text))
     return tuple(found)
 
 
@@ -122,14 +133,14 @@ def _artifact(record: bytes) -> SubjectDigest | None:
 
 def _speaks_for_endpoint(record: bytes) -> bool:
     try:
-        return bound_artifact(read_record(record)) is None
+        return find_bound_artifact(read_record(record)) is None
     except AuditorError:
         return False  # a record that cannot be read is refused for that
 
 
 def _read(record: bytes) -> Mapping[str, Json]:
     try:
-        found = parse(record)
+        found = parse_json(record)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, Mapping):

@@ -10,7 +10,7 @@ LEAST_SHARD = 4096
 """Smaller shards make manifests that are larger than what they sign."""
 
 
-class Hash(StrEnum):
+class HashAlgorithm(StrEnum):
     """A hash that the format knows; ``blake2b`` is the one of 64 bytes."""
 
     SHA256 = "sha256"
@@ -20,11 +20,11 @@ class Hash(StrEnum):
     @property
     def digits(self) -> int:
         """Hexadecimal digits of a digest."""
-        return 128 if self is Hash.BLAKE2B else 64
+        return 128 if self is HashAlgorithm.BLAKE2B else 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Part:
+class FilePart:
     """A file, or the bytes from ``start`` up to ``end`` of one."""
 
     name: str
@@ -38,10 +38,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Serialisation:
+class ModelSerialisation:
     """Whole files, or where ``shard`` is a number of bytes, pieces of at most so many."""
 
-    hash: Hash = Hash.SHA256
+    hash: HashAlgorithm = HashAlgorithm.SHA256
     shard: int | None = None
 
     @property
@@ -59,19 +59,19 @@ class Serialisation:
         """Every spelling of the same."""
         return frozenset({self.hash.value, self.algorithm})
 
-    def parts(self, sizes: Mapping[str, int]) -> tuple[Part, ...]:
+    def parts(self, sizes: Mapping[str, int]) -> tuple[FilePart, ...]:
         """Return what is hashed of files of these sizes, by name and place.
 
         An empty file is one empty shard: a name that no shard bears would not be signed.
         """
         return tuple(part for name in sorted(sizes) for part in self.parts_of(name, sizes[name]))
 
-    def parts_of(self, name: str, size: int) -> tuple[Part, ...]:
+    def parts_of(self, name: str, size: int) -> tuple[FilePart, ...]:
         """Return the parts of one file."""
         if self.shard is None:
-            return (Part(name),)
+            return (FilePart(name),)
         starts = range(0, max(size, 1), self.shard)
-        return tuple(Part(name, start, min(start + self.shard, size)) for start in starts)
+        return tuple(FilePart(name, start, min(start + self.shard, size)) for start in starts)
 
     def count(self, size: int) -> int:
         """Return how many parts a file of ``size`` bytes has."""

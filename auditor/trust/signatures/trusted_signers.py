@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from auditor.clock import written
-from auditor.signatures.serialisations import Hash
+from auditor._time import format_time
+from auditor.trust.signatures.serialisations import HashAlgorithm
 
 NOTHING: Mapping[str, "datetime | None"] = MappingProxyType({})
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -16,7 +16,7 @@ UNKNOWN_KIND = "Write email:a@b.example or uri:https://c.example, so that the ki
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class VerificationTime:
     """The time at which keys and certificates must have been valid.
 
     ``proven`` says that a trusted clock vouches that the signature is at least that old, as an
@@ -32,7 +32,7 @@ class Moment:
             raise ValueError("a moment needs a time zone")
 
     @classmethod
-    def parse(cls, text: str, *, proven: bool = False) -> "Moment":
+    def parse(cls, text: str, *, proven: bool = False) -> "VerificationTime":
         """Read RFC 3339 in UTC (``2026-01-31T12:00:00Z``). Raises ``ValueError``."""
         if not text.endswith("Z"):
             raise ValueError(f"{text!r} does not end in Z")
@@ -40,10 +40,10 @@ class Moment:
 
     def __str__(self) -> str:
         """Write it as RFC 3339 in UTC, to the second."""
-        return written(self.at.astimezone(UTC))
+        return format_time(self.at.astimezone(UTC))
 
 
-class NameKind(StrEnum):
+class SignerNameKind(StrEnum):
     """The two kinds of names in a certificate that tell who signed."""
 
     EMAIL = "email"
@@ -54,7 +54,7 @@ class NameKind(StrEnum):
 class SignerName:
     """One name of a signer's certificate. Two names are equal only if kind and value are."""
 
-    kind: NameKind
+    kind: SignerNameKind
     value: str
 
     @classmethod
@@ -65,12 +65,12 @@ class SignerName:
         Raises ``ValueError`` for any other, so that no name is ever taken for both kinds.
         """
         kind, marked, value = text.partition(":")
-        if marked and kind in set(NameKind):
-            found = cls(NameKind(kind), value)
+        if marked and kind in set(SignerNameKind):
+            found = cls(SignerNameKind(kind), value)
         elif _SCHEME.match(text):
-            found = cls(NameKind.URI, text)
+            found = cls(SignerNameKind.URI, text)
         else:
-            found = cls(NameKind.EMAIL, text)
+            found = cls(SignerNameKind.EMAIL, text)
             if "@" not in text:
                 raise ValueError(f"{text!r} does not show its kind")
         if not found.value:
@@ -92,7 +92,7 @@ class SignerName:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class SignerIdentity:
     """A name that a certificate must bear; ``issuer`` is who vouched for it, which keyless
     signatures always state.
     """
@@ -101,7 +101,7 @@ class Identity:
     issuer: str | None = None
 
     @classmethod
-    def parse(cls, text: str, issuer: str | None = None) -> "Identity":
+    def parse(cls, text: str, issuer: str | None = None) -> "SignerIdentity":
         """Read the name as ``SignerName.parse`` does, with its errors."""
         return cls(SignerName.parse(text), issuer)
 
@@ -116,7 +116,7 @@ class TrustedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
+class TrustedSigners:
     """Who may sign: keys; certificates of ``identities`` that lead to ``roots``; or keyless
     signatures of ``identities`` under a pinned Sigstore trust root.
 
@@ -130,17 +130,17 @@ class Trusted:
     keys: tuple[TrustedKey, ...] = ()
     roots: tuple[bytes, ...] = ()
     trusted_root: bytes | None = None
-    identities: tuple[Identity, ...] = ()
+    identities: tuple[SignerIdentity, ...] = ()
     revoked: Mapping[str, datetime | None] = field(default_factory=lambda: NOTHING)
     unsigned: frozenset[str] = frozenset()
-    hashes: frozenset[Hash] = frozenset(Hash)
+    hashes: frozenset[HashAlgorithm] = frozenset(HashAlgorithm)
 
     @classmethod
-    def key(cls, pem: bytes) -> "Trusted":
+    def key(cls, pem: bytes) -> "TrustedSigners":
         """Trust one public key, for ever."""
         return cls(keys=(TrustedKey(pem),))
 
-    def revokes(self, digest: str, moment: Moment | None) -> bool:
+    def revokes(self, digest: str, moment: VerificationTime | None) -> bool:
         """Whether what has this digest counts for nothing at that moment.
 
         Only a proven time makes a signature older than the revocation.

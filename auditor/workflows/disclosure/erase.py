@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.disclosing.secrets import Secret
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, StoreError
-from auditor.folders import DISCLOSURE, ERASURE, RecordFolder
-from auditor.keeping import receipt
-from auditor.ledgers.occasions import erasure_id, erasure_of
+from auditor.reports.folder import DISCLOSURE, ERASURE, RecordFolder
+from auditor.store.record_store import RecordStore
 from auditor.store.secrets import SecretStore
-from auditor.store.store import Store
+from auditor.trust.disclosure import DisclosureKey
+from auditor.trust.ledger.events import build_erasure_event, erasure_event_id
+from auditor.workflows.ledger import build_receipt
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class ErasureResult:
     """What an erasure came to: records whose evidence is gone, and how many blobs went and stayed.
 
     ``proof`` is the receipt of the ledger's entry for the record that was named.
@@ -26,7 +26,9 @@ class Erased:
     proof: bytes
 
 
-def erase(store: Store, secrets: SecretStore, record: AuditRecord, at: str) -> Erased:
+def erase_record(
+    store: RecordStore, secrets: SecretStore, record: AuditRecord, at: str
+) -> ErasureResult:
     """Destroy the key of a record, and the blobs of evidence and data that nothing else names.
 
     Records judged from the same evidence share its key, and are erased with it. What was destroyed
@@ -55,21 +57,21 @@ def erase(store: Store, secrets: SecretStore, record: AuditRecord, at: str) -> E
     for name in names:
         _note(store, name, at)
     with store.ledger() as ledger:
-        proof = receipt(ledger, erasure_id(record))
-    return Erased(names, removed, len(blobs) - removed, proof)
+        proof = build_receipt(ledger, erasure_event_id(record))
+    return ErasureResult(names, removed, len(blobs) - removed, proof)
 
 
-def erased_files(folder: RecordFolder, proof: bytes) -> Mapping[str, bytes]:
+def build_erased_files(folder: RecordFolder, proof: bytes) -> Mapping[str, bytes]:
     """Return the files of a folder without what opens its evidence, and with the ledger's proof."""
     return {**folder.files(DISCLOSURE), ERASURE: proof}
 
 
-def _shared(secrets: SecretStore, secret: Secret) -> tuple[str, ...]:
+def _shared(secrets: SecretStore, secret: DisclosureKey) -> tuple[str, ...]:
     found = ((name, secrets.get(name)) for name in secrets.records())
     return tuple(name for name, other in found if other is not None and other.key == secret.key)
 
 
-def _blobs(secret: Secret | None) -> frozenset[str]:
+def _blobs(secret: DisclosureKey | None) -> frozenset[str]:
     if secret is None:
         return frozenset()
     data = {f"sha256:{item.sha256}" for item in secret.inputs.values()}
@@ -77,7 +79,7 @@ def _blobs(secret: Secret | None) -> frozenset[str]:
 
 
 def _remove(
-    store: Store, secrets: SecretStore, blobs: frozenset[str], names: tuple[str, ...]
+    store: RecordStore, secrets: SecretStore, blobs: frozenset[str], names: tuple[str, ...]
 ) -> int:
     """Remove the blobs that no other record or request needs, and return how many."""
     others = [name for name in secrets.records() if name not in names]
@@ -91,11 +93,11 @@ def _remove(
     return len(free)
 
 
-def _note(store: Store, name: str, at: str) -> None:
+def _note(store: RecordStore, name: str, at: str) -> None:
     with store.unit_of_work() as work:
         stored = work.find_record_by_digest(name)
         if stored is None:
             return  # an audit that broke off before its record was kept
         record = stored.read()
-        if not work.happened_before(erasure_id(record)):
-            work.append(*erasure_of(record, at))
+        if not work.happened_before(erasure_event_id(record)):
+            work.append(*build_erasure_event(record, at))

@@ -5,22 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.disclosing.openings import Opening
-from auditor.disclosing.secrets import Secret
 from auditor.domain.checks import Check
 from auditor.domain.records import AuditRecord
-from auditor.domain.rows import IDS, by_row
+from auditor.domain.row_evidence import IDS, find_row_evidence
 from auditor.errors import RecordError, UsageError
-from auditor.folders import KEY, OPENINGS, ROWS, RecordFolder
-from auditor.recalling import check_of
-from auditor.unsealing import Unsealed, secret_of, unseal
+from auditor.reports.folder import KEY, OPENINGS, ROWS, RecordFolder
+from auditor.trust.disclosure import CommitmentOpening, DisclosureKey
+from auditor.workflows.evidence import (
+    UnsealedItem,
+    find_observing_check,
+    read_record_secret,
+    unseal_observation,
+)
 
 FEW = 20
 """Where fewer rows are withheld, who knows all others can try out what the figures say of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RedactionChoice:
     """Which rows are withheld, by their ids, and of which checks all else is shown beside.
 
     ``rows`` are those that are withheld, or where ``shows`` is set, those that alone are shown.
@@ -36,7 +39,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
+class RedactedFolder:
     """A folder's files, and how many rows each check withholds, of how many."""
 
     files: Mapping[str, bytes]
@@ -48,12 +51,12 @@ class Redacted:
         return min((count for count, _ in self.withheld.values() if count), default=0)
 
 
-def redact(
+def redact_folder(
     folder: RecordFolder,
     record: AuditRecord,
     checks: Mapping[str, type[Check]],
-    choice: Choice,
-) -> Redacted:
+    choice: RedactionChoice,
+) -> RedactedFolder:
     """Return a record's files without its key, and with openings of the rows that are shown.
 
     A row that is withheld is withheld in every item of every check that names it. Items that are
@@ -66,30 +69,30 @@ def redact(
             f"the record {record.id} binds its evidence as a whole, so that no row can be withheld",
             cure="Audit with `disclosure: rows` in the audit file.",
         )
-    secret = secret_of(folder, record)
-    seen = [(one, unseal(folder, one, secret)) for one in record.observations]
+    secret = read_record_secret(folder, record)
+    seen = [(one, unseal_observation(folder, one, secret)) for one in record.observations]
     _refuse_unknown(choice, {name for _, items in seen for name in _named(items)}, record)
     files = folder.files({ROWS, OPENINGS, KEY})
     told: dict[str, tuple[int, int]] = {}
     for one, items in seen:
-        for opening in _openings(check_of(one, checks), items, secret, choice):
+        for opening in _openings(find_observing_check(one, checks), items, secret, choice):
             name = opening.commitment.removeprefix("sha256:")
             files[f"{OPENINGS}/{name}"] = opening.emit()
         hidden = _hidden(items, choice)
         if hidden is not None:
             told[f"{one.check} on {one.target}"] = (len(hidden), len(_ids(items)))
-    return Redacted(files, told)
+    return RedactedFolder(files, told)
 
 
 def _openings(
     check: Check,
-    items: Mapping[str, Unsealed],
-    secret: Secret | None,
-    choice: Choice,
-) -> Iterator[Opening]:
+    items: Mapping[str, UnsealedItem],
+    secret: DisclosureKey | None,
+    choice: RedactionChoice,
+) -> Iterator[CommitmentOpening]:
     """Yield what opens the items of one observation; without ids no row of them is shown."""
     hidden = _hidden(items, choice)
-    told = by_row(check)
+    told = find_row_evidence(check)
     for name, one in items.items():
         if not one.shown:
             continue
@@ -100,13 +103,13 @@ def _openings(
             yield one.opened(secret).withhold(hidden)
 
 
-def _hidden(items: Mapping[str, Unsealed], choice: Choice) -> frozenset[int] | None:
+def _hidden(items: Mapping[str, UnsealedItem], choice: RedactionChoice) -> frozenset[int] | None:
     names = _ids(items)
     found = frozenset(at for at, name in enumerate(names) if choice.withholds(name))
     return found if names else None
 
 
-def _ids(items: Mapping[str, Unsealed]) -> Sequence[str]:
+def _ids(items: Mapping[str, UnsealedItem]) -> Sequence[str]:
     """Return the ids of the rows, with nothing in place of those that are withheld already."""
     found = items.get(IDS)
     if found is None or not found.shown or found.one_leaf:
@@ -117,7 +120,7 @@ def _ids(items: Mapping[str, Unsealed]) -> Sequence[str]:
     return ["" if at in found.withheld else str(next(shown)) for at in range(count)]
 
 
-def _named(items: Mapping[str, Unsealed]) -> Iterator[str]:
+def _named(items: Mapping[str, UnsealedItem]) -> Iterator[str]:
     """Yield every id that evidence names, also where it goes by no row and is withheld whole."""
     for name, one in items.items():
         if one.shown and (name == IDS or name.endswith(f"_{IDS}")):
@@ -125,7 +128,7 @@ def _named(items: Mapping[str, Unsealed]) -> Iterator[str]:
             yield from map(str, listed if isinstance(listed, Sequence) else ())
 
 
-def _refuse_unknown(choice: Choice, known: Collection[str], record: AuditRecord) -> None:
+def _refuse_unknown(choice: RedactionChoice, known: Collection[str], record: AuditRecord) -> None:
     strange = sorted(choice.rows.difference(known))
     if strange or not choice.rows:
         problem = f"the evidence names no row {strange[0]!r}" if strange else "no row is named"

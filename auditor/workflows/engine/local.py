@@ -1,32 +1,100 @@
-"""The engine that observes in this process, one check after the other."""
+"""The engine that observes in this process, one check after the other.
+
+Errors as Gaps: what could not be measured, and why.
+
+A sign of life while a check waits for the owner's code, and a place to stop it at.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
-from auditor.crashes import raised_at
-from auditor.domain.budgets import Size
-from auditor.domain.canonical import Json, digest_json
-from auditor.domain.checks import Check, Need, is_timing, would_use
-from auditor.domain.datasets import Role
-from auditor.domain.evidence import Blob, Evidence, encode
-from auditor.domain.memories import Within
-from auditor.domain.observed import Result, Seen
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.records import Copies, Observation
-from auditor.domain.subjects import Shard, Subject, derive_seed
-from auditor.engines.affording import Allowance
-from auditor.engines.gaps import gap_from
-from auditor.engines.pulses import Said, attended
-from auditor.errors import AuditorError, CancelledError
-from auditor.measuring import CONFIDENCE, parameters, readings
-from auditor.needs import unmet
+from auditor.checks.measure import CONFIDENCE, compute_readings, get_check_parameters
+from auditor.checks.requirements import find_unmet_need
+from auditor.domain.budgets import AuditSize
+from auditor.domain.checkpoint import ScopedCheckpoint
+from auditor.domain.checks import Check, Need, is_timing, uses_need
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.evidence import Blob, Evidence, encode_evidence
+from auditor.domain.json import Json, digest_json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.records import CheckObservation, DuplicateRows
+from auditor.domain.subjects import CheckShard, ProgressReporter, Subject, derive_seed
+from auditor.domain.training_recipes import HeartbeatRecipe, TrainingRecipe
+from auditor.errors import (
+    AuditorError,
+    BrokenCheckError,
+    CancelledError,
+    EndpointLostError,
+    LimitReachedError,
+    MissingExtraError,
+    ModelCrashedError,
+    ModelFailedError,
+    ModelOutOfMemoryError,
+    ModelTimeoutError,
+    RecipeError,
+    RuntimeMissingError,
+    ShadowsError,
+    TargetChangedError,
+    TwinError,
+    find_raise_site,
+)
+from auditor.workflows.engine.time_allowance import TimeAllowance
+
+REASONS: dict[type[AuditorError], GapReason] = {
+    ModelCrashedError: GapReason.MODEL_CRASHED,
+    ModelTimeoutError: GapReason.MODEL_HUNG,
+    ModelOutOfMemoryError: GapReason.MODEL_OUT_OF_MEMORY,
+    ModelFailedError: GapReason.MODEL_FAILED,
+    TwinError: GapReason.TWIN_UNSUPPORTED,
+    MissingExtraError: GapReason.NEEDS_EXTRA,
+    BrokenCheckError: GapReason.CHECK_CRASHED,
+    RuntimeMissingError: GapReason.NEEDS_RUNTIME,
+    RecipeError: GapReason.RECIPE_FAILED,
+    ShadowsError: GapReason.SHADOWS_FAILED,
+    LimitReachedError: GapReason.OVER_BUDGET,
+    EndpointLostError: GapReason.ENDPOINT_LOST,
+    TargetChangedError: GapReason.TARGET_CHANGED,
+}
+
+
+def convert_error_to_gap(error: AuditorError, target: str = "", check: str = "") -> Gap:
+    """Say an error as a Gap."""
+    reason = REASONS.get(type(error), GapReason.UNSUPPORTED)
+    return Gap(reason=reason, detail=error.problem, cure=error.cure, target=target, check=check)
+
+
+class ProgressHeartbeat:
+    """Passes on how far a check is, and says it again while nothing moves.
+
+    Either may raise ``CancelledError``: so a training of minutes is stopped within seconds.
+    """
+
+    def __init__(self, progress: ProgressReporter) -> None:
+        self._progress = progress
+        self._last = (0, 1, "")
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Say how far it is."""
+        self._last = (done, total, note)
+        self._progress(done, total, note)
+
+    def again(self) -> None:
+        """Say once more what was said last."""
+        self._progress(*self._last)
+
+
+def attach_heartbeat(recipe: TrainingRecipe | Gap, said: ProgressHeartbeat) -> TrainingRecipe | Gap:
+    """Return the recipe, which calls ``said.again`` while its code works, if it knows how to."""
+    return recipe.attended(said.again) if isinstance(recipe, HeartbeatRecipe) else recipe
+
 
 WHOLE = "evidence"
 """The name under which a check's whole evidence is remembered."""
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Who wants to know how far an audit is."""
 
     def started(self, target: str, check: Check) -> None:
@@ -42,31 +110,35 @@ class Watch(Protocol):
         ...
 
 
-def observe_all(
+def observe_checks(
     checks: Sequence[Check],
     subject: Subject,
     keep: Callable[[Blob], None],
-    watch: Watch,
-    size: Size,
+    watch: ProgressListener,
+    size: AuditSize,
 ) -> tuple[Result, ...]:
     """Observe every check on one target. A check that cannot or crashes gives a Gap.
 
     So does one that would keep the target busy for longer than its declaration allows. Results
     come in the order of ``checks``.
     """
-    ordered = Allowance(subject.target, size, subject.budget).in_order(checks)
-    results = {check.id: observe_one(check, subject, keep, watch, size) for check in ordered}
+    ordered = TimeAllowance(subject.target, size, subject.budget).in_order(checks)
+    results = {check.id: observe_check(check, subject, keep, watch, size) for check in ordered}
     return tuple(results[check.id] for check in checks)
 
 
-def observe_one(
-    check: Check, subject: Subject, keep: Callable[[Blob], None], watch: Watch, size: Size
+def observe_check(
+    check: Check,
+    subject: Subject,
+    keep: Callable[[Blob], None],
+    watch: ProgressListener,
+    size: AuditSize,
 ) -> Result:
     """Observe one check on one target, or say as a Gap why it cannot be."""
     target = subject.target.name
     watch.started(target, check)
-    over = Allowance(subject.target, size, subject.budget).over
-    gap = unmet(check, subject) or over(check, subject.model, subject.bench, subject.twin)
+    over = TimeAllowance(subject.target, size, subject.budget).over
+    gap = find_unmet_need(check, subject) or over(check, subject.model, subject.bench, subject.twin)
     if gap is None:
         result = _observe(check, subject, target, keep, watch)
     else:
@@ -76,13 +148,17 @@ def observe_one(
 
 
 def _observe(
-    check: Check, subject: Subject, target: str, keep: Callable[[Blob], None], watch: Watch
+    check: Check,
+    subject: Subject,
+    target: str,
+    keep: Callable[[Blob], None],
+    watch: ProgressListener,
 ) -> Result:
-    shard = Shard()
+    shard = CheckShard()
     seed = derive_seed(subject.audit_seed, check.id, shard)
-    memory = Within(subject.memory, _name(check, subject, target, seed))
-    said = Said(watch.advanced)
-    recipe = attended(subject.recipe, said)
+    memory = ScopedCheckpoint(subject.memory, _name(check, subject, target, seed))
+    said = ProgressHeartbeat(watch.advanced)
+    recipe = attach_heartbeat(subject.recipe, said)
     own = replace(subject, seed=seed, progress=said, memory=memory, recipe=recipe)
     try:
         evidence = memory.recall(WHOLE)
@@ -91,11 +167,11 @@ def _observe(
             if not is_timing(check):
                 memory.remember(WHOLE, evidence)
         seen = _seen(check, evidence, target, own, keep)
-        readings([seen], CONFIDENCE)
+        compute_readings([seen], CONFIDENCE)
     except CancelledError:
         raise
     except AuditorError as error:
-        return gap_from(error, target, check.id)
+        return convert_error_to_gap(error, target, check.id)
     except Exception as error:  # noqa: BLE001 -- a check that crashes is a Gap, whatever it raises
         return _crashed(error, target, check.id)
     return seen
@@ -106,47 +182,56 @@ def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
     identity = "" if isinstance(subject.model, Gap) else subject.model.fingerprint.identity
     twin = subject.twin.detail if isinstance(subject.twin, Gap) else dict(subject.twin.source)
     proofs = subject.certifier.detail if isinstance(subject.certifier, Gap) else ""
-    parts = [target, identity, twin, proofs, check.id, check.version, parameters(check), seed]
+    parts = [
+        target,
+        identity,
+        twin,
+        proofs,
+        check.id,
+        check.version,
+        get_check_parameters(check),
+        seed,
+    ]
     return digest_json(cast("Json", parts))
 
 
 def _seen(
     check: Check, evidence: Evidence, target: str, subject: Subject, keep: Callable[[Blob], None]
-) -> Seen:
-    blobs = {name: encode(item) for name, item in sorted(evidence.items())}
+) -> ObservedCheck:
+    blobs = {name: encode_evidence(item) for name, item in sorted(evidence.items())}
     for blob in blobs.values():
         keep(blob)
-    params: dict[str, Json] = parameters(check)
+    params: dict[str, Json] = get_check_parameters(check)
     names = {name: blob.digest for name, blob in blobs.items()}
     manner, copies = _manner(subject), _copies(check, subject)
-    observation = Observation(
+    observation = CheckObservation(
         target, check.id, check.version, params, subject.seed, names, copies=copies, **manner
     )
-    return Seen(observation, check, evidence)
+    return ObservedCheck(observation, check, evidence)
 
 
 def _manner(subject: Subject) -> dict[str, Any]:
     """Return what there is to say of the way in which the model answers."""
-    manner = {"labels_only": subject.labels_only(Role.EVALUATION)}
+    manner = {"labels_only": subject.labels_only(DatasetRole.EVALUATION)}
     if not isinstance(subject.model, Gap):
         manner["deterministic"] = subject.model.deterministic
     return manner
 
 
-def _copies(check: Check, subject: Subject) -> Copies | None:
+def _copies(check: Check, subject: Subject) -> DuplicateRows | None:
     """Return how many evaluation rows are copies, where they weigh and a check looks at them."""
-    data = subject.datasets.get(Role.EVALUATION)
-    looks = any(would_use(check, need) for need in (Need.EVALUATION, Need.PRODUCTION))
+    data = subject.datasets.get(DatasetRole.EVALUATION)
+    looks = any(uses_need(check, need) for need in (Need.EVALUATION, Need.PRODUCTION))
     if data is None or data.copies is None or not looks:
         return None
-    return Copies(data.rows, data.distinct)
+    return DuplicateRows(data.rows, data.distinct)
 
 
 def _crashed(error: Exception, target: str, check: str) -> Gap:
-    at = raised_at(error)
+    at = find_raise_site(error)
     place = f" at {at}" if at else ""
     return Gap(
-        reason=Reason.CHECK_CRASHED,
+        reason=GapReason.CHECK_CRASHED,
         detail=f"The check {check} crashed{place}: {type(error).__name__}: {error}",
         cure="This is a defect of the check, not of the model; report it with this line.",
         target=target,

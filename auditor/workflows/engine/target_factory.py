@@ -6,41 +6,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
-from auditor.domain.benches import Bench
+from auditor.domain.artifacts import Artifact, ModelStructure, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.certificates import Certifier
-from auditor.domain.companions import Cascade
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.generators import GivenGenerator
-from auditor.domain.models import Model, Twin
-from auditor.domain.privacy_claims import StatedClaim
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.json import Json
+from auditor.domain.model_bench import ModelBench
+from auditor.domain.models import Model, ModelCascade, Twin, TwinSource
+from auditor.domain.privacy_claims import PrivacyClaimFile
 from auditor.domain.readings import Gap
-from auditor.domain.recipes import Recipe, RecipeSource
-from auditor.domain.shadows import Include, ShadowsRef
-from auditor.domain.subjects import permutation
-from auditor.domain.supplies import Supply
+from auditor.domain.robustness_certificates import RobustnessCertifier
+from auditor.domain.row_generators import OwnerGenerator
+from auditor.domain.shadow_models import Include, ShadowsRef
+from auditor.domain.subjects import seeded_permutation
+from auditor.domain.supply_chain import ModelSupply
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task
-from auditor.domain.twins import TwinSource
+from auditor.domain.training_recipes import RecipeSource, TrainingRecipe
 
 OpenModel = Callable[
     [TargetSpec, Path, Artifact | None, Task, Array], AbstractContextManager[Model]
 ]
 OpenCertifier = Callable[
-    [TargetSpec, Path, Artifact, Model], AbstractContextManager[Certifier | Gap]
+    [TargetSpec, Path, Artifact, Model], AbstractContextManager[RobustnessCertifier | Gap]
 ]
-OpenBench = Callable[[TargetSpec, Path, Artifact, Model], AbstractContextManager[Bench | Gap]]
-JoinCascade = Callable[[Model, Model, float, Task], "Cascade | Gap"]
-OpenRecipe = Callable[[RecipeSource, Task], AbstractContextManager[Recipe | Gap]]
+OpenBench = Callable[[TargetSpec, Path, Artifact, Model], AbstractContextManager[ModelBench | Gap]]
+JoinCascade = Callable[[Model, Model, float, Task], "ModelCascade | Gap"]
+OpenRecipe = Callable[[RecipeSource, Task], AbstractContextManager[TrainingRecipe | Gap]]
 OpenGenerator = Callable[
-    [TargetSpec, Path, Artifact, InputSpace | Gap, Array], AbstractContextManager[GivenGenerator]
+    [TargetSpec, Path, Artifact, InputSpace | Gap, Array], AbstractContextManager[OwnerGenerator]
 ]
-Inspect = Callable[[Path, Artifact, TargetSpec], Structure]
+Inspect = Callable[[Path, Artifact, TargetSpec], ModelStructure]
 
 
-class OpenTwin(Protocol):
+class TwinOpener(Protocol):
     """Opens the twin of a model, or says why there is none."""
 
     def __call__(  # noqa: PLR0913 -- what an audit knows of a model
@@ -52,7 +50,7 @@ class OpenTwin(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Openers:
+class TargetFactory:
     """The edges that open a target: each runs the model in a limited child process.
 
     ``certifier``, ``bench`` and ``recipe`` start their processes when a check first asks them;
@@ -62,7 +60,7 @@ class Openers:
 
     inspect: Inspect
     model: OpenModel
-    twin: OpenTwin
+    twin: TwinOpener
     certifier: OpenCertifier
     bench: OpenBench
     cascade: JoinCascade
@@ -71,7 +69,7 @@ class Openers:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedArtifact:
     """An artifact and the folder in which its files lie."""
 
     artifact: Artifact
@@ -79,18 +77,18 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowsSource:
+class ShadowModelSource:
     """Ready shadow models where they were staged, and which rows ``[k, rows]`` of each dataset
     they learnt from.
     """
 
-    models: tuple[Staged, ...]
-    include: Mapping[Role, Include]
+    models: tuple[StagedArtifact, ...]
+    include: Mapping[DatasetRole, Include]
     ref: ShadowsRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Materials:
+class AuditInputs:
     """All that an audit brings to a target: the staged artifact, the data, the task.
 
     ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
@@ -104,26 +102,26 @@ class Materials:
     signature: SignatureMaterial
     task: Task
     space: InputSpace | Gap
-    datasets: Mapping[Role, Dataset]
+    datasets: Mapping[DatasetRole, Dataset]
     seed: int
     budget: Budget
     twin: TwinSource = field(default_factory=TwinSource)
     show_examples: bool = False
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    parent: Staged | None = None
+    parent: StagedArtifact | None = None
     reference: TargetSpec | None = None
-    privacy_claim: StatedClaim | None = None
+    privacy_claim: PrivacyClaimFile | None = None
     recipe: RecipeSource | None = None
-    shadows: ShadowsSource | None = None
-    generator: Staged | None = None
+    shadows: ShadowModelSource | None = None
+    generator: StagedArtifact | None = None
     wants_generator: bool = True
-    supply: Supply = field(default_factory=Supply)
+    supply: ModelSupply = field(default_factory=ModelSupply)
 
     @property
-    def deployed(self) -> Staged | None:
+    def deployed(self) -> StagedArtifact | None:
         """The artifact where it was staged."""
-        return None if self.artifact is None else Staged(self.artifact, self.staged)
+        return None if self.artifact is None else StagedArtifact(self.artifact, self.staged)
 
     @property
     def copies(self) -> Mapping[str, Path]:
@@ -134,7 +132,7 @@ class Materials:
 
     def rows(self, count: int) -> Array | None:
         """Return the first ``count`` inputs of the audit's permutation, if there are any."""
-        dataset = self.datasets.get(Role.EVALUATION)
+        dataset = self.datasets.get(DatasetRole.EVALUATION)
         if dataset is None or dataset.inputs is None:
             return None
-        return dataset.inputs[permutation(self.seed, dataset.rows)[:count]]
+        return dataset.inputs[seeded_permutation(self.seed, dataset.rows)[:count]]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.domain.benches import NO_BENCH, Bench
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.checks import Check, Need, is_attack, would_use
-from auditor.domain.models import Model, Twin, pace_of
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checks import Check, Need, is_attack, uses_need
+from auditor.domain.model_bench import NO_BENCH, ModelBench
+from auditor.domain.models import Model, Twin, compute_seconds_per_row
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
 
 SMOKE_SECONDS = 120.0
@@ -19,7 +19,7 @@ FASTER = "Raise the target's `seconds`, use a smaller budget, or run this check 
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class TimeAllowance:
     """The seconds that one audit may keep a target busy, and how large the data are.
 
     Without a limit every check is affordable. What a check costs is judged by the pace of the
@@ -28,10 +28,10 @@ class Allowance:
     """
 
     spec: TargetSpec
-    size: Size
+    size: AuditSize
     budget: Budget | None = None
 
-    def cost(self, check: Check) -> Cost:
+    def cost(self, check: Check) -> CheckCost:
         """Return what a check spends on this target."""
         return check.cost(replace(self.size, served=self.spec.served))
 
@@ -45,7 +45,7 @@ class Allowance:
         self,
         check: Check,
         model: Model | Gap,
-        bench: Bench | Gap = NO_BENCH,
+        bench: ModelBench | Gap = NO_BENCH,
         twin: Twin | Gap | None = None,
     ) -> Gap | None:
         """Return a Gap where a check would go beyond what is left of a limit.
@@ -59,9 +59,9 @@ class Allowance:
         return self.budget is Budget.SMOKE and not self.spec.served
 
     def _over_smoke(
-        self, check: Check, model: Model | Gap, bench: Bench | Gap, twin: Twin | Gap | None
+        self, check: Check, model: Model | Gap, bench: ModelBench | Gap, twin: Twin | Gap | None
     ) -> Gap | None:
-        pace = None if isinstance(model, Gap) else pace_of(model)
+        pace = None if isinstance(model, Gap) else compute_seconds_per_row(model)
         if not self._smoke or isinstance(model, Gap) or pace is None:
             return None
         cost = self.cost(check)
@@ -73,14 +73,14 @@ class Allowance:
         if rows == 0 or spent + wanted <= SMOKE_SECONDS:
             return None
         return Gap(
-            reason=Reason.OVER_BUDGET,
+            reason=GapReason.OVER_BUDGET,
             detail=f"It is worth {rows:,} rows at most, which take {wanted:.0f} s at "
             f"{pace * 1000:.3g} ms a row; of the {SMOKE_SECONDS:g} s that an audit at budget smoke "
             f"may take on {self.spec.name}, {max(0.0, SMOKE_SECONDS - spent):.0f} s are left.",
             cure=LARGER,
         )
 
-    def _over_limit(self, check: Check, model: Model | Gap, bench: Bench | Gap) -> Gap | None:
+    def _over_limit(self, check: Check, model: Model | Gap, bench: ModelBench | Gap) -> Gap | None:
         limit = self.spec.seconds
         if limit is None or isinstance(model, Gap) or not model.queries:
             return None
@@ -91,7 +91,7 @@ class Allowance:
         if cost.queries == 0 or spent + wanted <= limit:
             return None
         return Gap(
-            reason=Reason.OVER_BUDGET,
+            reason=GapReason.OVER_BUDGET,
             detail=f"{cost.queries:,} queries at {pace * 1000:.3g} ms a row would take "
             f"{wanted:.0f} s; of the {limit:g} s that one audit may take on {self.spec.name}, "
             f"{max(0.0, limit - spent):.0f} s are left.",
@@ -101,7 +101,7 @@ class Allowance:
     def wants_twin(self, checks: Sequence[Check], model: Model) -> bool:
         """Whether an affordable check would use a twin."""
         return any(
-            would_use(check, Need.TWIN)
+            uses_need(check, Need.TWIN)
             and not self.over(check, model)
             # Examining a twin sends rows that no ordinary caller would send.
             and (self.spec.may_be_attacked or not is_attack(check))

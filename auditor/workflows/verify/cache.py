@@ -5,12 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from auditor.domain.steps import Step, all_hold
+from auditor.domain.verification_steps import VerificationStep, all_hold
 
 Marks = tuple[tuple[int, int, int], ...]
 
 
-def marks(paths: Iterable[Path]) -> Marks:
+def read_file_marks(paths: Iterable[Path]) -> Marks:
     """Return by what a changed file is known: where it lies, its size, and when it was written.
 
     Raises ``OSError`` for a file that is not there.
@@ -19,7 +19,7 @@ def marks(paths: Iterable[Path]) -> Marks:
     return tuple((it.st_ino, it.st_size, it.st_mtime_ns) for it in found)
 
 
-class Verified:
+class VerificationCache:
     """Remembers folders all of whose steps hold, until one of their files is another.
 
     Verifying rests on nothing but the files, the key, and the code of this process.
@@ -27,18 +27,24 @@ class Verified:
 
     def __init__(self, most: int = 2000) -> None:
         self._most = most
-        self._steps: OrderedDict[tuple[str, bytes], tuple[Marks, tuple[Step, ...]]] = OrderedDict()
+        self._steps: OrderedDict[tuple[str, bytes], tuple[Marks, tuple[VerificationStep, ...]]] = (
+            OrderedDict()
+        )
         self._lock = threading.Lock()
 
-    def known(self, files: str, key: bytes, found: Marks) -> tuple[Step, ...] | None:
+    def known(self, files: str, key: bytes, found: Marks) -> tuple[VerificationStep, ...] | None:
         """Return the steps of the folder of a manifest under a key, if it is as it was then."""
         with self._lock:
             known = self._steps.get((files, key))
         return known[1] if known is not None and known[0] == found else None
 
     def steps(
-        self, files: str, key: bytes, found: Marks, verify: Callable[[], tuple[Step, ...]]
-    ) -> tuple[Step, ...]:
+        self,
+        files: str,
+        key: bytes,
+        found: Marks,
+        verify: Callable[[], tuple[VerificationStep, ...]],
+    ) -> tuple[VerificationStep, ...]:
         """Return the steps of the folder of a manifest under a key, as they are or as they were."""
         known = self.known(files, key, found)
         if known is not None:

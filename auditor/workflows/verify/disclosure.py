@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auditor.disclosing.sealing import count_rows
-from auditor.domain.canonical import Json, digest_json
+from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
-from auditor.domain.observed import Seen
+from auditor.domain.json import Json, digest_json
+from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.readings import Gap, Measurement, Reading
-from auditor.domain.records import AuditRecord, Observation
-from auditor.domain.rows import by_row
-from auditor.domain.steps import Step, StepResult
-from auditor.folders import RecordFolder
-from auditor.measuring import CONFIDENCE, readings
-from auditor.recalling import check_of
-from auditor.unsealing import Unsealed, unseal
+from auditor.domain.records import AuditRecord, CheckObservation
+from auditor.domain.row_evidence import find_row_evidence
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.folder import RecordFolder
+from auditor.trust.disclosure import count_evidence_rows
+from auditor.workflows.evidence import UnsealedItem, find_observing_check, unseal_observation
 
 SLACK = 1e-6
 _CORE = (
@@ -26,12 +25,12 @@ _CORE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Remains:
+class DisclosedObservation:
     """What is shown of one observation."""
 
-    observation: Observation
+    observation: CheckObservation
     check: Check
-    items: Mapping[str, Unsealed]
+    items: Mapping[str, UnsealedItem]
 
     @property
     def name(self) -> str:
@@ -65,51 +64,61 @@ class Remains:
 
 
 @dataclass(slots=True)
-class _Told:
+class _FigureFindings:
     """What came of looking at the figures."""
 
     mistakes: list[str] = field(default_factory=list)
     again: int = 0
-    bounds: list[Step] = field(default_factory=list)
+    bounds: list[VerificationStep] = field(default_factory=list)
 
 
-def look(
+def open_disclosed_evidence(
     folder: RecordFolder, record: AuditRecord, checks: Mapping[str, type[Check]]
-) -> tuple[Remains, ...]:
+) -> tuple[DisclosedObservation, ...]:
     """Open what a folder without a key shows of a record's evidence.
 
     Raises ``RecordError`` for rows that are not those that were bound, ``BrokenCheckError`` where
     a check is not installed at the version that observed.
     """
     return tuple(
-        Remains(seen, check_of(seen, checks), unseal(folder, seen, None))
+        DisclosedObservation(
+            seen, find_observing_check(seen, checks), unseal_observation(folder, seen, None)
+        )
         for seen in record.observations
         if seen.committed
     )
 
 
-def withheld(remains: Sequence[Remains], *, erased: bool) -> Step:
+def check_withheld_rows(
+    remains: Sequence[DisclosedObservation], *, erased: bool
+) -> VerificationStep:
     """Say of each observation how many of its rows are withheld."""
     lacking = [one for one in remains if not one.whole]
     if erased:
         detail = f"erased: nothing is left that could open the evidence of {len(remains)} checks"
-        return Step("rows", StepResult.WITHHELD, detail)
+        return VerificationStep("rows", StepResult.WITHHELD, detail)
     if not lacking:
-        return Step.of("rows", [], "every row is shown, and is the one that the record binds")
+        return VerificationStep.of(
+            "rows", [], "every row is shown, and is the one that the record binds"
+        )
     named: dict[str, list[str]] = {}
     for one in lacking:
         named.setdefault(one.lacking, []).append(one.name)
     said = "; ".join(f"{how}: {', '.join(names)}" for how, names in named.items())
-    return Step("rows", StepResult.WITHHELD, f"what is shown is what the record binds. {said}")
+    return VerificationStep(
+        "rows", StepResult.WITHHELD, f"what is shown is what the record binds. {said}"
+    )
 
 
-def figures(record: AuditRecord, remains: Sequence[Remains]) -> tuple[Step, ...]:
+def recompute_disclosed_figures(
+    record: AuditRecord, remains: Sequence[DisclosedObservation]
+) -> tuple[VerificationStep, ...]:
     """Compute again what can be computed from what is shown, and say what is left open.
 
     A share of rows that are counted one by one lies between what it is if none of the withheld
     rows counts and if all do; one that is signed and lies elsewhere is a lie.
     """
-    told = _Told(mistakes=list(_unfounded(record, remains)))
+    told = _FigureFindings(mistakes=list(_unfounded(record, remains)))
     for one in remains:
         place = (one.observation.target, one.observation.check)
         signed = [item for item in record.readings if (item.target, item.check) == place]
@@ -119,19 +128,19 @@ def figures(record: AuditRecord, remains: Sequence[Remains]) -> tuple[Step, ...]
             _bounded(one, signed, told)
     detail = f"{told.again} of {len(record.readings)} readings recomputed"
     if told.mistakes or all(one.whole for one in remains):
-        return (Step.of("figures", told.mistakes, detail),)
+        return (VerificationStep.of("figures", told.mistakes, detail),)
     rest = "; the others are not checked, for they rest on what is withheld"
-    return (Step("figures", StepResult.WITHHELD, detail + rest), *told.bounds)
+    return (VerificationStep("figures", StepResult.WITHHELD, detail + rest), *told.bounds)
 
 
-def _unfounded(record: AuditRecord, remains: Sequence[Remains]) -> Iterator[str]:
+def _unfounded(record: AuditRecord, remains: Sequence[DisclosedObservation]) -> Iterator[str]:
     seen = {(one.observation.target, one.observation.check) for one in remains}
     for index, item in enumerate(record.readings):
         if isinstance(item, Measurement) and (item.target, item.check) not in seen:
             yield f"reading {index} ({item.check}) rests on no evidence"
 
 
-def _again(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
+def _again(one: DisclosedObservation, signed: Sequence[Reading], told: _FigureFindings) -> None:
     """Compute the figures of an observation of which nothing is withheld."""
     found = _readings(one)
     if found is None:
@@ -142,9 +151,9 @@ def _again(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
         told.again += len(found)
 
 
-def _bounded(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
+def _bounded(one: DisclosedObservation, signed: Sequence[Reading], told: _FigureFindings) -> None:
     """Say what the shown rows leave possible."""
-    counted = by_row(one.check).counted
+    counted = find_row_evidence(one.check).counted
     mine = {
         _at(item): item
         for item in _readings(one) or ()
@@ -156,7 +165,9 @@ def _bounded(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
             _between(one, known, theirs, told)
 
 
-def _between(one: Remains, known: Measurement, signed: Measurement, told: _Told) -> None:
+def _between(
+    one: DisclosedObservation, known: Measurement, signed: Measurement, told: _FigureFindings
+) -> None:
     lacking, rows = one.rows
     shown = rows - lacking
     if not isinstance(known.value, float) or not isinstance(signed.value, float):
@@ -177,15 +188,17 @@ def _between(one: Remains, known: Measurement, signed: Measurement, told: _Told)
         detail = (
             f"{name}, signed as {signed.value:.6g}, is {known.value:.6g} on the {shown} rows shown"
         )
-        told.bounds.append(Step.of("bounds", [], f"{detail} and lies {limits}"))
+        told.bounds.append(VerificationStep.of("bounds", [], f"{detail} and lies {limits}"))
 
 
-def _readings(one: Remains) -> tuple[Reading, ...] | None:
+def _readings(one: DisclosedObservation) -> tuple[Reading, ...] | None:
     """Return what the shown rows give, or ``None`` where the check cannot do without the rest."""
-    if not one.evidence or (one.rows[1] and count_rows(one.evidence) is None):
+    if not one.evidence or (one.rows[1] and count_evidence_rows(one.evidence) is None):
         return None
     try:
-        return readings([Seen(one.observation, one.check, one.evidence)], CONFIDENCE)
+        return compute_readings(
+            [ObservedCheck(one.observation, one.check, one.evidence)], CONFIDENCE
+        )
     except Exception:  # noqa: BLE001 -- what is not there is missed in as many ways as there are checks
         return None
 

@@ -4,48 +4,58 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from auditor.attesting import attestations, objections
-from auditor.deciding import decided, known_of
-from auditor.domain.canonical import digest, parse
+from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.checks import Check
-from auditor.domain.evidence_levels import evidence_levels
-from auditor.domain.observed import Result, Seen
-from auditor.domain.policies import Assurance, Policy
-from auditor.domain.provenance import lineage_of
+from auditor.domain.evidence_levels import assess_evidence_levels
+from auditor.domain.json import compute_digest, parse_json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.provenance import build_lineage
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel
-from auditor.errors import AuditorError, DossierError
-from auditor.extras import alike
-from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
-from auditor.inclusion import erasure, inclusion
-from auditor.judging.context import JudgingContext, ReadingsAt
-from auditor.judging.judge import judge
-from auditor.keyproofs import key_life
-from auditor.ledgers.notes import NoteKey
-from auditor.measuring import CONFIDENCE, readings
-from auditor.publishing import inputs_of
-from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
-from auditor.rendering.schemas import validate_record
-from auditor.reshowing import on_paper, reshown
-from auditor.seeds import sealed_seed
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.objections import Verification
-from auditor.signatures.trust import Moment
-from auditor.signing.records import signed_files, verify_record
-from auditor.timestamping import look_at_time
-from auditor.unsealing import committed, secret_of, strangers
-from auditor.withholding import figures, look, withheld
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.errors import AuditorError, DossierError, equals_but_for_install_wording
+from auditor.policy.evaluate.context import JudgingContext, ReadingsAt
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.reports.attestations import check_attestations, find_signature_issues
+from auditor.reports.folder import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
+from auditor.reports.publish import build_rendering_inputs
+from auditor.reports.schemas import validate_record
+from auditor.trust.ledger.notes import NoteKey
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.signatures.records import list_signed_files, verify_record
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import TimestampAuthorities
+from auditor.trust.verification_result import SignatureVerification
+from auditor.workflows.decisions import build_record_context, check_decisions
+from auditor.workflows.evidence import (
+    LoadPolicy,
+    explain_observation_shortfall,
+    list_commitments,
+    list_foreign_openings,
+    load_record_policy,
+    load_results,
+    read_record_secret,
+)
+from auditor.workflows.verify.disclosure import (
+    check_withheld_rows,
+    open_disclosed_evidence,
+    recompute_disclosed_figures,
+)
+from auditor.workflows.verify.inclusion import check_erasure, check_inclusion
+from auditor.workflows.verify.key_lifecycle import check_key_lifecycle
+from auditor.workflows.verify.rendering import check_rendering, report_unchecked_pdf
+from auditor.workflows.verify.sealed_seed import check_sealed_seed
+from auditor.workflows.verify.timestamps import check_record_timestamp
 
 SHOWN = KNOWN - APART
 """The files that show a record; their digests are signed with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verifier:
+class RecordVerifier:
     """What verifying needs: the checks and the policy reader of this version, and a public key.
 
     ``highest`` is the assurance that a record of that key may claim; a key alone is good for A0.
@@ -61,12 +71,12 @@ class Verifier:
     environment: str = ""
     ledger: NoteKey | None = None
     witnesses: tuple[NoteKey, ...] = ()
-    clocks: Clocks | None = None
-    now: Moment | None = None
-    highest: Assurance = Assurance.A0
+    clocks: TimestampAuthorities | None = None
+    now: VerificationTime | None = None
+    highest: AssuranceLevel = AssuranceLevel.A0
 
 
-def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
+def verify_folder(folder: RecordFolder, verifier: RecordVerifier) -> tuple[VerificationStep, ...]:
     """Look at everything in a record's folder and say, step by step, what holds.
 
     Raises ``RecordError`` when there is no record to look at, ``KeyFileError`` for a bad key.
@@ -77,12 +87,12 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     try:
         record = read_record(raw)
     except AuditorError as error:
-        return (Step("record", StepResult.FAILED, error.problem), signature)
-    timed, moment = look_at_time(folder, verifier.clocks, verifier.now)
+        return (VerificationStep("record", StepResult.FAILED, error.problem), signature)
+    timed, moment = check_record_timestamp(folder, verifier.clocks, verifier.now)
     return (
-        Step.of(
+        VerificationStep.of(
             "record",
-            [*validate_record(parse(raw)), *_twins(record)],
+            [*validate_record(parse_json(raw)), *_twins(record)],
             f"{RECORD} is canonical and follows its schema",
         ),
         signature,
@@ -90,13 +100,13 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         _evidence(folder, record),
         *_claimed(record, verifier),
         *_spoken_of(record, verifier),
-        *decided(folder, record, None if verifier.now is None else str(verifier.now)),
+        *check_decisions(folder, record, None if verifier.now is None else str(verifier.now)),
         *_recomputed(folder, record, verifier),
-        inclusion(folder, record, verifier.ledger, verifier.witnesses),
-        *sealed_seed(record, verifier.ledger),
-        *on_paper(folder),
+        check_inclusion(folder, record, verifier.ledger, verifier.witnesses),
+        *check_sealed_seed(record, verifier.ledger),
+        *report_unchecked_pdf(folder),
         timed,
-        key_life(folder, record, verifier.key, verifier.ledger, moment),
+        check_key_lifecycle(folder, record, verifier.key, verifier.ledger, moment),
     )
 
 
@@ -112,19 +122,19 @@ def _twins(record: AuditRecord) -> Iterator[str]:
         yield from (f"its {part} name {name} twice" for name in twice)
 
 
-def _signature(found: Verification) -> Step:
-    mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in objections(found)]
-    return Step.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
+def _signature(found: SignatureVerification) -> VerificationStep:
+    mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in find_signature_issues(found)]
+    return VerificationStep.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
 
 
-def _folder(folder: RecordFolder, found: Verification, key: bytes) -> Step:
+def _folder(folder: RecordFolder, found: SignatureVerification, key: bytes) -> VerificationStep:
     """Hold every file against what was signed, whichever version of auditor wrote it."""
-    signed = signed_files(found) if found.verified else {}
+    signed = list_signed_files(found) if found.verified else {}
     mistakes = [f"{name} is no file of a record" for name in folder.strangers()]
     mistakes += [
         f"{name} is not the file that was signed"
         for name, known in signed.items()
-        if name in SHOWN and digest(folder.read(name)) != known
+        if name in SHOWN and compute_digest(folder.read(name)) != known
     ]
     # What an earlier version did not write yet is neither there nor signed.
     mistakes += [
@@ -133,16 +143,18 @@ def _folder(folder: RecordFolder, found: Verification, key: bytes) -> Step:
     if folder.read(SIGNER) != key:
         mistakes.append(f"{SIGNER} is not the key given")
     shown = sorted(SHOWN & set(signed))
-    return Step.of("files", mistakes, f"{', '.join(shown)} are the ones that were signed")
+    return VerificationStep.of(
+        "files", mistakes, f"{', '.join(shown)} are the ones that were signed"
+    )
 
 
-def _evidence(folder: RecordFolder, record: AuditRecord) -> Step:
+def _evidence(folder: RecordFolder, record: AuditRecord) -> VerificationStep:
     named = record.blobs
     mistakes = [mistake for digest in sorted(named) if (mistake := _damage(folder, digest))]
     unnamed = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
     mistakes += [f"evidence/{name} is not named in the record" for name in sorted(unnamed)]
-    mistakes += strangers(folder, record)
-    return Step.of(
+    mistakes += list_foreign_openings(folder, record)
+    return VerificationStep.of(
         "evidence", mistakes, f"{len(named)} blobs have the digests that the record names"
     )
 
@@ -155,106 +167,124 @@ def _damage(folder: RecordFolder, digest: str) -> str:
     return ""
 
 
-def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
-    if committed(record):
+def _recomputed(
+    folder: RecordFolder, record: AuditRecord, verifier: RecordVerifier
+) -> Iterator[VerificationStep]:
+    if list_commitments(record):
         yield from _committed(folder, record, verifier)
     else:
         yield from _from_evidence(folder, record, verifier)
 
 
-def _committed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+def _committed(
+    folder: RecordFolder, record: AuditRecord, verifier: RecordVerifier
+) -> Iterator[VerificationStep]:
     """Take the way of a plain record where all rows are shown, and say what is left elsewhere."""
     erased = folder.has(ERASURE)
     try:
-        if secret_of(folder, record) is not None:
-            yield Step.of("rows", [], "nothing is withheld: the folder has the record's key")
+        if read_record_secret(folder, record) is not None:
+            yield VerificationStep.of(
+                "rows", [], "nothing is withheld: the folder has the record's key"
+            )
             yield from _from_evidence(folder, record, verifier)
             return
-        remains = look(folder, record, verifier.checks)
-        policy = policy_of(folder, record, verifier.load_policy)
+        remains = open_disclosed_evidence(folder, record, verifier.checks)
+        policy = load_record_policy(folder, record, verifier.load_policy)
     except AuditorError as error:
-        yield Step("rows", StepResult.FAILED, error.problem)
+        yield VerificationStep("rows", StepResult.FAILED, error.problem)
         return
-    yield withheld(remains, erased=erased)
-    yield from figures(record, remains)
-    yield _parameters(record, [Seen(one.observation, one.check, {}) for one in remains], policy)
-    yield Step("judgement", StepResult.WITHHELD, "not checked: findings rest on withheld figures")
+    yield check_withheld_rows(remains, erased=erased)
+    yield from recompute_disclosed_figures(record, remains)
+    yield _parameters(
+        record, [ObservedCheck(one.observation, one.check, {}) for one in remains], policy
+    )
+    yield VerificationStep(
+        "judgement", StepResult.WITHHELD, "not checked: findings rest on withheld figures"
+    )
     yield from _shown(folder, record, policy, verifier)
     if erased:
-        yield erasure(folder, record, verifier.ledger)
+        yield check_erasure(folder, record, verifier.ledger)
 
 
-def _from_evidence(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+def _from_evidence(
+    folder: RecordFolder, record: AuditRecord, verifier: RecordVerifier
+) -> Iterator[VerificationStep]:
     try:
         results = load_results(folder, record, verifier.checks)
-        policy = policy_of(folder, record, verifier.load_policy)
-        context = known_of(folder, record, CONFIDENCE)
+        policy = load_record_policy(folder, record, verifier.load_policy)
+        context = build_record_context(folder, record, CONFIDENCE)
     except AuditorError as error:
-        yield Step("figures", StepResult.FAILED, error.problem)
+        yield VerificationStep("figures", StepResult.FAILED, error.problem)
         return
-    readings_at = cache(partial(readings, results))
+    readings_at = cache(partial(compute_readings, results))
     mistakes = _figures(record, readings_at(CONFIDENCE))
-    yield Step.of("figures", mistakes, f"{len(record.readings)} readings recomputed")
+    yield VerificationStep.of("figures", mistakes, f"{len(record.readings)} readings recomputed")
     yield _parameters(record, results, policy)
     mistakes = _judgement(record, readings_at, policy, context)
-    yield Step.of("judgement", mistakes, "the policy gives these findings")
+    yield VerificationStep.of("judgement", mistakes, "the policy gives these findings")
     yield from _shown(folder, record, policy, verifier)
 
 
 def _shown(
-    folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
-) -> Iterator[Step]:
+    folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: RecordVerifier
+) -> Iterator[VerificationStep]:
     try:
         same = record.tool.get("code") == verifier.code
         yield _lineage(record, policy, verifier.key, same_code=same)
-        yield from attestations(folder, record, policy, verifier.key, same_code=same)
-        inputs = inputs_of(record, policy, verifier.checks, folder.evidence)
+        yield from check_attestations(folder, record, policy, verifier.key, same_code=same)
+        inputs = build_rendering_inputs(record, policy, verifier.checks, folder.evidence)
         here = record.tool.get("environment") == verifier.environment
-        yield reshown(folder, inputs, same_code=same, same_environment=here)
+        yield check_rendering(folder, inputs, same_code=same, same_environment=here)
     except DossierError as error:
-        yield Step("renderings", StepResult.FAILED, error.problem)
+        yield VerificationStep("renderings", StepResult.FAILED, error.problem)
     except AuditorError:
         raise
     except Exception as error:  # noqa: BLE001 -- a forged record says what nobody can show
         reason = f"the record says what cannot be shown ({type(error).__name__})"
-        yield Step("renderings", StepResult.FAILED, reason)
+        yield VerificationStep("renderings", StepResult.FAILED, reason)
 
 
-def _lineage(record: AuditRecord, policy: Policy, key: bytes, *, same_code: bool) -> Step:
+def _lineage(
+    record: AuditRecord, policy: Policy, key: bytes, *, same_code: bool
+) -> VerificationStep:
     """Hold the edges of a record against the rest of it; another version may have drawn others."""
-    expected = set(lineage_of(record, policy.catalogues, read_public_key(key).identity))
+    expected = set(build_lineage(record, policy.catalogues, read_public_key(key).identity))
     wrong = sorted(expected ^ set(record.lineage))
     if wrong and not same_code:
         detail = "another version of auditor drew it in its own way, and signed that"
-        return Step("lineage", StepResult.NOT_CHECKED, detail)
+        return VerificationStep("lineage", StepResult.NOT_CHECKED, detail)
     mistakes = [f"the edge to {edge.role} {edge.destination} is missing or wrong" for edge in wrong]
     named = f"{len(expected)} edges name what the record rests on"
-    return Step.of("lineage", mistakes, named)
+    return VerificationStep.of("lineage", mistakes, named)
 
 
 def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
     if len(again) != len(record.readings):
         yield f"the evidence gives {len(again)} readings, the record has {len(record.readings)}"
     for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
-        if not alike(mine.to_json(), theirs.to_json()):
+        if not equals_but_for_install_wording(mine.to_json(), theirs.to_json()):
             yield f"reading {index} ({theirs.check}) is not what its evidence gives"
 
 
-def _parameters(record: AuditRecord, results: Sequence[Result], policy: Policy) -> Step:
+def _parameters(record: AuditRecord, results: Sequence[Result], policy: Policy) -> VerificationStep:
     short = [said for item in results if (said := _short(record, item, policy))]
-    return Step.of("parameters", short, "the checks ran as policy and budget ask")
+    return VerificationStep.of("parameters", short, "the checks ran as policy and budget ask")
 
 
 def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
-    return falls_short(record, result, policy) if isinstance(result, Seen) else ""
+    return (
+        explain_observation_shortfall(record, result, policy)
+        if isinstance(result, ObservedCheck)
+        else ""
+    )
 
 
-def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+def _claimed(record: AuditRecord, verifier: RecordVerifier) -> Iterator[VerificationStep]:
     """Yield a step only where a record claims too much: what it may claim is no news."""
     if record.assurance > verifier.highest:
         shown = verifier.highest.name
         claimed = record.assurance.name
-        yield Step(
+        yield VerificationStep(
             "assurance",
             StepResult.FAILED,
             f"ASSURANCE: nothing shows more than {shown}, and it claims {claimed}: say --assurance "
@@ -262,10 +292,10 @@ def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
         )
 
 
-def _spoken_of(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+def _spoken_of(record: AuditRecord, verifier: RecordVerifier) -> Iterator[VerificationStep]:
     """Yield a step only where a record says more of where it ran than its own facts show."""
     facts = {name: replace(item, evidence=None) for name, item in record.fingerprints.items()}
-    shown = evidence_levels(record.request.targets, facts, record.readings)
+    shown = assess_evidence_levels(record.request.targets, facts, record.readings)
     same = record.tool.get("code") == verifier.code
     for name, found in record.fingerprints.items():
         level = shown.get(name, EvidenceLevel.UNOPENED)
@@ -274,13 +304,13 @@ def _spoken_of(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
         said = f"it calls {name} {found.evidence.value}, and its facts show {level.value}"
         # Another version may have known more or less of that provider; gates take the weaker word.
         result = StepResult.FAILED if same else StepResult.NOT_CHECKED
-        yield Step("evidence level", result, said)
+        yield VerificationStep("evidence level", result, said)
 
 
 def _judgement(
     record: AuditRecord, readings_at: ReadingsAt, policy: Policy, context: JudgingContext
 ) -> Iterator[str]:
-    findings = judge(policy, readings_at, context)
+    findings = judge_readings(policy, readings_at, context)
     if record.confidence != CONFIDENCE:
         yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
     claimed = record.request.policy
@@ -291,5 +321,5 @@ def _judgement(
     theirs = {(item.name, item.target): item.to_json() for item in record.findings}
     mine = {(item.name, item.target): item.to_json() for item in findings}
     for place in sorted(set(theirs) | set(mine)):
-        if not alike(mine.get(place), theirs.get(place)):
+        if not equals_but_for_install_wording(mine.get(place), theirs.get(place)):
             yield f"rule {place[0]} on {place[1]} comes out otherwise"

@@ -3,35 +3,35 @@
 from dataclasses import dataclass
 
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import AuditorError
-from auditor.folders import KEY_PROOF, PROOF, RecordFolder
-from auditor.ledgers.key_events import KeyChange, KeyEvent, KeyRole
-from auditor.ledgers.notes import NoteKey
-from auditor.ledgers.openings import Included, open_receipt
-from auditor.signatures.trust import Moment
+from auditor.reports.folder import KEY_PROOF, PROOF, RecordFolder
+from auditor.trust.ledger.events import EventInclusion, open_receipt
+from auditor.trust.ledger.key_events import KeyChange, KeyEvent, KeyRole
+from auditor.trust.ledger.notes import NoteKey
+from auditor.trust.signatures.trusted_signers import VerificationTime
 
 NAME = "key's life"
 _LATER = "what happened to it since cannot be known offline"
 
 
 @dataclass(frozen=True, slots=True)
-class _Proven:
+class _KeyChangeProof:
     """A change to the key, at a leaf; the record's own leaf, where it has one; a proven time."""
 
     told: KeyEvent
     index: int
     record: int | None
-    moment: Moment | None
+    moment: VerificationTime | None
 
 
-def key_life(
+def check_key_lifecycle(
     folder: RecordFolder,
     record: AuditRecord,
     key_pem: bytes,
     ledger: NoteKey | None,
-    moment: Moment | None = None,
-) -> Step:
+    moment: VerificationTime | None = None,
+) -> VerificationStep:
     """Look at the proof of what happened to the record's key (``signer.tlog-proof``).
 
     ``moment`` is a time at which the record's signature is proven to have been there. Only what
@@ -39,9 +39,9 @@ def key_life(
     """
     if not folder.has(KEY_PROOF):
         missing = "the folder holds no proof of what the ledger says of the key"
-        return Step(NAME, StepResult.NOT_PRESENT, missing)
+        return VerificationStep(NAME, StepResult.NOT_PRESENT, missing)
     if ledger is None:
-        return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+        return VerificationStep(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
     place = KEY_PROOF
     try:
         found = open_receipt(folder.read(KEY_PROOF), ledger)
@@ -49,18 +49,18 @@ def key_life(
         place = PROOF
         own = _own_leaf(folder, ledger)
     except AuditorError as error:
-        return Step(NAME, StepResult.FAILED, f"{place}: {error.problem}")
+        return VerificationStep(NAME, StepResult.FAILED, f"{place}: {error.problem}")
     if told.public.encode() != key_pem or told.role != KeyRole.REPORT:
-        return Step(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
-    proven = _Proven(told, found.index, own, moment)
-    return Step.of(NAME, _mistakes(proven, record), _words(proven, found))
+        return VerificationStep(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
+    proven = _KeyChangeProof(told, found.index, own, moment)
+    return VerificationStep.of(NAME, _mistakes(proven, record), _words(proven, found))
 
 
 def _own_leaf(folder: RecordFolder, ledger: NoteKey) -> int | None:
     return open_receipt(folder.read(PROOF), ledger).index if folder.has(PROOF) else None
 
 
-def _mistakes(proven: _Proven, record: AuditRecord) -> list[str]:
+def _mistakes(proven: _KeyChangeProof, record: AuditRecord) -> list[str]:
     told = proven.told
     if told.change is KeyChange.REVOKED:
         since = told.since or ""
@@ -76,12 +76,12 @@ def _mistakes(proven: _Proven, record: AuditRecord) -> list[str]:
     return []
 
 
-def _before(proven: _Proven) -> bool:
+def _before(proven: _KeyChangeProof) -> bool:
     """Whether the record lies in the ledger before what happened to its key."""
     return proven.record is not None and proven.record < proven.index
 
 
-def _words(proven: _Proven, found: Included) -> str:
+def _words(proven: _KeyChangeProof, found: EventInclusion) -> str:
     told, where = proven.told, f"leaf {proven.index} of {found.head.size}"
     if told.change is KeyChange.REVOKED:
         return f"the key was revoked since {told.since} ({where}), and the record is older"

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from auditor.domain.steps import Step, StepResult
-from auditor.folders import PAPER, RecordFolder
-from auditor.rendering.blocks.bringing import BLOCKS, made_by_others
-from auditor.rendering.blocks.sections import MOST_BYTES_OF_ALL
-from auditor.rendering.everything import render_all
-from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.rooms import MOST_BYTES
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.folder import PAPER, RecordFolder
+from auditor.reports.formats.html import MOST_BYTES
+from auditor.reports.formats.render_all import render_all
+from auditor.reports.html.check_blocks import BLOCKS, list_third_party_packages
+from auditor.reports.html.check_sections import MOST_BYTES_OF_ALL
+from auditor.reports.inputs import ReportInputs
 
 OWN: Mapping[str, tuple[re.Pattern[str], ...]] = MappingProxyType(
     {
@@ -26,9 +26,9 @@ OWN: Mapping[str, tuple[re.Pattern[str], ...]] = MappingProxyType(
 """What of a file packages of checks make or are named in; the rest shows the record, as ever."""
 
 
-def reshown(
-    folder: RecordFolder, inputs: RenderedInputs, *, same_code: bool, same_environment: bool
-) -> Step:
+def check_rendering(
+    folder: RecordFolder, inputs: ReportInputs, *, same_code: bool, same_environment: bool
+) -> VerificationStep:
     """Say whether the folder's files show the record as it is rendered here.
 
     Another version of auditor shows it in its own way, and so may another version of a package
@@ -40,22 +40,24 @@ def reshown(
     if changed and not same_code:
         there = ", ".join(name for name in changed if folder.has(name)) or "none of its files"
         detail = f"another version of auditor rendered {there} in its own way, and signed that"
-        return Step("renderings", StepResult.NOT_CHECKED, detail)
-    others = made_by_others(inputs)
+        return VerificationStep("renderings", StepResult.NOT_CHECKED, detail)
+    others = list_third_party_packages(inputs)
     own = BLOCKS.issuperset(changed) and all(_alike(folder, name, files[name]) for name in changed)
     if changed and others and own and not same_environment:
         made = f"{', '.join(changed)} hold what {', '.join(others)} shows of its own"
         detail = f"{made}, and other packages were installed where that was signed"
-        return Step("renderings", StepResult.NOT_CHECKED, detail)
+        return VerificationStep("renderings", StepResult.NOT_CHECKED, detail)
     mistakes = [f"{name} does not show this record" for name in changed]
-    return Step.of("renderings", mistakes, "rendering this record again gives the same files")
+    return VerificationStep.of(
+        "renderings", mistakes, "rendering this record again gives the same files"
+    )
 
 
-def on_paper(folder: RecordFolder) -> Iterator[Step]:
+def report_unchecked_pdf(folder: RecordFolder) -> Iterator[VerificationStep]:
     """Say of a PDF that nobody held it against the record: no two printings are equal."""
     if folder.has(PAPER):
         detail = f"{PAPER} was signed as it is, and not held against the record: report.html is"
-        yield Step("paper", StepResult.NOT_CHECKED, detail)
+        yield VerificationStep("paper", StepResult.NOT_CHECKED, detail)
 
 
 def _alike(folder: RecordFolder, name: str, made: bytes) -> bool:

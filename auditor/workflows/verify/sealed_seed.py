@@ -1,10 +1,10 @@
 """Whether the seed of a sealed audit is the one that a ledger gave it, and nobody's choice."""
 
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import LedgerError
-from auditor.ledgers.drawing import draw
-from auditor.ledgers.notes import NoteKey
+from auditor.trust.ledger.notes import NoteKey
+from auditor.trust.ledger.seed_draw import draw_seed
 
 NAME, DRAWN_HERE = "sealed seed", "drawn here"
 SEED_STEPS = frozenset({NAME, DRAWN_HERE})
@@ -13,7 +13,7 @@ SHOPPED = "SEED_NOT_DRAWN"
 BROKEN = "SEED_PROOF"
 
 
-def sealed_seed(record: AuditRecord, key: NoteKey | None) -> tuple[Step, ...]:
+def check_sealed_seed(record: AuditRecord, key: NoteKey | None) -> tuple[VerificationStep, ...]:
     """Recompute the seed of a sealed audit; any other audit has no such step.
 
     The first request is the record's, without seed and proof: so an attempt's number cannot be
@@ -26,7 +26,7 @@ def sealed_seed(record: AuditRecord, key: NoteKey | None) -> tuple[Step, ...]:
     if attempt.proof is None:
         return (_failed(SHOPPED, "the audit is said to be sealed, and nothing shows it"),)
     try:
-        drawn = draw(attempt.proof.encode(), request.undrawn.digest, key)
+        drawn = draw_seed(attempt.proof.encode(), request.undrawn.digest, key)
     except LedgerError as error:
         return (_failed(BROKEN, error.problem),)
     if drawn.seed != request.seed:
@@ -35,9 +35,9 @@ def sealed_seed(record: AuditRecord, key: NoteKey | None) -> tuple[Step, ...]:
     detail = f"it follows from the first {drawn.size} leaves of the ledger {drawn.origin}"
     if key is None:
         detail += ", if that ledger signed them; no ledger key given (--ledger-key)"
-        return (Step(NAME, StepResult.NOT_CHECKED, detail),)
-    return (Step(NAME, StepResult.HOLDS, f"{detail}; attempt {attempt.number}"),)
+        return (VerificationStep(NAME, StepResult.NOT_CHECKED, detail),)
+    return (VerificationStep(NAME, StepResult.HOLDS, f"{detail}; attempt {attempt.number}"),)
 
 
-def _failed(code: str, said: str) -> Step:
-    return Step(NAME, StepResult.FAILED, f"{code}: {said}")
+def _failed(code: str, said: str) -> VerificationStep:
+    return VerificationStep(NAME, StepResult.FAILED, f"{code}: {said}")

@@ -3,16 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.domain.steps import Step, StepResult
-from auditor.errors import AuditorError, ClockLostError, TimestampError, UsageError
-from auditor.folders import BUNDLE, TIMESTAMP, RecordFolder
-from auditor.posting import NoAnswerError, is_address, post
-from auditor.signatures.clocks import Clocks, covered_by_next, proven_moment, refuse_other
-from auditor.signatures.objections import Refused
-from auditor.signatures.strict import MOST_BYTES
-from auditor.signatures.timestamps import SUFFIX, Query, as_answer
-from auditor.signatures.trust import Moment
-from auditor.signing.keys import write_key
+from auditor._http import NoResponseError, is_http_url, post_bytes
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.errors import AuditorError, TimestampAuthorityLostError, TimestampError, UsageError
+from auditor.reports.folder import BUNDLE, TIMESTAMP, RecordFolder
+from auditor.trust.encoding.strict_json import MOST_BYTES
+from auditor.trust.keys.files import write_key
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import (
+    SUFFIX,
+    TimestampAuthorities,
+    TimestampQuery,
+    build_renewal_content,
+    find_proven_moment,
+    refuse_unrelated_answer,
+    wrap_token,
+)
+from auditor.trust.verification_result import VerificationError
 
 NAME = "timestamp"
 OK = 200
@@ -21,7 +28,7 @@ QUERY_TYPE = "application/timestamp-query"
 
 
 @dataclass(frozen=True, slots=True)
-class Stampable:
+class TimestampedBytes:
     """Signed bytes, and the file of their timestamps: of a record, its bundle and
     ``timestamp.tsr``; of any other file, itself and the file of that name with ``.tsr``.
     """
@@ -31,7 +38,7 @@ class Stampable:
     answers: bytes
 
     @classmethod
-    def find(cls, path: Path) -> "Stampable":
+    def find(cls, path: Path) -> "TimestampedBytes":
         """Read what lies at a path. Raises ``UsageError`` or ``RecordError``."""
         if path.is_dir():
             return cls.of_record(RecordFolder(path))
@@ -41,38 +48,46 @@ class Stampable:
                 cure="Name what they are over: the record's folder, or the file beside it.",
             )
         place = path.with_name(path.name + SUFFIX)
-        return cls(read_stampable(path), place, read_stampable(place) if place.exists() else b"")
+        return cls(
+            read_signed_bytes(path), place, read_signed_bytes(place) if place.exists() else b""
+        )
 
     @classmethod
-    def of_record(cls, folder: RecordFolder) -> "Stampable":
+    def of_record(cls, folder: RecordFolder) -> "TimestampedBytes":
         """Take the bundle of a record's folder, and its timestamps if there are any."""
         answers = folder.read(TIMESTAMP) if folder.has(TIMESTAMP) else b""
         return cls(folder.read(BUNDLE), folder.place(TIMESTAMP), answers)
 
-    def query(self, nonce: int, kind: str, policy: str | None) -> Query:
+    def query(self, nonce: int, kind: str, policy: str | None) -> TimestampQuery:
         """Return what an authority is to be asked: a first timestamp, or one more."""
-        covered = covered_by_next(self.answers, self.covered)
-        return Query.over(covered, nonce, kind=kind, policy=policy)
+        covered = build_renewal_content(self.answers, self.covered)
+        return TimestampQuery.over(covered, nonce, kind=kind, policy=policy)
 
-    def moment(self, clocks: Clocks, now: Moment) -> Moment:
+    def moment(self, clocks: TimestampAuthorities, now: VerificationTime) -> VerificationTime:
         """Return the time that the timestamps prove. Raises ``TimestampError``."""
         try:
-            return proven_moment(self.answers, self.covered, clocks, now)
-        except Refused as refused:
+            return find_proven_moment(self.answers, self.covered, clocks, now)
+        except VerificationError as refused:
             raise _mended(f"{self.place}: {refused.code}: {refused.problem}") from None
 
-    def add(self, answer: bytes, query: Query | None, clocks: Clocks, now: Moment) -> Moment:
+    def add(
+        self,
+        answer: bytes,
+        query: TimestampQuery | None,
+        clocks: TimestampAuthorities,
+        now: VerificationTime,
+    ) -> VerificationTime:
         """Keep an authority's answer, or bare token, if with it all timestamps hold.
 
         Without the ``query`` nobody can say that the answer is fresh, only that it is right. Raises
         ``TimestampError``, and keeps nothing then.
         """
         try:
-            whole = as_answer(answer)
+            whole = wrap_token(answer)
             if query is not None:
-                refuse_other(whole, query)
-            moment = proven_moment(self.answers + whole, self.covered, clocks, now)
-        except Refused as refused:
+                refuse_unrelated_answer(whole, query)
+            moment = find_proven_moment(self.answers + whole, self.covered, clocks, now)
+        except VerificationError as refused:
             raise _mended(f"the answer is refused: {refused.code}: {refused.problem}") from None
         try:
             write_key(self.place, self.answers + whole, mode=0o644)
@@ -83,28 +98,31 @@ class Stampable:
         return moment
 
 
-def ask_authority(url: str, request: bytes) -> bytes:
+def request_timestamp(url: str, request: bytes) -> bytes:
     """Send a request to the authority at ``url`` (RFC 3161, section 3.4), and return its answer.
 
-    Raises ``UsageError`` for what is no HTTP address, ``ClockLostError`` where nobody answers.
+    Raises ``UsageError`` for what is no HTTP address, ``TimestampAuthorityLostError`` where nobody
+    answers.
     """
-    if not is_address(url):
+    if not is_http_url(url):
         raise UsageError(f"{url!r} is no address of an authority", cure="Write it as http://HOST/.")
     cure = "See that the address is right and that the authority runs; then repeat."
     try:
-        found = post(url, request, QUERY_TYPE, MOST_ANSWER)
-    except NoAnswerError as error:
-        raise ClockLostError(
+        found = post_bytes(url, request, QUERY_TYPE, MOST_ANSWER)
+    except NoResponseError as error:
+        raise TimestampAuthorityLostError(
             f"the authority at {url} does not answer: {error}", cure=cure
         ) from None
     if found.status != OK:
-        raise ClockLostError(f"the authority at {url} answers {found.status}", cure=cure)
+        raise TimestampAuthorityLostError(
+            f"the authority at {url} answers {found.status}", cure=cure
+        )
     return found.body
 
 
-def look_at_time(
-    folder: RecordFolder, clocks: Clocks | None, now: Moment | None
-) -> tuple[Step, Moment | None]:
+def check_record_timestamp(
+    folder: RecordFolder, clocks: TimestampAuthorities | None, now: VerificationTime | None
+) -> tuple[VerificationStep, VerificationTime | None]:
     """Look at the timestamp of a record's signature; who names authorities wants one.
 
     Returns the step, and the proven time of a timestamp that holds.
@@ -112,39 +130,45 @@ def look_at_time(
     if not folder.has(TIMESTAMP):
         missing = "the folder holds no timestamp"
         if clocks is None:
-            return Step(NAME, StepResult.NOT_PRESENT, missing), None
-        return Step(NAME, StepResult.FAILED, f"{missing}, and an authority was named"), None
+            return VerificationStep(NAME, StepResult.NOT_PRESENT, missing), None
+        return VerificationStep(
+            NAME, StepResult.FAILED, f"{missing}, and an authority was named"
+        ), None
     if clocks is None or now is None:
-        return Step(NAME, StepResult.NOT_CHECKED, "no authority named (--tsa-roots)"), None
+        return VerificationStep(
+            NAME, StepResult.NOT_CHECKED, "no authority named (--tsa-roots)"
+        ), None
     try:
-        moment = Stampable.of_record(folder).moment(clocks, now)
+        moment = TimestampedBytes.of_record(folder).moment(clocks, now)
     except AuditorError as error:
-        return Step(NAME, StepResult.FAILED, error.problem), None
-    return Step(NAME, StepResult.HOLDS, f"{BUNDLE} {words_of(moment)}"), moment
+        return VerificationStep(NAME, StepResult.FAILED, error.problem), None
+    return VerificationStep(NAME, StepResult.HOLDS, f"{BUNDLE} {describe_moment(moment)}"), moment
 
 
-def look_at_signature(
-    signature: Path, place: Path, clocks: Clocks, now: Moment
-) -> tuple[Step, Moment | None]:
+def check_signature_timestamps(
+    signature: Path, place: Path, clocks: TimestampAuthorities, now: VerificationTime
+) -> tuple[VerificationStep, VerificationTime | None]:
     """Look at the timestamps of a signature's file, which must be at ``place``.
 
     Returns the step, and the proven time of a timestamp that holds.
     """
     try:
-        moment = Stampable(read_stampable(signature), place, read_stampable(place)).moment(
-            clocks, now
-        )
+        moment = TimestampedBytes(
+            read_signed_bytes(signature), place, read_signed_bytes(place)
+        ).moment(clocks, now)
     except AuditorError as error:
-        return Step(NAME, StepResult.FAILED, error.problem), None
-    return Step(NAME, StepResult.HOLDS, f"{signature.name} {words_of(moment)}"), moment
+        return VerificationStep(NAME, StepResult.FAILED, error.problem), None
+    return VerificationStep(
+        NAME, StepResult.HOLDS, f"{signature.name} {describe_moment(moment)}"
+    ), moment
 
 
-def words_of(moment: Moment) -> str:
+def describe_moment(moment: VerificationTime) -> str:
     """Say what a proven time means."""
     return f"was there at {moment} at the latest"
 
 
-def read_stampable(path: Path) -> bytes:
+def read_signed_bytes(path: Path) -> bytes:
     """Return a file's bytes. Raises ``UsageError`` where it cannot be read, or is too large."""
     try:
         with path.open("rb") as file:

@@ -2,31 +2,31 @@
 
 from pathlib import Path
 
-from auditor.checks.discovery import discover
-from auditor.domain.policies import Assurance
-from auditor.environments import environment_digest
-from auditor.folders import SIGNER, RecordFolder
-from auditor.packs.catalogues import load_catalogues
-from auditor.packs.loading import load_policy
-from auditor.shipped import code_digest, shipped
-from auditor.signing.keys import load_public_key, parse_public_key
-from auditor.signing.ledger_keys import load_note_key
-from auditor.verifying import Verifier
+from auditor._environment import environment_digest
+from auditor._resources import code_digest, find_shipped_folder
+from auditor.checks.registry import discover_checks
+from auditor.domain.policies import AssuranceLevel
+from auditor.policy.control_catalogues import load_catalogues
+from auditor.policy.load import load_policy
+from auditor.reports.folder import SIGNER, RecordFolder
+from auditor.trust.keys.files import load_public_key, parse_public_key
+from auditor.trust.keys.ledger_key import load_note_key
+from auditor.workflows.verify.folder import RecordVerifier
 
 
-def verifier(
+def build_verifier(
     key: Path | bytes,
     ledger: Path | None = None,
     witnesses: tuple[Path, ...] = (),
-    highest: Assurance = Assurance.A0,
-) -> Verifier:
+    highest: AssuranceLevel = AssuranceLevel.A0,
+) -> RecordVerifier:
     """Return what verifying needs with a public key (a file, or PEM), and those of a ledger.
 
     ``highest`` is the most that a record of that key may claim.
     """
-    checks = discover()
-    catalogues = load_catalogues(shipped("policies"))
-    return Verifier(
+    checks = discover_checks()
+    catalogues = load_catalogues(find_shipped_folder("policies"))
+    return RecordVerifier(
         checks=checks,
         load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
         key=key if isinstance(key, bytes) else load_public_key(key).pem,
@@ -38,16 +38,16 @@ def verifier(
     )
 
 
-def own_verifier(folder: RecordFolder, key: Path | None = None) -> Verifier:
+def build_own_verifier(folder: RecordFolder, key: Path | None = None) -> RecordVerifier:
     """Return what verifies that a folder is whole, by the key in it unless another is given.
 
     It says nothing of whom to believe, so that the record may claim what it likes.
     """
     named = str(folder.path / SIGNER)
     own = key or parse_public_key(folder.read(SIGNER), named).pem
-    return verifier(own, highest=max(Assurance))
+    return build_verifier(own, highest=max(AssuranceLevel))
 
 
-def served_verifier(key: bytes) -> Verifier:
+def build_service_verifier(key: bytes) -> RecordVerifier:
     """Return what verifies a service's records by its key (PEM), which is good for A1 alone."""
-    return verifier(key, highest=Assurance.A1)
+    return build_verifier(key, highest=AssuranceLevel.A1)

@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, box
 
-from auditor.domain.subjects import silent
-from auditor.poisons.backdoor_cleanse import Effort, cleanse
-from auditor.poisons.backdoor_margins import Climb, margins
-from auditor.poisons.backdoor_statistics import margin_p_value
-from auditor.poisons.backdoor_triggers import Room
+from auditor.attacks.poisoning.backdoor_detectors import (
+    CleanseEffort,
+    MarginAscent,
+    largest_margins,
+    margin_p_value,
+    neural_cleanse,
+)
+from auditor.attacks.poisoning.backdoor_triggers import TriggerSpace
+from auditor.domain.subjects import report_nothing
 
 CLASSES, WIDTH, PLANTED, COLUMN = 5, 20, 2, 19
 LOUD = 60.0
 
 
-def planted(*, planted: bool) -> tuple[LinearTwin, np.ndarray, Room]:
+def planted(*, planted: bool) -> tuple[LinearTwin, np.ndarray, TriggerSpace]:
     """Three columns say each class; the last says nothing, but for one class of a planted model."""
     rng = np.random.default_rng(0)
     weights = np.zeros((WIDTH, CLASSES))
@@ -28,13 +32,15 @@ def planted(*, planted: bool) -> tuple[LinearTwin, np.ndarray, Room]:
         rows[np.ix_(labels == at, range(3 * at, 3 * at + 3))] = 0.9
     rows[:, 15:] = 0.0
     rows += rng.uniform(0, 0.02, rows.shape)
-    return LinearTwin(weights, np.zeros(CLASSES)), rows, Room.of(box((WIDTH,)), rows)
+    return LinearTwin(weights, np.zeros(CLASSES)), rows, TriggerSpace.of(box((WIDTH,)), rows)
 
 
 def test_the_smallest_mask_is_the_planted_column() -> None:
     twin, rows, room = planted(planted=True)
     rng = np.random.default_rng(0)
-    found = cleanse(twin, room, rows, np.arange(CLASSES), Effort(300, 32), rng, silent)
+    found = neural_cleanse(
+        twin, room, rows, np.arange(CLASSES), CleanseEffort(300, 32), rng, report_nothing
+    )
     # Rows of another class lead by 6 * 3 * 0.8 = 14.4, and the column alone brings up to 60.
     assert found.masks[PLANTED].argmax() == COLUMN
     assert found.masks[PLANTED, COLUMN] * found.contents[PLANTED, COLUMN] * LOUD > 14
@@ -47,14 +53,18 @@ def test_the_smallest_mask_is_the_planted_column() -> None:
 def test_masks_of_a_clean_model_are_about_as_large() -> None:
     twin, rows, room = planted(planted=False)
     rng = np.random.default_rng(0)
-    found = cleanse(twin, room, rows, np.arange(CLASSES), Effort(300, 32), rng, silent)
+    found = neural_cleanse(
+        twin, room, rows, np.arange(CLASSES), CleanseEffort(300, 32), rng, report_nothing
+    )
     assert found.sizes.max() < 1.5 * found.sizes.min()
 
 
 def test_triggers_found_send_the_rows_where_they_should() -> None:
     twin, rows, room = planted(planted=False)
     classes = np.array([1, 4])
-    found = cleanse(twin, room, rows, classes, Effort(200, 32), np.random.default_rng(1), silent)
+    found = neural_cleanse(
+        twin, room, rows, classes, CleanseEffort(200, 32), np.random.default_rng(1), report_nothing
+    )
     for at, mask, content in zip(classes, found.masks, found.contents, strict=True):
         decided = twin.forward(room.put(rows, mask, room.scaled(content))).argmax(axis=1)
         assert (decided == at).mean() > 0.9
@@ -62,9 +72,15 @@ def test_triggers_found_send_the_rows_where_they_should() -> None:
 
 def test_where_nothing_may_move_no_mask_is_said_to_reach() -> None:
     twin, rows, _ = planted(planted=True)
-    still = Room.of(box((WIDTH,), mutable=np.zeros(WIDTH, dtype=bool)), rows)
-    found = cleanse(
-        twin, still, rows, np.arange(2), Effort(10, 8), np.random.default_rng(0), silent
+    still = TriggerSpace.of(box((WIDTH,), mutable=np.zeros(WIDTH, dtype=bool)), rows)
+    found = neural_cleanse(
+        twin,
+        still,
+        rows,
+        np.arange(2),
+        CleanseEffort(10, 8),
+        np.random.default_rng(0),
+        report_nothing,
     )
     assert np.array_equal(still.put(rows, found.masks[0], found.contents[0]), rows)
 
@@ -72,9 +88,9 @@ def test_where_nothing_may_move_no_mask_is_said_to_reach() -> None:
 def test_the_largest_margin_of_a_linear_model_is_the_corner_of_the_box() -> None:
     rng = np.random.default_rng(3)
     weights, bias = rng.normal(size=(12, 2)), rng.normal(size=2)
-    room = Room.of(box((12,)), rng.random((4, 12)))
-    found = margins(
-        LinearTwin(weights, bias), room, np.arange(2), Climb(60, 2), rng, silent
+    room = TriggerSpace.of(box((12,)), rng.random((4, 12)))
+    found = largest_margins(
+        LinearTwin(weights, bias), room, np.arange(2), MarginAscent(60, 2), rng, report_nothing
     )  # fmt: skip
     way, shift = weights[:, 1] - weights[:, 0], bias[1] - bias[0]
     assert found[1] == pytest.approx(np.maximum(way, 0).sum() + shift)

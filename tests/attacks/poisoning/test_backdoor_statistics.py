@@ -5,14 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.poisons.backdoor_statistics import lead, leaders, mask_scores, noise_scores, outlying
+from auditor.attacks.poisoning.backdoor_detectors import (
+    anomaly_indices,
+    lead_over_second,
+    leading_classes,
+    mask_scores,
+    noise_scores,
+)
 
 NUMBERS = st.lists(st.floats(-100, 100), min_size=4, max_size=12)
 
 
 def test_the_index_is_the_published_one() -> None:
     # Median 3, absolute deviations 2 1 0 1 97, of which the median is 1.
-    found = outlying(np.array([1.0, 2.0, 3.0, 4.0, 100.0]), 0.01)
+    found = anomaly_indices(np.array([1.0, 2.0, 3.0, 4.0, 100.0]), 0.01)
     assert found[4] == pytest.approx(97 / 1.4826)
     assert found[2] == 0
 
@@ -20,15 +26,17 @@ def test_the_index_is_the_published_one() -> None:
 @given(NUMBERS, st.floats(-50, 50))
 def test_the_index_does_not_move_with_the_scale_s_origin(values: list[float], by: float) -> None:
     given_values = np.array(values)
-    assert np.allclose(outlying(given_values, 0.5), outlying(given_values + by, 0.5), atol=1e-6)
+    assert np.allclose(
+        anomaly_indices(given_values, 0.5), anomaly_indices(given_values + by, 0.5), atol=1e-6
+    )
 
 
 def test_classes_that_agree_make_nothing_of_a_trifle() -> None:
-    assert outlying(np.array([0.1, 0.1, 0.1, 0.11]), 0.05).max() < 1
+    assert anomaly_indices(np.array([0.1, 0.1, 0.1, 0.11]), 0.05).max() < 1
 
 
 def test_half_the_mask_is_a_lead_of_a_logarithm_of_two() -> None:
-    assert lead(mask_scores(np.array([0.05, 0.1, 0.4]))) == pytest.approx(np.log(2))
+    assert lead_over_second(mask_scores(np.array([0.05, 0.1, 0.4]))) == pytest.approx(np.log(2))
 
 
 def test_the_larger_share_of_either_noise_speaks() -> None:
@@ -51,4 +59,4 @@ def test_the_larger_share_of_either_noise_speaks() -> None:
 def test_classes_that_stand_out_together_are_named_together(
     values: list[float], out: list[int]
 ) -> None:
-    assert leaders(np.array(values), 2.0, 0.05, 0.3).tolist() == out
+    assert leading_classes(np.array(values), 2.0, 0.05, 0.3).tolist() == out

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from evasion_toys import box
 
+from auditor.attacks.poisoning.input_screen import FACTORS, TriggerScreen
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import CancelledError
-from auditor.poisons.screening import FACTORS, Screen
 
 SPACE = box((2, 2))
 
 
-def screen(ask: object, told: list[int] | None = None) -> Screen:
+def screen(ask: object, told: list[int] | None = None) -> TriggerScreen:
     def decide(scores: Floats) -> np.ndarray:
         return scores.argmax(axis=1)
 
@@ -17,7 +17,7 @@ def screen(ask: object, told: list[int] | None = None) -> Screen:
         if told is not None:
             told.append(rows)
 
-    return Screen(ask, decide, SPACE, say)
+    return TriggerScreen(ask, decide, SPACE, say)
 
 
 def by_sum(rows: Array) -> Floats:
@@ -66,7 +66,7 @@ def test_whoever_cancels_half_way_has_asked_half_of_it(method: str) -> None:
         if sum(told) >= len(rows) // 2:
             raise CancelledError("stopped", cure="Start again.")
 
-    it = Screen(ask, lambda scores: scores.argmax(axis=1), SPACE, say)
+    it = TriggerScreen(ask, lambda scores: scores.argmax(axis=1), SPACE, say)
     with pytest.raises(CancelledError):
         it.scale_up(rows) if method == "scale_up" else it.strip(rows, rows[:10])
     whole = len(rows) * (1 + len(FACTORS) if method == "scale_up" else 10)

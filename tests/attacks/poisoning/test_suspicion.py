@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from auditor.poisons.suspicion import LOW, Suspicion, Yardstick
-from auditor.stats.proportions import clopper_pearson
+from auditor.attacks.poisoning.training_scan import LOW, ClassScale, SuspicionScores
+from auditor.metrics.stats.proportions import clopper_pearson
 
 NONE = np.empty(0)
 
 
-def scored(poison: int, seed: int = 0, away: float = 9.0) -> Suspicion:
+def scored(poison: int, seed: int = 0, away: float = 9.0) -> SuspicionScores:
     rng = np.random.default_rng(seed)
     training = np.concatenate((rng.normal(away, 1, poison), rng.normal(size=1000 - poison)))
-    return Suspicion(training, rng.normal(size=400), NONE)
+    return SuspicionScores(training, rng.normal(size=400), NONE)
 
 
 def test_rows_far_beyond_all_trusted_ones_are_shown_and_named() -> None:
@@ -34,19 +34,20 @@ def test_the_same_law_on_both_sides_shows_nothing() -> None:
 
 def test_a_whole_that_lies_higher_differs() -> None:
     rng = np.random.default_rng(1)
-    assert Suspicion(rng.normal(1, 1, 500), rng.normal(size=300), NONE).differs()
+    assert SuspicionScores(rng.normal(1, 1, 500), rng.normal(size=300), NONE).differs()
 
 
 def test_more_trusted_rows_show_less_and_planted_scores_that_hide_show_nothing() -> None:
     rng = np.random.default_rng(2)
     training = rng.normal(size=1000)
     few, many = (
-        Suspicion(training, rng.normal(size=size), NONE).least_share(0.001) for size in (100, 2000)
+        SuspicionScores(training, rng.normal(size=size), NONE).least_share(0.001)
+        for size in (100, 2000)
     )
     assert few is not None
     assert many is not None
     assert many < few
-    hidden = Suspicion(training, rng.normal(size=400), np.full(400, -1.0))
+    hidden = SuspicionScores(training, rng.normal(size=400), np.full(400, -1.0))
     assert hidden.least_share(0.001) is None
 
 
@@ -59,7 +60,7 @@ def test_poison_of_the_least_share_is_shown() -> None:
 def test_rows_without_a_score_are_never_named() -> None:
     found = scored(40)
     training = np.where(np.arange(1000) < 10, -np.inf, found.training)
-    part = Suspicion(training, found.trusted, NONE)
+    part = SuspicionScores(training, found.trusted, NONE)
     assert not part.named(0.2)[:10].any()
     assert (part.chances()[:10] == 1).all()
 
@@ -69,7 +70,7 @@ def test_a_yardstick_moves_little_where_half_of_a_class_is_poison() -> None:
     clean = rng.normal(size=400)
     mixed = np.concatenate((clean, np.full(400, 30.0)))
     labels = np.zeros(800, dtype=np.int64)
-    stick = Yardstick.of(mixed, labels, np.ones(800, dtype=np.bool_), 1)
+    stick = ClassScale.of(mixed, labels, np.ones(800, dtype=np.bool_), 1)
     assert LOW == (0.05, 0.25)
     assert stick.middle[0] == pytest.approx(np.quantile(clean, 0.5), abs=0.05)
     told = stick.measure(mixed, labels, np.ones(800, dtype=np.bool_))

@@ -5,21 +5,28 @@ from evasion_toys import linear
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.losses import softmax
-from auditor.domain.tasks import Feature, FeatureKind
-from auditor.exposing.extraction import MIXUP, STRATEGIES, Plan, decisions, queries, taught
-from auditor.exposing.extraction_readings import Copy
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.privacy.model_extraction import (
+    MIXUP,
+    STRATEGIES,
+    CopyAgreement,
+    ExtractionPlan,
+    decide_copies,
+    make_queries,
+    train_copies,
+)
+from auditor.domain.tasks import FeatureKind, InputFeature
 
 
 def test_a_linear_target_is_copied_from_its_answers() -> None:
     rng = np.random.default_rng(0)
     _, _, weights, bias = linear(1, 6, 3)
     pool, held = rng.random((300, 6)), rng.random((500, 6))
-    asked = queries(pool, 300, STRATEGIES, (), rng)
+    asked = make_queries(pool, 300, STRATEGIES, (), rng)
     answers = softmax(asked.rows @ weights + bias)
-    plan = Plan.of(asked, STRATEGIES, (30, 300))
-    said = decisions(
-        taught(asked, answers, plan.include(asked), 1), held, lambda p: p.argmax(axis=1)
+    plan = ExtractionPlan.of(asked, STRATEGIES, (30, 300))
+    said = decide_copies(
+        train_copies(asked, answers, plan.include(asked), 1), held, lambda p: p.argmax(axis=1)
     )
     right = (said == (held @ weights + bias).argmax(axis=1)).mean(axis=1)
     assert plan.cells == (("knockoff", 30), ("knockoff", 300), ("mixup", 30), ("mixup", 300))
@@ -33,7 +40,7 @@ def test_a_mixture_lies_between_its_parents_and_bears_both_labels(
 ) -> None:
     rng = np.random.default_rng(seed)
     pool, labels = rng.random((rows, 3)), rng.integers(0, 4, rows)
-    asked = queries(pool, most, STRATEGIES, (), rng)
+    asked = make_queries(pool, most, STRATEGIES, (), rng)
     low, high = pool[asked.parents].min(axis=1), pool[asked.parents].max(axis=1)
     assert ((low - 1e-12 <= asked.rows) & (asked.rows <= high + 1e-12)).all()
     told = asked.labels(labels, 4)
@@ -46,8 +53,8 @@ def test_a_mixture_lies_between_its_parents_and_bears_both_labels(
 
 def test_fewer_queries_are_the_first_of_more() -> None:
     rng = np.random.default_rng(0)
-    asked = queries(rng.random((50, 2)), 40, STRATEGIES, (), rng)
-    plan = Plan.of(asked, STRATEGIES, (10, 40))
+    asked = make_queries(rng.random((50, 2)), 40, STRATEGIES, (), rng)
+    plan = ExtractionPlan.of(asked, STRATEGIES, (10, 40))
     few, many = plan.include(asked)[2:]
     assert few.sum() == 10
     assert (many >= few).all()
@@ -55,16 +62,19 @@ def test_fewer_queries_are_the_first_of_more() -> None:
 
 def test_codes_of_a_table_are_never_mixed() -> None:
     rng = np.random.default_rng(0)
-    features = (Feature("x"), Feature("code", FeatureKind.CATEGORICAL, categories=(0.0, 5.0)))
+    features = (
+        InputFeature("x"),
+        InputFeature("code", FeatureKind.CATEGORICAL, categories=(0.0, 5.0)),
+    )
     pool = np.stack([rng.random(30), rng.choice([0.0, 5.0], 30)], axis=1)
-    asked = queries(pool, 60, STRATEGIES, features, rng)
+    asked = make_queries(pool, 60, STRATEGIES, features, rng)
     assert set(np.unique(asked.rows[:, 1])) == {0.0, 5.0}
 
 
 def test_a_budget_beyond_the_natural_rows_has_no_knockoff() -> None:
     rng = np.random.default_rng(0)
-    asked = queries(rng.random((20, 2)), 60, STRATEGIES, (), rng)
-    assert Plan.of(asked, STRATEGIES, (20, 60)).cells == (
+    asked = make_queries(rng.random((20, 2)), 60, STRATEGIES, (), rng)
+    assert ExtractionPlan.of(asked, STRATEGIES, (20, 60)).cells == (
         ("knockoff", 20),
         ("mixup", 20),
         ("mixup", 60),
@@ -74,7 +84,7 @@ def test_a_budget_beyond_the_natural_rows_has_no_knockoff() -> None:
 
 def test_a_gain_is_what_answers_give_beyond_labels() -> None:
     answers, labels = np.arange(100) < 90, np.arange(100) < 60
-    copy = Copy("mixup", 10, answers, labels, None)
+    copy = CopyAgreement("mixup", 10, answers, labels, None)
     gain = copy.gain(0.95, 1)
     assert gain is not None
     assert gain.value == 0.3
@@ -82,4 +92,4 @@ def test_a_gain_is_what_answers_give_beyond_labels() -> None:
     wide = copy.gain(0.95, 8)
     assert wide is not None
     assert wide.low < gain.low
-    assert Copy("mixup", 10, answers, None, None).gain(0.95, 1) is None
+    assert CopyAgreement("mixup", 10, answers, None, None).gain(0.95, 1) is None

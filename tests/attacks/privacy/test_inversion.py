@@ -8,42 +8,39 @@ from evasion_toys import LinearTwin, ToyModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.losses import softmax
-from auditor.domain.tasks import Feature, FeatureKind, Floats, InputSpace
-from auditor.exposing.inversion_attacks import (
+from auditor.attacks.evasion.losses import softmax
+from auditor.attacks.privacy.model_inversion import (
     GRADIENT,
     LABELS,
     SCORES,
     UNLIKELY,
-    Effort,
-    Victim,
-    ascend,
-    reconstruct,
-    search,
+    IndependentPrior,
+    InversionEffort,
+    InversionTarget,
+    PrincipalAxesPrior,
+    ascend_latent_points,
+    reconstruct_rows,
+    search_latent_points,
 )
-from auditor.exposing.inversion_ground import Ground
-from auditor.exposing.inversion_priors import (
-    DifferentiableGenerator,
-    Generator,
-    Plain,
-    Principal,
-)
+from auditor.attacks.privacy.model_inversion_space import ReconstructionSpace
+from auditor.domain.row_generators import DifferentiableGenerator, RowGenerator
+from auditor.domain.tasks import FeatureKind, Floats, InputFeature, InputSpace
 
-EFFORT = Effort(steps=400, generations=40, population=24)
+EFFORT = InversionEffort(steps=400, generations=40, population=24)
 
 
-def unit(size: int) -> Ground:
+def unit(size: int) -> ReconstructionSpace:
     """A box from -1 to 1."""
     ends = np.ones(size)
-    return Ground((size,), np.dtype(np.float64), -ends, ends, np.zeros(size), ())
+    return ReconstructionSpace((size,), np.dtype(np.float64), -ends, ends, np.zeros(size), ())
 
 
-def linear_victim(seed: int, size: int, aims: list[int], scale: float = 1.0) -> Victim:
+def linear_victim(seed: int, size: int, aims: list[int], scale: float = 1.0) -> InversionTarget:
     """A softmax of two linear scores, with its exact twin."""
     weights = np.random.default_rng(seed).normal(size=(size, 2)) * scale
     bias = np.zeros(2)
     model = ToyModel(lambda x: x @ weights + bias)
-    return Victim(
+    return InversionTarget(
         lambda rows: softmax(model.predict(rows)),
         lambda said: said.argmax(axis=1),
         LinearTwin(weights, bias),
@@ -52,7 +49,7 @@ def linear_victim(seed: int, size: int, aims: list[int], scale: float = 1.0) -> 
     )
 
 
-def optimum(victim: Victim, generator: Plain) -> Floats:
+def optimum(victim: InversionTarget, generator: IndependentPrior) -> Floats:
     """Where the slope of the log odds and the cost of an unlikely point are even."""
     assert isinstance(victim.twin, LinearTwin)
     weights = victim.twin.weights
@@ -62,8 +59,8 @@ def optimum(victim: Victim, generator: Plain) -> Floats:
 
 def test_the_climb_ends_where_paper_says() -> None:
     victim = linear_victim(1, 6, [1, 1, 0], scale=0.3)
-    generator = Plain.of(victim.ground)
-    found = ascend(victim, generator, np.zeros((3, 6)), 800)
+    generator = IndependentPrior.of(victim.ground)
+    found = ascend_latent_points(victim, generator, np.zeros((3, 6)), 800)
     best = optimum(victim, generator)
     assert np.abs(best).max() < 2, "the box does not cut the optimum off"
     assert np.allclose(found[:2], best, atol=0.02)
@@ -72,21 +69,21 @@ def test_the_climb_ends_where_paper_says() -> None:
 
 def test_the_search_ends_near_to_it_without_a_gradient() -> None:
     victim = linear_victim(1, 6, [1], scale=0.3)
-    generator = Plain.of(victim.ground)
-    made = reconstruct(SCORES, victim, generator, EFFORT, np.random.default_rng(0))
+    generator = IndependentPrior.of(victim.ground)
+    made = reconstruct_rows(SCORES, victim, generator, EFFORT, np.random.default_rng(0))
     assert np.linalg.norm(made - generator.make(optimum(victim, generator)[None])) < 0.35
 
 
 def test_labels_alone_lead_into_the_class() -> None:
     victim = linear_victim(2, 4, [0, 1], scale=3.0)
-    generator = Plain.of(victim.ground)
-    made = reconstruct(LABELS, victim, generator, EFFORT, np.random.default_rng(0))
+    generator = IndependentPrior.of(victim.ground)
+    made = reconstruct_rows(LABELS, victim, generator, EFFORT, np.random.default_rng(0))
     assert victim.decide(victim.score(made)).tolist() == [0, 1]
 
 
 def test_a_search_finds_the_top_of_a_hill_for_each_owner() -> None:
     tops = np.array([[0.5, -1.0, 0.2], [-0.7, 0.3, 1.1]])
-    found = search(
+    found = search_latent_points(
         lambda points, owners: -((points - tops[owners]) ** 2).sum(axis=1),
         np.zeros((2, 3)),
         EFFORT,
@@ -99,7 +96,7 @@ def test_principal_axes_span_the_plane_that_rows_lie_in() -> None:
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(2, 7))
     rows = 3 + rng.normal(size=(200, 2)) @ plane
-    prior = Principal.of(rows, 5)
+    prior = PrincipalAxesPrior.of(rows, 5)
     assert prior.size == 2
     latents = (rows - prior.mean) @ np.linalg.pinv(prior.axes)
     near = (np.abs(latents) < 3).all(axis=1)
@@ -112,7 +109,7 @@ def test_principal_axes_span_the_plane_that_rows_lie_in() -> None:
 @given(st.integers(0, 1000))
 def test_pulling_back_is_the_adjoint_of_making(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for prior in (Principal.of(rng.normal(size=(30, 5)), 4), Plain.of(unit(5))):
+    for prior in (PrincipalAxesPrior.of(rng.normal(size=(30, 5)), 4), IndependentPrior.of(unit(5))):
         latents, slopes = rng.normal(size=(1, prior.size)), rng.normal(size=(1, 5))
         step = 1e-6 * rng.normal(size=latents.shape)
         inside = (np.abs(latents) < 1.9).all()
@@ -132,24 +129,24 @@ class Ring:
 
 
 def test_a_generator_of_the_users_is_searched_and_cannot_be_climbed() -> None:
-    ring: Generator = Ring()
+    ring: RowGenerator = Ring()
     assert not isinstance(ring, DifferentiableGenerator)
-    axes = Principal.of(np.random.default_rng(0).normal(size=(9, 4)), 3)
+    axes = PrincipalAxesPrior.of(np.random.default_rng(0).normal(size=(9, 4)), 3)
     assert isinstance(axes, DifferentiableGenerator)
     victim = linear_victim(3, 4, [0, 1], scale=4.0)
-    made = reconstruct(SCORES, victim, ring, EFFORT, np.random.default_rng(0))
+    made = reconstruct_rows(SCORES, victim, ring, EFFORT, np.random.default_rng(0))
     assert np.allclose((made**2).sum(axis=1), 1)
     assert victim.decide(victim.score(made)).tolist() == [0, 1]
     with pytest.raises(TypeError, match="pulls them back"):
-        reconstruct(GRADIENT, victim, ring, EFFORT, np.random.default_rng(0))
+        reconstruct_rows(GRADIENT, victim, ring, EFFORT, np.random.default_rng(0))
 
 
 FEATURES = (
-    Feature("age", FeatureKind.INTEGER, 0, 90),
-    Feature("code", FeatureKind.CATEGORICAL, 0, 9, categories=(0.0, 4.0, 9.0)),
-    Feature("a", FeatureKind.BINARY, 0, 1, one_hot="pick"),
-    Feature("b", FeatureKind.BINARY, 0, 1, one_hot="pick"),
-    Feature("x", low=-1, high=1),
+    InputFeature("age", FeatureKind.INTEGER, 0, 90),
+    InputFeature("code", FeatureKind.CATEGORICAL, 0, 9, categories=(0.0, 4.0, 9.0)),
+    InputFeature("a", FeatureKind.BINARY, 0, 1, one_hot="pick"),
+    InputFeature("b", FeatureKind.BINARY, 0, 1, one_hot="pick"),
+    InputFeature("x", low=-1, high=1),
 )
 
 
@@ -157,7 +154,7 @@ FEATURES = (
 def test_what_is_settled_is_a_row_that_the_schema_allows(seed: int) -> None:
     low, high = np.array([0.0, 0, 0, 0, -1]), np.array([90.0, 9, 1, 1, 1])
     space = InputSpace(low, high, np.array([0, 0, 0, 0, 0.25]), np.ones(5, bool), FEATURES)
-    ground = Ground.of(space, np.zeros((3, 5)))
+    ground = ReconstructionSpace.of(space, np.zeros((3, 5)))
     rows = ground.settle(np.random.default_rng(seed).normal(size=(8, 5)) * 40)
     assert ((low <= rows) & (rows <= high)).all()
     assert (rows[:, 0] == np.rint(rows[:, 0])).all()

@@ -5,36 +5,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.exposing.inversion_gain import Gain, Judge, means, rows_of
-from auditor.exposing.inversion_pool import NEAREST, Pool
-from auditor.exposing.inversion_proximity import Nearness
-from auditor.exposing.inversion_sides import Sample, Sides
+from auditor.attacks.privacy.model_inversion_evaluation import (
+    NEAREST,
+    InversionJudge,
+    InversionSample,
+    InversionSplit,
+    ProximityPool,
+    ReconstructionGain,
+    ReconstructionProximity,
+    draw_class_means,
+    draw_class_rows,
+)
 
 CLASSES = 5
 
 
-def sample(seed: int, each: int, width: int = 6, shift: float = 0.0) -> Sample:
+def sample(seed: int, each: int, width: int = 6, shift: float = 0.0) -> InversionSample:
     """Rows of classes that stand apart."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(CLASSES), each)
     rows = rng.normal(size=(len(labels), width)) + 4 * np.eye(CLASSES, width)[labels] + shift
-    return Sample(rows, labels, np.array([f"{seed}-{at}" for at in range(len(labels))]))
+    return InversionSample(rows, labels, np.array([f"{seed}-{at}" for at in range(len(labels))]))
 
 
-def pool(each: int = 20, shift: float = 0.0) -> Pool:
-    taken = Sides(
+def pool(each: int = 20, shift: float = 0.0) -> ProximityPool:
+    taken = InversionSplit(
         sample(1, each),
         sample(2, each),
         sample(3, each, shift=shift),
         sample(4, each),
         clustered=False,
     )
-    return Pool.of(taken, np.arange(CLASSES))
+    return ProximityPool.of(taken, np.arange(CLASSES))
 
 
-def nearness(seen: Pool, made: np.ndarray, aims: np.ndarray) -> Nearness:
+def nearness(seen: ProximityPool, made: np.ndarray, aims: np.ndarray) -> ReconstructionProximity:
     near, away = seen.nearest(made, aims)
-    return Nearness.of(near, away, seen.members, seen.classes)
+    return ReconstructionProximity.of(near, away, seen.members, seen.classes)
 
 
 def test_copies_of_members_are_nearest_to_members() -> None:
@@ -51,12 +58,14 @@ def test_rows_that_know_nothing_of_the_pool_are_near_to_either() -> None:
     rng, said = np.random.default_rng(0), []
     for _ in range(300):
         taken = [
-            Sample(
+            InversionSample(
                 rng.normal(size=(24, 3)), np.arange(24) % 2, np.array([str(i) for i in range(24)])
             )
             for _ in range(3)
         ]
-        seen = Pool.of(Sides(taken[0], taken[0], taken[1], taken[2], clustered=False), np.arange(2))
+        seen = ProximityPool.of(
+            InversionSplit(taken[0], taken[0], taken[1], taken[2], clustered=False), np.arange(2)
+        )
         aims = np.arange(6) % 2
         tested = nearness(seen, rng.normal(size=(6, 3)), aims).test(99, 1)
         said.append((tested.nearer, tested.farther))
@@ -71,7 +80,7 @@ def test_a_shifted_sample_lies_farther_from_what_needs_no_model() -> None:
     seen = pool(shift=1.5)
     known = sample(9, 20)
     aims = np.repeat(np.arange(CLASSES), 4)
-    made = means(known, aims, np.random.default_rng(0))
+    made = draw_class_means(known, aims, np.random.default_rng(0))
     assert nearness(seen, made, aims).test(999, 1).nearer < 0.01
 
 
@@ -87,13 +96,13 @@ def test_ends_at_one_place_prove_no_more_than_one_of_them() -> None:
     assert found.test(999, 1).nearer > 0.4
 
 
-def rows_and_others(rows: int, seed: int = 1) -> Nearness:
+def rows_and_others(rows: int, seed: int = 1) -> ReconstructionProximity:
     """Reconstructions with two rows that are near, at distances of their own."""
     rng = np.random.default_rng(seed)
     near = rng.permutation(4 * rows)[: 2 * rows].reshape(rows, 2).astype(np.int32)
     away = np.sort(rng.uniform(1, 2, (rows, 2)), axis=1).astype(np.float32)
     members = rng.permutation(np.arange(4 * rows) % 2 == 0)
-    return Nearness(near, away, members, np.zeros(4 * rows, np.int64))
+    return ReconstructionProximity(near, away, members, np.zeros(4 * rows, np.int64))
 
 
 def test_the_least_advantage_shown_falls_with_the_rows() -> None:
@@ -114,7 +123,7 @@ def test_the_least_advantage_is_shown_by_this_very_test_four_times_in_five() -> 
         members[first] = rng.random(len(first)) < (1 + least) / 2
         rest = np.setdiff1d(np.arange(240), first)
         members[rng.permutation(rest)[: 120 - int(members.sum())]] = True
-        drawn = Nearness(found.near, found.away, members, found.classes)
+        drawn = ReconstructionProximity(found.near, found.away, members, found.classes)
         said.append(drawn.test(399, 2).nearer <= 0.01)
     error = 3 * np.sqrt(0.8 * 0.2 / len(said))
     assert abs(np.mean(said) - 0.8) < error + 0.02
@@ -132,20 +141,20 @@ def test_neighbours_are_of_the_same_class_and_sorted(each: int, seed: int) -> No
 
 
 def test_the_judge_knows_its_classes_and_the_mean_looks_like_one() -> None:
-    judge, known = Judge.of(sample(1, 30), CLASSES, 3), sample(2, 30)
+    judge, known = InversionJudge.of(sample(1, 30), CLASSES, 3), sample(2, 30)
     aims = np.arange(CLASSES)
     assert judge.hits(known.inputs, known.labels).mean() > 0.9
-    assert judge.hits(means(known, aims, np.random.default_rng(0)), aims).all()
-    assert (known.labels[rows_of(known, aims, np.random.default_rng(0))] == aims).all()
+    assert judge.hits(draw_class_means(known, aims, np.random.default_rng(0)), aims).all()
+    assert (known.labels[draw_class_rows(known, aims, np.random.default_rng(0))] == aims).all()
 
 
 def test_a_gain_is_over_the_better_baseline() -> None:
     hits, mean, row = (np.arange(10) < count for count in (9, 4, 7))
     aims = np.arange(10)
-    gain = Gain(hits, mean, row, aims).over_baseline(0.95, 1)
+    gain = ReconstructionGain(hits, mean, row, aims).over_baseline(0.95, 1)
     assert gain.value == pytest.approx(0.2)
-    assert Gain(hits, row, mean, aims).over_baseline(0.95, 1).value == gain.value
-    assert Gain(hits, mean, row, aims).over_baseline(0.95, 6).low < gain.low
+    assert ReconstructionGain(hits, row, mean, aims).over_baseline(0.95, 1).value == gain.value
+    assert ReconstructionGain(hits, mean, row, aims).over_baseline(0.95, 6).low < gain.low
 
 
 def test_starts_that_all_end_alike_in_a_class_prove_no_more_than_one() -> None:
@@ -154,7 +163,7 @@ def test_starts_that_all_end_alike_in_a_class_prove_no_more_than_one() -> None:
     aims = np.repeat(np.arange(10), starts)
     for _ in range(400):
         ours, theirs = (np.repeat(rng.random(10) < 0.5, starts) for _ in range(2))
-        found = Gain(ours, theirs, theirs, aims).over_baseline(0.95, 1)
+        found = ReconstructionGain(ours, theirs, theirs, aims).over_baseline(0.95, 1)
         covered += found.low <= 0 <= found.high
     assert covered >= 0.93 * 400
 
@@ -162,8 +171,8 @@ def test_starts_that_all_end_alike_in_a_class_prove_no_more_than_one() -> None:
 def test_a_gain_that_all_classes_agree_on_counts_each_of_them_once() -> None:
     aims = np.repeat(np.arange(4), 50)
     every, none = np.ones(200, dtype=np.bool_), np.zeros(200, dtype=np.bool_)
-    found = Gain(every, none, none, aims).over_baseline(0.95, 1)
+    found = ReconstructionGain(every, none, none, aims).over_baseline(0.95, 1)
     assert (found.value, found.n) == (1, 200)
     assert found.low < 0.5
-    one = Gain(every, none, none, np.zeros(200, np.int64)).over_baseline(0.95, 1)
+    one = ReconstructionGain(every, none, none, np.zeros(200, np.int64)).over_baseline(0.95, 1)
     assert (one.low, one.high) == (-1, 1)

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from auditor.attacks.privacy.retrained_models import (
+    LIKENESS_LEVEL,
+    RetrainingLikeness,
+    decision_measures,
+    measure_agreement,
+    measure_likeness,
+    probability_measures,
+    recipe_mismatch_gap,
+)
 from auditor.domain.tasks import Floats
-from auditor.shadows.agreement import agreement, mismatch
-from auditor.shadows.likeness import LEVEL, Likeness, likeness, marks, mistakes
 
 CLASSES = 4
 
@@ -29,8 +36,11 @@ def truth(rows: int, seed: int) -> np.ndarray:
     return answers(1, rows, 0.0, seed)[0].argmax(axis=1)
 
 
-def found(artifact: Floats, retrained: Floats, labels: np.ndarray) -> dict[str, Likeness]:
-    return {item.measure: item for item in likeness(marks(artifact, retrained, labels))}
+def found(artifact: Floats, retrained: Floats, labels: np.ndarray) -> dict[str, RetrainingLikeness]:
+    return {
+        item.measure: item
+        for item in measure_likeness(probability_measures(artifact, retrained, labels))
+    }
 
 
 def stumps(rows: int, seed: int, models: int = 4) -> Floats:
@@ -48,13 +58,13 @@ def test_far_weaker_models_agree_with_a_good_one_as_with_each_other_and_are_told
 ) -> None:  # fmt: skip
     labels = truth(300, 0)
     artifact, retrained = answers(1, 300, 0.05, 0)[0], stumps(300, 0)
-    alone = agreement(artifact.argmax(axis=1), retrained.argmax(axis=2))
+    alone = measure_agreement(artifact.argmax(axis=1), retrained.argmax(axis=2))
     assert not alone.differs, "labels alone see nothing"
-    alike = likeness(marks(artifact, retrained, labels))
-    both = agreement(artifact.argmax(axis=1), retrained.argmax(axis=2), alike=alike)
+    alike = measure_likeness(probability_measures(artifact, retrained, labels))
+    both = measure_agreement(artifact.argmax(axis=1), retrained.argmax(axis=2), alike=alike)
     assert both.differs
     assert not both.disagrees
-    gap = mismatch(both)
+    gap = recipe_mismatch_gap(both)
     assert gap is not None
     assert gap.detail.startswith("The error of the artifact is 0.0")
     assert "another kind of model" in gap.detail
@@ -80,7 +90,7 @@ def test_an_artifact_of_the_same_recipe_is_told_apart_no_oftener_than_is_said(
     for seed in range(audits):
         made = answers(models + 1, rows, 0.3, seed)
         false += any(it.apart for it in found(made[0], made[1:], truth(rows, seed)).values())
-    assert false <= binom.ppf(0.999, audits, LEVEL)
+    assert false <= binom.ppf(0.999, audits, LIKENESS_LEVEL)
 
 
 def test_what_more_rows_may_teach_is_no_difference() -> None:
@@ -88,7 +98,9 @@ def test_what_more_rows_may_teach_is_no_difference() -> None:
     rng = np.random.default_rng(0)
     retrained = (rng.random((4, 400)) < 0.2).astype(np.int64)
     artifact = (rng.random(400) < 0.11).astype(np.int64)
-    half, whole = (likeness(mistakes(artifact, retrained, labels), it)[0] for it in (0.5, 1.0))
+    half, whole = (
+        measure_likeness(decision_measures(artifact, retrained, labels), it)[0] for it in (0.5, 1.0)
+    )
     assert half.models == 1
     assert whole.models < 0.2
     assert not half.apart
@@ -98,7 +110,7 @@ def test_retrainings_without_scatter_still_scatter_by_a_row() -> None:
     labels = np.zeros(40, dtype=np.int64)
     retrained = np.tile(np.arange(40) < 4, (4, 1)).astype(np.int64)
     artifact = (np.arange(40) < 6).astype(np.int64)
-    (said,) = likeness(mistakes(artifact, retrained, labels))
+    (said,) = measure_likeness(decision_measures(artifact, retrained, labels))
     assert said.scatter == pytest.approx(0)
     assert 0 < said.models < 1
     assert not said.apart

@@ -5,11 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.attacks.privacy.shadow_training import (
+    InputScaling,
+    ShadowTrainingSettings,
+    softmax,
+    train_stack,
+)
 from auditor.errors import CancelledError
-from auditor.shadows.stacks import Scaling, softmax
-from auditor.shadows.training import Settings, train_stack
 
-NETWORK = Settings(hidden=(16,), epochs=40, batch=16, rate=0.01)
+NETWORK = ShadowTrainingSettings(hidden=(16,), epochs=40, batch=16, rate=0.01)
 
 
 def rings(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +92,7 @@ def test_soft_targets_are_learnt_as_they_are() -> None:
     inputs, _ = planes(300)
     soft = np.tile([0.5, 0.3, 0.2], (300, 1))
     include = np.ones((1, 300), dtype=bool)
-    calm = Settings(updates=300, batch=100, rate=0.02)
+    calm = ShadowTrainingSettings(updates=300, batch=100, rate=0.02)
     said = train_stack(inputs, soft, 3, include, calm).probabilities(inputs)[0]
     assert np.abs(said - soft).max() < 0.05
 
@@ -118,7 +122,7 @@ def test_constant_and_missing_numbers_are_borne() -> None:
     inputs[::7, 1] = np.nan
     said = train_stack(inputs, labels, 3, halves(2, 60)).probabilities(inputs)
     assert np.isfinite(said).all()
-    assert Scaling.of(inputs).width[3] == 1
+    assert InputScaling.of(inputs).width[3] == 1
 
 
 def test_training_tells_how_far_it_is_and_can_be_stopped() -> None:
@@ -154,7 +158,7 @@ def test_shapes_that_do_not_fit_are_refused(labels: np.ndarray, include: np.ndar
 )
 def test_settings_without_meaning_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="stand-in"):
-        Settings(**wrong)  # type: ignore[arg-type]
+        ShadowTrainingSettings(**wrong)  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=25)

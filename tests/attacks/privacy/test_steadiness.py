@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from evasion_toys import NOTHING, ToyModel, box, classes, subject
 
+from auditor.attacks.privacy.membership import (
+    SCALES,
+    build_stack_decider,
+    build_target_decider,
+    decide_classes,
+    noise_robustness,
+)
+from auditor.attacks.privacy.shadow_training import train_stack
 from auditor.domain.subjects import Subject
-from auditor.exposing.labels import SCALES, decided, of_stack, of_target, steadiness
-from auditor.shadows.training import train_stack
 
 
 def stepping() -> Subject:
@@ -20,7 +26,7 @@ def test_rows_far_from_the_boundary_are_steadier() -> None:
     asking = stepping()
     inputs = np.column_stack([np.linspace(0, 1, 41), np.zeros(41)])
     labels = (inputs[:, 0] > 0.5).astype(np.int64)
-    found = steadiness(asking, inputs, labels, of_target(asking), 20)
+    found = noise_robustness(asking, inputs, labels, build_target_decider(asking), 20)
     assert found[0] > 0.9 > found[19]
     assert found[40] > 0.9 > found[21]
     assert ((found > 0) & (found < 1)).all()
@@ -30,7 +36,7 @@ def test_rows_far_from_the_boundary_are_steadier() -> None:
 def test_noise_stays_inside_the_space_and_flips_what_has_two_values() -> None:
     asking = stepping()
     inputs = np.column_stack([np.linspace(0, 1, 30), np.arange(30) % 2])
-    steadiness(asking, inputs, np.zeros(30, np.int64), of_target(asking), 3)
+    noise_robustness(asking, inputs, np.zeros(30, np.int64), build_target_decider(asking), 3)
     asked = np.concatenate(asking.model.seen)
     assert asked.min() >= 0
     assert asked.max() <= 1
@@ -41,7 +47,7 @@ def test_noise_stays_inside_the_space_and_flips_what_has_two_values() -> None:
 def test_whole_numbers_stay_whole() -> None:
     asking = stepping()
     inputs = np.random.default_rng(0).integers(0, 9, (30, 2))
-    steadiness(asking, inputs, np.zeros(30, np.int64), of_target(asking), 1)
+    noise_robustness(asking, inputs, np.zeros(30, np.int64), build_target_decider(asking), 1)
     assert all(rows.dtype == inputs.dtype for rows in asking.model.seen)
 
 
@@ -53,7 +59,7 @@ def test_texts_are_told_by_their_own_decision() -> None:
         asked.append(list(rows))
         return np.array([0, 1])
 
-    found = steadiness(asking, np.array(["a", "b"]), np.zeros(2, np.int64), decide, 5)
+    found = noise_robustness(asking, np.array(["a", "b"]), np.zeros(2, np.int64), decide, 5)
     assert found == pytest.approx([2 / 3, 1 / 3])
     assert asked == [["a", "b"]]
 
@@ -66,13 +72,13 @@ def test_stand_ins_are_asked_about_the_same_copies_as_the_model() -> None:
     stack = train_stack(inputs, labels, 2, rng.random((3, 60)) < 0.6)
     one = ToyModel(lambda rows: stack.logits(rows)[1].astype(np.float64))
     asking = subject(one, NOTHING, inputs, labels, box((2,)), classes(2))
-    by_stack = steadiness(asking, inputs, labels, of_stack(asking, stack), 6)
+    by_stack = noise_robustness(asking, inputs, labels, build_stack_decider(asking, stack), 6)
     assert by_stack.shape == (3, 60)
     assert by_stack[1] == pytest.approx(
-        steadiness(asking, inputs, labels, of_target(asking), 6), abs=0.06
+        noise_robustness(asking, inputs, labels, build_target_decider(asking), 6), abs=0.06
     )
     assert (by_stack[0] != by_stack[1]).any()
 
 
 def test_decisions_are_those_of_the_task() -> None:
-    assert decided(stepping(), np.array([[0.4, 0.6], [0.7, 0.3]])).tolist() == [1, 0]
+    assert decide_classes(stepping(), np.array([[0.4, 0.6], [0.7, 0.3]])).tolist() == [1, 0]

@@ -1,11 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.auditfiles.drafting import Observed, draft_audit_file
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.domain.targets import TargetSpec
+from auditor.inputs.auditfile.draft import DraftFacts, draft_audit_file
+from auditor.inputs.auditfile.read import read_audit_file
 
 
 def read(text: str) -> AuditFile:
@@ -14,7 +14,7 @@ def read(text: str) -> AuditFile:
 
 def test_what_was_observed_stands_in_the_draft() -> None:
     draft = draft_audit_file(
-        Observed(
+        DraftFacts(
             name="loans",
             artifact="model.onnx",
             data="test.csv",
@@ -30,7 +30,7 @@ def test_what_was_observed_stands_in_the_draft() -> None:
         )
     )
     audit = read(draft)
-    section = audit.data[Role.EVALUATION]
+    section = audit.data[DatasetRole.EVALUATION]
     assert audit.model.artifact == "model.onnx"
     assert audit.task.classes == ("0", "1")
     assert audit.task.favourable == "1"
@@ -42,7 +42,7 @@ def test_what_was_observed_stands_in_the_draft() -> None:
 
 def test_a_domain_is_guessed_only_where_the_values_look_like_pixels() -> None:
     def draft(low: float, high: float) -> AuditFile:
-        seen = Observed(
+        seen = DraftFacts(
             name="m", artifact="m.onnx", data="x.npz", input_shape=(8,), value_range=(low, high)
         )
         return read(draft_audit_file(seen))
@@ -53,7 +53,7 @@ def test_a_domain_is_guessed_only_where_the_values_look_like_pixels() -> None:
 
 
 def test_a_model_with_other_classes_than_the_labels_is_pointed_out() -> None:
-    seen = Observed(
+    seen = DraftFacts(
         name="m", artifact="m.onnx", data="x.npz", outputs=10, classes=("0", "1"), labels="y"
     )
     assert "The model gives 10 scores, but the data hold 2 labels" in draft_audit_file(seen)
@@ -76,7 +76,7 @@ def test_any_draft_is_an_audit_file_as_it_stands(
     printable = [text for text in columns if text.isprintable() and text.strip()]
     audit = read(
         draft_audit_file(
-            Observed(
+            DraftFacts(
                 name=name,
                 artifact="model.onnx",
                 data="test.csv",
@@ -89,4 +89,4 @@ def test_any_draft_is_an_audit_file_as_it_stands(
         )
     )
     assert audit.model.name == name
-    assert set(audit.data[Role.EVALUATION].groups) <= set(printable)
+    assert set(audit.data[DatasetRole.EVALUATION].groups) <= set(printable)

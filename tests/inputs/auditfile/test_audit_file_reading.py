@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.json import Json
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Output
+from auditor.domain.tasks import ScoreKind
 from auditor.errors import AuditFileError, TargetError
+from auditor.inputs.auditfile.read import read_audit_file
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 LEAST = """\
 apiVersion: auditor/v1
 kind: Audit
@@ -59,9 +59,9 @@ def test_the_file_of_the_contract_is_read_as_it_is_meant() -> None:
     assert (audit.task.positive, audit.task.favourable, audit.task.threshold) == ("1", "0", 0.4)
     assert audit.input.domain == (0.0, 1.0)
     assert audit.targets == (TargetSpec("cpu"), TargetSpec("slow", threads=4))
-    assert audit.data[Role.EVALUATION].groups == ("sex", "race")
-    assert audit.data[Role.EVALUATION].cluster == "person"
-    assert audit.data[Role.TRAINING].labels is None
+    assert audit.data[DatasetRole.EVALUATION].groups == ("sex", "race")
+    assert audit.data[DatasetRole.EVALUATION].cluster == "person"
+    assert audit.data[DatasetRole.TRAINING].labels is None
     assert (audit.claims, audit.budget, audit.seed) == ({"accuracy": 0.98}, Budget.SMOKE, 11)
     assert audit.raw == CONTRACT.encode()
 
@@ -70,7 +70,7 @@ def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
     audit = read(LEAST)
     assert audit.model.version == "0"
     assert audit.model.twin == "auto"
-    assert audit.task.output is Output.AUTO
+    assert audit.task.output is ScoreKind.AUTO
     assert audit.task.threshold == 0.5
     assert audit.targets == (TargetSpec("cpu"),)
     assert (audit.policy, audit.budget, audit.seed) == ("baseline", Budget.CI, 7)
@@ -115,7 +115,7 @@ def test_a_predictions_only_audit_needs_scores_and_no_artifact() -> None:
         "data: {evaluation: {path: scored.parquet, labels: y, scores: [p0, p1]}}\n"
     )
     assert audit.model.artifact is None
-    assert audit.data[Role.EVALUATION].scores == ("p0", "p1")
+    assert audit.data[DatasetRole.EVALUATION].scores == ("p0", "p1")
 
 
 def test_predictions_alone_are_enough_where_there_is_no_model() -> None:
@@ -123,7 +123,7 @@ def test_predictions_alone_are_enough_where_there_is_no_model() -> None:
         "apiVersion: auditor/v1\nkind: Audit\nmodel: {name: m}\n"
         "data: {evaluation: {path: a.csv, labels: y, predictions: y_hat, time: at, as_of: known}}\n"
     )
-    section = audit.data[Role.EVALUATION]
+    section = audit.data[DatasetRole.EVALUATION]
     assert (section.predictions, section.time, section.as_of) == ("y_hat", "at", "known")
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from auditor.auditfiles.risks import read_risks
-from auditor.domain.canonical import canonical
+from auditor.domain.ai_system import RiskAcceptance, SystemRisk
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Severity
-from auditor.domain.risks import Acceptance, Risk
 from auditor.errors import DossierError
-from auditor.rendering.schemas import mistakes
+from auditor.inputs.auditfile.system import read_risks
+from auditor.reports.schemas import find_schema_errors
 
 ONE: dict[str, Any] = {
     "id": "R-1",
@@ -26,7 +26,7 @@ def document(*risks: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "auditor/v1", "kind": "Risks", "risks": list(risks)}
 
 
-def read(*risks: dict[str, Any]) -> tuple[Risk, ...]:
+def read(*risks: dict[str, Any]) -> tuple[SystemRisk, ...]:
     return read_risks(json.dumps(document(*risks)).encode(), "risks.yaml", RULES).risks
 
 
@@ -49,7 +49,7 @@ def test_a_risk_is_read_whole() -> None:
     )
     assert risk.rules == ("accuracy",)
     assert risk.mitigations == ("A second look.",)
-    assert risk.accepted == Acceptance("J. Doe", "2026-11-02")
+    assert risk.accepted == RiskAcceptance("J. Doe", "2026-11-02")
 
 
 def test_a_day_may_be_written_without_quotes() -> None:
@@ -66,7 +66,7 @@ def test_a_day_may_be_written_without_quotes() -> None:
         ]
     )
     (risk,) = read_risks(raw.encode(), "risks.yaml").risks
-    assert risk.accepted == Acceptance("J. Doe", "2026-11-02")
+    assert risk.accepted == RiskAcceptance("J. Doe", "2026-11-02")
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_a_rule_that_the_policy_lacks_is_named_with_its_likes() -> None:
 
 def test_what_is_kept_as_evidence_reads_back_as_the_same() -> None:
     paper = read_risks(json.dumps(document(ONE)).encode(), "risks.yaml")
-    assert read_risks(canonical(paper.document), "evidence") == paper
+    assert read_risks(encode_canonical(paper.document), "evidence") == paper
 
 
 def test_what_is_read_follows_the_published_schema() -> None:
-    assert mistakes("risks", document(ONE)) == []
-    assert mistakes("risks", document())
-    assert mistakes("risks", document({**ONE, "severity": "grave"}))
+    assert find_schema_errors("risks", document(ONE)) == []
+    assert find_schema_errors("risks", document())
+    assert find_schema_errors("risks", document({**ONE, "severity": "grave"}))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from auditor.auditfiles.drafting import Observed, draft_audit_file
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import TaskSection
 from auditor.errors import AuditFileError
-from auditor.targets.resolving import resolve_target
+from auditor.inputs.auditfile.draft import DraftFacts, draft_audit_file
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.targets.target_specs import resolve_target
 
 HEAD = "apiVersion: auditor/v1\nkind: Audit\nmodel: {name: m, artifact: model.onnx}\n"
 
@@ -37,7 +37,7 @@ def test_a_regression_is_read() -> None:
 
 
 def drafted(outputs: int | None) -> TaskSection:
-    seen = Observed(
+    seen = DraftFacts(
         name="m", artifact="m.onnx", data="d.csv", outputs=outputs, labels="y", spread=77.0
     )
     return read_audit_file(draft_audit_file(seen).encode(), "audit.yaml", resolve_target).task

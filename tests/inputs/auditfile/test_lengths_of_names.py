@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from small_audits import AUDIT, POLICY
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.checks.discovery import discover
-from auditor.datasets.opening import open_source
+from auditor.checks.registry import discover_checks
 from auditor.domain.auditfiles import DataSection
-from auditor.domain.bounds import MOST_NAME, MOST_TEXT
+from auditor.domain.text_limits import MOST_NAME, MOST_TEXT
 from auditor.errors import AuditFileError, DatasetError, PolicyError, TargetError
-from auditor.packs.loading import load_policy
-from auditor.targetfiles import parse_targets
-from auditor.targets.resolving import resolve_target
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.sources import open_raw_dataset
+from auditor.policy.load import load_policy
+from auditor.targets.config import parse_targets
+from auditor.targets.target_specs import resolve_target
 
 LONG, SHORT = "n" * (MOST_NAME + 1), "n" * MOST_NAME
 PLACES = {
@@ -50,7 +50,7 @@ def test_no_name_in_an_audit_file_is_longer(place: str) -> None:
 )  # fmt: skip
 def test_no_name_in_a_policy_is_longer(old: str, new: str) -> None:
     with pytest.raises(PolicyError, match="501 characters"):
-        load_policy(POLICY.replace(old, new.format(LONG)).encode(), "p.yaml", discover(), {})
+        load_policy(POLICY.replace(old, new.format(LONG)).encode(), "p.yaml", discover_checks(), {})
 
 
 def test_no_target_is_called_longer() -> None:
@@ -74,13 +74,13 @@ def test_no_column_and_no_label_is_longer(
     (tmp_path / "t.csv").write_text(f"a,{header}\n1,no\n2,{cell}\n")
     section = DataSection(path="t.csv", labels="y" if header == "y" else None)
     with pytest.raises(DatasetError, match="501 characters") as found:
-        open_source(section, lambda name: tmp_path / name, with_inputs=False)
+        open_raw_dataset(section, lambda name: tmp_path / name, with_inputs=False)
     assert found.value.problem.startswith(told)
 
 
 def test_a_text_that_a_model_reads_may_be_longer(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"words,y\n{LONG},no\nb,yes\n")
-    source = open_source(
+    source = open_raw_dataset(
         DataSection(path="t.csv", labels="y"), lambda name: tmp_path / name, with_inputs=False
     )
     assert source.rows == 2

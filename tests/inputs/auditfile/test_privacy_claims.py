@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from auditor.auditfiles.privacy_claims import read_privacy_claim
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import AuditFile, PrivacySection
-from auditor.domain.privacy_claims import Accountant, Adjacency, Sampling
+from auditor.domain.privacy_claims import AdjacencyRelation, PrivacyAccountant, SamplingScheme
 from auditor.domain.targets import TargetSpec
 from auditor.errors import AuditFileError, PrivacyClaimError
+from auditor.inputs.auditfile.privacy_claim import read_privacy_claim
+from auditor.inputs.auditfile.read import read_audit_file
 
 WHOLE: dict[str, Any] = {
     "epsilon": 6.03,
@@ -33,10 +33,10 @@ def read(**fields: object) -> Any:  # noqa: ANN401 -- a claim
 def test_a_claim_is_read_from_json() -> None:
     claim = read(dataset_size=1400, digests={"model": "sha256:" + "a" * 64})
     assert (claim.epsilon, claim.delta, claim.noise_multiplier) == (6.03, 1e-5, 1.0)
-    assert claim.sampling is claim.accounted is Sampling.POISSON
-    assert claim.adjacency is Adjacency.ADD_REMOVE
+    assert claim.sampling is claim.accounted is SamplingScheme.POISSON
+    assert claim.adjacency is AdjacencyRelation.ADD_REMOVE
     assert claim.accounted_adjacency is None
-    assert claim.accountant is Accountant.PRV
+    assert claim.accountant is PrivacyAccountant.PRV
     assert claim.dataset_size == 1400
     assert claim.digests == {"model": "sha256:" + "a" * 64}
 
@@ -48,9 +48,9 @@ def test_a_claim_is_read_from_yaml_and_1e_5_is_the_number_that_is_meant() -> Non
 
 
 def test_nothing_said_of_it_poisson_sampling_was_accounted_for() -> None:
-    assert read(sampling="shuffle").accounted is Sampling.POISSON
-    assert read(sampling="full_batch", sampling_rate=1).accounted is Sampling.FULL_BATCH
-    assert read(sampling="shuffle", accounted="shuffle").accounted is Sampling.SHUFFLE
+    assert read(sampling="shuffle").accounted is SamplingScheme.POISSON
+    assert read(sampling="full_batch", sampling_rate=1).accounted is SamplingScheme.FULL_BATCH
+    assert read(sampling="shuffle", accounted="shuffle").accounted is SamplingScheme.SHUFFLE
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 import yaml
 
-from auditor.auditfiles.beginning import BEGUN_RISKS, NAMING, begin_system
-from auditor.auditfiles.systems import read_system
-from auditor.domain.canonical import canonical, digest_json
-from auditor.domain.systems import OWNERS, TITLES, System, SystemModel, Topic, owner_of
+from auditor.domain.ai_system import (
+    OWNERS,
+    TITLES,
+    AiSystem,
+    SystemModel,
+    SystemTopic,
+    find_topic_owner,
+)
+from auditor.domain.json import digest_json, encode_canonical
 from auditor.errors import DossierError
-from auditor.rendering.schemas import mistakes
+from auditor.inputs.auditfile.system import BEGUN_RISKS, NAMING, draft_system_file, read_system
+from auditor.reports.schemas import find_schema_errors
 
 BARE: dict[str, Any] = {
     "apiVersion": "auditor/v1",
@@ -22,7 +28,7 @@ BARE: dict[str, Any] = {
 }
 FULL: dict[str, Any] = {
     **BARE,
-    **{topic.head: "A text." for topic in Topic},
+    **{topic.head: "A text." for topic in SystemTopic},
     "provider": {"name": "Bank", "contact": "office@bank.example"},
     "people": [{"group": "applicants", "how": "are refused"}],
     "oversight": {"measures": ["one", "two"], "who": "Clerks", "qualifications": "A course"},
@@ -31,35 +37,35 @@ FULL: dict[str, Any] = {
 }
 
 
-def read(**fields: object) -> System:
+def read(**fields: object) -> AiSystem:
     return read_system(json.dumps({**BARE, **fields}).encode(), "system.yaml").system
 
 
 def test_what_is_left_out_is_missing_and_nothing_is_made_up() -> None:
-    assert read() == System(name="desk", version="1", models=(SystemModel("m", "Proposes."),))
+    assert read() == AiSystem(name="desk", version="1", models=(SystemModel("m", "Proposes."),))
     assert read(purpose=None, provider={}, people=[], standards=[]).told == {}
 
 
 def test_every_topic_can_be_told_has_a_title_and_an_owner() -> None:
     system = read_system(json.dumps(FULL).encode(), "system.yaml").system
-    assert set(system.told) == set(Topic) == set(TITLES) == set(OWNERS)
-    assert system.told[Topic.PEOPLE] == ("applicants: are refused",)
-    assert system.told[Topic.OVERSIGHT_MEASURES] == ("one", "two")
+    assert set(system.told) == set(SystemTopic) == set(TITLES) == set(OWNERS)
+    assert system.told[SystemTopic.PEOPLE] == ("applicants: are refused",)
+    assert system.told[SystemTopic.OVERSIGHT_MEASURES] == ("one", "two")
     assert system.role_of("m") == "Proposes."
     assert system.role_of("other") is None
 
 
 def test_the_most_particular_owner_fills_a_topic() -> None:
     system = read_system(json.dumps(FULL).encode(), "system.yaml").system
-    assert owner_of(Topic.MONITORING_WHO, system) == "John"
-    assert owner_of(Topic.MONITORING_PLAN, system) == "Jane"
-    assert owner_of(Topic.OVERSIGHT_WHO, system) == "deployer"
-    assert owner_of(Topic.PURPOSE, None) == "provider"
+    assert find_topic_owner(SystemTopic.MONITORING_WHO, system) == "John"
+    assert find_topic_owner(SystemTopic.MONITORING_PLAN, system) == "Jane"
+    assert find_topic_owner(SystemTopic.OVERSIGHT_WHO, system) == "deployer"
+    assert find_topic_owner(SystemTopic.PURPOSE, None) == "provider"
 
 
 def test_a_text_may_have_lines_and_its_ends_do_not_count() -> None:
     raw = yaml.safe_dump({**BARE, "purpose": "One.  \nTwo.\n\n"}).encode()
-    assert read_system(raw, "s").system.told[Topic.PURPOSE] == ("One.\nTwo.",)
+    assert read_system(raw, "s").system.told[SystemTopic.PURPOSE] == ("One.\nTwo.",)
 
 
 @pytest.mark.parametrize(
@@ -101,18 +107,18 @@ def test_a_system_without_the_audited_model_is_refused_by_both_names() -> None:
 
 def test_what_is_kept_as_evidence_reads_back_as_the_same() -> None:
     paper = read_system(yaml.safe_dump(FULL).encode(), "system.yaml")
-    again = read_system(canonical(paper.document), "evidence")
+    again = read_system(encode_canonical(paper.document), "evidence")
     assert again == paper
     assert digest_json(again.document) == digest_json(paper.document)
 
 
 def test_a_begun_system_file_is_accepted_as_it_stands_and_names_every_setting() -> None:
-    begun = begin_system('a "model"')
+    begun = draft_system_file('a "model"')
     system = read_system(begun.encode(), "system.yaml", 'a "model"').system
     assert system.told == {}
     filled = "\n".join(line.removeprefix("# ") for line in begun.splitlines()[2:])
     whole = yaml.safe_load(filled.replace("…", "A text."))
-    assert set(read_system(yaml.safe_dump(whole).encode(), "s").system.told) == set(Topic)
+    assert set(read_system(yaml.safe_dump(whole).encode(), "s").system.told) == set(SystemTopic)
     with pytest.raises(DossierError, match="placeholder"):
         read_system(filled.encode(), "s")
 
@@ -124,6 +130,6 @@ def test_what_is_begun_is_named_by_the_audit_file_that_is_begun_with_it() -> Non
 
 @pytest.mark.parametrize("document", [BARE, FULL], ids=["bare", "full"])
 def test_what_is_read_follows_the_published_schema(document: dict[str, Any]) -> None:
-    assert mistakes("system", document) == []
-    assert mistakes("system", {**document, "purpose": 7})
-    assert mistakes("system", {**document, "extra": "x"})
+    assert find_schema_errors("system", document) == []
+    assert find_schema_errors("system", {**document, "purpose": 7})
+    assert find_schema_errors("system", {**document, "extra": "x"})

@@ -2,11 +2,11 @@
 
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.errors import AuditFileError
-from auditor.targets.resolving import resolve_target
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.targets.target_specs import resolve_target
 
 HEAD = """\
 apiVersion: auditor/v1
@@ -34,13 +34,13 @@ def test_shadows_are_listed_or_lie_in_a_folder_and_speak_of_training_rows() -> N
     listed = read(GOOD).shadows
     assert listed is not None
     assert (listed.models, listed.inclusion) == (("a.onnx", "b.onnx", "c.onnx"), "in.npz")
-    assert listed.rows == (Role.TRAINING,)
+    assert listed.rows == (DatasetRole.TRAINING,)
     folder = read(
         "shadows: {models: shadows/s-*.onnx, inclusion: in.csv, rows: [evaluation, training]}\n"
     ).shadows
     assert folder is not None
     assert folder.models == "shadows/s-*.onnx"
-    assert folder.rows == (Role.EVALUATION, Role.TRAINING)
+    assert folder.rows == (DatasetRole.EVALUATION, DatasetRole.TRAINING)
 
 
 def test_a_generator_is_a_file_and_neither_need_be_named() -> None:

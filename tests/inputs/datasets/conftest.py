@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.auditfiles import (
     AuditFile,
     DataSection,
@@ -14,7 +13,8 @@ from auditor.domain.auditfiles import (
     TaskSection,
 )
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
+from auditor.inputs.datasets.load import LoadedDatasets, load_datasets
 
 Load = Callable[..., LoadedDatasets]
 
@@ -29,7 +29,7 @@ def load(tmp_path: Path) -> Load:
         task: TaskSection | None = None,
         space: InputSection | None = None,
         artifact: str | None = "model.onnx",
-        more: dict[Role, DataSection] | None = None,
+        more: dict[DatasetRole, DataSection] | None = None,
     ) -> LoadedDatasets:
         audit = AuditFile(
             source="audit.yaml",
@@ -38,7 +38,7 @@ def load(tmp_path: Path) -> Load:
             task=task or TaskSection(),
             input=space or InputSection(),
             targets=(),
-            data={Role.EVALUATION: evaluation, **(more or {})},
+            data={DatasetRole.EVALUATION: evaluation, **(more or {})},
             policy="baseline",
             budget=Budget.SMOKE,
             seed=7,

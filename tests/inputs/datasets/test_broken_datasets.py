@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from auditor.datasets.parquet import read_parquet
 from auditor.domain.auditfiles import DataSection, InputSection, TaskSection
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import DatasetRole
 from auditor.errors import AuditFileError, DatasetError
+from auditor.inputs.datasets.formats import read_parquet
 
 Load: TypeAlias = Callable[..., object]
 Write: TypeAlias = Callable[[str, str | bytes], None]
@@ -35,7 +35,7 @@ class Case:
     task: TaskSection = UNSAID
     space: InputSection = ANYTHING
     artifact: str | None = "model.onnx"
-    more: Mapping[Role, DataSection] = field(default_factory=dict)
+    more: Mapping[DatasetRole, DataSection] = field(default_factory=dict)
 
 
 def npz(**arrays: ArrayLike) -> bytes:
@@ -295,7 +295,7 @@ CASES = {
         ("u.npz (training)", "(5,)", "t.npz (evaluation)", "(2,)"),
         {"t.npz": npz(x=X, y=Y), "u.npz": npz(x=np.zeros((3, 5)), y=Y)},
         NPZ,
-        more={Role.TRAINING: DataSection(path="u.npz", labels="y")},
+        more={DatasetRole.TRAINING: DataSection(path="u.npz", labels="y")},
     ),
 }
 

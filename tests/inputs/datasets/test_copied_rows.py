@@ -10,17 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from auditor.datasets.copying import LEAST_EFFECTIVE, with_copies
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.tasks import Array, Floats
+from auditor.inputs.datasets.load import LEAST_EFFECTIVE, mark_repeated_rows
 
 
 def sample(
     inputs: Array,
     labels: Sequence[int] | None = None,
     cluster: Sequence[str] | None = None,
-    role: Role = Role.EVALUATION,
+    role: DatasetRole = DatasetRole.EVALUATION,
 ) -> Dataset:
     return Dataset(
         role=role,
@@ -28,7 +27,7 @@ def sample(
         inputs=inputs,
         labels=None if labels is None else np.asarray(labels, np.int64),
         ids=[str(row) for row in range(len(inputs))],
-        cluster=None if cluster is None else Column.of(cluster),
+        cluster=None if cluster is None else TextColumn.of(cluster),
     )
 
 
@@ -42,7 +41,7 @@ def jittered(base: Array, times: int, size: float = 1e-6) -> Array:
 
 
 def test_twenty_rows_two_hundred_times_are_twenty() -> None:
-    found = with_copies(sample(np.tile(noise(20), (200, 1)), [0, 1] * 2000))
+    found = mark_repeated_rows(sample(np.tile(noise(20), (200, 1)), [0, 1] * 2000))
     assert (found.rows, found.distinct, found.units) == (4000, 20, 20)
     assert found.clustered
 
@@ -50,15 +49,15 @@ def test_twenty_rows_two_hundred_times_are_twenty() -> None:
 @pytest.mark.parametrize("copied", [0, 1, 5])
 def test_data_with_hardly_a_copy_stay_as_they_are(copied: int) -> None:
     data = sample(np.vstack((noise(2000), noise(copied))), [0] * (2000 + copied))
-    assert with_copies(data) is data
+    assert mark_repeated_rows(data) is data
 
 
 def test_few_copies_of_one_row_weigh_more_than_as_many_of_several() -> None:
     inputs = noise(1100)
     inputs[1000:1009] = inputs[:9]  # pairs
-    assert with_copies(sample(inputs)).copies is None
+    assert mark_repeated_rows(sample(inputs)).copies is None
     inputs[1000:1009] = inputs[0]
-    assert with_copies(sample(inputs)).distinct == 1091
+    assert mark_repeated_rows(sample(inputs)).distinct == 1091
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=60))
@@ -66,7 +65,7 @@ def test_copies_weigh_where_the_rows_are_worth_fewer(rows: list[tuple[int, int]]
     data = sample(np.array([[float(value)] for value, _ in rows]), [label for _, label in rows])
     sizes = Counter(rows)
     effective = len(rows) ** 2 / sum(count**2 for count in sizes.values())
-    found = with_copies(data)
+    found = mark_repeated_rows(data)
     if effective >= LEAST_EFFECTIVE * len(rows):
         assert found is data
     else:
@@ -76,23 +75,23 @@ def test_copies_weigh_where_the_rows_are_worth_fewer(rows: list[tuple[int, int]]
 def test_what_differs_beyond_single_precision_is_a_copy() -> None:
     moved = np.tile(noise(20).astype(np.float64), (200, 1)) + 1e-12 * noise(4000, 1)
     assert len(np.unique(moved, axis=0)) == 4000
-    assert with_copies(sample(moved)).distinct == 20
+    assert mark_repeated_rows(sample(moved)).distinct == 20
 
 
 def test_another_label_is_another_row_and_another_number_is_not() -> None:
     inputs = np.tile(noise(20), (2, 1))
-    assert with_copies(sample(inputs, [0] * 20 + [1] * 20)).copies is None
+    assert mark_repeated_rows(sample(inputs, [0] * 20 + [1] * 20)).copies is None
     numbers = replace(sample(inputs), targets=np.arange(40.0))
-    assert with_copies(numbers).distinct == 20
+    assert mark_repeated_rows(numbers).distinct == 20
 
 
 def test_declared_clusters_never_part_copies() -> None:
     inputs = np.tile(noise(20), (10, 1))
-    alone = with_copies(sample(inputs, cluster=[str(row) for row in range(200)]))
+    alone = mark_repeated_rows(sample(inputs, cluster=[str(row) for row in range(200)]))
     assert (alone.units, alone.distinct) == (20, 20)
     assert alone.entities is not None
     assert len(alone.entities.names) == 200
-    pairs = with_copies(sample(inputs, cluster=[str(row % 20 // 2) for row in range(200)]))
+    pairs = mark_repeated_rows(sample(inputs, cluster=[str(row % 20 // 2) for row in range(200)]))
     assert (pairs.units, pairs.distinct) == (10, 20)
 
 
@@ -100,24 +99,24 @@ def test_declared_clusters_never_part_copies() -> None:
 @pytest.mark.parametrize("width", [2, 30])
 def test_a_jitter_makes_no_new_rows(width: int, times: int) -> None:
     base = np.random.default_rng(0).normal(size=(20, width))
-    found = with_copies(sample(jittered(base, times), [0, 1] * (10 * times)))
+    found = mark_repeated_rows(sample(jittered(base, times), [0, 1] * (10 * times)))
     assert (found.rows, found.distinct, found.units) == (20 * times, 20, 20)
 
 
 def test_a_jitter_where_copies_are_all_the_same_makes_no_new_rows() -> None:
     base = np.zeros((20, 29))
     base[:, 3], base[:, 4] = 40.0, np.arange(20) % 2  # else nothing: an indicator nobody has
-    assert with_copies(sample(jittered(base, 100))).distinct == 2
-    assert with_copies(sample(jittered(base[:1], 2000))).distinct == 1
+    assert mark_repeated_rows(sample(jittered(base, 100))).distinct == 2
+    assert mark_repeated_rows(sample(jittered(base[:1], 2000))).distinct == 1
     few = jittered(base, 100)
     few[:, :4] = few[:, 5:] = base[0, 0]  # one column moves, the others stand still
-    assert with_copies(sample(few)).distinct == 2
+    assert mark_repeated_rows(sample(few)).distinct == 2
 
 
 def test_a_jitter_of_pictures_makes_no_new_rows() -> None:
     base = np.random.default_rng(0).random((20, 1, 16, 16)) * 16
     base[:, :, 0] = 0.0
-    found = with_copies(sample(jittered(base, 50, 1e-5).astype(np.float32), [0, 1] * 500))
+    found = mark_repeated_rows(sample(jittered(base, 50, 1e-5).astype(np.float32), [0, 1] * 500))
     assert found.distinct == 20
 
 
@@ -126,7 +125,7 @@ def test_ordinary_data_have_no_copies(data: Callable[..., tuple[Floats, Floats]]
     inputs, labels = data(return_X_y=True)
     coded = np.unique(labels, return_inverse=True)[1]
     whole = sample(inputs, coded if coded.max() < 20 else None)
-    assert with_copies(whole) is whole
+    assert mark_repeated_rows(whole) is whole
 
 
 def test_rows_that_are_alike_by_chance_stay_as_they_are() -> None:
@@ -136,26 +135,28 @@ def test_rows_that_are_alike_by_chance_stay_as_they_are() -> None:
     heavy = sample(amounts)
     one = sample(np.column_stack((amounts[:, 0], flags)))
     even = sample(random.random((5000, 1)))
-    assert all(with_copies(data) is data for data in (heavy, one, even))
+    assert all(mark_repeated_rows(data) is data for data in (heavy, one, even))
 
 
 def test_missing_numbers_are_alike_and_nothing_else_is_like_them() -> None:
     base = np.array([[np.nan, 1.0], [np.inf, 1.0], [-np.inf, 1.0], [9e9, 1.0], [0.0, 1.0]])
-    assert with_copies(sample(jittered(base, 100))).distinct == 5
+    assert mark_repeated_rows(sample(jittered(base, 100))).distinct == 5
 
 
 def test_rows_that_hold_no_number_stay_as_they_are() -> None:
     data = sample(np.zeros((9, 0, 3)))
-    assert with_copies(data) is data
+    assert mark_repeated_rows(data) is data
 
 
 def test_texts_are_copied_as_numbers_are() -> None:
-    assert with_copies(sample(np.array(["a", "b"] * 50))).distinct == 2
+    assert mark_repeated_rows(sample(np.array(["a", "b"] * 50))).distinct == 2
     moved = ["a b", " a  b", "A b", "a\u200b b", "c"]
-    assert with_copies(sample(np.array(moved * 9))).distinct == 2
+    assert mark_repeated_rows(sample(np.array(moved * 9))).distinct == 2
 
 
-@pytest.mark.parametrize("role", [role for role in Role if role is not Role.EVALUATION])
-def test_of_other_data_copies_are_only_counted(role: Role) -> None:
+@pytest.mark.parametrize(
+    "role", [role for role in DatasetRole if role is not DatasetRole.EVALUATION]
+)
+def test_of_other_data_copies_are_only_counted(role: DatasetRole) -> None:
     data = sample(np.tile(noise(20), (200, 1)), role=role)
-    assert with_copies(data) is data
+    assert mark_repeated_rows(data) is data

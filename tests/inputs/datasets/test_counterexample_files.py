@@ -8,34 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.attacks.counterexamples.given import Kind
-from auditor.attacks.spatial import Transformation
-from auditor.datasets.examples import Examples, parse_examples
+from auditor.attacks.counterexamples.submission import CounterexampleKind
+from auditor.attacks.evasion.spatial import ImageTransformation
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.counterexamples import CounterexampleSet, parse_counterexamples
 
 
-def read(**arrays: Any) -> Examples:  # noqa: ANN401 -- what numpy takes for an array
+def read(**arrays: Any) -> CounterexampleSet:  # noqa: ANN401 -- what numpy takes for an array
     raw = io.BytesIO()
     np.savez(raw, **arrays)
-    return parse_examples(raw.getvalue(), "x.npz")
+    return parse_counterexamples(raw.getvalue(), "x.npz")
 
 
 def test_inputs_views_and_perturbations_are_told_apart_by_their_arrays() -> None:
-    assert read(inputs=np.zeros((2, 3)), rows=[1, 2]).kind is Kind.INPUTS
-    assert read(inputs=np.array(["a text"]), rows=["r1"]).kind is Kind.INPUTS
-    assert read(perturbations=np.zeros((2, 3))).kind is Kind.PERTURBATIONS
-    assert read(rows=["r1"], angle=[3.0]).kind is Kind.VIEWS
+    assert read(inputs=np.zeros((2, 3)), rows=[1, 2]).kind is CounterexampleKind.INPUTS
+    assert read(inputs=np.array(["a text"]), rows=["r1"]).kind is CounterexampleKind.INPUTS
+    assert read(perturbations=np.zeros((2, 3))).kind is CounterexampleKind.PERTURBATIONS
+    assert read(rows=["r1"], angle=[3.0]).kind is CounterexampleKind.VIEWS
 
 
 def test_parts_of_a_view_that_are_left_out_change_nothing() -> None:
     views = read(rows=["r1", "r2"], down=[1, -1], mirrored=[True, False]).views
-    assert views == (Transformation(down=1, mirrored=True), Transformation(down=-1))
+    assert views == (ImageTransformation(down=1, mirrored=True), ImageTransformation(down=-1))
 
 
 @given(st.floats(-1e6, 1e6), st.integers(-99, 99), st.booleans())
 def test_a_view_reads_back_as_it_was_given(angle: float, right: int, mirrored: bool) -> None:  # noqa: FBT001 -- drawn
     (view,) = read(rows=["r1"], angle=[angle], right=[right], mirrored=[mirrored]).views
-    assert view == Transformation(angle=angle, right=right, mirrored=mirrored)
+    assert view == ImageTransformation(angle=angle, right=right, mirrored=mirrored)
 
 
 def test_texts_keep_their_length_and_perturbations_their_fractions() -> None:

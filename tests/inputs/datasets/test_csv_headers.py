@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from auditor.datasets.csv_tables import read_csv
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.formats import read_csv
 
 NAMES = st.text(st.sampled_from('ab," \n\t;é#'), min_size=1, max_size=6)
 

@@ -7,21 +7,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.datasets.counting import count
-from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import DataSection, InputSection, TaskSection
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification, InputSpace
+from auditor.domain.tasks import ClassificationTask, InputSpace
 from auditor.errors import DatasetError
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.load import LoadedDatasets, count_rows_by_label, load_datasets
 
 Load: TypeAlias = Callable[..., LoadedDatasets]
 Write: TypeAlias = Callable[[str, str | bytes], None]
 Paint: TypeAlias = Callable[..., None]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 LOANS = """\
 id,income,age,owner,sex,note,approve
 a,1000,30,0,f,"x, y",1
@@ -43,7 +42,7 @@ def test_a_table_is_read_in_the_order_of_its_schema(load: Load, write: Write) ->
         DataSection(path="loans.csv", labels="approve", id="id", groups=("sex",)),
         space=InputSection(features="schema.yaml"),
     )
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.features == ("age", "income", "owner")
     assert found.inputs.tolist() == [[30, 1000, 0], [41, 2000.5, 1], [52, 1500, 1]]
     assert found.ids == ("a", "b", "c")
@@ -78,10 +77,10 @@ def test_without_a_schema_the_columns_that_nothing_names_are_the_features(
     loaded = load(
         DataSection(path="loans.csv", labels="approve", id="id", groups=("sex",), slices=("note",))
     )
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.features == ("income", "age", "owner")
     assert isinstance(loaded.space, Gap)
-    assert loaded.space.reason is Reason.NEEDS_NUMERIC_INPUT
+    assert loaded.space.reason is GapReason.NEEDS_NUMERIC_INPUT
     assert "input.domain" in loaded.space.cure
 
 
@@ -100,7 +99,7 @@ def test_csv_parquet_and_npz_of_the_same_rows_give_the_same_dataset(
     sections.append(DataSection(path="x.npy", labels="y.npy"))
     for section in sections:
         loaded = load(section)
-        found = loaded.datasets[Role.EVALUATION]
+        found = loaded.datasets[DatasetRole.EVALUATION]
         assert np.array_equal(found.inputs, x), section.path
         assert found.labels.tolist() == y.tolist(), section.path
         assert loaded.task.classes == ("0", "1"), section.path
@@ -119,7 +118,7 @@ def test_every_file_is_digested_under_the_name_that_the_audit_file_gives_it(
     assert first.path == "./deep/x.npy"
     assert first.file == FileDigest("deep/x.npy", len(raw), hashlib.sha256(raw).hexdigest())
     assert second.path == "y.npy"
-    assert loaded.datasets[Role.EVALUATION].files == (first.file, second.file)
+    assert loaded.datasets[DatasetRole.EVALUATION].files == (first.file, second.file)
 
 
 def test_an_absolute_path_leaves_nothing_of_the_machine_in_the_digest(
@@ -136,7 +135,7 @@ def test_arrays_stay_as_the_file_holds_them(load: Load, tmp_path: Path) -> None:
     loaded = load(
         DataSection(path="t.npz", labels="y", id="who"), space=InputSection(domain=(0, 255))
     )
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.inputs.dtype == np.dtype(np.uint16)
     assert np.array_equal(found.inputs, pixels)
     assert found.ids == ("7", "8")
@@ -169,7 +168,7 @@ def test_a_folder_of_pictures_is_read_by_class_and_then_by_name(
     paint("shots/cat/1.png", (4, 6), 255)
     write("shots/.DS_Store", "x")
     loaded = load(DataSection(path="shots"))
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.ids == ("cat/1.png", "dog/10.PNG", "dog/2.png")
     assert loaded.task.classes == ("cat", "dog")
     assert found.labels.tolist() == [0, 1, 1]
@@ -184,7 +183,7 @@ def test_pixels_are_spread_over_a_declared_domain(load: Load, paint: Paint) -> N
     paint("shots/a/1.png", (2, 2, 3), 255)
     paint("shots/b/1.png", (2, 2, 3), 51)
     loaded = load(DataSection(path="shots"), space=InputSection(domain=(-1.0, 1.0)))
-    inputs = loaded.datasets[Role.EVALUATION].inputs
+    inputs = loaded.datasets[DatasetRole.EVALUATION].inputs
     assert inputs.dtype == np.float32
     assert np.allclose(inputs[:, 0, 0, 0], [1.0, -0.6])
     assert np.allclose(loaded.space.quantum, 2 / 255)
@@ -193,7 +192,7 @@ def test_pixels_are_spread_over_a_declared_domain(load: Load, paint: Paint) -> N
 def test_predictions_alone_make_a_dataset_without_inputs(load: Load, write: Write) -> None:
     write("scored.csv", "y,p,city\n1,0.9,here\n0,0.25,there\n")
     loaded = load(DataSection(path="scored.csv", labels="y", scores=("p",)), artifact=None)
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.inputs is None
     assert np.allclose(found.scores, [[0.1, 0.9], [0.75, 0.25]])
     assert {name: tuple(found.slices[name]) for name in found.slices} == {"city": ("here", "there")}
@@ -209,7 +208,7 @@ def test_one_score_column_is_the_probability_of_the_positive_class(
         task=TaskSection(classes=("0", "1"), positive="0"),
         artifact=None,
     )
-    assert np.allclose(loaded.datasets[Role.EVALUATION].scores, [[0.9, 0.1], [0.25, 0.75]])
+    assert np.allclose(loaded.datasets[DatasetRole.EVALUATION].scores, [[0.9, 0.1], [0.25, 0.75]])
 
 
 @pytest.mark.parametrize("written", ["1,0", "1.0,0.0", " 1, 0", "true,false", "yes,no"])
@@ -218,7 +217,7 @@ def test_labels_match_classes_as_text(load: Load, write: Write, written: str) ->
     classes = {"true": ("false", "true"), "yes": ("no", "yes")}.get(first, ("0", "1"))
     write("t.csv", f"x,y\n3,{first}\n4,{second}\n")
     loaded = load(DataSection(path="t.csv", labels="y"), task=TaskSection(classes=classes))
-    assert loaded.datasets[Role.EVALUATION].labels.tolist() == [1, 0]
+    assert loaded.datasets[DatasetRole.EVALUATION].labels.tolist() == [1, 0]
 
 
 def test_classes_taken_from_the_data_are_sorted_as_numbers(load: Load, write: Write) -> None:
@@ -232,9 +231,9 @@ def test_a_nullable_feature_may_be_missing_but_then_nothing_is_attacked(
     write("t.csv", "a,y\n1,0\n,1\n")
     write("s.yaml", "features:\n  - {name: a, range: [0, 2], nullable: true}\n")
     loaded = load(DataSection(path="t.csv", labels="y"), space=InputSection(features="s.yaml"))
-    assert np.isnan(loaded.datasets[Role.EVALUATION].inputs[1, 0])
+    assert np.isnan(loaded.datasets[DatasetRole.EVALUATION].inputs[1, 0])
     assert isinstance(loaded.space, Gap)
-    assert loaded.space.reason is Reason.UNSUPPORTED
+    assert loaded.space.reason is GapReason.UNSUPPORTED
 
 
 def test_a_schema_without_a_range_leaves_no_input_space(load: Load, write: Write) -> None:
@@ -248,15 +247,15 @@ def test_a_schema_without_a_range_leaves_no_input_space(load: Load, write: Write
 def test_labels_may_be_absent_where_the_classes_are_declared(load: Load, write: Write) -> None:
     write("t.csv", "a\n1\n2\n")
     loaded = load(DataSection(path="t.csv"), task=TaskSection(classes=("0", "1")))
-    assert loaded.datasets[Role.EVALUATION].labels is None
-    assert count(loaded.datasets[Role.EVALUATION], loaded.task).labels == {}
+    assert loaded.datasets[DatasetRole.EVALUATION].labels is None
+    assert count_rows_by_label(loaded.datasets[DatasetRole.EVALUATION], loaded.task).labels == {}
 
 
 def test_a_spreadsheets_byte_order_mark_and_blank_lines_do_not_count(
     load: Load, write: Write
 ) -> None:
     write("t.csv", "\ufeffa,y\r\n1,0\r\n\r\n2,1\r\n\r\n")
-    found = load(DataSection(path="t.csv", labels="y")).datasets[Role.EVALUATION]
+    found = load(DataSection(path="t.csv", labels="y")).datasets[DatasetRole.EVALUATION]
     assert found.features == ("a",)
     assert found.inputs.tolist() == [[1], [2]]
 
@@ -264,7 +263,7 @@ def test_a_spreadsheets_byte_order_mark_and_blank_lines_do_not_count(
 def test_rows_are_counted_by_label_and_by_group(load: Load, write: Write) -> None:
     write("t.csv", "a,sex,y\n1,f,0\n2,f,1\n3,,1\n4,f,1\n")
     loaded = load(DataSection(path="t.csv", labels="y", groups=("sex",)))
-    size = count(loaded.datasets[Role.EVALUATION], loaded.task)
+    size = count_rows_by_label(loaded.datasets[DatasetRole.EVALUATION], loaded.task)
     assert (size.rows, size.classes, size.labels) == (4, 2, {"0": 1, "1": 3})
     assert size.groups == {"sex": {"f": {"0": 1, "1": 2}, "unknown": {"1": 1}}}
 
@@ -272,7 +271,7 @@ def test_rows_are_counted_by_label_and_by_group(load: Load, write: Write) -> Non
 def test_intersections_of_groups_are_named_in_the_audit_file(load: Load, write: Write) -> None:
     write("t.csv", "a,sex,race,y\n1,f,black,0\n2,m,,1\n3,,white,1\n4,f,white,1\n")
     loaded = load(DataSection(path="t.csv", labels="y", groups=("sex", "sex, race")))
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert list(found.groups["sex, race"]) == ["f, black", "unknown", "unknown", "f, white"]
     assert list(found.groups["sex"]) == ["f", "m", "unknown", "f"]
     assert (found.features, list(found.slices)) == (("a",), [])
@@ -281,7 +280,7 @@ def test_intersections_of_groups_are_named_in_the_audit_file(load: Load, write: 
 def test_a_column_whose_name_has_a_comma_is_no_intersection(load: Load, write: Write) -> None:
     write("t.csv", 'a,"sex, race",y\n1,fb,0\n2,mw,1\n')
     loaded = load(DataSection(path="t.csv", labels="y", groups=("sex, race",)))
-    assert list(loaded.datasets[Role.EVALUATION].groups["sex, race"]) == ["fb", "mw"]
+    assert list(loaded.datasets[DatasetRole.EVALUATION].groups["sex, race"]) == ["fb", "mw"]
 
 
 def test_an_intersection_of_what_is_no_column_is_refused(load: Load, write: Write) -> None:
@@ -296,7 +295,7 @@ def test_a_hundred_thousand_rows_load_whole(load: Load, tmp_path: Path) -> None:
     table = pl.DataFrame({**columns, "id": range(100_000), "y": rng.integers(0, 2, 100_000)})
     table.write_csv(tmp_path / "t.csv")
     loaded = load(DataSection(path="t.csv", labels="y", id="id", groups=("f0",)))
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert np.array_equal(found.inputs[:, 0], columns["f1"])
     assert len(set(found.ids)) == len(found.groups["f0"]) == 100_000
 
@@ -307,7 +306,7 @@ def test_the_data_of_the_examples_load(name: str, rows: int) -> None:
     raw = (folder / "audit.yaml").read_bytes()
     audit = read_audit_file(raw, "audit.yaml", lambda entry: TargetSpec(str(entry)))
     loaded = load_datasets(audit, lambda path: folder / path)
-    assert loaded.datasets[Role.EVALUATION].rows == rows
+    assert loaded.datasets[DatasetRole.EVALUATION].rows == rows
     assert isinstance(loaded.space, InputSpace)
 
 
@@ -316,7 +315,7 @@ def test_all_black_applicants_of_the_loans_are_in_the_sample() -> None:
     raw = (folder / "audit.yaml").read_bytes()
     audit = read_audit_file(raw, "audit.yaml", lambda entry: TargetSpec(str(entry)))
     loaded = load_datasets(audit, lambda path: folder / path)
-    size = count(loaded.datasets[Role.EVALUATION], loaded.task)
+    size = count_rows_by_label(loaded.datasets[DatasetRole.EVALUATION], loaded.task)
     assert size.groups["race"]["black"] == {"0": 64, "1": 133}
     assert sum(size.groups["sex"]["unknown"].values()) == 8
 
@@ -324,7 +323,7 @@ def test_all_black_applicants_of_the_loans_are_in_the_sample() -> None:
 def test_predictions_are_classes_and_times_are_numbers(load: Load, write: Write) -> None:
     write("t.csv", "y,said,at\n0,1,2015\n1,1.0,2016\n")
     section = DataSection(path="t.csv", labels="y", predictions="said", time="at", as_of="at")
-    found = load(section, artifact=None).datasets[Role.EVALUATION]
+    found = load(section, artifact=None).datasets[DatasetRole.EVALUATION]
     assert found.decisions is not None
     assert found.times is not None
     assert found.as_of is not None
@@ -344,12 +343,12 @@ def test_classes_that_are_taken_from_labels_say_so_and_which_is_the_rarest(
 ) -> None:
     write("t.csv", "a,y\n1,no\n2,slip\n3,no\n4,yes\n5,yes\n")
     task = load(DataSection(path="t.csv", labels="y")).task
-    assert isinstance(task, Classification)
+    assert isinstance(task, ClassificationTask)
     assert task.origin == (
         "the classes were taken from the labels in t.csv: no, slip, yes; the rarest is 'slip' "
         "(rows: 1, the first is row 2 (counted from below the header))"
     )
     listed = TaskSection(classes=("no", "slip", "yes"))
     said = load(DataSection(path="t.csv", labels="y"), task=listed).task
-    assert isinstance(said, Classification)
+    assert isinstance(said, ClassificationTask)
     assert said.origin == ""

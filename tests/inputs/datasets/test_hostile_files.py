@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from auditor.datasets import bounds
 from auditor.domain.auditfiles import DataSection, InputSection
 from auditor.errors import DatasetError
+from auditor.inputs.datasets import memory_limits
 
 Load: TypeAlias = Callable[..., object]
 Made: TypeAlias = Callable[[Path], DataSection]
@@ -128,7 +128,7 @@ def test_a_small_file_that_would_take_gigabytes_is_refused(
 READ = """
 import resource, sys
 from pathlib import Path
-from auditor.datasets.opening import open_source
+from auditor.inputs.datasets.sources import open_source
 from auditor.domain.auditfiles import DataSection
 from auditor.errors import DatasetError
 most, path, labels = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None
@@ -181,6 +181,6 @@ def test_memory_that_is_not_there_is_told_at_the_setting(
 
 
 def test_the_bound_grows_with_the_file_and_ends() -> None:
-    assert bounds.most_of(1) == bounds.FREE_BYTES
-    assert bounds.most_of(2**24) == bounds.RATIO * 2**24
-    assert bounds.most_of(2**40) == bounds.MOST_BYTES
+    assert memory_limits.memory_limit_of(1) == memory_limits.FREE_BYTES
+    assert memory_limits.memory_limit_of(2**24) == memory_limits.RATIO * 2**24
+    assert memory_limits.memory_limit_of(2**40) == memory_limits.MOST_BYTES

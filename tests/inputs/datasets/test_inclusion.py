@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.datasets.files import read_file
-from auditor.datasets.inclusion import read_inclusion
-from auditor.domain.shadows import Include
+from auditor.domain.shadow_models import Include
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.formats import read_file
+from auditor.inputs.datasets.shadow_inclusion import read_shadow_inclusion
 
 KNOWN = np.array([[True, False, True], [False, True, True]])
 
 
 def read(folder: Path, name: str, raw: bytes) -> Include:
     (folder / name).write_bytes(raw)
-    return read_inclusion(read_file(name, lambda written: folder / written))
+    return read_shadow_inclusion(read_file(name, lambda written: folder / written))
 
 
 def saved(array: object, **more: object) -> bytes:

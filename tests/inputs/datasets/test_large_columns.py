@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.datasets.columns import coded_texts, row_names
+from auditor.inputs.datasets.columns import encode_column, to_row_names
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from auditor.datasets.columns import coded_texts, row_names
     ids=lambda column: str(column.dtype),
 )
 def test_codes_do_not_depend_on_the_size_of_blocks(column: pl.Series) -> None:
-    whole, parts = (coded_texts(column, "unknown", block) for block in (100, 2))
+    whole, parts = (encode_column(column, "unknown", block) for block in (100, 2))
     assert parts.names == whole.names
     assert np.array_equal(parts.codes, whole.codes)
     assert tuple(parts)[2] == "unknown" or column[2] is not None
@@ -26,6 +26,6 @@ def test_codes_do_not_depend_on_the_size_of_blocks(column: pl.Series) -> None:
 
 def test_names_do_not_depend_on_the_size_of_blocks() -> None:
     names = ["a", "bbb", "äé", "dd", "e"]
-    held = np.asarray(row_names(pl.Series(names), 2))
+    held = np.asarray(to_row_names(pl.Series(names), 2))
     assert held.tolist() == names
     assert held.dtype == np.array(names).dtype

@@ -6,14 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.auditfiles.reading import read_audit_file
-from auditor.datasets.counting import count
-from auditor.datasets.loading import LoadedDatasets, load_datasets
-from auditor.datasets.sketching import sketch
-from auditor.domain.datasets import Role
-from auditor.domain.tasks import Classification, Regression
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.tasks import ClassificationTask, RegressionTask
 from auditor.errors import AuditorError, DatasetError
-from auditor.targets.resolving import resolve_target
+from auditor.inputs.auditfile.read import read_audit_file
+from auditor.inputs.datasets.inspect import inspect_data_file
+from auditor.inputs.datasets.load import LoadedDatasets, count_rows_by_label, load_datasets
+from auditor.targets.target_specs import resolve_target
 
 HEAD = "apiVersion: auditor/v1\nkind: Audit\n"
 MODEL = "model: {name: m, artifact: model.onnx}\n"
@@ -42,20 +41,20 @@ def houses(tmp_path: Path) -> Path:
 
 def test_labels_are_read_as_numbers(houses: Path) -> None:
     loaded = load(houses, regression())
-    assert loaded.task == Regression(2.5)
-    data = loaded.datasets[Role.EVALUATION]
+    assert loaded.task == RegressionTask(2.5)
+    data = loaded.datasets[DatasetRole.EVALUATION]
     assert data.labels is None
     assert data.targets is not None
     assert data.targets.tolist() == [10.5, 20.0, 30.25]
     assert data.targets.dtype == np.float64
-    size = count(data, loaded.task)
+    size = count_rows_by_label(data, loaded.task)
     assert (size.rows, size.classes, dict(size.labels)) == (3, 1, {})
 
 
 def test_predictions_of_a_regression_are_one_column(houses: Path) -> None:
     told = "model: {name: m}\n"
     loaded = load(houses, regression(more=", scores: [said]"), told)
-    scores = loaded.datasets[Role.EVALUATION].scores
+    scores = loaded.datasets[DatasetRole.EVALUATION].scores
     assert scores is not None
     assert scores.tolist() == [[11.0], [19.0], [31.0]]
     with pytest.raises(DatasetError, match="scores names 2 columns for a regression"):
@@ -82,10 +81,10 @@ def test_what_is_no_truth_of_a_regression_is_refused(
     assert "'price'" in caught.value.problem
 
 
-def labelled(folder: Path, task: str) -> Classification:
+def labelled(folder: Path, task: str) -> ClassificationTask:
     (folder / "t.csv").write_text("x,y\n1,deny\n2,approve\n3,refer\n")
     loaded = load(folder, f"task: {{{task}}}\ndata: {{evaluation: {{path: t.csv, labels: y}}}}\n")
-    assert isinstance(loaded.task, Classification)
+    assert isinstance(loaded.task, ClassificationTask)
     return loaded.task
 
 
@@ -122,11 +121,14 @@ def test_many_different_numbers_under_the_name_of_a_label_look_like_a_regression
 ) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "d.npz", x=rng.random((200, 3)), y=rng.normal(size=200))
-    seen = sketch(tmp_path / "d.npz")
+    seen = inspect_data_file(tmp_path / "d.npz")
     assert (seen.labels, seen.classes) == ("y", ())
     assert seen.spread == pytest.approx(1.0, abs=0.2)
     np.savez(tmp_path / "c.npz", x=rng.random((200, 3)), y=np.arange(200) % 3)
-    assert (sketch(tmp_path / "c.npz").classes, sketch(tmp_path / "c.npz").spread) == (
+    assert (
+        inspect_data_file(tmp_path / "c.npz").classes,
+        inspect_data_file(tmp_path / "c.npz").spread,
+    ) == (
         ("0", "1", "2"),
         None,
     )

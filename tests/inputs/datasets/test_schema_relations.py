@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.datasets.loading import LoadedDatasets
-from auditor.datasets.relations import FormulaError, parse_relation
 from auditor.domain.auditfiles import DataSection, InputSection
-from auditor.domain.relations import kept, negation
-from auditor.domain.tasks import Direction, FeatureKind, InputSpace
+from auditor.domain.feature_relations import evaluate_formula, negate_formula
+from auditor.domain.tasks import FeatureDirection, FeatureKind, InputSpace
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.feature_relations import FormulaError, parse_relation
+from auditor.inputs.datasets.load import LoadedDatasets
 
 Load: TypeAlias = Callable[..., LoadedDatasets]
 Write: TypeAlias = Callable[[str, str | bytes], None]
 SCHEMA = InputSection(features="s.yaml")
 CSV = DataSection(path="t.csv", labels="y")
-LOANS = Path(__file__).parents[2] / "examples" / "loans"
+LOANS = Path(__file__).parents[3] / "examples" / "loans"
 NAMES = ("a", "b", "c", "loan amount", "class")
 ROWS = {
     "a": np.array([0.0, 1, 2, 3]),
@@ -59,7 +59,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("text", ANSWERS)
 def test_a_relation_means_what_is_written(text: str) -> None:
-    found = kept(parse_relation(text, NAMES), ROWS)
+    found = evaluate_formula(parse_relation(text, NAMES), ROWS)
     assert "".join(str(int(one)) for one in found) == ANSWERS[text]
 
 
@@ -107,21 +107,23 @@ def test_a_formula_or_its_negation_holds_and_never_both(
     columns = {name: np.array([value]) for name, value in zip(NAMES, values, strict=True)}
     formula = parse_relation(text, NAMES, tolerance)
     if "/" in text and columns["b"][0] == 0:
-        assert not kept(formula, columns).any()
+        assert not evaluate_formula(formula, columns).any()
         return
-    np.testing.assert_array_equal(kept(formula, columns), ~kept(negation(formula), columns))
+    np.testing.assert_array_equal(
+        evaluate_formula(formula, columns), ~evaluate_formula(negate_formula(formula), columns)
+    )
 
 
 def test_a_tolerance_loosens_what_is_asked_and_not_when_it_is_asked() -> None:
     formula = parse_relation("if a >= 2 then b == c", NAMES, 0.5)
     columns = {**ROWS, "a": np.array([1.8, 2, 2, 2]), "c": np.array([0, 2.4, 1.6, 0])}
-    np.testing.assert_array_equal(kept(formula, columns), [True, True, False, True])
+    np.testing.assert_array_equal(evaluate_formula(formula, columns), [True, True, False, True])
 
 
 def test_a_row_that_lacks_a_value_keeps_the_relation() -> None:
     formula = parse_relation("a <= b", NAMES)
     columns = {"a": np.array([np.nan, 5]), "b": np.array([1.0, 1])}
-    np.testing.assert_array_equal(kept(formula, columns), [True, False])
+    np.testing.assert_array_equal(evaluate_formula(formula, columns), [True, False])
 
 
 FEATURES = """features:
@@ -141,7 +143,7 @@ def test_the_space_carries_what_the_schema_says(load: Load, write: Write) -> Non
     assert isinstance(space, InputSpace)
     a, b, p, _ = space.features
     assert (a.cost, a.direction, a.one_hot) == (2.0, None, None)
-    assert (b.kind, b.direction) == (FeatureKind.INTEGER, Direction.INCREASE)
+    assert (b.kind, b.direction) == (FeatureKind.INTEGER, FeatureDirection.INCREASE)
     assert p.one_hot == "g"
     assert [relation.text for relation in space.relations] == ["a <= b", "b == a"]
 

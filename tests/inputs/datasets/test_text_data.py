@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from auditor.datasets.loading import LoadedDatasets
-from auditor.datasets.texts import MOST_CHARACTERS
 from auditor.domain.auditfiles import DataSection, InputSection
-from auditor.domain.datasets import Role
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import Gap, GapReason
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.columns import MOST_CHARACTERS
+from auditor.inputs.datasets.load import LoadedDatasets
 
 Load = Callable[..., LoadedDatasets]
 TEXTS = ["  two  gaps ", "gr\u00fc\u00dfe", 'said "no", twice', "1", ""]
@@ -44,14 +44,14 @@ def test_texts_are_read_from_every_kind_of_table(load: Load, tmp_path: Path, nam
         np.savez(tmp_path / name, **{column: made[column].to_numpy() for column in ("id", "y")},
                  said=np.array(TEXTS), who=np.array(made["who"].to_list()))  # fmt: skip
     loaded = load(DataSection(path=name, labels="y", id="id", groups=("who",)), space=TEXT)
-    found = loaded.datasets[Role.EVALUATION]
+    found = loaded.datasets[DatasetRole.EVALUATION]
     assert found.inputs is not None
     assert found.inputs.tolist() == TEXTS
     assert found.texts
     assert found.features == ("said",)
     assert list(found.slices) == ([] if name == "t.npz" else ["where"])
     assert isinstance(loaded.space, Gap)
-    assert loaded.space.reason is Reason.NEEDS_NUMERIC_INPUT
+    assert loaded.space.reason is GapReason.NEEDS_NUMERIC_INPUT
     assert "texts" in loaded.space.detail
 
 

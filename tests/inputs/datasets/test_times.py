@@ -1,16 +1,16 @@
 import polars as pl
 import pytest
 
-from auditor.datasets.sources import Source
-from auditor.datasets.times import times_of
 from auditor.errors import DatasetError
+from auditor.inputs.datasets.columns import read_times
+from auditor.inputs.datasets.raw_dataset import RawDataset
 
 MARCH = 1_772_366_400.0
 """The first of March 2026, noon, in London."""
 
 
-def source(column: pl.Series) -> Source:
-    return Source(name="t.csv", rows=len(column), files=(), columns={"at": column})
+def source(column: pl.Series) -> RawDataset:
+    return RawDataset(name="t.csv", rows=len(column), files=(), columns={"at": column})
 
 
 @pytest.mark.parametrize(
@@ -23,29 +23,29 @@ def source(column: pl.Series) -> Source:
     ],
 )
 def test_times_written_as_text_become_seconds(text: str) -> None:
-    assert times_of(source(pl.Series("at", [text, text])), "at").tolist() == [MARCH, MARCH]
+    assert read_times(source(pl.Series("at", [text, text])), "at").tolist() == [MARCH, MARCH]
 
 
 def test_days_begin_at_midnight() -> None:
     days = source(pl.Series("at", ["2026-03-01", "2026-03-02"]))
-    assert times_of(days, "at").tolist() == [MARCH - 43_200, MARCH + 43_200]
+    assert read_times(days, "at").tolist() == [MARCH - 43_200, MARCH + 43_200]
     typed = source(pl.Series("at", ["2026-03-01", "2026-03-02"]).str.to_date())
-    assert times_of(typed, "at").tolist() == [MARCH - 43_200, MARCH + 43_200]
+    assert read_times(typed, "at").tolist() == [MARCH - 43_200, MARCH + 43_200]
 
 
 def test_numbers_stay_as_the_file_counts_them() -> None:
-    assert times_of(source(pl.Series("at", ["2015", "2018"])), "at").tolist() == [2015, 2018]
-    assert times_of(source(pl.Series("at", [2015, 2018])), "at").tolist() == [2015, 2018]
+    assert read_times(source(pl.Series("at", ["2015", "2018"])), "at").tolist() == [2015, 2018]
+    assert read_times(source(pl.Series("at", [2015, 2018])), "at").tolist() == [2015, 2018]
 
 
 def test_a_column_of_no_times_at_all_is_named_with_its_first_row() -> None:
     with pytest.raises(
         DatasetError, match=r"column 'at' has no time in row 1, and in 2 other rows"
     ):
-        times_of(source(pl.Series("at", ["north", "south", "north"])), "at")
+        read_times(source(pl.Series("at", ["north", "south", "north"])), "at")
 
 
 @pytest.mark.parametrize("text", [None, "someday"])
 def test_a_row_without_a_time_is_named(text: str | None) -> None:
     with pytest.raises(DatasetError, match=r"t\.csv: column 'at' has no time in row 2"):
-        times_of(source(pl.Series("at", ["2026-03-01", text])), "at")
+        read_times(source(pl.Series("at", ["2026-03-01", text])), "at")

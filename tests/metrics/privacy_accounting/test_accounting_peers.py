@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from auditor.accounting.brackets import Adjacency, Steps, epsilon_bracket
+from auditor.domain.privacy_claims import AdjacencyRelation
+from auditor.metrics.privacy_accounting.loss_distribution import DpSgdSteps, epsilon_bounds
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]
 
 
@@ -27,7 +28,7 @@ def test_googles_epsilon_lies_within_our_bounds(
     assert told is not None
     for case, said in zip(script["SETTINGS"], told["found"], strict=True):
         noise, rate, steps, delta = case
-        found = epsilon_bracket(Steps(noise, rate, steps, Adjacency.ADD_REMOVE), delta)
+        found = epsilon_bounds(DpSgdSteps(noise, rate, steps, AdjacencyRelation.ADD_REMOVE), delta)
         assert found.low <= said["pld"] * 1.0002
         assert found.high == pytest.approx(said["pld"], rel=0.01)
         assert found.low == pytest.approx(said["pld"], rel=0.01)

@@ -10,12 +10,26 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from private_training import PrivateTraining
 
-from auditor.accounting.canaries import DpRecipe, Observed, ask, plant, watch
-from auditor.accounting.hooks import LOUD, NOBODY, CanaryHook
-from auditor.accounting.one_run import separation
-from auditor.accounting.powers import Ideal
-from auditor.accounting.trials import BLACK, Trial, in_words, read_trial, write_trial
 from auditor.errors import RecipeError
+from auditor.metrics.privacy_accounting.canaries import (
+    LOUD,
+    NOBODY,
+    CanaryHook,
+    CanaryScores,
+    DpRecipe,
+    canary_auc,
+    plant_canaries,
+    score_by_confidence,
+    score_by_gradients,
+)
+from auditor.metrics.privacy_accounting.canary_readings import (
+    BLACK,
+    CanaryRun,
+    IdealCanaries,
+    describe_power,
+    read_canary_run,
+    write_canary_run,
+)
 
 ROWS = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
 LABELS = np.arange(300) % 3
@@ -26,14 +40,14 @@ DATA = (ROWS, LABELS)
 def test_filled_data_has_as_many_records_as_are_claimed(
     canaries: int, records: int, seed: int
 ) -> None:
-    planted = plant(DATA, canaries, records, seed, filled=True)
+    planted = plant_canaries(DATA, canaries, records, seed, filled=True)
     assert len(planted.labels) == len(planted.inputs) == len(planted.canary) == records
     inside = planted.canary[planted.canary != NOBODY]
     assert sorted(inside) == list(np.flatnonzero(planted.included))
 
 
 def test_canaries_come_in_by_a_fair_coin_each_and_lie_at_the_corners_of_the_data() -> None:
-    planted = plant(DATA, 1000, 1200, 3, filled=False)
+    planted = plant_canaries(DATA, 1000, 1200, 3, filled=False)
     assert planted.included.mean() == pytest.approx(0.5, abs=0.06)
     assert planted.rows.dtype == ROWS.dtype
     corners = (planted.rows == ROWS.min(axis=0)) | (planted.rows == ROWS.max(axis=0))
@@ -45,13 +59,13 @@ def test_canaries_come_in_by_a_fair_coin_each_and_lie_at_the_corners_of_the_data
 
 
 def test_the_same_seed_plants_the_same_and_another_seed_others() -> None:
-    first, again = (plant(DATA, 50, 300, 3, filled=True) for _ in range(2))
+    first, again = (plant_canaries(DATA, 50, 300, 3, filled=True) for _ in range(2))
     assert (first.inputs == again.inputs).all()
-    assert (first.included != plant(DATA, 50, 300, 4, filled=True).included).any()
+    assert (first.included != plant_canaries(DATA, 50, 300, 4, filled=True).included).any()
 
 
 def test_who_is_in_has_nothing_to_do_with_what_training_draws_from_the_same_seed() -> None:
-    planted = plant(DATA, 1000, 1200, 3, filled=True)
+    planted = plant_canaries(DATA, 1000, 1200, 3, filled=True)
     rng = np.random.default_rng(3)
     agreeing = [(rng.random(1000) < 0.5) == planted.included for _ in range(60)]
     assert np.mean(agreeing, axis=1) == pytest.approx(0.5, abs=0.08)
@@ -77,19 +91,19 @@ def test_the_hook_sums_up_what_it_is_told_of_steps() -> None:
 
 
 def test_without_noise_the_sums_tell_every_canary() -> None:
-    planted = plant(DATA, 100, 300, 5, filled=True)
+    planted = plant_canaries(DATA, 100, 300, 5, filled=True)
     recipe = PrivateTraining(noise=1e-9, rate=0.1, steps=200)
     assert isinstance(recipe, DpRecipe)
-    seen = watch(recipe, "dp_train", planted, 5, 0.1)
-    assert separation(seen.scores, planted.included) == 1
+    seen = score_by_gradients(recipe, "dp_train", planted, 5, 0.1)
+    assert canary_auc(seen.scores, planted.included) == 1
     assert seen.steps == 200
     assert seen.drawn == pytest.approx(200 * 30, rel=0.05)
 
 
 def test_a_private_training_that_returns_other_things_is_refused() -> None:
-    planted = plant(DATA, 100, 300, 5, filled=True)
+    planted = plant_canaries(DATA, 100, 300, 5, filled=True)
     with pytest.raises(RecipeError, match="no scores of 100 canaries"):
-        watch(PrivateTraining(silent=True), "dp_train", planted, 5, 0.1)
+        score_by_gradients(PrivateTraining(silent=True), "dp_train", planted, 5, 0.1)
 
 
 @pytest.mark.parametrize("untold", ["steps", "drawn"])
@@ -98,9 +112,9 @@ def test_a_hook_that_was_told_nothing_is_refused_with_the_cure(untold: str) -> N
         def call(self, *asked: Any) -> Mapping[str, NDArray[Any]]:  # noqa: ANN401 -- of DpRecipe
             return {**super().call(*asked), untold: np.array([0])}
 
-    planted = plant(DATA, 100, 300, 5, filled=True)
+    planted = plant_canaries(DATA, 100, 300, 5, filled=True)
     with pytest.raises(RecipeError, match="saw nothing of the canaries") as raised:
-        watch(Untold(rate=0.1, steps=3), "dp_train", planted, 5, 0.1)
+        score_by_gradients(Untold(rate=0.1, steps=3), "dp_train", planted, 5, 0.1)
     assert "hook.attach" in raised.value.cure
 
 
@@ -108,25 +122,25 @@ def test_a_hook_that_was_told_nothing_is_refused_with_the_cure(untold: str) -> N
 def test_the_separation_that_noise_gives_is_that_of_simulated_canaries(
     noise: float, rate: float, steps: int
 ) -> None:
-    told = Ideal(40_000, noise, rate, steps).told(1.0)
-    drawn = separation(*told.scores(40_000, np.random.default_rng(0)))
+    told = IdealCanaries(40_000, noise, rate, steps).told(1.0)
+    drawn = canary_auc(*told.scores(40_000, np.random.default_rng(0)))
     assert told.separation == pytest.approx(drawn, abs=0.01)
 
 
 def test_a_plain_recipe_is_asked_for_all_canaries_at_once() -> None:
-    planted = plant(DATA, 40, 300, 5, filled=False)
+    planted = plant_canaries(DATA, 40, 300, 5, filled=False)
     recipe = PrivateTraining(rate=0.1, steps=50)
-    seen = ask(recipe, planted, 5)
+    seen = score_by_confidence(recipe, planted, 5)
     assert seen.scores.shape == (40,)
     assert np.isfinite(seen.scores).all()
     assert len(recipe.lessons) == 1
 
 
 def test_a_run_survives_as_evidence() -> None:
-    planted = plant(DATA, 40, 300, 5, filled=True)
-    seen = Observed(np.arange(40.0))
-    trial = read_trial(write_trial(BLACK, planted, seen, 5))
-    assert isinstance(trial, Trial)
+    planted = plant_canaries(DATA, 40, 300, 5, filled=True)
+    seen = CanaryScores(np.arange(40.0))
+    trial = read_canary_run(write_canary_run(BLACK, planted, seen, 5))
+    assert isinstance(trial, CanaryRun)
     assert (trial.mode, trial.records, trial.steps, trial.drawn) == (BLACK, 300, 0, 0)
     assert (trial.scores == seen.scores).all()
 
@@ -136,5 +150,5 @@ def test_a_run_survives_as_evidence() -> None:
     [(4.0, "4 times"), (np.inf, "without any noise"), (None, "not even")],
 )
 def test_power_is_said_in_words(factor: float | None, words: str) -> None:
-    assert words in in_words(factor, "white-box")
-    assert "unknown" in in_words(factor, BLACK)
+    assert words in describe_power(factor, "white-box")
+    assert "unknown" in describe_power(factor, BLACK)

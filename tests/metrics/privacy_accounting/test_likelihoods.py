@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
-from auditor.accounting.likelihoods import SIGNALS, Likelihoods, noise_of
-from auditor.accounting.one_run import Bits, separation
-from auditor.accounting.powers import Ideal
 from auditor.domain.tasks import Floats
+from auditor.metrics.privacy_accounting.canaries import (
+    SIGNALS,
+    Bits,
+    CanaryLikelihoods,
+    canary_auc,
+    estimate_noise,
+)
+from auditor.metrics.privacy_accounting.canary_readings import IdealCanaries
 
 RATE, STEPS, CANARIES = 0.0356, 560, 1500
 
@@ -23,7 +28,7 @@ def steps_of(noise: float, seed: int = 0) -> tuple[list[Floats], Bits]:
 
 
 def scored(seen: list[Floats], rate: float = RATE) -> Floats:
-    likelihoods = Likelihoods(len(seen[0]), rate)
+    likelihoods = CanaryLikelihoods(len(seen[0]), rate)
     for coordinates in seen:
         likelihoods.add(coordinates)
     return likelihoods.scores
@@ -48,20 +53,20 @@ def test_the_unit_of_the_coordinates_tells_nothing(unit: float) -> None:
 @pytest.mark.parametrize(("noise", "gain"), [(0.25, 0.01), (0.5, 0.08), (1.0, 0.02)])
 def test_steps_one_by_one_tell_what_their_sum_hides(noise: float, gain: float) -> None:
     seen, included = steps_of(noise)
-    summed, told = (separation(it, included) for it in (np.sum(seen, axis=0), scored(seen)))
+    summed, told = (canary_auc(it, included) for it in (np.sum(seen, axis=0), scored(seen)))
     assert told > summed + gain
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.4, 4.0])
 def test_scores_separate_about_as_well_as_any_can(noise: float) -> None:
-    ideal = Ideal(CANARIES, noise, RATE, STEPS).told(1.0).separation
-    found = [separation(scored(seen), who) for seen, who in (steps_of(noise, k) for k in range(3))]
+    ideal = IdealCanaries(CANARIES, noise, RATE, STEPS).told(1.0).separation
+    found = [canary_auc(scored(seen), who) for seen, who in (steps_of(noise, k) for k in range(3))]
     assert np.mean(found) == pytest.approx(ideal, abs=0.02)
 
 
 def test_without_noise_every_canary_that_was_in_a_step_is_told() -> None:
     seen, included = steps_of(0.0)
-    assert separation(scored(seen), included) == 1
+    assert canary_auc(scored(seen), included) == 1
     assert scored(seen).min() == pytest.approx(STEPS * np.log1p(-RATE))
 
 
@@ -75,17 +80,17 @@ def test_where_every_step_holds_a_record_scores_rank_as_sums_do() -> None:
     rng = np.random.default_rng(5)
     included = rng.random(CANARIES) < 0.5
     seen = [included + 8 * rng.standard_normal(CANARIES) for _ in range(100)]
-    found = separation(scored(seen, 1.0), included)
-    assert found == pytest.approx(separation(np.sum(seen, axis=0), included), abs=0.005)
+    found = canary_auc(scored(seen, 1.0), included)
+    assert found == pytest.approx(canary_auc(np.sum(seen, axis=0), included), abs=0.005)
 
 
 def test_noise_is_read_off_the_side_that_canaries_leave_alone() -> None:
     rng = np.random.default_rng(6)
     noise = 3 * rng.standard_normal(20_000)
-    assert noise_of(noise) == pytest.approx(3, rel=0.02)
-    assert noise_of(noise + 40 * (rng.random(20_000) < 0.2)) == pytest.approx(3, rel=0.02)
-    assert noise_of(np.array([0.0, 0.0, 8.0])) == 8 / SIGNALS[-1]
-    assert noise_of(np.zeros(3)) > 0
+    assert estimate_noise(noise) == pytest.approx(3, rel=0.02)
+    assert estimate_noise(noise + 40 * (rng.random(20_000) < 0.2)) == pytest.approx(3, rel=0.02)
+    assert estimate_noise(np.array([0.0, 0.0, 8.0])) == 8 / SIGNALS[-1]
+    assert estimate_noise(np.zeros(3)) > 0
 
 
 def test_what_is_no_number_is_not_made_one() -> None:
@@ -96,4 +101,4 @@ def test_what_is_no_number_is_not_made_one() -> None:
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1.5])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="rate of a step"):
-        Likelihoods(3, rate)
+        CanaryLikelihoods(3, rate)

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 
 FOUR_ERRORS = 4
 
 
-def coverage(intervals: Iterable[Interval], truth: float) -> tuple[float, int]:
+def coverage(intervals: Iterable[ConfidenceInterval], truth: float) -> tuple[float, int]:
     """Share of intervals that hold the truth, and how many there were."""
     hits = [item.low <= truth <= item.high for item in intervals]
     return sum(hits) / len(hits), len(hits)

@@ -4,15 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from auditor.stats.binning import debiased_l2, equal_mass
-from auditor.stats.brier import brier_parts, murphy
+from auditor.metrics.stats.calibration import (
+    brier_parts,
+    debiased_calibration_error,
+    equal_mass_bins,
+    murphy_decomposition,
+)
 
 
 def test_the_parts_of_two_bins_are_found_by_hand() -> None:
     # 0.1 comes true in 3 of 10 and 0.9 in 24 of 30; the base rate is 27 of 40.
     stated = np.array([0.1] * 10 + [0.9] * 30)
     happened = np.array([True] * 3 + [False] * 7 + [True] * 24 + [False] * 6)
-    parts = murphy(stated, happened, equal_mass(stated))
+    parts = murphy_decomposition(stated, happened, equal_mass_bins(stated))
     assert parts.reliability == pytest.approx(0.25 * 0.2**2 + 0.75 * 0.1**2)
     assert parts.resolution == pytest.approx(0.25 * (0.3 - 0.675) ** 2 + 0.75 * (0.8 - 0.675) ** 2)
     assert parts.uncertainty == pytest.approx(0.675 * 0.325)
@@ -22,7 +26,7 @@ def test_the_parts_of_two_bins_are_found_by_hand() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80))
 def test_the_parts_add_up_to_the_score(rows: list[tuple[float, bool]]) -> None:
     stated, happened = (np.array(column) for column in zip(*rows, strict=True))
-    parts = murphy(stated.astype(np.float64), happened, equal_mass(stated))
+    parts = murphy_decomposition(stated.astype(np.float64), happened, equal_mass_bins(stated))
     total = parts.reliability - parts.resolution + parts.uncertainty + parts.rest
     assert total == pytest.approx(parts.brier, abs=1e-12)
 
@@ -31,7 +35,10 @@ def test_what_calibration_costs_is_the_square_of_the_debiased_error() -> None:
     rng = np.random.default_rng(1)
     stated = rng.beta(2, 3, 3000)
     happened = rng.random(3000) < expit(logit(stated) / 2)
-    parts, root = brier_parts(stated, happened, 0.95), debiased_l2(stated, happened, 0.95)
+    parts, root = (
+        brier_parts(stated, happened, 0.95),
+        debiased_calibration_error(stated, happened, 0.95),
+    )
     found = parts.reliability
     assert (found.value, found.low) == pytest.approx((root.value**2, root.low**2))
 
@@ -63,7 +70,7 @@ def test_the_parts_are_covered(temperature: float, rows: int) -> None:
     rng = np.random.default_rng(rows)
     stated = rng.beta(2, 3, 2_000_000)
     chances = expit(logit(stated) / temperature)
-    placed = equal_mass(stated)
+    placed = equal_mass_bins(stated)
     said, rates = (np.bincount(placed, item) / np.bincount(placed) for item in (stated, chances))
     base = chances.mean()
     truth = [

@@ -6,8 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.stats import cells
-from auditor.stats.cells import concordance, one_class, rates, resample, tabulate
+from auditor.metrics.stats import group_gaps
+from auditor.metrics.stats.group_gaps import (
+    bootstrap_tables,
+    concordance_counts,
+    one_class_counts,
+    rate_counts,
+    tabulate,
+)
 
 
 def rows(seed: int, count: int, levels: Sequence[int]) -> list[NDArray[np.uint8]]:
@@ -33,7 +39,7 @@ def test_every_cell_holds_the_rows_that_have_its_codes(
 def test_blocks_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = rows(1, 1000, [3, 4])
     whole = tabulate(columns, [3, 4])
-    monkeypatch.setattr(cells, "BLOCK", 7)
+    monkeypatch.setattr(group_gaps, "BLOCK", 7)
     assert np.array_equal(tabulate(columns, [3, 4]), whole)
 
 
@@ -59,7 +65,7 @@ def test_what_is_no_table_is_refused() -> None:
 
 def test_rates_are_those_of_the_published_confusion_table() -> None:
     # COMPAS, two years, decile score of at least 5, black defendants (ProPublica).
-    found = rates(np.array([[990, 805], [532, 1369]]))
+    found = rate_counts(np.array([[990, 805], [532, 1369]]))
     shares = {name: pair[0] / pair[1] for name, pair in found.items()}
     assert shares["fpr"] == pytest.approx(0.4485, abs=5e-5)
     assert 1 - shares["tpr"] == pytest.approx(0.2799, abs=5e-5)
@@ -74,12 +80,12 @@ def test_one_class_of_many_is_that_class_against_the_others() -> None:
     table = tabulate([group, labels, decisions], [3, 4, 4])
     for chosen in range(4):
         direct = tabulate([group, labels == chosen, decisions == chosen], [3, 2, 2])
-        assert np.array_equal(one_class(table, chosen), direct)
+        assert np.array_equal(one_class_counts(table, chosen), direct)
 
 
 def test_concordance_counts_the_pairs_in_order_and_half_of_the_ties() -> None:
     wanted, scores = rows(3, 120, [2, 5])
-    won, pairs = concordance(tabulate([wanted, scores], [2, 5]))
+    won, pairs = concordance_counts(tabulate([wanted, scores], [2, 5]))
     ahead = scores[wanted == 1][:, None].astype(int) - scores[wanted == 0][None]
     assert won == 2 * (ahead > 0).sum() + (ahead == 0).sum()
     assert pairs == 2 * ahead.size
@@ -90,7 +96,7 @@ def test_the_bootstrap_of_the_table_is_that_of_the_rows() -> None:
     group, right = rows(4, 300, [3, 2])
     table = tabulate([group, right], [3, 2])
     rounds, rng = 4000, np.random.default_rng(5)
-    by_cell = resample(table, rounds, rng).reshape(rounds, -1)
+    by_cell = bootstrap_tables(table, rounds, rng).reshape(rounds, -1)
     picks = rng.integers(0, 300, (rounds, 300))
     by_row = np.array([tabulate([group[at], right[at]], [3, 2]).ravel() for at in picks])
     assert (by_cell.sum(axis=1) == 300).all()
@@ -104,10 +110,10 @@ def test_the_bootstrap_of_the_table_is_that_of_the_rows() -> None:
 
 def test_the_same_seed_draws_the_same_tables() -> None:
     table = tabulate(rows(6, 50, [2, 2]), [2, 2])
-    one, other = (resample(table, 9, np.random.default_rng(7)) for _ in range(2))
+    one, other = (bootstrap_tables(table, 9, np.random.default_rng(7)) for _ in range(2))
     assert one.tobytes() == other.tobytes()
 
 
 def test_a_table_of_no_rows_cannot_be_resampled() -> None:
     with pytest.raises(ValueError, match="no rows"):
-        resample(np.zeros((2, 2), np.int64), 3, np.random.default_rng(0))
+        bootstrap_tables(np.zeros((2, 2), np.int64), 3, np.random.default_rng(0))

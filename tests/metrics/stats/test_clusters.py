@@ -9,24 +9,25 @@ from hypothesis import strategies as st
 from scipy.stats import t
 from simulated_coverage import allowed, coverage
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import (
+from auditor.metrics.stats.cluster_robust import (
+    RobustEstimate,
     clustered_mean,
     clustered_mean_difference,
+    clustered_means,
     clustered_proportion,
     clustered_proportion_difference,
+    intraclass_correlation,
 )
-from auditor.stats.intraclass import intraclass_correlation
-from auditor.stats.proportions import clopper_pearson
-from auditor.stats.sandwich import Estimate, clustered_means
+from auditor.metrics.stats.proportions import clopper_pearson
 
 Codes = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def written_out(
     values: Floats, kinds: Codes, clusters: Codes, weights: Floats, contrast: Floats
-) -> Estimate:
+) -> RobustEstimate:
     """CR2 and Satterthwaite's freedom from whole matrices, as Pustejovsky and Tipton print them."""
     design = np.eye(contrast.size)[kinds]
     weigh = np.diag(weights)
@@ -44,7 +45,7 @@ def written_out(
     products = np.array(loads) @ np.array(loads).T
     freedom = np.trace(products) ** 2 / np.sum(products**2)
     value = contrast @ bread @ design.T @ weigh @ values
-    return Estimate(float(value), squared**0.5, float(freedom))
+    return RobustEstimate(float(value), squared**0.5, float(freedom))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -179,7 +180,9 @@ def shared_normal(rng: np.random.Generator, clusters: Codes) -> Floats:
     return np.asarray(common[clusters] + np.sqrt(0.7) * rng.normal(size=clusters.size))
 
 
-def repeated(of: Callable[[np.random.Generator], Interval], times: int) -> list[Interval]:
+def repeated(
+    of: Callable[[np.random.Generator], ConfidenceInterval], times: int
+) -> list[ConfidenceInterval]:
     rng = np.random.default_rng(6)
     return [of(rng) for _ in range(times)]
 
@@ -202,7 +205,7 @@ def test_a_mean_of_few_unequal_clusters_is_covered(sizes: list[int]) -> None:
 def test_a_share_of_few_clusters_is_covered(groups: int, rate: float) -> None:
     clusters = np.repeat(np.arange(groups), np.arange(groups) % 7 + 4)
 
-    def draw(rng: np.random.Generator) -> Interval:
+    def draw(rng: np.random.Generator) -> ConfidenceInterval:
         rates = rng.beta(4 * rate, 4 * (1 - rate), groups)
         return clustered_proportion(rng.random(clusters.size) < rates[clusters], clusters, 0.95)
 
@@ -214,7 +217,7 @@ def test_a_rare_thing_that_comes_in_whole_small_clusters_is_covered() -> None:
     sizes = np.arange(40) % 20 + 1
     clusters = np.repeat(np.arange(40), sizes)
 
-    def draw(rng: np.random.Generator) -> Interval:
+    def draw(rng: np.random.Generator) -> ConfidenceInterval:
         rates = rng.beta(0.05 * 2 / 3, 0.95 * 2 / 3, 40)  # rows are correlated by 0.6
         return clustered_proportion(rng.random(clusters.size) < rates[clusters], clusters, 0.95)
 
@@ -239,7 +242,7 @@ def test_a_difference_of_shares_is_covered(within: bool) -> None:  # noqa: FBT00
     clusters = np.repeat(np.arange(8), 10)
     ours = (np.arange(80) if within else clusters) % 2 == 0
 
-    def draw(rng: np.random.Generator) -> Interval:
+    def draw(rng: np.random.Generator) -> ConfidenceInterval:
         hits = rng.random(80) < rng.beta(0.8, 3.2, 8)[clusters] + 0.0
         return clustered_proportion_difference(hits, ours, clusters, 0.95)
 

@@ -6,18 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.tasks import Array
-from auditor.stats.coding import Coded, Coding, code_columns, code_texts, code_values
+from auditor.metrics.stats.slice_lattices import (
+    CodedColumn,
+    ColumnCoding,
+    code_columns,
+    code_texts,
+    code_values,
+)
 
 FIVE = 5
 
 
-def coding(rows: int, *, bins: int = FIVE, categories: int = 20) -> Coding:
-    return Coding(np.ones(rows, dtype=np.bool_), bins, categories)
+def coding(rows: int, *, bins: int = FIVE, categories: int = 20) -> ColumnCoding:
+    return ColumnCoding(np.ones(rows, dtype=np.bool_), bins, categories)
 
 
-def told(column: Coded) -> list[str]:
+def told(column: CodedColumn) -> list[str]:
     return [column.names[code] if code < len(column.names) else "-" for code in column.codes]
 
 
@@ -99,7 +105,7 @@ def test_edges_that_differ_in_the_tenth_digit_stay_apart() -> None:
 
 
 WHOLE = Dataset(
-    role=Role.EVALUATION,
+    role=DatasetRole.EVALUATION,
     files=(FileDigest("x.csv", 1, "0" * 64),),
     inputs=np.array([[1.0, 7.0, 1.0], [2.0, 7.0, 2.0]]),
     labels=None,

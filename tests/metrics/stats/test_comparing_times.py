@@ -6,9 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from auditor.stats.permutations import p_value, shuffled, swapped_within
-from auditor.stats.ratios import difference_of_medians, ratio_of_medians
-from auditor.stats.separation import Cut, best_cut, best_distance, distance, gain
+from auditor.metrics.stats.p_values import permutation_p_value, shuffle_statistic, swap_within_pairs
+from auditor.metrics.stats.quantiles import difference_of_medians, ratio_of_medians
+from auditor.metrics.stats.separation import (
+    SeparationRule,
+    best_separation_rule,
+    ks_distance,
+    largest_ks_distance,
+    separation_gain,
+)
 
 TIMES = st.lists(st.integers(0, 30), min_size=4, max_size=60)
 
@@ -46,7 +52,7 @@ def test_the_ratio_covers_the_truth(shift: float) -> None:
 def test_the_distance_is_that_of_kolmogorov_and_smirnov(times: list[int], seed: int) -> None:
     values = np.array(times, dtype=float)
     ours = np.random.default_rng(seed).random(len(values)) < 0.5
-    found, _, _ = distance(values, ours)
+    found, _, _ = ks_distance(values, ours)
     if 0 < ours.sum() < len(values):
         assert found == pytest.approx(
             ks_2samp(values[ours], values[~ours], method="asymp").statistic
@@ -61,34 +67,38 @@ def test_on_its_own_rows_a_cut_gains_the_distance(times: list[int], seed: int) -
     kinds = (np.random.default_rng(seed).random(len(values)) < 0.5).astype(int)
     if not 0 < kinds.sum() < len(kinds):
         return
-    found = gain(best_cut(values, kinds), values, kinds, 0.95)
+    found = separation_gain(best_separation_rule(values, kinds), values, kinds, 0.95)
     assert found is not None
-    assert found.value == pytest.approx(best_distance(values, kinds))
+    assert found.value == pytest.approx(largest_ks_distance(values, kinds))
     assert found.low <= found.value <= found.high
 
 
 def test_a_cut_lies_halfway_between_what_it_separates() -> None:
-    cut = best_cut(np.array([1.0, 2.0, 10.0, 11.0]), np.array([0, 0, 1, 1]))
+    cut = best_separation_rule(np.array([1.0, 2.0, 10.0, 11.0]), np.array([0, 0, 1, 1]))
     assert cut.at == 6.0
     assert cut.says(np.array([5.0, 7.0])).tolist() == [cut.kind == 0, cut.kind == 1]
 
 
 def test_a_kind_that_is_missing_gives_no_gain() -> None:
-    assert gain(Cut(3, 1.0, above=True), np.arange(4.0), np.zeros(4, int), 0.95) is None
+    assert (
+        separation_gain(SeparationRule(3, 1.0, above=True), np.arange(4.0), np.zeros(4, int), 0.95)
+        is None
+    )
 
 
 def test_p_counts_what_was_seen_as_one_of_the_chances() -> None:
-    assert p_value(5.0, np.array([1.0, 5.0, 6.0])) == 0.75
-    assert p_value(9.0, np.zeros(99)) == 0.01
+    assert permutation_p_value(5.0, np.array([1.0, 5.0, 6.0])) == 0.75
+    assert permutation_p_value(9.0, np.zeros(99)) == 0.01
 
 
 def test_swapping_pairs_that_always_differ_makes_chance_unlikely() -> None:
     rng = np.random.default_rng(2)
     pairs = np.stack([np.full(20, 2.0), np.full(20, 1.0)], axis=1)
-    assert p_value(1.0, swapped_within(pairs, 999, rng)) == 0.001
+    assert permutation_p_value(1.0, swap_within_pairs(pairs, 999, rng)) == 0.001
     level = rng.normal(size=(400, 12, 2))
     small = [
-        p_value(float((p[:, 0] - p[:, 1]).mean()), swapped_within(p, 199, rng)) <= 0.05
+        permutation_p_value(float((p[:, 0] - p[:, 1]).mean()), swap_within_pairs(p, 199, rng))
+        <= 0.05
         for p in level
     ]
     assert np.mean(small) < 0.09, "under no difference, p is small as often as it says"
@@ -96,5 +106,5 @@ def test_swapping_pairs_that_always_differ_makes_chance_unlikely() -> None:
 
 def test_shuffling_keeps_what_there_is() -> None:
     labels = np.array([0, 1, 1, 2])
-    sums = shuffled(lambda mixed: float(mixed.sum()), labels, 10, np.random.default_rng(0))
+    sums = shuffle_statistic(lambda mixed: float(mixed.sum()), labels, 10, np.random.default_rng(0))
     assert sums.tolist() == [4.0] * 10

@@ -3,8 +3,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from auditor.stats.conformal import conformal_p_values, fewest_found
-from auditor.stats.multiplicity import benjamini_hochberg
+from auditor.metrics.stats.p_values import (
+    benjamini_hochberg,
+    conformal_p_values,
+    fewest_detectable_rows,
+)
 
 
 def test_four_reference_rows_on_paper() -> None:
@@ -17,7 +20,7 @@ def test_four_reference_rows_on_paper() -> None:
 @given(st.integers(1, 300), st.integers(20, 300))
 def test_fewer_rows_than_said_cannot_be_found_however_strange(rows: int, reference: int) -> None:
     assume(10 * rows % (1 + reference))  # on the border rounding decides
-    least = fewest_found(rows, reference, 0.1)
+    least = fewest_detectable_rows(rows, reference, 0.1)
     calm = np.arange(reference, dtype=float)
     for strange in (least - 1, least):
         if 0 < strange <= rows:

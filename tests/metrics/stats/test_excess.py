@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from auditor.stats.excess import SHARES, excess_p_value
+from auditor.metrics.stats.p_values import SHARES, excess_p_value
 
 
 def test_it_is_fishers_exact_test_of_the_highest_rows() -> None:

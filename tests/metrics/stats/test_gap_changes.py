@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from simulated_coverage import allowed
 
-from auditor.stats.gap_changes import _least, _most, gap_change
+from auditor.metrics.stats.group_gaps import _least, _most, widest_gap_change
 
 CODES = np.repeat([0, 1], 500)
 
@@ -15,14 +15,14 @@ def rates(first: int, second: int) -> np.ndarray:
 
 
 def test_runs_that_decide_alike_change_no_gap() -> None:
-    found = gap_change(rates(200, 300), rates(200, 300), CODES, 0.95)
+    found = widest_gap_change(rates(200, 300), rates(200, 300), CODES, 0.95)
     assert found.value == 0
     assert -0.03 < found.low < 0 < found.high < 0.03
 
 
 def test_a_gap_that_opens_and_one_that_closes_are_told_by_their_sign() -> None:
-    opened = gap_change(rates(200, 300), rates(200, 400), CODES, 0.95)
-    closed = gap_change(rates(200, 400), rates(200, 300), CODES, 0.95)
+    opened = widest_gap_change(rates(200, 300), rates(200, 400), CODES, 0.95)
+    closed = widest_gap_change(rates(200, 400), rates(200, 300), CODES, 0.95)
     assert opened.value == pytest.approx(0.2)
     assert closed.value == pytest.approx(-0.2)
     assert opened.low > 0.1
@@ -30,7 +30,7 @@ def test_a_gap_that_opens_and_one_that_closes_are_told_by_their_sign() -> None:
 
 
 def test_a_gap_that_turns_round_has_not_changed_its_size() -> None:
-    found = gap_change(rates(200, 400), rates(400, 200), CODES, 0.95)
+    found = widest_gap_change(rates(200, 400), rates(400, 200), CODES, 0.95)
     assert found.value == 0
     assert found.low < 0 < found.high
 
@@ -51,7 +51,7 @@ def test_what_the_widest_gap_can_do_within_limits_is_what_a_search_finds() -> No
 @pytest.mark.parametrize("codes", [np.zeros(1000, int), np.repeat([0, 2], 500)])
 def test_one_group_or_one_without_rows_has_no_gap(codes: np.ndarray) -> None:
     with pytest.raises(ValueError, match="two groups"):
-        gap_change(rates(1, 2), rates(1, 2), codes, 0.95)
+        widest_gap_change(rates(1, 2), rates(1, 2), codes, 0.95)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(
         codes = np.sort(rng.choice(len(shares), size=rows, p=shares))
         luck = rng.random(rows)
         first, second = (luck < np.array(each)[codes] for each in (before, after))
-        found = gap_change(first, second, codes, 0.95)
+        found = widest_gap_change(first, second, codes, 0.95)
         held += found.low <= truth <= found.high
     assert held / repeats >= allowed(0.95, repeats)

@@ -6,8 +6,8 @@ from scipy.special import ndtri
 from scipy.stats import studentized_range
 from simulated_coverage import allowed, coverage
 
-from auditor.domain.intervals import Interval
-from auditor.stats.gaps import (
+from auditor.domain.readings import ConfidenceInterval
+from auditor.metrics.stats.group_gaps import (
     equalised_odds_gap,
     gap_half_width,
     max_gap,
@@ -15,8 +15,8 @@ from auditor.stats.gaps import (
     ratio_half_width,
     widest_gap,
 )
-from auditor.stats.group_rates import limited, pair_level, pair_quantile
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.group_rates import joint_limits, pair_level, pair_quantile
+from auditor.metrics.stats.proportions import clopper_pearson
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 TABLES = st.lists(COUNTS, min_size=2, max_size=12)
@@ -194,7 +194,7 @@ def test_gaps_and_ratios_are_covered_at_joint_levels(rate: float, trials: list[i
 
 
 def test_intervals_are_plain_numbers() -> None:
-    interval: Interval = max_gap([1, 2], [3, 4], 0.95).interval
+    interval: ConfidenceInterval = max_gap([1, 2], [3, 4], 0.95).interval
     assert {type(item) for item in (interval.value, interval.low, interval.high)} == {float}
     assert type(interval.n) is int
 
@@ -243,7 +243,7 @@ def test_the_widest_gap_of_exact_limits_is_that_of_rates() -> None:
     hits, rows = [5, 20, 40], [50, 60, 80]
     level = pair_level(3, 0.95)
     limits = [clopper_pearson(k, n, level) for k, n in zip(hits, rows, strict=True)]
-    ours, rates = widest_gap(limited(limits, 0.95, "exact limits")), max_gap(hits, rows, 0.95)
+    ours, rates = widest_gap(joint_limits(limits, 0.95, "exact limits")), max_gap(hits, rows, 0.95)
     assert (ours.highest, ours.lowest) == (rates.highest, rates.lowest)
     assert ours.interval.value == pytest.approx(rates.interval.value)
     assert ours.interval.low == pytest.approx(rates.interval.low)
@@ -252,4 +252,4 @@ def test_the_widest_gap_of_exact_limits_is_that_of_rates() -> None:
 
 def test_one_group_has_no_widest_gap() -> None:
     with pytest.raises(ValueError, match="two groups"):
-        limited([clopper_pearson(1, 2, 0.95)], 0.95, "exact limits")
+        joint_limits([clopper_pearson(1, 2, 0.95)], 0.95, "exact limits")

@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_coverage import allowed
 
-from auditor.stats.clusters import clustered_proportion, clustered_proportion_difference
-from auditor.stats.differential_fairness import differential_fairness
-from auditor.stats.gaps import max_gap, smallest_ratio, widest_gap
-from auditor.stats.group_means import means_together
-from auditor.stats.group_rates import clustered_rates, independent_rates
+from auditor.metrics.stats.cluster_robust import (
+    clustered_proportion,
+    clustered_proportion_difference,
+)
+from auditor.metrics.stats.group_gaps import max_gap, smallest_ratio, widest_gap
+from auditor.metrics.stats.group_rates import (
+    clustered_rates,
+    differential_fairness,
+    independent_rates,
+    joint_group_means,
+)
 
 
 def crowd(rng: np.random.Generator, shared: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -102,7 +108,7 @@ def test_gaps_of_means_hold_their_level_for_groups_of_unlike_spread() -> None:
     spread, middle = np.array([3.0, 1.0, 0.5])[codes], np.array([0.0, 0.4, 0.0])[codes]
     for _ in range(400):
         values = middle + spread * (rng.exponential(size=codes.size) - 1)
-        found = widest_gap(means_together(values, codes, None, 0.95)).interval
+        found = widest_gap(joint_group_means(values, codes, None, 0.95)).interval
         held += found.low <= 0.4 <= found.high
     assert held / 400 >= allowed(0.95, 400)
 
@@ -113,14 +119,14 @@ def test_means_of_errors_with_long_tails_apart_cover_their_difference() -> None:
     for _ in range(400):
         tails = rng.lognormal(0.0, 1.5, (2, 30))
         values = np.concatenate([tails[0], -tails[1]])
-        found = widest_gap(means_together(values, np.repeat([0, 1], 30), None, 0.95)).interval
+        found = widest_gap(joint_group_means(values, np.repeat([0, 1], 30), None, 0.95)).interval
         held += found.low <= truth <= found.high
     assert held / 400 >= allowed(0.94, 400)
 
 
 def test_one_mean_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="two groups"):
-        means_together(np.zeros(4), np.zeros(4, np.int64), None, 0.95)
+        joint_group_means(np.zeros(4), np.zeros(4, np.int64), None, 0.95)
 
 
 def test_differential_fairness_is_the_one_on_paper() -> None:

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
-from auditor.comparing.clustering import Clusters
-from auditor.stats.kmeans import Centres
-from auditor.stats.principal import Directions
+from auditor.metrics.performance.clusters import RowClusters
+from auditor.metrics.stats.learners import ClusterCentres, PrincipalDirections
 
 PIXELS = load_digits().data.astype(np.float32)
 
@@ -19,7 +18,7 @@ def test_rows_around_known_points_find_them_again() -> None:
     points = np.array([[0, 0], [10, 0], [0, 10]], dtype=np.float32)
     truth = rng.integers(0, 3, 600)
     rows = points[truth] + rng.normal(size=(600, 2)).astype(np.float32)
-    found = Centres.of(rows, 3, 1)
+    found = ClusterCentres.of(rows, 3, 1)
     places, apart = found.assign(rows)
     order = np.argsort(np.abs(found.points[:, None] - points).sum(axis=2), axis=1)[:, 0]
     assert np.array_equal(order[places], truth)
@@ -30,7 +29,7 @@ def test_rows_around_known_points_find_them_again() -> None:
 
 
 def test_groups_are_about_as_tight_as_those_of_scikit_learn() -> None:
-    ours = Centres.of(PIXELS, 10, 0).assign(PIXELS)[1]
+    ours = ClusterCentres.of(PIXELS, 10, 0).assign(PIXELS)[1]
     theirs = KMeans(10, n_init=4, random_state=0).fit(PIXELS).inertia_
     assert float((ours.astype(np.float64) ** 2).sum()) < 1.02 * theirs
 
@@ -39,24 +38,24 @@ def test_groups_are_about_as_tight_as_those_of_scikit_learn() -> None:
 @settings(max_examples=20, deadline=None)
 def test_every_row_is_nearest_to_its_own_centre(seed: int, count: int) -> None:
     rows = np.random.default_rng(seed).integers(0, 3, (12, 2)).astype(np.float32)
-    centres = Centres.of(rows, count, seed)
+    centres = ClusterCentres.of(rows, count, seed)
     places, apart = centres.assign(rows)
     every = np.sqrt(((rows[:, None] - centres.points) ** 2).sum(axis=2))
     np.testing.assert_allclose(apart, every.min(axis=1), atol=1e-4)
     assert places.max() < count
-    assert Centres.of(rows, count, seed).points.tobytes() == centres.points.tobytes()
+    assert ClusterCentres.of(rows, count, seed).points.tobytes() == centres.points.tobytes()
 
 
 def test_more_centres_than_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="3 centres of 2 rows"):
-        Centres.of(PIXELS[:2], 3, 0)
+        ClusterCentres.of(PIXELS[:2], 3, 0)
 
 
 def test_axes_are_those_of_the_largest_spread() -> None:
     rows = PIXELS[:, PIXELS.std(axis=0) > 0]
     rows = ((rows - rows.mean(axis=0)) / rows.std(axis=0)).astype(np.float32)
     exact = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False)[:8]
-    found = Directions.of(PIXELS, 8, 0).project(PIXELS)
+    found = PrincipalDirections.of(PIXELS, 8, 0).project(PIXELS)
     sizes = np.sqrt((found.astype(np.float64) ** 2).sum(axis=0))
     np.testing.assert_allclose(np.sort(sizes)[::-1], exact, rtol=0.02)
 
@@ -66,17 +65,17 @@ def test_a_column_that_says_nothing_and_numbers_that_are_none_change_nothing() -
     rows = rng.normal(size=(200, 3)).astype(np.float32)
     more = np.column_stack([rows, np.full(200, 7, np.float32)])
     more[5, 1] = np.nan
-    found = Directions.of(more, 4, 0)
+    found = PrincipalDirections.of(more, 4, 0)
     assert found.axes.shape == (4, 3)
     assert np.isfinite(found.project(more)).all()
-    assert Directions.of(np.ones((9, 4), np.float32), 4, 0).axes.shape == (4, 0)
+    assert PrincipalDirections.of(np.ones((9, 4), np.float32), 4, 0).axes.shape == (4, 0)
 
 
 def test_rows_held_out_do_not_move_a_centre() -> None:
     searched = np.arange(len(PIXELS)) % 2 == 0
     other = PIXELS.copy()
     other[~searched] += 5
-    one, two = (Clusters.of(rows, searched, (8,), 0) for rows in (PIXELS, other))
+    one, two = (RowClusters.of(rows, searched, (8,), 0) for rows in (PIXELS, other))
     assert np.array_equal(one.codes[:, searched], two.codes[:, searched])
     assert not np.array_equal(one.codes[:, ~searched], two.codes[:, ~searched])
     sizes = np.bincount(one.codes[0][searched])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from auditor.stats.label_shift import label_share_changes
+from auditor.metrics.stats.drift import label_share_changes
 
 
 def test_the_share_is_that_of_rogan_and_gladen_on_paper() -> None:

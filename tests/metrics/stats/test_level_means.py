@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.stats.levels import mean_of_levels
-from auditor.stats.proportions import clopper_pearson
+from auditor.metrics.stats.proportions import clopper_pearson, mean_of_levels
 
 LEVELS = (1.0, 4.0, 10.0)
 

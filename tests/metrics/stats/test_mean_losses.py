@@ -8,8 +8,16 @@ from simulated_coverage import allowed, coverage
 from sklearn.metrics import brier_score_loss, log_loss
 
 from auditor.domain.tasks import Floats
-from auditor.stats.losses import FLOOR, brier_scores, clip, count_clipped, log_losses
-from auditor.stats.means import clustered_loss, mean_excess, mean_loss
+from auditor.metrics.stats.means import (
+    FLOOR,
+    brier_scores,
+    clip_probabilities,
+    clustered_loss,
+    count_clipped,
+    log_losses,
+    mean_excess,
+    mean_loss,
+)
 
 LOSSES = st.lists(st.floats(0, 1), min_size=2, max_size=60)
 
@@ -23,7 +31,9 @@ def scores(classes: int, rows: int = 200) -> tuple[Floats, Floats]:
 def test_the_log_loss_is_scikit_learns(classes: int) -> None:
     table, labels = scores(classes)
     ours = log_losses(table, labels)[0].mean()
-    assert ours == pytest.approx(log_loss(labels, clip(table), labels=range(classes)), rel=1e-6)
+    assert ours == pytest.approx(
+        log_loss(labels, clip_probabilities(table), labels=range(classes)), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control, norm
 from simulated_coverage import allowed
 
 from auditor.domain.tasks import Floats
-from auditor.stats.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
+from auditor.metrics.stats.p_values import benjamini_hochberg, benjamini_yekutieli, holm
 
 ADJUSTMENTS = (holm, benjamini_hochberg, benjamini_yekutieli)
 LISTS = st.lists(st.floats(0, 1), min_size=1, max_size=40)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from auditor.stats.paired import LEAST, mean_difference, paired_difference
+from auditor.metrics.stats.means import LEAST_PAIRS, mean_difference, paired_difference
 
 
 def test_no_row_that_changed_leaves_zero_in_the_interval() -> None:
@@ -56,7 +56,7 @@ def test_the_mean_of_equal_differences_has_an_interval_of_no_width() -> None:
 
 def test_too_few_rows_get_no_interval() -> None:
     with pytest.raises(ValueError, match="are needed"):
-        mean_difference(np.zeros(LEAST - 1), 0.95)
+        mean_difference(np.zeros(LEAST_PAIRS - 1), 0.95)
 
 
 @pytest.mark.parametrize("rows", [30, 200])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chisquare, multinomial
 from simulated_coverage import allowed, coverage
 
-from auditor.stats.population_fit import fit, largest_deviation, share_limits
+from auditor.metrics.stats.drift import goodness_of_fit, largest_deviation, share_limits
 
 SHARES = np.array([0.5, 0.3, 0.2])
 
@@ -13,7 +13,7 @@ SHARES = np.array([0.5, 0.3, 0.2])
 def test_the_fit_of_large_counts_is_scipys_chi_square() -> None:
     counts = np.array([60.0, 20.0, 20.0])
     oracle = chisquare(counts, 100 * SHARES)
-    found = fit(counts, SHARES, 1)
+    found = goodness_of_fit(counts, SHARES, 1)
     assert (found.statistic, found.p_value) == pytest.approx((oracle.statistic, oracle.pvalue))
     assert found.method == "chi-square"
 
@@ -25,14 +25,14 @@ def test_the_fit_of_small_counts_is_the_exact_multinomial_one() -> None:
     distance = {it: float(np.sum((np.array(it) - 6 * SHARES) ** 2 / (6 * SHARES))) for it in tables}
     worst = distance[(1, 1, 4)] - 1e-9
     exact = sum(law.pmf(it) for it in tables if distance[it] >= worst)
-    assert fit(counts, SHARES, 3).p_value == pytest.approx(exact, abs=0.01)
+    assert goodness_of_fit(counts, SHARES, 3).p_value == pytest.approx(exact, abs=0.01)
 
 
 @pytest.mark.parametrize("rows", [12, 200])
 def test_a_sample_of_the_population_is_seldom_called_unfit(rows: int) -> None:
     rng = np.random.default_rng(1)
     drawn = rng.multinomial(rows, SHARES, 300).astype(float)
-    false = sum(fit(counts, SHARES, 5).p_value <= 0.05 for counts in drawn)
+    false = sum(goodness_of_fit(counts, SHARES, 5).p_value <= 0.05 for counts in drawn)
     assert false <= 30  # fifteen expected; four Monte-Carlo errors
 
 
@@ -63,4 +63,4 @@ def test_nothing_can_be_said_of_no_rows() -> None:
     with pytest.raises(ValueError, match="needs rows"):
         largest_deviation(np.zeros(2), np.array([0.5, 0.5]), 0.95, 2)
     with pytest.raises(ValueError, match="positive share"):
-        fit(np.array([1.0, 1.0]), np.array([1.0, 0.0]), 1)
+        goodness_of_fit(np.array([1.0, 1.0]), np.array([1.0, 0.0]), 1)

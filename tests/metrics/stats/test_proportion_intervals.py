@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from simulated_coverage import allowed, coverage
 
-from auditor.stats.proportions import (
+from auditor.metrics.stats.proportions import (
     clopper_pearson,
     exact_limits,
     mean_of_proportions,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_coverage import allowed
 
-from auditor.stats.quantiles import clustered_quantile, least_samples, quantile
+from auditor.metrics.stats.quantiles import clustered_quantile, least_samples, quantile
 
 
 def test_the_median_of_ten_lies_between_the_second_and_the_ninth() -> None:

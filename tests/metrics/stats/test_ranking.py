@@ -6,10 +6,16 @@ from scipy.special import expit, logit, ndtri
 from simulated_coverage import allowed, coverage
 from sklearn.metrics import roc_auc_score
 
-from auditor.domain.intervals import Interval
+from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.stats.delong import area_and_influence, covariance
-from auditor.stats.ranking import auc, auc_difference, macro_auc, paired_auc_difference
+from auditor.metrics.stats.ranking import (
+    auc,
+    auc_and_influence,
+    auc_covariance,
+    auc_difference,
+    macro_auc,
+    paired_auc_difference,
+)
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -85,7 +91,9 @@ def clusters(
     return heights / heights.sum(axis=1, keepdims=True), labels
 
 
-def normal_area(rng: np.random.Generator, above: int, below: int, area: float) -> Interval:
+def normal_area(
+    rng: np.random.Generator, above: int, below: int, area: float
+) -> ConfidenceInterval:
     """Two normal samples whose true area under the curve is known."""
     scores = rng.normal(size=above + below)
     scores[:above] += ndtri(area) * np.sqrt(2)
@@ -135,7 +143,7 @@ def test_the_covariance_of_two_areas_is_that_of_all_pairs() -> None:
     positive = np.arange(60) < 25
     one = rng.integers(0, 6, 60) + 2.0 * positive
     other = one + rng.integers(-2, 3, 60)
-    found = covariance(one, other, positive)
+    found = auc_covariance(one, other, positive)
     pairs = kernel_variance(one, other, positive)
     assert found[0, 0] + found[1, 1] - 2 * found[0, 1] == pytest.approx(pairs)
     assert found[0, 0] == pytest.approx(kernel_variance(one, np.zeros(60), positive))
@@ -144,7 +152,7 @@ def test_the_covariance_of_two_areas_is_that_of_all_pairs() -> None:
 def test_four_placements_are_found_by_hand() -> None:
     # Positives 3, 2 and negatives 1, 2: areas 7/8; placements 1, 3/4 and 1, 3/4.
     scores, positive = np.array([3.0, 2, 1, 2]), np.array([True, True, False, False])
-    area, influence = area_and_influence(scores, positive)
+    area, influence = auc_and_influence(scores, positive)
     assert area == 7 / 8
     assert float(np.sum(influence**2)) == pytest.approx(2 * (1 / 32) / 2)
 

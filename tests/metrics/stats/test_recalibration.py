@@ -8,8 +8,8 @@ from simulated_coverage import allowed, coverage
 from sklearn.linear_model import LogisticRegression
 
 from auditor.domain.tasks import Floats
-from auditor.stats.recalibration import (
-    Recalibration,
+from auditor.metrics.stats.recalibration import (
+    RecalibrationLine,
     expected_half_widths,
     recalibrate,
     recalibrate_clustered,
@@ -25,7 +25,9 @@ def drawn(
     return stated, rng.random(rows) < expit(intercept + slope * logit(stated))
 
 
-def fitted(rng: np.random.Generator, rows: int, slope: float, intercept: float) -> Recalibration:
+def fitted(
+    rng: np.random.Generator, rows: int, slope: float, intercept: float
+) -> RecalibrationLine:
     found = recalibrate(*drawn(rng, rows, slope, intercept), 0.95)
     assert found is not None
     return found

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.stats.means import mean_loss
-from auditor.stats.repeats import mean_over_repeats
+from auditor.metrics.stats.means import mean_loss
+from auditor.metrics.stats.proportions import mean_over_repeats
 
 
 def test_one_repeat_speaks_of_rows_alone() -> None:

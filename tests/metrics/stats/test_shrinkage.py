@@ -8,7 +8,7 @@ from scipy.integrate import dblquad
 from scipy.special import betainc, betaln
 from simulated_coverage import allowed
 
-from auditor.stats.shrinkage import shrunken_rates
+from auditor.metrics.stats.group_rates import shrunken_rates
 
 COUNTS = st.integers(0, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 TABLES = st.lists(COUNTS, min_size=2, max_size=6).filter(

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
-from auditor.stats.shifts import Shift, category_shift, number_shift, pearson
-from auditor.stats.sketches import CELLS, counted, sketch
+from auditor.metrics.stats.drift import ColumnShift, category_shift, number_shift, pearson_p_value
+from auditor.metrics.stats.sketches import CELLS, sketch_column, sketch_on_grid
 
 Floats = NDArray[np.float64]
 RNG = np.random.default_rng(5)
 
 
-def between(reference: Floats, current: Floats, confidence: float = 0.95) -> Shift:
-    kept = sketch(reference)
+def between(reference: Floats, current: Floats, confidence: float = 0.95) -> ColumnShift:
+    kept = sketch_column(reference)
     assert kept is not None
-    return number_shift(kept, counted(current, kept.grid), confidence)
+    return number_shift(kept, sketch_on_grid(current, kept.grid), confidence)
 
 
 SAMPLES = {
@@ -72,9 +72,9 @@ def test_numbers_that_have_cells_of_their_own_lose_nothing(name: str) -> None:
 def test_no_number_is_lost_and_the_exact_distance_is_within_the_limits(
     reference: Floats, current: Floats
 ) -> None:
-    kept = sketch(reference)
+    kept = sketch_column(reference)
     assert kept is not None
-    other = counted(current, kept.grid)
+    other = sketch_on_grid(current, kept.grid)
     assert (kept.known, other.known) == (reference.size, current.size)
     found = number_shift(kept, other, 0.95)
     places = np.concatenate([reference, current])
@@ -88,10 +88,10 @@ def test_no_number_is_lost_and_the_exact_distance_is_within_the_limits(
 
 def test_unknown_numbers_are_counted_apart() -> None:
     values = np.array([1.0, math.nan, 3.0, math.nan])
-    kept = sketch(values)
+    kept = sketch_column(values)
     assert kept is not None
     assert (kept.known, kept.unknown) == (2, 2)
-    assert sketch(np.full(3, math.nan)) is None
+    assert sketch_column(np.full(3, math.nan)) is None
 
 
 def test_a_column_of_one_number_moves_by_no_deviation() -> None:
@@ -101,7 +101,7 @@ def test_a_column_of_one_number_moves_by_no_deviation() -> None:
 
 
 def test_a_sketch_is_small_whatever_it_is_of() -> None:
-    kept = sketch(RNG.normal(size=50_000))
+    kept = sketch_column(RNG.normal(size=50_000))
     assert kept is not None
     assert kept.counts.size == CELLS + 2
 
@@ -117,15 +117,15 @@ def test_distances_of_categories_are_total_variation_and_scipys_jensen_shannon()
 def test_levels_too_rare_for_the_test_are_joined() -> None:
     pair = np.array([[500.0, 1, 1, 1], [500, 2, 0, 1]])
     joined = np.array([[500.0, 3], [500, 3]])
-    assert pearson(pair) == pytest.approx(pearson(joined))
-    assert pearson(np.array([[4.0], [5]])) == 1.0
+    assert pearson_p_value(pair) == pytest.approx(pearson_p_value(joined))
+    assert pearson_p_value(np.array([[4.0], [5]])) == 1.0
 
 
 def test_an_empty_sample_lies_nowhere() -> None:
-    kept = sketch(np.ones(3))
+    kept = sketch_column(np.ones(3))
     assert kept is not None
     with pytest.raises(ValueError, match="lies nowhere"):
-        number_shift(kept, counted(np.full(2, math.nan), kept.grid), 0.95)
+        number_shift(kept, sketch_on_grid(np.full(2, math.nan), kept.grid), 0.95)
     with pytest.raises(ValueError, match="no levels"):
         category_shift([1, 2], [0, 0], 0.95)
 
@@ -157,7 +157,7 @@ def test_levels_that_were_joined_still_widen_the_limits() -> None:
 
 def test_numbers_closer_than_cells_can_part_are_still_counted() -> None:
     near = np.arange(4000) * 5e-324
-    kept = sketch(near)
+    kept = sketch_column(near)
     assert kept is not None
     assert kept.known == 4000
-    assert number_shift(kept, counted(near + 5e-324, kept.grid), 0.95).distance.value < 0.01
+    assert number_shift(kept, sketch_on_grid(near + 5e-324, kept.grid), 0.95).distance.value < 0.01

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from simulated_coverage import FOUR_ERRORS
 
-from auditor.stats.halving import first_half
-from auditor.stats.lattices import Sample
-from auditor.stats.slices import Search, Tried, confirm, discover
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import CodedSample
+from auditor.metrics.stats.slices import SliceSearch, SliceTest, confirm_slices, discover_slices
 
 ROWS, COLUMNS, LEVELS, BASE, LEVEL = 20_000, 10, 4, 0.1, 0.05
 REPEATS = 16
@@ -30,14 +30,16 @@ def following(rng: Rng) -> Codes:
     return codes
 
 
-def confirmed(rng: Rng, codes: Codes, rates: NDArray[np.float64] | float) -> list[Tried]:
-    sample = Sample(codes, (LEVELS,) * COLUMNS, rng.random(ROWS) < rates)
+def confirmed(rng: Rng, codes: Codes, rates: NDArray[np.float64] | float) -> list[SliceTest]:
+    sample = CodedSample(codes, (LEVELS,) * COLUMNS, rng.random(ROWS) < rates)
     half = first_half(rng.permutation(ROWS), None)
-    found = discover(sample.part(half), Search(3, 100, 50))
-    return [item for item in confirm(sample.part(~half), found, "holm", LEVEL) if item.confirmed]
+    found = discover_slices(sample.part(half), SliceSearch(3, 100, 50))
+    return [
+        item for item in confirm_slices(sample.part(~half), found, "holm", LEVEL) if item.confirmed
+    ]
 
 
-def overlap(codes: Codes, item: Tried, planted: NDArray[np.bool_]) -> float:
+def overlap(codes: Codes, item: SliceTest, planted: NDArray[np.bool_]) -> float:
     """The share of the rows of either slice that both have."""
     inside = np.all([codes[column] == level for column, level in item.conditions], axis=0)
     return float((inside & planted).sum() / (inside | planted).sum())

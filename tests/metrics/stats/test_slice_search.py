@@ -10,26 +10,28 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 from simulated_coverage import FOUR_ERRORS
 
-from auditor.stats import lattices
-from auditor.stats.explaining import Bits, Explained, excesses
-from auditor.stats.halving import first_half
-from auditor.stats.lattices import (
+from auditor.metrics.stats import slice_lattices
+from auditor.metrics.stats.p_values import benjamini_hochberg, holm
+from auditor.metrics.stats.separation import first_half
+from auditor.metrics.stats.slice_lattices import (
+    CodedSample,
     Conditions,
-    Count,
-    Sample,
+    ErrorCount,
     affordable_depth,
     enumerate_slices,
     slice_counts,
 )
-from auditor.stats.multiplicity import benjamini_hochberg, holm
-from auditor.stats.slices import (
-    Found,
-    Search,
-    Tried,
-    confirm,
-    detectable,
-    discover,
+from auditor.metrics.stats.slices import (
+    ExplainedParts,
+    SliceBitsets,
+    SliceCandidates,
+    SliceSearch,
+    SliceTest,
+    confirm_slices,
+    detectable_slices,
+    discover_slices,
     mid_p_values,
+    slice_excesses,
 )
 
 LEVEL = 0.05
@@ -48,23 +50,25 @@ def correlated(rng: Rng, rows: int, columns: int, levels: int) -> NDArray[np.uin
     return codes
 
 
-def sample(codes: NDArray[np.uint8], wrong: NDArray[np.bool_], levels: int) -> Sample:
-    return Sample(codes, (levels,) * len(codes), wrong)
+def sample(codes: NDArray[np.uint8], wrong: NDArray[np.bool_], levels: int) -> CodedSample:
+    return CodedSample(codes, (levels,) * len(codes), wrong)
 
 
-def members(data: Sample, conditions: Conditions) -> NDArray[np.bool_]:
+def members(data: CodedSample, conditions: Conditions) -> NDArray[np.bool_]:
     inside = np.ones(len(data.wrong), np.bool_)
     for column, level in conditions:
         inside &= data.codes[column] == level
     return inside
 
 
-def tried(whole: Sample, rng: Rng, search: Search) -> tuple[Tried, ...]:
+def tried(whole: CodedSample, rng: Rng, search: SliceSearch) -> tuple[SliceTest, ...]:
     half = first_half(rng.permutation(len(whole.wrong)), None)
-    return confirm(whole.part(~half), discover(whole.part(half), search), "holm", LEVEL)
+    return confirm_slices(
+        whole.part(~half), discover_slices(whole.part(half), search), "holm", LEVEL
+    )
 
 
-def confirmed(whole: Sample, rng: Rng, search: Search) -> list[Tried]:
+def confirmed(whole: CodedSample, rng: Rng, search: SliceSearch) -> list[SliceTest]:
     return [item for item in tried(whole, rng, search) if item.confirmed]
 
 
@@ -74,7 +78,7 @@ def test_every_slice_with_enough_rows_is_counted_once(seed: int, depth: int, lea
     rng = np.random.default_rng(seed)
     sizes = (2, 3, 4, 2)
     codes = np.stack([rng.integers(0, size + 1, 60) for size in sizes]).astype(np.uint8)
-    data = Sample(codes, sizes, rng.random(60) < 0.3)
+    data = CodedSample(codes, sizes, rng.random(60) < 0.3)
     slow = {}
     for size in range(1, depth + 1):
         for columns in combinations(range(4), size):
@@ -111,18 +115,18 @@ def test_depth_gives_way_where_there_are_too_many_sets_of_columns(
     assert affordable_depth(50_000, 20, 3) == 3
     assert affordable_depth(50_000, 200, 3) == 2
     assert affordable_depth(1000, 1000, 3) == 1
-    monkeypatch.setattr(lattices, "MOST_VISITS", 100)
+    monkeypatch.setattr(slice_lattices, "MOST_VISITS", 100)
     assert affordable_depth(50_000, 20, 3) == 1
     data = sample(uniform(np.random.default_rng(1), 400, 5, 3), np.zeros(400, np.bool_), 3)
-    assert discover(data, Search(3, 10, 50)).depth == 1
+    assert discover_slices(data, SliceSearch(3, 10, 50)).depth == 1
 
 
 def test_expected_errors_are_those_of_each_row_by_the_worst_slice_it_lies_in() -> None:
     rng = np.random.default_rng(2)
     data = sample(uniform(rng, 300, 3, 3), rng.random(300) < 0.2, 3)
     kept = [(((0, 1),), 0.5), (((1, 2), (2, 0)), 0.4), (((2, 0),), 0.7)]
-    bits, rates = Bits.of(data), np.full(300, 0.2)
-    explained = Explained.by_overall_rate(bits, 0.2)
+    bits, rates = SliceBitsets.of(data), np.full(300, 0.2)
+    explained = ExplainedParts.by_overall_rate(bits, 0.2)
     for conditions, rate in kept:
         explained = explained.joined(bits.members(conditions), rate)
         inside = members(data, conditions)
@@ -134,24 +138,24 @@ def test_expected_errors_are_those_of_each_row_by_the_worst_slice_it_lies_in() -
 
 def test_excess_is_about_the_score_statistic_against_the_rest() -> None:
     # Pooled two-sample: (0.104 - 0.096) / sqrt(0.1 * 0.9 * (1 / 5000 + 1 / 5000)).
-    (found,) = excesses([520], [5000], [500], 10_000)
+    (found,) = slice_excesses([520], [5000], [500], 10_000)
     assert found == pytest.approx(0.008 / math.sqrt(0.09 * 2 / 5000), rel=0.02)
-    assert excesses([400], [5000], [500], 10_000)[0] < 0
-    assert excesses([1000], [10_000], [1000], 10_000)[0] == 0
-    assert excesses([0], [50], [0], 100)[0] == 0
+    assert slice_excesses([400], [5000], [500], 10_000)[0] < 0
+    assert slice_excesses([1000], [10_000], [1000], 10_000)[0] == 0
+    assert slice_excesses([0], [50], [0], 100)[0] == 0
 
 
 def test_the_p_value_of_a_slice_is_that_of_an_exact_table() -> None:
     # Two rows of four, both wrong, of two wrong in all: one of six ways, half of it counted.
-    (found,) = mid_p_values([Count(2, 2)], Count(2, 4))
+    (found,) = mid_p_values([ErrorCount(2, 2)], ErrorCount(2, 4))
     assert found == pytest.approx(1 / 12)
     law = hypergeom(100, 20, 30)
-    (other,) = mid_p_values([Count(9, 30)], Count(20, 100))
+    (other,) = mid_p_values([ErrorCount(9, 30)], ErrorCount(20, 100))
     assert other == pytest.approx(sum(law.pmf(k) for k in range(10, 21)) + law.pmf(9) / 2)
 
 
 def test_a_slice_that_has_no_rows_or_no_rest_has_the_p_value_one() -> None:
-    assert mid_p_values([Count(0, 0), Count(7, 40)], Count(7, 40)).tolist() == [1, 1]
+    assert mid_p_values([ErrorCount(0, 0), ErrorCount(7, 40)], ErrorCount(7, 40)).tolist() == [1, 1]
 
 
 def test_a_planted_slice_is_put_forward_first_confirmed_and_its_parts_are_not() -> None:
@@ -159,7 +163,7 @@ def test_a_planted_slice_is_put_forward_first_confirmed_and_its_parts_are_not() 
     codes = uniform(rng, 20_000, 10, 4)
     planted = (codes[2] == 1) & (codes[5] == 3)
     data = sample(codes, rng.random(20_000) < np.where(planted, 0.2, 0.1), 4)
-    sure = confirmed(data, rng, Search(3, 50, 50))
+    sure = confirmed(data, rng, SliceSearch(3, 50, 50))
     assert [item.conditions for item in sure] == [((2, 1), (5, 3))]
     assert sure[0].held.rate == pytest.approx(0.2, abs=0.05)
     assert sure[0].rest.rate == pytest.approx(0.1, abs=0.02)
@@ -174,7 +178,9 @@ def test_three_in_five_slices_of_half_as_many_errors_again_are_confirmed_as_they
         codes = uniform(rng, 20_000, 10, 4)
         planted = (codes[0] == 1) & (codes[1] == 2)
         data = sample(codes, rng.random(20_000) < np.where(planted, 0.15, 0.1), 4)
-        whole += ((0, 1), (1, 2)) in [x.conditions for x in confirmed(data, rng, Search(3, 50, 50))]
+        whole += ((0, 1), (1, 2)) in [
+            x.conditions for x in confirmed(data, rng, SliceSearch(3, 50, 50))
+        ]
     assert whole / repeats >= 0.6 - FOUR_ERRORS * math.sqrt(0.24 / repeats)
 
 
@@ -184,7 +190,7 @@ def test_a_worse_part_of_a_bad_slice_is_put_forward_too() -> None:
     rate = np.where(codes[0] == 0, 0.2, 0.1)
     rate[(codes[0] == 0) & (codes[1] == 0)] = 0.4
     data = sample(codes, rng.random(40_000) < rate, 4)
-    sure = {item.conditions for item in confirmed(data, rng, Search(3, 50, 50))}
+    sure = {item.conditions for item in confirmed(data, rng, SliceSearch(3, 50, 50))}
     assert sure == {((0, 0), (1, 0)), ((0, 0),)}
 
 
@@ -192,7 +198,7 @@ def test_of_two_columns_that_say_the_same_one_is_put_forward() -> None:
     rng = np.random.default_rng(5)
     codes = correlated(rng, 10_000, 4, 4)
     data = sample(codes, rng.random(10_000) < np.where(codes[0] == 2, 0.3, 0.1), 4)
-    found = tried(data, rng, Search(2, 50, 50))
+    found = tried(data, rng, SliceSearch(2, 50, 50))
     assert [item.conditions for item in found if item.confirmed] == [((0, 2),)]
     assert sum(item.adjusted <= LEVEL for item in found) > 1  # its parts are worse than the rest
 
@@ -206,7 +212,7 @@ def test_without_a_bad_slice_a_confirmation_is_as_rare_as_its_level(
     alarms = put_forward = 0
     for _ in range(repeats):
         data = sample(columns(rng, 2000, 8, 4), rng.random(2000) < rate, 4)
-        found = tried(data, rng, Search(2, 50, 50))
+        found = tried(data, rng, SliceSearch(2, 50, 50))
         put_forward += len(found)
         alarms += any(item.confirmed for item in found)
     assert put_forward > repeats / 2  # the search finds many that look bad
@@ -216,12 +222,13 @@ def test_without_a_bad_slice_a_confirmation_is_as_rare_as_its_level(
 @pytest.mark.slow
 def test_a_slice_of_the_rate_in_the_power_table_is_confirmed_four_times_in_five() -> None:
     rng, repeats, rows = np.random.default_rng(7), 400, 5000
-    for row in detectable(Count(500, rows), 20, LEVEL):
+    for row in detectable_slices(ErrorCount(500, rows), 20, LEVEL):
         assert row.rate is not None
         inside = rng.binomial(row.rows, row.rate, repeats)
         rest = rng.binomial(rows - row.rows, 0.1, repeats)
         sure = [
-            mid_p_values([Count(int(k), row.rows)], Count(int(k + other), rows))[0] <= LEVEL / 20
+            mid_p_values([ErrorCount(int(k), row.rows)], ErrorCount(int(k + other), rows))[0]
+            <= LEVEL / 20
             for k, other in zip(inside, rest, strict=True)
         ]
         # The rest's errors vary as well, which the table leaves out.
@@ -229,29 +236,29 @@ def test_a_slice_of_the_rate_in_the_power_table_is_confirmed_four_times_in_five(
 
 
 def test_a_power_table_says_where_no_error_rate_would_be_enough() -> None:
-    smallest = detectable(Count(90, 100), 50, LEVEL)[0]
+    smallest = detectable_slices(ErrorCount(90, 100), 50, LEVEL)[0]
     assert (smallest.rows, smallest.rate, smallest.lift) == (1, None, None)
 
 
 def test_errors_in_no_row_or_in_all_put_nothing_forward() -> None:
     codes = uniform(np.random.default_rng(8), 500, 4, 3)
     for wrong in (np.zeros(500, np.bool_), np.ones(500, np.bool_)):
-        found = discover(sample(codes, wrong, 3), Search(3, 5, 50))
+        found = discover_slices(sample(codes, wrong, 3), SliceSearch(3, 5, 50))
         assert found.slices == ()
-        assert confirm(sample(codes, wrong, 3), found, "holm", LEVEL) == ()
+        assert confirm_slices(sample(codes, wrong, 3), found, "holm", LEVEL) == ()
 
 
 def test_the_correction_is_the_one_that_was_asked_for() -> None:
     levels = 6
     codes = np.repeat(np.arange(levels), 100)[None].astype(np.uint8)
     wrong = np.arange(600) % 100 < np.repeat([22, 21, 20, 8, 7, 6], 100)
-    slices = tuple((((0, level),), Count(1, 1)) for level in range(levels))
-    data, found = sample(codes, wrong, levels), Found(slices, levels, 1, levels, levels)
+    slices = tuple((((0, level),), ErrorCount(1, 1)) for level in range(levels))
+    data, found = sample(codes, wrong, levels), SliceCandidates(slices, levels, 1, levels, levels)
     for name, correct in (("holm", holm), ("bh", benjamini_hochberg)):
-        told = confirm(data, found, name, LEVEL)
+        told = confirm_slices(data, found, name, LEVEL)
         assert [item.adjusted for item in told] == list(correct([item.p_value for item in told]))
     with pytest.raises(KeyError):
-        confirm(data, found, "none", LEVEL)
+        confirm_slices(data, found, "none", LEVEL)
 
 
 def test_halves_are_of_like_size_and_clusters_stay_whole() -> None:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.stats.conformal import conformal_p_values
-from auditor.stats.tails import tail_p_values
+from auditor.metrics.stats.p_values import conformal_p_values, tail_p_values
 
 
 def test_within_the_reference_the_values_are_the_conformal_ones() -> None:

@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scanned_models import external, model_of, weight
 
-from auditor.scanning.hiding import scan_bytes
-from auditor.scanning.structure import scan_artifact
+from auditor.onnx.scan.artifact import scan_artifact
+from auditor.onnx.scan.hidden_content import scan_unused_bytes
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def scan_raw(folder: Path, raw: bytes) -> list[tuple[str, str]]:
@@ -116,9 +116,11 @@ def test_a_model_has_the_size_that_it_would_be_written_with(size: int, more: byt
     weights = [weight("w", size), weight("v", 3), external("w.bin", "0", "8", name="e")]
     whole = onnx.load_from_string(model_of(weights=weights).SerializeToString() + more)
     size_of_all = whole.ByteSize()
-    assert not [entry for entry in scan_bytes(whole, size_of_all) if entry.code == "DROPPED_BYTES"]
+    assert not [
+        entry for entry in scan_unused_bytes(whole, size_of_all) if entry.code == "DROPPED_BYTES"
+    ]
     again = onnx.load_from_string(model_of(weights=weights).SerializeToString() + more)
-    (dropped, *_) = scan_bytes(again, size_of_all + 1)
+    (dropped, *_) = scan_unused_bytes(again, size_of_all + 1)
     assert dropped.what.startswith("1 bytes that parsing drops")
 
 

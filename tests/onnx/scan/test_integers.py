@@ -7,7 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.scanning.integers import MOST_WEIGHTS, SAFE_SUM, IntegerWeight, integer_weights
+from auditor.onnx.scan.integer_saturation import (
+    MOST_WEIGHTS,
+    SAFE_SUM,
+    IntegerWeight,
+    find_integer_weights,
+)
 
 
 def qdq_conv(weight: np.ndarray) -> onnx.ModelProto:
@@ -31,7 +36,7 @@ def model(nodes: list[onnx.NodeProto], weight: np.ndarray) -> onnx.ModelProto:
 
 
 def only(found: onnx.ModelProto) -> IntegerWeight:
-    (weight,) = integer_weights(found)
+    (weight,) = find_integer_weights(found)
     return weight
 
 
@@ -76,7 +81,7 @@ def test_a_weight_that_nothing_multiplies_is_left_out() -> None:
         helper.make_node("DequantizeLinear", ["w", "scale"], ["wf"]),
         helper.make_node("Add", ["x", "wf"], ["y"]),
     ]
-    assert list(integer_weights(model(nodes, np.full((2, 2), 127, np.int8)))) == []
+    assert list(find_integer_weights(model(nodes, np.full((2, 2), 127, np.int8)))) == []
 
 
 def test_unsigned_weights_are_widened_first_and_cannot_overflow() -> None:
@@ -105,7 +110,7 @@ def test_a_weight_in_a_constant_or_behind_an_identity_is_found_as_an_initialiser
 def test_a_weight_in_a_branch_is_found() -> None:
     branch = helper.make_graph([PLAIN], "b", [], [], [numpy_helper.from_array(RISKY, "w")])
     choice = helper.make_node("If", ["c"], ["z"], then_branch=branch, else_branch=branch)
-    assert sum(weight.over for weight in integer_weights(held_in([choice], []))) >= 4
+    assert sum(weight.over for weight in find_integer_weights(held_in([choice], []))) >= 4
 
 
 @pytest.mark.parametrize(
@@ -149,10 +154,10 @@ def test_numbers_outside_the_file_are_read_where_they_lie_in_its_folder(tmp_path
     folder.mkdir()
     for place in (folder / "w.bin", tmp_path / "w.bin"):
         place.write_bytes(b"abc" + RISKY.tobytes())
-    (inside,) = integer_weights(outside("w.bin"), folder)
+    (inside,) = find_integer_weights(outside("w.bin"), folder)
     assert (inside.read, inside.over) == (True, 4)
     for location in ("../w.bin", str(folder / "w.bin"), "absent.bin"):
-        (left_out,) = integer_weights(outside(location), folder)
+        (left_out,) = find_integer_weights(outside(location), folder)
         assert (left_out.read, left_out.pairs) == (False, 0)
 
 
@@ -161,7 +166,7 @@ def test_more_weights_than_are_listed_are_not_taken_for_none() -> None:
     nodes = [helper.make_node("MatMulInteger", ["x", f"w{i}"], [f"y{i}"]) for i in range(count)]
     safe = np.ones((2, 2), np.int8)
     held = [numpy_helper.from_array(safe, f"w{i}") for i in range(count)]
-    found = integer_weights(held_in(nodes, held))
+    found = find_integer_weights(held_in(nodes, held))
     assert len(found) == MOST_WEIGHTS + 1
     assert [weight.read for weight in found].count(False) == 1
     assert found[-1].read is False

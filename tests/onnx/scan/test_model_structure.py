@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from onnx import helper
 from scanned_models import external, model_of, weight
 
-from auditor.domain.artifacts import Structure
-from auditor.domain.canonical import canonical
+from auditor.domain.artifacts import ModelStructure
+from auditor.domain.json import encode_canonical
 from auditor.errors import ArtifactError
-from auditor.scanning.structure import scan_artifact
+from auditor.onnx.scan.artifact import scan_artifact
 
 
 @pytest.fixture
@@ -28,19 +28,19 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def scan(folder: Path, model: onnx.ModelProto) -> Structure:
+def scan(folder: Path, model: onnx.ModelProto) -> ModelStructure:
     (folder / "m.onnx").write_bytes(model.SerializeToString())
     return scan_artifact(folder, "m.onnx")
 
 
-def codes(structure: Structure) -> list[str]:
+def codes(structure: ModelStructure) -> list[str]:
     return [entry["code"] for entry in structure.unsafe if entry["weight"] != "info"]
 
 
 def test_a_plain_model_has_nothing_unsafe(folder: Path) -> None:
     relu, add = helper.make_node("Relu", ["x"], ["h"]), helper.make_node("Add", ["h", "w"], ["y"])
     found = scan(folder, model_of(relu, add, weights=[weight()]))
-    assert found == Structure(
+    assert found == ModelStructure(
         kind="onnx",
         opsets={"ai.onnx": 17},
         operators={"ai.onnx::Add": 1, "ai.onnx::Relu": 1},
@@ -247,7 +247,7 @@ def test_shapes_and_versions_without_measure_stay_numbers_of_json(folder: Path) 
     model.graph.initializer.append(weight("v"))
     model.graph.initializer[1].dims[:] = [2**62, 2**62]
     model.opset_import[0].version = 2**62
-    assert canonical(scan(folder, model).to_json())
+    assert encode_canonical(scan(folder, model).to_json())
 
 
 def test_a_file_that_no_parser_reads_is_reported_and_not_passed_over(folder: Path) -> None:
@@ -282,4 +282,4 @@ def test_changed_bytes_are_scanned_to_a_structure_that_json_can_hold(
 ) -> None:
     folder = tmp_path_factory.mktemp("mutant")
     (folder / "m.onnx").write_bytes(RAW[:place] + patch + RAW[place + len(patch) :])
-    assert canonical(scan_artifact(folder, "m.onnx").to_json())
+    assert encode_canonical(scan_artifact(folder, "m.onnx").to_json())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from written_networks import FLOAT, SAME, made, save_outside, weight_of
 
-from auditor.scanning.networks import network_digest
+from auditor.onnx.network_digest import network_digest
 
 
 def digest_of(model: onnx.ModelProto, folder: Path) -> str | None:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scanned_models import model_of
 
-from auditor.domain.artifacts import Structure
-from auditor.scanning.pickles import looks_like_pickle, scan_pickle
-from auditor.scanning.structure import scan_artifact
+from auditor.domain.artifacts import ModelStructure
+from auditor.onnx.scan.artifact import scan_artifact
+from auditor.onnx.scan.pickles import looks_like_pickle, scan_pickle
 
 
 class Runs:
@@ -29,16 +29,16 @@ class Runs:
 SYSTEM = f"imports '{os.system.__module__}.system'"
 
 
-def scan(folder: Path, name: str, raw: bytes) -> Structure:
+def scan(folder: Path, name: str, raw: bytes) -> ModelStructure:
     (folder / name).write_bytes(raw)
     return scan_artifact(folder, name)
 
 
-def found(structure: Structure) -> list[tuple[str, str]]:
+def found(structure: ModelStructure) -> list[tuple[str, str]]:
     return [(entry["code"], entry["what"]) for entry in structure.unsafe]
 
 
-def codes(structure: Structure) -> list[str]:
+def codes(structure: ModelStructure) -> list[str]:
     return [entry["code"] for entry in structure.unsafe]
 
 
@@ -191,15 +191,15 @@ def test_a_compressed_file_is_not_taken_for_a_safe_one(
 
 
 def test_what_nobody_knows_is_unknown(tmp_path: Path) -> None:
-    assert scan(tmp_path, "m.bin", b"anything at all") == Structure(kind="unknown")
+    assert scan(tmp_path, "m.bin", b"anything at all") == ModelStructure(kind="unknown")
 
 
 def test_formats_without_code_have_a_kind_of_their_own(tmp_path: Path) -> None:
     header = b'{"w": {}}'
     raw = len(header).to_bytes(8, "little") + header
-    assert scan(tmp_path, "m.safetensors", raw) == Structure(kind="safetensors")
-    assert scan(tmp_path, "m.tflite", b"\x1c\0\0\0TFL3") == Structure(kind="tflite")
-    assert scan(tmp_path, "m.npy", npy(np.zeros(2))) == Structure(kind="npy")
+    assert scan(tmp_path, "m.safetensors", raw) == ModelStructure(kind="safetensors")
+    assert scan(tmp_path, "m.tflite", b"\x1c\0\0\0TFL3") == ModelStructure(kind="tflite")
+    assert scan(tmp_path, "m.npy", npy(np.zeros(2))) == ModelStructure(kind="npy")
 
 
 @pytest.mark.parametrize("name", ["m.zip", "m.npy"])

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.scanning.archives import kind_of, scan_other
+from auditor.onnx.scan.archives import detect_file_kind, scan_non_onnx_file
 
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 
@@ -63,7 +63,7 @@ def streamed(members: dict[str, bytes]) -> bytes:
 
 
 def codes(raw: bytes, name: str = "m.zip") -> list[str]:
-    return [item.code.value for item in scan_other(raw, name, kind_of(raw, name))]
+    return [item.code.value for item in scan_non_onnx_file(raw, name, detect_file_kind(raw, name))]
 
 
 def patched(raw: bytes, at: int, value: bytes) -> bytes:

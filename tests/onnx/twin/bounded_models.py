@@ -11,8 +11,8 @@ from onnx import helper
 from small_models import interface, make_model, run, save
 
 from auditor.domain.tasks import Floats
-from auditor.twins.bounds.networks import BoundedNetwork, bound_network
-from auditor.twins.leads import Rule
+from auditor.onnx.bounds.network import BoundedNetwork, bound_network
+from auditor.onnx.decision_margins import ScoreRule
 
 Constants = dict[str, NDArray[np.generic]]
 CURVES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -112,11 +112,11 @@ def draw(seed: int, folder: Path) -> Draw:
 
 
 def bounded(
-    made: Sketch, shape: tuple[int, ...], folder: Path, rule: Rule | None = None
+    made: Sketch, shape: tuple[int, ...], folder: Path, rule: ScoreRule | None = None
 ) -> tuple[BoundedNetwork, Path]:
     """Return what was sketched, ready to be bounded; by default the largest score decides."""
     path = save(make_model(made.nodes, made.constants, ["n", *shape]), folder)
-    return bound_network(path, interface(shape), rule or Rule()), path
+    return bound_network(path, interface(shape), rule or ScoreRule()), path
 
 
 def lead(scores: Floats, labels: NDArray[np.int64]) -> Floats:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from onnx import helper
 from small_models import interface, make_model, run, save
 
-from auditor.domain.certificates import Boxes
-from auditor.domain.targets import Interface
+from auditor.domain.robustness_certificates import PerturbationBoxes
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Floats
-from auditor.twins.ensembles.nearest import SearchedForest, open_forest
-from auditor.twins.leads import Rule
+from auditor.onnx.decision_margins import ScoreRule
+from auditor.onnx.trees.nearest_point import EnsembleSearch, open_ensemble_search
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT")
 
@@ -75,14 +75,14 @@ class Grove:
     """A forest's file, how the target reads it, how it decides, and its number of inputs."""
 
     path: Path
-    interface: Interface
-    rule: Rule
+    interface: ModelInterface
+    rule: ScoreRule
     inputs: int
 
-    def open(self, boxes: Boxes) -> SearchedForest:
-        forest = open_forest(self.path, self.interface, self.rule)
+    def open(self, boxes: PerturbationBoxes) -> EnsembleSearch:
+        forest = open_ensemble_search(self.path, self.interface, self.rule)
         assert forest is not None
-        return SearchedForest(forest, self.rule, boxes)
+        return EnsembleSearch(forest, self.rule, boxes)
 
     def probabilities(self, rows: Floats) -> Floats:
         """Ask ONNX Runtime."""
@@ -117,7 +117,7 @@ def plant(
     path = save(make_model(nodes, {}, ["n", inputs]), folder)
     told = interface((inputs,), scores="probabilities")
     threshold = float(rng.choice([0.3, 0.5, 0.7]))
-    rule = Rule() if scores == 3 else Rule(int(rng.integers(2)), threshold)
+    rule = ScoreRule() if scores == 3 else ScoreRule(int(rng.integers(2)), threshold)
     return Grove(path, told, rule, inputs)
 
 
@@ -127,13 +127,13 @@ def boxes(
     *,
     quantum: Floats | None = None,
     fixed: tuple[int, ...] = (),
-) -> Boxes:
+) -> PerturbationBoxes:
     """Return the whole box from 0 to 1 around rows inside it."""
     inputs = rows.shape[1]
     unit = np.ones(inputs)
     unit[list(fixed)] = 0.0
     still = unit == 0
-    return Boxes(
+    return PerturbationBoxes(
         clean=rows,
         labels=labels,
         lower=np.where(still, rows, 0.0),
@@ -144,7 +144,7 @@ def boxes(
     )
 
 
-def by_trying(grove: Grove, around: Boxes, row: int, steps: int) -> float:
+def by_trying(grove: Grove, around: PerturbationBoxes, row: int, steps: int) -> float:
     """Return the smallest distance of a wrong point, of all combinations of cells.
 
     Thresholds are multiples of ``1 / steps`` (in float32), so that a cell is reached at a

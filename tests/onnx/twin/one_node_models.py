@@ -9,10 +9,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from auditor.twins.fusing import fused
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 MICROSOFT = "com.microsoft"
 Array = NDArray[Any]
@@ -60,7 +60,7 @@ def by_both(model: onnx.ModelProto, x: Array) -> list[tuple[Array, Array]]:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    values = compile_graph(fused(read_graph(model))).run({"i0": to_tensor(x)})
+    values = compile_graph(fuse_operators(read_graph(model))).run({"i0": to_tensor(x)})
     wanted = session.run(None, {"i0": x})
     return [
         (np.asarray(value), values[output.name].numpy())

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper
 
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 Array = NDArray[Any]
 

@@ -21,11 +21,10 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from auditor.domain.tasks import Floats
-from auditor.twins.differentiable import TorchTwin
-from auditor.twins.fusing import fused
-from auditor.twins.graphs import load_graph
-from auditor.twins.heads import Finish
-from auditor.twins.interpreting import compile_graph
+from auditor.onnx.graph import load_graph
+from auditor.onnx.output_heads import LogitTransform
+from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.torch_twin import TorchTwin, compile_graph
 
 DIGITS = load_digits()
 ROWS: NDArray[np.float32] = (DIGITS.images / 16).astype(np.float32)[:, None]
@@ -171,8 +170,10 @@ def quantise(source: Path, path: Path, form: Form) -> None:
 
 def twin_of_file(path: Path) -> TorchTwin:
     """Return the twin of a network, which takes all rows at once."""
-    program = compile_graph(fused(load_graph(path).needed_for("scores")))
-    return TorchTwin(program, value="scores", finish=Finish.AS_IS, batch=None, run=ALL_AT_ONCE)
+    program = compile_graph(fuse_operators(load_graph(path).needed_for("scores")))
+    return TorchTwin(
+        program, value="scores", finish=LogitTransform.AS_IS, batch=None, run=ALL_AT_ONCE
+    )
 
 
 def scores(path: Path, rows: NDArray[np.float32]) -> Floats:

@@ -8,9 +8,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.domain.targets import Interface
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Floats
-from auditor.twins.building import DifferentiableTwin, build_twin
+from auditor.onnx.twin.build import DifferentiableTwin, build_twin
 
 
 def make_model(
@@ -48,12 +48,12 @@ def interface(
     output: str = "scores",
     scores: str = "logits",
     fixed_batch: int | None = None,
-) -> Interface:
+) -> ModelInterface:
     """Return what a target would have found out."""
-    return Interface(name, shape, "float32", fixed_batch, "as_is", output, scores, "told")
+    return ModelInterface(name, shape, "float32", fixed_batch, "as_is", output, scores, "told")
 
 
-def twin_of(model: onnx.ModelProto, folder: Path, found: Interface) -> DifferentiableTwin:
+def twin_of(model: onnx.ModelProto, folder: Path, found: ModelInterface) -> DifferentiableTwin:
     """Return the twin of a model."""
     return build_twin(save(model, folder), found)
 

@@ -9,9 +9,9 @@ from small_models import make_model
 from torch import Tensor
 
 from auditor.errors import TwinError
-from auditor.twins.bounds.maxima import choose, contested
-from auditor.twins.graphs import Node, read_graph
-from auditor.twins.operators.windows import global_max_pool, max_pool
+from auditor.onnx.bounds.relaxations import find_contested_inputs, find_window_maxima
+from auditor.onnx.graph import GraphNode, read_graph
+from auditor.onnx.operators.convolutions import global_max_pool, max_pool
 
 SETTINGS: dict[str, dict[str, object]] = {
     "apart": {"kernel_shape": [2, 2], "strides": [2, 2]},
@@ -22,13 +22,13 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 
 
-def node_of(name: str, **more: object) -> Node:
+def node_of(name: str, **more: object) -> GraphNode:
     operator = "GlobalMaxPool" if name == "global" else "MaxPool"
     made: onnx.NodeProto = helper.make_node(operator, ["x"], ["scores"], **SETTINGS[name], **more)
     return read_graph(make_model([made], {}, ["n", 2, 6, 5])).nodes[0]
 
 
-def pooled(node: Node, x: Tensor) -> Tensor:
+def pooled(node: GraphNode, x: Tensor) -> Tensor:
     computed = global_max_pool if node.operator == "GlobalMaxPool" else max_pool
     return computed(node.attributes, x)
 
@@ -43,7 +43,7 @@ def limits(width: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_a_maximum_lies_between_an_input_and_a_ceiling(name: str, width: float) -> None:
     node, (low, high) = node_of(name), limits(width)
-    choice = choose(node, low, high)
+    choice = find_window_maxima(node, low, high)
     shape = pooled(node, low).shape
     for place in range(shape[2] * shape[3]):
         pick = torch.zeros((1, *shape)).flatten(3)
@@ -62,15 +62,18 @@ def test_a_maximum_lies_between_an_input_and_a_ceiling(name: str, width: float) 
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_where_numbers_are_known_so_is_the_maximum(name: str) -> None:
     node, (low, _) = node_of(name), limits(0.0)
-    choice = choose(node, low, low)
+    choice = find_window_maxima(node, low, low)
     assert choice.decided.all()
-    assert not contested(node, low, low).any()
+    assert not find_contested_inputs(node, low, low).any()
 
 
 @pytest.mark.parametrize("name", list(SETTINGS))
 def test_what_may_be_largest_of_an_open_window_is_contested(name: str) -> None:
     node, (low, high) = node_of(name), limits(0.5)
-    open_to, marked = ~choose(node, low, high).decided, contested(node, low, high)
+    open_to, marked = (
+        ~find_window_maxima(node, low, high).decided,
+        find_contested_inputs(node, low, high),
+    )
     raised = torch.where(marked, high, low)
     top = pooled(node, high)
     assert torch.equal(pooled(node, raised)[open_to], top[open_to])
@@ -80,4 +83,4 @@ def test_what_may_be_largest_of_an_open_window_is_contested(name: str) -> None:
 def test_windows_that_round_up_are_refused_by_name() -> None:
     low, high = limits(1.0)
     with pytest.raises(TwinError, match="MaxPool"):
-        choose(node_of("apart", ceil_mode=1), low, high)
+        find_window_maxima(node_of("apart", ceil_mode=1), low, high)

@@ -9,8 +9,8 @@ from onnx import helper
 from small_models import interface, make_model, run, save
 
 from auditor.errors import TwinError
-from auditor.twins.bounds.networks import bound_network
-from auditor.twins.leads import TIE, Rule
+from auditor.onnx.bounds.network import bound_network
+from auditor.onnx.decision_margins import TIE, ScoreRule
 
 
 def attacked(seed: int, folder: Path) -> tuple[float, float, float]:
@@ -115,7 +115,7 @@ def test_a_binary_decision_is_bounded_at_its_threshold(threshold: float, tmp_pat
     made.add("Sigmoid", output="scores")
     path = save(make_model(made.nodes, made.constants, ["n", 1]), tmp_path)
     told = interface((1,), scores="binary_probability")
-    network = bound_network(path, told, Rule(1, threshold))
+    network = bound_network(path, told, ScoreRule(1, threshold))
     limit = np.log(threshold / (1 - threshold))
     box = np.array([[limit + 0.5]] * 2), np.array([[limit + 1.5]] * 2)
     margins = network.margins(*box, np.array([1, 0]))
@@ -128,7 +128,7 @@ def test_two_columns_are_bounded_at_the_threshold_of_the_positive_one(tmp_path: 
     made.add("Softmax", axis=-1, output="scores")
     path = save(make_model(made.nodes, made.constants, ["n", 1]), tmp_path)
     told = interface((1,), scores="probabilities")
-    network = bound_network(path, told, Rule(0, 0.8))  # p = sigmoid(x) reaches 0.8 at log 4
+    network = bound_network(path, told, ScoreRule(0, 0.8))  # p = sigmoid(x) reaches 0.8 at log 4
     margins = network.margins(np.array([[2.0]]), np.array([[3.0]]), np.array([0]))
     assert margins["crown"] == pytest.approx([2.0 - np.log(4)], abs=1e-4)
 
@@ -143,9 +143,9 @@ def test_a_score_beside_its_complement_is_bounded_for_either_class(tmp_path: Pat
     path = save(make_model(made.nodes, made.constants, ["n", 1]), tmp_path)
     told = interface((1,), scores="probabilities")
     box = np.array([[-2.0]] * 2), np.array([[-1.8]] * 2)
-    first = bound_network(path, told, Rule(0, 0.8)).margins(*box, np.array([0, 1]))
+    first = bound_network(path, told, ScoreRule(0, 0.8)).margins(*box, np.array([0, 1]))
     assert first["crown"] == pytest.approx([1.8 - np.log(4), np.log(4) - 2], abs=1e-4)
-    second_one = bound_network(path, told, Rule(1, 0.8)).margins(*box, np.array([0, 1]))
+    second_one = bound_network(path, told, ScoreRule(1, 0.8)).margins(*box, np.array([0, 1]))
     assert second_one["crown"] == pytest.approx([1.8 + np.log(4), -2 - np.log(4)], abs=1e-4)
 
 
@@ -157,7 +157,7 @@ def test_an_operator_that_no_bounds_pass_is_named(tmp_path: Path) -> None:
     made.nodes.append(helper.make_node("Gemm", [made.last, *kept.input[1:]], ["scores"]))
     path = save(make_model(made.nodes, made.constants, ["n", 4]), tmp_path)
     with pytest.raises(TwinError, match=r"ai\.onnx::Mul"):
-        bound_network(path, interface((4,)), Rule())
+        bound_network(path, interface((4,)), ScoreRule())
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("LeakyRelu", -0.5), ("HardSigmoid", -0.2)])
@@ -168,7 +168,7 @@ def test_a_curve_that_falls_is_named(name: str, alpha: float, tmp_path: Path) ->
     made.add("MatMul", made.weight(4, 3), output="scores")
     path = save(make_model(made.nodes, made.constants, ["n", 4]), tmp_path)
     with pytest.raises(TwinError, match=name):
-        bound_network(path, interface((4,)), Rule())
+        bound_network(path, interface((4,)), ScoreRule())
 
 
 def test_rows_that_depend_on_each_other_are_refused(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_rows_that_depend_on_each_other_are_refused(tmp_path: Path) -> None:
     made.add("MatMul", made.weight(4, 3), output="scores")
     path = save(make_model(made.nodes, made.constants, ["n", 4]), tmp_path)
     with pytest.raises(TwinError, match="rows of a batch meet"):
-        bound_network(path, interface((4,)), Rule())
+        bound_network(path, interface((4,)), ScoreRule())
 
 
 def test_one_sigmoid_a_class_is_refused(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_one_sigmoid_a_class_is_refused(tmp_path: Path) -> None:
     made.add("Sigmoid", output="scores")
     path = save(make_model(made.nodes, made.constants, ["n", 4]), tmp_path)
     with pytest.raises(TwinError, match="sigmoids of their own"):
-        bound_network(path, interface((4,), scores="probabilities"), Rule())
+        bound_network(path, interface((4,), scores="probabilities"), ScoreRule())
 
 
 def test_reshapes_by_the_batchs_own_size_are_followed(tmp_path: Path) -> None:

@@ -22,17 +22,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_models import interface, make_model, save
 
-from auditor.domain.certificates import Nearest
+from auditor.domain.robustness_certificates import NearestMisclassification
 from auditor.errors import TwinError
-from auditor.twins.ensembles.columns import Column, last_below, next_above
-from auditor.twins.ensembles.forests import read_forest
-from auditor.twins.leads import Rule
+from auditor.onnx.decision_margins import ScoreRule
+from auditor.onnx.trees.forest import (
+    TreeColumn,
+    largest_inputs_below,
+    read_tree_ensemble,
+    smallest_inputs_above,
+)
 
 STATES = 1_000_000
 SLACK = 1e-6
 
 
-def confirmed(grove: Grove, found: Nearest, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def confirmed(
+    grove: Grove, found: NearestMisclassification, labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return the distance of the nearest candidate that ONNX Runtime decides wrongly."""
     nearest = np.full(len(labels), np.inf)
     for place in range(found.distance.shape[1]):
@@ -108,7 +114,7 @@ def converted(kind: str, model: object, folder: Path, inputs: int, classes: int)
     for node in made.graph.node:
         for place, name in enumerate(node.output):
             node.output[place] = "scores" if name == scores else name
-    rule = Rule(1, 0.5) if classes == 2 else Rule()
+    rule = ScoreRule(1, 0.5) if classes == 2 else ScoreRule()
     return Grove(save(made, folder), interface((inputs,), scores="probabilities"), rule, inputs)
 
 
@@ -175,7 +181,7 @@ def test_ties_leave_a_gap_between_what_is_proved_and_what_is_sure(tmp_path: Path
         "TreeEnsembleClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", **told
     )
     path = save(make_model([node], {}, ["n", 1]), tmp_path)
-    grove = Grove(path, interface((1,), scores="probabilities"), Rule(), 1)
+    grove = Grove(path, interface((1,), scores="probabilities"), ScoreRule(), 1)
     around = boxes(np.zeros((1, 1)), np.zeros(1, dtype=np.int64))
     found = grove.open(around).nearest(around, STATES)
     assert found.lower == pytest.approx(0.25)
@@ -202,20 +208,20 @@ def test_a_missing_value_proves_nothing(tmp_path: Path) -> None:
 def test_the_last_value_below_a_threshold_is_the_very_last(
     thresholds: list[float], offset: float, scale: float
 ) -> None:
-    column = Column(0).then("Cast", np.float32(0)).then("Sub", np.float32(offset))
+    column = TreeColumn(0).then("Cast", np.float32(0)).then("Sub", np.float32(offset))
     column = column.then("Mul", np.float32(scale))
     limits = np.array(thresholds, dtype=np.float32)
-    last = last_below(column, limits, "float32")
-    first = next_above(last, "float32")
+    last = largest_inputs_below(column, limits, "float32")
+    first = smallest_inputs_above(last, "float32")
     assert (column.of(last.astype(np.float32)) <= limits).all()
     assert (column.of(first.astype(np.float32)) > limits).all()
 
 
 def test_whole_numbers_have_neighbours_one_apart() -> None:
-    column = Column(0).then("Cast", np.float32(0))
-    last = last_below(column, np.array([2.5, 3.0, -0.5], dtype=np.float32), "int64")
+    column = TreeColumn(0).then("Cast", np.float32(0))
+    last = largest_inputs_below(column, np.array([2.5, 3.0, -0.5], dtype=np.float32), "int64")
     assert last.tolist() == [2, 3, -1]
-    assert next_above(last, "int64").tolist() == [3, 4, 0]
+    assert smallest_inputs_above(last, "int64").tolist() == [3, 4, 0]
 
 
 def test_what_does_not_grow_before_the_trees_is_refused(tmp_path: Path) -> None:
@@ -227,7 +233,7 @@ def test_what_does_not_grow_before_the_trees_is_refused(tmp_path: Path) -> None:
             attribute.floats[0] = -1.0
     onnx.save(model, str(grove.path))
     with pytest.raises(TwinError, match="multiplied by -1"):
-        read_forest(grove.path, grove.interface, grove.rule)
+        read_tree_ensemble(grove.path, grove.interface, grove.rule)
 
 
 def test_comparisons_without_an_order_are_refused(tmp_path: Path) -> None:
@@ -238,10 +244,10 @@ def test_comparisons_without_an_order_are_refused(tmp_path: Path) -> None:
             attribute.strings[0] = b"BRANCH_EQ"
     onnx.save(model, str(grove.path))
     with pytest.raises(TwinError, match="BRANCH_EQ"):
-        read_forest(grove.path, grove.interface, grove.rule)
+        read_tree_ensemble(grove.path, grove.interface, grove.rule)
 
 
 def test_scores_of_something_else_are_no_trees(tmp_path: Path) -> None:
     node = helper.make_node("Softmax", ["x"], ["scores"])
     path = save(make_model([node], {}, ["n", 3]), tmp_path)
-    assert read_forest(path, interface((3,), scores="probabilities"), Rule()) is None
+    assert read_tree_ensemble(path, interface((3,), scores="probabilities"), ScoreRule()) is None

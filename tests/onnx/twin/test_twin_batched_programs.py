@@ -6,9 +6,8 @@ from onnx import helper
 from small_models import make_model
 
 from auditor.errors import TwinError
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph, cut_between
-from auditor.twins.rowwise import batched
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.torch_twin import batch_program, compile_graph, find_cut_node
 
 RNG = np.random.default_rng(12)
 WEIGHTS = RNG.normal(size=(3, 3)).astype(np.float32)
@@ -38,7 +37,7 @@ def heads(batch: int) -> onnx.ModelProto:
 def test_rows_at_once_score_as_rows_one_by_one(fixed: int, rows: int) -> None:
     program = compile_graph(read_graph(heads(fixed)))
     x = torch.from_numpy(RNG.normal(size=(rows, 4, 3)).astype(np.float32)).requires_grad_()
-    found = batched(program, fixed).run({"x": x})["scores"]
+    found = batch_program(program, fixed).run({"x": x})["scores"]
     padded = torch.cat([x, x[-1:]]) if rows % fixed else x
     parts = [program.run({"x": part})["scores"] for part in torch.split(padded, fixed)]
     wanted = torch.cat(parts)[:rows]
@@ -53,9 +52,9 @@ def test_what_cuts_a_gradient_is_still_found() -> None:
         node("ArgMax", ["x"], ["best"], axis=1, name="winner"),
         node("Cast", ["best"], ["scores"], to=onnx.TensorProto.FLOAT),
     ]
-    program = batched(compile_graph(read_graph(make_model(nodes, {}, [1, 4]))), 1)
+    program = batch_program(compile_graph(read_graph(make_model(nodes, {}, [1, 4]))), 1)
     values = program.run({"x": torch.rand(3, 4).requires_grad_()})
-    found = cut_between(program, values)
+    found = find_cut_node(program, values)
     assert found is not None
     assert found.name == "winner"
 
@@ -72,4 +71,4 @@ def test_control_flow_that_values_decide_is_refused() -> None:
     ]
     model = make_model(nodes, {"zero": np.array(0, dtype=np.float32)}, [1, 4])
     with pytest.raises(TwinError, match="If"):
-        batched(compile_graph(read_graph(model)), 1).run({"x": torch.rand(3, 4)})
+        batch_program(compile_graph(read_graph(model)), 1).run({"x": torch.rand(3, 4)})

@@ -8,10 +8,10 @@ from onnx import TensorProto, helper
 from small_models import interface, make_model, run, save, twin_of
 
 from auditor.errors import TwinError
-from auditor.twins.building import build_twin
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.build import build_twin
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 RNG = np.random.default_rng(9)
 ROWS = RNG.normal(size=(5, 4)).astype(np.float32)

@@ -11,10 +11,10 @@ from onnx.backend.test.loader import load_model_tests
 from small_models import make_model, run, save
 
 from auditor.errors import TwinError
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.operators.encoders import stand_in, stand_ins
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.operators.ml_preprocessing import hash_text, hash_texts
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 ML = "ai.onnx.ml"
 NAN = float("nan")
@@ -151,7 +151,7 @@ def test_a_mapper_of_categories_works_either_way() -> None:
     )
     rows = torch.tensor([[4, 9, 5]])
     values = compile_graph(read_graph(model)).run({"x": rows})
-    texts = [stand_in("low"), stand_in("high"), stand_in("_Unused")]
+    texts = [hash_text("low"), hash_text("high"), hash_text("_Unused")]
     assert values["t"].tolist() == [texts]
     assert values["scores"].tolist() == [[4, 9, -1]]
 
@@ -192,7 +192,7 @@ def test_the_cases_that_the_standard_publishes_for_this_domain_hold() -> None:
     for case in cases:
         for given, (wanted,) in case.data_sets:
             feeds = {
-                slot.name: stand_ins(array) if array.dtype == object else torch.from_numpy(array)
+                slot.name: hash_texts(array) if array.dtype == object else torch.from_numpy(array)
                 for slot, array in zip(case.model.graph.input, given, strict=True)
             }
             values = compile_graph(read_graph(case.model)).run(feeds)

@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 from small_models import interface, make_model, run, save, twin_of
 
 from auditor.errors import TwinError
-from auditor.twins.building import build_twin
-from auditor.twins.graphs import read_graph
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.build import build_twin
 
 RNG = np.random.default_rng(2)
 ROWS = RNG.normal(size=(5, 4)).astype(np.float32)

@@ -10,10 +10,10 @@ from onnx.backend.test.case.test_case import TestCase as NodeCase
 from onnx.backend.test.loader import load_model_tests
 
 from auditor.errors import TwinError
-from auditor.twins.graphs import STANDARD, read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.registry import Claim, find, known
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import STANDARD, read_graph
+from auditor.onnx.operator_registry import OperatorClaim, find_operator, list_operators
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 LEAST = 1_750
 """How many of the published cases must agree."""
@@ -138,7 +138,7 @@ def test_the_published_cases_reach_every_standard_operator(
     reached = set().union(*(operators(case) for case, _ in said.values()))
     standard = {
         claim.name
-        for claim in known()
+        for claim in list_operators()
         if claim.domain == STANDARD and onnx.defs.has(claim.name, STANDARD)
     }
     assert standard - reached == NEVER_IN_CASES
@@ -146,13 +146,13 @@ def test_the_published_cases_reach_every_standard_operator(
 
 def test_the_latest_meaning_that_is_not_newer_than_the_opset_is_chosen() -> None:
     old, new = (one_node("Softmax", opset) for opset in (12, 13))
-    assert find(old) is known()[Claim(STANDARD, "Softmax", 1)]
-    assert find(new) is known()[Claim(STANDARD, "Softmax", 13)]
+    assert find_operator(old) is list_operators()[OperatorClaim(STANDARD, "Softmax", 1)]
+    assert find_operator(new) is list_operators()[OperatorClaim(STANDARD, "Softmax", 13)]
 
 
 def test_an_operator_newer_than_the_opset_is_refused_by_name() -> None:
     with pytest.raises(TwinError, match=r"ai\.onnx::Gelu \(opset 19, node 'here'\)"):
-        find(one_node("Gelu", 19))
+        find_operator(one_node("Gelu", 19))
 
 
 def one_node(operator: str, opset: int):  # noqa: ANN201 -- a node of the graph read

@@ -10,10 +10,10 @@ from onnx.backend.test.case.test_case import TestCase as NodeCase
 from onnx.backend.test.loader import load_model_tests
 
 from auditor.errors import TwinError
-from auditor.twins.fusing import fused
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.fuse_quantised import fuse_operators
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 pytestmark = pytest.mark.slow
 FLOATS_OF_FEW_BITS = ("e4m3fn", "e5m2", "float4e2m1")
@@ -58,7 +58,9 @@ def test_quantised_operators_agree_with_the_cases_that_the_standard_publishes(
         for raw, expected in case.data_sets:
             given = arrays(raw)
             graph = read_graph(with_constants(case, given))
-            values = compile_graph(fused(graph)).run({graph_input(case): to_tensor(given[0])})
+            values = compile_graph(fuse_operators(graph)).run(
+                {graph_input(case): to_tensor(given[0])}
+            )
             for slot, wanted in zip(case.model.graph.output, arrays(expected), strict=True):
                 found = values[slot.name].numpy().astype(np.float64)
                 np.testing.assert_allclose(
@@ -80,6 +82,6 @@ def test_floats_of_few_bits_are_refused_and_not_taken_for_integers(cases: list[N
     for case in few:
         given = arrays(case.data_sets[0][0])
         with pytest.raises((TwinError, ValueError), match=r"not with float|unsupported kind"):
-            compile_graph(fused(read_graph(with_constants(case, given)))).run(
+            compile_graph(fuse_operators(read_graph(with_constants(case, given)))).run(
                 {graph_input(case): to_tensor(given[0])}
             )

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from one_node_models import by_both
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.twins.fusing import fused
-from auditor.twins.graphs import read_graph
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.fuse_quantised import fuse_operators
 
 RNG = np.random.default_rng(4)
 SCALES = {"sx": 0.02, "sw": 0.01, "sy": 0.0513}
@@ -54,7 +54,7 @@ def linear(
 
 
 def operators(model: onnx.ModelProto) -> Counter[str]:
-    return Counter(item.operator for item in fused(read_graph(model)).nodes)
+    return Counter(item.operator for item in fuse_operators(read_graph(model)).nodes)
 
 
 def assert_exact(model: onnx.ModelProto) -> None:
@@ -75,7 +75,7 @@ def test_a_product_of_sixteen_bits_stays_as_it_is() -> None:
     assert operators(model)["MatMul"] == 1
     kinds = [
         item.attributes.integer("output_dtype")
-        for item in fused(read_graph(model)).nodes
+        for item in fuse_operators(read_graph(model)).nodes
         if item.operator == "QuantizeLinear"
     ]
     assert kinds == [TensorProto.UINT16, TensorProto.UINT16]
@@ -105,5 +105,5 @@ def test_a_product_without_a_quantised_result_becomes_float_at_once() -> None:
 
 
 def test_what_is_fused_is_not_fused_again() -> None:
-    once = fused(read_graph(linear(np.int8)))
-    assert fused(once).nodes == once.nodes
+    once = fuse_operators(read_graph(linear(np.int8)))
+    assert fuse_operators(once).nodes == once.nodes

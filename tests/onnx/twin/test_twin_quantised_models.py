@@ -18,7 +18,7 @@ from quantised_networks import (
 )
 
 from auditor.domain.tasks import Floats
-from auditor.twins.differentiable import TorchTwin
+from auditor.onnx.twin.torch_twin import TorchTwin
 
 pytestmark = pytest.mark.slow
 KINDS = (("QUInt8", "QInt8"), ("QUInt8", "QUInt8"), ("QInt8", "QInt8"))

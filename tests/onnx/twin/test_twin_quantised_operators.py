@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from one_node_models import Array, Inputs, assert_identical, by_both, one_node
 
-from auditor.twins.operators.quantised_values import Limits, limits_of, settle
+from auditor.onnx.operators.quantised import IntegerLimits, saturate, type_limits
 
 RNG = np.random.default_rng(11)
 ROUNDS = 8
@@ -218,22 +218,22 @@ def test_a_softmax_that_is_certain_saturates(kind: Kind) -> None:
 )
 def test_settled_values_are_whole_in_range_and_nearest(values: list[float], zero: int) -> None:
     x = torch.tensor(values, dtype=torch.float32)
-    found = settle(x, Limits(0, 255), torch.tensor(zero, dtype=torch.uint8)).numpy()
+    found = saturate(x, IntegerLimits(0, 255), torch.tensor(zero, dtype=torch.uint8)).numpy()
     wanted = np.clip(np.rint(np.array(values, np.float32)) + zero, 0, 255)
     np.testing.assert_array_equal(found, wanted)
 
 
 def test_the_gradient_passes_rounding_and_stops_at_saturation() -> None:
     x = torch.tensor([-0.6, -0.4, 0.0, 17.3, 255.0, 255.4, 255.6], requires_grad=True)
-    (gradient,) = torch.autograd.grad(settle(x, Limits(0, 255), 0).sum(), x)
+    (gradient,) = torch.autograd.grad(saturate(x, IntegerLimits(0, 255), 0).sum(), x)
     assert gradient.tolist() == [0, 1, 1, 1, 1, 1, 0]
 
 
-def refused() -> list[Callable[[], Limits]]:
-    return [lambda: limits_of(torch.zeros(1)), lambda: limits_of(kind=1)]
+def refused() -> list[Callable[[], IntegerLimits]]:
+    return [lambda: type_limits(torch.zeros(1)), lambda: type_limits(kind=1)]
 
 
 @pytest.mark.parametrize("ask", refused())
-def test_floats_are_no_quantised_type(ask: Callable[[], Limits]) -> None:
+def test_floats_are_no_quantised_type(ask: Callable[[], IntegerLimits]) -> None:
     with pytest.raises(ValueError, match=r"quantised values of the type (torch\.float32|FLOAT)"):
         ask()

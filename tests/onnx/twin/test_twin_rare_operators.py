@@ -11,9 +11,9 @@ from operator_runs import Array, assert_same, one_operator
 from small_models import interface, make_model, twin_of
 
 from auditor.errors import TwinError
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 RNG = np.random.default_rng(3)
 ROWS = RNG.normal(size=(5, 6)).astype(np.float32)

@@ -7,10 +7,9 @@ from onnx import TensorProto, helper
 from small_models import interface, make_model, run, save
 
 from auditor.errors import TwinError
-from auditor.twins.building import build_twin
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.rounding import INTERNAL, with_straight_ways
+from auditor.onnx.graph import read_graph
+from auditor.onnx.twin.build import build_twin
+from auditor.onnx.twin.torch_twin import INTERNAL, add_straight_through, compile_graph
 
 RNG = np.random.default_rng(4)
 ROWS = (3 * RNG.normal(size=(6, 4))).astype(np.float32)
@@ -112,7 +111,7 @@ def test_ways_that_lead_nowhere_are_not_built() -> None:
         node("Add", ["i", "i"], ["j"]),
         node("Floor", ["x"], ["r"]),
     )
-    graph = with_straight_ways(read_graph(model))
+    graph = add_straight_through(read_graph(model))
     assert [item for item in graph.nodes if item.domain == INTERNAL] == []
 
 
@@ -121,6 +120,6 @@ def test_a_graph_gets_its_straight_ways_once() -> None:
         node("Cast", ["x"], ["i"], to=TensorProto.INT64),
         node("Cast", ["i"], ["r"], to=TensorProto.FLOAT),
     )
-    once = with_straight_ways(read_graph(model))
-    assert with_straight_ways(once) is once
+    once = add_straight_through(read_graph(model))
+    assert add_straight_through(once) is once
     assert len(compile_graph(compile_graph(once).graph).steps) == len(once.nodes)

@@ -18,14 +18,20 @@ from onnx import helper
 from small_models import interface, make_model, save
 from torch import nn
 
-from auditor.domain.targets import Interface
+from auditor._resources import PACKAGE
+from auditor.domain.models import TwinKind
+from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Floats
-from auditor.domain.twins import TwinKind
 from auditor.errors import TwinError
-from auditor.shipped import PACKAGE
-from auditor.twins.adjoints import adjoint_twin
-from auditor.twins.building import DifferentiableTwin, Plan, build, build_twin, find_cut
-from auditor.twins.exported import exported_twin
+from auditor.onnx.twin.adjoint import open_adjoint_twin
+from auditor.onnx.twin.build import (
+    DifferentiableTwin,
+    TwinPlan,
+    build_planned_twin,
+    build_twin,
+    find_cut,
+)
+from auditor.onnx.twin.exported_program import open_exported_twin
 
 DIGITS = PACKAGE.parent / "examples" / "digits"
 RNG = np.random.default_rng(11)
@@ -102,7 +108,7 @@ def unlike(left: Floats, right: Floats) -> float:
 @pytest.mark.parametrize("make", [convolutional, Attention, Recurrent])
 def test_an_exported_program_is_its_network(tmp_path: Path, make: Callable[[], nn.Module]) -> None:
     path, network = exported(make(), tmp_path)
-    twin = exported_twin(path, interface((1, 8, 8)))
+    twin = open_exported_twin(path, interface((1, 8, 8)))
     cotangent = RNG.normal(size=(7, 10))
     logits, slope = truth(network, cotangent)
     assert unlike(twin.forward(ROWS), logits) < 1e-6
@@ -111,7 +117,7 @@ def test_an_exported_program_is_its_network(tmp_path: Path, make: Callable[[], n
 
 def test_a_program_of_three_rows_takes_seven(tmp_path: Path) -> None:
     path, network = exported(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), tmp_path, rows=3)
-    twin = exported_twin(path, interface((1, 8, 8)))
+    twin = open_exported_twin(path, interface((1, 8, 8)))
     cotangent = RNG.normal(size=(7, 10))
     logits, slope = truth(network, cotangent)
     assert unlike(twin.forward(ROWS), logits) < 1e-6
@@ -132,7 +138,7 @@ def test_a_last_softmax_or_sigmoid_is_left_out(
 ) -> None:
     body = nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
     path, _ = exported(nn.Sequential(body, last), tmp_path)
-    logits = exported_twin(path, interface((1, 8, 8), scores=scores)).forward(ROWS)
+    logits = open_exported_twin(path, interface((1, 8, 8), scores=scores)).forward(ROWS)
     raw = body(torch.tensor(ROWS)).detach().double().numpy()
     wanted = np.hstack([np.zeros((7, 1)), raw]) if classes == 1 else raw
     if isinstance(last, nn.Sigmoid) and classes > 1:
@@ -142,14 +148,14 @@ def test_a_last_softmax_or_sigmoid_is_left_out(
 
 def test_a_regression_keeps_its_one_column(tmp_path: Path) -> None:
     path, network = exported(nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), tmp_path)
-    values = exported_twin(path, interface((1, 8, 8), scores="values")).forward(ROWS)
+    values = open_exported_twin(path, interface((1, 8, 8), scores="values")).forward(ROWS)
     assert unlike(values, network(torch.tensor(ROWS)).detach().double().numpy()) < 1e-6
 
 
 def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
     path, _ = exported(convolutional(), tmp_path)
     with pytest.raises(TwinError, match=r"\(1, 8, 8\).*\(64,\)"):
-        exported_twin(path, interface((64,)))
+        open_exported_twin(path, interface((64,)))
 
 
 def members(path: Path) -> Archive:
@@ -200,7 +206,7 @@ def test_example_inputs_are_never_unpickled(tmp_path: Path) -> None:
             torch.export.load(path)
     assert sprung.exists()  # torch's own reader runs what the file says
     sprung.unlink()
-    twin = exported_twin(path, interface((1, 8, 8)))
+    twin = open_exported_twin(path, interface((1, 8, 8)))
     assert unlike(twin.forward(ROWS), truth(network, np.zeros((7, 10)))[0]) < 1e-6
     assert not sprung.exists()
 
@@ -220,7 +226,7 @@ def test_a_weight_that_is_a_pickle_is_refused(tmp_path: Path) -> None:
 
     rewritten(path, set_trap)
     with pytest.raises(TwinError, match=r"'0\.weight' is a pickle"):
-        exported_twin(path, interface((1, 8, 8)))
+        open_exported_twin(path, interface((1, 8, 8)))
     assert not sprung.exists()
 
 
@@ -236,7 +242,7 @@ def test_functions_that_are_not_arithmetic_are_refused_by_name(tmp_path: Path, t
 
     rewritten(path, lambda held: in_json(held, "models/model.json", call))
     with pytest.raises(TwinError, match=target.replace(".", r"\.")):
-        exported_twin(path, interface((1, 8, 8)))
+        open_exported_twin(path, interface((1, 8, 8)))
 
 
 def test_a_weight_that_reaches_beyond_its_bytes_is_refused(tmp_path: Path) -> None:
@@ -247,7 +253,7 @@ def test_a_weight_that_reaches_beyond_its_bytes_is_refused(tmp_path: Path) -> No
 
     rewritten(path, lambda held: in_json(held, "model_weights_config.json", stretch))
     with pytest.raises(TwinError, match="cannot be read"):
-        exported_twin(path, interface((1, 8, 8)))
+        open_exported_twin(path, interface((1, 8, 8)))
 
 
 @pytest.mark.parametrize("raw", [b"", b"PK\x05\x06" + bytes(18), b"no archive"])
@@ -255,7 +261,7 @@ def test_what_is_no_program_is_refused(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "twin.pt2"
     path.write_bytes(raw)
     with pytest.raises(TwinError, match=r"twin\.pt2 cannot be read"):
-        exported_twin(path, interface((1, 8, 8)))
+        open_exported_twin(path, interface((1, 8, 8)))
 
 
 def test_another_version_of_the_format_is_refused(tmp_path: Path) -> None:
@@ -266,7 +272,7 @@ def test_another_version_of_the_format_is_refused(tmp_path: Path) -> None:
 
     rewritten(path, lambda held: in_json(held, "models/model.json", age))
     with pytest.raises(TwinError, match="version 9"):
-        exported_twin(path, interface((1, 8, 8)))
+        open_exported_twin(path, interface((1, 8, 8)))
 
 
 def test_the_operator_that_cuts_an_exported_program_is_named(tmp_path: Path) -> None:
@@ -280,24 +286,24 @@ def test_the_operator_that_cuts_an_exported_program_is_named(tmp_path: Path) -> 
             return scores
 
     path, _ = exported(Rounded(), tmp_path)
-    plan = Plan(path, interface((1, 8, 8)), TwinKind.EXPORTED, path)
-    twin = build(plan)
+    plan = TwinPlan(path, interface((1, 8, 8)), TwinKind.EXPORTED, path)
+    twin = build_planned_twin(plan)
     twin.forward(ROWS)
     assert not twin.backward(np.ones((7, 10))).any()
     (named,) = find_cut(plan, ROWS)
     assert "round.default" in named
 
 
-def digits() -> tuple[Path, Interface]:
+def digits() -> tuple[Path, ModelInterface]:
     path = DIGITS / "model.onnx"
     graph = onnx.load(str(path)).graph
     found = interface((1, 8, 8), name=graph.input[0].name, output=graph.output[0].name)
     return path, found
 
 
-def both(path: Path, found: Interface, rows: NDArray[np.float32]) -> tuple[float, float]:
+def both(path: Path, found: ModelInterface, rows: NDArray[np.float32]) -> tuple[float, float]:
     """Return how unlike the logits and the gradients of torch and of the adjoint graph are."""
-    pair: list[DifferentiableTwin] = [build_twin(path, found), adjoint_twin(path, found)]
+    pair: list[DifferentiableTwin] = [build_twin(path, found), open_adjoint_twin(path, found)]
     logits = [twin.forward(rows) for twin in pair]
     cotangent = np.random.default_rng(2).normal(size=logits[0].shape)
     slopes = [twin.backward(cotangent) for twin in pair]
@@ -351,7 +357,7 @@ def test_adjoint_graphs_know_every_kind_of_head(tmp_path: Path, tail: str, opset
 def test_the_adjoint_graph_of_rounded_pixels_has_no_gradient(tmp_path: Path) -> None:
     nodes = [node("Round", ["x"], ["r"]), node("MatMul", ["r", "w"], ["scores"])]
     model = make_model(nodes, {"w": np.eye(4, dtype=np.float32)}, ["n", 4])
-    twin = adjoint_twin(save(model, tmp_path), interface((4,)))
+    twin = open_adjoint_twin(save(model, tmp_path), interface((4,)))
     twin.forward(ROWS.reshape(7, -1)[:, :4])
     assert not twin.backward(np.ones((7, 4))).any()
 
@@ -364,7 +370,7 @@ def test_an_operator_without_an_adjoint_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     model = make_model([classifier], {}, ["n", 4])
     with pytest.raises(TwinError, match="LinearClassifier"):
-        adjoint_twin(save(model, tmp_path), interface((4,), scores="probabilities"))
+        open_adjoint_twin(save(model, tmp_path), interface((4,), scores="probabilities"))
 
 
 def test_runs_of_fewer_rows_change_nothing() -> None:

@@ -13,12 +13,16 @@ from random_trees import MODES, ml_model, random_trees, rows_with_gaps
 from small_models import interface, twin_of
 
 from auditor.errors import TwinError
-from auditor.twins.graphs import Attributes, read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.operators.trees_forests import make_forest
-from auditor.twins.operators.trees_reading import Trees, read_by_ids
-from auditor.twins.operators.trees_slopes import WIDTH, widths
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import NodeAttributes, read_graph
+from auditor.onnx.operators.ml_trees import (
+    WIDTH,
+    TreeArrays,
+    column_widths,
+    make_forest,
+    read_by_ids,
+)
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 SEEDS = st.integers(0, 2**32 - 1)
 TRANSFORMS = ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"]
@@ -185,7 +189,7 @@ def test_trees_by_places_are_those_of_the_runtime(
     assert_same(model, rows)
 
 
-def soft(trees: Trees, node: int, row: torch.Tensor, width: np.ndarray) -> torch.Tensor:
+def soft(trees: TreeArrays, node: int, row: torch.Tensor, width: np.ndarray) -> torch.Tensor:
     """Return what a tree says when each node sends a row both ways, by recursion."""
     asked = trees.questions
     if asked.leaf[node]:
@@ -205,12 +209,12 @@ def soft(trees: Trees, node: int, row: torch.Tensor, width: np.ndarray) -> torch
 @given(seed=SEEDS, modes=st.sampled_from([MODES[:1], MODES[:4], MODES]))
 def test_slopes_are_those_of_soft_trees(seed: int, modes: tuple[str, ...]) -> None:
     rng = np.random.default_rng(seed)
-    trees = read_by_ids(Attributes(random_trees(rng, "class", [0, 1, 2], modes=modes)), "class")
+    trees = read_by_ids(NodeAttributes(random_trees(rng, "class", [0, 1, 2], modes=modes)), "class")
     forest = make_forest(trees, 3)
     x = torch.from_numpy(rng.normal(size=(3, 5)).astype(np.float32)).requires_grad_()
     pulled = torch.from_numpy(rng.normal(size=(3, 3)).astype(np.float32))
     (found,) = torch.autograd.grad(forest(x)[0], x, pulled)
-    width = widths(trees, forest.columns)
+    width = column_widths(trees, forest.columns)
     says = [sum(soft(trees, int(root), row, width) for root in trees.roots) for row in x]
     (wanted,) = torch.autograd.grad((torch.stack(says) * pulled).sum(), x, allow_unused=True)
     np.testing.assert_allclose(found, torch.zeros_like(x) if wanted is None else wanted, atol=1e-4)

@@ -9,10 +9,10 @@ from random_trees import ml_model
 from sklearn.datasets import load_wine
 from sklearn.svm import SVC
 
-from auditor.twins.graphs import read_graph
-from auditor.twins.interpreting import compile_graph
-from auditor.twins.operators.vectors_coupling import coupled
-from auditor.twins.tensors import to_tensor
+from auditor.onnx.graph import read_graph
+from auditor.onnx.operators.ml_svm import couple_probabilities
+from auditor.onnx.twin.tensors import to_tensor
+from auditor.onnx.twin.torch_twin import compile_graph
 
 RNG = np.random.default_rng(11)
 ROWS = RNG.normal(size=(40, 4)).astype(np.float32)
@@ -94,14 +94,14 @@ def test_a_regressor_of_vectors_is_that_of_the_runtime(kernel: str, one_class: i
 
 def test_coupling_two_classes_changes_nothing() -> None:
     pairs = torch.tensor([[[0.0, 0.8], [0.2, 0.0]]])
-    np.testing.assert_allclose(coupled(pairs), [[0.8, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(couple_probabilities(pairs), [[0.8, 0.2]], atol=1e-6)
 
 
 def test_coupling_pairs_that_agree_gives_back_the_probabilities_that_they_come_from() -> None:
     p = np.array([0.5, 0.3, 0.2])
     pairs = p[:, None] / (p[:, None] + p)
     np.fill_diagonal(pairs, 0)
-    found = coupled(torch.tensor(pairs[None], dtype=torch.float32))
+    found = couple_probabilities(torch.tensor(pairs[None], dtype=torch.float32))
     np.testing.assert_allclose(found[0], p, atol=0.005 / 3)
 
 
@@ -111,7 +111,7 @@ def test_the_slope_of_coupling_is_that_of_its_exact_minimum() -> None:
     pairs = torch.tensor(upper + np.tril(1 - upper.T, -1), dtype=torch.float64)[None]
     pairs.requires_grad_()
     pull = torch.tensor(rng.normal(size=(1, 4)))
-    (slope,) = torch.autograd.grad(coupled(pairs), pairs, pull)
+    (slope,) = torch.autograd.grad(couple_probabilities(pairs), pairs, pull)
     way = torch.tensor(rng.normal(size=(4, 4)))
     ahead, behind = (exact(pairs.detach() + step * way) for step in (1e-6, -1e-6))
     difference = ((ahead - behind) * pull).sum() / 2e-6
@@ -140,4 +140,6 @@ def test_coupling_is_that_of_libsvm() -> None:
     one = np.clip(1 / (1 + np.exp(decided)), 1e-7, 1 - 1e-7)
     pairs = np.zeros((len(x), 3, 3))
     pairs[:, first, second], pairs[:, second, first] = one, 1 - one
-    np.testing.assert_allclose(coupled(torch.tensor(pairs)), model.predict_proba(x), atol=1e-3)
+    np.testing.assert_allclose(
+        couple_probabilities(torch.tensor(pairs)), model.predict_proba(x), atol=1e-3
+    )

@@ -9,7 +9,7 @@ from fetching import from_wheel
 from onnx import numpy_helper
 from small_models import interface, run
 
-from auditor.twins.building import build_twin
+from auditor.onnx.twin.build import build_twin
 
 MODEL, GIVEN, PUBLISHED = (
     f"qonnx/data/onnx/mnist-conv/{name}"

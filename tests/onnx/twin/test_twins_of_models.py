@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from small_models import centred, interface, make_model, run, save, slope, twin_of
 
 from auditor.errors import TwinError
-from auditor.twins.building import build_twin
+from auditor.onnx.twin.build import build_twin
 
 RNG = np.random.default_rng(5)
 ROWS = RNG.random((6, 4), dtype=np.float32)

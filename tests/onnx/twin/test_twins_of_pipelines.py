@@ -16,9 +16,9 @@ from sklearn.preprocessing import Normalizer, OneHotEncoder, StandardScaler
 from small_models import interface
 from trained_classifiers import CLASSIFIERS, SCORES, TREES, Exported, trained
 
-from auditor.attacks.losses import softmax
+from auditor.attacks.evasion.losses import softmax
 from auditor.domain.tasks import Floats
-from auditor.twins.building import DifferentiableTwin, build_twin
+from auditor.onnx.twin.build import DifferentiableTwin, build_twin
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(120, 5)).astype(np.float32)

@@ -14,7 +14,7 @@ from twin_corpus_optimised import optimised
 from twin_corpus_packages import packages
 from twin_corpus_quantised import quantised
 
-from auditor.targets.fidelity import LEAST_AGREEMENT, LEAST_CORRELATION, MOST_DIFFERENCE
+from auditor.targets.twin import LEAST_AGREEMENT, LEAST_CORRELATION, MOST_DIFFERENCE
 
 IDENTICAL = 1e-6
 """Of integer files, whose sums have no rounding: what float32 may add behind them."""

@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from twin_corpus import Entry
 from twin_corpus_rows import rows_of
 
-from auditor.domain.placements import Placement, Source
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.tasks import Classification, Floats, InputSpace, Output
+from auditor.domain.tasks import ClassificationTask, Floats, InputSpace, ScoreKind
 from auditor.errors import AuditorError, ModelFailedError, TwinError
-from auditor.targets.child.differentiation import TwinBench
-from auditor.targets.child.serving import Operation, RefusalError
-from auditor.targets.child.sessions import operations
-from auditor.targets.fidelity import examine
-from auditor.targets.frames import Frame
-from auditor.targets.introductions import meet
-from auditor.targets.models import OpenedModel
-from auditor.targets.opening import opening_request
-from auditor.targets.scores import to_probabilities
-from auditor.targets.twins import ARTIFACT_ITSELF, OpenedTwin
+from auditor.targets.model import OpenedModel
+from auditor.targets.outputs import to_probabilities
+from auditor.targets.protocol import MessageFrame
+from auditor.targets.sandbox.onnx_runtime import operations
+from auditor.targets.sandbox.request_loop import Operation, RefusalError
+from auditor.targets.sandbox.twin import TwinHost
+from auditor.targets.session import build_opening_request, discover_interface
+from auditor.targets.twin import ARTIFACT_ITSELF, OpenedTwin, examine_twin
 
 SPEC = TargetSpec("cpu")
 POINTS, DIRECTIONS = 8, 24
@@ -61,7 +59,7 @@ class Measured:
 
 
 class InThisProcess:
-    """Answers what a ``Keeper`` asks its child, without the child."""
+    """Answers what a ``ProcessSupervisor`` asks its child, without the child."""
 
     seconds = SPEC.time_limit
 
@@ -69,10 +67,12 @@ class InThisProcess:
         self._operations = known
         self.opened = self.ask(opening)
 
-    def ask(self, header: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> Frame:
+    def ask(
+        self, header: Mapping[str, Any], arrays: Mapping[str, Any] | None = None
+    ) -> MessageFrame:
         """Return the answer. Raises what a refusal is raised as on the other side of a pipe."""
         try:
-            return self._operations[header["op"]](Frame(dict(header), dict(arrays or {})))
+            return self._operations[header["op"]](MessageFrame(dict(header), dict(arrays or {})))
         except RefusalError as refusal:
             kind = TwinError if refusal.kind == "twin" else ModelFailedError
             raise kind(refusal.problem, cure=refusal.cure) from refusal
@@ -97,17 +97,21 @@ def measure(entry: Entry, folder: Path) -> Measured:
 
 def _open(entry: Entry, path: Path) -> OpenedModel:
     names = tuple(str(index) for index in range(entry.classes))
-    output = Output.LOGITS if entry.logits else Output.AUTO
-    task = Classification(names, names[-1], names[-1], output=output)
-    keeper = InThisProcess(operations(), opening_request(SPEC, path))
-    known = meet(keeper, task, rows_of(entry.kind, 16))
+    output = ScoreKind.LOGITS if entry.logits else ScoreKind.AUTO
+    task = ClassificationTask(names, names[-1], names[-1], output=output)
+    keeper = InThisProcess(operations(), build_opening_request(SPEC, path))
+    known = discover_interface(keeper, task, rows_of(entry.kind, 16))
     return OpenedModel(
-        keeper, task, known, Fingerprint({}, {}), Placement("CPUExecutionProvider", Source.UNKNOWN)
+        keeper,
+        task,
+        known,
+        Fingerprint({}, {}),
+        OperatorPlacement("CPUExecutionProvider", PlacementSource.UNKNOWN),
     )
 
 
 def _twin(path: Path, model: OpenedModel) -> OpenedTwin:
-    bench = TwinBench()
+    bench = TwinHost()
     known = {"twin_forward": bench.forward, "twin_backward": bench.backward, "twin_cut": bench.cut}
     opening = {"op": "twin_open", "path": str(path), "interface": model.interface.to_json()}
     keeper = InThisProcess({**known, "twin_open": bench.open}, opening)
@@ -121,7 +125,7 @@ def _gate(entry: Entry, model: OpenedModel, twin: OpenedTwin) -> str:
     mutable = np.ones(rows.shape[1:], dtype=np.bool_)
     mutable[..., list(entry.frozen)] = False
     space = InputSpace(low, high, np.zeros_like(low), mutable)
-    found = examine(twin, model, rows, space, np.random.default_rng(SLOPES_SEED))
+    found = examine_twin(twin, model, rows, space, np.random.default_rng(SLOPES_SEED))
     return "" if found.gap is None else found.gap.detail
 
 

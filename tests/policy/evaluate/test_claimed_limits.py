@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import RULE, judge_one, measured
 
-from auditor.domain.policies import Anchor, Anchored, Limits
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits
 from auditor.domain.readings import Unit
-from auditor.domain.verdicts import Outcome
 
-AS_CLAIMED = replace(RULE, limits=None, anchored=Anchored(least=Anchor("accuracy", -0.02)))
+AS_CLAIMED = replace(
+    RULE, limits=None, anchored=AnchoredLimits(least=LimitAnchor("accuracy", -0.02))
+)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +50,8 @@ def test_a_claim_is_judged_as_the_number_that_it_comes_to(
 ) -> None:
     low, high = sorted((one, other))
     reading = measured(low, low, high, unit=Unit.SHARE)
-    rule = replace(AS_CLAIMED, anchored=Anchored(0.0, Anchor("accuracy", margin)))
-    number = replace(RULE, limits=Limits(0.0, claim + margin))
+    rule = replace(AS_CLAIMED, anchored=AnchoredLimits(0.0, LimitAnchor("accuracy", margin)))
+    number = replace(RULE, limits=MetricLimits(0.0, claim + margin))
     claimed = judge_one(rule, reading, claims={"accuracy": claim}).outcome
     assert claimed is (
         judge_one(number, reading).outcome if claim + margin < 1 else Outcome.UNKNOWN

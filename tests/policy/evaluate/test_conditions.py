@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from auditor.domain.canonical import Json
+from auditor.domain.json import Json
 from auditor.errors import ConditionError, PolicyError
-from auditor.expressions import ABOUT_MODEL, ABOUT_READINGS, as_doubles, compile_condition
+from auditor.policy.cel import ABOUT_MODEL, ABOUT_READINGS, compile_condition, convert_to_doubles
 
 READING: dict[str, Json] = {
     "value": 1,
@@ -54,7 +54,7 @@ def test_a_condition_answers_yes_or_no(text: str, answer: bool) -> None:  # noqa
 def test_numbers_are_doubles_before_and_after_a_reload() -> None:
     assert ask("reading.value / 4.0 == 0.25")
     assert ask("reading.value >= params.floor")
-    assert as_doubles({"a": [1, True, "1", None]}) == {"a": [1.0, True, "1", None]}
+    assert convert_to_doubles({"a": [1, True, "1", None]}) == {"a": [1.0, True, "1", None]}
 
 
 def test_a_mistake_is_named_with_line_column_and_a_caret() -> None:

@@ -6,17 +6,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 from judging_cases import CONTEXT, POLICY, RULE, measured
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Rule
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import Rule, RuleEffect
 from auditor.domain.readings import Measurement
-from auditor.domain.verdicts import Outcome
-from auditor.judging.asking import ask
-from auditor.judging.cases import Case, Question
-from auditor.judging.correcting import Again
-from auditor.judging.docket import Docket, Numbered
-from auditor.judging.judge import judge
-from auditor.judging.parts import parts
-from auditor.judging.rules import judge_part
+from auditor.policy.evaluate.context import build_target_context
+from auditor.policy.evaluate.engine import CaseReevaluation, RuleCase, RuleQuestion, judge_readings
+from auditor.policy.evaluate.readings_index import Numbered, ReadingIndex, split_readings
+from auditor.policy.evaluate.rules import judge_reading_group
 
 
 @dataclass
@@ -54,7 +50,7 @@ def rule(at: int, **changes: object) -> Rule:
 
 def judged(readings: Readings, *rules: Rule) -> tuple[Finding, ...]:
     policy = replace(POLICY, rules=rules or tuple(rule(at) for at in range(len(readings.highs))))
-    return judge(policy, readings, CONTEXT)
+    return judge_readings(policy, readings, CONTEXT)
 
 
 def outcomes(findings: Sequence[Finding]) -> list[Outcome]:
@@ -104,7 +100,7 @@ def test_each_sure_failure_leaves_more_to_err_with_for_the_others() -> None:
 
 def test_only_denying_rules_that_are_asked_count_and_are_corrected() -> None:
     readings = Readings([failing, doubtful, doubtful])
-    warns, silent = rule(1, effect=Effect.WARN), rule(2, when="served")
+    warns, silent = rule(1, effect=RuleEffect.WARN), rule(2, when="served")
     found = judged(readings, rule(0), warns, silent)
     assert outcomes(found) == [Outcome.FAILED, Outcome.FAILED, Outcome.NOT_APPLICABLE]
     assert not any("correction" in item.message for item in found)
@@ -113,7 +109,7 @@ def test_only_denying_rules_that_are_asked_count_and_are_corrected() -> None:
 
 def test_a_warning_stands_beside_failures_that_the_correction_takes_away() -> None:
     readings = Readings([doubtful, doubtful, doubtful])
-    found = judged(readings, rule(0), rule(1), rule(2, effect=Effect.WARN))
+    found = judged(readings, rule(0), rule(1), rule(2, effect=RuleEffect.WARN))
     assert outcomes(found) == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.FAILED]
 
 
@@ -134,7 +130,7 @@ def test_what_passes_at_another_confidence_needs_more_rows() -> None:
         low, high = (0.7, 0.75) if confidence < 0.96 else (0.81, 0.85)
         return [measured(0.8, low, high, params={"at": at}) for at in (0, 1)]
 
-    found = judge(replace(POLICY, rules=(rule(0), rule(1))), odd, CONTEXT)
+    found = judge_readings(replace(POLICY, rules=(rule(0), rule(1))), odd, CONTEXT)
     assert outcomes(found) == [Outcome.UNKNOWN] * 2
     assert [item.would_decide for item in found] == [{"needs": "more rows"}] * 2
 
@@ -143,22 +139,25 @@ def test_a_question_is_split_into_its_places_once_however_many_of_them_fail() ->
     """Else a rule for each of thousands of groups takes the square of that to judge."""
     asked: list[str] = []
 
-    class CountingDocket(Docket):
+    class CountingDocket(ReadingIndex):
         def matching(self, rule: Rule, target: str) -> tuple[Numbered, ...]:
             asked.append(rule.id)
             return super().matching(rule, target)
 
     readings = Readings([failing] * 5)(0.95)
     by_place = replace(RULE, for_each=("at",))
-    questions = [Question(replace(by_place, id=name), ask(CONTEXT, {}, "cpu")) for name in "ab"]
+    questions = [
+        RuleQuestion(replace(by_place, id=name), build_target_context(CONTEXT, {}, "cpu"))
+        for name in "ab"
+    ]
     docket = CountingDocket.of(readings, [by_place])
     cases = [
-        Case(question, part, judge_part(question.rule, part, docket, question.asked))
+        RuleCase(question, part, judge_reading_group(question.rule, part, docket, question.asked))
         for question in questions
-        for part in parts(question.rule, "cpu", docket)
+        for part in split_readings(question.rule, "cpu", docket)
     ]
     asked.clear()
-    again = Again.of(dict(enumerate(cases)), docket)
+    again = CaseReevaluation.of(dict(enumerate(cases)), docket)
     assert asked == ["a", "b"]
     assert again.failing == frozenset(range(10))
     assert again.judgement(7) == cases[7].judgement

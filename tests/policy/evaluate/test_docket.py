@@ -8,7 +8,7 @@ from judging_cases import GAP, RULE, measured
 
 from auditor.domain.policies import Rule
 from auditor.domain.readings import Gap, Measurement, Scalar
-from auditor.judging.docket import MANY, SAME, Docket, same
+from auditor.policy.evaluate.readings_index import MANY, SAME, ReadingIndex, is_same_coordinate
 
 PLACE = ("cpu", "quality.accuracy", "accuracy")
 
@@ -20,7 +20,7 @@ def at(where: Mapping[str, Scalar]) -> Rule:
 def matching(readings: list[Measurement | Gap], where: Mapping[str, Scalar]) -> list[int]:
     """Return the indices of the readings that a rule takes on the target ``cpu``."""
     rule = at(where)
-    return [index for index, _ in Docket.of(readings, [rule]).matching(rule, "cpu")]
+    return [index for index, _ in ReadingIndex.of(readings, [rule]).matching(rule, "cpu")]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_coordinates_are_equal_but_for_rounding_and_a_yes_is_no_one(
     found: Scalar | None,
     alike: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
-    assert same(wanted, found) is alike
+    assert is_same_coordinate(wanted, found) is alike
 
 
 EDGE = 5e-10
@@ -69,7 +69,9 @@ def test_many_readings_are_found_as_few_are_in_the_order_of_the_record(count: in
         for at in range(count)
     ]
     for wanted in (*VALUES, 0.2, "b"):
-        expected = [at for at, item in enumerate(found) if same(wanted, item.params["eps"])]
+        expected = [
+            at for at, item in enumerate(found) if is_same_coordinate(wanted, item.params["eps"])
+        ]
         assert matching([*found], {"eps": wanted}) == expected
         assert matching([*found], {"sex": "F", "eps": wanted}) == [
             at for at in expected if at % 2 == 0
@@ -79,7 +81,7 @@ def test_many_readings_are_found_as_few_are_in_the_order_of_the_record(count: in
     assert matching([*found], {"target": "gpu"}) == []
     assert matching([*found], {"sex": "M"}) == list(range(1, count, 2))
     assert matching([*found], {"norm": 2}) == []
-    docket = Docket.of(found, [at({"eps": 1}), RULE])
+    docket = ReadingIndex.of(found, [at({"eps": 1}), RULE])
     assert [index for index, _ in docket.matching(RULE, "cpu")] == list(range(count))
 
 
@@ -106,7 +108,7 @@ def test_readings_of_other_metrics_checks_and_targets_are_no_business_of_a_rule(
         replace(own, check="quality.other"),
         replace(own, target="gpu"),
     )
-    docket = Docket.of([*others, own, GAP], [RULE])
+    docket = ReadingIndex.of([*others, own, GAP], [RULE])
     assert docket.matching(RULE, "cpu") == ((3, own),)
     assert docket.matching(RULE, "gpu") == ((2, others[2]),)
     assert docket.matching(RULE, "npu") == ()
@@ -130,7 +132,7 @@ def test_readings_are_sorted_by_coordinate_where_there_are_many_and_a_rule_names
     sorted_: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
     found = [measured(0.9, params={"eps": at % 4}, slice={"sex": "F"}) for at in range(count)]
-    docket = Docket.of(found, [at(where) for where in wheres])
+    docket = ReadingIndex.of(found, [at(where) for where in wheres])
     assert (PLACE in docket.index) is sorted_
     if sorted_:
         lengths = sorted(len(bucket) for bucket in docket.index[PLACE].values())
@@ -141,7 +143,7 @@ def test_what_is_sorted_by_coordinate_is_not_looked_through_one_by_one() -> None
     """Else rules for each of thousands of groups take the square of that to judge."""
     found = [measured(0.9, params={"eps": at / 7, "norm": "linf"}) for at in range(MANY)]
     rule = at({"eps": 3 / 7, "norm": "linf"})
-    docket = Docket.of(found, [rule])
+    docket = ReadingIndex.of(found, [rule])
     (bucket,) = (key for key, items in docket.index[PLACE].items() if items == [(3, found[3])])
     emptied = {PLACE: {**docket.index[PLACE], bucket: []}}
     assert docket.matching(rule, "cpu") == ((3, found[3]),)
@@ -154,7 +156,7 @@ def gap(metric: str = "", **changes: object) -> Gap:
 
 def test_a_gap_of_a_whole_check_is_told_from_one_of_a_metric() -> None:
     gaps = [gap(), gap("accuracy"), gap("auc"), replace(GAP, target="gpu"), gap()]
-    docket = Docket.of(gaps, [RULE])
+    docket = ReadingIndex.of(gaps, [RULE])
     assert docket.whole_gaps(RULE, "cpu") == ((0, gaps[0]), (4, gaps[4]))
     assert docket.whole_gaps(RULE, "gpu") == ((3, gaps[3]),)
     assert docket.whole_gaps(RULE, "npu") == ()
@@ -183,5 +185,5 @@ def test_a_gap_holds_back_a_rule_unless_it_names_another_place(
     held: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
     rule = at({"eps": 0.1, "norm": "linf"})
-    docket = Docket.of([gap("accuracy", **named)], [rule])
+    docket = ReadingIndex.of([gap("accuracy", **named)], [rule])
     assert bool(docket.missing(rule, "cpu")) is held

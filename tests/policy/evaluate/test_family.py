@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from judging_cases import CONTEXT, POLICY, RULE, measured
 from scipy.stats import beta, binom
 
-from auditor.domain.policies import Effect, Limits, Policy
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.policies import MetricLimits, Policy, RuleEffect
 from auditor.domain.readings import Measurement
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.judging.family import step_down
-from auditor.judging.judge import judge
+from auditor.policy.evaluate.engine import judge_readings, step_down
 
 ALPHA = 0.05
 N = 200
@@ -35,7 +34,7 @@ def at(hits: Sequence[int], confidence: float) -> list[Measurement]:
     ]
 
 
-def policy_over(count: int, effect: Effect = Effect.DENY) -> Policy:
+def policy_over(count: int, effect: RuleEffect = RuleEffect.DENY) -> Policy:
     rules = [
         replace(RULE, id=f"part-{index}", where={"part": index}, effect=effect)
         for index in range(count)
@@ -44,7 +43,7 @@ def policy_over(count: int, effect: Effect = Effect.DENY) -> Policy:
 
 
 def outcomes(hits: Sequence[int], policy: Policy) -> list[Outcome]:
-    return [item.outcome for item in judge(policy, lambda level: at(hits, level), CONTEXT)]
+    return [item.outcome for item in judge_readings(policy, lambda level: at(hits, level), CONTEXT)]
 
 
 def textbook_holm(p_values: Sequence[float], alpha: float) -> set[int]:
@@ -101,7 +100,7 @@ def test_each_step_errs_by_a_share_of_those_left_and_the_last_one_brings_nothing
 def test_what_fails_alone_but_not_in_the_family_is_unknown_and_says_so() -> None:
     hits = [148, *[180] * 9]
     (alone,) = outcomes(hits[:1], policy_over(1))
-    findings = judge(policy_over(10), lambda level: at(hits, level), CONTEXT)
+    findings = judge_readings(policy_over(10), lambda level: at(hits, level), CONTEXT)
     assert alone is Outcome.FAILED
     assert findings[0].outcome is Outcome.UNKNOWN
     assert "fails alone at 95 %, but not after correction over all 10" in findings[0].message
@@ -118,21 +117,21 @@ def test_one_sure_failure_makes_room_for_the_next() -> None:
 def test_an_exact_figure_fails_at_any_level() -> None:
     rules = (
         *policy_over(9).rules,
-        replace(RULE, id="unsafe", metric="unsafe_constructs", limits=Limits(most=0)),
+        replace(RULE, id="unsafe", metric="unsafe_constructs", limits=MetricLimits(most=0)),
     )
     policy = replace(POLICY, rules=rules)
     exact = measured(1.0, metric="unsafe_constructs")
-    findings = judge(policy, lambda level: [*at([180] * 9, level), exact], CONTEXT)
+    findings = judge_readings(policy, lambda level: [*at([180] * 9, level), exact], CONTEXT)
     assert findings[-1].outcome is Outcome.FAILED
     assert "after correction over all 10 denying rules" in findings[-1].message
 
 
 def test_warnings_are_judged_at_their_own_level_and_widen_no_family() -> None:
     hits = [148, *[180] * 9]
-    assert outcomes(hits, policy_over(10, Effect.WARN))[0] is Outcome.FAILED
+    assert outcomes(hits, policy_over(10, RuleEffect.WARN))[0] is Outcome.FAILED
     mixed = replace(
         POLICY,
-        rules=(policy_over(1).rules[0], *policy_over(10, Effect.WARN).rules[1:]),
+        rules=(policy_over(1).rules[0], *policy_over(10, RuleEffect.WARN).rules[1:]),
     )
     assert outcomes(hits, mixed)[0] is Outcome.FAILED
 

@@ -8,10 +8,10 @@ from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
 from auditor.domain.baselines import Baseline
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Anchor, Anchored, Limits, Rule
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reason, Unit
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits, Rule
+from auditor.domain.readings import BiasDirection, BoundKind, Gap, GapReason, Measurement, Unit
+from auditor.policy.evaluate.engine import judge_readings
 
 GOOD, BAD, OPEN = measured(0.9, 0.85, 0.95), measured(0.5, 0.4, 0.6), measured(0.8, 0.7, 0.9)
 ACCURATE = "Asked: accuracy of at least 0.8."
@@ -52,7 +52,7 @@ def test_a_policy_is_asked_before_its_rules() -> None:
 
 
 def test_a_claim_that_is_not_made_is_named_as_it_is_written() -> None:
-    ends = Anchored(Anchor("floor"), Anchor("ceiling"))
+    ends = AnchoredLimits(LimitAnchor("floor"), LimitAnchor("ceiling"))
     rule = replace(RULE, limits=None, anchored=ends)
     for claims, missing in (({}, "floor"), ({"floor": 0.5}, "ceiling")):
         finding = judge_one(rule, GOOD, claims=claims)
@@ -70,7 +70,7 @@ def test_a_claim_that_is_not_made_is_named_as_it_is_written() -> None:
 def test_a_rule_of_one_target_says_which() -> None:
     policy = replace(POLICY, rules=(replace(RULE, where={"target": "gpu"}),))
     context = replace(CONTEXT, targets=("cpu", "gpu"))
-    on_cpu, on_gpu = judge(policy, lambda _: [replace(GOOD, target="gpu")], context)
+    on_cpu, on_gpu = judge_readings(policy, lambda _: [replace(GOOD, target="gpu")], context)
     assert (on_cpu.outcome, on_cpu.message) == (
         Outcome.NOT_APPLICABLE,
         "The rule is asked of gpu alone.",
@@ -88,7 +88,7 @@ def test_silence_says_which_reading_there_should_be() -> None:
 
 
 OF_METRIC = Gap(
-    reason=Reason.TOO_FEW_ROWS,
+    reason=GapReason.TOO_FEW_ROWS,
     detail="Only 3 rows are left.",
     cure="Give more rows.",
     target="cpu",
@@ -136,7 +136,7 @@ def test_what_is_missing_beside_a_reading_holds_back_nothing_but_a_pass(
     assert held.message == f"{alone.message} {FEW}"
     passes = alone.outcome is Outcome.PASSED
     assert held.would_decide == ({"needs": "Give more rows"} if passes else alone.would_decide)
-    withstood = judge_one(rule, replace(GOOD, bound=Bound.AT_MOST), OF_METRIC)
+    withstood = judge_one(rule, replace(GOOD, bound=BoundKind.AT_MOST), OF_METRIC)
     assert (withstood.outcome, withstood.readings) == (Outcome.UNKNOWN, (1, 0))
 
 
@@ -144,12 +144,12 @@ def test_a_gap_of_the_whole_check_beside_its_readings_holds_back_nothing() -> No
     assert judge_one(RULE, GOOD, GAP).outcome is Outcome.PASSED
 
 
-RANGE = replace(RULE, limits=Limits(0.2, 0.8), accept_withstood=True)
+RANGE = replace(RULE, limits=MetricLimits(0.2, 0.8), accept_withstood=True)
 FAILED = measured(0.15, 0.1, 0.19)
-ASTRAY = measured(0.95, 0.9, 1.0, doubted=True, astray=Astray.TOO_HIGH)
+ASTRAY = measured(0.95, 0.9, 1.0, doubted=True, astray=BiasDirection.TOO_HIGH)
 DOUBTED = measured(0.5, 0.45, 0.55, doubted=True)
-WITHSTOOD = measured(0.5, 0.4, 0.6, bound=Bound.AT_MOST)
-NARROW = measured(0.5, 0.45, 0.55, bound=Bound.AT_MOST)
+WITHSTOOD = measured(0.5, 0.4, 0.6, bound=BoundKind.AT_MOST)
+NARROW = measured(0.5, 0.45, 0.55, bound=BoundKind.AT_MOST)
 PASSED = measured(0.3, 0.21, 0.4)
 
 
@@ -206,15 +206,15 @@ def test_a_condition_without_an_answer_says_why() -> None:
 @pytest.mark.parametrize(
     ("bound", "accepts", "outcome", "needed"),
     [
-        (Bound.ESTIMATE, False, Outcome.PASSED, None),
-        (Bound.AT_LEAST, True, Outcome.WITHSTOOD, None),
-        (Bound.AT_MOST, False, Outcome.UNKNOWN, {
+        (BoundKind.ESTIMATE, False, Outcome.PASSED, None),
+        (BoundKind.AT_LEAST, True, Outcome.WITHSTOOD, None),
+        (BoundKind.AT_MOST, False, Outcome.UNKNOWN, {
             "needs": "a proof such as a certificate, or a policy that accepts withstood"
         }),
     ],
 )  # fmt: skip
 def test_a_condition_is_proven_by_an_estimate_alone(
-    *, bound: Bound, accepts: bool, outcome: Outcome, needed: dict[str, str] | None
+    *, bound: BoundKind, accepts: bool, outcome: Outcome, needed: dict[str, str] | None
 ) -> None:
     rule = replace(CONDITION, accept_withstood=accepts)
     finding = judge_one(rule, sized(9, bound=bound), policy=SIZES)
@@ -239,7 +239,7 @@ def test_what_would_decide_is_told_for_the_limit_that_is_open() -> None:
     baseline = Baseline(
         name="model", version="0.9", digest="sha256:1", budget=Budget.CI, readings=(then,)
     )
-    rule = replace(RULE, limits=None, anchored=Anchored(least=Anchor(None, -0.03)))
+    rule = replace(RULE, limits=None, anchored=AnchoredLimits(least=LimitAnchor(None, -0.03)))
     assert needed(rule, wide, baseline=baseline) == {"rows": 1600}
     assert needed(RULE, GOOD) is None
     assert needed(RULE, BAD) is None

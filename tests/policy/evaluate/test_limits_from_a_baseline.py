@@ -8,17 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
-from auditor.domain.baselines import Baseline, Circumstances
+from auditor.domain.baselines import Baseline, MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Anchor, Anchored, Rule
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
-from auditor.judging.precedents import NO_BASELINE, SAME_SUITE
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, Rule
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.policy.evaluate.baseline import NO_BASELINE, SAME_SUITE
+from auditor.policy.evaluate.engine import judge_readings
 
-NOT_WORSE = replace(RULE, limits=None, anchored=Anchored(least=Anchor(None, -0.01)))
-NO_SLOWER = replace(RULE, limits=None, anchored=Anchored(most=Anchor(None, 0.01)))
+NOT_WORSE = replace(RULE, limits=None, anchored=AnchoredLimits(least=LimitAnchor(None, -0.01)))
+NO_SLOWER = replace(RULE, limits=None, anchored=AnchoredLimits(most=LimitAnchor(None, 0.01)))
 SHARE = st.floats(0, 1)
 
 
@@ -72,7 +71,7 @@ def test_both_figures_and_the_version_of_the_old_one_are_told() -> None:
 
 
 def test_figures_of_the_same_rows_are_sent_to_the_tighter_comparison() -> None:
-    same = Circumstances(data={"evaluation": "sha256:2"})
+    same = MeasurementConditions(data={"evaluation": "sha256:2"})
     then = baseline(measured(0.95, 0.94, 0.96), under=same)
     finding = judge_one(NOT_WORSE, measured(0.95, 0.94, 0.96), baseline=then, under=same)
     assert "`auditor compare`" in finding.message
@@ -112,7 +111,9 @@ def test_a_figure_that_cannot_be_held_against_leaves_the_rule_unknown(
 
 def test_times_of_another_machine_are_not_compared() -> None:
     now, then = (measured(value, value, value, unit=Unit.SECOND) for value in (0.1, 0.2))
-    here, there = (Circumstances(machines={"cpu": name}) for name in ("sha256:a", "sha256:b"))
+    here, there = (
+        MeasurementConditions(machines={"cpu": name}) for name in ("sha256:a", "sha256:b")
+    )
     for under, outcome in ((here, Outcome.PASSED), (there, Outcome.UNKNOWN)):
         old = baseline(then, under=under)
         assert judge_one(NO_SLOWER, now, baseline=old, under=here).outcome is outcome
@@ -126,7 +127,9 @@ def test_figures_of_another_model_are_not_compared() -> None:
 
 
 def test_figures_of_other_rows_say_so() -> None:
-    here, there = (Circumstances(data={"evaluation": name}) for name in ("sha256:a", "sha256:b"))
+    here, there = (
+        MeasurementConditions(data={"evaluation": name}) for name in ("sha256:a", "sha256:b")
+    )
     then = baseline(measured(0.5, 0.4, 0.6), under=there)
     finding = judge_one(NOT_WORSE, measured(0.9, 0.89, 0.91), baseline=then, under=here)
     assert "of different rows" in finding.message
@@ -134,7 +137,9 @@ def test_figures_of_other_rows_say_so() -> None:
 
 def test_counts_of_other_data_are_not_compared() -> None:
     now, then = (measured(value, unit=Unit.COUNT) for value in (1.0, 2.0))
-    here, there = (Circumstances(data={"training": name}) for name in ("sha256:a", "sha256:b"))
+    here, there = (
+        MeasurementConditions(data={"training": name}) for name in ("sha256:a", "sha256:b")
+    )
     for under, outcome in ((here, Outcome.PASSED), (there, Outcome.UNKNOWN)):
         old = baseline(then, under=under)
         assert judge_one(NO_SLOWER, now, baseline=old, under=here).outcome is outcome
@@ -142,13 +147,13 @@ def test_counts_of_other_data_are_not_compared() -> None:
 
 def test_two_bounds_that_face_away_can_only_be_withstood() -> None:
     accepting = replace(NOT_WORSE, accept_withstood=True)
-    then = measured(0.6, 0.55, 0.65, bound=Bound.AT_MOST)
+    then = measured(0.6, 0.55, 0.65, bound=BoundKind.AT_MOST)
     for rule, value, outcome in (
         (NOT_WORSE, 0.9, Outcome.UNKNOWN),
         (accepting, 0.9, Outcome.WITHSTOOD),
         (accepting, 0.1, Outcome.UNKNOWN),
     ):
-        now = measured(value, value - 0.05, value + 0.05, bound=Bound.AT_MOST)
+        now = measured(value, value - 0.05, value + 0.05, bound=BoundKind.AT_MOST)
         assert held(rule, now, then).outcome is outcome
 
 
@@ -156,13 +161,13 @@ def test_two_bounds_that_face_away_can_only_be_withstood() -> None:
     "other",
     [
         {"budget": Budget.SMOKE},
-        {"under": Circumstances(params={("cpu", "quality.accuracy"): "sha256:5"})},
+        {"under": MeasurementConditions(params={("cpu", "quality.accuracy"): "sha256:5"})},
     ],
 )
 def test_what_a_weaker_search_did_not_find_withstands_nothing(other: dict[str, Any]) -> None:
     rule = replace(NOT_WORSE, accept_withstood=True)
     then, now = (
-        measured(value, value, value, bound=Bound.AT_MOST, version=1) for value in (0.5, 0.9)
+        measured(value, value, value, bound=BoundKind.AT_MOST, version=1) for value in (0.5, 0.9)
     )
     finding = judge_one(rule, now, baseline=baseline(then, **other))
     assert finding.outcome is Outcome.UNKNOWN
@@ -172,7 +177,7 @@ def test_what_a_weaker_search_did_not_find_withstands_nothing(other: dict[str, A
 def test_a_figure_that_is_a_bound_fails_against_an_estimate_and_never_passes() -> None:
     then = measured(0.9, 0.89, 0.91)
     for value, outcome in ((0.5, Outcome.FAILED), (0.99, Outcome.UNKNOWN)):
-        now = measured(value, value, value, bound=Bound.AT_MOST)
+        now = measured(value, value, value, bound=BoundKind.AT_MOST)
         assert held(NOT_WORSE, now, then).outcome is outcome
 
 
@@ -186,7 +191,9 @@ def test_rows_decide_where_the_baseline_leaves_one_side_and_not_between() -> Non
 
 
 def test_one_end_may_be_a_claim_and_the_other_a_baseline() -> None:
-    rule = replace(NOT_WORSE, anchored=Anchored(Anchor("floor"), Anchor(None, 0.02)))
+    rule = replace(
+        NOT_WORSE, anchored=AnchoredLimits(LimitAnchor("floor"), LimitAnchor(None, 0.02))
+    )
     then = measured(0.95, 0.94, 0.96)
     seen = [
         held(rule, measured(value, value, value), then, claims={"floor": 0.9}).outcome
@@ -205,20 +212,20 @@ def test_only_the_interval_of_this_record_widens_with_the_correction() -> None:
 
     context = replace(CONTEXT, baseline=then)
     policy = replace(POLICY, rules=rules)
-    seen = {finding.outcome for finding in judge(policy, readings_at, context)}
+    seen = {finding.outcome for finding in judge_readings(policy, readings_at, context)}
     assert seen == {Outcome.UNKNOWN}
 
 
-@given(SHARE, SHARE, SHARE, SHARE, st.floats(0, 0.5), st.floats(0, 0.5), st.sampled_from(Bound))
+@given(SHARE, SHARE, SHARE, SHARE, st.floats(0, 0.5), st.floats(0, 0.5), st.sampled_from(BoundKind))
 def test_a_better_figure_or_a_larger_margin_never_turns_a_pass_into_a_failure(
-    one: float, other: float, first: float, last: float, up: float, more: float, bound: Bound
+    one: float, other: float, first: float, last: float, up: float, more: float, bound: BoundKind
 ) -> None:
     low, high = sorted((one, other))
     then = measured(first, *sorted((first, last)), bound=bound)
     then = replace(then, value=then.low)
     now = measured(low, low, high)
     better = measured(low + up, low + up, high + up)
-    laxer = replace(NOT_WORSE, anchored=Anchored(least=Anchor(None, -0.01 - more)))
+    laxer = replace(NOT_WORSE, anchored=AnchoredLimits(least=LimitAnchor(None, -0.01 - more)))
     outcomes = [
         held(rule, figure, then).outcome
         for rule, figure in ((NOT_WORSE, now), (NOT_WORSE, better), (laxer, now))

@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import CONTEXT, POLICY, RULE, measured
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Limits, Policy, Rule
-from auditor.domain.readings import Bound, Measurement
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.policies import MetricLimits, Policy, Rule, RuleEffect
+from auditor.domain.readings import BoundKind, Measurement
+from auditor.policy.evaluate.engine import judge_readings
 
 ORDER = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD, Outcome.PASSED)
 TARGETS = ("cpu", "gpu")
@@ -36,7 +35,7 @@ class Seen:
     group: str
     value: float
     width: float
-    bound: Bound
+    bound: BoundKind
     doubted: bool
 
     @property
@@ -68,7 +67,9 @@ class Audited:
     @property
     def findings(self) -> tuple[Finding, ...]:
         context = replace(CONTEXT, targets=TARGETS)
-        return judge(self.policy, lambda level: [item.at(level) for item in self.seen], context)
+        return judge_readings(
+            self.policy, lambda level: [item.at(level) for item in self.seen], context
+        )
 
     @property
     def outcomes(self) -> dict[tuple[str, str], Outcome]:
@@ -86,14 +87,14 @@ class Audited:
 @st.composite
 def rules(draw: st.DrawFn, index: int) -> Rule:
     metric = draw(st.sampled_from(METRICS))
-    limits = Limits(least=LIMIT) if metric.startswith("up") else Limits(most=LIMIT)
+    limits = MetricLimits(least=LIMIT) if metric.startswith("up") else MetricLimits(most=LIMIT)
     asked = draw(st.sampled_from(["worst", "each", "one"]))
     return replace(
         RULE,
         id=f"rule-{index}",
         metric=metric,
         limits=limits,
-        effect=draw(st.sampled_from([Effect.DENY, Effect.DENY, Effect.WARN])),
+        effect=draw(st.sampled_from([RuleEffect.DENY, RuleEffect.DENY, RuleEffect.WARN])),
         accept_withstood=draw(st.booleans()),
         for_each=("group",) if asked == "each" else (),
         where={"group": draw(st.sampled_from(GROUPS))} if asked == "one" else {},
@@ -111,7 +112,7 @@ def audits(draw: st.DrawFn) -> Audited:
             *place,
             value=draw(st.integers(30, 70)) / 100,
             width=draw(st.integers(0, 12)) / 100,
-            bound=draw(st.sampled_from([Bound.ESTIMATE, Bound.ESTIMATE, *Bound])),
+            bound=draw(st.sampled_from([BoundKind.ESTIMATE, BoundKind.ESTIMATE, *BoundKind])),
             doubted=draw(st.sampled_from([False, False, False, True])),
         )
         for place in chosen
@@ -146,7 +147,7 @@ def moved(before: Audited, after: Audited) -> Moves:
 
 
 def required(audited: Audited) -> set[tuple[str, str]]:
-    denying = [finding for finding in audited.findings if finding.effect is Effect.DENY]
+    denying = [finding for finding in audited.findings if finding.effect is RuleEffect.DENY]
     return {(finding.name, finding.target) for finding in denying}
 
 
@@ -215,7 +216,9 @@ def test_a_tighter_limit_never_makes_an_outcome_better_and_a_laxer_one_never_wor
     step = data.draw(st.floats(0, 0.3))
     assert rule.limits is not None
     tighter = (
-        Limits(least=LIMIT + step) if rule.limits.least is not None else Limits(most=LIMIT - step)
+        MetricLimits(least=LIMIT + step)
+        if rule.limits.least is not None
+        else MetricLimits(most=LIMIT - step)
     )
     after = audited.with_rule(index, replace(rule, limits=tighter))
     moves = moved(audited, after)
@@ -242,9 +245,9 @@ def test_a_doubt_and_a_refusal_to_accept_never_make_an_outcome_better(
 @given(audits(), st.data())
 def test_a_rule_that_only_warns_moves_no_other(audited: Audited, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(audited.policy.rules) - 1))
-    warns = replace(audited.policy.rules[index], effect=Effect.WARN)
+    warns = replace(audited.policy.rules[index], effect=RuleEffect.WARN)
     before = audited.with_rule(index, warns)
-    after = before.with_rule(index, replace(warns, limits=Limits(least=0.99)))
+    after = before.with_rule(index, replace(warns, limits=MetricLimits(least=0.99)))
     own = {place for place in before.outcomes if place[0].partition("[")[0] == warns.id}
     assert set(moved(before, after)) <= own
 

@@ -5,17 +5,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from judging_cases import RULE, measured
 
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Measurement
-from auditor.judging.needs import PROOF, would_decide
-from auditor.judging.standing import Standing, span_of, stand
-from auditor.stats.counts import round_up
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BoundKind, Measurement
+from auditor.metrics.stats.proportions import round_up_to_two_digits
+from auditor.policy.evaluate.limits import LimitComparison, build_figure_range, compare_with_limits
+from auditor.policy.evaluate.rules import PROOF, estimate_deciding_rows
 
-LEAST = Limits(least=0.8)
+LEAST = MetricLimits(least=0.8)
 
 
-def rows(reading: Measurement, limits: Limits, *, accepts: bool = False) -> int:
-    needed = would_decide(reading, limits, accepts=accepts)
+def rows(reading: Measurement, limits: MetricLimits, *, accepts: bool = False) -> int:
+    needed = estimate_deciding_rows(reading, limits, accepts=accepts)
     assert needed is not None
     return int(str(needed["rows"]))
 
@@ -32,19 +32,23 @@ def test_the_side_that_must_clear_the_limit_counts() -> None:
 
 
 def test_a_range_needs_both_ends_inside() -> None:
-    assert rows(measured(1.0, 0.7, 1.3, n=100), Limits(0.9, 1.2)) == 900
+    assert rows(measured(1.0, 0.7, 1.3, n=100), MetricLimits(0.9, 1.2)) == 900
 
 
 @pytest.mark.parametrize(("exact", "said"), [(1234, 1300), (99, 99), (101, 110), (0.5, 1), (7, 7)])
 def test_rows_are_rounded_up_to_two_digits(exact: float, said: int) -> None:
-    assert round_up(exact) == said
+    assert round_up_to_two_digits(exact) == said
 
 
 @pytest.mark.parametrize(
     ("reading", "limits", "word"),
     [
-        (measured(0.9, 0.7, 1.0, bound=Bound.AT_MOST), LEAST, "certificate"),
-        (measured(0.9, 0.85, 0.95, bound=Bound.AT_MOST), Limits(most=0.8), "tighter bound"),
+        (measured(0.9, 0.7, 1.0, bound=BoundKind.AT_MOST), LEAST, "certificate"),
+        (
+            measured(0.9, 0.85, 0.95, bound=BoundKind.AT_MOST),
+            MetricLimits(most=0.8),
+            "tighter bound",
+        ),
         (measured(0.8, 0.7, 0.9), LEAST, "further from the limit"),
         (measured("high"), LEAST, "a number"),
         (measured(0.81, 0.7, 0.9, n=0), LEAST, "further from the limit"),
@@ -52,22 +56,22 @@ def test_rows_are_rounded_up_to_two_digits(exact: float, said: int) -> None:
     ],
 )
 def test_where_no_rows_help_it_says_what_does(
-    reading: Measurement, limits: Limits, word: str
+    reading: Measurement, limits: MetricLimits, word: str
 ) -> None:
-    needed = would_decide(reading, limits, accepts=False)
+    needed = estimate_deciding_rows(reading, limits, accepts=False)
     assert needed is not None
     assert word in str(needed["needs"])
 
 
 def test_more_rows_help_an_accepted_bound_to_withstand_or_any_bound_to_fail() -> None:
-    reading = measured(0.9, 0.7, 1.0, bound=Bound.AT_MOST, n=100)
+    reading = measured(0.9, 0.7, 1.0, bound=BoundKind.AT_MOST, n=100)
     assert rows(reading, LEAST, accepts=True) == 400
-    assert rows(measured(0.7, 0.6, 0.9, bound=Bound.AT_MOST, n=100), LEAST) == 400
+    assert rows(measured(0.7, 0.6, 0.9, bound=BoundKind.AT_MOST, n=100), LEAST) == 400
 
 
 TIGHTER = "a tighter bound: this one can show a kept limit, not a broken one"
 FURTHER = "a figure further from the limit: no sample of practical size decides"
-LOW, HIGH, BOTH = Limits(least=10), Limits(most=20), Limits(10, 20)
+LOW, HIGH, BOTH = MetricLimits(least=10), MetricLimits(most=20), MetricLimits(10, 20)
 
 
 @pytest.mark.parametrize("accepts", [True, False])
@@ -75,40 +79,40 @@ LOW, HIGH, BOTH = Limits(least=10), Limits(most=20), Limits(10, 20)
     ("bound", "limits", "value", "needed"),
     [
         # What is found by searching keeps a limit at best until a stronger search breaks it.
-        (Bound.AT_MOST, LOW, 12, PROOF),
-        (Bound.AT_MOST, BOTH, 12, PROOF),
-        (Bound.AT_MOST, BOTH, 10, PROOF),
-        (Bound.AT_MOST, HIGH, 18, 400),
-        (Bound.AT_LEAST, HIGH, 18, PROOF),
-        (Bound.AT_LEAST, BOTH, 18, PROOF),
-        (Bound.AT_LEAST, BOTH, 20, PROOF),
-        (Bound.AT_LEAST, LOW, 12, 400),
-        (Bound.ESTIMATE, LOW, 12, 400),
-        (Bound.ESTIMATE, HIGH, 18, 400),
-        (Bound.ESTIMATE, BOTH, 12, 400),
-        (Bound.ESTIMATE, BOTH, 18, 400),
+        (BoundKind.AT_MOST, LOW, 12, PROOF),
+        (BoundKind.AT_MOST, BOTH, 12, PROOF),
+        (BoundKind.AT_MOST, BOTH, 10, PROOF),
+        (BoundKind.AT_MOST, HIGH, 18, 400),
+        (BoundKind.AT_LEAST, HIGH, 18, PROOF),
+        (BoundKind.AT_LEAST, BOTH, 18, PROOF),
+        (BoundKind.AT_LEAST, BOTH, 20, PROOF),
+        (BoundKind.AT_LEAST, LOW, 12, 400),
+        (BoundKind.ESTIMATE, LOW, 12, 400),
+        (BoundKind.ESTIMATE, HIGH, 18, 400),
+        (BoundKind.ESTIMATE, BOTH, 12, 400),
+        (BoundKind.ESTIMATE, BOTH, 18, 400),
         # It shows that a limit is broken on the side that it bounds, and not on the other.
-        (Bound.AT_MOST, LOW, 8, 400),
-        (Bound.AT_MOST, BOTH, 8, 400),
-        (Bound.AT_MOST, HIGH, 22, TIGHTER),
-        (Bound.AT_MOST, BOTH, 22, TIGHTER),
-        (Bound.AT_LEAST, HIGH, 22, 400),
-        (Bound.AT_LEAST, BOTH, 22, 400),
-        (Bound.AT_LEAST, LOW, 8, TIGHTER),
-        (Bound.AT_LEAST, BOTH, 8, TIGHTER),
-        (Bound.ESTIMATE, LOW, 8, 400),
-        (Bound.ESTIMATE, HIGH, 22, 400),
+        (BoundKind.AT_MOST, LOW, 8, 400),
+        (BoundKind.AT_MOST, BOTH, 8, 400),
+        (BoundKind.AT_MOST, HIGH, 22, TIGHTER),
+        (BoundKind.AT_MOST, BOTH, 22, TIGHTER),
+        (BoundKind.AT_LEAST, HIGH, 22, 400),
+        (BoundKind.AT_LEAST, BOTH, 22, 400),
+        (BoundKind.AT_LEAST, LOW, 8, TIGHTER),
+        (BoundKind.AT_LEAST, BOTH, 8, TIGHTER),
+        (BoundKind.ESTIMATE, LOW, 8, 400),
+        (BoundKind.ESTIMATE, HIGH, 22, 400),
     ],
 )
 def test_rows_help_where_the_bound_can_show_what_is_open(
-    bound: Bound,
-    limits: Limits,
+    bound: BoundKind,
+    limits: MetricLimits,
     value: int,
     needed: str | int,
     accepts: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
     reading = measured(value, value - 4, value + 4, bound=bound, n=100)
-    told = would_decide(reading, limits, accepts=accepts)
+    told = estimate_deciding_rows(reading, limits, accepts=accepts)
     if needed == PROOF and accepts:
         assert told == ({"rows": 400} if value in {12, 18} else {"needs": FURTHER})
     else:
@@ -130,21 +134,21 @@ def test_rows_help_where_the_bound_can_show_what_is_open(
     ],
 )
 def test_rows_grow_with_the_square_of_half_width_over_distance(
-    value: float, low: float | None, high: float | None, limits: Limits, ratio: float
+    value: float, low: float | None, high: float | None, limits: MetricLimits, ratio: float
 ) -> None:
     needed = rows(measured(value, low, high, n=1000), limits)
-    assert needed == round_up(1000 * ratio**2)
+    assert needed == round_up_to_two_digits(1000 * ratio**2)
 
 
 @pytest.mark.parametrize("value", [10, 20])
 def test_a_figure_on_its_limit_is_decided_by_no_number_of_rows(value: int) -> None:
-    told = would_decide(measured(value, value - 1, value + 1), BOTH, accepts=False)
+    told = estimate_deciding_rows(measured(value, value - 1, value + 1), BOTH, accepts=False)
     assert told == {"needs": FURTHER}
 
 
-@pytest.mark.parametrize("bound", [Bound.ESTIMATE, Bound.AT_LEAST])
-def test_limits_that_contradict_each_other_are_broken_with_rows_enough(bound: Bound) -> None:
-    claimed = Limits(20, 10)
+@pytest.mark.parametrize("bound", [BoundKind.ESTIMATE, BoundKind.AT_LEAST])
+def test_limits_that_contradict_each_other_are_broken_with_rows_enough(bound: BoundKind) -> None:
+    claimed = MetricLimits(20, 10)
     assert rows(measured(20, 5, 35, bound=bound, n=100), claimed) == 230
 
 
@@ -157,7 +161,7 @@ def test_limits_that_contradict_each_other_are_broken_with_rows_enough(bound: Bo
     ],
 )
 def test_no_more_rows_are_asked_for_than_anybody_has(n: int, told: dict[str, int | str]) -> None:
-    assert would_decide(measured(11, 1, 12, n=n), LOW, accepts=False) == told
+    assert estimate_deciding_rows(measured(11, 1, 12, n=n), LOW, accepts=False) == told
 
 
 @pytest.mark.parametrize("n", [1, 100])
@@ -175,14 +179,14 @@ def test_the_rows_named_do_decide_when_half_widths_shrink_with_the_root(
     value: float, below: float, above: float, n: int
 ) -> None:
     reading = measured(value, value - below, value + above, n=n)
-    span = span_of(reading)
+    span = build_figure_range(reading)
     assert span is not None
     assert RULE.limits is not None
-    assume(stand(span, RULE.limits) is Standing.OPEN)
-    needed = would_decide(reading, RULE.limits, accepts=False)
+    assume(compare_with_limits(span, RULE.limits) is LimitComparison.OPEN)
+    needed = estimate_deciding_rows(reading, RULE.limits, accepts=False)
     assert needed is not None
     assume("rows" in needed)
     shrink = (n / int(str(needed["rows"]))) ** 0.5 * (1 - 1e-6)
-    later = span_of(measured(value, value - below * shrink, value + above * shrink))
+    later = build_figure_range(measured(value, value - below * shrink, value + above * shrink))
     assert later is not None
-    assert stand(later, RULE.limits) is not Standing.OPEN
+    assert compare_with_limits(later, RULE.limits) is not LimitComparison.OPEN

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from judging_cases import RULE, judge_one, measured
 
-from auditor.domain.policies import Anchor, Anchored, Limits
-from auditor.domain.readings import Astray, Bound, Unit
-from auditor.domain.verdicts import Outcome
-from auditor.judging.opinions import Opinion, by_limits, favourable
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits
+from auditor.domain.readings import BiasDirection, BoundKind, Unit
+from auditor.policy.evaluate.rules import RuleOutcome, judge_by_limits, judge_favourable_figure
 
-WITHIN = replace(RULE, limits=Limits(0.2, 0.8))
+WITHIN = replace(RULE, limits=MetricLimits(0.2, 0.8))
 ACCEPTING = replace(WITHIN, accept_withstood=True)
 KEPT = "All that the figure leaves possible keeps the rule."
 WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
@@ -26,60 +26,63 @@ UNNAMED = (
 @pytest.mark.parametrize(
     ("low", "high", "bound", "opinion"),
     [
-        (0.3, 0.7, Bound.ESTIMATE, Opinion(Outcome.PASSED, KEPT, 0.1)),
-        (0.3, 0.7, Bound.AT_MOST, Opinion(Outcome.WITHSTOOD, WITHSTOOD, 0.1)),
-        (0.1, 0.7, Bound.ESTIMATE, Opinion(
+        (0.3, 0.7, BoundKind.ESTIMATE, RuleOutcome(Outcome.PASSED, KEPT, 0.1)),
+        (0.3, 0.7, BoundKind.AT_MOST, RuleOutcome(Outcome.WITHSTOOD, WITHSTOOD, 0.1)),
+        (0.1, 0.7, BoundKind.ESTIMATE, RuleOutcome(
             Outcome.UNKNOWN, "The figure leaves both possible, so it decides nothing.", -0.1
         )),
-        (0.9, 1.0, Bound.ESTIMATE, Opinion(
+        (0.9, 1.0, BoundKind.ESTIMATE, RuleOutcome(
             Outcome.FAILED, "All that the figure leaves possible breaks the rule.", -0.2
         )),
     ],
 )  # fmt: skip
 def test_a_figure_is_judged_with_its_reason_and_its_distance(
-    low: float, high: float, bound: Bound, opinion: Opinion
+    low: float, high: float, bound: BoundKind, opinion: RuleOutcome
 ) -> None:
-    found = by_limits(ACCEPTING, measured(low, low, high, bound=bound))
+    found = judge_by_limits(ACCEPTING, measured(low, low, high, bound=bound))
     assert replace(found, slack=pytest.approx(found.slack)) == opinion  # type: ignore[arg-type] -- nearly
 
 
 def test_what_is_asked_of_no_number_or_by_no_limit_is_unknown_with_its_reason() -> None:
-    assert by_limits(RULE, measured("high")) == Opinion(
+    assert judge_by_limits(RULE, measured("high")) == RuleOutcome(
         Outcome.UNKNOWN, "The figure is no number, so no limit applies to it."
     )
-    assert by_limits(replace(RULE, limits=None), measured(0.9)) == Opinion(
+    assert judge_by_limits(replace(RULE, limits=None), measured(0.9)) == RuleOutcome(
         Outcome.UNKNOWN, "The rule asks for nothing.", need="a rule with a limit"
     )
 
 
 def test_only_a_claimed_limit_is_refused_because_no_reading_can_break_it() -> None:
     share = measured(0.5, 0.4, 0.6, unit=Unit.SHARE)
-    written = replace(RULE, limits=Limits(least=0.0))
-    claimed = replace(written, anchored=Anchored(least=Anchor("floor")))
-    assert by_limits(written, share).outcome is Outcome.PASSED
-    assert by_limits(claimed, share) == Opinion(
+    written = replace(RULE, limits=MetricLimits(least=0.0))
+    claimed = replace(written, anchored=AnchoredLimits(least=LimitAnchor("floor")))
+    assert judge_by_limits(written, share).outcome is Outcome.PASSED
+    assert judge_by_limits(claimed, share) == RuleOutcome(
         Outcome.UNKNOWN,
         "What is claimed sets a limit that no reading can break, so it decides nothing.",
         need="a claim that sets a limit which a reading can break",
     )
-    assert by_limits(replace(claimed, limits=Limits(least=0.01)), share).outcome is Outcome.PASSED
+    assert (
+        judge_by_limits(replace(claimed, limits=MetricLimits(least=0.01)), share).outcome
+        is Outcome.PASSED
+    )
 
 
 @pytest.mark.parametrize(
     ("doubted", "for_each", "sliced", "proven", "accepts", "opinion"),
     [
-        (False, (), False, True, False, Opinion(Outcome.PASSED, KEPT, 1)),
-        (False, (), True, True, True, Opinion(Outcome.PASSED, KEPT, 1)),
-        (False, (), False, False, True, Opinion(Outcome.WITHSTOOD, WITHSTOOD, 1)),
-        (False, (), False, False, False, Opinion(Outcome.UNKNOWN, NOT_ACCEPTED, 1)),
-        (True, (), False, True, True, Opinion(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
-        (True, ("slice",), False, False, True, Opinion(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
-        (False, ("slice",), True, True, False, Opinion(Outcome.PASSED, KEPT, 1)),
-        (False, ("group",), False, True, False, Opinion(Outcome.PASSED, KEPT, 1)),
-        (False, ("slice",), False, True, True, Opinion(
+        (False, (), False, True, False, RuleOutcome(Outcome.PASSED, KEPT, 1)),
+        (False, (), True, True, True, RuleOutcome(Outcome.PASSED, KEPT, 1)),
+        (False, (), False, False, True, RuleOutcome(Outcome.WITHSTOOD, WITHSTOOD, 1)),
+        (False, (), False, False, False, RuleOutcome(Outcome.UNKNOWN, NOT_ACCEPTED, 1)),
+        (True, (), False, True, True, RuleOutcome(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
+        (True, ("slice",), False, False, True, RuleOutcome(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
+        (False, ("slice",), True, True, False, RuleOutcome(Outcome.PASSED, KEPT, 1)),
+        (False, ("group",), False, True, False, RuleOutcome(Outcome.PASSED, KEPT, 1)),
+        (False, ("slice",), False, True, True, RuleOutcome(
             Outcome.WITHSTOOD, f"{UNNAMED} The policy accepts that.", 1
         )),
-        (False, ("slice",), False, True, False, Opinion(
+        (False, ("slice",), False, True, False, RuleOutcome(
             Outcome.UNKNOWN, UNNAMED, 1,
             "a policy that accepts withstood: no search proves that it named every slice",
         )),
@@ -92,16 +95,16 @@ def test_a_figure_that_keeps_a_rule_counts_as_far_as_it_was_proven_to(
     sliced: bool,
     proven: bool,
     accepts: bool,
-    opinion: Opinion,
+    opinion: RuleOutcome,
 ) -> None:
     rule = replace(RULE, for_each=for_each, accept_withstood=accepts)
     found = measured(0.9, doubted=doubted, slice={"sex": "F"} if sliced else {})
-    assert favourable(rule, found, 1, proven=proven) == opinion
+    assert judge_favourable_figure(rule, found, 1, proven=proven) == opinion
 
 
 def test_a_failure_on_the_side_of_its_doubt_is_unknown_and_asks_for_a_sure_figure() -> None:
-    found = measured(0.9, 0.85, 0.95, doubted=True, astray=Astray.TOO_HIGH)
-    opinion = by_limits(WITHIN, found)
+    found = measured(0.9, 0.85, 0.95, doubted=True, astray=BiasDirection.TOO_HIGH)
+    opinion = judge_by_limits(WITHIN, found)
     assert (opinion.outcome, opinion.need) == (Outcome.UNKNOWN, NOT_DOUBTED)
     assert opinion.slack == pytest.approx(-0.15)
     assert opinion.why == (

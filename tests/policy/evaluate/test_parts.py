@@ -7,8 +7,12 @@ import pytest
 from judging_cases import GAP, RULE, measured
 
 from auditor.domain.readings import Reading, Scalar
-from auditor.judging.docket import Docket
-from auditor.judging.parts import Part, key_of, parts
+from auditor.policy.evaluate.readings_index import (
+    ReadingGroup,
+    ReadingIndex,
+    build_place_key,
+    split_readings,
+)
 
 Places = list[tuple[Mapping[str, Scalar], list[int], list[int]]]
 
@@ -16,7 +20,7 @@ Places = list[tuple[Mapping[str, Scalar], list[int], list[int]]]
 def split(for_each: tuple[str, ...], *readings: Reading) -> Places:
     """Return each place with the indices of its readings and gaps, in order."""
     rule = replace(RULE, for_each=for_each)
-    found = parts(rule, "cpu", Docket.of(readings, [rule]))
+    found = split_readings(rule, "cpu", ReadingIndex.of(readings, [rule]))
     return [(it.place, [at for at, _ in it.matching], [at for at, _ in it.missing]) for it in found]
 
 
@@ -73,9 +77,13 @@ def test_numbers_come_before_texts_and_after_yes_and_no_and_are_told_from_them()
     values: tuple[Scalar, ...] = ("2", "1", 10, 2, 1.0, True, False, 0)
     order = [place["eps"] for place, _, _ in split(("eps",), *(at({"eps": it}) for it in values))]
     assert list(map(repr, order)) == ["False", "True", "0", "1.0", "2", "10", "'1'", "'2'"]
-    assert key_of({"b": 1, "a": "x"}) == key_of({"a": "x", "b": 1.0}) != key_of({"a": "x"})
-    assert Part({"a": "x"}).key == key_of({"a": "x"})
-    assert key_of({"a": True}) != key_of({"a": 1}) != key_of({"a": "1"})
+    assert (
+        build_place_key({"b": 1, "a": "x"})
+        == build_place_key({"a": "x", "b": 1.0})
+        != build_place_key({"a": "x"})
+    )
+    assert ReadingGroup({"a": "x"}).key == build_place_key({"a": "x"})
+    assert build_place_key({"a": True}) != build_place_key({"a": 1}) != build_place_key({"a": "1"})
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 from judging_cases import CONTEXT, POLICY, measured
 
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
-from auditor.domain.pins import Pins
-from auditor.domain.policies import Effect, Severity
-from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, PolicyRef
+from auditor.domain.findings import Outcome
+from auditor.domain.json import Json
+from auditor.domain.policies import RuleEffect, Severity
+from auditor.domain.policy_pins import AuditPins
+from auditor.domain.requests import AuditAttempt, AuditRequest, DatasetRef, PolicyRef
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
-from auditor.judging.pinned import Unmet, unmet
+from auditor.policy.evaluate.engine import judge_readings
+from auditor.policy.evaluate.pins import PinViolation, find_pin_violations
 
 ONE, OTHER = "sha256:1", "sha256:2"
 REQUEST = AuditRequest(
@@ -30,13 +30,13 @@ REQUEST = AuditRequest(
 )
 
 
-def broken(pins: Pins, request: AuditRequest = REQUEST) -> list[Unmet]:
-    return list(unmet(pins, request))
+def broken(pins: AuditPins, request: AuditRequest = REQUEST) -> list[PinViolation]:
+    return list(find_pin_violations(pins, request))
 
 
 def test_a_policy_that_pins_nothing_is_kept_by_an_audit_of_nothing() -> None:
-    assert broken(Pins()) == []
-    assert broken(Pins(), replace(REQUEST, datasets=())) == []
+    assert broken(AuditPins()) == []
+    assert broken(AuditPins(), replace(REQUEST, datasets=())) == []
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,24 @@ def test_a_policy_that_pins_nothing_is_kept_by_an_audit_of_nothing() -> None:
 def test_the_evaluation_data_are_one_of_those_that_are_pinned(
     pinned: tuple[str, ...], told: str | None
 ) -> None:
-    wanted = [] if told is None else [Unmet("evaluation data", told, ONE)]
-    assert broken(Pins(evaluation=pinned)) == wanted
+    wanted = [] if told is None else [PinViolation("evaluation data", told, ONE)]
+    assert broken(AuditPins(evaluation=pinned)) == wanted
 
 
 def test_other_data_are_never_taken_for_the_evaluation_data() -> None:
     alone = replace(REQUEST, datasets=REQUEST.datasets[:1])
-    assert broken(Pins(evaluation=(OTHER,)), alone) == [Unmet("evaluation data", OTHER, "none")]
-    assert broken(Pins(least_rows=1), alone) == [Unmet("evaluation rows", "1 at least", "0")]
+    assert broken(AuditPins(evaluation=(OTHER,)), alone) == [
+        PinViolation("evaluation data", OTHER, "none")
+    ]
+    assert broken(AuditPins(least_rows=1), alone) == [
+        PinViolation("evaluation rows", "1 at least", "0")
+    ]
 
 
 @pytest.mark.parametrize(("least", "told"), [(0, None), (1000, None), (1001, "1,001 at least")])
 def test_rows_are_as_many_as_are_pinned_at_least(least: int, told: str | None) -> None:
-    wanted = [] if told is None else [Unmet("evaluation rows", told, "1,000")]
-    assert broken(Pins(least_rows=least)) == wanted
+    wanted = [] if told is None else [PinViolation("evaluation rows", told, "1,000")]
+    assert broken(AuditPins(least_rows=least)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -84,13 +88,13 @@ def test_rows_are_as_many_as_are_pinned_at_least(least: int, told: str | None) -
 def test_sealed_sets_count_where_the_auditor_holds_the_evaluation_rows(
     pinned: Sequence[str], sets: Sequence[str], held: Sequence[str], found: str | None
 ) -> None:
-    attempt = Attempt(number=1, sets=tuple(sets), held=tuple(held))
-    wanted = [] if found is None else [Unmet("sealed sets", ", ".join(pinned), found)]
-    assert broken(Pins(sets=tuple(pinned)), replace(REQUEST, attempt=attempt)) == wanted
+    attempt = AuditAttempt(number=1, sets=tuple(sets), held=tuple(held))
+    wanted = [] if found is None else [PinViolation("sealed sets", ", ".join(pinned), found)]
+    assert broken(AuditPins(sets=tuple(pinned)), replace(REQUEST, attempt=attempt)) == wanted
 
 
 def test_an_audit_outside_of_a_service_has_no_sealed_set() -> None:
-    assert broken(Pins(sets=("a",))) == [Unmet("sealed sets", "a", "none")]
+    assert broken(AuditPins(sets=("a",))) == [PinViolation("sealed sets", "a", "none")]
 
 
 @pytest.mark.parametrize(
@@ -118,19 +122,19 @@ def test_settings_are_those_that_are_pinned_and_no_others(
     found: str | None,
 ) -> None:
     request = replace(REQUEST, declared=declared)
-    wanted = [] if asked is None else [Unmet("settings", asked, found or "")]
-    assert broken(Pins(settings=pinned), request) == wanted
+    wanted = [] if asked is None else [PinViolation("settings", asked, found or "")]
+    assert broken(AuditPins(settings=pinned), request) == wanted
 
 
 def test_settings_that_are_not_pinned_may_be_anything() -> None:
-    assert broken(Pins(), replace(REQUEST, declared={"task.threshold": 0.1})) == []
+    assert broken(AuditPins(), replace(REQUEST, declared={"task.threshold": 0.1})) == []
 
 
 def test_a_broken_pin_leaves_every_target_undecided_whatever_was_measured() -> None:
-    policy = replace(POLICY, pins=Pins(least_rows=2000, evaluation=(OTHER,)))
+    policy = replace(POLICY, pins=AuditPins(least_rows=2000, evaluation=(OTHER,)))
     context = replace(CONTEXT, targets=("cpu", "gpu"), request=REQUEST)
     readings = measured(0.9, 0.85, 0.95), measured(0.9, 0.85, 0.95, target="gpu")
-    found = judge(policy, lambda _: readings, context)
+    found = judge_readings(policy, lambda _: readings, context)
     assert [(item.rule, item.target, item.limits) for item in found] == [
         ("policy.pins", "cpu", f"evaluation data: {OTHER}"),
         ("policy.pins", "gpu", f"evaluation data: {OTHER}"),
@@ -142,7 +146,7 @@ def test_a_broken_pin_leaves_every_target_undecided_whatever_was_measured() -> N
     rows = found[2]
     assert (rows.outcome, rows.effect, rows.severity) == (
         Outcome.UNKNOWN,
-        Effect.DENY,
+        RuleEffect.DENY,
         Severity.HIGH,
     )
     assert rows.title == "The audit has the evaluation rows that the policy pins"
@@ -156,6 +160,6 @@ def test_a_broken_pin_leaves_every_target_undecided_whatever_was_measured() -> N
 
 
 def test_a_policy_that_is_tested_without_a_request_keeps_no_pins() -> None:
-    policy = replace(POLICY, pins=Pins(least_rows=2000))
-    (found,) = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], CONTEXT)
+    policy = replace(POLICY, pins=AuditPins(least_rows=2000))
+    (found,) = judge_readings(policy, lambda _: [measured(0.9, 0.85, 0.95)], CONTEXT)
     assert found.outcome is Outcome.PASSED

@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import CONTEXT, GAP, POLICY, RULE, measured
 
-from auditor.domain.findings import Finding
+from auditor.domain.findings import Finding, Outcome
 from auditor.domain.policies import Rule
 from auditor.domain.readings import Measurement, Reading
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import judge
+from auditor.policy.evaluate.engine import judge_readings
 
 BY_GROUP = replace(RULE, for_each=("group",))
 BY_SLICE = replace(RULE, for_each=("slice",), accept_withstood=True)
@@ -18,7 +17,7 @@ BY_SLICE = replace(RULE, for_each=("slice",), accept_withstood=True)
 
 def found(rule: Rule, *readings: Reading) -> dict[str, Finding]:
     """Return the findings of a rule by their names."""
-    findings = judge(replace(POLICY, rules=(rule,)), lambda _: readings, CONTEXT)
+    findings = judge_readings(replace(POLICY, rules=(rule,)), lambda _: readings, CONTEXT)
     return {finding.name: finding for finding in findings}
 
 
@@ -112,10 +111,10 @@ def test_each_place_counts_in_the_family_of_denying_rules() -> None:
         width = 0.05 if confidence < 0.96 else 0.15
         return [of_group(name, 0.7 - width, 0.7 + width) for name in ("a", "b")]
 
-    findings = judge(replace(POLICY, rules=(BY_GROUP,)), at, CONTEXT)
+    findings = judge_readings(replace(POLICY, rules=(BY_GROUP,)), at, CONTEXT)
     assert [finding.outcome for finding in findings] == [Outcome.UNKNOWN] * 2
     assert "over all 2 denying rules" in findings[0].message
-    alone = judge(replace(POLICY, rules=(BY_GROUP,)), lambda level: at(level)[:1], CONTEXT)
+    alone = judge_readings(replace(POLICY, rules=(BY_GROUP,)), lambda level: at(level)[:1], CONTEXT)
     assert [finding.outcome for finding in alone] == [Outcome.FAILED]
 
 
@@ -145,7 +144,7 @@ def test_a_rule_for_each_target_has_a_finding_a_target_as_any_rule() -> None:
     rule = replace(RULE, for_each=("target",))
     readings = measured(0.9, 0.85, 0.95), measured(0.7, 0.6, 0.75, target="gpu")
     context = replace(CONTEXT, targets=("cpu", "gpu"))
-    findings = judge(replace(POLICY, rules=(rule,)), lambda _: readings, context)
+    findings = judge_readings(replace(POLICY, rules=(rule,)), lambda _: readings, context)
     assert [(item.target, item.slice, item.outcome) for item in findings] == [
         ("cpu", {}, Outcome.PASSED),
         ("gpu", {}, Outcome.FAILED),

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from judging_cases import GAP, measured
 
-from auditor.domain.baselines import Baseline, Circumstances
+from auditor.domain.baselines import Baseline, MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.judging.precedents import Before, Lacking, precedents
-from auditor.judging.standing import Span
+from auditor.domain.readings import BoundKind, Measurement, Reading, Unit
+from auditor.policy.evaluate.baseline import (
+    BaselineAbsence,
+    BaselineFigure,
+    index_baseline_readings,
+)
+from auditor.policy.evaluate.limits import FigureRange
 
 NOW = measured(0.9, 0.85, 0.95)
 NAMED = "The baseline, model 0.9,"
@@ -23,18 +27,18 @@ def looked_up(
     now: Measurement,
     *then: Reading,
     name: str = "model",
-    own: Circumstances | None = None,
-    old: Circumstances | None = None,
+    own: MeasurementConditions | None = None,
+    old: MeasurementConditions | None = None,
     confidence: float = 0.95,
     same_budget: bool = True,
-) -> Before | Lacking:
+) -> BaselineFigure | BaselineAbsence:
     """Return what a baseline of these readings has for a figure."""
     baseline = Baseline(
         name=name, version="0.9", digest=ONE, budget=Budget.CI, readings=then,
-        under=old or Circumstances(),
+        under=old or MeasurementConditions(),
     )  # fmt: skip
-    own = own or Circumstances()
-    found = precedents(baseline, "model", own, confidence, same_budget=same_budget)
+    own = own or MeasurementConditions()
+    found = index_baseline_readings(baseline, "model", own, confidence, same_budget=same_budget)
     return found.before(now)
 
 
@@ -50,9 +54,11 @@ def test_a_figure_at_the_very_same_place_is_found_among_others() -> None:
         replace(then, metric="auc"),
     )
     found = looked_up(measured(0.9, **there), *elsewhere, then)
-    assert found == Before(then, Span(0.8, 0.7, 0.9, Bound.ESTIMATE), None, same_suite=True)
+    assert found == BaselineFigure(
+        then, FigureRange(0.8, 0.7, 0.9, BoundKind.ESTIMATE), None, same_suite=True
+    )
     none = looked_up(measured(0.9, **there), *elsewhere[1:])
-    assert none == Lacking(
+    assert none == BaselineAbsence(
         f"{NAMED} has no such reading at the same target, parameters and slice.",
         "a baseline with a reading of quality.accuracy/accuracy there",
     )
@@ -61,7 +67,7 @@ def test_a_figure_at_the_very_same_place_is_found_among_others() -> None:
 def lacking(now: Measurement, *then: Reading, **given: Any) -> tuple[str, str]:  # noqa: ANN401 -- as ``looked_up``
     """Return why there is no figure, and what is needed."""
     found = looked_up(now, *then, **given)
-    assert isinstance(found, Lacking)
+    assert isinstance(found, BaselineAbsence)
     return found.why, found.need
 
 
@@ -147,17 +153,17 @@ def test_times_need_the_same_machine_and_counts_the_same_data(
 ) -> None:
     """All else compares over machines and data, as far as intervals tell."""
     own, old = (
-        Circumstances(machines={"cpu": at, "gpu": ONE}, data={"training": of})
+        MeasurementConditions(machines={"cpu": at, "gpu": ONE}, data={"training": of})
         for at, of in ((ONE, ONE), (machine, data))
     )
     reading = replace(NOW, unit=unit)
     found = looked_up(reading, reading, own=own, old=old)
     if unit in {Unit.SECOND, Unit.PER_SECOND} and machine is OTHER:
-        assert found == Lacking(*TIMED)
+        assert found == BaselineAbsence(*TIMED)
     elif unit is Unit.COUNT and data is OTHER:
-        assert found == Lacking(*COUNTED)
+        assert found == BaselineAbsence(*COUNTED)
     else:
-        assert isinstance(found, Before)
+        assert isinstance(found, BaselineFigure)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +186,7 @@ def test_a_baseline_is_as_sure_of_its_figure_as_this_audit_is_asked_to_be(
 ) -> None:
     now, then = replace(NOW, confidence=here), replace(NOW, confidence=there)
     if needed is None:
-        assert isinstance(looked_up(now, then, confidence=asked), Before)
+        assert isinstance(looked_up(now, then, confidence=asked), BaselineFigure)
     else:
         assert lacking(now, then, confidence=asked) == (
             f"The baseline model 0.9 is sure of its figure at {there} alone.",
@@ -196,26 +202,30 @@ DATA: tuple[Mapping[str, str], ...] = ({}, {"training": ONE}, {"evaluation": ONE
 def test_rows_are_the_same_or_others_where_both_say_which(
     own: Mapping[str, str], old: Mapping[str, str]
 ) -> None:
-    found = looked_up(NOW, NOW, own=Circumstances(data=own), old=Circumstances(data=old))
-    assert isinstance(found, Before)
+    found = looked_up(
+        NOW, NOW, own=MeasurementConditions(data=own), old=MeasurementConditions(data=old)
+    )
+    assert isinstance(found, BaselineFigure)
     known = "evaluation" in own and "evaluation" in old
     assert found.same_rows is (own == old if known else None)
 
 
-@pytest.mark.parametrize("bound", Bound)
+@pytest.mark.parametrize("bound", BoundKind)
 @pytest.mark.parametrize("same_budget", [True, False])
 @pytest.mark.parametrize("params", [ONE, OTHER])
 def test_two_searches_are_alike_by_their_parameters_and_budget(
-    bound: Bound,
+    bound: BoundKind,
     same_budget: bool,  # noqa: FBT001 -- pytest's
     params: str,
 ) -> None:
     then = replace(NOW, bound=bound)
     own, old = (
-        Circumstances(params={("cpu", "quality.accuracy"): at, ("cpu", "quality.other"): ONE})
+        MeasurementConditions(
+            params={("cpu", "quality.accuracy"): at, ("cpu", "quality.other"): ONE}
+        )
         for at in (ONE, params)
     )
     found = looked_up(NOW, then, own=own, old=old, same_budget=same_budget)
-    assert isinstance(found, Before)
+    assert isinstance(found, BaselineFigure)
     alike = same_budget and params is ONE
-    assert found.same_suite is (bound is Bound.ESTIMATE or alike)
+    assert found.same_suite is (bound is BoundKind.ESTIMATE or alike)

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from judging_cases import CONTEXT, POLICY, measured
 
-from auditor.domain.baselines import Circumstances
+from auditor.domain.baselines import MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.findings import Finding
-from auditor.domain.isolation import Isolation
-from auditor.domain.policies import Assurance, Effect, LeastEvidence, Severity
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.policies import AssuranceLevel, MinimumEvidence, RuleEffect, Severity
 from auditor.domain.targets import EvidenceLevel
-from auditor.domain.verdicts import Outcome
-from auditor.judging.judge import REMEDIES, judge
+from auditor.policy.evaluate.engine import REMEDIES, judge_readings
 
 TARGETS = ("cpu", "gpu")
 
@@ -21,7 +20,7 @@ TARGETS = ("cpu", "gpu")
 def unmet(context: dict[str, Any], **asked: Any) -> list[Finding]:  # noqa: ANN401 -- any field of a policy
     """Return the findings before those of the rule, which passes."""
     readings = [measured(0.9, 0.85, 0.95, target=target) for target in TARGETS]
-    found = judge(
+    found = judge_readings(
         replace(POLICY, **asked),
         lambda _: readings,
         replace(CONTEXT, targets=TARGETS, **context),
@@ -36,20 +35,20 @@ def unmet(context: dict[str, Any], **asked: Any) -> list[Finding]:  # noqa: ANN4
         ({"least_budget": Budget.CI}, {"budget": Budget.CI}, "budget", "ci", "ci", ()),
         ({"least_budget": Budget.SMOKE}, {"budget": Budget.CI}, "budget", "smoke", "ci", ()),
         ({"least_budget": Budget.FULL}, {"budget": Budget.CI}, "budget", "full", "ci", TARGETS),
-        ({"least_assurance": Assurance.A1}, {"assurance": Assurance.A2}, "", "", "", ()),
-        ({"least_assurance": Assurance.A1}, {"assurance": Assurance.A1}, "", "", "", ()),
-        ({"least_assurance": Assurance.A2}, {"assurance": Assurance.A1},
+        ({"least_assurance": AssuranceLevel.A1}, {"assurance": AssuranceLevel.A2}, "", "", "", ()),
+        ({"least_assurance": AssuranceLevel.A1}, {"assurance": AssuranceLevel.A1}, "", "", "", ()),
+        ({"least_assurance": AssuranceLevel.A2}, {"assurance": AssuranceLevel.A1},
          "assurance", "A2", "A1", TARGETS),
-        ({}, {"under": Circumstances(evidence={"gpu": EvidenceLevel.SIMULATED})},
+        ({}, {"under": MeasurementConditions(evidence={"gpu": EvidenceLevel.SIMULATED})},
          "evidence", "native", "simulated", ("gpu",)),
-        ({"least_evidence": LeastEvidence.VERIFIED},
-         {"under": Circumstances(evidence={"cpu": EvidenceLevel.VERIFIED})},
+        ({"least_evidence": MinimumEvidence.VERIFIED},
+         {"under": MeasurementConditions(evidence={"cpu": EvidenceLevel.VERIFIED})},
          "evidence", "verified", "none", ("gpu",)),
-        ({"least_isolation": Isolation.LANDLOCK},
-         {"under": Circumstances(isolation={"cpu": "landlock", "gpu": "limits"})},
+        ({"least_isolation": IsolationLevel.LANDLOCK},
+         {"under": MeasurementConditions(isolation={"cpu": "landlock", "gpu": "limits"})},
          "isolation", "landlock", "limits", ("gpu",)),
-        ({"least_isolation": Isolation.LIMITS},
-         {"under": Circumstances(isolation={"cpu": "remote"})},
+        ({"least_isolation": IsolationLevel.LIMITS},
+         {"under": MeasurementConditions(isolation={"cpu": "remote"})},
          "isolation", "limits", "none", ("gpu",)),
     ],
 )  # fmt: skip
@@ -70,7 +69,7 @@ def test_an_audit_that_is_less_than_asked_is_undecided_on_the_targets_concerned(
             target=item.target,
             measure=f"policy/{what}",
             outcome=Outcome.UNKNOWN,
-            effect=Effect.DENY,
+            effect=RuleEffect.DENY,
             severity=Severity.HIGH,
             readings=(),
             controls=(),
@@ -84,17 +83,17 @@ def test_an_audit_that_is_less_than_asked_is_undecided_on_the_targets_concerned(
 
 def test_where_no_isolation_is_asked_for_any_will_do() -> None:
     for told in ({}, {"cpu": "limits"}, {"cpu": "magic", "gpu": "remote"}):
-        assert unmet({"under": Circumstances(isolation=told)}, least_isolation=None) == []
+        assert unmet({"under": MeasurementConditions(isolation=told)}, least_isolation=None) == []
 
 
 def test_all_that_is_less_than_asked_is_told() -> None:
-    context = {"budget": Budget.SMOKE, "assurance": Assurance.A0}
+    context = {"budget": Budget.SMOKE, "assurance": AssuranceLevel.A0}
     found = unmet(
         context,
         least_budget=Budget.FULL,
-        least_assurance=Assurance.A1,
-        least_evidence=LeastEvidence.VERIFIED,
-        least_isolation=Isolation.LIMITS,
+        least_assurance=AssuranceLevel.A1,
+        least_evidence=MinimumEvidence.VERIFIED,
+        least_isolation=IsolationLevel.LIMITS,
     )
     assert [(item.rule.removeprefix("policy.least_"), item.target) for item in found] == [
         ("budget", "cpu"),

@@ -7,15 +7,17 @@ from judging_cases import CONTEXT, RULE, measured
 
 from auditor.domain.baselines import Baseline
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Anchor, Anchored, Limits
-from auditor.domain.readings import Astray, Bound, Measurement
-from auditor.domain.verdicts import Outcome
-from auditor.judging.asking import ask
-from auditor.judging.opinions import Opinion
-from auditor.judging.relating import by_baseline, possible_limits
-from auditor.judging.standing import Span
+from auditor.domain.findings import Outcome
+from auditor.domain.policies import AnchoredLimits, LimitAnchor, MetricLimits
+from auditor.domain.readings import BiasDirection, BoundKind, Measurement
+from auditor.policy.evaluate.context import build_target_context
+from auditor.policy.evaluate.limits import FigureRange
+from auditor.policy.evaluate.rules import RuleOutcome, judge_by_baseline, possible_limits
 
-LEAST, MOST = Anchored(least=Anchor(None, -10)), Anchored(most=Anchor(None, 10))
+LEAST, MOST = (
+    AnchoredLimits(least=LimitAnchor(None, -10)),
+    AnchoredLimits(most=LimitAnchor(None, 10)),
+)
 THEN = measured(100, 95, 105)
 """With a margin of ten, the limit lies between 85 and 95 from below, 105 and 115 from above."""
 HAD = "The baseline, model 0.9, had 100 (95 % interval 95 to 105, sample of 450)."
@@ -25,40 +27,42 @@ CLOSER = "a baseline with a closer figure, or a figure further from it: more row
 
 def held(
     now: Measurement,
-    anchored: Anchored = LEAST,
+    anchored: AnchoredLimits = LEAST,
     then: Measurement = THEN,
     *,
     accepts: bool = False,
     budget: Budget = Budget.CI,
-) -> Opinion:
+) -> RuleOutcome:
     """Return the opinion of a figure that is held against a baseline's."""
     baseline = Baseline(
         name="model", version="0.9", digest="sha256:1", budget=budget, readings=(then,)
     )
     rule = replace(RULE, limits=None, anchored=anchored, accept_withstood=accepts)
     context = replace(CONTEXT, baseline=baseline)
-    return by_baseline(rule, anchored, now, ask(context, {}, "cpu", context.precedents()))
+    return judge_by_baseline(
+        rule, anchored, now, build_target_context(context, {}, "cpu", context.precedents())
+    )
 
 
 @pytest.mark.parametrize(
     ("anchored", "low", "high", "opinion"),
     [
-        (LEAST, 95, 99, Opinion(
+        (LEAST, 95, 99, RuleOutcome(
             Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
         )),
-        (LEAST, 80, 84, Opinion(
+        (LEAST, 80, 84, RuleOutcome(
             Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
         )),
-        (MOST, 99, 105, Opinion(
+        (MOST, 99, 105, RuleOutcome(
             Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
         )),
-        (MOST, 116, 120, Opinion(
+        (MOST, 116, 120, RuleOutcome(
             Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
         )),
     ],
 )  # fmt: skip
 def test_the_strictest_limit_is_kept_and_the_laxest_broken(
-    anchored: Anchored, low: float, high: float, opinion: Opinion
+    anchored: AnchoredLimits, low: float, high: float, opinion: RuleOutcome
 ) -> None:
     assert held(measured((low + high) / 2, low, high), anchored) == opinion
 
@@ -66,20 +70,20 @@ def test_the_strictest_limit_is_kept_and_the_laxest_broken(
 @pytest.mark.parametrize(
     ("anchored", "value", "limits"),
     [
-        (LEAST, 96, Limits(least=95)),  # rows may show that it keeps the strictest limit
-        (LEAST, 95, Limits(least=95)),
+        (LEAST, 96, MetricLimits(least=95)),  # rows may show that it keeps the strictest limit
+        (LEAST, 95, MetricLimits(least=95)),
         (LEAST, 94, None),
         (LEAST, 85, None),
-        (LEAST, 84, Limits(least=85)),  # or that it breaks the laxest
-        (MOST, 104, Limits(most=105)),
-        (MOST, 105, Limits(most=105)),
+        (LEAST, 84, MetricLimits(least=85)),  # or that it breaks the laxest
+        (MOST, 104, MetricLimits(most=105)),
+        (MOST, 105, MetricLimits(most=105)),
         (MOST, 106, None),
         (MOST, 115, None),
-        (MOST, 116, Limits(most=115)),
+        (MOST, 116, MetricLimits(most=115)),
     ],
 )
 def test_more_rows_are_asked_for_where_they_could_decide(
-    anchored: Anchored, value: float, limits: Limits | None
+    anchored: AnchoredLimits, value: float, limits: MetricLimits | None
 ) -> None:
     opinion = held(measured(value, value - 20, value + 20), anchored)
     assert (opinion.outcome, opinion.why) == (Outcome.UNKNOWN, OPEN)
@@ -89,28 +93,30 @@ def test_more_rows_are_asked_for_where_they_could_decide(
 
 
 def test_the_possible_limits_are_taken_from_both_ends_of_the_baseline_and_from_claims() -> None:
-    before = Span(100, 95, 105, Bound.ESTIMATE)
-    ends = Anchored(Anchor(None, -10), Anchor("ceiling", 1))
+    before = FigureRange(100, 95, 105, BoundKind.ESTIMATE)
+    ends = AnchoredLimits(LimitAnchor(None, -10), LimitAnchor("ceiling", 1))
     claimed = possible_limits(ends, {"ceiling": 120}, before)
-    assert claimed == (Limits(95, 121), Limits(85, 121))
-    assert possible_limits(Anchored(90, Anchor(None, 10)), {}, before) == (
-        Limits(90, 105),
-        Limits(90, 115),
+    assert claimed == (MetricLimits(95, 121), MetricLimits(85, 121))
+    assert possible_limits(AnchoredLimits(90, LimitAnchor(None, 10)), {}, before) == (
+        MetricLimits(90, 105),
+        MetricLimits(90, 115),
     )
-    assert possible_limits(LEAST, {}, before) == (Limits(95, None), Limits(85, None))
+    assert possible_limits(LEAST, {}, before) == (MetricLimits(95, None), MetricLimits(85, None))
 
 
 def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> None:
-    assert held(measured("high")) == Opinion(
+    assert held(measured("high")) == RuleOutcome(
         Outcome.UNKNOWN, "The figure is no number, so no limit applies to it."
     )
     rule = replace(RULE, limits=None, anchored=LEAST)
-    assert by_baseline(rule, LEAST, measured(99), ask(CONTEXT, {}, "cpu")) == Opinion(
+    assert judge_by_baseline(
+        rule, LEAST, measured(99), build_target_context(CONTEXT, {}, "cpu")
+    ) == RuleOutcome(
         Outcome.UNKNOWN,
         "There is no baseline to hold it against.",
         need="a baseline record (--baseline DIR, or `baseline: DIR` in the audit file)",
     )
-    assert held(measured(99), then=replace(THEN, doubted=True)) == Opinion(
+    assert held(measured(99), then=replace(THEN, doubted=True)) == RuleOutcome(
         Outcome.UNKNOWN,
         "The baseline, model 0.9, has a doubted figure there, and nothing is shown against a "
         "doubted one.",
@@ -134,8 +140,8 @@ def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> N
 def test_two_bounds_are_withstood_where_they_were_found_alike(
     *, accepts: bool, budget: Budget, outcome: Outcome, why: str, need: str
 ) -> None:
-    then = replace(THEN, bound=Bound.AT_MOST)
-    now = measured(99, 96, 104, bound=Bound.AT_MOST)
+    then = replace(THEN, bound=BoundKind.AT_MOST)
+    now = measured(99, 96, 104, bound=BoundKind.AT_MOST)
     opinion = held(now, then=then, accepts=accepts, budget=budget)
     told = f"{HAD} {why}"
     assert (opinion.outcome, opinion.why, opinion.need) == (outcome, told, need)
@@ -145,8 +151,8 @@ def test_a_doubted_figure_neither_passes_nor_fails_on_the_side_of_its_doubt() ->
     for low, high, astray, outcome in (
         (95, 99, None, Outcome.UNKNOWN),
         (80, 84, None, Outcome.FAILED),
-        (80, 84, Astray.TOO_HIGH, Outcome.FAILED),
-        (80, 84, Astray.TOO_LOW, Outcome.UNKNOWN),
+        (80, 84, BiasDirection.TOO_HIGH, Outcome.FAILED),
+        (80, 84, BiasDirection.TOO_LOW, Outcome.UNKNOWN),
     ):
         now = measured(low, low, high, doubted=True, astray=astray)
         opinion = held(now, accepts=True)

@@ -5,48 +5,48 @@ from dataclasses import replace
 import pytest
 from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
-from auditor.domain.baselines import Circumstances
+from auditor.domain.baselines import MeasurementConditions
 from auditor.domain.budgets import Budget
-from auditor.domain.isolation import Isolation
-from auditor.domain.policies import Assurance, Effect, LeastEvidence, Limits
-from auditor.domain.readings import Astray, Bound, Unit
+from auditor.domain.findings import Outcome, Verdict
+from auditor.domain.isolation import IsolationLevel
+from auditor.domain.policies import AssuranceLevel, MetricLimits, MinimumEvidence, RuleEffect
+from auditor.domain.readings import BiasDirection, BoundKind, Unit
 from auditor.domain.targets import EvidenceLevel
-from auditor.domain.verdicts import Outcome, Verdict
-from auditor.judging.judge import judge
+from auditor.policy.evaluate.engine import judge_readings
 
-AT_MOST = Bound.AT_MOST
-AT_LEAST = Bound.AT_LEAST
-ESTIMATE = Bound.ESTIMATE
+AT_MOST = BoundKind.AT_MOST
+AT_LEAST = BoundKind.AT_LEAST
+ESTIMATE = BoundKind.ESTIMATE
 
 
 @pytest.mark.parametrize(
     ("bound", "limits", "low", "high", "outcome"),
     [
-        (ESTIMATE, Limits(least=0.8), 0.8, 0.9, Outcome.PASSED),
-        (ESTIMATE, Limits(least=0.8), 0.79, 0.9, Outcome.UNKNOWN),
-        (ESTIMATE, Limits(least=0.8), 0.7, 0.8, Outcome.UNKNOWN),
-        (ESTIMATE, Limits(least=0.8), 0.7, 0.79, Outcome.FAILED),
-        (ESTIMATE, Limits(most=0.1), 0.0, 0.1, Outcome.PASSED),
-        (ESTIMATE, Limits(most=0.1), 0.11, 0.2, Outcome.FAILED),
-        (ESTIMATE, Limits(0.8, 1.25), 0.9, 1.2, Outcome.PASSED),
-        (ESTIMATE, Limits(0.8, 1.25), 1.26, 1.3, Outcome.FAILED),
-        (ESTIMATE, Limits(0.8, 1.25), 0.7, 1.3, Outcome.UNKNOWN),
-        (AT_MOST, Limits(least=0.8), 0.8, 0.9, Outcome.WITHSTOOD),
-        (AT_MOST, Limits(least=0.8), 0.7, 0.79, Outcome.FAILED),
-        (AT_MOST, Limits(least=0.8), 0.7, 0.9, Outcome.UNKNOWN),
-        (AT_MOST, Limits(most=0.8), 0.6, 0.7, Outcome.PASSED),
-        (AT_MOST, Limits(most=0.8), 0.85, 0.9, Outcome.UNKNOWN),
-        (AT_MOST, Limits(0.2, 0.8), 0.3, 0.7, Outcome.WITHSTOOD),
-        (AT_MOST, Limits(0.2, 0.8), 0.1, 0.15, Outcome.FAILED),
-        (AT_MOST, Limits(0.2, 0.8), 0.85, 0.9, Outcome.UNKNOWN),
-        (AT_LEAST, Limits(most=0.6), 0.4, 0.5, Outcome.WITHSTOOD),
-        (AT_LEAST, Limits(most=0.6), 0.7, 0.8, Outcome.FAILED),
-        (AT_LEAST, Limits(least=0.6), 0.7, 0.8, Outcome.PASSED),
-        (AT_LEAST, Limits(least=0.6), 0.4, 0.5, Outcome.UNKNOWN),
+        (ESTIMATE, MetricLimits(least=0.8), 0.8, 0.9, Outcome.PASSED),
+        (ESTIMATE, MetricLimits(least=0.8), 0.79, 0.9, Outcome.UNKNOWN),
+        (ESTIMATE, MetricLimits(least=0.8), 0.7, 0.8, Outcome.UNKNOWN),
+        (ESTIMATE, MetricLimits(least=0.8), 0.7, 0.79, Outcome.FAILED),
+        (ESTIMATE, MetricLimits(most=0.1), 0.0, 0.1, Outcome.PASSED),
+        (ESTIMATE, MetricLimits(most=0.1), 0.11, 0.2, Outcome.FAILED),
+        (ESTIMATE, MetricLimits(0.8, 1.25), 0.9, 1.2, Outcome.PASSED),
+        (ESTIMATE, MetricLimits(0.8, 1.25), 1.26, 1.3, Outcome.FAILED),
+        (ESTIMATE, MetricLimits(0.8, 1.25), 0.7, 1.3, Outcome.UNKNOWN),
+        (AT_MOST, MetricLimits(least=0.8), 0.8, 0.9, Outcome.WITHSTOOD),
+        (AT_MOST, MetricLimits(least=0.8), 0.7, 0.79, Outcome.FAILED),
+        (AT_MOST, MetricLimits(least=0.8), 0.7, 0.9, Outcome.UNKNOWN),
+        (AT_MOST, MetricLimits(most=0.8), 0.6, 0.7, Outcome.PASSED),
+        (AT_MOST, MetricLimits(most=0.8), 0.85, 0.9, Outcome.UNKNOWN),
+        (AT_MOST, MetricLimits(0.2, 0.8), 0.3, 0.7, Outcome.WITHSTOOD),
+        (AT_MOST, MetricLimits(0.2, 0.8), 0.1, 0.15, Outcome.FAILED),
+        (AT_MOST, MetricLimits(0.2, 0.8), 0.85, 0.9, Outcome.UNKNOWN),
+        (AT_LEAST, MetricLimits(most=0.6), 0.4, 0.5, Outcome.WITHSTOOD),
+        (AT_LEAST, MetricLimits(most=0.6), 0.7, 0.8, Outcome.FAILED),
+        (AT_LEAST, MetricLimits(least=0.6), 0.7, 0.8, Outcome.PASSED),
+        (AT_LEAST, MetricLimits(least=0.6), 0.4, 0.5, Outcome.UNKNOWN),
     ],
 )
 def test_the_whole_interval_decides_and_a_bound_speaks_for_one_side_only(
-    bound: Bound, limits: Limits, low: float, high: float, outcome: Outcome
+    bound: BoundKind, limits: MetricLimits, low: float, high: float, outcome: Outcome
 ) -> None:
     rule = replace(RULE, limits=limits, accept_withstood=True)
     assert judge_one(rule, measured((low + high) / 2, low, high, bound=bound)).outcome is outcome
@@ -62,7 +62,7 @@ def test_what_withstood_is_unknown_unless_the_policy_accepts_that() -> None:
 
 
 def test_an_exact_figure_decides_by_itself() -> None:
-    rule = replace(RULE, limits=Limits(most=0.0))
+    rule = replace(RULE, limits=MetricLimits(most=0.0))
     assert judge_one(rule, measured(0, unit=Unit.COUNT)).outcome is Outcome.PASSED
     assert judge_one(rule, measured(1, unit=Unit.COUNT)).outcome is Outcome.FAILED
 
@@ -84,15 +84,15 @@ def test_a_doubted_figure_may_fail_but_never_passes_or_withstands() -> None:
     ("astray", "above", "below"),
     [
         (None, Outcome.FAILED, Outcome.FAILED),
-        (Astray.TOO_HIGH, Outcome.UNKNOWN, Outcome.FAILED),
-        (Astray.TOO_LOW, Outcome.FAILED, Outcome.UNKNOWN),
-        (Astray.EITHER, Outcome.UNKNOWN, Outcome.UNKNOWN),
+        (BiasDirection.TOO_HIGH, Outcome.UNKNOWN, Outcome.FAILED),
+        (BiasDirection.TOO_LOW, Outcome.FAILED, Outcome.UNKNOWN),
+        (BiasDirection.EITHER, Outcome.UNKNOWN, Outcome.UNKNOWN),
     ],
 )
 def test_a_doubted_figure_does_not_fail_on_the_side_of_its_doubt(
-    astray: Astray | None, above: Outcome, below: Outcome
+    astray: BiasDirection | None, above: Outcome, below: Outcome
 ) -> None:
-    rule = replace(RULE, limits=Limits(least=0.2, most=0.5))
+    rule = replace(RULE, limits=MetricLimits(least=0.2, most=0.5))
     for found, outcome in ((measured(0.9, 0.8, 0.95), above), (measured(0.1, 0.05, 0.15), below)):
         finding = judge_one(rule, replace(found, doubted=True, astray=astray))
         assert finding.outcome is outcome
@@ -164,9 +164,9 @@ def test_a_rule_for_one_target_is_not_asked_of_the_others_but_never_lost() -> No
     rule = replace(RULE, where={"target": "cpu"})
     policy = replace(POLICY, rules=(rule,))
     reading = measured(0.9, 0.85, 0.95)
-    both = judge(policy, lambda _: [reading], replace(CONTEXT, targets=("cpu", "gpu")))
+    both = judge_readings(policy, lambda _: [reading], replace(CONTEXT, targets=("cpu", "gpu")))
     assert [item.outcome for item in both] == [Outcome.PASSED, Outcome.NOT_APPLICABLE]
-    elsewhere = judge(policy, lambda _: [], replace(CONTEXT, targets=("gpu",)))
+    elsewhere = judge_readings(policy, lambda _: [], replace(CONTEXT, targets=("gpu",)))
     assert [item.outcome for item in elsewhere] == [Outcome.UNKNOWN]
 
 
@@ -219,8 +219,8 @@ def test_a_policy_for_other_models_applies_to_none_of_its_rules() -> None:
 
 
 def test_a_smaller_budget_or_assurance_than_asked_leaves_the_audit_inconclusive() -> None:
-    policy = replace(POLICY, least_budget=Budget.FULL, least_assurance=Assurance.A1)
-    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], CONTEXT)
+    policy = replace(POLICY, least_budget=Budget.FULL, least_assurance=AssuranceLevel.A1)
+    findings = judge_readings(policy, lambda _: [measured(0.9, 0.85, 0.95)], CONTEXT)
     assert [item.rule for item in findings] == [
         "policy.least_budget",
         "policy.least_assurance",
@@ -232,64 +232,64 @@ def test_a_smaller_budget_or_assurance_than_asked_leaves_the_audit_inconclusive(
         Outcome.PASSED,
     ]
     assert Verdict.of(item.outcome for item in findings) is Verdict.INCONCLUSIVE
-    assert findings[0].effect is Effect.DENY
+    assert findings[0].effect is RuleEffect.DENY
     assert "Asked: budget full at least. Found: budget ci." in findings[0].message
 
 
 @pytest.mark.parametrize(
     ("least", "level", "kept"),
     [
-        (LeastEvidence.NATIVE, EvidenceLevel.VERIFIED, True),
-        (LeastEvidence.NATIVE, EvidenceLevel.MEASURED, True),
-        (LeastEvidence.NATIVE, EvidenceLevel.SIMULATED, False),
-        (LeastEvidence.NATIVE, EvidenceLevel.EMULATED, False),
-        (LeastEvidence.NATIVE, None, True),  # a record that is older than levels
-        (LeastEvidence.VERIFIED, EvidenceLevel.VERIFIED, True),
-        (LeastEvidence.VERIFIED, EvidenceLevel.MEASURED, False),
-        (LeastEvidence.VERIFIED, None, False),  # nothing was opened
-        (LeastEvidence.ANY, EvidenceLevel.SIMULATED, True),
-        (LeastEvidence.ANY, EvidenceLevel.EMULATED, True),
+        (MinimumEvidence.NATIVE, EvidenceLevel.VERIFIED, True),
+        (MinimumEvidence.NATIVE, EvidenceLevel.MEASURED, True),
+        (MinimumEvidence.NATIVE, EvidenceLevel.SIMULATED, False),
+        (MinimumEvidence.NATIVE, EvidenceLevel.EMULATED, False),
+        (MinimumEvidence.NATIVE, None, True),  # a record that is older than levels
+        (MinimumEvidence.VERIFIED, EvidenceLevel.VERIFIED, True),
+        (MinimumEvidence.VERIFIED, EvidenceLevel.MEASURED, False),
+        (MinimumEvidence.VERIFIED, None, False),  # nothing was opened
+        (MinimumEvidence.ANY, EvidenceLevel.SIMULATED, True),
+        (MinimumEvidence.ANY, EvidenceLevel.EMULATED, True),
     ],
 )
 def test_figures_that_do_not_speak_of_the_target_as_asked_leave_the_audit_inconclusive(
-    least: LeastEvidence,
+    least: MinimumEvidence,
     level: EvidenceLevel | None,
     kept: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
     policy = replace(POLICY, least_evidence=least)
     told = {} if level is None else dict.fromkeys(CONTEXT.targets, level)
-    context = replace(CONTEXT, under=Circumstances(evidence=told))
-    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
+    context = replace(CONTEXT, under=MeasurementConditions(evidence=told))
+    findings = judge_readings(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
     asked = ["accurate"] if kept else ["policy.least_evidence", "accurate"]
     assert [item.rule for item in findings] == asked
     verdict = Verdict.PASS if kept else Verdict.INCONCLUSIVE
     assert Verdict.of(item.outcome for item in findings) is verdict
-    assert all(item.effect is Effect.DENY for item in findings)
+    assert all(item.effect is RuleEffect.DENY for item in findings)
 
 
 @pytest.mark.parametrize(
     ("least", "level", "kept"),
     [
         (None, None, True),
-        (Isolation.LIMITS, "limits", True),
-        (Isolation.LIMITS, None, False),  # a record that does not tell
-        (Isolation.LIMITS, "magic", False),
-        (Isolation.LANDLOCK, "bubblewrap", True),
-        (Isolation.LANDLOCK, "landlock", True),
-        (Isolation.LANDLOCK, "namespaces", False),
-        (Isolation.BUBBLEWRAP, "landlock", False),
-        (Isolation.BUBBLEWRAP, "remote", True),  # no file was opened here
+        (IsolationLevel.LIMITS, "limits", True),
+        (IsolationLevel.LIMITS, None, False),  # a record that does not tell
+        (IsolationLevel.LIMITS, "magic", False),
+        (IsolationLevel.LANDLOCK, "bubblewrap", True),
+        (IsolationLevel.LANDLOCK, "landlock", True),
+        (IsolationLevel.LANDLOCK, "namespaces", False),
+        (IsolationLevel.BUBBLEWRAP, "landlock", False),
+        (IsolationLevel.BUBBLEWRAP, "remote", True),  # no file was opened here
     ],
 )
 def test_models_that_were_isolated_less_than_asked_leave_the_audit_inconclusive(
-    least: Isolation | None,
+    least: IsolationLevel | None,
     level: str | None,
     kept: bool,  # noqa: FBT001 -- pytest's
 ) -> None:
     policy = replace(POLICY, least_isolation=least)
     told = {} if level is None else dict.fromkeys(CONTEXT.targets, level)
-    context = replace(CONTEXT, under=Circumstances(isolation=told))
-    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
+    context = replace(CONTEXT, under=MeasurementConditions(isolation=told))
+    findings = judge_readings(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
     asked = ["accurate"] if kept else ["policy.least_isolation", "accurate"]
     assert [item.rule for item in findings] == asked
     verdict = Verdict.PASS if kept else Verdict.INCONCLUSIVE
@@ -313,7 +313,7 @@ def test_a_figure_is_never_rounded_across_its_limit() -> None:
 
 
 def test_a_figure_is_rounded_across_neither_end_of_a_range() -> None:
-    rule = replace(RULE, limits=Limits(0.5, 0.8))
+    rule = replace(RULE, limits=MetricLimits(0.5, 0.8))
     finding = judge_one(rule, measured(0.80000001, 0.8000000001, 0.81))
     assert finding.outcome is Outcome.FAILED
     assert "between 0.5 and 0.8. Found: 0.80000001 (95 % interval 0.8000000001 to 0.81" in (
@@ -336,7 +336,7 @@ def test_an_attack_is_told_as_a_bound() -> None:
 
 
 def test_a_large_figure_is_told_to_the_digit_that_keeps_it_off_its_limit() -> None:
-    rule = replace(RULE, limits=Limits(most=12_000))
+    rule = replace(RULE, limits=MetricLimits(most=12_000))
     finding = judge_one(rule, measured(12_000.2, 12_000.1, 12_001.0, unit=Unit.BYTE))
     assert "12,000.2 bytes (95 % interval 12,000.1 bytes to 12,001 bytes" in finding.message
 

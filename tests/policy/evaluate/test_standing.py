@@ -7,51 +7,59 @@ from itertools import product
 import pytest
 from judging_cases import measured
 
-from auditor.domain.policies import Limits
-from auditor.domain.readings import Astray, Bound
-from auditor.judging.standing import Span, Standing, breaks_by_doubt, edges, margin, span_of, stand
+from auditor.domain.policies import MetricLimits
+from auditor.domain.readings import BiasDirection, BoundKind
+from auditor.policy.evaluate.limits import (
+    FigureRange,
+    LimitComparison,
+    breaks_by_doubt,
+    build_figure_range,
+    compare_with_limits,
+    compute_margin,
+    get_limit_bounds,
+)
 
 FAR = 9
 """A truth so far away that it stands for all beyond it."""
 FIGURES = [(low, high) for low, high in product(range(5), repeat=2) if low <= high]
 LIMITS = [
-    Limits(least, most)
+    MetricLimits(least, most)
     for least, most in product((None, 1, 2, 3), repeat=2)
     if None in {least, most} or least <= most  # type: ignore[operator] -- both are numbers
 ]
 
 
-def allowed(limits: Limits, truths: range) -> set[bool]:
+def allowed(limits: MetricLimits, truths: range) -> set[bool]:
     """Return whether some truths are allowed, and whether some are not."""
     floor = -FAR if limits.least is None else limits.least
     ceiling = FAR if limits.most is None else limits.most
     return {floor <= truth <= ceiling for truth in truths}
 
 
-@pytest.mark.parametrize("bound", Bound)
+@pytest.mark.parametrize("bound", BoundKind)
 @pytest.mark.parametrize("limits", LIMITS, ids=str)
 def test_a_figure_stands_as_all_truths_stand_that_it_leaves_possible(
-    limits: Limits, bound: Bound
+    limits: MetricLimits, bound: BoundKind
 ) -> None:
     for low, high in FIGURES:
-        least = -FAR if bound is Bound.AT_MOST else low
-        most = FAR if bound is Bound.AT_LEAST else high
+        least = -FAR if bound is BoundKind.AT_MOST else low
+        most = FAR if bound is BoundKind.AT_LEAST else high
         possible, seen = range(least, most + 1), range(low, high + 1)
         if allowed(limits, possible) == {False}:
-            told = Standing.BREAKS
+            told = LimitComparison.BREAKS
         elif allowed(limits, possible) == {True}:
-            told = Standing.KEEPS
+            told = LimitComparison.KEEPS
         elif allowed(limits, seen) == {True}:
-            told = Standing.WITHSTANDS
+            told = LimitComparison.WITHSTANDS
         else:
-            told = Standing.OPEN
-        assert stand(Span(low, low, high, bound), limits) is told, (low, high)
+            told = LimitComparison.OPEN
+        assert compare_with_limits(FigureRange(low, low, high, bound), limits) is told, (low, high)
 
 
 @pytest.mark.parametrize("value", [True, False, "high", None])
 def test_what_is_no_number_has_no_span(value: bool | str | None) -> None:  # noqa: FBT001 -- the reading's value
-    assert span_of(measured(value)) is None
-    assert span_of(measured(value, 0.1, 0.9)) is None
+    assert build_figure_range(measured(value)) is None
+    assert build_figure_range(measured(value, 0.1, 0.9)) is None
 
 
 @pytest.mark.parametrize(
@@ -66,58 +74,60 @@ def test_what_is_no_number_has_no_span(value: bool | str | None) -> None:  # noq
 def test_an_exact_figure_has_no_width_and_half_an_interval_no_end(
     low: float | None, high: float | None, span: tuple[float, float]
 ) -> None:
-    assert span_of(measured(0.5, low, high)) == Span(0.5, *span, Bound.ESTIMATE)
+    assert build_figure_range(measured(0.5, low, high)) == FigureRange(
+        0.5, *span, BoundKind.ESTIMATE
+    )
 
 
 def test_an_absent_side_is_as_far_away_as_can_be() -> None:
-    assert edges(Limits(least=0.2)) == (0.2, math.inf)
-    assert edges(Limits(most=0.8)) == (-math.inf, 0.8)
+    assert get_limit_bounds(MetricLimits(least=0.2)) == (0.2, math.inf)
+    assert get_limit_bounds(MetricLimits(most=0.8)) == (-math.inf, 0.8)
 
 
 @pytest.mark.parametrize(
     ("limits", "far"),
     [
-        (Limits(least=1), 2),
-        (Limits(least=4), -1),
-        (Limits(most=7), 2),
-        (Limits(most=3), -2),
-        (Limits(1, 6), 1),
-        (Limits(2, 9), 1),
+        (MetricLimits(least=1), 2),
+        (MetricLimits(least=4), -1),
+        (MetricLimits(most=7), 2),
+        (MetricLimits(most=3), -2),
+        (MetricLimits(1, 6), 1),
+        (MetricLimits(2, 9), 1),
     ],
 )
 def test_the_worse_end_of_an_interval_says_how_far_it_lies_within(
-    limits: Limits, far: float
+    limits: MetricLimits, far: float
 ) -> None:
-    assert margin(Span(4, 3, 5, Bound.ESTIMATE), limits) == far
+    assert compute_margin(FigureRange(4, 3, 5, BoundKind.ESTIMATE), limits) == far
 
 
-@pytest.mark.parametrize("astray", [None, *Astray])
+@pytest.mark.parametrize("astray", [None, *BiasDirection])
 @pytest.mark.parametrize("doubted", [True, False])
 @pytest.mark.parametrize(
-    ("low", "high", "side"), [(0.8, 0.9, Astray.TOO_HIGH), (0.1, 0.2, Astray.TOO_LOW)]
+    ("low", "high", "side"), [(0.8, 0.9, BiasDirection.TOO_HIGH), (0.1, 0.2, BiasDirection.TOO_LOW)]
 )
 def test_only_a_doubt_of_the_side_that_is_broken_takes_a_failure_away(
     low: float,
     high: float,
-    side: Astray,
+    side: BiasDirection,
     doubted: bool,  # noqa: FBT001 -- pytest's
-    astray: Astray | None,
+    astray: BiasDirection | None,
 ) -> None:
-    limits = Limits(0.3, 0.7)
+    limits = MetricLimits(0.3, 0.7)
     figure = replace(measured(low, low, high), doubted=doubted, astray=astray)
-    span = Span(low, low, high, Bound.ESTIMATE)
-    assert stand(span, limits) is Standing.BREAKS
-    wanted = doubted and astray in {side, Astray.EITHER}
+    span = FigureRange(low, low, high, BoundKind.ESTIMATE)
+    assert compare_with_limits(span, limits) is LimitComparison.BREAKS
+    wanted = doubted and astray in {side, BiasDirection.EITHER}
     assert breaks_by_doubt(figure, span, limits) is wanted
 
 
 def test_a_figure_that_only_reaches_the_ceiling_does_not_lie_above_it() -> None:
-    claimed = Limits(20, 10)  # as claims may have it that contradict each other
-    span = Span(12, 10, 15, Bound.ESTIMATE)
-    assert stand(span, claimed) is Standing.BREAKS
+    claimed = MetricLimits(20, 10)  # as claims may have it that contradict each other
+    span = FigureRange(12, 10, 15, BoundKind.ESTIMATE)
+    assert compare_with_limits(span, claimed) is LimitComparison.BREAKS
     low, high = (
         replace(measured(12, 10, 15), doubted=True, astray=side)
-        for side in (Astray.TOO_LOW, Astray.TOO_HIGH)
+        for side in (BiasDirection.TOO_LOW, BiasDirection.TOO_HIGH)
     )
     assert breaks_by_doubt(low, span, claimed)
     assert not breaks_by_doubt(high, span, claimed)

@@ -11,19 +11,18 @@ from waiver_papers import NOW, read
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.findings import Finding
+from auditor.domain.findings import Finding, Outcome
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
-from auditor.domain.waivers import Audited, Waiver
-from auditor.judging.judge import judge
-from auditor.judging.waiving import (
-    Use,
-    Used,
-    audited_in,
-    covers,
-    same_but_for_waivers,
-    uses_of,
+from auditor.domain.waivers import Waiver, WaiverSubject
+from auditor.policy.evaluate.engine import (
+    WaiverStatus,
+    WaiverUse,
+    build_waiver_subject,
+    covers_finding,
+    equals_but_for_waivers,
+    evaluate_waivers,
+    judge_readings,
 )
 
 ARTIFACT = Artifact("model", "1.0.0", (FileDigest("model.onnx", 3, "ab" * 32),))
@@ -62,15 +61,15 @@ def judged(waivers: Sequence[Waiver], now: str = NOW) -> tuple[Finding, ...]:
         waivers=tuple(waivers),
         now=now,
     )
-    return judge(replace(POLICY, rules=RULES), lambda _: readings, context)
+    return judge_readings(replace(POLICY, rules=RULES), lambda _: readings, context)
 
 
-def used(*waivers: Waiver, now: str = NOW) -> list[Used]:
+def used(*waivers: Waiver, now: str = NOW) -> list[WaiverUse]:
     """Return what came of waivers in a record whose audit was given them."""
     record = bare_record(
         request=REQUEST, findings=judged(waivers, now), registered=now, finished=now
     )
-    return list(uses_of(record, waivers))
+    return list(evaluate_waivers(record, waivers))
 
 
 OTHER = "sha256:" + "b" * 64
@@ -79,37 +78,62 @@ OTHER = "sha256:" + "b" * 64
 @pytest.mark.parametrize(
     ("given", "use", "detail", "targets"),
     [
-        (waiver(), Use.USED, "on cpu, gpu", ("cpu", "gpu")),
-        (waiver(target="gpu"), Use.USED, "on gpu", ("gpu",)),
-        (waiver(artifact=OTHER), Use.FOREIGN, f"it is for another artifact, {OTHER}", ()),
-        (waiver("other", artifact=OTHER), Use.FOREIGN, f"it is for another artifact, {OTHER}", ()),
-        (waiver("other"), Use.UNMATCHED, "no finding is of other", ()),
-        (waiver("other", target="gpu"), Use.UNMATCHED, "no finding is of other on gpu", ()),
-        (waiver(target="npu"), Use.UNMATCHED, "no finding is of accurate on npu", ()),
-        (waiver("other", expires="2026-02-20"), Use.UNMATCHED, "no finding is of other", ()),
-        (waiver(expires="2026-02-20"), Use.EXPIRED, "it expired on 2026-02-20T00:00:00Z", ()),
-        (waiver(created="2026-04-01"), Use.EARLY, "it is valid from 2026-04-01T00:00:00Z on", ()),
-        (waiver("fair"), Use.UNNEEDED, "fair came to passed", ()),
-        (waiver("fast"), Use.UNNEEDED, "fast came to not applicable", ()),
+        (waiver(), WaiverStatus.USED, "on cpu, gpu", ("cpu", "gpu")),
+        (waiver(target="gpu"), WaiverStatus.USED, "on gpu", ("gpu",)),
+        (waiver(artifact=OTHER), WaiverStatus.FOREIGN, f"it is for another artifact, {OTHER}", ()),
+        (
+            waiver("other", artifact=OTHER),
+            WaiverStatus.FOREIGN,
+            f"it is for another artifact, {OTHER}",
+            (),
+        ),
+        (waiver("other"), WaiverStatus.UNMATCHED, "no finding is of other", ()),
+        (
+            waiver("other", target="gpu"),
+            WaiverStatus.UNMATCHED,
+            "no finding is of other on gpu",
+            (),
+        ),
+        (waiver(target="npu"), WaiverStatus.UNMATCHED, "no finding is of accurate on npu", ()),
+        (
+            waiver("other", expires="2026-02-20"),
+            WaiverStatus.UNMATCHED,
+            "no finding is of other",
+            (),
+        ),
+        (
+            waiver(expires="2026-02-20"),
+            WaiverStatus.EXPIRED,
+            "it expired on 2026-02-20T00:00:00Z",
+            (),
+        ),
+        (
+            waiver(created="2026-04-01"),
+            WaiverStatus.EARLY,
+            "it is valid from 2026-04-01T00:00:00Z on",
+            (),
+        ),
+        (waiver("fair"), WaiverStatus.UNNEEDED, "fair came to passed", ()),
+        (waiver("fast"), WaiverStatus.UNNEEDED, "fast came to not applicable", ()),
     ],
 )
 def test_what_came_of_a_waiver_is_said_with_its_reason(
-    given: Waiver, use: Use, detail: str, targets: tuple[str, ...]
+    given: Waiver, use: WaiverStatus, detail: str, targets: tuple[str, ...]
 ) -> None:
-    assert used(given) == [Used(given, use, detail, targets)]
-    assert used(given)[0].idle is (use is not Use.USED)
+    assert used(given) == [WaiverUse(given, use, detail, targets)]
+    assert used(given)[0].idle is (use is not WaiverStatus.USED)
 
 
 def test_of_two_waivers_of_a_rule_one_is_used_and_the_other_not_needed() -> None:
     first, last = waiver(expires="2026-04-01"), waiver(expires="2026-06-01")
     assert used(first, last) == [
-        Used(first, Use.UNNEEDED, "accurate is waived by another waiver"),
-        Used(last, Use.USED, "on cpu, gpu", ("cpu", "gpu")),
+        WaiverUse(first, WaiverStatus.UNNEEDED, "accurate is waived by another waiver"),
+        WaiverUse(last, WaiverStatus.USED, "on cpu, gpu", ("cpu", "gpu")),
     ]
     somewhere = waiver(target="gpu", expires="2026-07-01")
     assert used(last, somewhere) == [
-        Used(last, Use.USED, "on cpu", ("cpu",)),
-        Used(somewhere, Use.USED, "on gpu", ("gpu",)),
+        WaiverUse(last, WaiverStatus.USED, "on cpu", ("cpu",)),
+        WaiverUse(somewhere, WaiverStatus.USED, "on gpu", ("gpu",)),
     ]
 
 
@@ -152,17 +176,17 @@ def test_a_waiver_that_counts_hides_those_that_do_not() -> None:
 
 def test_a_waiver_covers_findings_by_rule_target_and_slice() -> None:
     finding = replace(judged([])[0], slice={"sex": "F"})
-    assert covers(waiver(slice={"sex": "F"}), finding)
-    assert covers(waiver(), finding)
-    assert not covers(waiver(slice={"sex": "M"}), finding)
-    assert not covers(waiver("fair"), finding)
-    assert not covers(waiver(target="gpu"), finding)
+    assert covers_finding(waiver(slice={"sex": "F"}), finding)
+    assert covers_finding(waiver(), finding)
+    assert not covers_finding(waiver(slice={"sex": "M"}), finding)
+    assert not covers_finding(waiver("fair"), finding)
+    assert not covers_finding(waiver(target="gpu"), finding)
 
 
 def test_what_waivers_are_held_against_is_named_as_in_the_request() -> None:
-    named = Audited("model", ARTIFACT.digest, "tests", "sha256:0")
-    assert audited_in(REQUEST) == named
-    assert audited_in(replace(REQUEST, artifact=None)) == replace(named, artifact=None)
+    named = WaiverSubject("model", ARTIFACT.digest, "tests", "sha256:0")
+    assert build_waiver_subject(REQUEST) == named
+    assert build_waiver_subject(replace(REQUEST, artifact=None)) == replace(named, artifact=None)
 
 
 @pytest.mark.parametrize(("before", "after"), [*product(Outcome, repeat=2)])
@@ -170,4 +194,4 @@ def test_only_a_waiver_that_ran_out_may_lie_between_two_outcomes_of_the_same_fig
     before: Outcome, after: Outcome
 ) -> None:
     ran_out = before is Outcome.WAIVED and after in {Outcome.FAILED, Outcome.UNKNOWN}
-    assert same_but_for_waivers(before, after) is (before is after or ran_out)
+    assert equals_but_for_waivers(before, after) is (before is after or ran_out)

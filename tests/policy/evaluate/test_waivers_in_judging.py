@@ -9,12 +9,11 @@ from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 from waiver_papers import ARTIFACT, NOW, read
 
 from auditor.domain.budgets import Budget
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Limits
+from auditor.domain.findings import Finding, Outcome, Verdict
+from auditor.domain.policies import MetricLimits, RuleEffect
 from auditor.domain.readings import Reading
-from auditor.domain.verdicts import Outcome, Verdict
 from auditor.domain.waivers import Waiver
-from auditor.judging.judge import judge
+from auditor.policy.evaluate.engine import judge_readings
 
 READINGS: dict[str, Reading] = {
     "good": measured(0.95, 0.9, 0.99),
@@ -92,7 +91,7 @@ def test_a_policys_own_preconditions_are_never_waived() -> None:
     rule = replace(read(), rule="policy.least_budget")
     context = replace(CONTEXT, budget=Budget.SMOKE, waivers=(rule,), **GIVEN)
     policy = replace(POLICY, least_budget=Budget.CI)
-    findings = judge(policy, lambda _: (READINGS["good"],), context)
+    findings = judge_readings(policy, lambda _: (READINGS["good"],), context)
     assert [item.outcome for item in findings] == [Outcome.UNKNOWN, Outcome.PASSED]
 
 
@@ -111,11 +110,11 @@ WAIVERS = st.builds(
 
 @given(
     kinds=st.lists(KINDS, min_size=4, max_size=4),
-    effects=st.lists(st.sampled_from(Effect), min_size=4, max_size=4),
+    effects=st.lists(st.sampled_from(RuleEffect), min_size=4, max_size=4),
     waivers=st.lists(WAIVERS, max_size=4),
 )
 def test_waivers_change_only_what_they_cover_and_only_to_waived(
-    kinds: list[str], effects: list[Effect], waivers: list[Waiver]
+    kinds: list[str], effects: list[RuleEffect], waivers: list[Waiver]
 ) -> None:
     rules = [
         replace(RULE, id=name, metric=f"accuracy_{name}", effect=effect)
@@ -126,8 +125,8 @@ def test_waivers_change_only_what_they_cover_and_only_to_waived(
         for name, kind in zip(RULES, kinds, strict=True)
     )
     policy, context = replace(POLICY, rules=tuple(rules)), replace(CONTEXT, **GIVEN)
-    before = judge(policy, lambda _: readings, context)
-    after = judge(policy, lambda _: readings, replace(context, waivers=tuple(waivers)))
+    before = judge_readings(policy, lambda _: readings, context)
+    after = judge_readings(policy, lambda _: readings, replace(context, waivers=tuple(waivers)))
     counting = [
         item for item in waivers
         if item.life(NOW) == "valid" and item.artifact in {None, ARTIFACT}
@@ -139,14 +138,14 @@ def test_waivers_change_only_what_they_cover_and_only_to_waived(
         assert became.outcome is wanted
         assert became.readings == was.readings
         assert became.message.startswith(was.message)
-    verdict = Verdict.of(item.outcome for item in after if item.effect is Effect.DENY)
-    left = {item.outcome for item in after if item.effect is Effect.DENY}
+    verdict = Verdict.of(item.outcome for item in after if item.effect is RuleEffect.DENY)
+    left = {item.outcome for item in after if item.effect is RuleEffect.DENY}
     assert (verdict is Verdict.FAIL) == (Outcome.FAILED in left)
 
 
 def test_a_waived_rule_still_counts_in_the_family() -> None:
     """With the waived rule gone from the family, the other one would fail alone."""
-    other = replace(RULE, id="other", metric="other", limits=Limits(least=0.8))
+    other = replace(RULE, id="other", metric="other", limits=MetricLimits(least=0.8))
 
     def readings_at(confidence: float) -> tuple[Reading, ...]:
         # Breaks its limit at 95 % and not at 97.5 %, the level of the first of two rules.
@@ -157,7 +156,7 @@ def test_a_waived_rule_still_counts_in_the_family() -> None:
 
     policy = replace(POLICY, rules=(RULE, other))
     context = replace(CONTEXT, waivers=(read(),), **GIVEN)
-    first, second = judge(policy, readings_at, context)
+    first, second = judge_readings(policy, readings_at, context)
     assert (first.outcome, second.outcome) == (Outcome.WAIVED, Outcome.UNKNOWN)
-    alone = judge(replace(POLICY, rules=(other,)), readings_at, context)
+    alone = judge_readings(replace(POLICY, rules=(other,)), readings_at, context)
     assert alone[0].outcome is Outcome.FAILED

@@ -15,7 +15,7 @@ from durable_toys import until
 from served_toys import body_of, files_of, sha
 
 from auditor.domain.policies import Policy
-from auditor.signing.keys import new_keys
+from auditor.trust.keys.files import create_key_pair
 
 COMMAND = str(Path(sys.executable).with_name("auditor"))
 ENDED = ("done", "failed", "cancelled")
@@ -103,7 +103,7 @@ class Serving:
 
     def enrol(self, name: str, folder: Path) -> "Enrolled":
         """Make a pair of keys in a folder, and enrol an agent with it."""
-        files = new_keys(folder / name, stem="agent")
+        files = create_key_pair(folder / name, stem="agent")
         public = files.private.with_suffix(".pub").read_text()
         said = {"name": name, "targets": ["cpu"], "public_key": public}
         answer = self.client.post("/v1/agents", json=said)

@@ -13,20 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from served_toys import sha
 from served_worlds import World
 
-from auditor.checks.discovery import discover
-from auditor.clock import now
-from auditor.commissioned import Commissioned
-from auditor.domain.approvals import Answer, Approval
+from auditor._time import utc_now
+from auditor.checks.registry import discover_checks
+from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
 from auditor.domain.artifacts import digest_files
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.human_findings import HumanFinding
+from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.waivers import Waiver
-from auditor.packs.loading import load_policy
-from auditor.serving.executor import build_executor
-from auditor.signatures.decisions import sign_approval, sign_finding, sign_waiver
-from auditor.signatures.keys import KeySigner
-from auditor.signing.artifacts import digest_artifact
+from auditor.policy.load import load_policy
+from auditor.service.jobs.executor import AuditExecutor, build_executor
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.trust.signatures.decisions import sign_approval, sign_finding, sign_waiver
+from auditor.trust.signatures.keys import KeySigner
 
 FUTURE = "2999-01-01T00:00:00Z"
 
@@ -52,18 +50,20 @@ class Someone:
     def waive(self, waiver: Waiver) -> httpx.Response:
         return self.post("waivers", sign_waiver(waiver, self.signer))
 
-    def answer(self, record: str, answer: Answer = Answer.YES, **changes: Any) -> httpx.Response:  # noqa: ANN401 -- any field
+    def answer(
+        self, record: str, answer: ApprovalAnswer = ApprovalAnswer.YES, **changes: Any
+    ) -> httpx.Response:  # noqa: ANN401 -- any field
         said: dict[str, Any] = {
             "record": record, "record_id": record_id(self.world, record), "by": self.name,
             "role": "model risk", "answer": answer, "reason": "All findings are known.",
-            "created": now(),
+            "created": utc_now(),
         }  # fmt: skip
         return self.post("approvals", sign_approval(Approval(**{**said, **changes}), self.signer))
 
     def find(self, record: str) -> httpx.Response:
         said = HumanFinding(
             record=record, record_id=record_id(self.world, record), by=self.name,
-            role="clinician", reason="Row r17 is a scar.", created=now(),
+            role="clinician", reason="Row r17 is a scar.", created=utc_now(),
         )  # fmt: skip
         return self.post("findings", sign_finding(said, self.signer))
 
@@ -92,7 +92,7 @@ def policy_of(name: str, at_least: float = 0.999, **asks: int | str) -> Policy:
             "measure": "quality.accuracy/accuracy", "at_least": at_least,
         }],
     }  # fmt: skip
-    return load_policy(canonical(document), name, discover(), {})
+    return load_policy(encode_canonical(document), name, discover_checks(), {})
 
 
 def audited(world: World, policy: Policy, key: str = "submitter") -> str:
@@ -105,13 +105,13 @@ def audited(world: World, policy: Policy, key: str = "submitter") -> str:
 def handed_in(world: World, policy: Policy, key: str = "submitter") -> str:
     """Hand the example in under a policy, and return the id of the audit."""
     world.upload_example(key)
-    digest = world.upload(canonical(policy.document), "datasets", key)
+    digest = world.upload(encode_canonical(policy.document), "datasets", key)
     asked = world.call("POST", "/v1/audits", key, json=world.body(policy=digest))
     assert asked.status_code == 201, asked.text
     return str(asked.json()["id"])
 
 
-def observed(world: World, name: str) -> Commissioned:
+def observed(world: World, name: str) -> AuditExecutor:
     """See all that an audit's checks see, and return who is to conclude it."""
     work = build_executor(world.place, {})
     for target, checks in work.plan(name):
@@ -147,8 +147,8 @@ def waiver_of(world: World, policy: Policy, person: Someone, **changes: Any) -> 
     said: dict[str, Any] = {
         "rule": "accuracy", "model": "line", "artifact": artifact(world), "policy": policy.name,
         "policy_digest": policy.digest, "owner": "olga@example.org", "approver": person.name,
-        "reason": "The sensor is replaced in April.", "ticket": "RISK-7", "created": now(),
-        "expires": later(now(), 30),
+        "reason": "The sensor is replaced in April.", "ticket": "RISK-7", "created": utc_now(),
+        "expires": later(utc_now(), 30),
     }  # fmt: skip
     return Waiver(**{**said, **changes})
 

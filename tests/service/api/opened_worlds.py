@@ -9,21 +9,20 @@ from served_worlds import World
 from small_audits import write_example
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.checks.discovery import discover
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.canonical import Json
-from auditor.domain.rations import Rations
-from auditor.serving.assembling import assemble
-from auditor.serving.choosing import Choices
-from auditor.serving.executor import build_executor
-from auditor.settings import Settings
-from auditor.targets.resolving import NAMED
-from auditor.wiring import policy_named
-from auditor.workplaces import workplace
+from auditor._time import utc_now
+from auditor.checks.registry import discover_checks
+from auditor.domain.json import Json
+from auditor.service.api.app import build_app
+from auditor.service.domain.access import AccessRole, ServiceLimits
+from auditor.service.jobs.executor import build_executor
+from auditor.service.server.assemble import assemble_service
+from auditor.service.server.options import ServiceOptions
+from auditor.targets.target_specs import NAMED
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import load_named_policy
+from auditor.workflows.workspace import open_workspace
 
-PLENTY = Rations(reads=0, writes=0, failures=0)
+PLENTY = ServiceLimits(reads=0, writes=0, failures=0)
 """Tests call as fast as they can."""
 PAST = "2020-01-01T00:00:00Z"
 
@@ -36,24 +35,24 @@ def opened(root: Path) -> Iterator[World]:
     write_example(example)
     engine = StillEngine()
     log: list[Mapping[str, Json]] = []
-    with workplace(Settings(home, f"sqlite:///{home / 'auditor.db'}")) as place:
+    with open_workspace(AuditorSettings(home, f"sqlite:///{home / 'auditor.db'}")) as place:
         stopping = lambda: False  # noqa: E731 -- a seam's one word
-        service = assemble(
-            place, engine, Choices(targets=NAMED, rations=PLENTY), log.append, stopping
+        service = assemble_service(
+            place, engine, ServiceOptions(targets=NAMED, rations=PLENTY), log.append, stopping
         )
         app = build_app(service)
-        policy = policy_named("policy.yaml", example, discover())
+        policy = load_named_policy("policy.yaml", example, discover_checks())
         with TestClient(
             app, base_url="http://127.0.0.1:8400", client=("127.0.0.1", 50000)
         ) as client:
             made = World(place, service, engine, app, client, example, policy, log)
-            for role in Role:
+            for role in AccessRole:
                 made.keys[role.value] = made.key("default", role)
-            made.keys["stranger"] = made.key("elsewhere", Role.ADMIN)
-            made.keys["strange agent"] = made.key("elsewhere", Role.AGENT)
-            made.keys["expired"] = made.key("default", Role.ADMIN, PAST)
-            made.keys["ended"] = made.key("default", Role.ADMIN)
-            service.kept.end_key(made.keys["ended"].split("_")[1], now(), "it stood in a log")
+            made.keys["stranger"] = made.key("elsewhere", AccessRole.ADMIN)
+            made.keys["strange agent"] = made.key("elsewhere", AccessRole.AGENT)
+            made.keys["expired"] = made.key("default", AccessRole.ADMIN, PAST)
+            made.keys["ended"] = made.key("default", AccessRole.ADMIN)
+            service.kept.end_key(made.keys["ended"].split("_")[1], utc_now(), "it stood in a log")
             made.done = _finished(made)
             again = {"name": "again", "same_as": made.done, "on": ["batch"],
                      "batch_role": "evaluation"}  # fmt: skip

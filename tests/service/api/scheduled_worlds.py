@@ -7,15 +7,15 @@ from typing import Any
 from served_toys import StillEngine, body_of
 from served_worlds import World
 
-from auditor.api.parts import Service
-from auditor.clock import written
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.schedules import Run, Schedule, Trigger
-from auditor.schedules.carrying import tick
-from auditor.schedules.making import Wish, make
-from auditor.schedules.parts import Scheduler
-from auditor.serving.executor import build_executor
-from auditor.serving.scheduling import scheduler_of
+from auditor._time import format_time
+from auditor.service.api.context import ServiceContext
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.schedules import Schedule, ScheduledRun, ScheduleTrigger
+from auditor.service.jobs.executor import build_executor
+from auditor.service.schedules.context import ScheduleContext
+from auditor.service.schedules.manage import ScheduleOrder, create_schedule
+from auditor.service.schedules.run import run_due_schedules
+from auditor.service.server.assemble import build_schedule_context
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Clock:
     now: datetime = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 
     def __call__(self) -> str:
-        return written(self.now)
+        return format_time(self.now)
 
     def move(self, **span: float) -> str:
         self.now += timedelta(**span)
@@ -40,19 +40,19 @@ class Scheduled:
     project: str
     key: str = ""
     clock: Clock = field(default_factory=Clock)
-    scheduler: Scheduler = field(init=False)
+    scheduler: ScheduleContext = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = self.world.key(self.project, Role.SUBMITTER)
+        self.key = self.world.key(self.project, AccessRole.SUBMITTER)
         self.world.upload_example(self.key)
         self.scheduler = self.beside(self.world.service)
 
-    def beside(self, service: Service) -> Scheduler:
+    def beside(self, service: ServiceContext) -> ScheduleContext:
         """Return the schedules of a service, by the clock of this project."""
         desk = replace(service.desk, clock=self.clock)
         gatekeeper = replace(service.gatekeeper, clock=self.clock)
         roots = service.schedules.roots
-        return scheduler_of(desk, gatekeeper, service.intake, roots)
+        return build_schedule_context(desk, gatekeeper, service.intake, roots)
 
     @property
     def engine(self) -> StillEngine:
@@ -82,19 +82,19 @@ class Scheduled:
                 with_work.observe(audit, target, check)
         with_work.conclude(audit)
 
-    def schedule(self, same: str, cron: str | None = None, *on: Trigger) -> Schedule:
-        wish = Wish(
+    def schedule(self, same: str, cron: str | None = None, *on: ScheduleTrigger) -> Schedule:
+        wish = ScheduleOrder(
             name="again", asked=None, same=same, cron=cron, on=on,
-            batch_role="evaluation" if Trigger.BATCH in on else None,
+            batch_role="evaluation" if ScheduleTrigger.BATCH in on else None,
         )  # fmt: skip
-        return make(self.scheduler, self.caller, wish)
+        return create_schedule(self.scheduler, self.caller, wish)
 
-    def runs(self, schedule: Schedule) -> tuple[Run, ...]:
+    def runs(self, schedule: Schedule) -> tuple[ScheduledRun, ...]:
         return self.scheduler.runs.of_schedule(schedule.id, None, 50)[0]
 
     def tick(self, **span: float) -> None:
         self.clock.move(**span)
-        tick(self.scheduler)
+        run_due_schedules(self.scheduler)
 
     def bad_batch(self) -> bytes:
         """Return the example's data with every label wrong."""

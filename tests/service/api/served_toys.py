@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
 
 
@@ -25,7 +25,7 @@ def body_of(example: Path, given: Policy, /, **changes: Any) -> dict[str, Any]: 
         "audit_file": sha((example / "audit.yaml").read_bytes()),
         "source": "audit.yaml",
         "inputs": inputs,
-        "policy": sha(canonical(given.document)),
+        "policy": sha(encode_canonical(given.document)),
         "only": ["quality.accuracy"],
         **changes,
     }
@@ -37,7 +37,7 @@ def files_of(example: Path, policy: Policy) -> Mapping[str, tuple[str, bytes]]:
         "model.onnx": ("artifacts", (example / "model.onnx").read_bytes()),
         "test.csv": ("datasets", (example / "test.csv").read_bytes()),
         "audit.yaml": ("datasets", (example / "audit.yaml").read_bytes()),
-        "policy.json": ("datasets", canonical(policy.document)),
+        "policy.json": ("datasets", encode_canonical(policy.document)),
     }
 
 

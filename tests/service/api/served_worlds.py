@@ -13,21 +13,21 @@ from served_toys import StillEngine, body_of, files_of, sha
 from sqlalchemy import event
 from starlette.testclient import TestClient
 
-from auditor.api.parts import Service
-from auditor.callers import new_key
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.canonical import Json
+from auditor._time import utc_now
+from auditor.domain.json import Json
 from auditor.domain.policies import Policy
-from auditor.workplaces import Workplace
+from auditor.service.api.context import ServiceContext
+from auditor.service.auth.api_keys import create_api_key
+from auditor.service.domain.access import AccessRole
+from auditor.workflows.workspace import Workspace
 
 
 @dataclass
 class World:
     """A service that runs, with whatever a test asks of it."""
 
-    place: Workplace
-    service: Service
+    place: Workspace
+    service: ServiceContext
     engine: StillEngine
     app: FastAPI
     client: TestClient
@@ -39,10 +39,10 @@ class World:
     schedule: str = ""
     webhook: str = ""
 
-    def key(self, project: str, role: Role, expires: str | None = None) -> str:
+    def key(self, project: str, role: AccessRole, expires: str | None = None) -> str:
         """Return the text of a fresh key in a project, which is made where it is not there."""
-        self.service.kept.add_project(project, now())
-        made = new_key(project, role, f"{role} of {project}", now(), expires)
+        self.service.kept.add_project(project, utc_now())
+        made = create_api_key(project, role, f"{role} of {project}", utc_now(), expires)
         self.service.kept.add_key(made.key)
         return made.text
 

@@ -10,15 +10,15 @@ from scheduled_worlds import Scheduled
 from served_toys import sha
 from served_worlds import World
 
-from auditor.clock import now
+from auditor._time import utc_now
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 from auditor.domain.requests import InputFile
 from auditor.domain.targets import TargetSpec
-from auditor.gatekeeping import Answer, Asking
-from auditor.serving.executor import build_executor
-from auditor.submitting import Asked, submit
-from auditor.targets.resolving import known_target
+from auditor.service.gate import GateDecision, GateRequest
+from auditor.service.jobs.executor import build_executor
+from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.targets.target_specs import find_known_target
 
 NUMBERS = count()
 TARGETS = {"cpu": TargetSpec("cpu"), "npu": TargetSpec("npu", threads=2)}
@@ -32,9 +32,9 @@ class Fleet:
         self.at = Scheduled(world, f"fleet{next(NUMBERS)}")
         self.world, self.seconds = world, 0
         self.policy = policy_of(f"fleet{next(NUMBERS)}", 0.6)
-        world.upload(canonical(self.policy.document), key=self.at.key)
+        world.upload(encode_canonical(self.policy.document), key=self.at.key)
         desk = world.service.desk
-        known = partial(known_target, known=targets)
+        known = partial(find_known_target, known=targets)
         engine = replace(world.engine, alive=frozenset(targets))
         readers = replace(desk.readers, resolve_target=known)
         self.desk = replace(desk, targets=targets, readers=readers, engine=engine)
@@ -48,28 +48,28 @@ class Fleet:
         files = {it["path"]: FileDigest(it["name"], it["size"], it["sha256"])
                  for it in body["inputs"]}  # fmt: skip
         files["test.csv"] = FileDigest("test.csv", len(raw), sha(raw).removeprefix("sha256:"))
-        asked = Asked(
+        asked = AuditOrder(
             audit_file=body["audit_file"], source="audit.yaml", policy=self.policy.digest,
             inputs=tuple(InputFile(path, file) for path, file in files.items()),
             targets=targets, only=("quality.accuracy",),
         )  # fmt: skip
-        audit = submit(self.desk, self.at.caller, asked)[0].id
+        audit = submit_audit(self.desk, self.at.caller, asked)[0].id
         work = build_executor(self.world.place, self.targets)
         for target, checks in work.plan(audit):
             for check in checks:
                 work.observe(audit, target, check)
-        self.world.service.kept.finish(audit, later(now(), self.seconds / 86400))
+        self.world.service.kept.finish(audit, later(utc_now(), self.seconds / 86400))
         work.conclude(audit)
         return audit
 
-    def asks(self, target: str | None = None) -> Answer:
-        keeper = replace(self.world.service.gatekeeper, clock=lambda: later(now(), 1 / 24))
+    def asks(self, target: str | None = None) -> GateDecision:
+        keeper = replace(self.world.service.gatekeeper, clock=lambda: later(utc_now(), 1 / 24))
         return keeper.ask(
-            Asking(project=self.at.project, artifact=artifact(self.world),
+            GateRequest(project=self.at.project, artifact=artifact(self.world),
                    policy=self.policy.digest, target=target)
         )  # fmt: skip
 
 
-def failed(answer: Answer) -> set[str]:
+def failed(answer: GateDecision) -> set[str]:
     """The steps that keep a gate shut."""
     return {it.name for it in answer.steps if it.result == "failed"}

@@ -18,8 +18,8 @@ from hook_receivers import Receiver, receiving
 from served_toys import body_of, files_of, sha
 from small_audits import linear_model, write_example
 
-from auditor.checks.discovery import discover
-from auditor.wiring import policy_named
+from auditor.checks.registry import discover_checks
+from auditor.workflows.wiring import load_named_policy
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -157,7 +157,7 @@ def test_a_pack_that_the_audit_file_names_is_watched_for_a_new_edition(
 
 
 def _audited(client: httpx.Client, example: Path) -> str:
-    policy = policy_named("policy.yaml", example, discover())
+    policy = load_named_policy("policy.yaml", example, discover_checks())
     for kind, raw in files_of(example, policy).values():
         assert client.put(f"/v1/{kind}/{sha(raw)}", content=raw).status_code == 201
     name = client.post("/v1/audits", json=body_of(example, policy)).json()["id"]

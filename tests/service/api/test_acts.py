@@ -2,10 +2,10 @@
 
 from served_worlds import World, problem
 
-from auditor.clock import now
-from auditor.domain.steps import StepResult
-from auditor.store.reaudits.acts import SERVICE_ROWS
-from auditor.store.reaudits.reaudit import Known, reaudit
+from auditor._time import utc_now
+from auditor.domain.verification_steps import StepResult
+from auditor.service.store.audit_log_check import SERVICE_ROWS
+from auditor.store.ledger_audit import LedgerReference, audit_ledger
 
 
 def acts(world: World, key: str = "admin") -> list[dict[str, object]]:
@@ -47,7 +47,7 @@ def test_keys_that_are_made_and_ended_and_audits_that_are_cancelled_are_told(wor
         (me, "key_made", key, {"role": "viewer"}),
     ]
     assert made["text"].split("_", 2)[2] not in str(acts(world))
-    audited = reaudit(world.place.store.engine, Known(), SERVICE_ROWS)
+    audited = audit_ledger(world.place.store.engine, LedgerReference(), SERVICE_ROWS)
     steps = {step.name: step for step in audited}
     assert steps["acts"].result is StepResult.HOLDS
 
@@ -63,6 +63,6 @@ def test_acts_of_another_project_are_not_there(world: World) -> None:
 
 
 def test_an_act_says_when_it_was(world: World) -> None:
-    before = now()
+    before = utc_now()
     world.call("POST", "/v1/keys", "admin", json={"name": "when", "role": "viewer"})
-    assert before <= str(acts(world)[0]["at"]) <= now()
+    assert before <= str(acts(world)[0]["at"]) <= utc_now()

@@ -8,95 +8,95 @@ from served_toys import sha
 from served_worlds import World, problem
 from waiver_papers import new_signer
 
-from auditor.api.app import build_app, roles_of
-from auditor.domain.api_keys import Role
+from auditor.service.api.app import build_app, list_route_roles
+from auditor.service.domain.access import AccessRole
 
 ANY = None
 SUM = sha(b"nothing that was ever uploaded")
-ROUTES: Mapping[tuple[str, str], Role | None] = {
+ROUTES: Mapping[tuple[str, str], AccessRole | None] = {
     ("GET", "/healthz"): ANY,
     ("GET", "/readyz"): ANY,
     ("GET", "/metrics"): ANY,
     ("GET", "/.well-known/auditor-keys"): ANY,
     ("GET", "/v1/ledger/checkpoint"): ANY,
     ("GET", "/v1/ledger/tile/{path:path}"): ANY,
-    ("PUT", "/v1/artifacts/{digest}"): Role.SUBMITTER,
-    ("HEAD", "/v1/artifacts/{digest}"): Role.VIEWER,
-    ("GET", "/v1/artifacts/{digest}"): Role.VIEWER,
-    ("GET", "/v1/artifacts"): Role.VIEWER,
-    ("PUT", "/v1/datasets/{digest}"): Role.SUBMITTER,
-    ("HEAD", "/v1/datasets/{digest}"): Role.VIEWER,
-    ("GET", "/v1/datasets/{digest}"): Role.VIEWER,
-    ("GET", "/v1/datasets"): Role.VIEWER,
-    ("POST", "/v1/audits"): Role.SUBMITTER,
-    ("GET", "/v1/audits"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}"): Role.VIEWER,
-    ("POST", "/v1/audits/{audit}/cancel"): Role.SUBMITTER,
-    ("GET", "/v1/audits/{audit}/events"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/files"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/files/{name:path}"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/record"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/envelope"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/report"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/verdict"): Role.VIEWER,
-    ("GET", "/v1/audits/{audit}/evidence/{digest}"): Role.VIEWER,
-    ("GET", "/v1/policies"): Role.VIEWER,
-    ("GET", "/v1/policies/{name}"): Role.VIEWER,
-    ("GET", "/v1/targets"): Role.VIEWER,
-    ("GET", "/v1/gate"): Role.VIEWER,
-    ("POST", "/v1/agents"): Role.ADMIN,
-    ("GET", "/v1/agents"): Role.VIEWER,
-    ("POST", "/v1/agents/{agent}/hello"): Role.AGENT,
-    ("POST", "/v1/agents/{agent}/lease"): Role.AGENT,
-    ("GET", "/v1/agents/{agent}/blobs/{digest}"): Role.AGENT,
-    ("PUT", "/v1/agents/{agent}/evidence/{digest}"): Role.AGENT,
-    ("POST", "/v1/agents/{agent}/leases/{lease}/progress"): Role.AGENT,
-    ("POST", "/v1/agents/{agent}/leases/{lease}/result"): Role.AGENT,
-    ("POST", "/v1/agents/{agent}/leases/{lease}/failed"): Role.AGENT,
-    ("POST", "/v1/schedules"): Role.SUBMITTER,
-    ("GET", "/v1/schedules"): Role.VIEWER,
-    ("GET", "/v1/schedules/{schedule}"): Role.VIEWER,
-    ("POST", "/v1/schedules/{schedule}/pause"): Role.SUBMITTER,
-    ("POST", "/v1/schedules/{schedule}/resume"): Role.SUBMITTER,
-    ("POST", "/v1/schedules/{schedule}/end"): Role.SUBMITTER,
-    ("GET", "/v1/schedules/{schedule}/runs"): Role.VIEWER,
-    ("POST", "/v1/schedules/{schedule}/batches"): Role.SUBMITTER,
-    ("POST", "/v1/schedules/{schedule}/versions"): Role.SUBMITTER,
-    ("POST", "/v1/sealed-sets/{name}/release"): Role.ADMIN,
-    ("POST", "/v1/sealed-sets"): Role.APPROVER,
-    ("GET", "/v1/sealed-sets"): Role.VIEWER,
-    ("POST", "/v1/webhooks"): Role.ADMIN,
-    ("GET", "/v1/webhooks"): Role.ADMIN,
-    ("GET", "/v1/webhooks/{webhook}"): Role.ADMIN,
-    ("POST", "/v1/webhooks/{webhook}/end"): Role.ADMIN,
-    ("GET", "/v1/webhooks/{webhook}/deliveries"): Role.ADMIN,
-    ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/retry"): Role.ADMIN,
-    ("GET", "/v1/models"): Role.VIEWER,
-    ("GET", "/v1/models/{model:path}/trend"): Role.VIEWER,
-    ("POST", "/v1/keys"): Role.ADMIN,
-    ("GET", "/v1/keys"): Role.ADMIN,
-    ("POST", "/v1/keys/{key}/end"): Role.ADMIN,
-    ("GET", "/v1/acts"): Role.ADMIN,
-    ("POST", "/v1/people"): Role.ADMIN,
-    ("GET", "/v1/people"): Role.ADMIN,
-    ("POST", "/v1/people/{person}/end"): Role.ADMIN,
-    ("POST", "/v1/waivers"): Role.APPROVER,
-    ("GET", "/v1/waivers"): Role.VIEWER,
-    ("GET", "/v1/waivers/{digest}"): Role.VIEWER,
-    ("POST", "/v1/approvals"): Role.APPROVER,
-    ("GET", "/v1/approvals"): Role.VIEWER,
-    ("GET", "/v1/approvals/{digest}"): Role.VIEWER,
-    ("POST", "/v1/findings"): Role.APPROVER,
-    ("GET", "/v1/findings"): Role.VIEWER,
-    ("GET", "/v1/findings/{digest}"): Role.VIEWER,
-    ("POST", "/v1/waivers/draft"): Role.APPROVER,
-    ("POST", "/v1/approvals/draft"): Role.APPROVER,
-    ("POST", "/v1/findings/draft"): Role.APPROVER,
-    ("GET", "/v1/approvals/cases"): Role.APPROVER,
-    ("POST", "/v1/approvals/labels"): Role.APPROVER,
-    ("GET", "/v1/records/{digest}"): Role.VIEWER,
-    ("GET", "/v1/records/{digest}/files"): Role.VIEWER,
-    ("GET", "/v1/records/{digest}/files/{name:path}"): Role.VIEWER,
+    ("PUT", "/v1/artifacts/{digest}"): AccessRole.SUBMITTER,
+    ("HEAD", "/v1/artifacts/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/artifacts/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/artifacts"): AccessRole.VIEWER,
+    ("PUT", "/v1/datasets/{digest}"): AccessRole.SUBMITTER,
+    ("HEAD", "/v1/datasets/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/datasets/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/datasets"): AccessRole.VIEWER,
+    ("POST", "/v1/audits"): AccessRole.SUBMITTER,
+    ("GET", "/v1/audits"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}"): AccessRole.VIEWER,
+    ("POST", "/v1/audits/{audit}/cancel"): AccessRole.SUBMITTER,
+    ("GET", "/v1/audits/{audit}/events"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/files"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/files/{name:path}"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/record"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/envelope"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/report"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/verdict"): AccessRole.VIEWER,
+    ("GET", "/v1/audits/{audit}/evidence/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/policies"): AccessRole.VIEWER,
+    ("GET", "/v1/policies/{name}"): AccessRole.VIEWER,
+    ("GET", "/v1/targets"): AccessRole.VIEWER,
+    ("GET", "/v1/gate"): AccessRole.VIEWER,
+    ("POST", "/v1/agents"): AccessRole.ADMIN,
+    ("GET", "/v1/agents"): AccessRole.VIEWER,
+    ("POST", "/v1/agents/{agent}/hello"): AccessRole.AGENT,
+    ("POST", "/v1/agents/{agent}/lease"): AccessRole.AGENT,
+    ("GET", "/v1/agents/{agent}/blobs/{digest}"): AccessRole.AGENT,
+    ("PUT", "/v1/agents/{agent}/evidence/{digest}"): AccessRole.AGENT,
+    ("POST", "/v1/agents/{agent}/leases/{lease}/progress"): AccessRole.AGENT,
+    ("POST", "/v1/agents/{agent}/leases/{lease}/result"): AccessRole.AGENT,
+    ("POST", "/v1/agents/{agent}/leases/{lease}/failed"): AccessRole.AGENT,
+    ("POST", "/v1/schedules"): AccessRole.SUBMITTER,
+    ("GET", "/v1/schedules"): AccessRole.VIEWER,
+    ("GET", "/v1/schedules/{schedule}"): AccessRole.VIEWER,
+    ("POST", "/v1/schedules/{schedule}/pause"): AccessRole.SUBMITTER,
+    ("POST", "/v1/schedules/{schedule}/resume"): AccessRole.SUBMITTER,
+    ("POST", "/v1/schedules/{schedule}/end"): AccessRole.SUBMITTER,
+    ("GET", "/v1/schedules/{schedule}/runs"): AccessRole.VIEWER,
+    ("POST", "/v1/schedules/{schedule}/batches"): AccessRole.SUBMITTER,
+    ("POST", "/v1/schedules/{schedule}/versions"): AccessRole.SUBMITTER,
+    ("POST", "/v1/sealed-sets/{name}/release"): AccessRole.ADMIN,
+    ("POST", "/v1/sealed-sets"): AccessRole.APPROVER,
+    ("GET", "/v1/sealed-sets"): AccessRole.VIEWER,
+    ("POST", "/v1/webhooks"): AccessRole.ADMIN,
+    ("GET", "/v1/webhooks"): AccessRole.ADMIN,
+    ("GET", "/v1/webhooks/{webhook}"): AccessRole.ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/end"): AccessRole.ADMIN,
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): AccessRole.ADMIN,
+    ("POST", "/v1/webhooks/{webhook}/deliveries/{message}/retry"): AccessRole.ADMIN,
+    ("GET", "/v1/models"): AccessRole.VIEWER,
+    ("GET", "/v1/models/{model:path}/trend"): AccessRole.VIEWER,
+    ("POST", "/v1/keys"): AccessRole.ADMIN,
+    ("GET", "/v1/keys"): AccessRole.ADMIN,
+    ("POST", "/v1/keys/{key}/end"): AccessRole.ADMIN,
+    ("GET", "/v1/acts"): AccessRole.ADMIN,
+    ("POST", "/v1/people"): AccessRole.ADMIN,
+    ("GET", "/v1/people"): AccessRole.ADMIN,
+    ("POST", "/v1/people/{person}/end"): AccessRole.ADMIN,
+    ("POST", "/v1/waivers"): AccessRole.APPROVER,
+    ("GET", "/v1/waivers"): AccessRole.VIEWER,
+    ("GET", "/v1/waivers/{digest}"): AccessRole.VIEWER,
+    ("POST", "/v1/approvals"): AccessRole.APPROVER,
+    ("GET", "/v1/approvals"): AccessRole.VIEWER,
+    ("GET", "/v1/approvals/{digest}"): AccessRole.VIEWER,
+    ("POST", "/v1/findings"): AccessRole.APPROVER,
+    ("GET", "/v1/findings"): AccessRole.VIEWER,
+    ("GET", "/v1/findings/{digest}"): AccessRole.VIEWER,
+    ("POST", "/v1/waivers/draft"): AccessRole.APPROVER,
+    ("POST", "/v1/approvals/draft"): AccessRole.APPROVER,
+    ("POST", "/v1/findings/draft"): AccessRole.APPROVER,
+    ("GET", "/v1/approvals/cases"): AccessRole.APPROVER,
+    ("POST", "/v1/approvals/labels"): AccessRole.APPROVER,
+    ("GET", "/v1/records/{digest}"): AccessRole.VIEWER,
+    ("GET", "/v1/records/{digest}/files"): AccessRole.VIEWER,
+    ("GET", "/v1/records/{digest}/files/{name:path}"): AccessRole.VIEWER,
 }
 """Every route, and the least role that may call it; ``ANY`` wants no key."""
 OF_A_PROJECT = (
@@ -155,7 +155,7 @@ def test_every_route_declares_the_role_of_the_table(world: World) -> None:
     for route in routes_of(world):
         for verb in route.methods:
             least = ROUTES[verb, route.path]
-            assert list(roles_of(route)) == ([] if least is ANY else [least]), route.path
+            assert list(list_route_roles(route)) == ([] if least is ANY else [least]), route.path
 
 
 @pytest.mark.parametrize(("verb", "path"), BEHIND)
@@ -164,7 +164,7 @@ def test_a_route_is_reached_from_its_least_role_on_and_by_nobody_else(
 ) -> None:
     least, where = ROUTES[verb, path], path_of(world, path)
     assert least is not None
-    for role in Role:
+    for role in AccessRole:
         status = world.call(verb, where, role.value).status_code
         assert (status == 403) is not role.may(least), (role, status)
         assert status != 401
@@ -196,7 +196,7 @@ def test_a_wrong_secret_of_a_key_that_there_is_reaches_nothing(world: World) -> 
 )
 def test_the_things_of_another_project_are_not_there(world: World, verb: str, path: str) -> None:
     body = {"json": BODIES.get(path, {"reason": "not mine"})} if verb == "POST" else {}
-    who = "strange agent" if ROUTES[verb, path] is Role.AGENT else "stranger"
+    who = "strange agent" if ROUTES[verb, path] is AccessRole.AGENT else "stranger"
     answer = world.call(verb, path_of(world, path), who, **body)
     assert answer.status_code == 404
     assert problem(answer)["type"].endswith("/not_found")
@@ -237,7 +237,7 @@ def test_only_a_hash_of_a_secret_is_kept(world: World) -> None:
 
 
 def test_a_route_without_a_role_does_not_start(world: World) -> None:
-    from auditor.api.routes import anonymous  # noqa: PLC0415 -- to add a route and take it away
+    from auditor.service.api.routes import anonymous  # noqa: PLC0415 -- to add a route and take it away
 
     anonymous.router.add_api_route("/v1/everything", lambda: "all of it", methods=["GET"])
     try:

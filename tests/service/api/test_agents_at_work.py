@@ -17,17 +17,17 @@ from sqlalchemy import URL, create_engine, text
 from walled_places import Walled, certificate, walled
 from watching import Nobody
 
-from auditor.audits import perform
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import parse
+from auditor.checks.registry import discover_checks
+from auditor.domain.json import parse_json
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.settings import Settings
 from auditor.store.database import migrate
-from auditor.wiring import beside, policy_named, readers
-from auditor.workplaces import workplace
+from auditor.workflows.audit import run_audit
+from auditor.workflows.prepare import AuditOverrides, prepare_audit, read_overridden_audit_file
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.wiring import build_path_resolver, build_resolvers, load_named_policy
+from auditor.workflows.workspace import open_workspace
 
 __all__ = ["postgresql_database"]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("agents")]
@@ -84,7 +84,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Ya
         one, other = serving.enrol("one", folder), serving.enrol("other", folder)
         url = f"https://{address}:{serving.port}"
         first = one.start(place, url, tls[0], () if wall is None else wall.inside)
-        policy = policy_named("policy.yaml", example, discover())
+        policy = load_named_policy("policy.yaml", example, discover_checks())
         first.waits_for("working")
         yield Yard(place, serving, wall, first, one, other, example, policy)
 
@@ -92,19 +92,21 @@ def yard(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Ya
 @pytest.fixture
 def here(yard: Yard) -> dict[str, object]:
     """Audit the example on this machine, by the same code, without a service."""
-    path, parts = yard.example / "audit.yaml", readers(yard.example)
-    overrides = Overrides(only=tuple(ONLY))
-    file = read_asked(path.read_bytes(), path.name, overrides, parts)
-    settings = Settings.from_environment({**os.environ, "AUDITOR_HOME": str(yard.example / "home")})
+    path, parts = yard.example / "audit.yaml", build_resolvers(yard.example)
+    overrides = AuditOverrides(only=tuple(ONLY))
+    file = read_overridden_audit_file(path.read_bytes(), path.name, overrides, parts)
+    settings = AuditorSettings.from_environment(
+        {**os.environ, "AUDITOR_HOME": str(yard.example / "home")}
+    )
     with (
-        workplace(settings) as place,
-        prepare(file, beside(path), overrides, parts) as prepared,
+        open_workspace(settings) as place,
+        prepare_audit(file, build_path_resolver(path), overrides, parts) as prepared,
     ):
-        return seen(perform(place.informed(prepared), place.surroundings(), Nobody()))
+        return seen(run_audit(place.informed(prepared), place.surroundings(), Nobody()))
 
 
 def seen(record: AuditRecord) -> dict[str, object]:
-    body = parse(record.canonical())
+    body = parse_json(record.canonical())
     assert isinstance(body, dict)
     body["request"].pop("attempt", None)  # services count, and nobody else does
     return {name: body[name] for name in ("request", "observations", "readings", "findings")}

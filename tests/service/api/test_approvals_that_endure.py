@@ -18,15 +18,15 @@ from deciding_people import (
 from scheduled_worlds import Scheduled
 from served_worlds import World, counted
 
-from auditor.clock import now
-from auditor.domain.approvals import Answer, Approval
+from auditor._time import utc_now
+from auditor.domain.approvals import Approval, ApprovalAnswer
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
-from auditor.gatekeeping import Asking
-from auditor.ledgers.occasions import approval_kept
-from auditor.people.enduring import same_place
-from auditor.people.rejudging import judged_again
-from auditor.signatures.decisions import sign_approval
+from auditor.service.approvals.rejudge import rejudge_record
+from auditor.service.approvals.status import ran_on_same_machines
+from auditor.service.gate import GateRequest
+from auditor.trust.ledger.events import build_approval_event
+from auditor.trust.signatures.decisions import sign_approval
 
 pytestmark = pytest.mark.slow
 NUMBERS = count()
@@ -50,7 +50,7 @@ class Approved:
         audit = self.asks_with_wrong_labels() if bad else handed_in(self.world, self.policy)
         work = observed(self.world, audit)
         kept = self.world.service.kept
-        kept.finish(audit, later(now(), self.seconds / 86400))
+        kept.finish(audit, later(utc_now(), self.seconds / 86400))
         work.conclude(audit)
         return audit
 
@@ -69,14 +69,16 @@ class Approved:
         panel = self.world.service.gatekeeper.people
         kept = panel.rejudged.record("default", self.record(audit))
         assert kept is not None
-        fresh, files = judged_again(panel, kept, self.policy)
-        panel.rejudged.add(audit, fresh.digest, files, now())
+        fresh, files = rejudge_record(panel, kept, self.policy)
+        panel.rejudged.add(audit, fresh.digest, files, utc_now())
         return fresh.digest
 
     def asked_late(self, days: float) -> dict[str, str]:
         """Ask the gate so many days from now, and return the details of the steps that fail."""
-        keeper = replace(self.world.service.gatekeeper, clock=lambda: later(now(), days))
-        asking = Asking(project="default", artifact=artifact(self.world), policy=self.policy.digest)
+        keeper = replace(self.world.service.gatekeeper, clock=lambda: later(utc_now(), days))
+        asking = GateRequest(
+            project="default", artifact=artifact(self.world), policy=self.policy.digest
+        )
         answer = keeper.ask(asking)
         return {it.name: it.detail for it in answer.steps if it.result == "failed"}
 
@@ -95,9 +97,11 @@ def test_an_audit_again_that_passes_leaves_the_gate_open_by_the_record_that_was_
 ) -> None:
     second = approved.audits()
     assert soon(approved) == {}
-    keeper = replace(approved.world.service.gatekeeper, clock=lambda: later(now(), 1))
+    keeper = replace(approved.world.service.gatekeeper, clock=lambda: later(utc_now(), 1))
     answer = keeper.ask(
-        Asking(project="default", artifact=artifact(approved.world), policy=approved.policy.digest)
+        GateRequest(
+            project="default", artifact=artifact(approved.world), policy=approved.policy.digest
+        )
     )
     assert answer.submission == approved.first
     (step,) = [it for it in answer.steps if it.name == "approved before"]
@@ -107,12 +111,12 @@ def test_an_audit_again_that_passes_leaves_the_gate_open_by_the_record_that_was_
 
 def test_whoever_says_no_to_the_newer_record_shuts_the_gate(approved: Approved) -> None:
     second = approved.audits()
-    hour_ago = later(now(), -1 / 24)
-    said = approved.anna.answer(approved.record(second), Answer.NO, created=hour_ago)
+    hour_ago = later(utc_now(), -1 / 24)
+    said = approved.anna.answer(approved.record(second), ApprovalAnswer.NO, created=hour_ago)
     assert said.status_code == 201, said.text
     assert "approvals" in soon(approved)
     # A yes takes it back as long as it is in force, and no longer.
-    said = approved.anna.answer(approved.record(second), expires=later(now(), 2))
+    said = approved.anna.answer(approved.record(second), expires=later(utc_now(), 2))
     assert said.status_code == 201, said.text
     assert soon(approved) == {}
     assert "approvals" in approved.asked_late(3)
@@ -140,7 +144,7 @@ def test_an_audit_again_that_does_not_pass_ends_what_was_approved_before(
 
 def test_a_no_is_not_shaken_off_by_judging_the_refused_record_again(approved: Approved) -> None:
     second = approved.audits()
-    said = approved.anna.answer(approved.record(second), Answer.NO)
+    said = approved.anna.answer(approved.record(second), ApprovalAnswer.NO)
     assert said.status_code == 201, said.text
     fresh = approved.judges_again(second)
     assert fresh != approved.record(second)
@@ -186,16 +190,16 @@ def test_what_was_said_of_the_newer_record_and_cannot_be_read_counts_as_a_no(
     )
     said = Approval(
         record=second, record_id=record_id(approved.world, second), by="Anna Smith",
-        role="model risk", answer=Answer.YES, reason="It is fine.", created=now(),
+        role="model risk", answer=ApprovalAnswer.YES, reason="It is fine.", created=utc_now(),
     )  # fmt: skip
     bundle = sign_approval(said, approved.anna.signer)
     with approved.world.service.store.unit_of_work() as work:
-        work.append(*approval_kept(said, bundle, mallory.signer.public_pem(), now()))
+        work.append(*build_approval_event(said, bundle, mallory.signer.public_pem(), utc_now()))
     assert set(soon(approved)) == {"approvals"}
 
 
 def test_a_yes_that_ran_out_keeps_no_gate_open(apart: World) -> None:
-    approved = Approved(apart, expires=later(now(), 2))
+    approved = Approved(apart, expires=later(utc_now(), 2))
     approved.audits()
     assert soon(approved) == {}
     assert set(approved.asked_late(3)) == {"approvals"}
@@ -218,9 +222,9 @@ def test_places_are_compared_by_what_they_are_whatever_is_open_there(approved: A
     moved = replace(there, identity_facts={**there.identity_facts, "machine": {"os": "else"}})
     for other, same in ((opened, True), (moved, False)):
         against = replace(record, fingerprints={"cpu": other})
-        assert same_place(record, against, "cpu") is same
-        assert same_place(record, against, None) is same
-    assert not same_place(replace(record, fingerprints={}), record, "cpu")
+        assert ran_on_same_machines(record, against, "cpu") is same
+        assert ran_on_same_machines(record, against, None) is same
+    assert not ran_on_same_machines(replace(record, fingerprints={}), record, "cpu")
 
 
 def test_as_many_questions_are_asked_over_many_later_audits_as_over_few(

@@ -8,23 +8,23 @@ from served_toys import sha
 from served_worlds import World, problem
 from small_audits import linear_model
 
-from auditor.checks.discovery import discover
-from auditor.clock import now
-from auditor.domain.approvals import Answer
-from auditor.domain.canonical import Json, canonical, digest
+from auditor._time import utc_now
+from auditor.checks.registry import discover_checks
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.domain.json import Json, compute_digest, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.ledgers.events import Event, EventType
-from auditor.manifests import laid_out
-from auditor.packs.loading import load_policy
-from auditor.schedules.templates import asked_json, read_asked_json, same_as
-from auditor.seeds import NAME, sealed_seed
-from auditor.serving.executor import build_executor
-from auditor.verifiers import served_verifier
-from auditor.verifying import verify_folder
+from auditor.policy.load import load_policy
+from auditor.reports.manifest import materialize_folder
+from auditor.service.jobs.executor import build_executor
+from auditor.service.schedules.manage import copy_order, read_order_json, write_order_json
+from auditor.trust.ledger.events import LedgerEvent, LedgerEventType
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.sealed_seed import NAME, check_sealed_seed
+from auditor.workflows.verify.verifiers import build_service_verifier
 
 FREE = policy_of("free", 0.6)
 
@@ -35,7 +35,7 @@ def relative(by: str = " - 20 %") -> Policy:
         "id": "not-worse", "title": "It is no worse", "severity": "high", "effect": "deny",
         "measure": "quality.accuracy/accuracy", "at_least": f"baseline{by}",
     }]}  # fmt: skip
-    return load_policy(canonical(document), "relative", discover(), {})
+    return load_policy(encode_canonical(document), "relative", discover_checks(), {})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def version(world: World, weight: float) -> dict[str, Any]:
 def earlier(world: World, weight: float, policy: Policy = FREE, **changes: Any) -> str:  # noqa: ANN401 -- JSON
     """Audit an earlier version, and return its record's digest."""
     world.upload_example()
-    named = world.upload(canonical(policy.document))
+    named = world.upload(encode_canonical(policy.document))
     asked = world.body(**{**version(world, weight), "policy": named, **changes})
     answer = world.call("POST", "/v1/audits", json=asked)
     assert answer.status_code == 201, answer.text
@@ -76,7 +76,7 @@ def posted(
     **changes: Any,  # noqa: ANN401 -- JSON
 ) -> Any:  # noqa: ANN401 -- JSON
     world.upload_example(key)
-    policy = world.upload(canonical(relative().document), "datasets", key)
+    policy = world.upload(encode_canonical(relative().document), "datasets", key)
     asked, headers = world.body(**{"policy": policy, **changes}), {"Idempotency-Key": once}
     return world.call(
         "POST", "/v1/audits", key, json=asked, headers=headers if once is not None else {}
@@ -92,7 +92,12 @@ def refused(answer: Any) -> str:  # noqa: ANN401 -- httpx's
 def challenge(world: World, record: str) -> None:
     told = f"what cannot be read was put there for a reason: {record}".encode()
     with world.place.store.unit_of_work() as work:
-        work.append(Event(EventType.CHALLENGE, digest(told), now(), {"record": record}), told)
+        work.append(
+            LedgerEvent(
+                LedgerEventType.CHALLENGE, compute_digest(told), utc_now(), {"record": record}
+            ),
+            told,
+        )
 
 
 def ended(world: World, **changes: Any) -> tuple[str, AuditRecord]:  # noqa: ANN401 -- JSON
@@ -110,10 +115,10 @@ def test_a_record_is_bound_like_a_local_one_and_decides_the_rule(apart: World, b
     assert (finding.outcome.value, finding.limits) == ("passed", "at least baseline - 0.2")
     kept = apart.service.kept.outcome(name)
     assert kept is not None
-    with laid_out(apart.service.store.blobs, kept.files) as folder:
-        verifier = served_verifier(apart.service.report_key)
+    with materialize_folder(apart.service.store.blobs, kept.files) as folder:
+        verifier = build_service_verifier(apart.service.report_key)
         steps = {step.name: step.result for step in verify_folder(folder, verifier)}
-        assert digest(folder.evidence(before)) == before
+        assert compute_digest(folder.evidence(before)) == before
     assert StepResult.FAILED not in steps.values()
     assert steps["judgement"] is StepResult.HOLDS
     _, without = ended(apart)
@@ -124,7 +129,7 @@ def test_a_sealed_audit_takes_one_and_its_seed_follows_as_ever(apart: World, bef
     _, record = ended(apart, baseline=before, sealed=True)
     signer = apart.place.store.signer
     assert signer is not None
-    (step,) = sealed_seed(record, signer.key)
+    (step,) = check_sealed_seed(record, signer.key)
     assert (step.name, step.result) == (NAME, StepResult.HOLDS), step.detail
     assert record.request.baseline == before
 
@@ -134,7 +139,7 @@ def test_what_is_asked_again_is_held_against_the_same_record(apart: World, befor
     submission = apart.service.kept.submission("default", name)
     assert submission is not None
     assert before in submission.blobs
-    again = read_asked_json(asked_json(same_as(submission)))
+    again = read_order_json(write_order_json(copy_order(submission)))
     assert again.baseline == before
     plan = {"name": "held", "same_as": name, "on": ["batch"], "batch_role": "evaluation"}
     assert apart.call("POST", "/v1/schedules", json=plan).status_code == 201
@@ -195,7 +200,9 @@ def test_no_model_is_held_against_a_record_of_itself(apart: World) -> None:
 def asked_again(world: World, baseline: str) -> dict[str, Any]:
     """Return a schedule that audits the example again, held against a record."""
     world.upload_example()
-    asked = world.body(policy=world.upload(canonical(relative().document)), baseline=baseline)
+    asked = world.body(
+        policy=world.upload(encode_canonical(relative().document)), baseline=baseline
+    )
     return {"name": "held", "audit": asked, "cron": "0 3 * * *"}
 
 
@@ -212,7 +219,7 @@ def test_a_record_that_a_person_objects_to_is_refused(apart: World) -> None:
     found, said_no = earlier(apart, 4.3), earlier(apart, 4.35)
     assert clinician.find(found).status_code == 201
     assert "a human finding" in refused(posted(apart, baseline=found))
-    assert clinician.answer(said_no, Answer.NO).status_code == 201
+    assert clinician.answer(said_no, ApprovalAnswer.NO).status_code == 201
     assert "was refused by a person" in refused(posted(apart, baseline=said_no))
 
 
@@ -248,7 +255,7 @@ def test_a_baseline_of_anothers_making_counts_or_one_that_nothing_rests_on(apart
     mine = earlier(apart, 4.8)
     ended(apart, key="admin", baseline=mine)
     assert gate(apart, relative())["open"]
-    free = apart.upload(canonical(FREE.document))
+    free = apart.upload(encode_canonical(FREE.document))
     ended(apart, policy=free, baseline=mine)
     assert gate(apart, FREE)["open"]
     said = gate(apart, FREE, baseline=f"sha256:{'0' * 64}")

@@ -7,11 +7,10 @@ import pytest
 from scripted_services import Asked, serving
 from walled_places import certificate
 
-from auditor.client.line import Call, Line
-from auditor.errors import UsageError
-from auditor.refusals import UnreachableError
+from auditor.errors import ServiceUnreachableError, UsageError
+from auditor.service.client.http import HttpTransport, ServiceRequest
 
-LOOK = Call("GET", "/v1/targets")
+LOOK = ServiceRequest("GET", "/v1/targets")
 
 
 def served(asked: Asked) -> None:
@@ -28,11 +27,11 @@ def test_a_certificate_of_ones_own_is_believed_once_the_environment_names_it(
         service.socket = context.wrap_socket(service.socket, server_side=True)
         url = service.url.replace("http:", "https:")
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-        with pytest.raises(UnreachableError) as refused:
-            Line(url, None, seconds=0).once(LOOK)
+        with pytest.raises(ServiceUnreachableError) as refused:
+            HttpTransport(url, None, seconds=0).once(LOOK)
         assert "SSL_CERT_FILE" in refused.value.cure
         monkeypatch.setenv("SSL_CERT_FILE", str(chain))
-        assert Line(url, None, seconds=0).once(LOOK).status == 200
+        assert HttpTransport(url, None, seconds=0).once(LOOK).status == 200
 
 
 def test_a_file_without_certificates_is_named(
@@ -42,4 +41,4 @@ def test_a_file_without_certificates_is_named(
     empty.write_text("")
     monkeypatch.setenv("SSL_CERT_FILE", str(empty))
     with pytest.raises(UsageError, match=r"empty\.pem"):
-        Line("https://auditor.example.org", None)
+        HttpTransport("https://auditor.example.org", None)

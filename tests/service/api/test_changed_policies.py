@@ -12,20 +12,25 @@ from scheduled_worlds import Scheduled
 from served_toys import sha
 from served_worlds import World
 
-from auditor.checks.discovery import discover
-from auditor.clock import now
+from auditor._time import utc_now
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.requests import InputFile
-from auditor.domain.schedules import Run, RunState, Schedule, Trigger
-from auditor.domain.submissions import State
-from auditor.packs.loading import load_policy
-from auditor.schedules.carrying import tick
-from auditor.schedules.making import Wish, make
-from auditor.schedules.parts import Scheduler
-from auditor.schedules.watching import Watcher
-from auditor.submitting import Asked, submit
+from auditor.policy.load import load_policy
+from auditor.service.domain.schedules import (
+    Schedule,
+    ScheduledRun,
+    ScheduledRunState,
+    ScheduleTrigger,
+)
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.jobs.submit import AuditOrder, submit_audit
+from auditor.service.schedules.context import ScheduleContext
+from auditor.service.schedules.manage import ScheduleOrder, create_schedule
+from auditor.service.schedules.run import run_due_schedules
+from auditor.service.schedules.triggers import TriggerWatcher
 
 NUMBERS = count()
 ONLY = ("data.balance", "quality.accuracy")
@@ -44,7 +49,7 @@ def policy_at(
             "measure": "quality.accuracy/accuracy", "at_least": at_least,
         }],
     }  # fmt: skip
-    return load_policy(canonical(document), "moving", discover(), {})
+    return load_policy(encode_canonical(document), "moving", discover_checks(), {})
 
 
 class Moving:
@@ -56,19 +61,19 @@ class Moving:
         self.now = policy_at("1.0.0", 0.6)
         schedules = world.service.schedules
         desk = replace(schedules.desk, pack=lambda _name: self.now)
-        self.scheduler: Scheduler = replace(schedules, desk=desk)
-        self.first = self.finished(submit(desk, self.at.caller, self.asked())[0].id)
-        wish = Wish(name="moving", asked=self.asked(), same=None, cron=None,
-                    on=(Trigger.POLICY_CHANGED,), batch_role=None)  # fmt: skip
-        self.schedule: Schedule = make(self.scheduler, self.at.caller, wish)
+        self.scheduler: ScheduleContext = replace(schedules, desk=desk)
+        self.first = self.finished(submit_audit(desk, self.at.caller, self.asked())[0].id)
+        wish = ScheduleOrder(name="moving", asked=self.asked(), same=None, cron=None,
+                    on=(ScheduleTrigger.POLICY_CHANGED,), batch_role=None)  # fmt: skip
+        self.schedule: Schedule = create_schedule(self.scheduler, self.at.caller, wish)
 
-    def asked(self) -> Asked:
+    def asked(self) -> AuditOrder:
         body = self.at.world.body()
         inputs = tuple(
             InputFile(it["path"], FileDigest(it["name"], it["size"], it["sha256"]))
             for it in body["inputs"]
         )
-        return Asked(
+        return AuditOrder(
             audit_file=body["audit_file"], source="audit.yaml", inputs=inputs, policy="moving",
             only=ONLY,
         )  # fmt: skip
@@ -77,7 +82,7 @@ class Moving:
         """Measure the same on wrong labels under a policy, later than all that is stored."""
         raw, kept = self.at.bad_batch(), self.record(self.first)
         self.at.world.upload(raw, key=self.at.key)
-        while now() <= str(kept["registered"]):
+        while utc_now() <= str(kept["registered"]):
             time.sleep(0.05)
         given = self.asked()
         inputs = tuple(
@@ -87,7 +92,7 @@ class Moving:
         )  # fmt: skip
         desk = replace(self.scheduler.desk, pack=lambda _name: policy)
         asked = replace(given, inputs=inputs)
-        return self.finished(submit(desk, self.at.caller, asked)[0].id)
+        return self.finished(submit_audit(desk, self.at.caller, asked)[0].id)
 
     def finished(self, audit: str) -> str:
         self.at.finish(audit)
@@ -95,11 +100,11 @@ class Moving:
 
     def changes(self, policy: Policy) -> None:
         self.now = policy
-        Watcher(self.scheduler).watch()
+        TriggerWatcher(self.scheduler).watch()
 
-    def ticks(self) -> tuple[Run, ...]:
+    def ticks(self) -> tuple[ScheduledRun, ...]:
         """Hand in and conclude what is due, and return the runs, the oldest first."""
-        tick(self.scheduler)
+        run_due_schedules(self.scheduler)
         found = self.scheduler.runs.of_schedule(self.schedule.id, None, 50)[0]
         return tuple(sorted(found, key=lambda run: (len(run.key), run.at)))
 
@@ -127,7 +132,7 @@ def test_a_changed_policy_judges_what_is_stored_and_runs_no_model(moving: Moving
     (run,) = moving.ticks()
     engine, kept = moving.at.engine, moving.at.world.service.kept
     assert run.audit not in engine.queued
-    assert kept.state(str(run.audit)) is State.DONE
+    assert kept.state(str(run.audit)) is SubmissionState.DONE
     assert run.detail == (
         f"the evidence of {moving.first} was judged again, and no model was run"
     )  # fmt: skip
@@ -138,8 +143,8 @@ def test_a_changed_policy_judges_what_is_stored_and_runs_no_model(moving: Moving
     assert made["registered"] == before["registered"]
     assert (made["verdict"], made["readings"]) == ("pass", before["readings"])
     (run,) = moving.ticks()
-    assert (run.state, run.verdict) == (RunState.ENDED, "pass")
-    Watcher(moving.scheduler).watch()
+    assert (run.state, run.verdict) == (ScheduledRunState.ENDED, "pass")
+    TriggerWatcher(moving.scheduler).watch()
     assert len(moving.ticks()) == 1
 
 
@@ -195,7 +200,7 @@ def test_where_readings_are_missing_an_audit_is_made_of_those_targets(moving: Mo
     again = moving.at.world.service.kept.submission(moving.at.project, str(follows.audit))
     assert again is not None
     assert (again.targets, again.policy) == (("cpu",), moving.now.digest)
-    Watcher(moving.scheduler).watch()
+    TriggerWatcher(moving.scheduler).watch()
     assert len(moving.ticks()) == 2
 
 
@@ -204,11 +209,11 @@ def test_without_anything_stored_a_changed_policy_is_audited_by(apart: World) ->
     moving = Moving(apart)
     body = moving.asked()
     other = replace(body, only=("data.duplicates",))
-    wish = Wish(name="other", asked=other, same=None, cron=None, on=(Trigger.POLICY_CHANGED,),
+    wish = ScheduleOrder(name="other", asked=other, same=None, cron=None, on=(ScheduleTrigger.POLICY_CHANGED,),
                 batch_role=None)  # fmt: skip
-    made = make(moving.scheduler, moving.at.caller, wish)
+    made = create_schedule(moving.scheduler, moving.at.caller, wish)
     moving.changes(policy_at("3.0.0", 0.7))
-    tick(moving.scheduler)
+    run_due_schedules(moving.scheduler)
     (run,) = moving.scheduler.runs.of_schedule(made.id, None, 50)[0]
     assert run.audit in moving.at.engine.queued
     assert run.detail == ""

@@ -13,20 +13,19 @@ from pathlib import Path
 import pytest
 from served_worlds import World
 
-from auditor.refusals import EngineError
-from auditor.serving.apart import Apart
-from auditor.serving.choosing import Choices
-from auditor.serving.turns import Turns
-from auditor.targets.resolving import NAMED
+from auditor.errors import EngineError
+from auditor.service.server.options import ServiceOptions
+from auditor.service.server.worker_process import SharedExclusiveLock, WorkerProcessClient
+from auditor.targets.target_specs import NAMED
 
 TOY = Path(__file__).with_name("toy_hands.py")
 
 
 @pytest.fixture
-def work(apart: World, tmp_path: Path) -> Iterator[Apart]:
+def work(apart: World, tmp_path: Path) -> Iterator[WorkerProcessClient]:
     """Work whose hands do as the names of submissions say."""
     command = (sys.executable, str(TOY), str(tmp_path))
-    made = Apart(apart.place, Choices(targets=NAMED), 1, command=command)
+    made = WorkerProcessClient(apart.place, ServiceOptions(targets=NAMED), 1, command=command)
     yield made
     made.close()
 
@@ -50,7 +49,7 @@ def gone(pid: int) -> bool:
 
 
 def test_one_alone_waits_for_those_inside_and_those_that_come_wait_for_it() -> None:
-    turns, told = Turns(), list[str]()
+    turns, told = SharedExclusiveLock(), list[str]()
     first, last = threading.Event(), threading.Event()
 
     def have(name: str, word: threading.Event, *, alone: bool) -> None:
@@ -81,7 +80,9 @@ def test_one_alone_waits_for_those_inside_and_those_that_come_wait_for_it() -> N
 
 
 @pytest.mark.slow
-def test_a_step_that_kills_the_process_fails_and_takes_no_other_with_it(work: Apart) -> None:
+def test_a_step_that_kills_the_process_fails_and_takes_no_other_with_it(
+    work: WorkerProcessClient,
+) -> None:
     innocent = [f"slow-{number}" for number in range(3)]
     with ThreadPoolExecutor(4) as threads:
         steps = [threads.submit(work.plan, name) for name in (*innocent, "kill-0")]
@@ -91,7 +92,9 @@ def test_a_step_that_kills_the_process_fails_and_takes_no_other_with_it(work: Ap
     assert work.plan("done-0") == ()
 
 
-def test_a_step_in_hand_is_done_again_when_its_process_dies(work: Apart, tmp_path: Path) -> None:
+def test_a_step_in_hand_is_done_again_when_its_process_dies(
+    work: WorkerProcessClient, tmp_path: Path
+) -> None:
     with ThreadPoolExecutor() as threads:
         step = threads.submit(work.plan, "hang-0")
         told(tmp_path, "hang-0")
@@ -103,12 +106,12 @@ def test_a_step_in_hand_is_done_again_when_its_process_dies(work: Apart, tmp_pat
     assert (tmp_path / "told").read_text().split() == ["hang-0"] * 2
 
 
-def test_a_death_is_seen_though_another_process_holds_the_line(work: Apart) -> None:
+def test_a_death_is_seen_though_another_process_holds_the_line(work: WorkerProcessClient) -> None:
     with ThreadPoolExecutor() as threads:
         assert threads.submit(work.plan, "held-0").result(60) == ()
 
 
-def test_a_process_that_died_is_not_named_any_more(work: Apart) -> None:
+def test_a_process_that_died_is_not_named_any_more(work: WorkerProcessClient) -> None:
     work.plan("done-0")
     first = work.pid
     assert first is not None
@@ -119,7 +122,7 @@ def test_a_process_that_died_is_not_named_any_more(work: Apart) -> None:
 
 
 def test_a_process_that_lives_lets_go_of_an_audit_that_failed(
-    apart: World, work: Apart, tmp_path: Path
+    apart: World, work: WorkerProcessClient, tmp_path: Path
 ) -> None:
     work.plan("done-0")
     name = str(apart.call("POST", "/v1/audits", json=apart.body()).json()["id"])
@@ -128,7 +131,7 @@ def test_a_process_that_lives_lets_go_of_an_audit_that_failed(
 
 
 @pytest.mark.slow
-def test_the_end_waits_for_no_step_in_hand(work: Apart, tmp_path: Path) -> None:
+def test_the_end_waits_for_no_step_in_hand(work: WorkerProcessClient, tmp_path: Path) -> None:
     late = threading.Thread(target=work.plan, args=("deaf-0",), daemon=True)
     late.start()
     told(tmp_path, "deaf-0")
@@ -143,8 +146,12 @@ def test_the_end_waits_for_no_step_in_hand(work: Apart, tmp_path: Path) -> None:
 
 def test_a_process_that_cannot_be_started_is_tried_again(apart: World, tmp_path: Path) -> None:
     command = tmp_path / "hands"
-    work = Apart(
-        apart.place, Choices(targets=NAMED), 1, command=(str(command), str(tmp_path)), pause=0.5
+    work = WorkerProcessClient(
+        apart.place,
+        ServiceOptions(targets=NAMED),
+        1,
+        command=(str(command), str(tmp_path)),
+        pause=0.5,
     )
     with ThreadPoolExecutor() as threads:
         step = threads.submit(work.plan, "done-0")
@@ -159,7 +166,9 @@ def test_a_process_that_cannot_be_started_is_tried_again(apart: World, tmp_path:
 
 def test_a_step_whose_process_never_starts_fails(apart: World, tmp_path: Path) -> None:
     command = (str(tmp_path / "none"),)
-    work = Apart(apart.place, Choices(targets=NAMED), 1, command=command, pause=0.0)
+    work = WorkerProcessClient(
+        apart.place, ServiceOptions(targets=NAMED), 1, command=command, pause=0.0
+    )
     with pytest.raises(EngineError, match="did not start"):
         work.plan("done-0")
     work.close()

@@ -19,10 +19,10 @@ from small_audits import POLICY
 from test_pages_in_a_browser import TYPED, WHERE, Sitting, sitting
 from webdriver import CHROMIUM, DRIVER
 
-from auditor.checks.discovery import discover
+from auditor.checks.registry import discover_checks
 from auditor.domain.artifacts import digest_files
-from auditor.signing.artifacts import digest_artifact
-from auditor.wiring import policy_named
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.workflows.wiring import load_named_policy
 
 __all__ = ["sitting"]
 pytestmark = [
@@ -178,7 +178,7 @@ def _in_days(days: int) -> str:
 def _gate(sitting: Sitting, example: Path) -> bool:
     """Ask the gate of the service for the artifact, over HTTP."""
     artifact = digest_files(digest_artifact(example / "model.onnx"))
-    policy = policy_named("policy.yaml", example, discover())
+    policy = load_named_policy("policy.yaml", example, discover_checks())
     asked = {"artifact": artifact, "policy": policy.digest}
     answer = sitting.served.client.get("/v1/gate", params=asked)
     assert answer.status_code == 200, answer.text

@@ -8,8 +8,8 @@ import pytest
 from deciding_people import Someone, as_a_browser, audited, later, look, policy_of, somebody
 from visited_pages import Pages, Visitor
 
-from auditor.clock import now
-from auditor.domain.api_keys import Role
+from auditor._time import utc_now
+from auditor.service.domain.access import AccessRole
 
 HIDDEN = re.compile(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)">')
 CHOICE = re.compile(r'name="(case-\d+)"')
@@ -35,7 +35,7 @@ class Seat:
 @pytest.fixture(scope="module")
 def seat(pages: Pages) -> Seat:
     world, project = pages.world, "seat"
-    keys = {role.value: world.key(project, role) for role in Role}
+    keys = {role.value: world.key(project, role) for role in AccessRole}
     return Seat(pages, project, keys)
 
 
@@ -75,7 +75,7 @@ def test_a_waiver_and_a_yes_are_signed_on_pages_and_count(seat: Seat) -> None:
     assert "/decide/" not in seat.visit("viewer").get(f"/audits/{audit}").text
     words = {
         "finding": "0", "owner": "olga@example.org", "ticket": "RISK-7",
-        "reason": "The sensor is\r\nreplaced in April.", "expires": later(now(), 30)[:10],
+        "reason": "The sensor is\r\nreplaced in April.", "expires": later(utc_now(), 30)[:10],
     }  # fmt: skip
     assert decide(seat, anna, "waiver", audit, **{**words, "reason": "no"})[0] == 422
     assert decide(seat, anna, "waiver", audit, **{**words, "owner": ""})[0] == 422

@@ -19,24 +19,33 @@ from deciding_people import artifact, later, policy_of
 from served_toys import sha
 from served_worlds import World
 
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.approvals import Answer, Approval
-from auditor.domain.canonical import canonical
-from auditor.domain.challenges import Challenge, Moved, Outcome, Result, Trial
-from auditor.domain.human_findings import HumanFinding
+from auditor._time import utc_now
+from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
+from auditor.domain.challenges import (
+    Challenge,
+    ChallengeOutcome,
+    ExampleResult,
+    ExampleTrial,
+    RuleOutcomeChange,
+)
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import Waiver
-from auditor.gatekeeping import Asking
-from auditor.holding import book_of, revoke, take_into_use
-from auditor.ledgers.key_events import KeyRole
-from auditor.ledgers.occasions import approval_kept
-from auditor.serving.executor import build_executor
-from auditor.signatures.challenges import sign_challenge
-from auditor.signatures.decisions import sign_approval, sign_finding, sign_waiver
-from auditor.signatures.keys import KeySigner
+from auditor.service.domain.access import AccessRole
+from auditor.service.gate import GateRequest
+from auditor.service.jobs.executor import build_executor
+from auditor.store.key_lifecycle import build_key_book, record_key_revocation, register_key_use
+from auditor.trust.ledger.events import build_approval_event
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.signatures.decisions import (
+    sign_approval,
+    sign_challenge,
+    sign_finding,
+    sign_waiver,
+)
+from auditor.trust.signatures.keys import KeySigner
 
 NUMBERS, NAMES = count(), ("Anna", "Bob", "Carl", "Dora")
 FEW, MANY = 20, 6000
@@ -168,7 +177,7 @@ class History:
         self.keys = {
             (it, role): world.key(project, role)
             for it, project in self.projects.items()
-            for role in (Role.SUBMITTER, Role.ADMIN, Role.APPROVER)
+            for role in (AccessRole.SUBMITTER, AccessRole.ADMIN, AccessRole.APPROVER)
         }
         every = frozenset({"waiver", "approval", "finding"})
         self.people = [self.named(Somebody(name, "here", every)) for name in NAMES]
@@ -178,15 +187,15 @@ class History:
             "passes": [self.audited(policy_of(f"passes{number}", 0.6, approvals=2), 2)],
             "waived": [self.audited(policy_of(f"waived{number}", 0.999, approvals=1), 1)],
         }
-        self.began, self.told = now(), Counter[str]()
+        self.began, self.told = utc_now(), Counter[str]()
 
     # What is done.
 
     def audited(self, policy: Policy, least: int) -> Audit:
         """Audit the example, as an engine does."""
-        world, key = self.world, self.keys["here", Role.SUBMITTER]
+        world, key = self.world, self.keys["here", AccessRole.SUBMITTER]
         world.upload_example(key)
-        digest = world.upload(canonical(policy.document), "datasets", key)
+        digest = world.upload(encode_canonical(policy.document), "datasets", key)
         asked = world.call("POST", "/v1/audits", key, json=world.body(policy=digest))
         name = str(asked.json()["id"])
         work = build_executor(world.place, {})
@@ -218,8 +227,8 @@ class History:
         """Let an admin of the project name somebody."""
         asked = {"name": one.name, "key": one.pem, "may": sorted(one.may)}
         if one.caller:
-            asked["caller"] = self.keys[one.project, Role.SUBMITTER].split("_")[1]
-        key = self.keys[one.project, Role.ADMIN]
+            asked["caller"] = self.keys[one.project, AccessRole.SUBMITTER].split("_")[1]
+        key = self.keys[one.project, AccessRole.ADMIN]
         answer = self.world.call("POST", "/v1/people", key, json=asked)
         assert answer.status_code == 201, answer.text
         one.id = answer.json()["id"]
@@ -229,16 +238,16 @@ class History:
         """End somebody's leave, or let the ledger know that the key is in other hands."""
         one, store = self.somebody(), self.world.service.store
         if one.id and self.random.random() < 0.5:
-            path, key = f"/v1/people/{one.id}/end", self.keys[one.project, Role.ADMIN]
+            path, key = f"/v1/people/{one.id}/end", self.keys[one.project, AccessRole.ADMIN]
             answer = self.world.call("POST", path, key, json={"reason": "left us"})
             assert answer.status_code == 200, answer.text
             one.over |= one.project == "here"
         elif one not in self.revoked:
             with store.unit_of_work() as work:
-                take_into_use(work, KeyRole.DECISION, one.pem, now())
+                register_key_use(work, KeyRole.DECISION, one.pem, utc_now())
             with store.unit_of_work() as work:
-                life = book_of(work.key_entries()).lives[one.pem]
-                revoke(work, life, now(), "a stolen laptop", now())
+                life = build_key_book(work.key_entries()).lives[one.pem]
+                record_key_revocation(work, life, utc_now(), "a stolen laptop", utc_now())
             self.revoked.add(one)
             one.over = True
         return True
@@ -250,14 +259,14 @@ class History:
         expires = self.end(ended=ended) if ended or random.random() < 0.4 else None
         said = Approval(
             record=record.digest, record_id=record.id, by=one.name, role="model risk",
-            answer=Answer.YES if yes else Answer.NO, reason="All findings are known.",
+            answer=ApprovalAnswer.YES if yes else ApprovalAnswer.NO, reason="All findings are known.",
             created=self.time(), expires=expires,
         )  # fmt: skip
         told = Said(record.digest, one, yes, said.created, said.expires)
         if inside and not ended and told not in self.rules.said:
             bundle, pem = sign_approval(said, one.signer), one.signer.public_pem()
             with self.world.service.store.unit_of_work() as work:
-                work.append(*approval_kept(said, bundle, pem, now()))
+                work.append(*build_approval_event(said, bundle, pem, utc_now()))
             self.rules.said.append(told)
             return True
         said = replace(said, record_id=self.maybe(record.id), by=self.maybe(one.name))
@@ -317,17 +326,17 @@ class History:
     def challenges(self) -> bool:
         """Keep a challenge to a record, as whoever tried it signed it."""
         audit, record = self.some_record()
-        outcome, signer = self.random.choice(list(Outcome)), self.somebody().signer
+        outcome, signer = self.random.choice(list(ChallengeOutcome)), self.somebody().signer
         told = Challenge(
             record=record.digest, record_id=record.id, artifact=artifact(self.world), target="cpu",
             identity=sha(b"cpu"), examples=sha(b"examples"), disproved=(), outcome=outcome,
-            trials=(Trial(0, "r1", "quality.accuracy", Result.HOLDS, "yes"),),
-            moved=(Moved("accuracy", "cpu", "passed", "failed"),), signer=signer.identity,
+            trials=(ExampleTrial(0, "r1", "quality.accuracy", ExampleResult.HOLDS, "yes"),),
+            moved=(RuleOutcomeChange("accuracy", "cpu", "passed", "failed"),), signer=signer.identity,
             tried=self.time(),
         )  # fmt: skip
         with self.world.service.store.unit_of_work() as work:
             work.challenge(told, sign_challenge(told, signer))
-        audit.refuted |= outcome is Outcome.REFUTED
+        audit.refuted |= outcome is ChallengeOutcome.REFUTED
         # Judging again is refused by any that stands there, whatever it came to.
         audit.challenged = True
         return True
@@ -342,7 +351,9 @@ class History:
         """Hand in what somebody signed, by a key of the gates' project or, seldom, of another's."""
         via = "here" if self.random.random() < 0.9 else "there"
         body = {"bundle": bundle.decode(), "key": one.pem}
-        answer = self.world.call("POST", f"/v1/{kind}", self.keys[via, Role.APPROVER], json=body)
+        answer = self.world.call(
+            "POST", f"/v1/{kind}", self.keys[via, AccessRole.APPROVER], json=body
+        )
         if via == "there":
             assert kind == "waivers" or answer.status_code >= 400, answer.text
             return False
@@ -370,7 +381,7 @@ class History:
         return later(self.began, -self.random.randrange(1, 6) / 86400)
 
     def end(self, *, ended: bool) -> str:
-        return later(now(), -1 if ended else self.random.uniform(0.1, WITHIN))
+        return later(utc_now(), -1 if ended else self.random.uniform(0.1, WITHIN))
 
     # What is asked.
 
@@ -384,11 +395,13 @@ class History:
     def asks(self, name: str, audits: list[Audit]) -> None:
         """Hold the gate against the rules, at a time at which something may just have ended."""
         random = self.random
-        ends = [it.expires for it in self.rules.said if it.expires and it.expires > now()]
+        ends = [it.expires for it in self.rules.said if it.expires and it.expires > utc_now()]
         ends += [it.expires for it, _ in self.waivers]
-        at = random.choice([later(now(), 0), later(now(), random.uniform(0, WITHIN)), *ends])
+        at = random.choice(
+            [later(utc_now(), 0), later(utc_now(), random.uniform(0, WITHIN)), *ends]
+        )
         at = random.choice([at, later(at, -1 / 86400)]) if at in ends else at
-        asking = Asking(
+        asking = GateRequest(
             project=self.projects["here"], artifact=artifact(self.world),
             policy=audits[0].policy.digest, target=random.choice([None, "cpu"]),
         )  # fmt: skip
@@ -398,7 +411,7 @@ class History:
         if random.random() < 0.5:
             assert not self.asked(self.wrong(asking), at)
 
-    def wrong(self, asking: Asking) -> Asking:
+    def wrong(self, asking: GateRequest) -> GateRequest:
         """Return a question to which the answer is no, whatever people said."""
         other = sha(b"another")
         return replace(asking, **self.random.choice(list[dict[str, Any]]([
@@ -421,7 +434,7 @@ class History:
         ]
         return "; ".join([*said, *(f"{it}" for them in self.audits.values() for it in them)])
 
-    def asked(self, asking: Asking, at: str) -> bool:
+    def asked(self, asking: GateRequest, at: str) -> bool:
         keeper = replace(self.world.service.gatekeeper, clock=lambda: at)
         return keeper.ask(asking).open
 

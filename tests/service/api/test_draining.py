@@ -4,9 +4,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.serving.choosing import Bind, post_of, read_served_targets
-from auditor.serving.draining import Draining
-from auditor.settings import Settings
+from auditor.service.server.options import BindAddress, build_engine_config, read_service_targets
+from auditor.service.server.work_middleware import DrainableWork
+from auditor.workflows.settings import AuditorSettings
 
 
 @dataclass
@@ -36,7 +36,7 @@ class SlowWork:
 
 def test_the_check_in_hand_ends_and_no_other_begins() -> None:
     work = SlowWork()
-    draining = Draining(work)
+    draining = DrainableWork(work)
 
     def all_of_it() -> None:
         for check in ("first", "second"):
@@ -51,27 +51,33 @@ def test_the_check_in_hand_ends_and_no_other_begins() -> None:
 
 
 def test_whether_others_can_call_is_known() -> None:
-    assert not any(Bind(host=host).open for host in ("127.0.0.1", "::1", "localhost"))
-    assert all(Bind(host=host).open for host in ("0.0.0.0", "::", "audits.example"))  # noqa: S104
+    assert not any(BindAddress(host=host).open for host in ("127.0.0.1", "::1", "localhost"))
+    assert all(BindAddress(host=host).open for host in ("0.0.0.0", "::", "audits.example"))  # noqa: S104
 
 
 def test_a_process_has_the_same_name_after_a_start_anew_and_meets_the_others(
     tmp_path: Path,
 ) -> None:
-    settings = Settings(tmp_path, f"sqlite:///{tmp_path / 'auditor.db'}")
-    first, again = (post_of(settings, "serve", ("cpu",), control=True) for _ in range(2))
-    worker = post_of(settings, "worker", ("npu",), control=False)
-    elsewhere = post_of(Settings(tmp_path / "b", settings.database), "serve", (), control=True)
+    settings = AuditorSettings(tmp_path, f"sqlite:///{tmp_path / 'auditor.db'}")
+    first, again = (
+        build_engine_config(settings, "serve", ("cpu",), control=True) for _ in range(2)
+    )
+    worker = build_engine_config(settings, "worker", ("npu",), control=False)
+    elsewhere = build_engine_config(
+        AuditorSettings(tmp_path / "b", settings.database), "serve", (), control=True
+    )
     assert first == again
     assert worker.database == first.database
     assert worker.locks == first.locks
     assert len({first.executor, worker.executor, elsewhere.executor}) == 3
-    shared = post_of(Settings(tmp_path, "postgresql://a@b/c"), "serve", (), control=True)
+    shared = build_engine_config(
+        AuditorSettings(tmp_path, "postgresql://a@b/c"), "serve", (), control=True
+    )
     assert shared.database == "postgresql://a@b/c"
 
 
 def test_targets_of_a_service_are_those_of_its_file_and_the_house(tmp_path: Path) -> None:
     path = tmp_path / "targets.yaml"
     path.write_text("apiVersion: auditor/v1\nkind: Targets\ntargets: {two: {threads: 2}}\n")
-    assert set(read_served_targets(path)) == {"cpu", "two"}
-    assert set(read_served_targets(None)) == {"cpu"}
+    assert set(read_service_targets(path)) == {"cpu", "two"}
+    assert set(read_service_targets(None)) == {"cpu"}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from served_worlds import World
 
-from auditor.clock import now
-from auditor.domain.served import Ending, Failure
+from auditor._time import utc_now
+from auditor.service.domain.submissions import SubmissionFailure, SubmissionResult
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def name(world: World) -> Iterator[str]:
     """An audit that nobody carries out."""
     made = world.call("POST", "/v1/audits", json=world.body()).json()["id"]
     yield made
-    world.service.kept.end(made, Ending(ended=now()))
+    world.service.kept.end(made, SubmissionResult(ended=utc_now()))
 
 
 def follow(world: World, name: str, **headers: str) -> list[Mapping[str, Any]]:
@@ -34,9 +34,14 @@ def test_a_stream_ends_with_its_audit_and_goes_on_after_what_was_seen(
     world: World, name: str
 ) -> None:
     kept = world.service.kept
-    kept.append(name, "running", {}, now())
-    kept.append(name, "note", {"text": "a line\nand another\n\nid: 99"}, now())
-    kept.end(name, Ending(ended=now(), failure=Failure(problem="it broke", cure="Mend it.")))
+    kept.append(name, "running", {}, utc_now())
+    kept.append(name, "note", {"text": "a line\nand another\n\nid: 99"}, utc_now())
+    kept.end(
+        name,
+        SubmissionResult(
+            ended=utc_now(), failure=SubmissionFailure(problem="it broke", cure="Mend it.")
+        ),
+    )
     whole = follow(world, name, Accept="text/event-stream")
     assert [event["kind"] for event in whole] == ["queued", "running", "note", "failed"]
     assert whole[2]["detail"] == {"text": "a line\nand another\n\nid: 99"}
@@ -49,7 +54,7 @@ def test_a_stream_ends_with_its_audit_and_goes_on_after_what_was_seen(
 
 
 def test_events_are_listed_as_json_by_whoever_asks_for_that(world: World, name: str) -> None:
-    world.service.kept.append(name, "running", {}, now())
+    world.service.kept.append(name, "running", {}, utc_now())
     path, accept = f"/v1/audits/{name}/events", {"Accept": "application/json"}
     listed = world.call("GET", path, "viewer", headers=accept).json()
     assert listed["state"] == "running"

@@ -3,8 +3,8 @@
 import pytest
 from visited_pages import BASE, OURS, Pages, handed_in
 
-from auditor.domain.submissions import State
-from auditor.web.pages.login import inside
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.web.pages.login import choose_return_path
 
 
 def test_a_form_from_elsewhere_changes_nothing(pages: Pages) -> None:
@@ -26,9 +26,9 @@ def test_a_form_from_elsewhere_changes_nothing(pages: Pages) -> None:
     for fields, headers in refused:
         answer = visitor.send(where, fields, headers)
         assert answer.status_code == 403, (fields, headers)
-    assert world.service.kept.state(name) is State.RUNNING
+    assert world.service.kept.state(name) is SubmissionState.RUNNING
     assert visitor.send(where, good).status_code == 303
-    assert world.service.kept.state(name) is State.CANCELLED
+    assert world.service.kept.state(name) is SubmissionState.CANCELLED
     assert visitor.send(where, good).status_code == 409
 
 
@@ -73,7 +73,7 @@ def test_a_malformed_form_is_refused(pages: Pages, body: bytes, media: str, stat
     ],
 )
 def test_logging_in_leads_to_our_own_pages_alone(said: str, led: str) -> None:
-    assert inside(said) == led
+    assert choose_return_path(said) == led
 
 
 def test_a_made_key_is_shown_once_holds_and_ends(pages: Pages) -> None:

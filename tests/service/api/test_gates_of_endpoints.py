@@ -8,8 +8,7 @@ from several_targets import TARGETS, Fleet, failed
 from targets.endpoint_servers import hosting
 from visited_pages import Pages
 
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EndpointSpec, TargetSpec
 
 pytestmark = pytest.mark.slow
 SAID = "On prod this record speaks for the endpoint, not for the file"

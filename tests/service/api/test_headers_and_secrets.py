@@ -11,7 +11,7 @@ from test_admission import ROUTES, path_of
 from test_the_serve_command import start
 from token_makers import Provider
 
-from auditor.api.watching import SECURE
+from auditor.service.api.access_log import SECURE
 
 
 def test_every_route_answers_with_secure_headers_whoever_asks(world: World) -> None:

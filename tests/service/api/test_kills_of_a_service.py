@@ -17,19 +17,19 @@ import pytest
 from served_toys import body_of, files_of, sha
 from small_audits import write_example
 
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import Json, parse
-from auditor.domain.steps import all_hold
-from auditor.domain.submissions import Said
-from auditor.folders import RECORD
-from auditor.manifests import laid_out
-from auditor.settings import Settings
+from auditor.checks.registry import discover_checks
+from auditor.domain.json import Json, parse_json
+from auditor.domain.verification_steps import all_hold
+from auditor.reports.folder import RECORD
+from auditor.reports.manifest import materialize_folder
+from auditor.service.domain.submissions import SubmissionEventKind
+from auditor.service.store.submissions import ServiceStore
 from auditor.store.database import migrate
-from auditor.store.service.store import ServiceStore
-from auditor.verifiers import served_verifier
-from auditor.verifying import verify_folder
-from auditor.wiring import policy_named
-from auditor.workplaces import Workplace, workplace
+from auditor.workflows.settings import AuditorSettings
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_service_verifier
+from auditor.workflows.wiring import load_named_policy
+from auditor.workflows.workspace import Workspace, open_workspace
 
 COMMAND = Path(sys.executable).with_name("auditor")
 CHECKS = [
@@ -125,24 +125,28 @@ def refuse_twice(events: list[dict[str, Any]]) -> None:
     ended: list[Json] = []
     for event in events:
         check = event["detail"].get("check")
-        if event["kind"] == Said.CHECK_STARTED:
+        if event["kind"] == SubmissionEventKind.CHECK_STARTED:
             assert check not in ended, f"{check} had ended, and ran again"
-        if event["kind"] == Said.CHECK_ENDED:
+        if event["kind"] == SubmissionEventKind.CHECK_ENDED:
             assert check not in ended, f"{check} ended twice"
             ended.append(check)
     assert sorted(map(str, ended)) == CHECKS
-    states = [event["kind"] for event in events if event["kind"] not in {it.value for it in Said}]
+    states = [
+        event["kind"]
+        for event in events
+        if event["kind"] not in {it.value for it in SubmissionEventKind}
+    ]
     assert [it for it in states if it != "waiting_for_target"][-2:] == ["running", "done"]
 
 
-def record_of(place: Workplace, name: str) -> dict[str, Any]:
+def record_of(place: Workspace, name: str) -> dict[str, Any]:
     """Return an audit's record, whose folder verifies, and which the ledger has once."""
     ending = ServiceStore(place.store).outcome(name)
     assert ending is not None
-    verifier = served_verifier(place.signer.public_pem())
-    with laid_out(place.store.blobs, ending.files) as folder:
+    verifier = build_service_verifier(place.signer.public_pem())
+    with materialize_folder(place.store.blobs, ending.files) as folder:
         assert all_hold(verify_folder(folder, verifier))
-        record: dict[str, Any] = parse(folder.read(RECORD))  # type: ignore[assignment]  # JSON
+        record: dict[str, Any] = parse_json(folder.read(RECORD))  # type: ignore[assignment]  # JSON
     with place.store.ledger() as ledger:
         assert len(ledger.find(str(record["id"]))) == 1
     return record
@@ -164,7 +168,7 @@ def test_whoever_is_killed_whenever_no_audit_is_lost_or_done_twice(
     example = tmp_path / "example"
     example.mkdir()
     write_example(example)
-    policy = policy_named("policy.yaml", example, discover())
+    policy = load_named_policy("policy.yaml", example, discover_checks())
     for kind, raw in files_of(example, policy).values():
         fleet.call("PUT", f"/v1/{kind}/{sha(raw)}", content=raw)
     body = body_of(example, policy, only=CHECKS, wait_for_target=PATIENCE)
@@ -181,7 +185,7 @@ def test_whoever_is_killed_whenever_no_audit_is_lost_or_done_twice(
     assert {name: fleet.ended(name) for name in names} == dict.fromkeys(names, "done")
     listed = json.loads(fleet.call("GET", "/v1/audits?limit=200").text)["audits"]
     assert sorted(item["id"] for item in listed) == sorted([*names, undisturbed])
-    with workplace(Settings(fleet.home, fleet.database)) as place:
+    with open_workspace(AuditorSettings(fleet.home, fleet.database)) as place:
         expected = record_of(place, undisturbed)
         for name in names:
             asked = {"Accept": "application/json"}

@@ -13,37 +13,36 @@ from served_toys import sha
 from served_worlds import World, problem
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.clock import written
-from auditor.domain.canonical import digest
-from auditor.domain.readings import Gap, Reason
+from auditor._resources import code_digest
+from auditor._time import format_time
+from auditor.domain.json import compute_digest
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.record_json import read_record
-from auditor.domain.served import Ending
-from auditor.domain.steps import StepResult
-from auditor.domain.submissions import ShardKey, Submission
-from auditor.folders import SIGNER
-from auditor.holding import book_of, revoke, take_into_use
-from auditor.keyaudits import agents_here
-from auditor.leasing.offering import offered
-from auditor.leasing.terms import Leasehold, Terms
-from auditor.ledgers.key_events import KeyRole
-from auditor.manifests import laid_out
-from auditor.refusals import SubmissionError
-from auditor.rejudging import rejudge
-from auditor.serving.assembling import assemble
-from auditor.serving.choosing import Choices
-from auditor.serving.executor import build_executor
-from auditor.shards import ShardResult
-from auditor.shipped import code_digest
-from auditor.signatures.keys import KeySigner
-from auditor.signing.leased import sign_shard
-from auditor.store.service.attempts import Attempts
-from auditor.targets.resolving import NAMED
+from auditor.domain.verification_steps import StepResult
+from auditor.errors import SubmissionError
+from auditor.reports.folder import SIGNER
+from auditor.reports.manifest import materialize_folder
+from auditor.service.api.app import build_app
+from auditor.service.domain.submissions import ShardKey, Submission, SubmissionResult
+from auditor.service.jobs.executor import build_executor
+from auditor.service.jobs.results import ShardResult
+from auditor.service.leases.offers import offer_shard
+from auditor.service.leases.result_signature import sign_shard
+from auditor.service.leases.terms import LeaseService, LeaseTerms
+from auditor.service.server.assemble import assemble_service
+from auditor.service.server.options import ServiceOptions
+from auditor.service.store.attempts import AttemptStore
+from auditor.store.key_audit import check_agent_keys
+from auditor.store.key_lifecycle import build_key_book, record_key_revocation, register_key_use
+from auditor.targets.target_specs import NAMED
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.signatures.keys import KeySigner
+from auditor.workflows.rejudge import rejudge_folder
 
 CHECK = "quality.accuracy"
 CODE = code_digest()
-OTHER = digest(b"another version")
-TERMS = Terms(lease=30, live=90, offered=600, reserved=3, failures=3)
+OTHER = compute_digest(b"another version")
+TERMS = LeaseTerms(lease=30, live=90, offered=600, reserved=3, failures=3)
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Clock:
     at: datetime = datetime(2026, 5, 1, tzinfo=UTC)
 
     def __call__(self) -> str:
-        return written(self.at)
+        return format_time(self.at)
 
     def passes(self, seconds: int) -> None:
         self.at += timedelta(seconds=seconds)
@@ -100,7 +99,7 @@ class Yard:
 
     world: World
     client: TestClient
-    hold: Leasehold
+    hold: LeaseService
     clock: Clock
     made: int = 0
 
@@ -127,9 +126,9 @@ class Yard:
         assert known is not None
         mine: Submission = replace(known, id=f"sub-{self.made:024x}", source=f"{self.made}.yaml")
         kept.submit(mine, None)
-        Attempts(kept.store).register(mine, kept.registered(done).request, self.clock())
+        AttemptStore(kept.store).register(mine, kept.registered(done).request, self.clock())
         key = ShardKey(submission=mine.id, target="cpu", check=CHECK)
-        assert not offered(self.hold, key)
+        assert not offer_shard(self.hold, key)
         return key
 
     def seen(self) -> bytes:
@@ -153,7 +152,7 @@ def gap(said: str = "it could not be seen", **changes: str) -> bytes:
     """Return the bytes of a result that needs no evidence."""
     told = {"target": "cpu", "check": CHECK, "code": CODE, **changes}
     reason = Gap(
-        reason=Reason.CHECK_CRASHED, detail=said, cure="", target=told["target"],
+        reason=GapReason.CHECK_CRASHED, detail=said, cure="", target=told["target"],
         check=told["check"],
     )  # fmt: skip
     return ShardResult(reason, None, told["code"]).emit()
@@ -162,8 +161,8 @@ def gap(said: str = "it could not be seen", **changes: str) -> bytes:
 @pytest.fixture(scope="module")
 def yard(apart: World) -> Iterator[Yard]:
     world, clock = apart, Clock()
-    choices = Choices(targets=NAMED, agents=("cpu",), terms=TERMS)
-    service = assemble(world.place, world.engine, choices, world.log.append, lambda: False)
+    choices = ServiceOptions(targets=NAMED, agents=("cpu",), terms=TERMS)
+    service = assemble_service(world.place, world.engine, choices, world.log.append, lambda: False)
     hold = replace(service.agents, clock=clock)
     desk = replace(service.desk, agents=hold.live)
     app = build_app(replace(service, agents=hold, desk=desk, clock=clock))
@@ -176,7 +175,7 @@ def key(yard: Yard) -> Iterator[ShardKey]:
     """Offer a shard, and let its submission end afterwards."""
     made = yard.shard()
     yield made
-    yard.world.service.kept.end(made.submission, Ending(ended=yard.clock()))
+    yard.world.service.kept.end(made.submission, SubmissionResult(ended=yard.clock()))
 
 
 def test_what_an_agent_says_of_its_targets_is_kept_for_its_project_alone(yard: Yard) -> None:
@@ -215,11 +214,11 @@ def test_a_lease_of_which_nothing_is_heard_is_offered_again_and_the_history_says
     one, other = yard.agent(), yard.agent()
     first = one.holds()
     yard.clock.passes(TERMS.lease)
-    assert not offered(yard.hold, key)
+    assert not offer_shard(yard.hold, key)
     assert other.lease() is None
     yard.clock.passes(1)
-    assert not offered(yard.hold, key)
-    assert not offered(yard.hold, key)
+    assert not offer_shard(yard.hold, key)
+    assert not offer_shard(yard.hold, key)
     assert other.lease() is None, "the agent whose model is open comes first"
     yard.clock.passes(TERMS.reserved)
     assert other.holds() != first
@@ -235,7 +234,7 @@ def test_a_lease_goes_on_as_long_as_its_agent_says_so(yard: Yard, key: ShardKey)
         yard.clock.passes(TERMS.lease - 5)
         going = one.post(f"leases/{lease}/progress", done=1, total=2, note="half")
         assert going.json() == {"go_on": True, "lapsed": False}
-        assert not offered(yard.hold, key)
+        assert not offer_shard(yard.hold, key)
         assert other.lease() is None
     events = yard.world.service.kept.events(key.submission)
     told = [it.detail for it in events if it.kind == "progress"]
@@ -246,7 +245,7 @@ def test_the_first_result_wins_also_when_its_lease_was_over(yard: Yard, key: Sha
     one, other = yard.agent(), yard.agent()
     first = one.holds()
     yard.clock.passes(TERMS.lease + 1)
-    assert not offered(yard.hold, key)
+    assert not offer_shard(yard.hold, key)
     yard.clock.passes(TERMS.reserved)
     second = other.holds()
     assert one.post(f"leases/{first}/progress").json() == {"go_on": True, "lapsed": True}
@@ -257,7 +256,7 @@ def test_the_first_result_wins_also_when_its_lease_was_over(yard: Yard, key: Sha
     assert one.gives(first, key, gap("another")).status_code == 409
     assert yard.kept(key) == gap("first")
     assert other.post(f"leases/{second}/progress").json()["go_on"] is False
-    assert offered(yard.hold, key)
+    assert offer_shard(yard.hold, key)
     assert other.lease() is None
 
 
@@ -341,11 +340,11 @@ def test_who_works_on_what_was_cancelled_hears_so_and_gives_nothing(
 ) -> None:
     one = yard.agent()
     lease = one.holds()
-    yard.world.service.kept.end(key.submission, Ending(ended=yard.clock()))
+    yard.world.service.kept.end(key.submission, SubmissionResult(ended=yard.clock()))
     assert one.post(f"leases/{lease}/progress").json()["go_on"] is False
     assert one.gives(lease, key, gap()).status_code == 409
     assert yard.kept(key) is None
-    assert offered(yard.hold, key)
+    assert offer_shard(yard.hold, key)
 
 
 def test_agents_of_another_project_see_nothing_of_this_one(yard: Yard, key: ShardKey) -> None:
@@ -388,9 +387,9 @@ def test_a_shard_that_agents_give_back_goes_to_others_and_fails_the_third_time(
         assert who.post(f"leases/{lease}/failed", **said).status_code == 200
         if number == 2:
             with pytest.raises(SubmissionError, match=r"3 times.*the disk is full"):
-                offered(yard.hold, key)
+                offer_shard(yard.hold, key)
             return
-        assert not offered(yard.hold, key)
+        assert not offer_shard(yard.hold, key)
         assert who.lease() is None, "others come first"
         yard.clock.passes(0 if number == 0 else TERMS.reserved)
 
@@ -438,13 +437,13 @@ def test_a_key_is_an_agents_once_it_signed_and_by_being_named_alone_it_is_nothin
     public, store = approver.public_pem().decode(), yard.world.place.store
 
     def role_of(pem: str) -> str | None:
-        life = book_of(store.key_entries()).lives.get(pem)
+        life = build_key_book(store.key_entries()).lives.get(pem)
         return None if life is None else life.role
 
     assert yard.enrol("stranger", approver).status_code == 201
     assert role_of(public) is role_of(one.signer.public_pem().decode()) is None
     with store.unit_of_work() as work:
-        take_into_use(work, KeyRole.DECISION, public, yard.clock())
+        register_key_use(work, KeyRole.DECISION, public, yard.clock())
     # Nothing is told of a key that others use; and it signs no results.
     taken = yard.enrol("admin", approver).json()
     thief = Caller(yard.client, taken["agent"]["id"], taken["text"], approver)
@@ -453,7 +452,7 @@ def test_a_key_is_an_agents_once_it_signed_and_by_being_named_alone_it_is_nothin
     assert "may not be the agent key too" in problem(refused)["detail"]
     assert yard.kept(key) is None
     yard.clock.passes(TERMS.lease + 1)
-    assert not offered(yard.hold, key)
+    assert not offer_shard(yard.hold, key)
     yard.clock.passes(TERMS.reserved + 1)
     assert one.gives(one.holds(), key, gap()).status_code == 200
     assert role_of(one.signer.public_pem().decode()) == KeyRole.AGENT
@@ -480,15 +479,15 @@ def test_a_record_says_whose_key_signed_what_was_seen_and_reads_as_one_made_here
     assert there.tool["agents"] == {"cpu": [one.signer.identity]}
     assert {**there.tool, "agents": None} == {**here.tool, "agents": None}
     panel = yard.world.service.people
-    with laid_out(blobs, ending.files) as folder:
+    with materialize_folder(blobs, ending.files) as folder:
         verifier = panel.verifier(folder.read(SIGNER))
-        again = rejudge(folder, there, panel.policy_of(there), verifier, panel.around)
+        again = rejudge_folder(folder, there, panel.policy_of(there), verifier, panel.around)
     assert again.tool == there.tool
-    assert list(agents_here(kept.store, here)) == []
-    (before,) = agents_here(kept.store, there)
+    assert list(check_agent_keys(kept.store, here)) == []
+    (before,) = check_agent_keys(kept.store, there)
     with kept.store.unit_of_work() as work:
-        life = book_of(work.key_entries()).lives[one.signer.public_pem().decode()]
-        revoke(work, life, there.finished, "a stolen board", there.finished)
-    (after,) = agents_here(kept.store, there)
+        life = build_key_book(work.key_entries()).lives[one.signer.public_pem().decode()]
+        record_key_revocation(work, life, there.finished, "a stolen board", there.finished)
+    (after,) = check_agent_keys(kept.store, there)
     assert (before.result, after.result) == (StepResult.HOLDS, StepResult.FAILED)
     assert "a stolen board" in after.detail

@@ -9,20 +9,19 @@ from served_toys import sha
 from served_worlds import World, problem
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.domain.rations import GIB, Rations, read_rations
-from auditor.errors import UsageError
-from auditor.rationing import Rationing, address_of
-from auditor.refusals import TooManyError
-from auditor.uploading import Intake
+from auditor.errors import RateLimitError, UsageError
+from auditor.service.api.app import build_app
+from auditor.service.domain.access import GIB, ServiceLimits, parse_service_limits
+from auditor.service.rate_limits import RateLimiter, normalize_address
+from auditor.service.uploads import UploadStore
 
-PLENTY = Rations(reads=0, writes=0, failures=0)
+PLENTY = ServiceLimits(reads=0, writes=0, failures=0)
 
 
 @contextmanager
 def limited(world: World, **most: int) -> Iterator[World]:
     """Open another door to the same service, with limits of its own."""
-    service = replace(world.service, rationing=Rationing(replace(PLENTY, **most)))
+    service = replace(world.service, rationing=RateLimiter(replace(PLENTY, **most)))
     app = build_app(service)
     with TestClient(app, client=("192.0.2.7", 50000)) as client:
         yield replace(world, service=service, app=app, client=client)
@@ -84,7 +83,7 @@ def test_bytes_of_uploads_are_counted_and_what_came_before_stays(world: World) -
 def test_a_project_stores_no_more_than_its_quota_parts_included(world: World) -> None:
     intake = world.service.intake
     there = world.service.kept.stored("elsewhere")
-    narrow = replace(world.service, intake=Intake(
+    narrow = replace(world.service, intake=UploadStore(
         intake.blobs, intake.kept, intake.clock, intake.most, there + 100))  # fmt: skip
     with TestClient(build_app(narrow)) as client:
         door = replace(world, client=client)
@@ -129,9 +128,9 @@ def test_no_more_audits_of_a_project_wait_than_may(world: World) -> None:
 
 
 def test_one_caller_is_nothing_to_another_and_nothing_is_no_limit() -> None:
-    narrow = Rationing(replace(PLENTY, writes=1))
+    narrow = RateLimiter(replace(PLENTY, writes=1))
     narrow.call("key a", "POST")
-    with pytest.raises(TooManyError) as caught:
+    with pytest.raises(RateLimitError) as caught:
         narrow.call("key a", "DELETE")
     assert 1 <= caught.value.seconds <= 60
     assert narrow.call("key b", "PATCH") is not None
@@ -150,13 +149,13 @@ def test_one_caller_is_nothing_to_another_and_nothing_is_no_limit() -> None:
     ],
 )
 def test_an_address_counts_as_one_place(host: str | None, counted: str) -> None:
-    assert address_of(host) == counted
+    assert normalize_address(host) == counted
 
 
 def test_limits_are_written_by_name() -> None:
-    found = read_rations(("reads=0", "stored=5", "waiting=7"))
+    found = parse_service_limits(("reads=0", "stored=5", "waiting=7"))
     assert (found.reads, found.stored, found.waiting) == (0, 5 * GIB, 7)
-    assert found.writes == Rations().writes
+    assert found.writes == ServiceLimits().writes
     for wrong in (
         "reads",
         "reads=-1",
@@ -167,4 +166,4 @@ def test_limits_are_written_by_name() -> None:
         "reads=" + "9" * 30,
     ):
         with pytest.raises(UsageError, match="is no limit"):
-            read_rations((wrong,))
+            parse_service_limits((wrong,))

@@ -5,11 +5,9 @@ from served_worlds import World, counted
 from sqlalchemy import insert
 from visited_pages import Pages, Parts, handed_in
 
-from auditor.domain.api_keys import Role
-from auditor.domain.served import Ending
-from auditor.domain.submissions import State
-from auditor.store.service.latest import Latest
-from auditor.store.service.overviews import Overviews
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.submissions import SubmissionResult, SubmissionState
+from auditor.service.store.audit_queries import AuditListQueries, LatestRecordQueries
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
 
@@ -31,7 +29,7 @@ def decided(world: World, project: str, model: str, version: str, at: str, verdi
         ))  # fmt: skip
         for target in ("cpu", "npu"):
             session.add(RecordTargetRow(record_digest=record, target=target, identity=None))
-    world.service.kept.end(name, Ending(ended=at, record=record))
+    world.service.kept.end(name, SubmissionResult(ended=at, record=record))
     return name
 
 
@@ -39,9 +37,9 @@ def test_the_database_is_asked_equally_often_however_many_audits_there_are(pages
     world, asked = pages.world, {}
     for project, count in (("few", 2), ("many", 12)):
         for number in range(count):
-            state = State.RUNNING if number % 2 else State.FAILED
+            state = SubmissionState.RUNNING if number % 2 else SubmissionState.FAILED
             handed_in(world, project, f"model-{number}", state)
-        visitor = pages.log_in(world.key(project, Role.VIEWER))
+        visitor = pages.log_in(world.key(project, AccessRole.VIEWER))
         for path in ("/", "/audits", "/models", "/compare", "/targets"):
             with counted(world) as statements:
                 assert visitor.get(path).status_code == 200
@@ -52,9 +50,9 @@ def test_the_database_is_asked_equally_often_however_many_audits_there_are(pages
 
 def test_lists_go_on_page_by_page_and_are_filtered(pages: Pages) -> None:
     world = pages.world
-    names = {handed_in(world, "paged", f"model-{n % 3}", State.QUEUED) for n in range(51)}
-    broken = handed_in(world, "paged", "model-0", State.FAILED)
-    visitor = pages.log_in(world.key("paged", Role.VIEWER))
+    names = {handed_in(world, "paged", f"model-{n % 3}", SubmissionState.QUEUED) for n in range(51)}
+    broken = handed_in(world, "paged", "model-0", SubmissionState.FAILED)
+    visitor = pages.log_in(world.key("paged", AccessRole.VIEWER))
     first = visitor.get("/audits").text
     (older,) = [str(a["href"]) for tag, a in Parts(first).found
                 if tag == "a" and "cursor=" in str(a.get("href"))]  # fmt: skip
@@ -68,7 +66,7 @@ def test_lists_go_on_page_by_page_and_are_filtered(pages: Pages) -> None:
 
 
 def test_a_matrix_holds_the_last_verdict_of_the_last_versions_on_each_target(pages: Pages) -> None:
-    world, latest = pages.world, Latest(pages.world.service.kept)
+    world, latest = pages.world, LatestRecordQueries(pages.world.service.kept)
     for day in range(1, 8):
         decided(world, "matrix", "line", f"1.{day}", f"2026-01-{day:02d}T00:00:00Z", "fail")
     again = decided(world, "matrix", "line", "1.7", "2026-01-09T00:00:00Z", "pass")
@@ -79,7 +77,7 @@ def test_a_matrix_holds_the_last_verdict_of_the_last_versions_on_each_target(pag
     assert len(told) == 6
     assert {one.submission for one in latest.last_of_targets("matrix")} == {again}
     assert len(latest.of_model("matrix", "line", 100)) == 16
-    page = pages.log_in(world.key("matrix", Role.VIEWER)).get("/models").text
+    page = pages.log_in(world.key("matrix", AccessRole.VIEWER)).get("/models").text
     assert page.count("Passes") == 2
     assert "9.9" not in page
 
@@ -90,6 +88,6 @@ def test_what_did_not_pass_is_the_newest_of_each_model_alone(pages: Pages) -> No
         for day, verdict in enumerate(verdicts, 1):
             decided(world, "troubled", model, f"{day}", f"2026-02-{day:02d}T00:00:00Z", verdict)
     stopped = handed_in(world, "troubled", "broken")
-    world.service.kept.end(stopped, Ending(ended="2026-03-01T00:00:00Z"))
-    found = Overviews(world.service.kept).troubled("troubled", 50)
+    world.service.kept.end(stopped, SubmissionResult(ended="2026-03-01T00:00:00Z"))
+    found = AuditListQueries(world.service.kept).troubled("troubled", 50)
     assert [(line.model, line.verdict) for line in found] == [("broken", "inconclusive")]

@@ -3,10 +3,10 @@
 from deciding_people import audited, handed_in, look, observed, policy_of, somebody
 from served_worlds import World, counted
 
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.approvals import Answer
-from auditor.domain.served import Ending
+from auditor._time import utc_now
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.submissions import SubmissionResult
 
 
 def listed(world: World) -> dict[str, dict[str, object]]:
@@ -17,7 +17,7 @@ def listed(world: World) -> dict[str, dict[str, object]]:
 def asked_for(world: World) -> int:
     """Return how many questions of the database one list takes that nobody remembers."""
     listed(world)
-    world.key("default", Role.VIEWER)
+    world.key("default", AccessRole.VIEWER)
     with counted(world) as asked:
         listed(world)
     return len([it for it in asked if it.startswith("SELECT")])
@@ -31,10 +31,10 @@ def test_every_state_is_told_as_the_audit_tells_it(world: World) -> None:
     names |= {"passed": world.done, "queued": handed_in(world, wanted)}
     names |= {"cancelled": handed_in(world, wanted), "running": handed_in(world, wanted)}
     assert anna.answer(str(look(world, names["approved"])["record"])).status_code == 201
-    no = anna.answer(str(look(world, names["refused"])["record"]), Answer.NO)
+    no = anna.answer(str(look(world, names["refused"])["record"]), ApprovalAnswer.NO)
     assert no.status_code == 201
     assert anna.find(str(look(world, names["found"])["record"])).status_code == 201
-    assert world.service.kept.end(names["cancelled"], Ending(ended=now()))
+    assert world.service.kept.end(names["cancelled"], SubmissionResult(ended=utc_now()))
     observed(world, names["running"])
     stands = {state: look(world, name)["standing"] for state, name in names.items()}
     assert stands == {

@@ -12,10 +12,10 @@ from served_toys import sha
 from served_worlds import World
 from visited_pages import Pages
 
-from auditor.clock import now
-from auditor.domain.canonical import canonical
+from auditor._time import utc_now
+from auditor.domain.json import encode_canonical
 from auditor.domain.policies import Policy
-from auditor.states import states
+from auditor.service.gate import list_gate_states
 
 NUMBERS = count()
 
@@ -34,7 +34,7 @@ class History:
             )
         }  # fmt: skip
         for policy in self.policies.values():
-            world.upload(canonical(policy.document), key=self.at.key)
+            world.upload(encode_canonical(policy.document), key=self.at.key)
 
     def audits(self, name: str, *, bad: bool = False, budget: str = "smoke") -> str:
         body = self.world.body(policy=self.policies[name].digest, budget=budget)
@@ -118,7 +118,7 @@ def test_what_is_valid_no_more_is_shut_in_the_list_too(apart: World) -> None:
     history.audits("dated")
     (before,) = history.listed().values()
     assert before["open"]
-    keeper = replace(history.world.service.gatekeeper, clock=lambda: later(now(), 31))
+    keeper = replace(history.world.service.gatekeeper, clock=lambda: later(utc_now(), 31))
     place = (artifact(history.world), "cpu")
-    (state,) = states(keeper, history.at.project, [place])[place]
+    (state,) = list_gate_states(keeper, history.at.project, [place])[place]
     assert (state.open, state.why, state.verdict) == (False, "freshness", "pass")

@@ -5,10 +5,9 @@ import time
 
 from test_draining import SlowWork
 
-from auditor.domain.submissions import ShardKey
 from auditor.errors import StoreError
-from auditor.serving.draining import Draining
-from auditor.serving.offering import Offering
+from auditor.service.domain.submissions import ShardKey
+from auditor.service.server.work_middleware import AgentWork, DrainableWork
 
 OFFERED = ShardKey(submission="sub", target="edge", check="first")
 
@@ -24,7 +23,7 @@ def test_a_check_of_an_agent_is_looked_for_until_it_is_there_and_no_other_is_off
 
     work, pauses = SlowWork(), list[float]()
     work.go_on.set()
-    offering = Offering(Draining(work), frozenset({"edge"}), look, pauses.append)
+    offering = AgentWork(DrainableWork(work), frozenset({"edge"}), look, pauses.append)
     offering.observe("sub", "edge", "first")
     assert looks == [OFFERED] * 4
     assert len(pauses) == 3
@@ -39,8 +38,8 @@ def test_a_service_that_stops_does_not_wait_for_an_agent_nor_take_its_check_for_
         looked.set()
         return False
 
-    draining = Draining(SlowWork())
-    offering = Offering(draining, frozenset({"edge"}), look, lambda _: time.sleep(0.01))
+    draining = DrainableWork(SlowWork())
+    offering = AgentWork(draining, frozenset({"edge"}), look, lambda _: time.sleep(0.01))
 
     def wait() -> None:
         offering.observe("sub", "edge", "first")

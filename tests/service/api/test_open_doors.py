@@ -9,19 +9,17 @@ import pytest
 from served_worlds import World, problem
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.api.problems import TABLE
-from auditor.api.watching import SECURE
-from auditor.callers import caller_of, end_of
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.errors import AuditorError
-from auditor.leasing.terms import after
-from auditor.ledgers.checkpoints import open_checkpoint
-from auditor.ledgers.notes import NoteKey
-from auditor.refusals import CallError, UnauthorizedError
-from auditor.serving.assembling import first_admin
-from auditor.settings import ADMIN_KEY
+from auditor._time import utc_now
+from auditor.errors import AuditorError, MalformedRequestError, UnauthorizedError
+from auditor.service.api.access_log import SECURE
+from auditor.service.api.app import build_app
+from auditor.service.api.errors import TABLE
+from auditor.service.auth.api_keys import authenticate_key, resolve_key_expiry
+from auditor.service.domain.access import AccessRole
+from auditor.service.leases.terms import add_seconds
+from auditor.service.server.assemble import create_first_admin
+from auditor.trust.ledger.notes import NoteKey, open_checkpoint
+from auditor.workflows.settings import ADMIN_KEY
 
 DAY = 24 * 3600
 
@@ -141,11 +139,11 @@ def test_the_documents_show_every_route_with_an_example_of_its_answers(world: Wo
 
 
 def test_a_key_is_made_shown_once_and_ended(world: World) -> None:
-    asked = {"name": "pipeline", "role": "submitter", "expires": after(now(), 365 * DAY)}
+    asked = {"name": "pipeline", "role": "submitter", "expires": add_seconds(utc_now(), 365 * DAY)}
     made = world.call("POST", "/v1/keys", "admin", json=asked)
     assert made.status_code == 201
     text, key = made.json()["text"], made.json()["key"]
-    assert caller_of(text, world.service.kept.key, now()).role is Role.SUBMITTER
+    assert authenticate_key(text, world.service.kept.key, utc_now()).role is AccessRole.SUBMITTER
     assert world.call("GET", "/v1/targets", text).status_code == 200
     listed = world.call("GET", "/v1/keys", "admin")
     assert key in listed.json()["keys"]
@@ -167,12 +165,12 @@ def test_a_key_cannot_end_itself_or_begin_in_the_past(world: World) -> None:
 def test_a_key_has_a_longest_life_and_older_keys_without_an_end_are_shown(world: World) -> None:
     asked = {"name": "x", "role": "viewer"}
     made = world.call("POST", "/v1/keys", "admin", json=asked).json()["key"]
-    assert made["expires"] == after(made["created"], 366 * DAY)
+    assert made["expires"] == add_seconds(made["created"], 366 * DAY)
     late = world.call(
-        "POST", "/v1/keys", "admin", json={**asked, "expires": after(now(), 367 * DAY)}
+        "POST", "/v1/keys", "admin", json={**asked, "expires": add_seconds(utc_now(), 367 * DAY)}
     )
     assert "holds 366 days at most" in problem(late)["detail"]
-    endless = world.key("default", Role.VIEWER)
+    endless = world.key("default", AccessRole.VIEWER)
     assert world.call("GET", "/v1/targets", endless).status_code == 200
     listed = world.call("GET", "/v1/keys", "admin").json()["keys"]
     assert {it["expires"] for it in listed if it["id"] == endless.split("_")[1]} == {None}
@@ -181,25 +179,25 @@ def test_a_key_has_a_longest_life_and_older_keys_without_an_end_are_shown(world:
 @pytest.mark.parametrize("days", [0, 30])
 def test_who_runs_a_service_says_how_long_keys_hold(days: int) -> None:
     at, far = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
-    assert end_of(None, at, days) == ("2026-01-31T00:00:00Z" if days else None)
+    assert resolve_key_expiry(None, at, days) == ("2026-01-31T00:00:00Z" if days else None)
     if days:
-        with pytest.raises(CallError, match="30 days at most"):
-            end_of(far, at, days)
+        with pytest.raises(MalformedRequestError, match="30 days at most"):
+            resolve_key_expiry(far, at, days)
     else:
-        assert end_of(far, at, days) == far
+        assert resolve_key_expiry(far, at, days) == far
 
 
 def test_the_first_start_makes_an_admin_whose_key_nobody_else_can_read(world: World) -> None:
     home, kept = world.place.settings.home, world.service.kept
-    path = first_admin(kept, home)
+    path = create_first_admin(kept, home)
     assert path == home / ADMIN_KEY
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text().strip()
     assert world.call("GET", "/v1/keys", text).status_code == 200
-    assert caller_of(text, kept.key, now()).expires is not None
-    assert first_admin(kept, home) is None
-    kept.end_key(text.split("_")[1], now(), "lost")
-    assert first_admin(kept, home) == path
+    assert authenticate_key(text, kept.key, utc_now()).expires is not None
+    assert create_first_admin(kept, home) is None
+    kept.end_key(text.split("_")[1], utc_now(), "lost")
+    assert create_first_admin(kept, home) == path
     with pytest.raises(UnauthorizedError):
-        caller_of(text, kept.key, now())
-    caller_of(path.read_text().strip(), kept.key, now())
+        authenticate_key(text, kept.key, utc_now())
+    authenticate_key(path.read_text().strip(), kept.key, utc_now())

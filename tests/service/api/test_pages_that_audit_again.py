@@ -4,9 +4,9 @@ import pytest
 from served_worlds import World
 from visited_pages import Pages
 
-from auditor.domain.api_keys import Role
-from auditor.domain.hooks import Attempt, Outcome
-from auditor.domain.schedules import Came, Due, Trigger
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.schedules import DueRun, ScheduledRunResult, ScheduleTrigger
+from auditor.service.domain.webhooks import DeliveryAttempt, DeliveryOutcome
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,12 @@ def test_the_last_run_and_what_to_go_back_to_are_shown(pages: Pages) -> None:
     name = made.headers["location"].rpartition("/")[2]
     runs = service.schedules.runs
     for key, at in (("one", "2030-01-01T00:00:00Z"), ("two", "2030-01-01T01:00:00Z")):
-        due = Due(key=key, trigger=Trigger.CRON, why=f"{key} came", change={})
+        due = DueRun(key=key, trigger=ScheduleTrigger.CRON, why=f"{key} came", change={})
         run, _ = runs.claim(name, due, at)
         assert runs.started(run.id, done, at)
     candidate = {"version": "0.9.0", "artifact": "sha256:" + "1" * 64,
                  "record": "sha256:" + "2" * 64, "audit": done}  # fmt: skip
-    came = Came(
+    came = ScheduledRunResult(
         record="sha256:" + "3" * 64, verdict="fail", failed=("accuracy on cpu",), told=False,
         rollback=({"target": "cpu", "candidate": candidate}, {"target": "npu", "candidate": None}),
     )  # fmt: skip
@@ -89,13 +89,15 @@ def test_a_web_hook_shows_its_secret_once_and_sends_dead_messages_again(pages: P
 
 def _dead(world: World, hook: str) -> str:
     """Let a message of a web hook be given up, and return its id."""
-    made = world.key("default", Role.VIEWER)
+    made = world.key("default", AccessRole.VIEWER)
     admin = world.call("POST", f"/v1/keys/{made.split('_')[1]}/end", "admin", json={"reason": "x"})
     assert admin.status_code == 200, admin.text
     deliveries = world.service.hooks.deliveries
     (item,), _ = deliveries.of_hook(hook, None, 5)
     number = len(item.attempts) + 1
-    failed = Attempt(number=number, at=item.at, outcome=Outcome.FAILED, status=500, detail="no")
+    failed = DeliveryAttempt(
+        number=number, at=item.at, outcome=DeliveryOutcome.FAILED, status=500, detail="no"
+    )
     assert deliveries.attempted(item.id, failed)
     return item.id
 

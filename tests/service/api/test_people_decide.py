@@ -23,17 +23,17 @@ from served_toys import sha
 from served_worlds import World, problem
 from visited_pages import Pages
 
-from auditor.clock import now
-from auditor.domain.approvals import Answer
-from auditor.domain.policies import Assurance, Policy
-from auditor.domain.steps import all_hold
-from auditor.folders import RecordFolder
-from auditor.gatekeeping import Asking
-from auditor.people.following import Follower
-from auditor.people.naming import barred, company
-from auditor.signatures.decisions import sign_waiver
-from auditor.verifiers import verifier
-from auditor.verifying import verify_folder
+from auditor._time import utc_now
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.verification_steps import all_hold
+from auditor.reports.folder import RecordFolder
+from auditor.service.approvals.people import explain_barred_keys, load_project_people
+from auditor.service.approvals.rejudge import WaiverFollower
+from auditor.service.gate import GateRequest
+from auditor.trust.signatures.decisions import sign_waiver
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_what_is_forged_has_run_out_or_is_of_a_time_to_come_is_not_kept(
         world, strict, anna, created="2026-01-01T00:00:00Z", expires="2026-02-01T00:00:00Z"
     )
     assert "has run out" in problem(anna.waive(old))["detail"]
-    early = waiver_of(world, strict, anna, created=later(now(), 1))
+    early = waiver_of(world, strict, anna, created=later(utc_now(), 1))
     assert "does not count yet" in problem(anna.waive(early))["detail"]
     listed = world.call("GET", "/v1/waivers", "viewer").json()["decisions"]
     assert sha(bundle) not in {item["digest"] for item in listed}
@@ -146,12 +146,12 @@ def test_from_a_failing_audit_to_an_open_gate_and_shut_again(
 
     # The waiver runs out: the same gate shuts.
     keeper = replace(world.service.gatekeeper, clock=lambda: later(given.expires, 1))
-    asking = Asking(project="default", artifact=str(given.artifact), policy=strict.digest)
+    asking = GateRequest(project="default", artifact=str(given.artifact), policy=strict.digest)
     late = {step.name: step.detail for step in keeper.ask(asking).steps}
     assert "expired on" in late["waivers"]
 
     # A no of one shuts it, and what a person found shuts it for good.
-    assert bob.answer(fresh["digest"], Answer.NO).status_code == 201
+    assert bob.answer(fresh["digest"], ApprovalAnswer.NO).status_code == 201
     assert look(world, failing)["standing"] == "refused"
     assert bob.answer(fresh["digest"], reason="It was looked at again.").status_code == 201
     assert anna.find(str(stands["record"])).status_code == 201
@@ -186,7 +186,7 @@ def _verifies(world: World, record: str, folder: Path) -> None:
         place.parent.mkdir(exist_ok=True)
         path = f"/v1/records/{record}/files/{item['name']}"
         place.write_bytes(world.call("GET", path, "viewer").content)
-    check = replace(verifier(world.service.report_key), highest=Assurance.A1)
+    check = replace(build_verifier(world.service.report_key), highest=AssuranceLevel.A1)
     assert all_hold(verify_folder(RecordFolder(folder), check))
 
 
@@ -197,7 +197,9 @@ def test_a_no_stands_after_a_waiver_that_judges_the_refused_record_again(
     audit = audited(world, policy)
     first = str(look(world, audit)["record"])
     bob = somebody(world, "Bob", "approval")
-    assert bob.answer(first, Answer.NO, created=later(now(), -1 / 24)).status_code == 201
+    assert (
+        bob.answer(first, ApprovalAnswer.NO, created=later(utc_now(), -1 / 24)).status_code == 201
+    )
     (fresh,) = anna.waive(waiver_of(world, policy, anna)).json()["rejudged"]
     assert anna.answer(fresh["digest"]).status_code == 201
     shut = gate(world, policy)
@@ -215,7 +217,7 @@ def test_a_waiver_follows_a_later_audit_of_the_same_bytes(world: World, anna: So
     assert anna.waive(early).json()["rejudged"] == []
     audit = audited(world, policy)
     assert look(world, audit)["standing"] == "failed"
-    follower = Follower(world.service.people)
+    follower = WaiverFollower(world.service.people)
     follower.follow()
     stands = look(world, audit)
     assert (stands["standing"], len(stands["records"])) == ("passed", 1)
@@ -224,7 +226,7 @@ def test_a_waiver_follows_a_later_audit_of_the_same_bytes(world: World, anna: So
     assert "judged again, its verdict is <strong>pass</strong>" in page
     assert '<dd id="standing">Passed</dd>' in page
     follower.follow()
-    Follower(world.service.people).follow()
+    WaiverFollower(world.service.people).follow()
     assert look(world, audit)["records"] == stands["records"]
 
 
@@ -233,10 +235,10 @@ def test_a_waiver_follows_an_audit_that_is_kept_after_one_that_ended_later(
 ) -> None:
     policy = policy_of("followed-late")
     anna.waive(waiver_of(world, policy, anna))
-    follower = Follower(world.service.people)
+    follower = WaiverFollower(world.service.people)
     slow = handed_in(world, policy)
     work = observed(world, slow)
-    world.service.kept.finish(slow, later(now(), -1 / 24))
+    world.service.kept.finish(slow, later(utc_now(), -1 / 24))
     quick = handed_in(world, policy_of("followed-before", at_least=0.9999))
     observed(world, quick).conclude(quick)
     follower.follow()
@@ -297,7 +299,7 @@ def test_a_browser_signs_what_the_service_wrote(world: World, plain: Policy, pas
     assert world.call("POST", "/v1/approvals", "approver", json=body).status_code == 422
 
     leave = {"record": record, "key": carl.pem, "rule": "accuracy", "owner": "Olga",
-             "ticket": "R-1", "reason": "A leave of days.", "expires": later(now(), 9)}  # fmt: skip
+             "ticket": "R-1", "reason": "A leave of days.", "expires": later(utc_now(), 9)}  # fmt: skip
     draft = world.call("POST", "/v1/waivers/draft", "approver", json=leave).json()
     signed = as_a_browser(carl.signer, draft["to_sign"])
     body = {"payload": draft["payload"], "signature": signed, "key": carl.pem}
@@ -327,10 +329,13 @@ def test_who_handed_an_audit_in_by_a_sign_on_is_not_the_other_pair_of_eyes_eithe
     gina = somebody(world, "Gina", "approval", caller=token)
     audit = world.service.kept.submission("default", panel.record("default", passing).submission)
     assert audit is not None
-    people = company(panel, "default")
-    assert gina.pem not in barred(panel, people, audit, passing, plain)
+    people = load_project_people(panel, "default")
+    assert gina.pem not in explain_barred_keys(panel, people, audit, passing, plain)
     by_token = replace(audit, submitter=token)
-    assert "handed the audit in" in barred(panel, people, by_token, passing, plain)[gina.pem]
+    assert (
+        "handed the audit in"
+        in explain_barred_keys(panel, people, by_token, passing, plain)[gina.pem]
+    )
 
 
 def test_nobody_speaks_of_a_record_of_another_project(world: World) -> None:

@@ -14,7 +14,7 @@ from opened_worlds import opened
 from served_toys import sha
 from served_worlds import World
 
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
 
 pytestmark = pytest.mark.slow
 MINE, THEIRS = "submitter", "stranger"
@@ -146,7 +146,7 @@ class Neighbour:
         document = {**self.world.policy.document}
         rules = [dict(it) for it in document["rules"]]  # type: ignore[union-attr,call-overload,arg-type]
         rules[0]["at_least"] = 0.5 + self.count / 1000
-        raw = canonical({**document, "rules": rules})
+        raw = encode_canonical({**document, "rules": rules})
         self.carried_out(policy=self.world.upload(raw, "datasets", THEIRS))
 
     def ask_by_a_long_name(self) -> None:

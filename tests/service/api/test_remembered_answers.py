@@ -11,17 +11,20 @@ from fastapi.routing import APIRoute
 from served_worlds import World, counted
 from starlette.testclient import TestClient
 
-from auditor.api.admitting import BESIDE, is_open
-from auditor.api.app import build_app
-from auditor.api.recalling import Recall
-from auditor.api.remembering import HEADERS, UNDER, Remembering
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.served import Ending
-from auditor.domain.submissions import Said, State
-from auditor.store.last_rows import PROGRESS
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
+from auditor._time import utc_now
+from auditor.service.api.app import build_app
+from auditor.service.api.auth import BESIDE, is_public_path
+from auditor.service.api.cache import HEADERS, UNDER, CachedRoute
+from auditor.service.api.marked_cache import MarkedCache
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.submissions import (
+    SubmissionEventKind,
+    SubmissionResult,
+    SubmissionState,
+)
+from auditor.service.store.last_rows import PROGRESS
+from auditor.service.store.submissions import ServiceStore
+from auditor.store.record_store import RecordStore
 
 JSON = {"Accept": "application/json"}
 
@@ -31,14 +34,14 @@ def name(world: World) -> Iterator[str]:
     """An audit that nobody carries out."""
     made = world.call("POST", "/v1/audits", json=world.body()).json()["id"]
     yield made
-    world.service.kept.end(made, Ending(ended=now()))
+    world.service.kept.end(made, SubmissionResult(ended=utc_now()))
 
 
 @pytest.fixture
 def elsewhere(world: World) -> Iterator[ServiceStore]:
     """The same store as another process has it open."""
     url = world.place.store.engine.url.render_as_string(hide_password=False)
-    store = Store.open(url, world.place.store.blobs)
+    store = RecordStore.open(url, world.place.store.blobs)
     yield ServiceStore(store)
     store.close()
 
@@ -63,9 +66,9 @@ def test_what_is_marked_is_read_behind_a_key_and_changes_nothing(world: World) -
     ]  # fmt: skip
     assert len(marked) >= 6
     for route in marked:
-        assert isinstance(route, Remembering), route.path
+        assert isinstance(route, CachedRoute), route.path
         assert route.methods == {"GET"}, route.path
-        assert not is_open(route.path), route.path
+        assert not is_public_path(route.path), route.path
 
 
 def test_no_answer_crosses_from_one_project_or_role_to_another(world: World) -> None:
@@ -83,7 +86,7 @@ def test_no_answer_crosses_from_one_project_or_role_to_another(world: World) -> 
 
 
 def test_each_role_of_a_project_is_answered_alike_from_a_memory_of_its_own(world: World) -> None:
-    roles = [role for role in Role if role is not Role.AGENT]
+    roles = [role for role in AccessRole if role is not AccessRole.AGENT]
     for path in remembered(world):
         told = {world.call("GET", path, role.value, headers=JSON).text for role in roles}
         assert len(told) == 1, path
@@ -113,11 +116,11 @@ def listed(world: World) -> dict[str, str]:
 def test_whatever_is_kept_is_told_at_once(world: World, name: str) -> None:
     path = f"/v1/audits/{name}/events"
     for number in range(2, 6):
-        world.service.kept.append(name, "note", {"text": "hello"}, now())
+        world.service.kept.append(name, "note", {"text": "hello"}, utc_now())
         found = world.call("GET", path, "viewer", headers=JSON).json()
         assert found["events"][-1]["number"] == number
     assert listed(world)[name] == "queued"
-    world.service.kept.append(name, "running", {}, now())
+    world.service.kept.append(name, "running", {}, utc_now())
     assert listed(world)[name] == "running"
 
 
@@ -131,7 +134,7 @@ def test_what_checks_tell_forgets_no_answer_that_does_not_rest_on_it(
         # A moment may end between two calls, and none is that long.
         for _ in range(5):
             world.call("GET", path, "viewer", headers=JSON)
-            elsewhere.append(name, Said.PROGRESS, {"done": 1, "total": 2}, now())
+            elsewhere.append(name, SubmissionEventKind.PROGRESS, {"done": 1, "total": 2}, utc_now())
             with counted(world) as asked:
                 world.call("GET", path, "viewer", headers=JSON)
             if not asked:
@@ -140,11 +143,13 @@ def test_what_checks_tell_forgets_no_answer_that_does_not_rest_on_it(
 
 
 def test_what_is_remembered_beside_progress_never_reads_it(world: World, name: str) -> None:
-    world.service.kept.append(name, State.RUNNING.value, {}, now())
-    world.service.kept.append(name, Said.PROGRESS, {"done": 1, "total": 2}, now())
+    world.service.kept.append(name, SubmissionState.RUNNING.value, {}, utc_now())
+    world.service.kept.append(
+        name, SubmissionEventKind.PROGRESS, {"done": 1, "total": 2}, utc_now()
+    )
     assert listed(world)[name] == "running"
     for path in (*remembered(world, BESIDE), f"/v1/audits/{name}"):
-        world.service.kept.add_project(f"p {path}", now())  # so that it is made anew
+        world.service.kept.add_project(f"p {path}", utc_now())  # so that it is made anew
         with counted(world) as asked:
             world.call("GET", path, "viewer", headers=JSON)
         read = [it for it in asked for table in PROGRESS if table in it]
@@ -157,26 +162,26 @@ def test_what_another_process_keeps_is_told_at_once(
 ) -> None:
     path = f"/v1/audits/{name}"
     assert world.call("GET", path).json()["state"] == "queued"
-    elsewhere.append(name, "running", {}, now())
+    elsewhere.append(name, "running", {}, utc_now())
     assert world.call("GET", path).json()["state"] == "running"
-    elsewhere.end(name, Ending(ended=now()))
+    elsewhere.end(name, SubmissionResult(ended=utc_now()))
     assert world.call("GET", path).json()["state"] == "cancelled"
 
 
 def test_a_key_that_another_process_ends_holds_no_longer_at_once(
     world: World, elsewhere: ServiceStore
 ) -> None:
-    key = world.key("default", Role.VIEWER)
+    key = world.key("default", AccessRole.VIEWER)
     for _ in range(2):
         assert world.call("GET", "/v1/audits", key).status_code == 200
-    elsewhere.end_key(key.split("_")[1], now(), "it stood in a log")
+    elsewhere.end_key(key.split("_")[1], utc_now(), "it stood in a log")
     assert world.call("GET", "/v1/audits", key).status_code == 401
 
 
 def test_a_key_that_was_let_in_is_refused_once_its_time_is_over(world: World) -> None:
     times = ["2030-01-01T00:00:00Z"]
     service = replace(world.service, clock=lambda: times[-1])
-    key = world.key("default", Role.VIEWER, "2030-06-01T00:00:00Z")
+    key = world.key("default", AccessRole.VIEWER, "2030-06-01T00:00:00Z")
     with TestClient(build_app(service), headers={"Authorization": f"Bearer {key}"}) as client:
         assert [client.get("/v1/policies").status_code for _ in range(2)] == [200, 200]
         times.append("2030-06-01T00:00:00Z")
@@ -187,7 +192,7 @@ def test_what_is_followed_is_sent_as_it_happens_and_from_where_somebody_was(
     world: World, name: str
 ) -> None:
     kept, path = world.service.kept, f"/v1/audits/{name}/events"
-    kept.end(name, Ending(ended=now()))
+    kept.end(name, SubmissionResult(ended=utc_now()))
     assert world.call("GET", path, headers=JSON).json()["state"] == "cancelled"
     whole = world.call("GET", path, headers={"Accept": "text/event-stream"})
     assert whole.text.count("event: ") == 2
@@ -219,7 +224,7 @@ def test_one_makes_what_many_wait_for_and_who_comes_after_a_change_waits_anew() 
         return made[-1]
 
     async def all_of_it() -> None:
-        recall: Recall[int] = Recall(60)
+        recall: MarkedCache[int] = MarkedCache(60)
         first = asyncio.ensure_future(recall.of("a", 1, make))
         await asyncio.sleep(0)  # the first begins before the others ask
         others = [asyncio.ensure_future(recall.of("a", 1, make)) for _ in range(9)]
@@ -241,7 +246,7 @@ def test_a_memory_keeps_neither_failures_nor_more_than_it_may_nor_for_longer() -
         raise OSError("it broke")
 
     async def all_of_it() -> None:
-        recall: Recall[str] = Recall(60, most=2)
+        recall: MarkedCache[str] = MarkedCache(60, most=2)
         with pytest.raises(OSError, match="broke"):
             await recall.of("a", 1, fail)
         assert await recall.of("a", 1, lambda: value("one"), lambda it: it != "one") == "one"
@@ -250,7 +255,7 @@ def test_a_memory_keeps_neither_failures_nor_more_than_it_may_nor_for_longer() -
         for name in "bc":
             await recall.of(name, 1, lambda: value("more"))
         assert await recall.of("a", 1, lambda: value("anew")) == "anew"
-        never: Recall[str] = Recall(0)
+        never: MarkedCache[str] = MarkedCache(0)
         assert await never.of("a", 1, lambda: value("one")) == "one"
         assert await never.of("a", 1, lambda: value("two")) == "two"
 

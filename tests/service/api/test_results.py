@@ -9,16 +9,16 @@ import pytest
 from served_toys import sha
 from served_worlds import World, problem
 
-from auditor.domain.api_keys import Role
 from auditor.domain.artifacts import digest_files
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import all_hold
-from auditor.folders import RecordFolder
-from auditor.gatekeeping import Asking, Gatekeeper
-from auditor.signing.artifacts import digest_artifact
-from auditor.verified import Verified
-from auditor.verifiers import verifier
-from auditor.verifying import Verifier, verify_folder
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.verification_steps import all_hold
+from auditor.reports.folder import RecordFolder
+from auditor.service.domain.access import AccessRole
+from auditor.service.gate import GateRequest, GateService
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.workflows.verify.cache import VerificationCache
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
 
 def fetch(world: World, part: str, **headers: str) -> bytes:
@@ -40,7 +40,7 @@ def test_a_folder_that_was_fetched_verifies(world: World, tmp_path: Path) -> Non
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(raw)
     keys = world.client.get("/.well-known/auditor-keys").json()
-    check = replace(verifier(keys["report"].encode()), highest=Assurance.A1)
+    check = replace(build_verifier(keys["report"].encode()), highest=AssuranceLevel.A1)
     assert all_hold(verify_folder(RecordFolder(tmp_path), check))
 
 
@@ -137,7 +137,7 @@ def test_a_gate_that_is_asked_by_a_files_digest_is_shut_and_names_the_artifacts(
 
 def test_a_gate_tells_nobody_of_a_file_that_another_project_audited(world: World) -> None:
     raw = (world.example / "model.onnx").read_bytes()
-    asked, key = {"policy": world.body()["policy"]}, world.key("beside", Role.SUBMITTER)
+    asked, key = {"policy": world.body()["policy"]}, world.key("beside", AccessRole.SUBMITTER)
 
     def said(digest: str) -> str:
         answer = world.call("GET", "/v1/gate", key, params={**asked, "artifact": digest})
@@ -182,13 +182,13 @@ def test_a_policy_that_is_no_pack_is_said_to_go_by_its_digest(world: World) -> N
 
 def test_a_gate_stays_shut_for_a_record_that_is_too_old(world: World) -> None:
     keeper = replace(world.service.gatekeeper, clock=lambda: "2999-01-01T00:00:00Z")
-    asking = Asking(
+    asking = GateRequest(
         project="default",
         artifact=artifact(world),
         policy=world.body()["policy"],
         max_age=timedelta(days=30),
     )
-    assert isinstance(keeper, Gatekeeper)
+    assert isinstance(keeper, GateService)
     assert not keeper.ask(asking).open
     assert world.service.gatekeeper.ask(asking).open
 
@@ -197,14 +197,14 @@ def test_a_record_that_was_verified_is_verified_again_once_a_file_of_it_changes(
     world: World,
 ) -> None:
     keeper = world.service.gatekeeper
-    asking = Asking(project="default", artifact=artifact(world), policy=world.body()["policy"])
+    asking = GateRequest(project="default", artifact=artifact(world), policy=world.body()["policy"])
     verified: list[bytes] = []
 
-    def noting(key: bytes) -> Verifier:
+    def noting(key: bytes) -> RecordVerifier:
         verified.append(key)
         return keeper.verifier(key)
 
-    fresh = replace(keeper, verifier=noting, verified=Verified())
+    fresh = replace(keeper, verifier=noting, verified=VerificationCache())
     assert [fresh.ask(asking).open for _ in range(2)] == [True, True]
     assert len(verified) == 1
     blob = json.loads(fetch(world, "files"))["files"][0]["digest"]

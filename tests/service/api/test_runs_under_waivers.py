@@ -7,13 +7,13 @@ import pytest
 from deciding_people import audited, look, observed, somebody, waiver_of
 from served_worlds import World
 
-from auditor.checks.discovery import discover
-from auditor.domain.canonical import Json, canonical
-from auditor.domain.hooks import Told
+from auditor.checks.registry import discover_checks
+from auditor.domain.json import Json, encode_canonical
 from auditor.domain.policies import Policy
-from auditor.hooks.making import make
-from auditor.packs.loading import load_policy
-from auditor.schedules.carrying import tick
+from auditor.policy.load import load_policy
+from auditor.service.domain.webhooks import WebhookEvent
+from auditor.service.schedules.run import run_due_schedules
+from auditor.service.webhooks.manage import create_webhook
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def two_rules(name: str) -> Policy:
                      "least_budget": "smoke"},
         "rules": rules,
     }  # fmt: skip
-    return load_policy(canonical(document), name, discover(), {})
+    return load_policy(encode_canonical(document), name, discover_checks(), {})
 
 
 class Leave:
@@ -49,7 +49,9 @@ class Leave:
         admin = world.service.kept.key(world.keys["admin"].split("_")[1])
         assert admin is not None
         url = f"https://{name}.example.org/"
-        self.hook, _secret = make(world.service.hooks, admin, url, [Told.REAUDIT_FAILED])
+        self.hook, _secret = create_webhook(
+            world.service.hooks, admin, url, [WebhookEvent.REAUDIT_FAILED]
+        )
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = self.world.call("POST", path, json=body)
@@ -60,9 +62,9 @@ class Leave:
         """Push the example's data with one line more, and return what the run came to."""
         raw = (self.world.example / "test.csv").read_bytes() + line
         self.call(f"/v1/schedules/{self.schedule}/batches", {"dataset": self.world.upload(raw)})
-        tick(self.world.service.schedules)
+        run_due_schedules(self.world.service.schedules)
         observed(self.world, self.run()["audit"]).conclude(self.run()["audit"])
-        tick(self.world.service.schedules)
+        run_due_schedules(self.world.service.schedules)
         return self.run()
 
     def run(self) -> dict[str, Any]:

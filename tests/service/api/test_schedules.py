@@ -12,25 +12,34 @@ from scheduled_worlds import Scheduled
 from served_toys import sha
 from served_worlds import World, counted, problem
 
-from auditor.clock import now, written
-from auditor.domain.api_keys import Role
-from auditor.domain.json_parts import Part
-from auditor.domain.schedules import RunState, Schedule, ScheduleState, Skip, Trigger
-from auditor.domain.verdicts import Outcome
+from auditor._time import format_time, utc_now
+from auditor.domain.findings import Outcome
+from auditor.domain.json import JsonPart
 from auditor.domain.waivers import Waiver
-from auditor.refusals import ScheduleError
-from auditor.schedules.carrying import hand_in_due, tick
-from auditor.schedules.crons import Cron, read_cron
-from auditor.schedules.making import changed
-from auditor.schedules.templates import with_version
-from auditor.schedules.triggering import Version, by_the_clock, push_version
-from auditor.schedules.watching import Watcher
-from auditor.serving.assembling import assemble
-from auditor.serving.choosing import Choices
-from auditor.signatures.decisions import sign_waiver, verify_waiver
-from auditor.store.service.rejudged import Rejudgements
-from auditor.targets.resolving import NAMED
-from auditor.workplaces import workplace
+from auditor.errors import ScheduleError
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.schedules import (
+    Schedule,
+    ScheduledRunState,
+    ScheduleState,
+    ScheduleTrigger,
+    SkipReason,
+)
+from auditor.service.schedules.cron import CronExpression, parse_cron
+from auditor.service.schedules.manage import change_schedule_state, set_model_version
+from auditor.service.schedules.run import run_due_schedules, submit_due_runs
+from auditor.service.schedules.triggers import (
+    TriggerWatcher,
+    VersionPush,
+    find_due_runs,
+    push_version,
+)
+from auditor.service.server.assemble import assemble_service
+from auditor.service.server.options import ServiceOptions
+from auditor.service.store.people import RejudgementStore
+from auditor.targets.target_specs import NAMED
+from auditor.trust.signatures.decisions import sign_waiver, verify_waiver
+from auditor.workflows.workspace import open_workspace
 
 NUMBERS = count()
 HOURLY = "0 * * * *"
@@ -60,18 +69,18 @@ def test_a_wrong_cron_expression_is_refused_by_the_field_that_is_wrong(
     text: str, said: str
 ) -> None:
     with pytest.raises(ScheduleError) as caught:
-        read_cron(text, AT)
+        parse_cron(text, AT)
     assert said in caught.value.problem
     assert "UTC" in caught.value.cure
 
 
 def test_seconds_stand_before_five_fields() -> None:
-    assert read_cron("30 0 3 * * *", AT).next(AT) == "2030-01-02T03:00:30Z"
-    assert read_cron("0 3 * * *", AT).next(AT) == "2030-01-02T03:00:00Z"
+    assert parse_cron("30 0 3 * * *", AT).next(AT) == "2030-01-02T03:00:30Z"
+    assert parse_cron("0 3 * * *", AT).next(AT) == "2030-01-02T03:00:00Z"
 
 
 def test_a_time_is_due_at_its_very_second_and_not_before_or_again() -> None:
-    hourly = Cron(HOURLY)
+    hourly = CronExpression(HOURLY)
     assert hourly.came("2030-01-01T11:00:00Z", "2030-01-01T11:59:59Z") is None
     came = hourly.came("2030-01-01T11:00:00Z", AT)
     assert came is not None
@@ -88,7 +97,7 @@ def test_a_schedule_makes_an_audit_when_its_time_comes_and_says_why(scheduled: S
     scheduled.tick(minutes=1)
     scheduled.tick(seconds=2)
     (run,) = scheduled.runs(made)
-    assert run.state is RunState.RUNNING
+    assert run.state is ScheduledRunState.RUNNING
     assert run.why == f"{HOURLY} came at 2030-01-01T13:00:00Z"
     assert run.audit in scheduled.engine.queued
     again = scheduled.world.service.kept.submission(scheduled.project, str(run.audit))
@@ -112,26 +121,26 @@ def test_the_database_is_asked_equally_often_however_many_schedules_there_are(
     scheduled: Scheduled,
 ) -> None:
     asked, audit = list[int](), scheduled.audit()
-    by_the_clock(scheduled.scheduler)
+    find_due_runs(scheduled.scheduler)
     for number in (1, 4):
         for _ in range(number):
             scheduled.schedule(audit, "0 0 1 1 *")
         with counted(scheduled.world) as statements:
-            by_the_clock(scheduled.scheduler)
+            find_due_runs(scheduled.scheduler)
         asked.append(len(statements))
     assert asked[0] == asked[1]
 
 
 def test_what_comes_while_a_schedule_rests_is_past(scheduled: Scheduled) -> None:
     made = scheduled.schedule(scheduled.audit(), HOURLY)
-    changed(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.PAUSED)
+    change_schedule_state(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.PAUSED)
     scheduled.tick(hours=3, minutes=10)
-    changed(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.ACTIVE)
+    change_schedule_state(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.ACTIVE)
     scheduled.tick(minutes=20)
     assert scheduled.runs(made) == ()
     scheduled.tick(minutes=30)
     assert [run.key for run in scheduled.runs(made)] == ["cron 2030-01-01T16:00:00Z"]
-    changed(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.ENDED)
+    change_schedule_state(scheduled.scheduler, scheduled.caller, made.id, ScheduleState.ENDED)
     scheduled.tick(hours=1)
     assert len(scheduled.runs(made)) == 1
 
@@ -141,11 +150,11 @@ def test_what_is_going_on_already_is_not_queued_again(scheduled: Scheduled) -> N
     made = scheduled.schedule(going, HOURLY)
     scheduled.tick(hours=1)
     (run,) = scheduled.runs(made)
-    assert (run.state, run.skipped) == (RunState.SKIPPED, Skip.STILL_RUNNING)
+    assert (run.state, run.skipped) == (ScheduledRunState.SKIPPED, SkipReason.STILL_RUNNING)
     assert run.detail == f"{going} asks for the same and has not ended"
     scheduled.call("POST", f"/v1/audits/{going}/cancel")
     scheduled.tick(hours=1)
-    assert scheduled.runs(made)[0].state is RunState.RUNNING
+    assert scheduled.runs(made)[0].state is ScheduledRunState.RUNNING
 
 
 def test_two_services_on_one_database_run_a_due_time_once(scheduled: Scheduled) -> None:
@@ -153,16 +162,18 @@ def test_two_services_on_one_database_run_a_due_time_once(scheduled: Scheduled) 
     scheduled.call("POST", f"/v1/audits/{first}/cancel")
     made = scheduled.schedule(first, HOURLY)
     world = scheduled.world
-    with workplace(world.place.settings) as place:
+    with open_workspace(world.place.settings) as place:
         other = scheduled.beside(
-            assemble(place, world.engine, Choices(targets=NAMED), world.log.append, lambda: False)
+            assemble_service(
+                place, world.engine, ServiceOptions(targets=NAMED), world.log.append, lambda: False
+            )
         )
         scheduled.clock.move(hours=1)
         with ThreadPoolExecutor(4) as pool:
             both = [scheduled.scheduler, other]
-            list(pool.map(tick, both * 4))
+            list(pool.map(run_due_schedules, both * 4))
     (run,) = scheduled.runs(made)
-    assert run.state is RunState.RUNNING
+    assert run.state is ScheduledRunState.RUNNING
     listed = scheduled.call("GET", "/v1/audits")["audits"]
     assert {item["id"] for item in listed} == {first, run.audit}
 
@@ -174,7 +185,7 @@ def test_a_run_that_was_interrupted_after_its_audit_was_made_makes_no_other(
     scheduled.call("POST", f"/v1/audits/{first}/cancel")
     made = scheduled.schedule(first, HOURLY)
     scheduled.clock.move(hours=1)
-    by_the_clock(scheduled.scheduler)
+    find_due_runs(scheduled.scheduler)
 
     class DiedError(Exception):
         pass
@@ -185,8 +196,8 @@ def test_a_run_that_was_interrupted_after_its_audit_was_made_makes_no_other(
 
     dying = replace(scheduled.scheduler, runs=Dies(scheduled.scheduler.runs.store))
     with pytest.raises(DiedError):
-        hand_in_due(dying)
-    assert scheduled.runs(made)[0].state is RunState.DUE
+        submit_due_runs(dying)
+    assert scheduled.runs(made)[0].state is ScheduledRunState.DUE
     scheduled.tick(seconds=2)
     (run,) = scheduled.runs(made)
     assert {item["id"] for item in scheduled.call("GET", "/v1/audits")["audits"]} == {
@@ -196,9 +207,9 @@ def test_a_run_that_was_interrupted_after_its_audit_was_made_makes_no_other(
 
 def test_a_schedule_whose_key_has_ended_makes_no_audit(scheduled: Scheduled) -> None:
     made = scheduled.schedule(scheduled.audit(), HOURLY)
-    scheduled.world.service.kept.end_key(scheduled.caller.id, now(), "it left")
+    scheduled.world.service.kept.end_key(scheduled.caller.id, utc_now(), "it left")
     scheduled.tick(hours=1)
-    assert scheduled.runs(made)[0].skipped is Skip.KEY_ENDED
+    assert scheduled.runs(made)[0].skipped is SkipReason.KEY_ENDED
 
 
 @pytest.mark.slow
@@ -207,7 +218,7 @@ def test_a_bad_batch_fails_its_audit_and_no_older_version_is_named_where_there_i
 ) -> None:
     first = scheduled.audit()
     scheduled.finish(first)
-    made = scheduled.schedule(first, None, Trigger.BATCH)
+    made = scheduled.schedule(first, None, ScheduleTrigger.BATCH)
     digest = scheduled.world.upload(scheduled.bad_batch(), key=scheduled.key)
     path = f"/v1/schedules/{made.id}/batches"
     pushed = scheduled.world.call("POST", path, scheduled.key, json={"dataset": digest})
@@ -228,14 +239,14 @@ def test_a_bad_batch_fails_its_audit_and_no_older_version_is_named_where_there_i
 def test_a_failing_new_version_names_the_one_to_go_back_to(scheduled: Scheduled) -> None:
     first = scheduled.audit()
     scheduled.finish(first)
-    made = scheduled.schedule(first, None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(first, None, ScheduleTrigger.NEW_VERSION)
     worse = _worse_model(scheduled)
     digest = scheduled.world.upload(worse, "artifacts", scheduled.key)
     asked = {"artifact": digest, "version": "2.0.0"}
     scheduled.call("POST", f"/v1/schedules/{made.id}/versions", json=asked)
     _at_real_time(scheduled)
     second, soon = str(scheduled.runs(made)[0].audit), datetime.now(UTC) + timedelta(minutes=1)
-    scheduled.world.service.kept.finish(second, written(soon))
+    scheduled.world.service.kept.finish(second, format_time(soon))
     scheduled.finish(second)
     _at_real_time(scheduled)
     (run,) = scheduled.runs(made)
@@ -243,14 +254,14 @@ def test_a_failing_new_version_names_the_one_to_go_back_to(scheduled: Scheduled)
     record = scheduled.call("GET", f"/v1/audits/{first}")["record"]
     (back,) = run.rollback
     assert back["target"] == "cpu"
-    found = Part(back, "rollback").mapping("candidate")
+    found = JsonPart(back, "rollback").mapping("candidate")
     assert (found["version"], found["audit"], found["record"]) == ("1.0.0", first, record)
     _trends_say(scheduled)
 
 
 def test_a_version_that_somebody_hands_in_is_audited_once(scheduled: Scheduled) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
-    watcher = Watcher(scheduled.scheduler)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
+    watcher = TriggerWatcher(scheduled.scheduler)
     watcher.watch()
     assert scheduled.runs(made) == ()
     made = _from_now_on(scheduled, made)
@@ -258,7 +269,7 @@ def test_a_version_that_somebody_hands_in_is_audited_once(scheduled: Scheduled) 
     watcher.watch()
     watcher.watch()
     (run,) = scheduled.runs(made)
-    assert run.trigger is Trigger.NEW_VERSION
+    assert run.trigger is ScheduleTrigger.NEW_VERSION
     assert run.why == f"the version 3.0.0 was handed in as {other}"
 
 
@@ -275,8 +286,8 @@ def _other_version(scheduled: Scheduled) -> Mapping[str, Any]:
 def _from_now_on(scheduled: Scheduled, made: Schedule) -> Schedule:
     """Let a schedule rest and go on at the time by which calls over the API are answered."""
     kept = scheduled.scheduler.kept
-    kept.change(made, ScheduleState.PAUSED, "me", now())
-    kept.change(made, ScheduleState.ACTIVE, "me", now())
+    kept.change(made, ScheduleState.PAUSED, "me", utc_now())
+    kept.change(made, ScheduleState.ACTIVE, "me", utc_now())
     found = kept.find(scheduled.project, made.id)
     assert found is not None
     return found
@@ -287,15 +298,15 @@ def test_a_policy_that_changed_is_audited_by_once(scheduled: Scheduled) -> None:
     name = scheduled.call("POST", "/v1/schedules", json=body)["id"]
     made = scheduled.scheduler.kept.find(scheduled.project, name)
     assert made is not None
-    Watcher(scheduled.scheduler).watch()
+    TriggerWatcher(scheduled.scheduler).watch()
     assert scheduled.runs(made) == ()
     changed_pack = replace(scheduled.world.service.pack("baseline"), digest=sha(b"another"))
     desk = replace(scheduled.scheduler.desk, pack=lambda _name: changed_pack)
-    watcher = Watcher(replace(scheduled.scheduler, desk=desk))
+    watcher = TriggerWatcher(replace(scheduled.scheduler, desk=desk))
     watcher.watch()
     watcher.watch()
     (run,) = scheduled.runs(made)
-    assert run.trigger is Trigger.POLICY_CHANGED
+    assert run.trigger is ScheduleTrigger.POLICY_CHANGED
     assert changed_pack.digest in run.why
 
 
@@ -324,15 +335,15 @@ def _worse_model(scheduled: Scheduled) -> bytes:
 
 def _at_real_time(scheduled: Scheduled) -> None:
     """Tick by the clock by which calls over the API are answered."""
-    tick(scheduled.world.service.schedules)
+    run_due_schedules(scheduled.world.service.schedules)
 
 
 def test_an_audit_file_is_told_another_version_and_stays_as_it_was() -> None:
     flow = b"model: {name: line, version: 1.0.0, artifact: m.onnx}  # ours\nseed: 3\n"
-    assert with_version(flow, '2 "x"') == flow.replace(b"1.0.0", b'"2 \\"x\\""')
+    assert set_model_version(flow, '2 "x"') == flow.replace(b"1.0.0", b'"2 \\"x\\""')
     block = "# é\nmodel:\n    name: line\n    artifact: m.onnx\n".encode()
     told = block.replace(b"    name", b'    version: "2"\n    name')
-    assert with_version(block, "2") == told
+    assert set_model_version(block, "2") == told
 
 
 WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
@@ -378,16 +389,16 @@ def test_a_schedule_that_has_ended_stays_so(scheduled: Scheduled) -> None:
 def test_a_waiver_that_ran_out_is_audited_upon_once(scheduled: Scheduled) -> None:
     first = scheduled.audit()
     scheduled.finish(first)
-    made = scheduled.schedule(first, None, Trigger.WAIVER_EXPIRED)
+    made = scheduled.schedule(first, None, ScheduleTrigger.WAIVER_EXPIRED)
     _waive(scheduled, first, until="2030-01-01T13:00:00Z")
-    watcher = Watcher(scheduled.scheduler)
+    watcher = TriggerWatcher(scheduled.scheduler)
     watcher.watch()
     assert scheduled.runs(made) == ()
     scheduled.clock.move(hours=1)
     watcher.watch()
     watcher.watch()
     (run,) = scheduled.runs(made)
-    assert run.trigger is Trigger.WAIVER_EXPIRED
+    assert run.trigger is ScheduleTrigger.WAIVER_EXPIRED
     assert "ran out on 2030-01-01T13:00:00Z" in run.why
 
 
@@ -412,25 +423,25 @@ def _waive(scheduled: Scheduled, audit: str, until: str) -> None:
     finding = replace(record.findings[0], outcome=Outcome.WAIVED, waiver=waiver.digest)
     judged = replace(
         record, id="judged-again", derived_from=record.digest, findings=(finding,),
-        request=replace(record.request, waivers=(signed.ref,)), finished=now(),
+        request=replace(record.request, waivers=(signed.ref,)), finished=utc_now(),
     )  # fmt: skip
     with store.unit_of_work() as unit:
-        unit.register(judged.request, now())
+        unit.register(judged.request, utc_now())
         unit.save(judged, b"{}")
     ending = scheduled.world.service.kept.outcome(audit)
     assert ending is not None
-    Rejudgements(store).add(audit, judged.digest, str(ending.files), now())
+    RejudgementStore(store).add(audit, judged.digest, str(ending.files), utc_now())
 
 
 def test_who_pushes_a_version_handed_its_audit_in_and_is_no_other_pair_of_eyes(
     scheduled: Scheduled,
 ) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
-    pusher = scheduled.world.key(scheduled.project, Role.SUBMITTER)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
+    pusher = scheduled.world.key(scheduled.project, AccessRole.SUBMITTER)
     digest = scheduled.world.upload(b"another model", "artifacts", pusher)
     caller = scheduled.world.service.kept.key(pusher.split("_")[1])
     assert caller is not None
-    push_version(scheduled.scheduler, caller, made.id, Version(digest, "9"))
+    push_version(scheduled.scheduler, caller, made.id, VersionPush(digest, "9"))
     scheduled.tick(seconds=2)
     (run,) = scheduled.runs(made)
     audit = scheduled.world.service.kept.submission(scheduled.project, str(run.audit))
@@ -444,19 +455,19 @@ def test_a_version_that_comes_where_no_room_is_waits_for_it_and_keeps_no_other_p
     world, scheduled = apart, Scheduled(apart, f"scheduled{next(NUMBERS)}")
     full = scheduled.scheduler
     full = replace(full, desk=replace(full.desk, most_waiting=1))
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     for number in range(3):
         digest = world.upload(b"model %d" % number, "artifacts", scheduled.key)
-        push_version(full, scheduled.caller, made.id, Version(digest, str(number)))
+        push_version(full, scheduled.caller, made.id, VersionPush(digest, str(number)))
     other = Scheduled(world, f"scheduled{next(NUMBERS)}", clock=scheduled.clock)
     first = other.audit()
     other.call("POST", f"/v1/audits/{first}/cancel")
     theirs = other.schedule(first, HOURLY)
     scheduled.clock.move(hours=1)
-    by_the_clock(full)
+    find_due_runs(full)
     due = full.runs.due(scheduled.clock(), 2)
     assert {schedule.id for _, schedule in due} == {made.id, theirs.id}
-    hand_in_due(full)
-    assert {run.state for run in scheduled.runs(made)} == {RunState.DUE}
-    hand_in_due(scheduled.scheduler)
-    assert {run.state for run in scheduled.runs(made)} == {RunState.RUNNING}
+    submit_due_runs(full)
+    assert {run.state for run in scheduled.runs(made)} == {ScheduledRunState.DUE}
+    submit_due_runs(scheduled.scheduler)
+    assert {run.state for run in scheduled.runs(made)} == {ScheduledRunState.RUNNING}

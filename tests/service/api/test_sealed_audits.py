@@ -14,17 +14,17 @@ from onnx import helper, numpy_helper
 from served_worlds import World, problem
 from visited_pages import Pages
 
-from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.json import Json, encode_canonical, parse_json
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.steps import StepResult
-from auditor.domain.submissions import State
-from auditor.folders import RECORD, SIGNER, RecordFolder, write_folder
-from auditor.rendering.attempts import attempt_words
-from auditor.serving.executor import build_executor
-from auditor.verifiers import served_verifier
-from auditor.verifying import verify_folder
+from auditor.domain.verification_steps import StepResult
+from auditor.reports.folder import RECORD, SIGNER, RecordFolder, write_folder
+from auditor.reports.html.verdict import describe_attempt
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.jobs.executor import build_executor
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_service_verifier
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def carried_out(world: World, name: str) -> AuditRecord:
         for check in checks:
             work.observe(name, target, check)
     work.conclude(name)
-    assert world.service.kept.state(name) is State.DONE
+    assert world.service.kept.state(name) is SubmissionState.DONE
     return read_record(world.call("GET", f"/v1/audits/{name}/record").content)
 
 
@@ -71,7 +71,7 @@ def test_sealed_audits_of_one_model_have_seeds_and_numbers_of_their_own(
     folder = folder_of(apart, name, tmp_path / "out")
     signer = apart.place.store.signer
     assert signer is not None
-    verifier = replace(served_verifier(folder.read(SIGNER)), ledger=signer.key)
+    verifier = replace(build_service_verifier(folder.read(SIGNER)), ledger=signer.key)
     steps = {step.name: step for step in verify_folder(folder, verifier)}
     assert {step.result for step in steps.values()} <= {StepResult.HOLDS, StepResult.NOT_PRESENT,
                                                        StepResult.NOT_CHECKED}  # fmt: skip
@@ -97,11 +97,13 @@ def verdict_of(folder: RecordFolder) -> dict[str, Any]:
 
 def shopped(folder: RecordFolder, seed: int) -> RecordFolder:
     """Return a folder whose record says that it had another seed."""
-    body: Json = parse(folder.read(RECORD))
+    body: Json = parse_json(folder.read(RECORD))
     assert isinstance(body, dict)
     request = body["request"]
     assert isinstance(request, dict)
-    (folder.path / RECORD).write_bytes(canonical({**body, "request": {**request, "seed": seed}}))
+    (folder.path / RECORD).write_bytes(
+        encode_canonical({**body, "request": {**request, "seed": seed}})
+    )
     return RecordFolder(folder.path)
 
 
@@ -123,7 +125,7 @@ def asking(world: World, name: str) -> str:
     metadata = asks["metadata"]
     assert isinstance(metadata, dict)
     asks["metadata"] = {**metadata, "name": name, "require_sealed": True, "most_attempts": 2}
-    return world.upload(canonical(asks))
+    return world.upload(encode_canonical(asks))
 
 
 def hold(world: World, name: str) -> Mapping[str, Any]:
@@ -203,7 +205,7 @@ def test_other_networks_on_the_same_rows_are_counted_by_the_rows(apart: World) -
     assert (first.attempt and first.attempt.number, first.sealed) == (1, True)
     assert second.attempt is not None
     assert (second.attempt.number, second.attempt.by_data) == (2, True)
-    assert "number 2 on the data of scaled2 under scaling" in attempt_words(second)
+    assert "number 2 on the data of scaled2 under scaling" in describe_attempt(second)
 
 
 def test_only_yes_and_no_say_whether_an_audit_is_sealed(apart: World) -> None:

@@ -7,10 +7,10 @@ import pytest
 from served_toys import sha
 from served_worlds import World, problem
 
-from auditor.domain.api_keys import Role
 from auditor.domain.record_json import read_record
 from auditor.domain.requests import InputFile
-from auditor.serving.executor import build_executor
+from auditor.service.domain.access import AccessRole
+from auditor.service.jobs.executor import build_executor
 
 ROWS = b"id,a,b,c,town,y\nr1,0.9,0.9,0.1,north,yes\nr2,0.1,0.1,0.9,south,no\n"
 
@@ -119,7 +119,7 @@ def test_an_admin_releases_a_set_that_no_audit_has_used(world: World) -> None:
     digest = str(hold(world, "fresh", raw)["digest"])
     path, reason = "/v1/sealed-sets/fresh/release", {"reason": "it was another's upload"}
     assert world.call("POST", path, "approver", json=reason).status_code == 403
-    elsewhere = world.key("elsewhere", Role.ADMIN)
+    elsewhere = world.key("elsewhere", AccessRole.ADMIN)
     assert world.call("POST", path, elsewhere, json=reason).status_code == 404
     assert world.call("POST", path, "admin", json=reason).status_code == 204
     assert world.call("POST", path, "admin", json=reason).status_code == 404

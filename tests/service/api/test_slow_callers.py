@@ -10,11 +10,10 @@ import pytest
 import uvicorn
 from served_worlds import World
 
-from auditor.api.pacing import Paced
-from auditor.errors import UsageError
-from auditor.refusals import TooSlowError
-from auditor.serving.choosing import Bind
-from auditor.serving.connections import BoundedProtocol
+from auditor.errors import RequestTooSlowError, UsageError
+from auditor.service.api.body_timeout import BodyTimeoutMiddleware
+from auditor.service.server.connection_limits import BoundedProtocol
+from auditor.service.server.options import BindAddress
 
 ENOUGH = 60.0
 """Seconds after which a test gives up on a connection that ought to be closed long before."""
@@ -126,8 +125,8 @@ async def read(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None
 
 @pytest.mark.parametrize("parts", [(None,), (b"a", None), (b"a" * 10**9, None)])
 def test_a_body_that_stops_coming_ends_the_call(parts: tuple[bytes | None, ...]) -> None:
-    paced = Paced(read, grace=0.1, rate=1.0)
-    with pytest.raises(TooSlowError, match="too slowly"):
+    paced = BodyTimeoutMiddleware(read, grace=0.1, rate=1.0)
+    with pytest.raises(RequestTooSlowError, match="too slowly"):
         asyncio.run(asyncio.wait_for(paced({"type": "http"}, body(*parts), print), ENOUGH))
 
 
@@ -139,7 +138,7 @@ def test_a_body_that_has_come_leaves_all_the_time_to_the_call() -> None:
         assert not asked.done()
         asked.cancel()
 
-    paced = Paced(waits, grace=0.1, rate=1.0)
+    paced = BodyTimeoutMiddleware(waits, grace=0.1, rate=1.0)
     asyncio.run(paced({"type": "http"}, body(b"whole"), print))
 
 
@@ -155,8 +154,8 @@ def test_a_call_whose_body_does_not_come_is_told_so(world: World) -> None:
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "scheme": "http",
         "headers": [(name.encode(), said.encode()) for name, said in headers.items()],
     }  # fmt: skip
-    assert any(item.cls is Paced for item in world.app.user_middleware)
-    paced = Paced(world.app, grace=0.1, rate=1.0)
+    assert any(item.cls is BodyTimeoutMiddleware for item in world.app.user_middleware)
+    paced = BodyTimeoutMiddleware(world.app, grace=0.1, rate=1.0)
     asyncio.run(asyncio.wait_for(paced(scope, body(b"{", None), send), ENOUGH))
     assert sent[0]["status"] == 408
     assert b"/too_slow" in sent[1]["body"]
@@ -165,5 +164,5 @@ def test_a_call_whose_body_does_not_come_is_told_so(world: World) -> None:
 @pytest.mark.parametrize("proxy", ["*", "a.example", "10.0.0.1/8", ""])
 def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
     with pytest.raises(UsageError, match="no address and no network"):
-        Bind(proxies=(proxy,)).refuse_unusable()
-    Bind(proxies=("10.0.0.7", "10.0.0.0/24", "::1")).refuse_unusable()
+        BindAddress(proxies=(proxy,)).refuse_unusable()
+    BindAddress(proxies=("10.0.0.7", "10.0.0.0/24", "::1")).refuse_unusable()

@@ -13,19 +13,19 @@ from opentelemetry.trace import StatusCode
 from served_worlds import World
 from starlette.testclient import TestClient
 
-from auditor.api.app import build_app
-from auditor.serving.spanning import SpannedWork
-from auditor.spans.exporting import OpenSpans
-from auditor.spans.marking import SILENT, open_spans
+from auditor.service.api.app import build_app
+from auditor.service.server.work_middleware import TracedWork
+from auditor.service.telemetry import SILENT, open_tracer
+from auditor.service.trace_export import OtelTracer
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CAME = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
 
 
 @pytest.fixture
-def collected() -> Iterator[tuple[OpenSpans, InMemorySpanExporter]]:
+def collected() -> Iterator[tuple[OtelTracer, InMemorySpanExporter]]:
     exporter = InMemorySpanExporter()
-    spans = OpenSpans(SimpleSpanProcessor(exporter))
+    spans = OtelTracer(SimpleSpanProcessor(exporter))
     yield spans, exporter
     spans.close()
 
@@ -35,7 +35,7 @@ def told(span: ReadableSpan) -> dict[str, object]:
 
 
 def test_a_call_is_a_span_of_its_callers_trace_and_tells_ids_alone(
-    world: World, collected: tuple[OpenSpans, InMemorySpanExporter]
+    world: World, collected: tuple[OtelTracer, InMemorySpanExporter]
 ) -> None:
     spans, exporter = collected
     with TestClient(build_app(replace(world.service, spans=spans))) as client:
@@ -66,7 +66,7 @@ def test_a_call_is_a_span_of_its_callers_trace_and_tells_ids_alone(
 
 
 def test_a_fault_fails_its_span_and_its_words_go_nowhere(
-    world: World, collected: tuple[OpenSpans, InMemorySpanExporter]
+    world: World, collected: tuple[OtelTracer, InMemorySpanExporter]
 ) -> None:
     spans, exporter = collected
 
@@ -98,10 +98,10 @@ class Work:
 
 
 def test_a_check_is_a_span_with_the_audits_id(
-    collected: tuple[OpenSpans, InMemorySpanExporter],
+    collected: tuple[OtelTracer, InMemorySpanExporter],
 ) -> None:
     spans, exporter = collected
-    work = SpannedWork(Work(), spans)
+    work = TracedWork(Work(), spans)
     work.plan("sub-1")
     work.observe("sub-1", "cpu", "quality.accuracy")
     with pytest.raises(RuntimeError):
@@ -120,9 +120,9 @@ def test_a_check_is_a_span_with_the_audits_id(
 
 def test_without_an_address_there_are_no_spans() -> None:
     here = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
-    assert open_spans({}) is SILENT
-    assert open_spans({**here, "OTEL_SDK_DISABLED": "true"}) is SILENT
-    opened = open_spans(here)
+    assert open_tracer({}) is SILENT
+    assert open_tracer({**here, "OTEL_SDK_DISABLED": "true"}) is SILENT
+    opened = open_tracer(here)
     assert opened is not SILENT
     opened.close()
 
@@ -130,8 +130,8 @@ def test_without_an_address_there_are_no_spans() -> None:
 @pytest.mark.slow
 def test_nothing_of_it_is_imported_where_nobody_collects() -> None:
     said = (
-        "import sys; import auditor.serving.spanning, auditor.cli.commands.serve; "
-        "from auditor.spans.marking import open_spans; open_spans({}); "
+        "import sys; import auditor.service.server.work_middleware, auditor.cli.commands.serve; "
+        "from auditor.service.telemetry import open_spans; open_spans({}); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)

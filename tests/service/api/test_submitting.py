@@ -8,8 +8,8 @@ import pytest
 from served_toys import StillEngine, sha
 from served_worlds import World, problem
 
-from auditor.desks import take_up, tend
-from auditor.domain.submissions import State
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.jobs.queue import dispatch_waiting, requeue_unfinished
 
 Change = Callable[[World], dict[str, Any]]
 
@@ -170,7 +170,7 @@ def test_a_target_without_a_worker_is_refused_or_waited_for(world: World) -> Non
         refused = post(world, world.body())
         waiting = post(world, world.body(wait_for_target=600))
         live = world.call("GET", "/v1/targets").json()["targets"]
-        tend(world.service.desk)
+        dispatch_waiting(world.service.desk)
         still = world.call("GET", f"/v1/audits/{waiting.json()['id']}").json()["state"]
     finally:
         world.engine.alive = frozenset({"cpu"})
@@ -184,7 +184,7 @@ def test_a_target_without_a_worker_is_refused_or_waited_for(world: World) -> Non
     assert said.detail["targets"] == ["cpu"]
     assert str(said.detail["until"]) > said.at
     assert [item["live"] for item in live] == [False]
-    tend(world.service.desk)
+    dispatch_waiting(world.service.desk)
     assert name in world.engine.queued
     assert world.call("GET", f"/v1/audits/{name}").json()["state"] == "queued"
 
@@ -193,7 +193,7 @@ def test_what_waited_too_long_ends_and_says_for_what(world: World) -> None:
     world.engine.alive = frozenset()
     try:
         name = post(world, world.body(wait_for_target=60)).json()["id"]
-        tend(replace(world.service.desk, clock=lambda: "2999-01-01T00:00:00Z"))
+        dispatch_waiting(replace(world.service.desk, clock=lambda: "2999-01-01T00:00:00Z"))
     finally:
         world.engine.alive = frozenset({"cpu"})
     shown = world.call("GET", f"/v1/audits/{name}").json()
@@ -206,7 +206,7 @@ def test_a_service_that_starts_again_takes_up_what_was_handed_in(world: World) -
     open_now, over = (post(world, world.body()).json()["id"] for _ in range(2))
     world.call("POST", f"/v1/audits/{over}/cancel")
     fresh = StillEngine()
-    take_up(replace(world.service.desk, engine=fresh))
+    requeue_unfinished(replace(world.service.desk, engine=fresh))
     assert open_now in fresh.queued
     assert over not in fresh.queued
     assert world.done not in fresh.queued
@@ -235,7 +235,7 @@ def test_a_list_is_filtered_and_goes_on_page_by_page(world: World) -> None:
         if not cursor:
             break
     assert paged == whole
-    done = world.call("GET", f"/v1/audits?state={State.DONE}&model=line").json()["audits"]
+    done = world.call("GET", f"/v1/audits?state={SubmissionState.DONE}&model=line").json()["audits"]
     assert all(item in whole and item["state"] == "done" for item in done)
     assert len(done) < len(whole)
     first = next(item for item in done if item["id"] == world.done)
@@ -254,5 +254,5 @@ def test_what_waits_waits_from_the_start_so_that_no_stop_leaves_it_queued_for_no
     finally:
         world.engine.alive = frozenset({"cpu"})
     events = world.service.kept.events(name)
-    assert [event.kind for event in events] == [State.WAITING]
+    assert [event.kind for event in events] == [SubmissionState.WAITING]
     world.call("POST", f"/v1/audits/{name}/cancel")

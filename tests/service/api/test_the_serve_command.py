@@ -17,13 +17,13 @@ import pytest
 from served_toys import body_of, files_of, sha
 from small_audits import write_example
 
-from auditor.checks.discovery import discover
-from auditor.domain.policies import Assurance
-from auditor.domain.steps import all_hold
-from auditor.folders import RecordFolder
-from auditor.verifiers import verifier
-from auditor.verifying import verify_folder
-from auditor.wiring import policy_named
+from auditor.checks.registry import discover_checks
+from auditor.domain.policies import AssuranceLevel
+from auditor.domain.verification_steps import all_hold
+from auditor.reports.folder import RecordFolder
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
+from auditor.workflows.wiring import load_named_policy
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -88,7 +88,11 @@ def hands(process: subprocess.Popen[str]) -> list[Path]:
     """Return the places of the processes beside a service that do its work."""
     threads = Path(f"/proc/{process.pid}/task").glob("*/children")
     children = [Path(f"/proc/{it}") for thread in threads for it in thread.read_text().split()]
-    return [it for it in children if b"auditor.serving.hands" in (it / "cmdline").read_bytes()]
+    return [
+        it
+        for it in children
+        if b"auditor.service.server.worker_main" in (it / "cmdline").read_bytes()
+    ]
 
 
 def over(process: Path) -> bool:
@@ -103,7 +107,7 @@ def handed_in(client: httpx.Client, example: Path, only: Sequence[str] = CHECKS[
     """Upload the example, hand it in for some checks, and return its id."""
     example.mkdir()
     write_example(example)
-    policy = policy_named("policy.yaml", example, discover())
+    policy = load_named_policy("policy.yaml", example, discover_checks())
     for kind, raw in files_of(example, policy).values():
         assert client.put(f"/v1/{kind}/{sha(raw)}", content=raw).status_code == 201
     return str(client.post("/v1/audits", json=body_of(example, policy, only=[*only])).json()["id"])
@@ -146,7 +150,7 @@ def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
     started = starts("--require-isolation", "limits")
     example, out, client = tmp_path / "example", tmp_path / "out", started.client
     name = handed_in(client, example)
-    policy = policy_named("policy.yaml", example, discover())
+    policy = load_named_policy("policy.yaml", example, discover_checks())
     with client.stream("GET", f"/v1/audits/{name}/events") as lines:
         kinds = [line[7:] for line in lines.iter_lines() if line.startswith("event: ")]
     assert kinds == ["queued", "running", "check_started", "check_ended", "done"]
@@ -161,7 +165,9 @@ def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(client.get(f"/v1/audits/{name}/files/{item['name']}").content)
     key = client.get("/.well-known/auditor-keys").json()["report"].encode()
-    assert all_hold(verify_folder(RecordFolder(out), replace(verifier(key), highest=Assurance.A1)))
+    assert all_hold(
+        verify_folder(RecordFolder(out), replace(build_verifier(key), highest=AssuranceLevel.A1))
+    )
     assert stat.S_IMODE((home / "service" / "admin.key").stat().st_mode) == 0o600
     # A stream that is open does not keep it from ending.
     other = client.post("/v1/audits", json=body_of(example, policy, only=[])).json()["id"]

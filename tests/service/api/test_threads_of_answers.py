@@ -3,13 +3,13 @@
 import socket
 import threading
 
-from auditor.serving.exchanges import Exchange
+from auditor.service.server.worker_process import RpcChannel
 
 
 def test_who_answered_stays_since_what_it_started_would_end_with_it() -> None:
     ours, theirs = socket.socketpair()
-    asking = Exchange(ours, {})
-    answering = Exchange(theirs, {"who": lambda: threading.current_thread().name})
+    asking = RpcChannel(ours, {})
+    answering = RpcChannel(theirs, {"who": lambda: threading.current_thread().name})
     attending = [threading.Thread(target=it.attend, daemon=True) for it in (asking, answering)]
     for thread in attending:
         thread.start()

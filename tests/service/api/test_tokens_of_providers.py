@@ -11,14 +11,20 @@ from served_worlds import World, problem
 from starlette.testclient import TestClient
 from token_makers import AUDIENCE, ISSUER, NOW, Provider, by_secret, jwks, part, short_key, signed
 
-from auditor.api.app import build_app
-from auditor.domain.api_keys import Role
-from auditor.errors import UsageError
-from auditor.refusals import ForbiddenError, IssuerLostError, UnauthorizedError
-from auditor.tokens.bearing import Tokens
-from auditor.tokens.fetching import fetched, open_tokens
-from auditor.tokens.issuers import Algorithm, read_issuers
-from auditor.tokens.keysets import AGAIN, FRESH, STALE, KeySet
+from auditor.errors import ForbiddenError, IssuerLostError, UnauthorizedError, UsageError
+from auditor.service.api.app import build_app
+from auditor.service.auth.oidc import (
+    AGAIN,
+    FRESH,
+    STALE,
+    IssuerKeySet,
+    TokenAlgorithm,
+    TokenVerifier,
+    fetch_key_document,
+    load_token_verifier,
+    read_issuers,
+)
+from auditor.service.domain.access import AccessRole
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +33,16 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Provider:
 
 
 @pytest.fixture(scope="module")
-def tokens(provider: Provider) -> Tokens:
-    return replace(open_tokens(provider.write()), now=lambda: NOW)
+def tokens(provider: Provider) -> TokenVerifier:
+    return replace(load_token_verifier(provider.write()), now=lambda: NOW)
 
 
 @pytest.mark.parametrize(("kid", "algorithm"), [("rsa", "RS256"), ("ec", "ES256"), ("ed", "EdDSA")])
 def test_a_token_is_a_caller_of_the_project_and_role_of_its_grant(
-    tokens: Tokens, provider: Provider, kid: str, algorithm: str
+    tokens: TokenVerifier, provider: Provider, kid: str, algorithm: str
 ) -> None:
     caller = tokens.caller_of(provider.token(kid, algorithm))
-    assert (caller.project, caller.role) == ("default", Role.SUBMITTER)
+    assert (caller.project, caller.role) == ("default", AccessRole.SUBMITTER)
     assert caller.subject == f"{ISSUER} repo:acme/model"
     assert caller.id.startswith("oidc-")
     assert caller.id == tokens.caller_of(provider.token()).id
@@ -44,10 +50,10 @@ def test_a_token_is_a_caller_of_the_project_and_role_of_its_grant(
 
 
 def test_a_grant_takes_one_item_of_a_list_and_all_that_it_names(
-    tokens: Tokens, provider: Provider
+    tokens: TokenVerifier, provider: Provider
 ) -> None:
     admin = provider.token(groups=["people", "auditors"], ref="other")
-    assert tokens.caller_of(admin).role is Role.ADMIN
+    assert tokens.caller_of(admin).role is AccessRole.ADMIN
     for wrong in ({"ref": "other"}, {"repository": "acme/model2"}, {"ref": None}, {"ref": True}):
         with pytest.raises(ForbiddenError, match="nobody gave"):
             tokens.caller_of(provider.token(**wrong))
@@ -65,13 +71,13 @@ def test_a_grant_takes_one_item_of_a_list_and_all_that_it_names(
     ids=str,
 )  # fmt: skip
 def test_a_token_of_another_time_issuer_or_audience_is_nobody(
-    tokens: Tokens, provider: Provider, changes: dict[str, object]
+    tokens: TokenVerifier, provider: Provider, changes: dict[str, object]
 ) -> None:
     with pytest.raises(UnauthorizedError):
         tokens.caller_of(provider.token(**changes))
 
 
-def test_clocks_may_differ_by_a_minute(tokens: Tokens, provider: Provider) -> None:
+def test_clocks_may_differ_by_a_minute(tokens: TokenVerifier, provider: Provider) -> None:
     for changes in ({"exp": NOW - 59}, {"nbf": NOW + 60}, {"iat": NOW + 60}):
         assert tokens.caller_of(provider.token(**changes))
 
@@ -80,14 +86,14 @@ def test_clocks_may_differ_by_a_minute(tokens: Tokens, provider: Provider) -> No
     ("issued", "hours"), [(None, 24.02), (NOW, 24.02), (NOW - 23 * 3600, 2), (NOW + 60, 24.02)]
 )
 def test_a_token_that_holds_for_too_long_is_nobody(
-    tokens: Tokens, provider: Provider, issued: int | None, hours: float
+    tokens: TokenVerifier, provider: Provider, issued: int | None, hours: float
 ) -> None:
     with pytest.raises(UnauthorizedError, match="longer than the 24 hours"):
         tokens.caller_of(provider.token(iat=issued, exp=NOW + int(hours * 3600)))
     assert tokens.caller_of(provider.token(iat=issued, exp=NOW + 1800))
 
 
-def test_an_unsigned_token_is_nobody(tokens: Tokens, provider: Provider) -> None:
+def test_an_unsigned_token_is_nobody(tokens: TokenVerifier, provider: Provider) -> None:
     claims = provider.claims()
     for name in ("none", "None", "NONE", ""):
         header = {"alg": name, "kid": "rsa"}
@@ -96,14 +102,16 @@ def test_an_unsigned_token_is_nobody(tokens: Tokens, provider: Provider) -> None
                 tokens.caller_of(f"{part(header)}.{part(claims)}.{signature}")
 
 
-def test_a_public_key_is_never_taken_as_a_shared_secret(tokens: Tokens, provider: Provider) -> None:
+def test_a_public_key_is_never_taken_as_a_shared_secret(
+    tokens: TokenVerifier, provider: Provider
+) -> None:
     public = provider.keys["rsa"].as_dict(private=False)
     for secret in (provider.keys["rsa"].as_pem(private=False), json.dumps(public).encode()):
         with pytest.raises(UnauthorizedError):
             tokens.caller_of(by_secret(secret, "rsa", provider.claims()))
 
 
-def test_a_key_signs_by_its_own_algorithm_alone(tokens: Tokens, provider: Provider) -> None:
+def test_a_key_signs_by_its_own_algorithm_alone(tokens: TokenVerifier, provider: Provider) -> None:
     for kid, algorithm in (("rsa", "RS512"), ("rsa", "PS256")):
         with pytest.raises(UnauthorizedError):
             tokens.caller_of(provider.token(kid, algorithm))
@@ -113,7 +121,9 @@ def test_a_key_signs_by_its_own_algorithm_alone(tokens: Tokens, provider: Provid
         tokens.caller_of(token)
 
 
-def test_a_key_that_the_token_brings_along_is_no_key(tokens: Tokens, provider: Provider) -> None:
+def test_a_key_that_the_token_brings_along_is_no_key(
+    tokens: TokenVerifier, provider: Provider
+) -> None:
     mine = RSAKey.generate_key(2048)
     brought = {"jwk": mine.as_dict(private=False), "jku": "https://evil.example", "x5c": ["AA=="]}
     good = provider.token().split(".")
@@ -129,7 +139,9 @@ def test_a_key_that_the_token_brings_along_is_no_key(tokens: Tokens, provider: P
         tokens.caller_of(f"{part(crit)}.{good[1]}.{good[2]}")
 
 
-def test_what_was_changed_after_it_was_signed_is_nobody(tokens: Tokens, provider: Provider) -> None:
+def test_what_was_changed_after_it_was_signed_is_nobody(
+    tokens: TokenVerifier, provider: Provider
+) -> None:
     header, _, signature = provider.token().split(".")
     other = part(provider.claims(groups=["auditors"]))
     with pytest.raises(UnauthorizedError, match="signature"):
@@ -144,7 +156,7 @@ def test_what_was_changed_after_it_was_signed_is_nobody(tokens: Tokens, provider
      f"{part(b'[' * 5000)}.{part({})}.x"],
     ids=range(9),
 )  # fmt: skip
-def test_what_is_no_token_is_nobody(tokens: Tokens, text: str) -> None:
+def test_what_is_no_token_is_nobody(tokens: TokenVerifier, text: str) -> None:
     with pytest.raises(UnauthorizedError):
         tokens.caller_of(text)
 
@@ -163,8 +175,8 @@ class Source:
             raise OSError
         return self.raw
 
-    def keys(self) -> KeySet:
-        return KeySet("idp", self.fetch, lambda: self.at)
+    def keys(self) -> IssuerKeySet:
+        return IssuerKeySet("idp", self.fetch, lambda: self.at)
 
 
 def test_keys_are_kept_a_while_and_fetched_anew_for_a_name_that_is_not_among_them(
@@ -173,34 +185,34 @@ def test_keys_are_kept_a_while_and_fetched_anew_for_a_name_that_is_not_among_the
     rsa = {"old": provider.keys["rsa"]}
     source = Source(jwks(rsa))
     keys = source.keys()
-    assert keys.find("old", Algorithm.RS256)
-    assert keys.find("old", Algorithm.RS256)
+    assert keys.find("old", TokenAlgorithm.RS256)
+    assert keys.find("old", TokenAlgorithm.RS256)
     assert source.asked == 1
     source.raw = jwks({**rsa, "new": provider.keys["rsa"]})
     # Whoever makes names up does not make us fetch more than once a minute.
-    assert [keys.find(name, Algorithm.RS256) for name in ("new", "x", "y")] == [None] * 3
+    assert [keys.find(name, TokenAlgorithm.RS256) for name in ("new", "x", "y")] == [None] * 3
     assert source.asked == 1
     source.at += AGAIN + 1
-    assert keys.find("new", Algorithm.RS256)
+    assert keys.find("new", TokenAlgorithm.RS256)
     assert source.asked == 2
     source.raw = jwks({"new": provider.keys["rsa"]})
     source.at += FRESH + 1
-    assert keys.find("old", Algorithm.RS256) is None
+    assert keys.find("old", TokenAlgorithm.RS256) is None
 
 
 def test_keys_hold_while_their_provider_is_away_and_not_for_ever(provider: Provider) -> None:
     source = Source(jwks({"rsa": provider.keys["rsa"]}))
     keys = source.keys()
-    assert keys.find("rsa", Algorithm.RS256)
+    assert keys.find("rsa", TokenAlgorithm.RS256)
     source.raw = b""
     source.at += FRESH + 1
-    assert keys.find("rsa", Algorithm.RS256)
+    assert keys.find("rsa", TokenAlgorithm.RS256)
     source.raw = b"{}"
     source.at += STALE
     with pytest.raises(IssuerLostError):
-        keys.find("rsa", Algorithm.RS256)
+        keys.find("rsa", TokenAlgorithm.RS256)
     with pytest.raises(IssuerLostError):
-        Source(b"").keys().find("rsa", Algorithm.RS256)
+        Source(b"").keys().find("rsa", TokenAlgorithm.RS256)
 
 
 def test_keys_that_verify_nothing_that_we_take_are_left_out(provider: Provider) -> None:
@@ -210,8 +222,8 @@ def test_keys_that_verify_nothing_that_we_take_are_left_out(provider: Provider) 
     edwards = {"k": provider.keys["ed"]}
     for raw in (short.encode(), private.encode(), oct_key.encode(), jwks(rsa, use="enc"),
                 jwks(rsa, alg="RS512"), jwks(rsa, alg=["RS256"]), jwks(edwards)):  # fmt: skip
-        assert Source(raw).keys().find("k", Algorithm.RS256) is None
-    assert Source(jwks(rsa, alg="RS256", use="sig")).keys().find("k", Algorithm.RS256)
+        assert Source(raw).keys().find("k", TokenAlgorithm.RS256) is None
+    assert Source(jwks(rsa, alg="RS256", use="sig")).keys().find("k", TokenAlgorithm.RS256)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +249,7 @@ def test_settings_that_would_let_anybody_in_stop_the_start(
 ) -> None:
     path = replace(provider, folder=tmp_path).write(**changes)
     with pytest.raises(UsageError, match=said):
-        open_tokens(path)
+        load_token_verifier(path)
 
 
 def test_an_address_on_this_machine_may_be_spoken_to_plainly(
@@ -247,11 +259,11 @@ def test_an_address_on_this_machine_may_be_spoken_to_plainly(
     (issuer,) = read_issuers(replace(provider, folder=tmp_path).write(jwks=local))
     assert issuer.keys == local
     with pytest.raises(OSError, match="refused"):
-        fetched(local)
+        fetch_key_document(local)
 
 
 def test_the_settings_of_the_documentation_are_accepted(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "tokens.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "tokens.md").read_text(encoding="utf-8")
     path = tmp_path / "oidc.yaml"
     path.write_text(page.partition("```yaml\n")[2].partition("```")[0])
     hub, lab = read_issuers(path)
@@ -262,7 +274,7 @@ def test_the_settings_of_the_documentation_are_accepted(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def door(world: World, tokens: Tokens) -> Iterator[World]:
+def door(world: World, tokens: TokenVerifier) -> Iterator[World]:
     """The same service, which believes the provider."""
     service = replace(world.service, tokens=tokens)
     app = build_app(service)

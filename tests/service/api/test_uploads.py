@@ -9,15 +9,15 @@ import pytest
 from served_toys import sha
 from served_worlds import World, problem
 
-from auditor.domain.served import UploadKind
-from auditor.refusals import TooLargeError, UploadConflictError
-from auditor.uploading import STALE, Parcel
+from auditor.errors import RequestTooLargeError, UploadConflictError
+from auditor.service.domain.submissions import UploadKind
+from auditor.service.uploads import STALE, UploadSpec
 
 RAW = bytes(range(256)) * 40
 
 
-def parcel(raw: bytes, offset: int = 0) -> Parcel:
-    return Parcel(
+def parcel(raw: bytes, offset: int = 0) -> UploadSpec:
+    return UploadSpec(
         project="default",
         kind=UploadKind.ARTIFACT,
         digest=sha(raw),
@@ -144,7 +144,7 @@ def test_a_body_of_unknown_length_wants_one_to_be_announced(world: World) -> Non
 def test_a_file_over_the_limit_is_refused_before_a_byte_of_it_is_written(world: World) -> None:
     raw = RAW + b"too large"
     small = replace(world.service.intake, most=len(raw) - 1)
-    with pytest.raises(TooLargeError), small.receiving(parcel(raw)):
+    with pytest.raises(RequestTooLargeError), small.receiving(parcel(raw)):
         pytest.fail("it was let in")
     assert not part_of(world, raw, UploadKind.ARTIFACT).exists()
 

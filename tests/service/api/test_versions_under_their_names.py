@@ -9,14 +9,13 @@ from served_toys import sha
 from served_worlds import World
 from small_audits import linear_model
 
-from auditor.clock import now
+from auditor._time import utc_now
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.domain.canonical import Json
-from auditor.domain.json_parts import Part
-from auditor.domain.schedules import Schedule, ScheduleState, Trigger
-from auditor.schedules.carrying import tick
-from auditor.schedules.templates import Put
-from auditor.schedules.watching import Watcher
+from auditor.domain.json import Json, JsonPart
+from auditor.service.domain.schedules import Schedule, ScheduleState, ScheduleTrigger
+from auditor.service.schedules.manage import FileReplacement
+from auditor.service.schedules.run import run_due_schedules
+from auditor.service.schedules.triggers import TriggerWatcher
 
 NUMBERS = count()
 OWN = "line-2.onnx"
@@ -43,7 +42,7 @@ def uploaded(scheduled: Scheduled, raw: bytes, name: str | None) -> str:
 
 def audited_files(scheduled: Scheduled, made: Schedule) -> set[FileDigest]:
     """Return the models' files of the audits that the runs of a schedule make."""
-    tick(scheduled.world.service.schedules)
+    run_due_schedules(scheduled.world.service.schedules)
     return {_model_of(scheduled, str(run.audit)) for run in scheduled.runs(made)}
 
 
@@ -61,7 +60,7 @@ def push(scheduled: Scheduled, made: Schedule, **asked: Any) -> Any:  # noqa: AN
 def test_a_version_that_is_pushed_is_audited_under_the_name_of_its_upload(
     scheduled: Scheduled,
 ) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     raw = better(scheduled)
     push(scheduled, made, artifact=uploaded(scheduled, raw, OWN), version="2")
     assert audited_files(scheduled, made) == {FileDigest.of(OWN, raw)}
@@ -70,7 +69,7 @@ def test_a_version_that_is_pushed_is_audited_under_the_name_of_its_upload(
 def test_a_name_that_is_pushed_counts_more_and_makes_a_version_of_its_own(
     scheduled: Scheduled,
 ) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     raw = better(scheduled)
     asked = {"artifact": uploaded(scheduled, raw, OWN), "version": "2"}
     first = push(scheduled, made, **asked)["id"]
@@ -84,7 +83,7 @@ def test_a_name_that_is_pushed_counts_more_and_makes_a_version_of_its_own(
 
 
 def test_a_file_that_nobody_named_keeps_the_schedules_name(scheduled: Scheduled) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     raw = better(scheduled)
     push(scheduled, made, artifact=uploaded(scheduled, raw, None), version="2")
     assert audited_files(scheduled, made) == {FileDigest.of("model.onnx", raw)}
@@ -92,7 +91,7 @@ def test_a_file_that_nobody_named_keeps_the_schedules_name(scheduled: Scheduled)
 
 @pytest.mark.parametrize("name", ["../up.onnx", "a/b.onnx", ".hidden", "a\\b", "nul\0", ""])
 def test_a_name_that_is_a_path_is_refused(scheduled: Scheduled, name: str) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     asked = {"artifact": uploaded(scheduled, better(scheduled), OWN), "version": "2", "name": name}
     where = f"/v1/schedules/{made.id}/versions"
     answer = scheduled.world.call("POST", where, scheduled.key, json=asked)
@@ -107,7 +106,7 @@ def test_what_was_put_down_before_names_were_kept_is_read_as_it_was() -> None:
         "version": "2",
         "by": "me",
     }
-    put = Put.read(Part(before, "put"))
+    put = FileReplacement.read(JsonPart(before, "put"))
     assert put.name is None
     assert put.to_json() == before
 
@@ -116,17 +115,17 @@ def test_what_was_put_down_before_names_were_kept_is_read_as_it_was() -> None:
 def test_a_gate_finds_what_was_audited_of_a_version_that_somebody_handed_in(
     scheduled: Scheduled,
 ) -> None:
-    made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
+    made = scheduled.schedule(scheduled.audit(), None, ScheduleTrigger.NEW_VERSION)
     kept = scheduled.scheduler.kept
     for state in (ScheduleState.PAUSED, ScheduleState.ACTIVE):
-        kept.change(made, state, "me", now())
+        kept.change(made, state, "me", utc_now())
     raw = better(scheduled)
     uploaded(scheduled, raw, OWN)
     inputs = scheduled.world.body()["inputs"]
     file = FileDigest.of(OWN, raw)
     inputs[0] |= file.to_json()
     other = scheduled.audit(inputs=inputs)
-    Watcher(scheduled.scheduler).watch()
+    TriggerWatcher(scheduled.scheduler).watch()
     scheduled.call("POST", f"/v1/audits/{other}/cancel")  # the schedule's own is to be found
     assert audited_files(scheduled, made) == {file}
     scheduled.finish(str(scheduled.runs(made)[0].audit))

@@ -12,16 +12,23 @@ from scheduled_worlds import Scheduled
 from served_toys import sha
 from served_worlds import World, problem
 
-from auditor.domain.arrivals import Arrived, Place
-from auditor.domain.schedules import Run, RunState, Schedule, ScheduleState, Skip, Trigger
-from auditor.errors import StoreError, UsageError
-from auditor.refusals import ScheduleError
-from auditor.schedules.carrying import hand_in_due
-from auditor.schedules.gathering import Gatherer
-from auditor.schedules.making import Wish, changed, make
-from auditor.schedules.parts import Scheduler
-from auditor.schedules.places import Roots, read_roots
-from auditor.uploading import Intake
+from auditor.errors import ScheduleError, StoreError, UsageError
+from auditor.service.domain.schedules import (
+    Schedule,
+    ScheduledRun,
+    ScheduledRunState,
+    ScheduleState,
+    ScheduleTrigger,
+    SkipReason,
+    WatchedFile,
+    WatchedPlace,
+)
+from auditor.service.schedules.batch_collector import BatchCollector
+from auditor.service.schedules.context import ScheduleContext
+from auditor.service.schedules.manage import ScheduleOrder, change_schedule_state, create_schedule
+from auditor.service.schedules.run import submit_due_runs
+from auditor.service.schedules.watched_folders import WatchRoots, parse_watch_roots
+from auditor.service.uploads import UploadStore
 
 NUMBERS = count()
 HOME = Path("/home/of/auditor")
@@ -33,17 +40,17 @@ class Watched:
     def __init__(self, world: World, folder: Path) -> None:
         self.folder = folder
         self.at = Scheduled(world, f"watching{next(NUMBERS)}")
-        roots = Roots({self.at.project: (str(folder.parent),)})
-        self.scheduler: Scheduler = replace(self.at.scheduler, roots=roots)
+        roots = WatchRoots({self.at.project: (str(folder.parent),)})
+        self.scheduler: ScheduleContext = replace(self.at.scheduler, roots=roots)
         self.schedule: Schedule | None = None
-        self.gatherer = Gatherer(self.scheduler)
+        self.gatherer = BatchCollector(self.scheduler)
 
     def begins(self, audit: str | None = None) -> Schedule:
-        wish = Wish(
+        wish = ScheduleOrder(
             name="watching", asked=None, same=audit or self.at.audit(), cron=None, on=(),
             batch_role="evaluation", watch=str(self.folder),
         )  # fmt: skip
-        self.schedule = make(self.scheduler, self.at.caller, wish)
+        self.schedule = create_schedule(self.scheduler, self.at.caller, wish)
         return self.schedule
 
     def writes(self, name: str, text: str = "", came: int = 0) -> Path:
@@ -58,9 +65,9 @@ class Watched:
         for _ in range(times):
             self.at.clock.move(seconds=6)
             self.gatherer.gather()
-            hand_in_due(self.scheduler)
+            submit_due_runs(self.scheduler)
 
-    def runs(self) -> Sequence[Run]:
+    def runs(self) -> Sequence[ScheduledRun]:
         """Return the runs, the oldest first."""
         assert self.schedule is not None
         found = self.scheduler.runs.of_schedule(self.schedule.id, None, 50)[0]
@@ -68,7 +75,7 @@ class Watched:
 
     def said(self) -> str:
         (run,) = self.runs()
-        assert (run.state, run.trigger) == (RunState.SKIPPED, Trigger.BATCH)
+        assert (run.state, run.trigger) == (ScheduledRunState.SKIPPED, ScheduleTrigger.BATCH)
         return run.detail
 
 
@@ -82,7 +89,7 @@ def watched(world: World, tmp_path: Path) -> Watched:
 def test_new_files_are_batches_once_and_in_the_order_in_which_they_came(watched: Watched) -> None:
     watched.writes("before.csv")
     made = watched.begins()
-    assert made.triggers == (Trigger.BATCH,)
+    assert made.triggers == (ScheduleTrigger.BATCH,)
     watched.writes("b.csv", came=1)
     watched.writes("a.csv", came=2)
     watched.writes("c.csv", came=2)
@@ -91,7 +98,7 @@ def test_new_files_are_batches_once_and_in_the_order_in_which_they_came(watched:
     assert [run.why for run in runs] == [
         f"{name} came in {watched.folder}" for name in ("b.csv", "a.csv", "c.csv")
     ]
-    assert {run.state for run in runs} == {RunState.RUNNING}
+    assert {run.state for run in runs} == {ScheduledRunState.RUNNING}
     kept = watched.at.world.service.kept
     audits = [kept.submission(watched.at.project, str(run.audit)) for run in runs]
     brought = [{it.file.sha256 for it in audit.inputs} for audit in audits if audit is not None]
@@ -109,7 +116,7 @@ def test_a_file_that_changes_at_every_look_is_left_alone_and_spoken_of(watched: 
     assert "another at every look for 10 minutes: it is still being written" in watched.said()
     watched.looks(3)
     refused, taken = sorted(watched.runs(), key=lambda run: run.at)
-    assert (refused.state, taken.state) == (RunState.SKIPPED, RunState.RUNNING)
+    assert (refused.state, taken.state) == (ScheduledRunState.SKIPPED, ScheduledRunState.RUNNING)
 
 
 def test_files_that_are_hidden_or_say_that_they_are_unfinished_are_not_seen(
@@ -149,17 +156,17 @@ def test_a_pipe_an_empty_file_and_a_name_that_is_no_text_are_spoken_of(watched: 
 def test_a_file_that_cannot_be_read_is_spoken_of_and_keeps_no_other_up(watched: Watched) -> None:
     watched.begins()
     watched.scheduler = replace(watched.scheduler, intake=_small(watched.scheduler.intake))
-    watched.gatherer = Gatherer(watched.scheduler)
+    watched.gatherer = BatchCollector(watched.scheduler)
     watched.writes("large.csv", "x" * 2000, came=1)
     watched.writes("small.csv", came=2)
     watched.looks(4)
     large, small = sorted(watched.runs(), key=lambda run: run.why)
-    assert large.skipped is Skip.REFUSED
+    assert large.skipped is SkipReason.REFUSED
     assert "has 2000 bytes, and this service takes 1000" in large.detail
-    assert small.state is RunState.RUNNING
+    assert small.state is ScheduledRunState.RUNNING
 
 
-def _small(intake: Intake) -> Intake:
+def _small(intake: UploadStore) -> UploadStore:
     return replace(intake, most=1000)
 
 
@@ -170,32 +177,32 @@ def test_a_file_that_there_is_no_room_for_is_taken_once_there_is(watched: Watche
     watched.writes("waits.csv")
     for scheduler in (full, free):
         watched.scheduler = scheduler
-        watched.gatherer = Gatherer(scheduler)
+        watched.gatherer = BatchCollector(scheduler)
         watched.looks(4)
     put_off, taken = sorted(watched.runs(), key=lambda run: run.at)
-    assert (put_off.state, taken.state) == (RunState.SKIPPED, RunState.RUNNING)
+    assert (put_off.state, taken.state) == (ScheduledRunState.SKIPPED, ScheduledRunState.RUNNING)
     assert "may have" in put_off.detail
 
 
 class Locked:
     """A folder of which one file cannot be fetched, as of a bucket with an object in the cold."""
 
-    def __init__(self, folder: Place, locked: str) -> None:
+    def __init__(self, folder: WatchedPlace, locked: str) -> None:
         self.folder, self.locked = folder, locked
 
-    def files(self) -> Sequence[Arrived]:
+    def files(self) -> Sequence[WatchedFile]:
         return self.folder.files()
 
-    def reading(self, file: Arrived) -> AbstractContextManager[Iterator[bytes]]:
+    def reading(self, file: WatchedFile) -> AbstractContextManager[Iterator[bytes]]:
         if file.name == self.locked:
             raise StoreError("403 for old.csv", cure="Ask whoever keeps the bucket.")
         return self.folder.reading(file)
 
 
-class LockedRoots(Roots):
+class LockedRoots(WatchRoots):
     """The roots of a service, with a file that cannot be fetched in each place."""
 
-    def place(self, project: str, named: str) -> Place:
+    def place(self, project: str, named: str) -> WatchedPlace:
         return Locked(super().place(project, named), "old.csv")
 
 
@@ -205,13 +212,13 @@ def test_a_file_that_cannot_be_fetched_keeps_no_other_up_and_is_spoken_of_once(
     watched.begins()
     roots = LockedRoots(watched.scheduler.roots.allowed)
     watched.scheduler = replace(watched.scheduler, roots=roots)
-    watched.gatherer = Gatherer(watched.scheduler)
+    watched.gatherer = BatchCollector(watched.scheduler)
     watched.writes("old.csv", came=1)
     watched.writes("young.csv", came=2)
     watched.looks(6)
     old, young = sorted(watched.runs(), key=lambda run: run.why)
-    assert (old.state, old.detail) == (RunState.SKIPPED, "403 for old.csv")
-    assert young.state is RunState.RUNNING
+    assert (old.state, old.detail) == (ScheduledRunState.SKIPPED, "403 for old.csv")
+    assert young.state is ScheduledRunState.RUNNING
 
 
 def test_the_same_bytes_under_another_name_are_no_other_batch(watched: Watched) -> None:
@@ -220,8 +227,8 @@ def test_the_same_bytes_under_another_name_are_no_other_batch(watched: Watched) 
     watched.writes("b.csv", "same\n", came=2)
     watched.looks(6)
     first, second = sorted(watched.runs(), key=lambda run: run.why)
-    assert first.state is RunState.RUNNING
-    assert second.skipped is Skip.SAME_BEFORE
+    assert first.state is ScheduledRunState.RUNNING
+    assert second.skipped is SkipReason.SAME_BEFORE
     assert second.detail.endswith(f"an earlier batch: a.csv came in {watched.folder}")
 
 
@@ -231,15 +238,15 @@ def test_a_file_that_is_written_anew_is_another_batch(watched: Watched) -> None:
     watched.looks(4)
     watched.writes("a.csv", "two\n", came=2)
     watched.looks(4)
-    assert [run.state for run in watched.runs()] == [RunState.RUNNING] * 2
+    assert [run.state for run in watched.runs()] == [ScheduledRunState.RUNNING] * 2
 
 
 def test_what_comes_while_a_schedule_rests_is_past_in_its_place_too(watched: Watched) -> None:
     made = watched.begins()
-    changed(watched.scheduler, watched.at.caller, made.id, ScheduleState.PAUSED)
+    change_schedule_state(watched.scheduler, watched.at.caller, made.id, ScheduleState.PAUSED)
     watched.writes("meanwhile.csv")
     watched.looks(4)
-    changed(watched.scheduler, watched.at.caller, made.id, ScheduleState.ACTIVE)
+    change_schedule_state(watched.scheduler, watched.at.caller, made.id, ScheduleState.ACTIVE)
     watched.looks(4)
     assert watched.runs() == []
     watched.writes("later.csv")
@@ -266,7 +273,7 @@ def test_a_folder_that_became_a_link_is_not_followed(watched: Watched, tmp_path:
     assert not watched.at.world.service.kept.has_upload(watched.at.project, sha(b"not ours\n"))
 
 
-ROOTS = read_roots(("/srv/batches", "other=/srv/theirs", "s3://bucket/in/"), HOME)
+ROOTS = parse_watch_roots(("/srv/batches", "other=/srv/theirs", "s3://bucket/in/"), HOME)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +310,7 @@ def test_a_place_is_of_one_project_alone() -> None:
 @pytest.mark.parametrize("theirs", ["/srv/batches/risk", "/srv/batches", "/srv"])
 def test_no_place_of_a_project_lies_in_that_of_another(theirs: str) -> None:
     with pytest.raises(UsageError, match="lie in one another"):
-        read_roots(("/srv/batches", f"risk={theirs}"), HOME)
+        parse_watch_roots(("/srv/batches", f"risk={theirs}"), HOME)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +327,7 @@ def test_no_place_of_a_project_lies_in_that_of_another(theirs: str) -> None:
 )
 def test_nobody_lets_the_services_own_files_be_watched(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        read_roots((text,), HOME, "s3://audits/kept")
+        parse_watch_roots((text,), HOME, "s3://audits/kept")
 
 
 def test_a_service_that_names_no_place_lets_none_be_watched(world: World, tmp_path: Path) -> None:

@@ -16,22 +16,38 @@ from served_worlds import World, problem
 from sqlalchemy import insert
 from standardwebhooks.webhooks import Webhook
 
-from auditor.clock import now, written
-from auditor.domain.api_keys import Role
-from auditor.domain.canonical import digest
-from auditor.domain.hooks import Delivery, DeliveryState, Hook, Outcome, Told
-from auditor.domain.schedules import Skip
-from auditor.domain.served import Ending, Failure
-from auditor.hooks.addresses import HookRules, addresses_of, place_of
-from auditor.hooks.delivering import LATE, PAUSES, SELDOM, Courier, Messenger, deliver_due
-from auditor.hooks.making import make, retry
-from auditor.hooks.sending import KEPT, Sender
-from auditor.hooks.signing import SecretKey, secret_key, signature
-from auditor.refusals import HookError, StandingError
+from auditor._time import format_time, utc_now
+from auditor.domain.json import compute_digest
+from auditor.errors import StateConflictError, WebhookError
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.schedules import SkipReason
+from auditor.service.domain.submissions import SubmissionFailure, SubmissionResult
+from auditor.service.domain.webhooks import (
+    DeliveryOutcome,
+    DeliveryState,
+    WebhookDelivery,
+    WebhookEvent,
+    WebhookSubscription,
+)
+from auditor.service.webhooks.deliver import (
+    KEPT,
+    LATE,
+    PAUSES,
+    SELDOM,
+    DeliveryWorker,
+    WebhookRules,
+    WebhookSender,
+    WebhookService,
+    deliver_due_messages,
+    parse_hook_url,
+    resolve_addresses,
+)
+from auditor.service.webhooks.manage import create_webhook, retry_delivery
+from auditor.service.webhooks.signature import WebhookSecretKey, load_secret_key, sign_message
 from auditor.store.tables import RecordRow, RequestRow
 
 NUMBERS = count()
-OPEN = HookRules(http=True, private=True)
+OPEN = WebhookRules(http=True, private=True)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 -- of the standard's own example
 
 
@@ -46,17 +62,19 @@ def scheduled(world: World) -> Scheduled:
     return Scheduled(world, f"hooked{next(NUMBERS)}")
 
 
-def messenger_of(scheduled: Scheduled, clock: Clock) -> Messenger:
+def messenger_of(scheduled: Scheduled, clock: Clock) -> WebhookService:
     """Return a messenger of the world's store that may send to this machine."""
     hooks = scheduled.world.service.hooks
     return replace(hooks, sender=replace(hooks.sender, rules=OPEN), clock=clock)
 
 
-def hooked(scheduled: Scheduled, messenger: Messenger, url: str, *events: Told) -> tuple[Hook, str]:
-    return make(messenger, scheduled.caller, url, events)
+def hooked(
+    scheduled: Scheduled, messenger: WebhookService, url: str, *events: WebhookEvent
+) -> tuple[WebhookSubscription, str]:
+    return create_webhook(messenger, scheduled.caller, url, events)
 
 
-def deliveries(scheduled: Scheduled, hook: Hook) -> tuple[Delivery, ...]:
+def deliveries(scheduled: Scheduled, hook: WebhookSubscription) -> tuple[WebhookDelivery, ...]:
     return scheduled.world.service.hooks.deliveries.of_hook(hook.id, None, 50)[0]
 
 
@@ -67,23 +85,23 @@ def real_clock() -> Clock:
 
 def test_a_signature_is_that_of_the_standards_own_example() -> None:
     body = b'{"test": 2432232314}'
-    made = signature(SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    made = sign_message(SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_a_signature_is_what_the_library_of_the_standard_makes() -> None:
     at = datetime(2030, 1, 1, tzinfo=UTC)
     theirs = Webhook(SECRET).sign("msg_1", at, '{"é": 1}')
-    assert signature(SECRET, "msg_1", int(at.timestamp()), '{"é": 1}'.encode()) == theirs
+    assert sign_message(SECRET, "msg_1", int(at.timestamp()), '{"é": 1}'.encode()) == theirs
 
 
 def test_secrets_follow_from_the_key_file_which_only_its_owner_reads(world: World) -> None:
     path = world.place.settings.home / "service" / "hooks.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    key = secret_key(path)
-    assert key == secret_key(path)
+    key = load_secret_key(path)
+    assert key == load_secret_key(path)
     assert key.secret("hook-1") != key.secret("hook-2")
-    assert "raw" not in repr(SecretKey(b"x" * 32))
+    assert "raw" not in repr(WebhookSecretKey(b"x" * 32))
     raw = (world.place.settings.home / "auditor.db").read_bytes()
     assert key.secret(world.webhook).encode() not in raw
 
@@ -91,7 +109,7 @@ def test_secrets_follow_from_the_key_file_which_only_its_owner_reads(world: Worl
 def test_processes_that_make_the_key_at_once_have_the_same(world: World) -> None:
     path = world.place.settings.home / f"made-{next(NUMBERS)}" / "hooks.key"
     with ThreadPoolExecutor(8) as pool:
-        assert len({key.raw for key in pool.map(secret_key, [path] * 8)}) == 1
+        assert len({key.raw for key in pool.map(load_secret_key, [path] * 8)}) == 1
     assert [item.name for item in path.parent.iterdir()] == ["hooks.key"]
 
 
@@ -100,11 +118,11 @@ def test_a_message_arrives_signed_and_holds_no_text_of_an_error(
 ) -> None:
     clock = real_clock()
     messenger = messenger_of(scheduled, clock)
-    hook, secret = hooked(scheduled, messenger, receiver.url, Told.AUDIT_FAILED)
+    hook, secret = hooked(scheduled, messenger, receiver.url, WebhookEvent.AUDIT_FAILED)
     audit = scheduled.audit()
-    failure = Failure(problem="row 7 says 'Smith'", cure="none")
-    scheduled.world.service.kept.end(audit, Ending(ended=clock(), failure=failure))
-    deliver_due(messenger)
+    failure = SubmissionFailure(problem="row 7 says 'Smith'", cure="none")
+    scheduled.world.service.kept.end(audit, SubmissionResult(ended=clock(), failure=failure))
+    deliver_due_messages(messenger)
     said = receiver.verified(secret)
     assert said["type"] == "audit.failed"
     assert said["data"]["audit"] == audit
@@ -113,7 +131,7 @@ def test_a_message_arrives_signed_and_holds_no_text_of_an_error(
     assert b"Smith" not in receiver.got[0][1]
     (delivery,) = deliveries(scheduled, hook)
     assert delivery.state(clock()) is DeliveryState.DELIVERED
-    deliver_due(messenger)
+    deliver_due_messages(messenger)
     assert len(receiver.got) == 1
 
 
@@ -122,8 +140,8 @@ def test_what_tells_of_a_record_that_this_version_cannot_read_fails_and_is_told(
 ) -> None:
     clock, store = real_clock(), scheduled.world.place.store
     messenger = messenger_of(scheduled, clock)
-    hook, _secret = hooked(scheduled, messenger, "https://127.0.0.1/x", Told.AUDIT_DONE)
-    audit, record = scheduled.audit(), digest(b"{}")
+    hook, _secret = hooked(scheduled, messenger, "https://127.0.0.1/x", WebhookEvent.AUDIT_DONE)
+    audit, record = scheduled.audit(), compute_digest(b"{}")
     with store.transaction() as session:
         session.add(RequestRow(digest=record, body="{}"))
         session.flush()
@@ -132,10 +150,15 @@ def test_what_tells_of_a_record_that_this_version_cannot_read_fails_and_is_told(
             model_name="other", model_version="1", policy_digest=record, registered=clock(),
             finished=clock(), body=b"{}", bundle=b"{}",
         ))  # fmt: skip
-    scheduled.world.service.kept.end(audit, Ending(ended=clock(), record=record, files=record))
-    deliver_due(messenger)
+    scheduled.world.service.kept.end(
+        audit, SubmissionResult(ended=clock(), record=record, files=record)
+    )
+    deliver_due_messages(messenger)
     (delivery,) = deliveries(scheduled, hook)
-    assert [it.outcome for it in delivery.attempts] == [Outcome.QUEUED, Outcome.FAILED]
+    assert [it.outcome for it in delivery.attempts] == [
+        DeliveryOutcome.QUEUED,
+        DeliveryOutcome.FAILED,
+    ]
 
 
 def test_what_was_due_long_ago_is_looked_for_seldom_and_sent_all_the_same(
@@ -143,13 +166,13 @@ def test_what_was_due_long_ago_is_looked_for_seldom_and_sent_all_the_same(
 ) -> None:
     clock = real_clock()
     messenger = messenger_of(scheduled, clock)
-    hooked(scheduled, messenger, receiver.url, Told.AUDIT_FAILED)
-    courier = Courier(messenger)
+    hooked(scheduled, messenger, receiver.url, WebhookEvent.AUDIT_FAILED)
+    courier = DeliveryWorker(messenger)
     courier.deliver()
-    failure = Failure(problem="it broke", cure="none")
+    failure = SubmissionFailure(problem="it broke", cure="none")
     kept, long_ago = scheduled.world.service.kept, clock.now - 2 * LATE
-    kept.end(scheduled.audit(), Ending(ended=written(long_ago), failure=failure))
-    kept.end(scheduled.audit(), Ending(ended=clock(), failure=failure))
+    kept.end(scheduled.audit(), SubmissionResult(ended=format_time(long_ago), failure=failure))
+    kept.end(scheduled.audit(), SubmissionResult(ended=clock(), failure=failure))
     courier.deliver()
     assert len(receiver.got) == 1
     courier.looks = SELDOM
@@ -162,17 +185,17 @@ def test_a_receiver_that_fails_is_asked_again_and_at_last_no_more(
 ) -> None:
     clock = real_clock()
     messenger = messenger_of(scheduled, clock)
-    hook, _secret = hooked(scheduled, messenger, receiver.url, Told.SCHEDULE_SKIPPED)
+    hook, _secret = hooked(scheduled, messenger, receiver.url, WebhookEvent.SCHEDULE_SKIPPED)
     receiver.answers, receiver.text = [503] * 7, b"\x1b" + b"d" * 5000
     _skip(scheduled, clock)
-    deliver_due(messenger)
+    deliver_due_messages(messenger)
     for tries, pause in enumerate(PAUSES, start=1):
         assert len(receiver.got) == tries
         clock.move(seconds=pause - 1)
-        deliver_due(messenger)
+        deliver_due_messages(messenger)
         assert len(receiver.got) == tries
         clock.move(seconds=1)
-        deliver_due(messenger)
+        deliver_due_messages(messenger)
     (dead,) = deliveries(scheduled, hook)
     assert dead.state(clock()) is DeliveryState.DEAD
     assert len(receiver.got) == len(PAUSES) + 1
@@ -181,12 +204,12 @@ def test_a_receiver_that_fails_is_asked_again_and_at_last_no_more(
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
     assert len({body for _, body in receiver.got}) == 1
     clock.move(days=1)
-    deliver_due(messenger)
+    deliver_due_messages(messenger)
     assert len(receiver.got) == len(PAUSES) + 1
-    retry(messenger, scheduled.project, hook.id, dead.id)
-    with pytest.raises(StandingError, match="is pending"):
-        retry(messenger, scheduled.project, hook.id, dead.id)
-    deliver_due(messenger)
+    retry_delivery(messenger, scheduled.project, hook.id, dead.id)
+    with pytest.raises(StateConflictError, match="is pending"):
+        retry_delivery(messenger, scheduled.project, hook.id, dead.id)
+    deliver_due_messages(messenger)
     (alive,) = deliveries(scheduled, hook)
     assert alive.state(clock()) is DeliveryState.DELIVERED
 
@@ -196,10 +219,10 @@ def test_two_services_that_deliver_at_once_send_a_message_once(
 ) -> None:
     clock = real_clock()
     messenger = messenger_of(scheduled, clock)
-    hooked(scheduled, messenger, receiver.url, Told.SCHEDULE_SKIPPED)
+    hooked(scheduled, messenger, receiver.url, WebhookEvent.SCHEDULE_SKIPPED)
     _skip(scheduled, clock)
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(deliver_due, [messenger] * 6))
+        list(pool.map(deliver_due_messages, [messenger] * 6))
     assert len(receiver.got) == 1
 
 
@@ -208,10 +231,10 @@ def test_a_redirect_is_a_failure_and_is_not_followed(
 ) -> None:
     clock = real_clock()
     messenger = messenger_of(scheduled, clock)
-    hook, _secret = hooked(scheduled, messenger, receiver.url, Told.SCHEDULE_SKIPPED)
+    hook, _secret = hooked(scheduled, messenger, receiver.url, WebhookEvent.SCHEDULE_SKIPPED)
     receiver.answers = [307]
     _skip(scheduled, clock)
-    deliver_due(messenger)
+    deliver_due_messages(messenger)
     assert len(receiver.got) == 1
     assert deliveries(scheduled, hook)[0].state(clock()) is DeliveryState.PENDING
 
@@ -220,14 +243,16 @@ def test_a_hook_hears_of_its_own_project_and_of_what_it_asked_for_alone(
     scheduled: Scheduled, world: World
 ) -> None:
     messenger = messenger_of(scheduled, real_clock())
-    mine, _secret = hooked(scheduled, messenger, "https://a.example.org/", Told.KEY_ENDED)
+    mine, _secret = hooked(scheduled, messenger, "https://a.example.org/", WebhookEvent.KEY_ENDED)
     scheduled.call("POST", f"/v1/audits/{scheduled.audit()}/cancel")
-    other = world.key("quite elsewhere", Role.VIEWER).split("_")[1]
-    world.service.kept.end_key(other, now(), "it left")
+    other = world.key("quite elsewhere", AccessRole.VIEWER).split("_")[1]
+    world.service.kept.end_key(other, utc_now(), "it left")
     assert deliveries(scheduled, mine) == ()
-    own = world.key(scheduled.project, Role.VIEWER).split("_")[1]
-    world.service.kept.end_key(own, now(), "it left")
-    assert [(it.event, it.subject) for it in deliveries(scheduled, mine)] == [(Told.KEY_ENDED, own)]
+    own = world.key(scheduled.project, AccessRole.VIEWER).split("_")[1]
+    world.service.kept.end_key(own, utc_now(), "it left")
+    assert [(it.event, it.subject) for it in deliveries(scheduled, mine)] == [
+        (WebhookEvent.KEY_ENDED, own)
+    ]
 
 
 PRIVATE = (
@@ -240,13 +265,13 @@ PRIVATE = (
 @pytest.mark.parametrize("address", PRIVATE)
 def test_an_address_of_the_services_own_network_is_refused(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
-    with pytest.raises(HookError, match="network of the service's own"):
-        place_of(f"https://{host}/", HookRules(http=True))
+    with pytest.raises(WebhookError, match="network of the service's own"):
+        parse_hook_url(f"https://{host}/", WebhookRules(http=True))
     # The same behind a name, looked up at the very time of sending, and even beside a good one.
-    place = place_of("https://hooks.example.org/", HookRules())
-    with pytest.raises(HookError, match="network of the service's own"):
-        addresses_of(place, HookRules(), lambda _host, _port: ("93.184.216.34", address))
-    sender = Sender(rules=HookRules(), look=lambda _host, _port: (address,))
+    place = parse_hook_url("https://hooks.example.org/", WebhookRules())
+    with pytest.raises(WebhookError, match="network of the service's own"):
+        resolve_addresses(place, WebhookRules(), lambda _host, _port: ("93.184.216.34", address))
+    sender = WebhookSender(rules=WebhookRules(), look=lambda _host, _port: (address,))
     sent = sender.send("https://hooks.example.org/", {}, b"{}")
     assert sent.status is None
     assert "own" in sent.detail
@@ -268,9 +293,11 @@ def test_what_is_no_address_of_a_web_hook_is_refused(world: World, url: str) -> 
 
 
 def test_plain_http_is_for_this_machine_or_by_leave() -> None:
-    assert place_of("http://hooks.example.org/x?y=1", HookRules(http=True)).path == "/x?y=1"
-    assert place_of("http://127.0.0.1:8000", HookRules(private=True)).port == 8000
-    assert place_of("http://localhost", HookRules()).host == "localhost"
+    assert (
+        parse_hook_url("http://hooks.example.org/x?y=1", WebhookRules(http=True)).path == "/x?y=1"
+    )
+    assert parse_hook_url("http://127.0.0.1:8000", WebhookRules(private=True)).port == 8000
+    assert parse_hook_url("http://localhost", WebhookRules()).host == "localhost"
 
 
 def test_a_receiver_that_never_comes_to_an_end_is_given_up() -> None:
@@ -290,7 +317,7 @@ def test_a_receiver_that_never_comes_to_an_end_is_given_up() -> None:
 
         thread = threading.Thread(target=drip)
         thread.start()
-        sender = Sender(rules=OPEN, look=lambda _host, _port: ("127.0.0.1",), seconds=0.4)
+        sender = WebhookSender(rules=OPEN, look=lambda _host, _port: ("127.0.0.1",), seconds=0.4)
         began = datetime.now(UTC)
         sent = sender.send(f"http://drip.example.org:{port}/", {}, b"{}")
         assert datetime.now(UTC) - began < timedelta(seconds=60)
@@ -317,4 +344,4 @@ def _skip(scheduled: Scheduled, clock: Clock) -> None:
     scheduled.scheduler = scheduled.beside(scheduled.world.service)
     made = scheduled.schedule(scheduled.audit(), "* * * * *")
     scheduled.tick(minutes=1)
-    assert scheduled.runs(made)[0].skipped is Skip.STILL_RUNNING
+    assert scheduled.runs(made)[0].skipped is SkipReason.STILL_RUNNING

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from visited_pages import BASE, Pages, Parts, handed_in
 
-from auditor.checks.discovery import discover
-from auditor.domain.api_keys import Role
-from auditor.domain.submissions import KINDS, Event, State
-from auditor.shipped import shipped
-from auditor.web.progress import Stage, progress_of
-from auditor.web.words import TOLD, when
+from auditor._resources import find_shipped_folder
+from auditor.checks.registry import discover_checks
+from auditor.service.domain.access import AccessRole
+from auditor.service.domain.submissions import KINDS, SubmissionEvent, SubmissionState
+from auditor.service.web.audit import CheckStage, fold_progress
+from auditor.service.web.badges import TOLD, format_short_time
 
 SEEN = ("/", "/start", "/audits", "/audits/{done}", "/audits/{done}/files", "/models",
         "/models/line", "/compare", "/compare?left={done}&right={done}", "/targets", "/keys",
@@ -81,8 +81,8 @@ def test_a_cell_says_what_it_is_where_a_small_screen_hides_the_heads(
 def test_a_hostile_name_is_a_text_and_nothing_more(pages: Pages, name: str) -> None:
     project = f"hostile-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     running = handed_in(pages.world, project, name)
-    broken = handed_in(pages.world, project, name, State.FAILED)
-    visitor = pages.log_in(pages.world.key(project, Role.ADMIN))
+    broken = handed_in(pages.world, project, name, SubmissionState.FAILED)
+    visitor = pages.log_in(pages.world.key(project, AccessRole.ADMIN))
     plain = {tag for tag, _ in Parts(pages.visit("viewer").get("/audits").text).found}
     for path in ("/", "/audits", f"/audits/{running}", f"/audits/{broken}", "/models"):
         page = visitor.get(path)
@@ -113,7 +113,7 @@ def test_a_name_with_a_nul_in_the_address_finds_nothing_and_breaks_nothing(pages
 
 
 def test_a_project_without_audits_is_told_how_to_hand_one_in(pages: Pages) -> None:
-    visitor = pages.log_in(pages.world.key("fresh", Role.SUBMITTER))
+    visitor = pages.log_in(pages.world.key("fresh", AccessRole.SUBMITTER))
     page = visitor.get("/").text
     assert f"export AUDITOR_SERVER={BASE}" in page
     assert "Ask an admin" in page
@@ -122,8 +122,8 @@ def test_a_project_without_audits_is_told_how_to_hand_one_in(pages: Pages) -> No
 
 
 def test_the_overview_says_why_a_model_did_not_pass_and_who_is_missing(pages: Pages) -> None:
-    handed_in(pages.world, "shut", "ranker", State.FAILED)
-    visitor = pages.log_in(pages.world.key("shut", Role.VIEWER))
+    handed_in(pages.world, "shut", "ranker", SubmissionState.FAILED)
+    visitor = pages.log_in(pages.world.key("shut", AccessRole.VIEWER))
     page = visitor.get("/").text
     assert "&lt;b&gt;it&lt;/b&gt; broke" in page
     assert "Targets nobody works for" not in page
@@ -175,9 +175,9 @@ def test_the_live_part_is_sent_when_something_happened(pages: Pages) -> None:
 
 
 def test_progress_is_what_the_history_told_last() -> None:
-    def told(number: int, kind: str, **detail: object) -> Event:
+    def told(number: int, kind: str, **detail: object) -> SubmissionEvent:
         about = {"target": "cpu", "check": "quality.accuracy", **detail}
-        return Event(submission="s", number=number, at="2026-01-01T00:00:00Z", kind=kind,
+        return SubmissionEvent(submission="s", number=number, at="2026-01-01T00:00:00Z", kind=kind,
                      detail=about)  # fmt: skip
 
     events = [
@@ -187,10 +187,10 @@ def test_progress_is_what_the_history_told_last() -> None:
         told(4, "check_ended", seen=False, reason="needs_labels"),
         told(5, "progress", done=2, total=2),
     ]
-    first = progress_of(events[:3], discover()).running
+    first = fold_progress(events[:3], discover_checks()).running
     assert [(line.done, line.total) for line in first] == [(1, 2)]
-    whole = progress_of(events, discover())
-    assert [line.stage for line in whole.lines] == [Stage.GAP, Stage.WAITS]
+    whole = fold_progress(events, discover_checks())
+    assert [line.stage for line in whole.lines] == [CheckStage.GAP, CheckStage.WAITS]
     assert whole.ended[0].note == "needs labels in the data"
 
 
@@ -208,7 +208,7 @@ def test_files_of_the_pages_never_change_under_their_address(pages: Pages) -> No
 
 
 def test_the_vendored_script_is_the_one_that_is_written_down() -> None:
-    folder = shipped("web")
+    folder = find_shipped_folder("web")
     digest = hashlib.sha256((folder / "static" / "htmx.min.js").read_bytes()).hexdigest()
     assert digest in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -236,5 +236,5 @@ class _Broken:
 
 def test_every_kind_of_event_has_words_and_every_time_is_written() -> None:
     assert set(TOLD) == KINDS
-    assert when("2026-03-01T12:05:00Z") == "1 Mar 2026, 12:05"
-    assert (when(None), when("soon")) == ("", "soon")
+    assert format_short_time("2026-03-01T12:05:00Z") == "1 Mar 2026, 12:05"
+    assert (format_short_time(None), format_short_time("soon")) == ("", "soon")

@@ -10,67 +10,65 @@ from fastapi.routing import APIRoute
 from served_worlds import World, problem
 from visited_pages import BASE, Pages, Visitor
 
-from auditor.api.app import roles_of
-from auditor.api.sessions import IDLE, LONGEST, MOST_OF_A_KEY, Sessions
-from auditor.clock import now
-from auditor.domain.api_keys import Role
-from auditor.domain.rations import Rations
-from auditor.rationing import Rationing
-from auditor.web.entries import entries, menu, near
-from auditor.web.routing import PageRoute
+from auditor._time import utc_now
+from auditor.service.api.app import list_route_roles
+from auditor.service.api.auth import IDLE, LONGEST, MOST_OF_A_KEY, SessionStore
+from auditor.service.domain.access import AccessRole, ServiceLimits
+from auditor.service.rate_limits import RateLimiter
+from auditor.service.web.routing import PageRoute, build_menu, list_page_entries, list_sibling_items
 
 ANY = None
 TAKEN = "/decisions/{kind}"
-PAGES: Mapping[tuple[str, str], Role | None] = {
+PAGES: Mapping[tuple[str, str], AccessRole | None] = {
     ("GET", "/login"): ANY,
     ("POST", "/login"): ANY,
     ("GET", "/static/{version}/{name}"): ANY,
-    ("POST", "/logout"): Role.VIEWER,
-    ("GET", "/"): Role.VIEWER,
-    ("GET", "/start"): Role.VIEWER,
-    ("GET", "/audits"): Role.VIEWER,
-    ("GET", "/audits/{audit}"): Role.VIEWER,
-    ("GET", "/audits/{audit}/live"): Role.VIEWER,
-    ("GET", "/audits/{audit}/cancel"): Role.SUBMITTER,
-    ("POST", "/audits/{audit}/cancel"): Role.SUBMITTER,
-    ("GET", "/audits/{audit}/files"): Role.VIEWER,
-    ("GET", "/audits/{audit}/files/{name:path}"): Role.VIEWER,
-    ("GET", "/audits/{audit}/report"): Role.VIEWER,
-    ("GET", "/models"): Role.VIEWER,
-    ("GET", "/models/{name:path}"): Role.VIEWER,
-    ("GET", "/compare"): Role.VIEWER,
-    ("GET", "/targets"): Role.VIEWER,
-    ("GET", "/keys"): Role.ADMIN,
-    ("POST", "/keys"): Role.ADMIN,
-    ("GET", "/keys/{key}/end"): Role.ADMIN,
-    ("POST", "/keys/{key}/end"): Role.ADMIN,
-    ("GET", "/records/{digest}"): Role.VIEWER,
-    ("GET", "/records/{digest}/files"): Role.VIEWER,
-    ("GET", "/records/{digest}/files/{name:path}"): Role.VIEWER,
-    ("GET", "/records/{digest}/report"): Role.VIEWER,
-    ("GET", "/decisions"): Role.VIEWER,
-    ("GET", "/decisions/{kind}/{digest}"): Role.VIEWER,
-    ("POST", "/decisions/{kind}"): Role.APPROVER,
-    ("GET", "/decide/{audit}/{kind}"): Role.APPROVER,
-    ("POST", "/decide/{audit}/{kind}"): Role.APPROVER,
-    ("GET", "/decide/{audit}/label"): Role.APPROVER,
-    ("POST", "/decide/{audit}/label"): Role.APPROVER,
-    ("GET", "/signing"): Role.APPROVER,
-    ("POST", "/signing"): Role.APPROVER,
-    ("GET", "/people"): Role.ADMIN,
-    ("POST", "/people"): Role.ADMIN,
-    ("GET", "/people/{person}/end"): Role.ADMIN,
-    ("POST", "/people/{person}/end"): Role.ADMIN,
-    ("GET", "/schedules"): Role.VIEWER,
-    ("POST", "/schedules"): Role.SUBMITTER,
-    ("GET", "/schedules/{schedule}"): Role.VIEWER,
-    ("POST", "/schedules/{schedule}/{change}"): Role.SUBMITTER,
-    ("GET", "/webhooks"): Role.ADMIN,
-    ("POST", "/webhooks"): Role.ADMIN,
-    ("GET", "/webhooks/{webhook}"): Role.ADMIN,
-    ("POST", "/webhooks/{webhook}/end"): Role.ADMIN,
-    ("POST", "/webhooks/{webhook}/messages/{message}/retry"): Role.ADMIN,
-    ("GET", "/acts"): Role.ADMIN,
+    ("POST", "/logout"): AccessRole.VIEWER,
+    ("GET", "/"): AccessRole.VIEWER,
+    ("GET", "/start"): AccessRole.VIEWER,
+    ("GET", "/audits"): AccessRole.VIEWER,
+    ("GET", "/audits/{audit}"): AccessRole.VIEWER,
+    ("GET", "/audits/{audit}/live"): AccessRole.VIEWER,
+    ("GET", "/audits/{audit}/cancel"): AccessRole.SUBMITTER,
+    ("POST", "/audits/{audit}/cancel"): AccessRole.SUBMITTER,
+    ("GET", "/audits/{audit}/files"): AccessRole.VIEWER,
+    ("GET", "/audits/{audit}/files/{name:path}"): AccessRole.VIEWER,
+    ("GET", "/audits/{audit}/report"): AccessRole.VIEWER,
+    ("GET", "/models"): AccessRole.VIEWER,
+    ("GET", "/models/{name:path}"): AccessRole.VIEWER,
+    ("GET", "/compare"): AccessRole.VIEWER,
+    ("GET", "/targets"): AccessRole.VIEWER,
+    ("GET", "/keys"): AccessRole.ADMIN,
+    ("POST", "/keys"): AccessRole.ADMIN,
+    ("GET", "/keys/{key}/end"): AccessRole.ADMIN,
+    ("POST", "/keys/{key}/end"): AccessRole.ADMIN,
+    ("GET", "/records/{digest}"): AccessRole.VIEWER,
+    ("GET", "/records/{digest}/files"): AccessRole.VIEWER,
+    ("GET", "/records/{digest}/files/{name:path}"): AccessRole.VIEWER,
+    ("GET", "/records/{digest}/report"): AccessRole.VIEWER,
+    ("GET", "/decisions"): AccessRole.VIEWER,
+    ("GET", "/decisions/{kind}/{digest}"): AccessRole.VIEWER,
+    ("POST", "/decisions/{kind}"): AccessRole.APPROVER,
+    ("GET", "/decide/{audit}/{kind}"): AccessRole.APPROVER,
+    ("POST", "/decide/{audit}/{kind}"): AccessRole.APPROVER,
+    ("GET", "/decide/{audit}/label"): AccessRole.APPROVER,
+    ("POST", "/decide/{audit}/label"): AccessRole.APPROVER,
+    ("GET", "/signing"): AccessRole.APPROVER,
+    ("POST", "/signing"): AccessRole.APPROVER,
+    ("GET", "/people"): AccessRole.ADMIN,
+    ("POST", "/people"): AccessRole.ADMIN,
+    ("GET", "/people/{person}/end"): AccessRole.ADMIN,
+    ("POST", "/people/{person}/end"): AccessRole.ADMIN,
+    ("GET", "/schedules"): AccessRole.VIEWER,
+    ("POST", "/schedules"): AccessRole.SUBMITTER,
+    ("GET", "/schedules/{schedule}"): AccessRole.VIEWER,
+    ("POST", "/schedules/{schedule}/{change}"): AccessRole.SUBMITTER,
+    ("GET", "/webhooks"): AccessRole.ADMIN,
+    ("POST", "/webhooks"): AccessRole.ADMIN,
+    ("GET", "/webhooks/{webhook}"): AccessRole.ADMIN,
+    ("POST", "/webhooks/{webhook}/end"): AccessRole.ADMIN,
+    ("POST", "/webhooks/{webhook}/messages/{message}/retry"): AccessRole.ADMIN,
+    ("GET", "/acts"): AccessRole.ADMIN,
 }
 """Every page, and the least role that may open it; ``ANY`` wants no session."""
 BEHIND = sorted(page for page, least in PAGES.items() if least is not ANY)
@@ -103,14 +101,14 @@ def test_the_table_names_every_page_and_its_least_role(pages: Pages) -> None:
     served = {(verb, route.path): route for route in routes for verb in route.methods}
     assert set(served) == set(PAGES)
     for name, least in PAGES.items():
-        assert list(roles_of(served[name])) == ([] if least is ANY else [least]), name
+        assert list(list_route_roles(served[name])) == ([] if least is ANY else [least]), name
 
 
 @pytest.mark.parametrize(("verb", "path"), [page for page in BEHIND if page[1] != "/logout"])
 def test_a_page_is_opened_from_its_least_role_on(pages: Pages, verb: str, path: str) -> None:
     least, where = PAGES[verb, path], path_of(pages.world, path)
     assert least is not None
-    for role in Role:
+    for role in AccessRole:
         status = open_page(pages.visit(role.value), verb, where)
         assert (status == 403) is not role.may(least), (role, status)
         assert status < 500
@@ -185,7 +183,7 @@ def test_no_list_names_what_another_project_has(pages: Pages) -> None:
 def test_the_api_takes_no_session_and_the_pages_take_no_key(pages: Pages) -> None:
     visitor, key = pages.visit("admin"), pages.world.keys["admin"]
     for route in pages.app.routes:
-        if isinstance(route, APIRoute) and route.path.startswith("/v1") and roles_of(route):
+        if isinstance(route, APIRoute) and route.path.startswith("/v1") and list_route_roles(route):
             where = path_of(pages.world, route.path)
             for verb in route.methods:
                 answer = visitor.client.request(verb, where)
@@ -212,7 +210,7 @@ def test_a_viewer_sees_no_way_to_what_a_viewer_may_not_do(pages: Pages) -> None:
 
 def test_a_session_ends_with_its_key_and_at_log_out(pages: Pages) -> None:
     world = pages.world
-    text = world.key("default", Role.VIEWER)
+    text = world.key("default", AccessRole.VIEWER)
     one, other = pages.log_in(text), pages.log_in(text)
     assert one.get("/audits").status_code == 200
     kept = dict(one.client.cookies)
@@ -220,7 +218,7 @@ def test_a_session_ends_with_its_key_and_at_log_out(pages: Pages) -> None:
     one.client.cookies.update(kept)  # whoever has copied the cookie
     assert one.get("/audits").status_code == 303
     assert other.get("/audits").status_code == 200
-    world.service.kept.end_key(text.split("_")[1], now(), "it stood in a log")
+    world.service.kept.end_key(text.split("_")[1], utc_now(), "it stood in a log")
     assert other.get("/audits").status_code == 303
 
 
@@ -271,7 +269,7 @@ def test_a_cookie_goes_where_it_belongs_and_nowhere_else(pages: Pages) -> None:
 def test_wrong_keys_are_slowed_by_address_and_lock_nobody_out_who_shows_a_good_one(
     world: World,
 ) -> None:
-    narrow = Rationing(replace(Rations(), reads=3, writes=3, failures=2))
+    narrow = RateLimiter(replace(ServiceLimits(), reads=3, writes=3, failures=2))
     pages = Pages.of(replace(world, service=replace(world.service, rationing=narrow)))
     nobody = pages.nobody()
     told = [nobody.send("/login", {"key": "x"}).status_code for _ in range(6)]
@@ -283,7 +281,7 @@ def test_wrong_keys_are_slowed_by_address_and_lock_nobody_out_who_shows_a_good_o
 
 def test_a_session_ends_by_itself_unused_or_old() -> None:
     at = [0.0]
-    sessions = Sessions(lambda: at[0])
+    sessions = SessionStore(lambda: at[0])
     unused, used = (sessions.begin("k", BASE)[0] for _ in range(2))
     for step in range(1, int(LONGEST / IDLE) * 2):
         at[0] = step * IDLE / 2
@@ -294,7 +292,7 @@ def test_a_session_ends_by_itself_unused_or_old() -> None:
 
 
 def test_a_key_has_so_many_sessions_and_the_oldest_gives_way() -> None:
-    sessions = Sessions()
+    sessions = SessionStore()
     named = [sessions.begin("k", BASE)[0] for _ in range(MOST_OF_A_KEY + 1)]
     other = sessions.begin("another", BASE)[0]
     assert sessions.find(named[0]) is None
@@ -302,12 +300,14 @@ def test_a_key_has_so_many_sessions_and_the_oldest_gives_way() -> None:
 
 
 def test_every_part_of_the_pages_is_found_and_the_menu_has_its_order() -> None:
-    titles = [entry.title for entry in entries() if entry.title]
+    titles = [entry.title for entry in list_page_entries() if entry.title]
     assert titles == [
         "Overview", "Audits", "Models", "Compare", "Targets", "Schedules", "Decisions", "Hand in",
         "Keys", "People", "Web hooks", "Acts",
     ]  # fmt: skip
-    for role, last in ((Role.VIEWER, "Hand in"), (Role.ADMIN, "Admin")):
-        assert menu(role)[-1].title == last
-        assert [it.title for it in near(role, "/keys")] == titles[-4:] * (role is Role.ADMIN)
-    assert near(Role.ADMIN, "/audits") == ()
+    for role, last in ((AccessRole.VIEWER, "Hand in"), (AccessRole.ADMIN, "Admin")):
+        assert build_menu(role)[-1].title == last
+        assert [it.title for it in list_sibling_items(role, "/keys")] == titles[-4:] * (
+            role is AccessRole.ADMIN
+        )
+    assert list_sibling_items(AccessRole.ADMIN, "/audits") == ()

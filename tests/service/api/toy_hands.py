@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from auditor.domain.canonical import Json
-from auditor.serving.exchanges import Exchange
+from auditor.domain.json import Json
+from auditor.service.server.worker_process import RpcChannel
 
 FOLDER, LINE = Path(sys.argv[1]), int(sys.argv[2])
 
@@ -52,5 +52,5 @@ def close() -> Json:
 
 
 with socket.socket(fileno=LINE) as line:
-    Exchange(line, {"plan": plan, "leave": leave, "close": close}).attend()
+    RpcChannel(line, {"plan": plan, "leave": leave, "close": close}).attend()
 os._exit(0)

@@ -12,9 +12,13 @@ from served_toys import sha
 from served_worlds import World
 from starlette.testclient import TestClient
 
-from auditor.domain.served import Ending, Failure
-from auditor.domain.submissions import State, Submission
-from auditor.web.site import build_site
+from auditor.service.domain.submissions import (
+    Submission,
+    SubmissionFailure,
+    SubmissionResult,
+    SubmissionState,
+)
+from auditor.service.web.site import build_site
 
 BASE = "http://127.0.0.1:8400"
 OURS = {"Origin": BASE}
@@ -100,7 +104,9 @@ class Parts(HTMLParser):
             self.inline.append(data)
 
 
-def handed_in(world: World, project: str, model: str, state: State = State.RUNNING) -> str:
+def handed_in(
+    world: World, project: str, model: str, state: SubmissionState = SubmissionState.RUNNING
+) -> str:
     """Keep an audit of a model of any name, as far as it is to be."""
     kept = world.service.kept
     kept.add_project(project, "2026-01-01T00:00:00Z")
@@ -111,10 +117,10 @@ def handed_in(world: World, project: str, model: str, state: State = State.RUNNI
         submitted="2026-01-01T00:00:00Z",
     )  # fmt: skip
     kept.submit(wanted, None, model=model)
-    if state is State.RUNNING:
+    if state is SubmissionState.RUNNING:
         detail = {"targets": ["cpu"], "checks": ["quality.accuracy"]}
-        kept.append(name, State.RUNNING, detail, "2026-01-01T00:00:01Z")
-    if state is State.FAILED:
-        failure = Failure(problem="<b>it</b> broke", cure="Mend `it`.")
-        kept.end(name, Ending(ended="2026-01-01T00:00:02Z", failure=failure))
+        kept.append(name, SubmissionState.RUNNING, detail, "2026-01-01T00:00:01Z")
+    if state is SubmissionState.FAILED:
+        failure = SubmissionFailure(problem="<b>it</b> broke", cure="Mend `it`.")
+        kept.end(name, SubmissionResult(ended="2026-01-01T00:00:02Z", failure=failure))
     return name

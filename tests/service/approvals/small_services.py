@@ -11,39 +11,36 @@ from decision_papers import AUDITOR, approval, finding
 from decision_papers import record as plain_record
 from waiver_papers import new_signer
 
-from auditor.audits import Surroundings
-from auditor.domain.approvals import Answer, Approval
+from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import canonical, digest
-from auditor.domain.findings import Finding
-from auditor.domain.human_findings import HumanFinding
-from auditor.domain.people import Decision, DecisionKind, Person
+from auditor.domain.findings import Finding, Outcome
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import PolicyRef
-from auditor.domain.served import Ending
-from auditor.domain.submissions import Submission
 from auditor.domain.targets import TargetSpec
-from auditor.domain.verdicts import Outcome
 from auditor.errors import StoreError
-from auditor.folders import BUNDLE, RECORD, SIGNER
-from auditor.gates import Question
-from auditor.holding import book_of, revoke
-from auditor.keeping import note_keys
-from auditor.ledgers.notes import MemorySigner
-from auditor.noting import note_approval
-from auditor.people.looking import Looker
-from auditor.people.panels import Panel
-from auditor.signatures.decisions import sign_approval, sign_finding
-from auditor.signatures.keys import KeySigner
-from auditor.signing.records import sign_record
+from auditor.reports.folder import BUNDLE, RECORD, SIGNER
+from auditor.service.approvals.people import ApprovalContext
+from auditor.service.approvals.status import RecordGate
+from auditor.service.domain.people import DecisionKind, Person, SignedDecision
+from auditor.service.domain.submissions import Submission, SubmissionResult
+from auditor.service.store.people import keep_decision
+from auditor.service.store.submissions import ServiceStore
 from auditor.store.database import migrate
-from auditor.store.service.people import keep_decision
-from auditor.store.service.store import ServiceStore
-from auditor.store.store import Store
-from auditor.verifying import Verifier
+from auditor.store.key_lifecycle import build_key_book, record_key_revocation
+from auditor.store.ledger_events import log_approval
+from auditor.store.record_store import RecordStore
+from auditor.trust.ledger.notes import MemoryNoteSigner
+from auditor.trust.signatures.decisions import sign_approval, sign_finding
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.records import sign_record
+from auditor.workflows.audit import AuditEnvironment
+from auditor.workflows.gate import GateQuestion
+from auditor.workflows.ledger import log_key_roles
+from auditor.workflows.verify.folder import RecordVerifier
 
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 START = "2026-03-01T00:00:00Z"
 NOW = "2026-03-02T00:00:00Z"
 """When anything is asked: audits end an hour after one another from ``START`` on."""
@@ -80,7 +77,7 @@ class Someone:
 class SmallService:
     """What a service keeps, by hand: nothing runs, and records are what is said here."""
 
-    store: Store
+    store: RecordStore
     policies: dict[str, Policy] = field(default_factory=dict)
     now: str = NOW
     made: int = 0
@@ -89,38 +86,38 @@ class SmallService:
     def open(cls, folder: Path) -> "SmallService":
         url = f"sqlite:///{folder / 'auditor.db'}"
         migrate(url)
-        store = Store.open(url, folder / "blobs", LOG)
-        note_keys(store, {"report": AUDITOR.public_pem().decode()}, START)
+        store = RecordStore.open(url, folder / "blobs", LOG)
+        log_key_roles(store, {"report": AUDITOR.public_pem().decode()}, START)
         for project in (MINE, THEIRS):
             ServiceStore(store).add_project(project, START)
         return cls(store)
 
     @property
-    def panel(self) -> Panel:
-        return Panel(
+    def panel(self) -> ApprovalContext:
+        return ApprovalContext(
             kept=ServiceStore(self.store),
-            around=cast("Surroundings", None),  # nothing is judged again here
+            around=cast("AuditEnvironment", None),  # nothing is judged again here
             signer=AUDITOR,
             checks={},
             verifier=self.verifier,
-            policy=lambda raw, _: self.policies[digest(raw)],
+            policy=lambda raw, _: self.policies[compute_digest(raw)],
             clock=lambda: self.now,
         )
 
     @property
-    def looker(self) -> Looker:
+    def looker(self) -> RecordGate:
         """Asks records without verifying whole folders: those here have four files."""
-        return Looker(self.panel, self.verifier, whole=False)
+        return RecordGate(self.panel, self.verifier, whole=False)
 
     @staticmethod
-    def verifier(key: bytes) -> Verifier:
-        return Verifier({}, lambda *_: cast("Policy", None), key, "sha256:0")
+    def verifier(key: bytes) -> RecordVerifier:
+        return RecordVerifier({}, lambda *_: cast("Policy", None), key, "sha256:0")
 
     def policy(self, name: str = "tests", *, kept: bool = True, **asks: Any) -> Policy:  # noqa: ANN401 -- any field
         """Put down a policy that asks for something."""
-        raw = canonical({"name": name, **{it: str(asks[it]) for it in sorted(asks)}})
+        raw = encode_canonical({"name": name, **{it: str(asks[it]) for it in sorted(asks)}})
         made = Policy(
-            name=name, version="1", owner="o", digest=digest(raw), document={}, source=name,
+            name=name, version="1", owner="o", digest=compute_digest(raw), document={}, source=name,
             rules=(), **asks,
         )  # fmt: skip
         self.policies[made.digest] = made
@@ -152,7 +149,9 @@ class SmallService:
 
     def files(self, named: Mapping[str, bytes]) -> str:
         blobs = self.store.blobs
-        return blobs.put(canonical({name: blobs.put(raw) for name, raw in sorted(named.items())}))
+        return blobs.put(
+            encode_canonical({name: blobs.put(raw) for name, raw in sorted(named.items())})
+        )
 
     def submits(
         self, policy: Policy, project: str = MINE, by: str = "k1", *, sealed: bool = False
@@ -161,7 +160,7 @@ class SmallService:
         self.made += 1
         submission = Submission(
             id=f"sub-{self.made:024x}", project=project, submitter=by,
-            audit_file=digest(b"audit.yaml"), source="audit.yaml", inputs=(), policy=policy.digest,
+            audit_file=compute_digest(b"audit.yaml"), source="audit.yaml", inputs=(), policy=policy.digest,
             targets=("cpu",), submitted=START, budget=Budget.CI, sealed=sealed,
         )  # fmt: skip
         ServiceStore(self.store).submit(submission, None)
@@ -169,7 +168,7 @@ class SmallService:
 
     def ends(self, submission: Submission, record: AuditRecord, files: str | None) -> Audit:
         """Let an audit end with a record."""
-        ending = Ending(ended=record.finished, record=record.digest, files=files)
+        ending = SubmissionResult(ended=record.finished, record=record.digest, files=files)
         assert ServiceStore(self.store).end(submission.id, ending)
         return Audit(submission, record)
 
@@ -212,7 +211,7 @@ class SmallService:
         self,
         who: Someone,
         record: AuditRecord,
-        answer: Answer = Answer.YES,
+        answer: ApprovalAnswer = ApprovalAnswer.YES,
         **changes: Any,  # noqa: ANN401 -- any field of an approval
     ) -> bytes:
         """Let a person answer a record at the service, an hour after it ended."""
@@ -231,7 +230,7 @@ class SmallService:
     def notes(self, said: Approval, by: KeySigner) -> None:
         """Put an approval into the ledger, as a command on this very machine does."""
         with self.store.unit_of_work() as work:
-            note_approval(work, said, sign_approval(said, by), by.public_pem(), START)
+            log_approval(work, said, sign_approval(said, by), by.public_pem(), START)
 
     def finds(self, who: Someone, record: AuditRecord, bundle: bytes | None = None) -> None:
         """Let a person find something wrong with a record."""
@@ -245,8 +244,8 @@ class SmallService:
     def _decides(
         self, who: Someone, kind: DecisionKind, bundle: bytes, record: AuditRecord
     ) -> None:
-        decision = Decision(
-            project=who.person.project, digest=digest(bundle), kind=kind, person=who.person.id,
+        decision = SignedDecision(
+            project=who.person.project, digest=compute_digest(bundle), kind=kind, person=who.person.id,
             bundle=bundle, key=who.person.key, at=record.finished, by="k9", record=record.digest,
         )  # fmt: skip
         with self.store.unit_of_work() as work:
@@ -255,15 +254,15 @@ class SmallService:
     def revokes(self, key: KeySigner) -> None:
         """Let the ledger say that a key was stolen before anything here was signed."""
         with self.store.unit_of_work() as work:
-            life = book_of(work.key_entries()).lives[key.public_pem().decode()]
-            revoke(work, life, START, "stolen", NOW)
+            life = build_key_book(work.key_entries()).lives[key.public_pem().decode()]
+            record_key_revocation(work, life, START, "stolen", NOW)
 
-    def question(self, policy: Policy, **changes: Any) -> Question:  # noqa: ANN401 -- any field
+    def question(self, policy: Policy, **changes: Any) -> GateQuestion:  # noqa: ANN401 -- any field
         """Return what a gate asks now of the model under a policy."""
         artifact = plain_record().request.artifact
         assert artifact is not None
         now = datetime.fromisoformat(self.now).astimezone(UTC)
-        usual = Question(artifact.digest, policy, None, None, None, now)
+        usual = GateQuestion(artifact.digest, policy, None, None, None, now)
         return replace(usual, **changes)
 
     def loses(self, digest_: str) -> None:

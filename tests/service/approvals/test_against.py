@@ -7,19 +7,19 @@ import pytest
 from decision_papers import AUDITOR, EVE, finding
 from small_services import MINE, NOW, PASSED, START, THEIRS, Audit, SmallService
 
-from auditor.domain.approvals import Answer
+from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.canonical import digest
+from auditor.domain.findings import Outcome
+from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.domain.verdicts import Outcome
+from auditor.domain.verification_steps import StepResult, VerificationStep
 from auditor.errors import RecordError
-from auditor.folders import BUNDLE, RECORD, SIGNER
-from auditor.gates import Question
-from auditor.holding import take_into_use
-from auditor.ledgers.key_events import KeyRole
-from auditor.people.against import CURE, baseline_here, held_against
-from auditor.signing.records import sign_record
+from auditor.reports.folder import BUNDLE, RECORD, SIGNER
+from auditor.service.approvals.status import CURE, check_baseline, find_baseline_record
+from auditor.store.key_lifecycle import register_key_use
+from auditor.trust.ledger.key_events import KeyRole
+from auditor.trust.signatures.records import sign_record
+from auditor.workflows.gate import GateQuestion
 
 EARLIER = Artifact("model", "1", (FileDigest("model.onnx", 3, "cd" * 32),))
 RELATIVE = replace(PASSED, limits="at least baseline - 0.01")
@@ -34,7 +34,7 @@ def released(service: SmallService, *findings: Any, **changes: Any) -> Audit:  #
 
 def refused(service: SmallService, named: str, project: str = MINE) -> str:
     with pytest.raises(RecordError) as error:
-        baseline_here(service.store, project, named, NOW)
+        find_baseline_record(service.store, project, named, NOW)
     assert error.value.cure != ""
     return error.value.problem
 
@@ -42,7 +42,7 @@ def refused(service: SmallService, named: str, project: str = MINE) -> str:
 def test_a_record_that_passes_is_a_baseline_in_its_own_project(service: SmallService) -> None:
     audit = released(service)
     named = audit.record.digest
-    assert baseline_here(service.store, MINE, named, NOW) == audit.record
+    assert find_baseline_record(service.store, MINE, named, NOW) == audit.record
     assert refused(service, named, THEIRS) == f"the project has no record {named} as a baseline"
     assert "has no record sha256:0 as a baseline" in refused(service, "sha256:0")
 
@@ -51,18 +51,18 @@ def test_an_inconclusive_record_is_a_baseline_and_one_that_failed_is_none(
     service: SmallService,
 ) -> None:
     unknown = released(service, finding(outcome=Outcome.UNKNOWN))
-    assert baseline_here(service.store, MINE, unknown.record.digest, NOW) == unknown.record
+    assert find_baseline_record(service.store, MINE, unknown.record.digest, NOW) == unknown.record
     failed = released(service, finding()).record.digest
     problem = f"the baseline {failed} failed the policy that it was judged by"
     assert refused(service, failed) == problem
     with pytest.raises(RecordError) as error:
-        baseline_here(service.store, MINE, failed, NOW)
+        find_baseline_record(service.store, MINE, failed, NOW)
     assert error.value.cure == CURE
 
 
 def test_a_record_that_fell_behind_its_own_baseline_is_none(service: SmallService) -> None:
     behind = finding(outcome=Outcome.UNKNOWN, limits="at least baseline")
-    named = released(service, behind, baseline=digest(b"before")).record.digest
+    named = released(service, behind, baseline=compute_digest(b"before")).record.digest
     assert refused(service, named) == (
         f"the baseline {named} did not keep accurate against its own baseline"
     )
@@ -93,9 +93,9 @@ def test_an_agent_that_the_ledger_does_not_know_makes_no_baseline(service: Small
 
 def test_an_agent_that_the_ledger_knows_speaks_against_no_baseline(service: SmallService) -> None:
     with service.store.unit_of_work() as work:
-        take_into_use(work, KeyRole.AGENT, EVE.public_pem().decode(), START)
+        register_key_use(work, KeyRole.AGENT, EVE.public_pem().decode(), START)
     audit = released(service, tool={"agents": {"cpu": [EVE.identity]}})
-    assert baseline_here(service.store, MINE, audit.record.digest, NOW) == audit.record
+    assert find_baseline_record(service.store, MINE, audit.record.digest, NOW) == audit.record
 
 
 def test_what_its_key_did_not_sign_is_no_baseline(service: SmallService) -> None:
@@ -129,7 +129,7 @@ def test_what_a_person_objects_to_is_no_baseline_though_it_was_judged_again(
     anna = service.names("Anna")
     wrong, denied = released(service), released(service)
     service.finds(anna, wrong.record)
-    service.answers(anna, denied.record, Answer.NO)
+    service.answers(anna, denied.record, ApprovalAnswer.NO)
     policy = service.policy()
     for audit, why in (
         (wrong, "has a human finding against it: "),
@@ -142,7 +142,7 @@ def test_what_a_person_objects_to_is_no_baseline_though_it_was_judged_again(
     # A yes takes the no back, unless whoever said it decides no more.
     service.answers(anna, denied.record, created="2026-03-01T20:00:00Z")
     named = denied.record.digest
-    assert baseline_here(service.store, MINE, named, NOW) == denied.record
+    assert find_baseline_record(service.store, MINE, named, NOW) == denied.record
     service.panel.people.end(anna.person.id, NOW, "left us", "admin")
     assert refused(service, named) == f"the baseline {named} was refused by a person"
 
@@ -152,9 +152,9 @@ def held(
     audit: Audit,
     named: str | None = None,
     **asked: Any,  # noqa: ANN401 -- any field
-) -> list[Step]:
-    question: Question = service.question(service.policy(), baseline=named, **asked)
-    return list(held_against(service.store, audit.submission, audit.record, question, NOW))
+) -> list[VerificationStep]:
+    question: GateQuestion = service.question(service.policy(), baseline=named, **asked)
+    return list(check_baseline(service.store, audit.submission, audit.record, question, NOW))
 
 
 def test_what_has_no_baseline_is_held_against_none_unless_one_is_named(
@@ -163,7 +163,9 @@ def test_what_has_no_baseline_is_held_against_none_unless_one_is_named(
     audit, before = service.audits(service.policy()), released(service).record
     assert held(service, audit) == []
     said = f"it was held against no baseline, and {before.digest} is named here"
-    assert held(service, audit, before.digest) == [Step("baseline", StepResult.FAILED, said)]
+    assert held(service, audit, before.digest) == [
+        VerificationStep("baseline", StepResult.FAILED, said)
+    ]
 
 
 def against(service: SmallService, before: AuditRecord, **changes: Any) -> Audit:  # noqa: ANN401 -- any field
@@ -174,13 +176,15 @@ def test_a_baseline_counts_that_the_gate_names_or_that_another_caller_made(
     service: SmallService,
 ) -> None:
     before = released(service).record
-    holds = [Step("baseline", StepResult.HOLDS, f"held against model 1 ({before.digest})")]
+    holds = [
+        VerificationStep("baseline", StepResult.HOLDS, f"held against model 1 ({before.digest})")
+    ]
     audit = against(service, before)
     assert held(service, audit) == holds
     assert held(service, audit, before.digest) == holds
     other = "sha256:" + "e" * 64
     said = f"it was held against the baseline {before.digest}, and {other} is named here"
-    assert held(service, audit, other) == [Step("baseline", StepResult.FAILED, said)]
+    assert held(service, audit, other) == [VerificationStep("baseline", StepResult.FAILED, said)]
 
 
 def test_a_baseline_of_the_same_caller_counts_where_the_gate_names_it_or_nothing_rests_on_it(
@@ -192,7 +196,7 @@ def test_a_baseline_of_the_same_caller_counts_where_the_gate_names_it_or_nothing
         f"accurate rests on the baseline {before.digest}, of the same caller: look at that "
         "record, and name it if limits may be taken from it (baseline=DIGEST, --baseline)"
     )
-    assert held(service, audit) == [Step("baseline", StepResult.FAILED, said)]
+    assert held(service, audit) == [VerificationStep("baseline", StepResult.FAILED, said)]
     (named,) = held(service, audit, before.digest)
     assert named.result is StepResult.HOLDS
     (elsewhere,) = held(service, audit, target="edge")
@@ -211,7 +215,7 @@ def test_a_model_is_not_held_against_itself_nor_against_what_counts_no_more(
     assert "nothing is held against a record of itself" in step.detail
     failed = released(service, finding()).record
     (step,) = held(service, against(service, failed), failed.digest)
-    assert step == Step(
+    assert step == VerificationStep(
         "baseline",
         StepResult.FAILED,
         f"the baseline {failed.digest} failed the policy that it was judged by",

@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 from small_services import LOG, MINE, PASSED, SmallService
 
-from auditor.domain.requests import Attempt
-from auditor.domain.steps import Step, StepResult
-from auditor.people.counting import counted_here
-from auditor.store.service.attempts import Attempts
+from auditor.domain.requests import AuditAttempt
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.service.approvals.status import check_attempt_count
+from auditor.service.store.attempts import AttemptStore
 
 
-def counted(service: SmallService, number: int | None, said: Attempt | None) -> list[Step]:
+def counted(
+    service: SmallService, number: int | None, said: AuditAttempt | None
+) -> list[VerificationStep]:
     record = service.record(service.policy(), attempt=said)
-    return list(counted_here(service.panel, MINE, number, record))
+    return list(check_attempt_count(service.panel, MINE, number, record))
 
 
 @pytest.mark.parametrize(
@@ -29,8 +31,8 @@ def counted(service: SmallService, number: int | None, said: Attempt | None) -> 
 def test_an_attempt_that_a_record_says_is_the_one_that_was_counted(
     service: SmallService, number: int | None, said: int | None, mistake: str
 ) -> None:
-    steps = counted(service, number, None if said is None else Attempt(number=said))
-    assert steps == ([Step("counted", StepResult.FAILED, mistake)] if mistake else [])
+    steps = counted(service, number, None if said is None else AuditAttempt(number=said))
+    assert steps == ([VerificationStep("counted", StepResult.FAILED, mistake)] if mistake else [])
 
 
 def test_what_was_judged_again_is_the_attempt_of_the_audit_that_it_came_of(
@@ -38,20 +40,22 @@ def test_what_was_judged_again_is_the_attempt_of_the_audit_that_it_came_of(
 ) -> None:
     policy = service.policy()
     audit = service.audits(policy)
-    Attempts(service.store).register(audit.submission, audit.record.request, audit.record.finished)
+    AttemptStore(service.store).register(
+        audit.submission, audit.record.request, audit.record.finished
+    )
     fresh = service.judges_again(audit, policy, PASSED)
     again = service.record(
-        policy, PASSED, attempt=Attempt(number=1), derived_from=audit.record.digest
+        policy, PASSED, attempt=AuditAttempt(number=1), derived_from=audit.record.digest
     )
-    assert list(counted_here(service.panel, MINE, None, again)) == []
+    assert list(check_attempt_count(service.panel, MINE, None, again)) == []
     twice = replace(again, derived_from=fresh.digest)
-    assert list(counted_here(service.panel, MINE, None, twice)) == []
+    assert list(check_attempt_count(service.panel, MINE, None, twice)) == []
     # Its own number, where it has one, comes first.
-    (other,) = counted_here(service.panel, MINE, 2, again)
+    (other,) = check_attempt_count(service.panel, MINE, 2, again)
     assert other.detail == "the record says attempt 1, and here it is 2"
     for project, derived in (("theirs", audit.record.digest), (MINE, "sha256:" + "0" * 64)):
         elsewhere = replace(again, derived_from=derived)
-        (step,) = counted_here(service.panel, project, None, elsewhere)
+        (step,) = check_attempt_count(service.panel, project, None, elsewhere)
         assert step.detail == "the record says attempt 1, and here it is None"
 
 
@@ -59,16 +63,16 @@ def test_a_sealed_seed_is_asked_of_the_ledger_of_this_service(service: SmallServ
     policy = service.policy()
     submission = service.submits(policy, sealed=True)
     asked = service.record(policy).request
-    Attempts(service.store).register(submission, asked, submission.submitted)
+    AttemptStore(service.store).register(submission, asked, submission.submitted)
     request = service.panel.kept.registered(submission.id).request
     record = replace(service.record(policy), request=request)
-    (step,) = counted_here(service.panel, MINE, 1, record)
+    (step,) = check_attempt_count(service.panel, MINE, 1, record)
     assert (step.name, step.result) == ("drawn here", StepResult.HOLDS)
     assert LOG.name in step.detail
     shopped = replace(record, request=replace(request, seed=request.seed + 1))
-    (step,) = counted_here(service.panel, MINE, 1, shopped)
+    (step,) = check_attempt_count(service.panel, MINE, 1, shopped)
     assert (step.name, step.result) == ("drawn here", StepResult.FAILED)
     # A ledger that signs nothing shows nothing.
     kept = replace(service.panel.kept, store=replace(service.store, signer=None))
-    (step,) = counted_here(replace(service.panel, kept=kept), MINE, 1, record)
+    (step,) = check_attempt_count(replace(service.panel, kept=kept), MINE, 1, record)
     assert step.result is StepResult.NOT_CHECKED

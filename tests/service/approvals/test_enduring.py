@@ -6,16 +6,21 @@ import pytest
 from decision_papers import BOB, approval, finding
 from small_services import MINE, NOW, PASSED, THEIRS, SmallService, hours
 
-from auditor.domain.approvals import Answer
+from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.folders import RECORD, SIGNER
-from auditor.people.enduring import is_refused, refusals, same_place, spoken_of
-from auditor.people.gathering import gather
-from auditor.store.service.said import said_on
+from auditor.reports.folder import RECORD, SIGNER
+from auditor.service.approvals.status import (
+    is_submission_rejected,
+    list_decided_submissions,
+    list_rejections,
+    load_record_decisions,
+    ran_on_same_machines,
+)
+from auditor.service.store.people import list_statements
 
 
 def spoken(service: SmallService, *audits: str) -> list[str]:
-    return [it.submission for it in spoken_of(service.panel, MINE, audits)]
+    return [it.submission for it in list_decided_submissions(service.panel, MINE, audits)]
 
 
 def test_earlier_audits_are_looked_at_down_to_the_last_that_people_spoke_of(
@@ -28,7 +33,7 @@ def test_earlier_audits_are_looked_at_down_to_the_last_that_people_spoke_of(
     # The newest itself is not looked at.
     service.answers(anna, audits[0].record)
     assert spoken(service, *names) == []
-    service.answers(anna, audits[1].record, Answer.NO)
+    service.answers(anna, audits[1].record, ApprovalAnswer.NO)
     assert spoken(service, *names) == names[1:2]
     service.answers(anna, audits[3].record)
     assert spoken(service, *names) == names[1:4]
@@ -75,12 +80,12 @@ NO = "rejected by Anna (model risk) at 2026-03-01T02:00:00Z: All findings are kn
     [
         ([], []),
         ([{}], []),
-        ([{"answer": Answer.NO, "created": hours(2)}], [NO]),
-        ([{"answer": Answer.NO, "created": hours(2)}, {"created": hours(3)}], []),
-        ([{"answer": Answer.NO, "created": hours(2)},
+        ([{"answer": ApprovalAnswer.NO, "created": hours(2)}], [NO]),
+        ([{"answer": ApprovalAnswer.NO, "created": hours(2)}, {"created": hours(3)}], []),
+        ([{"answer": ApprovalAnswer.NO, "created": hours(2)},
           {"created": hours(3), "expires": NOW}], [NO]),
-        ([{"answer": Answer.NO, "created": hours(2)}, {"created": hours(25)}], [NO]),
-        ([{"created": hours(1)}, {"answer": Answer.NO, "created": hours(2)}], [NO]),
+        ([{"answer": ApprovalAnswer.NO, "created": hours(2)}, {"created": hours(25)}], [NO]),
+        ([{"created": hours(1)}, {"answer": ApprovalAnswer.NO, "created": hours(2)}], [NO]),
     ],
 )  # fmt: skip
 def test_a_no_stands_until_a_later_yes_of_the_same_key_that_is_in_force(
@@ -92,31 +97,35 @@ def test_a_no_stands_until_a_later_yes_of_the_same_key_that_is_in_force(
         service.answers(anna, audit.record, **changes)
     # A yes of somebody else takes nothing back.
     service.answers(service.names("Bob"), audit.record)
-    told = gather(service.panel, MINE, (audit.id,))
-    said = said_on(service.store, MINE, (audit.record.digest,))
-    found = list(refusals(service.store, said, told.records[audit.id], {}, NOW))
+    told = load_record_decisions(service.panel, MINE, (audit.id,))
+    said = list_statements(service.store, MINE, (audit.record.digest,))
+    found = list(list_rejections(service.store, said, told.records[audit.id], {}, NOW))
     assert found == stand
-    assert is_refused(told, audit.id, NOW) is bool(stand)
+    assert is_submission_rejected(told, audit.id, NOW) is bool(stand)
 
 
 def test_the_yes_of_a_key_that_is_over_takes_no_no_back(service: SmallService) -> None:
     anna = service.names("Anna")
     audit = service.audits(service.policy())
-    service.answers(anna, audit.record, Answer.NO)
+    service.answers(anna, audit.record, ApprovalAnswer.NO)
     service.answers(anna, audit.record, created=hours(5))
-    assert not is_refused(gather(service.panel, MINE, (audit.id,)), audit.id, NOW)
+    assert not is_submission_rejected(
+        load_record_decisions(service.panel, MINE, (audit.id,)), audit.id, NOW
+    )
     service.panel.people.end(anna.person.id, NOW, "left us", "admin")
-    assert is_refused(gather(service.panel, MINE, (audit.id,)), audit.id, NOW)
+    assert is_submission_rejected(
+        load_record_decisions(service.panel, MINE, (audit.id,)), audit.id, NOW
+    )
 
 
 def test_a_no_to_any_record_of_an_audit_refuses_it(service: SmallService) -> None:
     policy, anna = service.policy(), service.names("Anna")
     audit, other = service.audits(policy), service.audits(policy)
     fresh = service.judges_again(audit, policy, PASSED)
-    service.answers(anna, fresh, Answer.NO)
-    both = gather(service.panel, MINE, (audit.id, other.id))
-    assert is_refused(both, audit.id, NOW)
-    assert not is_refused(both, other.id, NOW)
+    service.answers(anna, fresh, ApprovalAnswer.NO)
+    both = load_record_decisions(service.panel, MINE, (audit.id, other.id))
+    assert is_submission_rejected(both, audit.id, NOW)
+    assert not is_submission_rejected(both, other.id, NOW)
 
 
 def test_what_may_be_a_no_and_cannot_be_read_counts_as_one(service: SmallService) -> None:
@@ -129,10 +138,10 @@ def test_what_may_be_a_no_and_cannot_be_read_counts_as_one(service: SmallService
         f"{name}.sigstore.json": b"torn",
     })  # fmt: skip
     audit = service.ends(submission, record, files)
-    told = gather(service.panel, MINE, (audit.id,))
-    found = list(refusals(service.store, told.said, told.records[audit.id], {}, NOW))
+    told = load_record_decisions(service.panel, MINE, (audit.id,))
+    found = list(list_rejections(service.store, told.said, told.records[audit.id], {}, NOW))
     assert found == [f"{name}.sigstore.json is not signed"]
-    assert is_refused(told, audit.id, NOW)
+    assert is_submission_rejected(told, audit.id, NOW)
 
 
 def test_one_place_is_the_same_machine_on_the_target_or_on_each(service: SmallService) -> None:
@@ -141,16 +150,16 @@ def test_one_place_is_the_same_machine_on_the_target_or_on_each(service: SmallSe
     one = service.record(
         service.policy(), targets=targets, fingerprints={"cpu": here, "edge": here}
     )
-    assert same_place(one, one, None)
+    assert ran_on_same_machines(one, one, None)
     opened = replace(here, identity_facts={"cpu": "here", "opsets": [17]})
     model = replace(one, fingerprints={"cpu": opened, "edge": opened})
-    assert same_place(one, model, None)
+    assert ran_on_same_machines(one, model, None)
     moved = replace(one, fingerprints={"cpu": here, "edge": there})
-    assert not same_place(one, moved, None)
-    assert same_place(one, moved, "cpu")
-    assert not same_place(one, moved, "edge")
+    assert not ran_on_same_machines(one, moved, None)
+    assert ran_on_same_machines(one, moved, "cpu")
+    assert not ran_on_same_machines(one, moved, "edge")
     unopened = replace(one, fingerprints={"cpu": here})
     for other in (one, unopened):
-        assert not same_place(other, unopened, "edge")
-        assert not same_place(unopened, other, None)
-    assert same_place(one, unopened, "cpu")
+        assert not ran_on_same_machines(other, unopened, "edge")
+        assert not ran_on_same_machines(unopened, other, None)
+    assert ran_on_same_machines(one, unopened, "cpu")

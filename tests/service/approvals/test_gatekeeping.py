@@ -7,32 +7,32 @@ import pytest
 from decision_papers import EVE, MODEL, finding
 from small_services import MINE, NOW, PASSED, THEIRS, Audit, SmallService
 
-from auditor.domain.approvals import Answer as Said
+from auditor.domain.approvals import ApprovalAnswer as Said
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
-from auditor.domain.served import Upload, UploadKind
-from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.gatekeeping import AT_ONCE, Answer, Asking, Gatekeeper
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.service.domain.submissions import UploadedFile, UploadKind
+from auditor.service.gate import AT_ONCE, GateDecision, GateRequest, GateService
 
 
-def keeper_of(service: SmallService) -> Gatekeeper:
+def keeper_of(service: SmallService) -> GateService:
     panel, packs = service.panel, {it.name: it for it in service.policies.values()}
-    return Gatekeeper(
+    return GateService(
         kept=panel.kept, people=panel, pack=packs.__getitem__, policy=panel.policy,
         verifier=service.verifier, clock=panel.clock,
     )  # fmt: skip
 
 
-def ask(service: SmallService, policy: Policy | str, **changes: Any) -> Answer:  # noqa: ANN401 -- any field
+def ask(service: SmallService, policy: Policy | str, **changes: Any) -> GateDecision:  # noqa: ANN401 -- any field
     named = policy if isinstance(policy, str) else policy.digest
     usual: dict[str, Any] = {"project": MINE, "artifact": MODEL.digest, "policy": named}
     # The small service's folders have four files, and are not verified as wholes.
     keeper = replace(keeper_of(service), whole=False)
-    return keeper.ask(Asking(**{**usual, **changes}))
+    return keeper.ask(GateRequest(**{**usual, **changes}))
 
 
-def shut(answer: Answer) -> set[str]:
+def shut(answer: GateDecision) -> set[str]:
     """The steps that keep the gate shut, which is open where there are none."""
     failed = {it.name for it in answer.steps if it.result is StepResult.FAILED}
     assert answer.open is not bool(failed)
@@ -60,7 +60,7 @@ def test_a_gate_verifies_the_whole_folder_unless_it_is_told_not_to(service: Smal
     service.audits(policy)
     assert ask(service, policy).open
     assert not replace(ask(service, policy), record=None).open
-    asking = Asking(project=MINE, artifact=MODEL.digest, policy=policy.digest)
+    asking = GateRequest(project=MINE, artifact=MODEL.digest, policy=policy.digest)
     answer = keeper_of(service).ask(asking)
     assert (answer.open, answer.read) == (False, None)
 
@@ -86,17 +86,17 @@ def test_of_a_record_that_was_judged_again_the_last_is_asked(service: SmallServi
     )  # fmt: skip
 
 
-def none(of: str, under: str, where: str = "", more: str = "") -> tuple[Step, ...]:
+def none(of: str, under: str, where: str = "", more: str = "") -> tuple[VerificationStep, ...]:
     more = more or "GET /v1/models names the artifacts and policies of those that have"
     said = f"no audit of {of} under {under}{where} has ended with a record here; {more}"
-    return (Step("found", StepResult.FAILED, said),)
+    return (VerificationStep("found", StepResult.FAILED, said),)
 
 
 def test_where_no_record_is_the_gate_is_shut_and_says_so(service: SmallService) -> None:
     policy, unknown = service.policy(), "sha256:" + "0" * 64
     for asked in (policy.digest, unknown):
         answer = ask(service, asked)
-        assert answer == Answer(none(MODEL.digest, asked), asked, NOW)
+        assert answer == GateDecision(none(MODEL.digest, asked), asked, NOW)
         assert not answer.open
     service.audits(policy)
     on = ask(service, policy, target="phone")
@@ -109,7 +109,7 @@ def test_who_asks_with_the_digest_of_a_file_is_told_the_artifacts(service: Small
     service.audits(policy)
     file = f"sha256:{MODEL.files[0].sha256}"
     assert ask(service, policy, artifact=file).steps == none(file, policy.digest)
-    service.panel.kept.note_upload(Upload(
+    service.panel.kept.note_upload(UploadedFile(
         project=MINE, digest=file, kind=UploadKind.ARTIFACT, name="model.onnx", size=3, at=NOW,
     ))  # fmt: skip
     told = (
@@ -211,7 +211,7 @@ def test_a_record_that_was_approved_opens_the_gate_after_later_ones_that_pass(
     answer = ask(service, policy)
     assert shut(answer) == set()
     assert (answer.submission, answer.record) == (approved.id, approved.record.digest)
-    assert answer.steps[-1] == Step(
+    assert answer.steps[-1] == VerificationStep(
         "approved before",
         StepResult.HOLDS,
         f"{last.record.digest}, of {last.id}, is newer, passes too, and nobody refused it",

@@ -6,59 +6,59 @@ import pytest
 from decision_papers import BOB, approval, finding, lay_out, signed, waiver
 from small_services import MINE, NOW, PASSED, THEIRS, Audit, SmallService, hours
 
-from auditor.domain.approvals import Answer
-from auditor.domain.people import Labelled
-from auditor.domain.steps import StepResult
-from auditor.domain.verdicts import Outcome
+from auditor.domain.approvals import ApprovalAnswer
+from auditor.domain.findings import Outcome
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import AuditorError
-from auditor.people.gathering import gather
-from auditor.people.standing import (
-    Judged,
-    Standing,
-    decided_by_people,
-    records_of,
-    standing,
-    standings,
-    wanted,
+from auditor.service.approvals.status import (
+    ApprovalStatus,
+    RecordReview,
+    check_people_decisions,
+    find_approval_status,
+    find_approval_statuses,
+    list_record_digests,
+    list_required_decisions,
+    load_record_decisions,
 )
+from auditor.service.domain.people import BlindLabels
 
 
-def stands(service: SmallService, audit: Audit) -> Standing:
+def stands(service: SmallService, audit: Audit) -> ApprovalStatus:
     """How an audit stands, which a list of it says too, and the list of all."""
-    found = standing(service.panel, audit.submission)
+    found = find_approval_status(service.panel, audit.submission)
     assert found is not None
-    assert standings(service.panel, MINE, [audit.submission]) == {audit.id: found}
+    assert find_approval_statuses(service.panel, MINE, [audit.submission]) == {audit.id: found}
     return found.standing
 
 
 @pytest.mark.parametrize(
     ("outcomes", "came_to"),
     [
-        ([Outcome.PASSED], Standing.PASSED),
-        ([Outcome.PASSED, Outcome.FAILED], Standing.FAILED),
-        ([Outcome.PASSED, Outcome.UNKNOWN], Standing.INCONCLUSIVE),
+        ([Outcome.PASSED], ApprovalStatus.PASSED),
+        ([Outcome.PASSED, Outcome.FAILED], ApprovalStatus.FAILED),
+        ([Outcome.PASSED, Outcome.UNKNOWN], ApprovalStatus.INCONCLUSIVE),
     ],
 )
 @pytest.mark.parametrize("approvals", [0, 1])
 def test_by_itself_an_audit_stands_as_its_verdict_says(
-    service: SmallService, outcomes: list[Outcome], came_to: Standing, approvals: int
+    service: SmallService, outcomes: list[Outcome], came_to: ApprovalStatus, approvals: int
 ) -> None:
     policy = service.policy(approvals=approvals)
     audit = service.audits(policy, *(finding(f"r{it}", outcome=it) for it in outcomes))
-    awaited = approvals and came_to is Standing.PASSED
-    assert stands(service, audit) is (Standing.AWAITING if awaited else came_to)
+    awaited = approvals and came_to is ApprovalStatus.PASSED
+    assert stands(service, audit) is (ApprovalStatus.AWAITING if awaited else came_to)
 
 
 def test_an_audit_that_has_no_record_stands_nowhere(service: SmallService) -> None:
     waiting = service.submits(service.policy())
-    assert standing(service.panel, waiting) is None
-    assert standings(service.panel, MINE, [waiting]) == {}
-    assert records_of(service.panel, waiting) == ()
+    assert find_approval_status(service.panel, waiting) is None
+    assert find_approval_statuses(service.panel, MINE, [waiting]) == {}
+    assert list_record_digests(service.panel, waiting) == ()
 
 
 def test_approvals_are_counted_up_to_as_many_as_the_policy_asks(service: SmallService) -> None:
     audit = service.audits(service.policy(approvals=2))
-    for name, came_to in (("Anna", Standing.AWAITING), ("Bob", Standing.APPROVED)):
+    for name, came_to in (("Anna", ApprovalStatus.AWAITING), ("Bob", ApprovalStatus.APPROVED)):
         service.answers(service.names(name), audit.record)
         assert stands(service, audit) is came_to
 
@@ -67,54 +67,57 @@ def test_where_nobody_asks_a_yes_is_told_all_the_same_and_a_no_refuses(
     service: SmallService,
 ) -> None:
     audit, anna = service.audits(service.policy()), service.names("Anna")
-    assert stands(service, audit) is Standing.PASSED
+    assert stands(service, audit) is ApprovalStatus.PASSED
     service.answers(anna, audit.record)
-    assert stands(service, audit) is Standing.APPROVED
-    service.answers(service.names("Bob"), audit.record, Answer.NO)
-    assert stands(service, audit) is Standing.REFUSED
+    assert stands(service, audit) is ApprovalStatus.APPROVED
+    service.answers(service.names("Bob"), audit.record, ApprovalAnswer.NO)
+    assert stands(service, audit) is ApprovalStatus.REFUSED
 
 
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_no_refuses_until_the_same_person_says_yes(service: SmallService, asked: int) -> None:
     audit, anna = service.audits(service.policy(approvals=asked)), service.names("Anna")
-    service.answers(anna, audit.record, Answer.NO)
-    found = standing(service.panel, audit.submission)
+    service.answers(anna, audit.record, ApprovalAnswer.NO)
+    found = find_approval_status(service.panel, audit.submission)
     assert found is not None
     assert "rejected by Anna" in found.steps[0].detail
     assert "before it was judged again" not in found.steps[0].detail
-    assert stands(service, audit) is Standing.REFUSED
+    assert stands(service, audit) is ApprovalStatus.REFUSED
     service.answers(anna, audit.record, created=hours(2, audit.record.finished))
-    assert stands(service, audit) is Standing.APPROVED
+    assert stands(service, audit) is ApprovalStatus.APPROVED
 
 
 def test_a_no_to_an_earlier_record_of_the_same_audit_stands(service: SmallService) -> None:
     policy, anna = service.policy(approvals=1), service.names("Anna")
     audit = service.audits(policy, finding())
-    service.answers(anna, audit.record, Answer.NO)
-    assert stands(service, audit) is Standing.FAILED
+    service.answers(anna, audit.record, ApprovalAnswer.NO)
+    assert stands(service, audit) is ApprovalStatus.FAILED
     fresh = service.judges_again(audit, policy, PASSED)
-    assert records_of(service.panel, audit.submission) == (audit.record.digest, fresh.digest)
+    assert list_record_digests(service.panel, audit.submission) == (
+        audit.record.digest,
+        fresh.digest,
+    )
     # Nobody answered the last one, and still it is not merely waiting for somebody.
-    assert stands(service, audit) is Standing.REFUSED
+    assert stands(service, audit) is ApprovalStatus.REFUSED
     service.answers(service.names("Bob"), fresh)
-    assert stands(service, audit) is Standing.REFUSED
+    assert stands(service, audit) is ApprovalStatus.REFUSED
     service.answers(anna, audit.record, created=hours(5))
-    assert stands(service, audit) is Standing.APPROVED
+    assert stands(service, audit) is ApprovalStatus.APPROVED
 
 
 def test_of_a_record_that_was_judged_again_the_last_counts(service: SmallService) -> None:
     policy = service.policy()
     audit = service.audits(policy)
     service.judges_again(audit, policy, finding())
-    assert stands(service, audit) is Standing.FAILED
+    assert stands(service, audit) is ApprovalStatus.FAILED
 
 
 def test_a_yes_to_an_earlier_record_approves_no_later_one(service: SmallService) -> None:
-    for approvals, came_to in ((0, Standing.PASSED), (1, Standing.AWAITING)):
+    for approvals, came_to in ((0, ApprovalStatus.PASSED), (1, ApprovalStatus.AWAITING)):
         policy = service.policy(f"asks-{approvals}", approvals=approvals)
         audit = service.audits(policy)
         service.answers(service.names("Anna"), audit.record)
-        assert stands(service, audit) is Standing.APPROVED
+        assert stands(service, audit) is ApprovalStatus.APPROVED
         service.judges_again(audit, policy, PASSED)
         assert stands(service, audit) is came_to
 
@@ -126,26 +129,26 @@ def test_what_somebody_found_fails_an_audit_that_passes_and_is_approved(
     audit = service.audits(policy)
     service.answers(anna, audit.record)
     service.finds(anna, audit.record)
-    found = standing(service.panel, audit.submission)
+    found = find_approval_status(service.panel, audit.submission)
     assert found is not None
-    assert (found.standing, len(found.steps)) == (Standing.FAILED, 1)
+    assert (found.standing, len(found.steps)) == (ApprovalStatus.FAILED, 1)
     assert "Row r17 is a scar." in found.steps[0].detail
     service.judges_again(audit, policy, PASSED)
-    assert stands(service, audit) is Standing.FAILED
+    assert stands(service, audit) is ApprovalStatus.FAILED
     unknown = service.audits(policy, finding(outcome=Outcome.UNKNOWN))
     service.finds(anna, unknown.record)
-    assert stands(service, unknown) is Standing.FAILED
+    assert stands(service, unknown) is ApprovalStatus.FAILED
 
 
 def test_a_standing_names_the_records_and_the_steps_that_it_rests_on(
     service: SmallService,
 ) -> None:
-    plain = standing(service.panel, service.audits(service.policy()).submission)
+    plain = find_approval_status(service.panel, service.audits(service.policy()).submission)
     assert plain is not None
     (only,) = plain.steps
     assert (only.name, only.result) == ("human findings", StepResult.NOT_PRESENT)
     audit = service.audits(service.policy("strict", approvals=1))
-    found = standing(service.panel, audit.submission)
+    found = find_approval_status(service.panel, audit.submission)
     assert found is not None
     assert [(it.name, it.result) for it in found.steps] == [
         ("approvals", StepResult.FAILED), ("human findings", StepResult.NOT_PRESENT),
@@ -156,18 +159,18 @@ def test_a_standing_names_the_records_and_the_steps_that_it_rests_on(
 def test_people_of_other_projects_say_nothing_here(service: SmallService) -> None:
     audit = service.audits(service.policy(approvals=1))
     service.answers(service.names("Eve", project=THEIRS), audit.record)
-    assert stands(service, audit) is Standing.AWAITING
+    assert stands(service, audit) is ApprovalStatus.AWAITING
 
 
 def test_a_yes_counts_only_of_whoever_may_approve_by_now(service: SmallService) -> None:
     audit = service.audits(service.policy(approvals=1))
     service.answers(service.names("Wanda", "waiver"), audit.record)
-    assert stands(service, audit) is Standing.AWAITING
+    assert stands(service, audit) is ApprovalStatus.AWAITING
     anna = service.names("Anna")
     service.answers(anna, audit.record)
-    assert stands(service, audit) is Standing.APPROVED
+    assert stands(service, audit) is ApprovalStatus.APPROVED
     service.panel.people.end(anna.person.id, NOW, "left us", "admin")
-    assert stands(service, audit) is Standing.AWAITING
+    assert stands(service, audit) is ApprovalStatus.AWAITING
 
 
 def test_who_handed_the_audit_in_is_not_the_other_pair_of_eyes(service: SmallService) -> None:
@@ -175,14 +178,16 @@ def test_who_handed_the_audit_in_is_not_the_other_pair_of_eyes(service: SmallSer
     own = service.audits(policy, by="k7")
     dora = service.names("Dora", caller="k7")
     service.answers(dora, own.record)
-    assert stands(service, own) is Standing.AWAITING
+    assert stands(service, own) is ApprovalStatus.AWAITING
     other = service.audits(policy, by="k8")
     service.answers(dora, other.record)
-    assert stands(service, other) is Standing.APPROVED
+    assert stands(service, other) is ApprovalStatus.APPROVED
 
 
 def label(service: SmallService, audit: Audit, person: str) -> None:
-    told = Labelled(record=audit.record.digest, person=person, labels={"r1": "yes"}, at=NOW, by="k")
+    told = BlindLabels(
+        record=audit.record.digest, person=person, labels={"r1": "yes"}, at=NOW, by="k"
+    )
     service.panel.people.label(MINE, told)
 
 
@@ -195,14 +200,14 @@ def test_a_blind_yes_counts_once_its_person_labelled_cases_of_that_very_record(
     service.answers(anna, audit.record)
     label(service, other, anna.person.id)
     label(service, audit, bob.person.id)
-    assert stands(service, audit) is Standing.AWAITING
+    assert stands(service, audit) is ApprovalStatus.AWAITING
     label(service, audit, anna.person.id)
-    assert stands(service, audit) is Standing.APPROVED
+    assert stands(service, audit) is ApprovalStatus.APPROVED
     # The same among audits under policies that ask for no labels.
     plain = service.audits(service.policy("plain", approvals=1))
     service.answers(anna, plain.record)
-    both = standings(service.panel, MINE, [audit.submission, plain.submission])
-    assert {it.standing for it in both.values()} == {Standing.APPROVED}
+    both = find_approval_statuses(service.panel, MINE, [audit.submission, plain.submission])
+    assert {it.standing for it in both.values()} == {ApprovalStatus.APPROVED}
 
 
 def test_a_list_tells_of_many_audits_and_leaves_out_what_is_damaged(
@@ -216,14 +221,14 @@ def test_a_list_tells_of_many_audits_and_leaves_out_what_is_damaged(
     damaged = service.ends(submission, record, files)
     waiting = service.submits(strict)
     service.loses(files)
-    found = standings(
+    found = find_approval_statuses(
         service.panel, MINE, [it.submission for it in (good, bad, damaged)] + [waiting]
     )
     assert {name: it.standing for name, it in found.items()} == {
-        good.id: Standing.AWAITING, bad.id: Standing.FAILED,
+        good.id: ApprovalStatus.AWAITING, bad.id: ApprovalStatus.FAILED,
     }  # fmt: skip
     with pytest.raises(AuditorError):
-        standing(service.panel, damaged.submission)
+        find_approval_status(service.panel, damaged.submission)
 
 
 def test_an_audit_whose_policy_is_lost_is_left_out_of_lists_and_an_error_alone(
@@ -231,13 +236,13 @@ def test_an_audit_whose_policy_is_lost_is_left_out_of_lists_and_an_error_alone(
 ) -> None:
     lost = service.audits(service.policy("lost", kept=False))
     good = service.audits(service.policy())
-    found = standings(service.panel, MINE, [lost.submission, good.submission])
+    found = find_approval_statuses(service.panel, MINE, [lost.submission, good.submission])
     assert set(found) == {good.id}
     with pytest.raises(AuditorError):
-        standing(service.panel, lost.submission)
+        find_approval_status(service.panel, lost.submission)
     # What failed needs no policy to stand so.
     failed = service.audits(service.policy("gone", kept=False), finding())
-    assert stands(service, failed) is Standing.FAILED
+    assert stands(service, failed) is ApprovalStatus.FAILED
 
 
 def test_the_steps_of_people_are_those_of_waivers_approvals_and_findings(
@@ -247,15 +252,15 @@ def test_the_steps_of_people_are_those_of_waivers_approvals_and_findings(
     given = signed(waiver(), by=anna.signer)
     audit = service.audits(policy)
     service.answers(anna, audit.record)
-    told = gather(service.panel, MINE, (audit.id,))
+    told = load_record_decisions(service.panel, MINE, (audit.id,))
     folder = lay_out(tmp_path_factory.mktemp("kept") / "out", [given])
-    judged = Judged(audit.submission, audit.record, policy, NOW)
-    steps = tuple(decided_by_people(told, judged, folder))
+    judged = RecordReview(audit.submission, audit.record, policy, NOW)
+    steps = tuple(check_people_decisions(told, judged, folder))
     assert [(it.name, it.result) for it in steps] == [
         ("waivers", StepResult.HOLDS), ("approvals", StepResult.HOLDS),
         ("human findings", StepResult.NOT_PRESENT),
     ]  # fmt: skip
-    assert wanted(told, judged).least == 1
+    assert list_required_decisions(told, judged).least == 1
     # Those who may not waive here waive nothing.
     waived = replace(
         audit.record,
@@ -265,13 +270,13 @@ def test_the_steps_of_people_are_those_of_waivers_approvals_and_findings(
     for who, result in ((anna, StepResult.HOLDS), (None, StepResult.FAILED)):
         if who is None:
             service.panel.people.end(anna.person.id, NOW, "left us", "admin")
-            told = gather(service.panel, MINE, (audit.id,))
-        first = next(iter(decided_by_people(told, replace(judged, record=waived), folder)))
+            told = load_record_decisions(service.panel, MINE, (audit.id,))
+        first = next(iter(check_people_decisions(told, replace(judged, record=waived), folder)))
         assert (first.name, first.result) == ("waivers", result)
 
 
 def test_a_no_that_lies_in_the_ledger_alone_refuses(service: SmallService) -> None:
     """Somebody rejected it on this very machine, by the command line."""
     audit = service.audits(service.policy())
-    service.notes(approval(audit.record, answer=Answer.NO), BOB)
-    assert stands(service, audit) is Standing.REFUSED
+    service.notes(approval(audit.record, answer=ApprovalAnswer.NO), BOB)
+    assert stands(service, audit) is ApprovalStatus.REFUSED

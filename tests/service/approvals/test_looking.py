@@ -7,17 +7,17 @@ import pytest
 from decision_papers import AUDITOR, EVE, finding
 from small_services import MINE, NOW, PASSED, Audit, SmallService
 
-from auditor.domain.approvals import Answer
+from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.policies import Policy
-from auditor.domain.requests import Attempt
-from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.domain.requests import AuditAttempt
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import StoreError
-from auditor.folders import BUNDLE, RECORD, SIGNER
-from auditor.gates import Question
-from auditor.manifests import as_kept
-from auditor.people.looking import Looked, Looker
-from auditor.store.service.audited import Audited
-from auditor.verified import Verified, marks
+from auditor.reports.folder import BUNDLE, RECORD, SIGNER
+from auditor.reports.manifest import open_stored_folder
+from auditor.service.approvals.status import RecordGate, RecordGateResult
+from auditor.service.store.audit_queries import RecordReference
+from auditor.workflows.gate import GateQuestion
+from auditor.workflows.verify.cache import VerificationCache, read_file_marks
 
 STEPS = (
     "found", "signer", "signer's key", "artifact", "policy", "target", "verdict", "assurance",
@@ -29,15 +29,15 @@ def look(
     service: SmallService,
     audit: Audit,
     policy: Policy,
-    question: Question | None = None,
-    looker: Looker | None = None,
-) -> Looked:
+    question: GateQuestion | None = None,
+    looker: RecordGate | None = None,
+) -> RecordGateResult:
     asked, looker = question or service.question(policy), looker or service.looker
     (stands,) = service.panel.rejudged.stand([audit.id])
     return looker.look(looker.case(MINE, audit.id), stands, asked, NOW)
 
 
-def failed(looked: Looked) -> set[str]:
+def failed(looked: RecordGateResult) -> set[str]:
     return {it.name for it in looked.steps if it.result is StepResult.FAILED}
 
 
@@ -97,7 +97,7 @@ def test_files_of_another_record_open_no_gate(service: SmallService) -> None:
 def test_a_whole_folder_is_verified_before_its_record_is_read(service: SmallService) -> None:
     policy = service.policy()
     audit = service.audits(policy)
-    looked = look(service, audit, policy, looker=Looker(service.panel, service.verifier))
+    looked = look(service, audit, policy, looker=RecordGate(service.panel, service.verifier))
     assert len(looked.steps) > 2
     assert failed(looked)
     assert not failed(looked) & set(STEPS)
@@ -110,13 +110,13 @@ def test_a_folder_that_was_verified_is_verified_again_once_a_file_of_it_is_anoth
 ) -> None:
     policy = service.policy()
     audit = service.audits(policy)
-    verified = Verified()
-    looker = Looker(service.panel, service.verifier, verified)
+    verified = VerificationCache()
+    looker = RecordGate(service.panel, service.verifier, verified)
     files = service.panel.rejudged.of(audit.id)[0].files
-    folder = as_kept(service.store.blobs, files)
+    folder = open_stored_folder(service.store.blobs, files)
     names = sorted(folder.places or ())
-    there = marks(folder.place(name) for name in names)
-    holds = (Step("signature", StepResult.HOLDS, ""),)
+    there = read_file_marks(folder.place(name) for name in names)
+    holds = (VerificationStep("signature", StepResult.HOLDS, ""),)
     verified.steps(str(files), AUDITOR.public_pem(), there, lambda: holds)
     known = look(service, audit, policy, looker=looker)
     assert (failed(known), known.record) == (set(), audit.record)
@@ -146,7 +146,7 @@ def test_only_what_lacks_approvals_alone_may_have_been_approved_before(
 def test_what_somebody_refused_does_not_merely_lack_approvals(service: SmallService) -> None:
     policy, anna = service.policy(approvals=1), service.names("Anna")
     audit = service.audits(policy)
-    service.answers(anna, audit.record, Answer.NO)
+    service.answers(anna, audit.record, ApprovalAnswer.NO)
     assert not look(service, audit, policy).lacks
     fresh = service.judges_again(audit, policy, PASSED)
     looked = look(service, audit, policy)
@@ -160,14 +160,16 @@ def test_what_a_person_found_and_what_was_counted_otherwise_shut_the_gate(
     wrong = service.audits(policy)
     service.finds(service.names("Anna"), wrong.record)
     assert failed(look(service, wrong, policy)) == {"human findings"}
-    claims = service.audits(policy, attempt=Attempt(number=3))
+    claims = service.audits(policy, attempt=AuditAttempt(number=3))
     assert failed(look(service, claims, policy)) == {"counted"}
 
 
 def test_a_seed_that_was_not_drawn_here_shows_no_sealed_audit(service: SmallService) -> None:
     """What the service counted is shown to the gate's own question."""
     policy = service.policy(require_sealed=True)
-    audit = service.audits(policy, attempt=Attempt(number=1, sealed=True, held=("evaluation",)))
+    audit = service.audits(
+        policy, attempt=AuditAttempt(number=1, sealed=True, held=("evaluation",))
+    )
     assert failed(look(service, audit, policy)) == {"counted", "sealed", "drawn here"}
 
 
@@ -183,7 +185,9 @@ def test_a_submission_that_is_lost_is_an_error(service: SmallService) -> None:
     policy = service.policy()
     audit = service.audits(policy)
     case = replace(service.looker.case(MINE, audit.id), handed={})
-    chosen = Audited(audit.id, audit.record.digest, service.panel.rejudged.of(audit.id)[0].files)
+    chosen = RecordReference(
+        audit.id, audit.record.digest, service.panel.rejudged.of(audit.id)[0].files
+    )
     with pytest.raises(StoreError) as lost:
         service.looker.look(case, chosen, service.question(policy), NOW)
     assert lost.value.problem == f"{audit.id} is lost"

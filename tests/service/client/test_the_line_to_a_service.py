@@ -8,38 +8,42 @@ from pathlib import Path
 import pytest
 from scripted_services import Asked, Clock, serving
 
-from auditor.client.following import data
-from auditor.client.line import Line
-from auditor.client.patience import FIRST, LONGEST, Patience
-from auditor.client.sending import Sending
-from auditor.client.service import ServiceClient
-from auditor.domain.served import UploadKind
-from auditor.errors import AuditorError, RecordError, UsageError
-from auditor.refusals import RefusedError, ServiceFailedError, UnreachableError
+from auditor.errors import (
+    AuditorError,
+    RecordError,
+    ServiceFailedError,
+    ServiceRefusedError,
+    ServiceUnreachableError,
+    UsageError,
+)
+from auditor.service.client.api import ServiceClient, parse_event_data
+from auditor.service.client.http import FIRST, LONGEST, ConnectionBackoff, HttpTransport
+from auditor.service.client.uploads import UploadSource
+from auditor.service.domain.submissions import UploadKind
 
 AUDIT = "sub-" + "0a" * 12
-LOST = UnreachableError("it is away", cure="Wait.")
+LOST = ServiceUnreachableError("it is away", cure="Wait.")
 
 
 def client(url: str, clock: Clock | None = None) -> ServiceClient:
     clock = clock or Clock()
-    return ServiceClient(Line(url, "auk_key", seconds=20, pause=clock.pause, clock=clock))
+    return ServiceClient(HttpTransport(url, "auk_key", seconds=20, pause=clock.pause, clock=clock))
 
 
 def test_a_service_that_was_never_reached_is_not_waited_for() -> None:
     clock = Clock()
-    with pytest.raises(UnreachableError):
-        Patience(600, clock.pause, clock).lost(LOST)
+    with pytest.raises(ServiceUnreachableError):
+        ConnectionBackoff(600, clock.pause, clock).lost(LOST)
     assert clock.pauses == []
 
 
 def test_a_service_that_was_there_is_waited_for_ever_longer_and_not_for_ever() -> None:
     clock = Clock()
-    patience = Patience(20, clock.pause, clock)
+    patience = ConnectionBackoff(20, clock.pause, clock)
     patience.found()
     while clock.now < 20:
         patience.lost(LOST)
-    with pytest.raises(UnreachableError):
+    with pytest.raises(ServiceUnreachableError):
         patience.lost(LOST)
     assert clock.pauses[0] == FIRST
     assert max(clock.pauses) == LONGEST
@@ -51,7 +55,7 @@ def test_a_service_that_was_there_is_waited_for_ever_longer_and_not_for_ever() -
 
 def test_a_stream_of_events_is_read_as_the_standard_says() -> None:
     lines = [": still here", "", "id: 1", "event: x", "data: a", "data:b", "", "data: c"]
-    assert list(data(lines)) == ["a\nb"]
+    assert list(parse_event_data(lines)) == ["a\nb"]
 
 
 def event(number: int, kind: str) -> str:
@@ -90,7 +94,7 @@ def test_an_upload_goes_on_from_where_the_service_stands_when_the_line_breaks() 
             asked.json({}, 201)
 
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    file = Sending(kind=UploadKind.DATASET, digest=digest, name="a/.b c", size=10,
+    file = UploadSource(kind=UploadKind.DATASET, digest=digest, name="a/.b c", size=10,
                    opened=partial(io.BytesIO, raw))  # fmt: skip
     with serving(script) as service, client(service.url) as calls:
         assert calls.lacking([file, file]) == (file,)
@@ -100,8 +104,8 @@ def test_an_upload_goes_on_from_where_the_service_stands_when_the_line_breaks() 
 
 
 ANSWERS: dict[str, tuple[int, type[AuditorError], str]] = {
-    "unauthorized": (401, RefusedError, "it is unauthorized. Set AUDITOR_API_KEY"),
-    "submission_invalid": (422, RefusedError, "it is submission_invalid. Mend it"),
+    "unauthorized": (401, ServiceRefusedError, "it is unauthorized. Set AUDITOR_API_KEY"),
+    "submission_invalid": (422, ServiceRefusedError, "it is submission_invalid. Mend it"),
     "error": (500, ServiceFailedError, "it is error. Mend it"),
 }
 
@@ -123,7 +127,7 @@ def test_what_is_no_auditor_service_is_told_apart(status: int) -> None:
     with (
         serving(lambda asked: asked.answer(status, b"<html>", Location="/x")) as service,
         client(service.url) as calls,
-        pytest.raises((RefusedError, ServiceFailedError)),
+        pytest.raises((ServiceRefusedError, ServiceFailedError)),
     ):
         calls.offer()
     assert len(service.calls) == 1
@@ -159,4 +163,4 @@ def test_a_file_with_other_bytes_than_were_listed_is_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize("url", ["", "auditor.example.org", "ftp://a", "http://", "http://u:p@a"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="no address"):
-        Line(url, None)
+        HttpTransport(url, None)

@@ -9,14 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from auditor.disclosing.commitments import Commitment, Place, commit, salts
-from auditor.disclosing.openings import Opening, Shown, open_all
-from auditor.disclosing.rows import Form, put_together, take_apart
-from auditor.domain.evidence import Item, encode
+from auditor.domain.evidence import Item, encode_evidence
 from auditor.errors import AuditorError, RecordError
+from auditor.trust.disclosure import (
+    CommitmentOpening,
+    DisclosedRow,
+    EvidenceCommitment,
+    EvidenceLocation,
+    RowEncoding,
+    build_full_opening,
+    commit_evidence,
+    derive_salts,
+    join_item_rows,
+    split_item_rows,
+)
 
 KEY, OTHER = bytes(range(32)), bytes(32)
-PLACE = Place("cpu", "quality.accuracy", "labels")
+PLACE = EvidenceLocation("cpu", "quality.accuracy", "labels")
 LABELS = np.array([0, 1, 1, 0, 1, 0, 0, 1])
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=4)
 PLAIN = st.one_of(st.booleans(), st.integers(-9, 9), TEXTS, st.none())
@@ -59,54 +68,65 @@ def guesses(labels: np.ndarray, row: int) -> list[np.ndarray]:
 
 def test_a_plain_digest_confirms_a_guess_and_a_commitment_does_not() -> None:
     row = 2
-    named = encode(LABELS).digest
-    plain = [encode(tried).digest == named for tried in guesses(LABELS, row)]
+    named = encode_evidence(LABELS).digest
+    plain = [encode_evidence(tried).digest == named for tried in guesses(LABELS, row)]
     assert plain == [False, True]  # the second guess is the label
-    bound = commit(KEY, PLACE, LABELS, 8)
-    shown = open_all(KEY, PLACE, LABELS, bound).withhold({row})
+    bound = commit_evidence(KEY, PLACE, LABELS, 8)
+    shown = build_full_opening(KEY, PLACE, LABELS, bound).withhold({row})
     (hidden,) = (at for at in shown.rows if isinstance(at, bytes))
-    known = [at.salt for at in shown.rows if isinstance(at, Shown)]
+    known = [at.salt for at in shown.rows if isinstance(at, DisclosedRow)]
     for tried in guesses(LABELS, row):
         byte = tried[row].tobytes()
         # Neither without a salt, nor with any salt that was shown, nor under a key of one's own.
         assert hidden not in {hashlib.sha256(b"\0" + salt + byte).digest() for salt in known}
         assert hidden != hashlib.sha256(b"\0" + byte).digest()
-        assert commit(OTHER, PLACE, tried, 8).root != bound.root
+        assert commit_evidence(OTHER, PLACE, tried, 8).root != bound.root
     assert (
-        hidden == hashlib.sha256(b"\0" + salts(KEY, PLACE, 8)[row] + LABELS[row].tobytes()).digest()
+        hidden
+        == hashlib.sha256(b"\0" + derive_salts(KEY, PLACE, 8)[row] + LABELS[row].tobytes()).digest()
     )
 
 
 def test_every_row_of_every_item_has_a_salt_of_its_own() -> None:
     places = [
         PLACE,
-        Place("gpu", PLACE.check, PLACE.item),
-        Place(PLACE.target, "quality.errors", PLACE.item),
-        Place(PLACE.target, PLACE.check, "decided"),
+        EvidenceLocation("gpu", PLACE.check, PLACE.item),
+        EvidenceLocation(PLACE.target, "quality.errors", PLACE.item),
+        EvidenceLocation(PLACE.target, PLACE.check, "decided"),
     ]
-    found = [salt for place in places for key in (KEY, OTHER) for salt in salts(key, place, 50)]
+    found = [
+        salt for place in places for key in (KEY, OTHER) for salt in derive_salts(key, place, 50)
+    ]
     assert len(set(found)) == len(found)
     assert {len(salt) for salt in found} == {32}
-    assert salts(KEY, PLACE, 9)[:5] == salts(KEY, PLACE, 5)
+    assert derive_salts(KEY, PLACE, 9)[:5] == derive_salts(KEY, PLACE, 5)
 
 
 def test_equal_rows_have_nothing_in_common() -> None:
-    opening = open_all(KEY, PLACE, LABELS, commit(KEY, PLACE, LABELS, 8)).withhold(set(range(8)))
+    opening = build_full_opening(
+        KEY, PLACE, LABELS, commit_evidence(KEY, PLACE, LABELS, 8)
+    ).withhold(set(range(8)))
     assert len(set(opening.rows)) == len(LABELS)
 
 
 def test_the_same_key_and_rows_give_the_same_bytes() -> None:
-    assert commit(KEY, PLACE, LABELS, 8).emit() == commit(KEY, PLACE, LABELS.copy(), 8).emit()
-    assert commit(OTHER, PLACE, LABELS, 8).emit() != commit(KEY, PLACE, LABELS, 8).emit()
+    assert (
+        commit_evidence(KEY, PLACE, LABELS, 8).emit()
+        == commit_evidence(KEY, PLACE, LABELS.copy(), 8).emit()
+    )
+    assert (
+        commit_evidence(OTHER, PLACE, LABELS, 8).emit()
+        != commit_evidence(KEY, PLACE, LABELS, 8).emit()
+    )
 
 
 def test_what_has_not_as_many_rows_is_one_leaf_and_says_nothing_of_its_shape() -> None:
     for item, rows in ((LABELS, 7), (LABELS, None), ([1, 2], 3), ({"a": [1]}, 2), (5, 1)):
-        bound = commit(KEY, PLACE, item, rows)
-        assert (bound.header.form, bound.header.leaves) == (Form.WHOLE, 1)
+        bound = commit_evidence(KEY, PLACE, item, rows)
+        assert (bound.header.form, bound.header.leaves) == (RowEncoding.WHOLE, 1)
         assert (bound.header.shape, bound.header.dtype) == ((), "")
-        opening = open_all(KEY, PLACE, item, bound)
-        assert encode(opening.item(bound)).raw == encode(item).raw
+        opening = build_full_opening(KEY, PLACE, item, bound)
+        assert encode_evidence(opening.item(bound)).raw == encode_evidence(item).raw
 
 
 @given(items(), st.data())
@@ -114,13 +134,17 @@ def test_any_rows_can_be_shown_and_any_withheld(
     given: tuple[Item, int], data: st.DataObject
 ) -> None:
     item, rows = given
-    bound = commit(KEY, PLACE, item, rows)
-    assert Commitment.parse(bound.emit()) == bound
+    bound = commit_evidence(KEY, PLACE, item, rows)
+    assert EvidenceCommitment.parse(bound.emit()) == bound
     hidden = data.draw(st.sets(st.integers(0, max(rows - 1, 0)))) if rows else set()
-    opening = Opening.parse(open_all(KEY, PLACE, item, bound).withhold(hidden).emit())
+    opening = CommitmentOpening.parse(
+        build_full_opening(KEY, PLACE, item, bound).withhold(hidden).emit()
+    )
     assert opening.withheld == hidden
     kept = [at for at in range(rows) if at not in hidden]
-    assert encode(opening.item(bound)).raw == encode(rows_of(item, rows, kept)).raw
+    assert (
+        encode_evidence(opening.item(bound)).raw == encode_evidence(rows_of(item, rows, kept)).raw
+    )
 
 
 @given(items(), st.data())
@@ -128,14 +152,14 @@ def test_any_byte_of_an_opening_that_is_changed_is_refused(
     given: tuple[Item, int], data: st.DataObject
 ) -> None:
     item, rows = given
-    bound = commit(KEY, PLACE, item, rows)
+    bound = commit_evidence(KEY, PLACE, item, rows)
     hidden = data.draw(st.sets(st.integers(0, max(rows - 1, 0)))) if rows else set()
-    raw = open_all(KEY, PLACE, item, bound).withhold(hidden).emit()
+    raw = build_full_opening(KEY, PLACE, item, bound).withhold(hidden).emit()
     at = data.draw(st.integers(0, len(raw) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != raw[at]))
     changed = raw[:at] + bytes([byte]) + raw[at + 1 :]
     with pytest.raises(RecordError):
-        Opening.parse(changed).item(bound)
+        CommitmentOpening.parse(changed).item(bound)
 
 
 @given(items(), st.data())
@@ -143,25 +167,25 @@ def test_any_byte_of_a_commitment_that_is_changed_gives_another_name(
     given: tuple[Item, int], data: st.DataObject
 ) -> None:
     item, rows = given
-    bound = commit(KEY, PLACE, item, rows)
+    bound = commit_evidence(KEY, PLACE, item, rows)
     raw = bound.emit()
     at = data.draw(st.integers(0, len(raw) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != raw[at]))
     changed = raw[:at] + bytes([byte]) + raw[at + 1 :]
     try:
-        other = Commitment.parse(changed)
+        other = EvidenceCommitment.parse(changed)
     except AuditorError:
         return
     assert other.digest != bound.digest
     with pytest.raises(RecordError):
-        open_all(KEY, PLACE, item, bound).item(other)
+        build_full_opening(KEY, PLACE, item, bound).item(other)
 
 
 @given(items())
 def test_rows_make_the_item_again(given: tuple[Item, int]) -> None:
     item, rows = given
-    header, parts = take_apart(item, rows)
-    assert encode(put_together(header, parts)).raw == encode(item).raw
+    header, parts = split_item_rows(item, rows)
+    assert encode_evidence(join_item_rows(header, parts)).raw == encode_evidence(item).raw
     assert all(len(one) == len(other) for one, other in pairwise(parts) if header.row_bytes)
 
 
@@ -169,8 +193,8 @@ def test_the_tree_is_that_of_rfc_6962() -> None:
     """The root over three leaves, worked out by hand."""
 
     def leaf(row: int) -> bytes:
-        return hashlib.sha256(b"\0" + salts(KEY, PLACE, 3)[row] + bytes([row])).digest()
+        return hashlib.sha256(b"\0" + derive_salts(KEY, PLACE, 3)[row] + bytes([row])).digest()
 
     left = hashlib.sha256(b"\1" + leaf(0) + leaf(1)).digest()
     root = hashlib.sha256(b"\1" + left + leaf(2)).digest()
-    assert commit(KEY, PLACE, np.arange(3, dtype=np.uint8), 3).root == root
+    assert commit_evidence(KEY, PLACE, np.arange(3, dtype=np.uint8), 3).root == root

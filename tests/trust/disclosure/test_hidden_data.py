@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from auditor.disclosing.secrets import Secret, conceal, reveal
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
-from auditor.domain.disclosures import Disclosure
+from auditor.domain.disclosure import DisclosureMode
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
 from auditor.errors import RecordError
+from auditor.trust.disclosure import DisclosureKey, conceal_inputs, reveal_inputs
 
 KEY = bytes(32)
 PICTURES = tuple(
@@ -32,36 +32,39 @@ REQUEST = AuditRequest(
 
 
 def test_neither_names_nor_sizes_nor_digests_of_data_are_told() -> None:
-    request, _ = conceal(REQUEST, {"faces"}, KEY)
+    request, _ = conceal_inputs(REQUEST, {"faces"}, KEY)
     said = str(request.to_json())
     for told in ("cat", "dog", "100", "a" * 64, "b" * 64, "d" * 64):
         assert told not in said
     assert request.inputs[0] == MODEL
-    assert request.disclosure is Disclosure.ROWS
+    assert request.disclosure is DisclosureMode.ROWS
 
 
 def test_equal_files_look_different_and_all_come_back() -> None:
-    request, secret = conceal(REQUEST, {"faces"}, KEY)
+    request, secret = conceal_inputs(REQUEST, {"faces"}, KEY)
     assert len({item.file.sha256 for item in request.inputs}) == 4
-    assert reveal(request, secret).inputs == REQUEST.inputs
-    assert reveal(request, Secret.parse(secret.emit())).inputs == REQUEST.inputs
+    assert reveal_inputs(request, secret).inputs == REQUEST.inputs
+    assert reveal_inputs(request, DisclosureKey.parse(secret.emit())).inputs == REQUEST.inputs
 
 
 def test_the_same_key_gives_the_same_request_and_another_key_another() -> None:
-    again, other = conceal(REQUEST, {"faces"}, KEY)[0], conceal(REQUEST, {"faces"}, b"k" * 32)[0]
-    assert conceal(REQUEST, {"faces"}, KEY)[0].digest == again.digest
+    again, other = (
+        conceal_inputs(REQUEST, {"faces"}, KEY)[0],
+        conceal_inputs(REQUEST, {"faces"}, b"k" * 32)[0],
+    )
+    assert conceal_inputs(REQUEST, {"faces"}, KEY)[0].digest == again.digest
     assert other.digest != again.digest
     assert not {item.digest for item in other.datasets} & {item.digest for item in again.datasets}
 
 
 @pytest.mark.parametrize("changed", ["name", "size", "sha256"])
 def test_a_key_that_says_something_else_of_a_file_is_refused(changed: str) -> None:
-    request, secret = conceal(REQUEST, {"faces"}, KEY)
+    request, secret = conceal_inputs(REQUEST, {"faces"}, KEY)
     name, own = next(iter(secret.inputs.items()))
     value = own.size + 1 if changed == "size" else "0" * 64
     lied = replace(secret, inputs={**secret.inputs, name: replace(own, **{changed: value})})
     with pytest.raises(RecordError, match="does not stand for"):
-        reveal(request, lied)
+        reveal_inputs(request, lied)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,13 @@ def test_a_key_that_says_something_else_of_a_file_is_refused(changed: str) -> No
         b"",
         b"{}",
         b"[]",
-        Secret(KEY, {"x": "y"}).emit().replace(b'"y"', b'"\\ud800"'),
+        DisclosureKey(KEY, {"x": "y"}).emit().replace(b'"y"', b'"\\ud800"'),
         b"[" * 10_000,
-        Secret(KEY).emit() + b" ",
-        Secret(KEY).emit()[:-1],
+        DisclosureKey(KEY).emit() + b" ",
+        DisclosureKey(KEY).emit()[:-1],
     ],
     ids=["nothing", "empty", "list", "half", "deep", "space", "cut"],
 )
 def test_what_is_no_key_is_refused(raw: bytes) -> None:
     with pytest.raises(RecordError, match="not of its form"):
-        Secret.parse(raw)
+        DisclosureKey.parse(raw)

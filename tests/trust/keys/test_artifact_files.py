@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from auditor.errors import ArtifactError
-from auditor.signing.artifacts import digest_artifact, stage_artifact
+from auditor.trust.artifacts.files import digest_artifact, stage_artifact
 
 
 @pytest.fixture

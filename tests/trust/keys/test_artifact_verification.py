@@ -6,23 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from auditor.domain.steps import StepResult, all_hold
+from auditor.domain.verification_steps import StepResult, all_hold
 from auditor.errors import ArtifactError, KeyFileError, SignatureFormatError
-from auditor.signatures.bundles import seal
-from auditor.signatures.objections import Code, Grade, Objection, Verification
-from auditor.signatures.serialisations import Hash, Serialisation
-from auditor.signatures.signers import sign_files, sign_model
-from auditor.signatures.strict import MOST_BYTES
-from auditor.signatures.trust import Trusted
-from auditor.signing.artifacts import digest_artifact, measure_artifact, measure_as_signed
-from auditor.signing.keys import KeyFiles, load_public_key, load_signer, new_keys
-from auditor.signing.trees import find_files
-from auditor.signing.verification import Question, read_signature, steps_of, verify_artifact
+from auditor.trust.artifacts.files import (
+    digest_artifact,
+    find_artifact_files,
+    measure_artifact,
+    measure_as_signed,
+)
+from auditor.trust.artifacts.verify import (
+    VerificationRequest,
+    describe_verification,
+    read_signature_file,
+    verify_artifact,
+)
+from auditor.trust.encoding.strict_json import MOST_BYTES
+from auditor.trust.keys.files import KeyFiles, create_key_pair, load_public_key, load_signer
+from auditor.trust.signatures.model_signing import sign_files, sign_model
+from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.signatures.trusted_signers import TrustedSigners
+from auditor.trust.verification_result import (
+    IssueCode,
+    IssueGrade,
+    SignatureVerification,
+    VerificationIssue,
+)
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyFiles:
-    return new_keys(tmp_path / "keys")
+    return create_key_pair(tmp_path / "keys")
 
 
 @pytest.fixture
@@ -42,8 +56,8 @@ def signature(model: Path, keys: KeyFiles) -> Path:
     return path
 
 
-def trusting(key: Path) -> Question:
-    return Question(Trusted.key(load_public_key(key).pem))
+def trusting(key: Path) -> VerificationRequest:
+    return VerificationRequest(TrustedSigners.key(load_public_key(key).pem))
 
 
 def results(model: Path, signature: Path, key: Path) -> list[StepResult]:
@@ -73,7 +87,7 @@ def test_a_changed_file_fails_the_last_step_and_is_named(
 def test_another_key_fails_the_second_step_and_nothing_after_it_is_believed(
     model: Path, signature: Path, tmp_path: Path
 ) -> None:
-    other = new_keys(tmp_path / "other").public
+    other = create_key_pair(tmp_path / "other").public
     assert results(model, signature, other) == [HOLDS, FAILED, SKIPPED, SKIPPED]
 
 
@@ -90,7 +104,7 @@ def test_a_bad_manifest_fails_the_third_step_whatever_the_files_say(
     model: Path, signature: Path, keys: KeyFiles
 ) -> None:
     text = b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "urn:x"}'
-    signature.write_bytes(seal(text, load_signer(keys.private)))
+    signature.write_bytes(sign_bundle(text, load_signer(keys.private)))
     assert results(model, signature, keys.public) == [HOLDS, HOLDS, FAILED, SKIPPED]
 
 
@@ -98,41 +112,52 @@ def test_files_are_not_compared_for_a_manifest_that_is_not_believed(
     model: Path, signature: Path, keys: KeyFiles
 ) -> None:
     (model / "b.bin").write_bytes(b"c")
-    trusted = replace(trusting(keys.public).trusted, hashes=frozenset({Hash.BLAKE2B}))
-    steps = verify_artifact(model, signature, Question(trusted))
+    trusted = replace(trusting(keys.public).trusted, hashes=frozenset({HashAlgorithm.BLAKE2B}))
+    steps = verify_artifact(model, signature, VerificationRequest(trusted))
     assert [step.result for step in steps] == [HOLDS, HOLDS, FAILED, SKIPPED]
     assert steps[3].detail == "a step before this one failed"
 
 
 PLACES = {
-    "a file that is no bundle": (Code.FORMAT, None, "bundle"),
-    "a payload that is no statement": (Code.FORMAT, b"{}", "statement"),
-    "a key that the bundle brings": (Code.LEGACY_KEY, b"{}", "bundle"),
-    "a signature that does not hold": (Code.SIGNATURE, None, "signature"),
-    "a manifest with a fault": (Code.ROOT, b"{}", "statement"),
-    "what no other step is about": (Code.CONTRADICTION, None, "statement"),
-    "a file that is missing": (Code.MISSING_FILE, b"{}", "files"),
+    "a file that is no bundle": (IssueCode.FORMAT, None, "bundle"),
+    "a payload that is no statement": (IssueCode.FORMAT, b"{}", "statement"),
+    "a key that the bundle brings": (IssueCode.LEGACY_KEY, b"{}", "bundle"),
+    "a signature that does not hold": (IssueCode.SIGNATURE, None, "signature"),
+    "a manifest with a fault": (IssueCode.ROOT, b"{}", "statement"),
+    "what no other step is about": (IssueCode.CONTRADICTION, None, "statement"),
+    "a file that is missing": (IssueCode.MISSING_FILE, b"{}", "files"),
 }
 
 
 @pytest.mark.parametrize("case", PLACES)
 def test_an_objection_fails_the_step_that_it_is_about(case: str, model: Path) -> None:
     code, payload, place = PLACES[case]
-    found = Verification((Objection(code, "why"),), "key:sha256:0", payload)
-    (failed,) = (step for step in steps_of(found, find_files(model)) if step.result is FAILED)
+    found = SignatureVerification((VerificationIssue(code, "why"),), "key:sha256:0", payload)
+    (failed,) = (
+        step
+        for step in describe_verification(found, find_artifact_files(model))
+        if step.result is FAILED
+    )
     assert (failed.name, failed.detail) == (place, f"{code}: why")
 
 
 def test_a_step_after_a_failed_one_fails_for_its_own_mistakes_alone(model: Path) -> None:
-    mistakes = (Objection(Code.SIGNATURE, "one"), Objection(Code.EXTRA_FILE, "two"))
-    steps = steps_of(Verification(mistakes, None, None), find_files(model))
+    mistakes = (
+        VerificationIssue(IssueCode.SIGNATURE, "one"),
+        VerificationIssue(IssueCode.EXTRA_FILE, "two"),
+    )
+    steps = describe_verification(
+        SignatureVerification(mistakes, None, None), find_artifact_files(model)
+    )
     assert [step.result for step in steps] == [HOLDS, FAILED, SKIPPED, FAILED]
     assert steps[3].detail == "EXTRA_FILE: two"
 
 
 def test_a_warning_is_told_in_a_step_that_holds(model: Path) -> None:
-    doubt = Objection(Code.KEY_HINT, "another hint", Grade.WARNING)
-    steps = steps_of(Verification((doubt,), "key:sha256:0", b"{}"), find_files(model))
+    doubt = VerificationIssue(IssueCode.KEY_HINT, "another hint", IssueGrade.WARNING)
+    steps = describe_verification(
+        SignatureVerification((doubt,), "key:sha256:0", b"{}"), find_artifact_files(model)
+    )
     assert all_hold(steps)
     assert steps[1].detail == "the signature holds under key:sha256:0; KEY_HINT: another hint"
 
@@ -148,7 +173,9 @@ def test_a_warning_is_told_in_a_step_that_holds(model: Path) -> None:
 def test_five_files_are_named(count: int, words: str, tmp_path: Path) -> None:
     for number in range(count):
         (tmp_path / str(number)).write_bytes(b"")
-    steps = steps_of(Verification((), "key:sha256:0", b"{}"), find_files(tmp_path))
+    steps = describe_verification(
+        SignatureVerification((), "key:sha256:0", b"{}"), find_artifact_files(tmp_path)
+    )
     assert steps[3].detail == f"byte for byte, {words}"
 
 
@@ -156,7 +183,7 @@ def test_of_a_signature_no_more_is_read_than_shows_that_it_is_too_large(tmp_path
     path = tmp_path / "model.sig"
     with path.open("wb") as file:
         file.truncate(MOST_BYTES + 9)
-    assert len(read_signature(path)) == MOST_BYTES + 1
+    assert len(read_signature_file(path)) == MOST_BYTES + 1
 
 
 def test_missing_files_are_named_by_kind(model: Path, signature: Path, keys: KeyFiles) -> None:
@@ -172,7 +199,7 @@ def test_a_staged_model_is_measured_as_its_signer_hashed_it(keys: KeyFiles, tmp_
     path = tmp_path / "m.bin"
     path.write_bytes(bytes(10_000))
     signer, pem = load_signer(keys.private), keys.public.read_bytes()
-    how = Serialisation(Hash.BLAKE2B, 4096)
+    how = ModelSerialisation(HashAlgorithm.BLAKE2B, 4096)
     measured = measure_artifact(path, how)
     bundle = sign_model(measured, signer, name="m.bin")
     found = measure_as_signed(path, bundle, pem)
@@ -181,6 +208,6 @@ def test_a_staged_model_is_measured_as_its_signer_hashed_it(keys: KeyFiles, tmp_
     # Nothing is hashed for whole files by SHA-256, nor for a signature that does not hold.
     whole = sign_model(measure_artifact(path), signer, name="m.bin")
     assert measure_as_signed(path, whole, pem) is None
-    other = new_keys(tmp_path / "other").public.read_bytes()
+    other = create_key_pair(tmp_path / "other").public.read_bytes()
     assert measure_as_signed(path, bundle, other) is None
     assert measure_as_signed(path, b"{}", pem) is None

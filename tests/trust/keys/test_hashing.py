@@ -14,15 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import ArtifactError
-from auditor.signatures.serialisations import Hash, Serialisation
-from auditor.signing.artifacts import (
+from auditor.trust.artifacts.files import (
     digest_artifact,
+    find_artifact_files,
     hash_parts,
     measure_artifact,
+    open_main_file,
+    refuse_changed_files,
     stage_artifact,
 )
-from auditor.signing.hashing import CHUNK, LEAST_MAPPED, hasher_of, mapped, views
-from auditor.signing.trees import find_files, opened_main, refuse_moved
+from auditor.trust.artifacts.hash import CHUNK, LEAST_MAPPED, map_file, new_hasher, read_file_views
+from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 
 CONTENT = bytes(range(251)) * (3 * LEAST_MAPPED // 251)
 
@@ -49,22 +51,22 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_range_hashes_to_what_its_bytes_do(large: Path, start: int, length: int) -> None:
     end = min(start + length, len(CONTENT))
-    hasher = hasher_of(Hash.SHA256)
+    hasher = new_hasher(HashAlgorithm.SHA256)
     with opened(large) as descriptor:
-        for view in views(descriptor, start, end):
+        for view in read_file_views(descriptor, start, end):
             assert len(view), "every view shows something"
             hasher.update(view)
     assert hasher.hexdigest() == hashlib.sha256(CONTENT[start:end]).hexdigest()
 
 
-@pytest.mark.parametrize("kind", Hash)
-def test_each_hash_is_the_one_that_its_name_says(kind: Hash, large: Path) -> None:
+@pytest.mark.parametrize("kind", HashAlgorithm)
+def test_each_hash_is_the_one_that_its_name_says(kind: HashAlgorithm, large: Path) -> None:
     known = {
-        Hash.SHA256: hashlib.sha256(CONTENT).hexdigest(),
-        Hash.BLAKE2B: hashlib.blake2b(CONTENT).hexdigest(),
-        Hash.BLAKE3: blake3(CONTENT).hexdigest(),
+        HashAlgorithm.SHA256: hashlib.sha256(CONTENT).hexdigest(),
+        HashAlgorithm.BLAKE2B: hashlib.blake2b(CONTENT).hexdigest(),
+        HashAlgorithm.BLAKE3: blake3(CONTENT).hexdigest(),
     }
-    measured = measure_artifact(large, Serialisation(kind))
+    measured = measure_artifact(large, ModelSerialisation(kind))
     assert measured.digests == {"weights.bin": known[kind]}
 
 
@@ -86,10 +88,10 @@ def test_a_writer_waits_for_no_more_than_the_window_at_hand(tmp_path: Path) -> N
         done.set()
 
     writer = threading.Thread(target=write)
-    hasher = hasher_of(Hash.SHA256)
+    hasher = new_hasher(HashAlgorithm.SHA256)
     with opened(path) as descriptor:
         before = os.fstat(descriptor)
-        with mapped(descriptor, len(CONTENT)) as view:
+        with map_file(descriptor, len(CONTENT)) as view:
             writer.start()
             assert not done.wait(0.2), "the lease holds the writer back"
             hasher.update(view)
@@ -105,8 +107,8 @@ def test_a_file_cut_short_while_it_is_read_is_an_error_and_no_crash(tmp_path: Pa
     with opened(path) as descriptor:
         os.truncate(path, 10)
         with pytest.raises(OSError, match="shorter"):
-            list(views(descriptor, 0, len(CONTENT)))
-        with mapped(descriptor, len(CONTENT)) as view:
+            list(read_file_views(descriptor, 0, len(CONTENT)))
+        with map_file(descriptor, len(CONTENT)) as view:
             assert len(view) == 10
 
 
@@ -146,31 +148,31 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_that_changes_between_finding_and_the_end_is_refused(
     what: str, folder: Path
 ) -> None:
-    tree = find_files(folder)
-    refuse_moved(tree)
+    tree = find_artifact_files(folder)
+    refuse_changed_files(tree)
     CHANGES[what](folder / "a.bin")
     with pytest.raises(ArtifactError, match="changed while it was read"):
-        refuse_moved(tree)
+        refuse_changed_files(tree)
 
 
 @pytest.mark.parametrize("what", ["another content, with size and time put back", "another size"])
 def test_a_file_that_changes_before_it_is_hashed_is_refused(what: str, folder: Path) -> None:
-    tree = find_files(folder)
+    tree = find_artifact_files(folder)
     CHANGES[what](folder / "a.bin")
     with pytest.raises(ArtifactError, match=r"a\.bin changed while it was read"):
-        hash_parts(tree, Serialisation().parts(tree.sizes), Hash.SHA256)
+        hash_parts(tree, ModelSerialisation().parts(tree.sizes), HashAlgorithm.SHA256)
 
 
 def test_a_file_that_changes_while_it_is_hashed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.bin"
     path.write_bytes(CONTENT)
-    tree = find_files(path)
+    tree = find_artifact_files(path)
 
     def meddle(count: int) -> None:
         os.utime(path)
 
     with pytest.raises(ArtifactError, match="changed while it was read"):
-        hash_parts(tree, Serialisation().parts(tree.sizes), Hash.SHA256, meddle)
+        hash_parts(tree, ModelSerialisation().parts(tree.sizes), HashAlgorithm.SHA256, meddle)
 
 
 def test_many_large_files_hashed_at_once_give_what_each_one_gives(tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_many_large_files_hashed_at_once_give_what_each_one_gives(tmp_path: Path
     for number in range(5):
         (folder / f"{number}.bin").write_bytes(CONTENT[number:])
     told: list[int] = []
-    how = Serialisation(Hash.SHA256, LEAST_MAPPED + 12_345)
+    how = ModelSerialisation(HashAlgorithm.SHA256, LEAST_MAPPED + 12_345)
     sharded = measure_artifact(folder, how, advance=told.append)
     assert sum(told) == sum(sharded.sizes.values())
     for part in how.parts(sharded.sizes):
@@ -194,7 +196,7 @@ def test_many_large_files_hashed_at_once_give_what_each_one_gives(tmp_path: Path
 def test_an_opened_file_stays_the_same_one_whatever_its_name_comes_to_mean(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"first")
-    with opened_main(path) as main:
+    with open_main_file(path) as main:
         path.unlink()
         path.write_bytes(b"second")
         assert os.pread(main.descriptor, 10, 0) == b"first"

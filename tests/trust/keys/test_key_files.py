@@ -14,26 +14,26 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auditor.errors import KeyFileError
-from auditor.signing.keys import load_public_key, load_signer, new_keys
+from auditor.trust.keys.files import create_key_pair, load_public_key, load_signer
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def test_a_new_pair_signs_and_verifies(tmp_path: Path) -> None:
-    made = new_keys(tmp_path / "home")
+    made = create_key_pair(tmp_path / "home")
     signer, public = load_signer(made.private), load_public_key(made.public)
     assert public.holds(signer.sign(b"text"), b"text")
     assert made.identity == public.identity == signer.identity
 
 
 def test_only_the_owner_reads_the_private_key(tmp_path: Path) -> None:
-    made = new_keys(tmp_path / "home")
+    made = create_key_pair(tmp_path / "home")
     assert stat.S_IMODE(made.private.stat().st_mode) == 0o600
     assert stat.S_IMODE(made.private.parent.stat().st_mode) == 0o700
 
 
 def test_nothing_else_is_left_beside_the_pair(tmp_path: Path) -> None:
-    made = new_keys(tmp_path)
+    made = create_key_pair(tmp_path)
     assert sorted(tmp_path.iterdir()) == [made.private, made.public]
 
 
@@ -41,27 +41,27 @@ def test_nothing_else_is_left_beside_the_pair(tmp_path: Path) -> None:
 def test_an_existing_key_is_never_replaced_silently(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("precious")
     with pytest.raises(KeyFileError, match="exists"):
-        new_keys(tmp_path)
+        create_key_pair(tmp_path)
     assert (tmp_path / there).read_text() == "precious"
 
 
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "signer.key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(KeyFileError, match="exists"):
-        new_keys(tmp_path)
-    new_keys(tmp_path, overwrite=True)
+        create_key_pair(tmp_path)
+    create_key_pair(tmp_path, overwrite=True)
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_pair_is_replaced_when_asked(tmp_path: Path) -> None:
-    first = new_keys(tmp_path)
-    assert new_keys(tmp_path, overwrite=True).identity != first.identity
+    first = create_key_pair(tmp_path)
+    assert create_key_pair(tmp_path, overwrite=True).identity != first.identity
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(KeyFileError, match="file"):
-        new_keys(tmp_path / "file")
+        create_key_pair(tmp_path / "file")
 
 
 def written(path: Path, content: bytes) -> Path:

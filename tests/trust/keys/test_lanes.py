@@ -20,23 +20,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import ArtifactError, CancelledError
-from auditor.signatures.serialisations import Hash, Serialisation
-from auditor.signing.artifacts import digest_artifact, hash_parts
-from auditor.signing.hashing import LEAST_MAPPED, Views, hasher_of
-from auditor.signing.lanes import PAIRED, Method, in_pairs
-from auditor.signing.trees import find_files
+from auditor.trust.artifacts.files import digest_artifact, find_artifact_files, hash_parts
+from auditor.trust.artifacts.hash import (
+    LEAST_MAPPED,
+    PAIRED,
+    HashMethod,
+    Views,
+    build_paired_sha256,
+    new_hasher,
+)
+from auditor.trust.signatures.serialisations import HashAlgorithm, ModelSerialisation
 
 EDGES = (0, 1, 55, 56, 63, 64, 65, 119, 120, 127, 128, 129, 1000)
 CONTENT = np.random.default_rng(7).bytes(max(EDGES) + 64)
-ALONE: Method[Any] = Method(partial(hasher_of, Hash.SHA256))
+ALONE: HashMethod[Any] = HashMethod(partial(new_hasher, HashAlgorithm.SHA256))
 """How the same is done without the module."""
 
 needs_lanes = pytest.mark.skipif(not PAIRED, reason="the module is not built, or of no use here")
 
 
-def pair() -> Method[Any]:
+def pair() -> HashMethod[Any]:
     """Return the method of the module."""
-    found = in_pairs()
+    found = build_paired_sha256()
     assert found is not None
     assert found.both is not None
     return found
@@ -148,14 +153,14 @@ def streams(contents: Sequence[bytes], piece: int) -> deque[tuple[str, Callable[
 def ways() -> list[Any]:
     return [
         pytest.param(ALONE, id="alone"),
-        pytest.param(in_pairs(), id="paired", marks=needs_lanes),
+        pytest.param(build_paired_sha256(), id="paired", marks=needs_lanes),
     ]
 
 
 @pytest.mark.parametrize("method", ways())
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 100))
 def test_streams_of_any_number_and_length_are_each_hashed_once(
-    method: Method[Any], contents: list[bytes], piece: int
+    method: HashMethod[Any], contents: list[bytes], piece: int
 ) -> None:
     told: list[int] = []
     digests = method.hash(streams(contents, piece), told.append)
@@ -164,7 +169,7 @@ def test_streams_of_any_number_and_length_are_each_hashed_once(
 
 
 @pytest.mark.parametrize("method", ways())
-def test_threads_that_draw_from_one_queue_hash_every_stream_once(method: Method[Any]) -> None:
+def test_threads_that_draw_from_one_queue_hash_every_stream_once(method: HashMethod[Any]) -> None:
     contents = [CONTENT[:length] * 100 for length in range(0, 1000, 10)]
     waiting = streams(contents, 4096)
     with ThreadPoolExecutor(4) as pool:
@@ -175,7 +180,7 @@ def test_threads_that_draw_from_one_queue_hash_every_stream_once(method: Method[
 
 
 @pytest.mark.parametrize("method", ways())
-def test_whatever_ends_the_hashing_closes_what_was_begun(method: Method[Any]) -> None:
+def test_whatever_ends_the_hashing_closes_what_was_begun(method: HashMethod[Any]) -> None:
     closed: list[bytes] = []
 
     def endless(name: bytes) -> Views:
@@ -211,8 +216,8 @@ def test_a_model_has_the_same_digests_with_and_without_the_module(model: Path) -
 import sys
 from pathlib import Path
 sys.modules["auditor.signing._lanes"] = None
-from auditor.signing.artifacts import digest_artifact
-from auditor.signing.lanes import PAIRED
+from auditor.trust.artifacts.files import digest_artifact
+from auditor.trust.artifacts.hash import PAIRED
 assert not PAIRED
 for found in digest_artifact(Path(sys.argv[1])):
     print(found.name, found.sha256)
@@ -224,10 +229,10 @@ for found in digest_artifact(Path(sys.argv[1])):
 
 
 def test_a_file_that_changes_beside_another_one_is_refused(model: Path) -> None:
-    tree = find_files(model)
+    tree = find_artifact_files(model)
 
     def meddle(_: int) -> None:
         os.utime(model / "3.bin")
 
     with pytest.raises(ArtifactError, match=r"3\.bin changed while it was read"):
-        hash_parts(tree, Serialisation().parts(tree.sizes), Hash.SHA256, meddle)
+        hash_parts(tree, ModelSerialisation().parts(tree.sizes), HashAlgorithm.SHA256, meddle)

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import KeyFileError
-from auditor.ledgers.notes import NoteKey
-from auditor.signing.keys import new_keys
-from auditor.signing.ledger_keys import (
+from auditor.trust.keys.files import create_key_pair
+from auditor.trust.keys.ledger_key import (
     LEDGER_PRIVATE,
     LEDGER_PUBLIC,
+    create_ledger_key,
     load_ledger_signer,
     load_note_key,
-    new_ledger_key,
 )
+from auditor.trust.ledger.notes import NoteKey
 
 
 def test_a_pair_is_made_privately_and_read_back(home: Path) -> None:
-    made = new_ledger_key(home, "ledger.example/{key}")
+    made = create_ledger_key(home, "ledger.example/{key}")
     signer = load_ledger_signer(home)
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     assert b"BEGIN PRIVATE KEY" in made.read_bytes()
@@ -32,28 +32,28 @@ def test_a_pair_is_made_privately_and_read_back(home: Path) -> None:
 @pytest.mark.parametrize("origin", ["", "two words", "a+b", "é", "x" * 201])
 def test_an_origin_that_is_no_name_is_refused(home: Path, origin: str) -> None:
     with pytest.raises(KeyFileError, match="cannot be the origin"):
-        new_ledger_key(home, origin)
+        create_ledger_key(home, origin)
     assert not home.exists()
 
 
 def test_half_a_pair_is_never_completed(home: Path) -> None:
-    made = new_ledger_key(home, "a")
+    made = create_ledger_key(home, "a")
     made.unlink()
     with pytest.raises(KeyFileError, match="exists without its other half"):
-        new_ledger_key(home, "a")
+        create_ledger_key(home, "a")
 
 
 def test_halves_of_two_pairs_are_refused(home: Path, tmp_path: Path) -> None:
-    new_ledger_key(home, "a")
-    new_ledger_key(tmp_path / "other", "a")
+    create_ledger_key(home, "a")
+    create_ledger_key(tmp_path / "other", "a")
     (home / LEDGER_PRIVATE).write_bytes((tmp_path / "other" / LEDGER_PRIVATE).read_bytes())
     with pytest.raises(KeyFileError, match="are not one pair"):
         load_ledger_signer(home)
 
 
 def test_a_signing_key_is_no_ledger_key(home: Path) -> None:
-    new_ledger_key(home, "a")
-    signing = new_keys(home)
+    create_ledger_key(home, "a")
+    signing = create_key_pair(home)
     with pytest.raises(KeyFileError, match="NAME\\+HASH\\+KEY"):
         load_note_key(signing.public)
     (home / LEDGER_PRIVATE).write_bytes(signing.private.read_bytes())

@@ -11,20 +11,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.canonical import canonical, digest
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.targets import TargetSpec
+from auditor.domain.json import compute_digest, encode_canonical
+from auditor.domain.targets import EndpointSpec, TargetSpec
 from auditor.errors import RecordError
-from auditor.signatures.bundles import seal
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.objections import Code
-from auditor.signing.records import (
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.records import (
+    list_signed_files,
     sign_record,
     sign_statement,
-    signed_files,
     verify_record,
     verify_statement,
 )
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.verification_result import IssueCode
 
 SIGNER = KeySigner(ec.derive_private_key(31, ec.SECP256R1()))
 KEY = SIGNER.public_pem()
@@ -43,7 +42,7 @@ def record_of(**changes: object) -> dict[str, Any]:
     }
 
 
-RECORD = canonical(record_of())
+RECORD = encode_canonical(record_of())
 BUNDLE = sign_record(RECORD, ARTIFACT, "credit", SIGNER)
 
 
@@ -81,7 +80,7 @@ def test_the_hint_is_the_one_that_cosign_writes() -> None:
 
 
 def test_a_record_of_predictions_only_has_no_artifact_subject() -> None:
-    record = canonical(
+    record = encode_canonical(
         record_of(request={"artifact": {"digest": None}, "policy": {"digest": "sha256:0"}})
     )
     bundle = sign_record(record, None, "credit", SIGNER)
@@ -93,17 +92,17 @@ def test_a_record_of_predictions_only_has_no_artifact_subject() -> None:
 def test_a_changed_byte_of_the_record_is_found_and_named(place: int, by: int) -> None:
     changed = RECORD[:place] + bytes([RECORD[place] ^ by]) + RECORD[place + 1 :]
     found = verify_record(BUNDLE, changed, KEY)
-    assert found.codes == (Code.DIGEST_MISMATCH,)
+    assert found.codes == (IssueCode.DIGEST_MISMATCH,)
     assert "record.json" in found.mistakes[0]
 
 
 def test_another_key_is_refused() -> None:
     other = KeySigner(ec.derive_private_key(32, ec.SECP256R1())).public_pem()
     refused = verify_record(BUNDLE, RECORD, other)
-    assert refused.codes == (Code.KEY,)
-    assert signed_files(refused) == {}
+    assert refused.codes == (IssueCode.KEY,)
+    assert list_signed_files(refused) == {}
     assert verify_statement(sign_statement(STATEMENT, SIGNER), STATEMENT, other).codes == (
-        Code.KEY,
+        IssueCode.KEY,
     )
 
 
@@ -116,13 +115,17 @@ def test_files_are_signed_beside_the_record_and_told_with_their_digests(
     artifact: str | None,
 ) -> None:
     asked = {"artifact": {"digest": artifact, "name": "credit"}, "policy": {"digest": ARTIFACT}}
-    record = canonical(record_of(request=asked))
+    record = encode_canonical(record_of(request=asked))
     bundle = sign_record(record, artifact, "credit", SIGNER, files=PAGE)
     found = verify_record(bundle, record, KEY, files=NAMES)
     assert found.objections == ()
     of_artifact = {} if artifact is None else {"credit": artifact}
-    pages = {name: digest(raw) for name, raw in PAGE.items()}
-    assert signed_files(found) == {"record.json": digest(record), **of_artifact, **pages}
+    pages = {name: compute_digest(raw) for name, raw in PAGE.items()}
+    assert list_signed_files(found) == {
+        "record.json": compute_digest(record),
+        **of_artifact,
+        **pages,
+    }
     fewer = verify_record(bundle, record, KEY, files=frozenset({"report.html"}))
     assert fewer.mistakes == ("files are signed that belong to no record",)
 
@@ -138,8 +141,8 @@ def test_a_file_that_is_signed_twice_is_signed_as_neither() -> None:
 
 def test_a_record_of_an_endpoint_may_name_its_artifact_as_earlier_versions_did_or_not() -> None:
     prod = TargetSpec("prod", "endpoint", endpoint=EndpointSpec(url="https://models.example"))
-    served = canonical(bare_record(request=bare_request(targets=(prod,))).to_json())
-    here = canonical(bare_record().to_json())
+    served = encode_canonical(bare_record(request=bare_request(targets=(prod,))).to_json())
+    here = encode_canonical(bare_record().to_json())
     for record, named, mistakes in (
         (served, None, ()),
         (served, BARE.digest, ()),
@@ -156,7 +159,7 @@ OTHER_ARTIFACT = "the signed artifact is not the one that the record speaks of"
 
 
 def resealed(change: dict[str, Any]) -> bytes:
-    return seal(json.dumps({**statement_in(BUNDLE), **change}).encode(), SIGNER)
+    return sign_bundle(json.dumps({**statement_in(BUNDLE), **change}).encode(), SIGNER)
 
 
 SUBJECTS = statement_in(BUNDLE)["subject"]
@@ -167,17 +170,17 @@ PASSED = {"verdict": "pass", "policy": "sha256:" + "cd" * 32, "id": "01"}
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"predicate": PASSED}, Code.CONTRADICTION),
-        ({"subject": SUBJECTS[:1]}, Code.SUBJECT),
-        ({"subject": [*SUBJECTS, STRANGER]}, Code.SUBJECT),
-        ({"subject": SUBJECTS[::-1]}, Code.DIGEST_MISMATCH),
-        ({"subject": []}, Code.DIGEST_MISMATCH),
-        ({"predicateType": "https://slsa.dev/verification_summary/v1"}, Code.PREDICATE),
-        ({"_type": "https://in-toto.io/Statement/v0.1"}, Code.STATEMENT),
+        ({"predicate": PASSED}, IssueCode.CONTRADICTION),
+        ({"subject": SUBJECTS[:1]}, IssueCode.SUBJECT),
+        ({"subject": [*SUBJECTS, STRANGER]}, IssueCode.SUBJECT),
+        ({"subject": SUBJECTS[::-1]}, IssueCode.DIGEST_MISMATCH),
+        ({"subject": []}, IssueCode.DIGEST_MISMATCH),
+        ({"predicateType": "https://slsa.dev/verification_summary/v1"}, IssueCode.PREDICATE),
+        ({"_type": "https://in-toto.io/Statement/v0.1"}, IssueCode.STATEMENT),
     ],
 )
 def test_a_statement_that_says_otherwise_than_its_record_is_refused(
-    change: dict[str, Any], code: Code
+    change: dict[str, Any], code: IssueCode
 ) -> None:
     found = verify_record(resealed(change), RECORD, KEY)
     assert not found.verified
@@ -201,7 +204,7 @@ STATEMENT = {"_type": "https://in-toto.io/Statement/v1", "subject": [], "n": 0.5
 def test_a_signed_statement_verifies_as_the_one_expected() -> None:
     bundle = sign_statement(STATEMENT, SIGNER)
     assert verify_statement(bundle, STATEMENT, KEY).verified
-    assert verify_statement(bundle, {**STATEMENT, "n": 1}, KEY).codes == (Code.CONTRADICTION,)
+    assert verify_statement(bundle, {**STATEMENT, "n": 1}, KEY).codes == (IssueCode.CONTRADICTION,)
 
 
 def test_a_statement_with_a_number_that_json_lacks_is_not_signed() -> None:

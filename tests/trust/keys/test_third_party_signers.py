@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from auditor.errors import KeyFileError
-from auditor.signatures.keys import read_public_key
-from auditor.signing.opening import open_signer
-from auditor.signing.passwords import Passwords
+from auditor.trust.keys.files import PasswordSource
+from auditor.trust.keys.signers import open_signer
+from auditor.trust.signatures.keys import read_public_key
 
 PLUGIN = """
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from auditor.signatures.keys import KeySigner
+from auditor.trust.signatures.keys import KeySigner
 
 class Other(KeySigner):
     def public_pem(self):
@@ -61,7 +61,9 @@ def test_an_installed_package_opens_the_keys_of_its_scheme(tmp_path: Path) -> No
     assert read_public_key(signer.public_pem()).holds(signer.sign(b"text"), b"text")
     file = tmp_path / "password"
     file.write_text("secret\n")
-    assert open_signer("toykms:good/locked", Passwords(file)).public_pem() == signer.public_pem()
+    assert (
+        open_signer("toykms:good/locked", PasswordSource(file)).public_pem() == signer.public_pem()
+    )
 
 
 @pytest.mark.parametrize("kind", ["other", "raw"])

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from auditor.errors import KeyFileError
-from auditor.signatures.keys import HASHES, read_public_key
-from auditor.signing.opening import open_signer
-from auditor.signing.passwords import Passwords
-from auditor.signing.token_uris import TokenUri
+from auditor.trust.keys.files import PasswordSource
+from auditor.trust.keys.pkcs11 import Pkcs11Uri
+from auditor.trust.keys.signers import open_signer
+from auditor.trust.signatures.keys import HASHES, read_public_key
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "1234"
@@ -55,7 +55,7 @@ def test_a_key_in_a_token_signs_and_its_public_half_verifies(
     token: None, pin: Path, curve: str
 ) -> None:
     uri = f"pkcs11:token=acme;object=key%20{curve}?module-path={MODULE}"
-    signer = open_signer(uri, Passwords(pin))
+    signer = open_signer(uri, PasswordSource(pin))
     signature = signer.sign(b"text")
     public = load_pem_public_key(signer.public_pem())
     assert isinstance(public, ec.EllipticCurvePublicKey)
@@ -83,7 +83,7 @@ def test_what_the_token_does_not_have_is_named(
     token: None, pin: Path, named: str, words: str
 ) -> None:
     with pytest.raises(KeyFileError, match=words):
-        open_signer(f"pkcs11:{named}?module-path={MODULE}", Passwords(pin))
+        open_signer(f"pkcs11:{named}?module-path={MODULE}", PasswordSource(pin))
 
 
 def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +107,12 @@ BAD = {
 @pytest.mark.parametrize("words", BAD)
 def test_a_uri_that_names_no_key_or_gives_the_pin_away_is_refused(words: str) -> None:
     with pytest.raises(KeyFileError, match=words) as raised:
-        TokenUri.parse(BAD[words])
+        Pkcs11Uri.parse(BAD[words])
     assert "1234" not in str(raised.value)
 
 
 def test_a_uri_is_read_as_rfc_7512_writes_it() -> None:
-    found = TokenUri.parse("pkcs11:token=My%20token;id=%01%ff;type=private?module-path=/a%20b.so")
+    found = Pkcs11Uri.parse("pkcs11:token=My%20token;id=%01%ff;type=private?module-path=/a%20b.so")
     assert (found.token, found.id, found.module) == ("My token", b"\x01\xff", Path("/a b.so"))
 
 
@@ -130,7 +130,7 @@ def test_a_command_signs_a_model_with_a_key_in_a_token(
     words = ["sign", str(model), "--out", str(out), "--key", uri]
     assert auditor.main(words, standalone_mode=False) == 0
     public = tmp_path / "token.pub"
-    public.write_bytes(open_signer(uri, Passwords(pin)).public_pem())
+    public.write_bytes(open_signer(uri, PasswordSource(pin)).public_pem())
     asked = ["verify", str(model), "--signature", str(out), "--key", str(public)]
     assert auditor.main(asked, standalone_mode=False) == 0
     if shutil.which("openssl"):

@@ -8,41 +8,44 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.canonical import canonical, digest, parse
+from auditor.domain.json import compute_digest, encode_canonical, parse_json
 from auditor.errors import LedgerError
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.events import Event, EventType, Leaf
-from auditor.ledgers.hashing import leaf_hash, root_of
-from auditor.ledgers.key_events import KeyChange, KeyEvent
-from auditor.ledgers.notes import MOST_BYTES, MemorySigner
-from auditor.ledgers.openings import Opening, open_receipt
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.receipts import Receipt
+from auditor.trust.ledger.events import (
+    LeafOpening,
+    LedgerEvent,
+    LedgerEventType,
+    LedgerLeaf,
+    open_receipt,
+)
+from auditor.trust.ledger.key_events import KeyChange, KeyEvent
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash, merkle_root
+from auditor.trust.ledger.notes import MOST_BYTES, LogCheckpoint, MemoryNoteSigner, sign_checkpoint
+from auditor.trust.ledger.receipts import LedgerReceipt
 
 NOW = "2026-01-01T00:00:00Z"
 SALT = b"s" * 32
-EVENT = Event(
-    EventType.RECORD,
-    digest(b"bundle"),
+EVENT = LedgerEvent(
+    LedgerEventType.RECORD,
+    compute_digest(b"bundle"),
     NOW,
-    {"record": digest(b"record"), "data.evaluation": digest(b"rows")},
+    {"record": compute_digest(b"record"), "data.evaluation": compute_digest(b"rows")},
     "aud-0123456789",
 )
 LEAF = EVENT.leaf(SALT, 4)
 HASH_LINE = f"{base64.b64encode(SALT).decode()}\n"
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-OPENING = Opening(LEAF, SALT, EVENT.digest, EVENT.subjects)
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+OPENING = LeafOpening(LEAF, SALT, EVENT.digest, EVENT.subjects)
 
 
-def receipt(leaf: Leaf = LEAF, opening: Opening = OPENING) -> bytes:
+def receipt(leaf: LedgerLeaf = LEAF, opening: LeafOpening = OPENING) -> bytes:
     other = leaf_hash(b"another entry")
-    head = Head(2, root_of([other, leaf_hash(leaf.entry())]))
-    note = sign_checkpoint(Checkpoint(LOG.name, head), LOG)
-    return Receipt(1, (other,), note, opening.emit()).emit()
+    head = TreeHead(2, merkle_root([other, leaf_hash(leaf.entry())]))
+    note = sign_checkpoint(LogCheckpoint(LOG.name, head), LOG)
+    return LedgerReceipt(1, (other,), note, opening.emit()).emit()
 
 
 def test_a_leaf_holds_salted_digests_and_no_others() -> None:
-    found = parse(LEAF.entry())
+    found = parse_json(LEAF.entry())
     assert isinstance(found, dict)
     assert found["v"] == 1
     assert found["type"] == "record"
@@ -60,28 +63,30 @@ def test_equal_events_under_other_salts_share_nothing_but_what_is_public() -> No
 
 
 def test_one_digest_in_two_roles_gives_two_salted_ones() -> None:
-    twice = Event(EventType.RECORD, EVENT.digest, NOW, {"a": EVENT.digest, "b": EVENT.digest})
+    twice = LedgerEvent(
+        LedgerEventType.RECORD, EVENT.digest, NOW, {"a": EVENT.digest, "b": EVENT.digest}
+    )
     leaf = twice.leaf(SALT, 0)
     assert len({leaf.digest, *leaf.subjects.values()}) == 3
 
 
 @given(
-    st.sampled_from(EventType),
+    st.sampled_from(LedgerEventType),
     st.binary(max_size=8),
     st.dictionaries(st.from_regex(r"[a-z][a-z0-9_.:-]{0,9}", fullmatch=True), st.text(max_size=9)),
     st.binary(min_size=32, max_size=32),
     st.integers(0, 2**50),
 )
 def test_a_leaf_is_canonical_json_and_reads_back(
-    kind: EventType, raw: bytes, subjects: dict[str, str], salt: bytes, after: int
+    kind: LedgerEventType, raw: bytes, subjects: dict[str, str], salt: bytes, after: int
 ) -> None:
     subjects.pop("digest", None)
-    event = Event(kind, digest(raw), NOW, subjects)
+    event = LedgerEvent(kind, compute_digest(raw), NOW, subjects)
     leaf = event.leaf(salt, after)
-    assert leaf.entry() == canonical(parse(leaf.entry()))
-    assert Leaf.parse(leaf.entry()) == leaf
+    assert leaf.entry() == encode_canonical(parse_json(leaf.entry()))
+    assert LedgerLeaf.parse(leaf.entry()) == leaf
     assert leaf.opens(replace(event, id=leaf.id), salt)
-    assert not leaf.opens(replace(event, id=leaf.id, digest=digest(raw + b"x")), salt)
+    assert not leaf.opens(replace(event, id=leaf.id, digest=compute_digest(raw + b"x")), salt)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,7 @@ def test_a_leaf_is_canonical_json_and_reads_back(
         replace(EVENT, time="2026-01-01T00:00:00+00:00"),
     ],
 )
-def test_an_event_of_another_form_is_refused(bad: Event) -> None:
+def test_an_event_of_another_form_is_refused(bad: LedgerEvent) -> None:
     with pytest.raises(LedgerError):
         bad.leaf(SALT, 0)
 
@@ -116,7 +121,7 @@ def test_an_event_of_another_form_is_refused(bad: Event) -> None:
 )
 def test_an_entry_of_another_form_is_refused(raw: bytes) -> None:
     with pytest.raises(LedgerError):
-        Leaf.parse(raw)
+        LedgerLeaf.parse(raw)
 
 
 def test_an_event_without_an_id_is_named_after_its_salted_digest() -> None:
@@ -132,18 +137,18 @@ def test_a_receipt_proves_its_event() -> None:
 
 
 def test_a_receipt_of_another_leaf_salt_or_key_is_refused() -> None:
-    other = replace(EVENT, digest=digest(b"other"))
-    forged = Opening(other.leaf(SALT, 4), SALT, other.digest, other.subjects)
+    other = replace(EVENT, digest=compute_digest(b"other"))
+    forged = LeafOpening(other.leaf(SALT, 4), SALT, other.digest, other.subjects)
     with pytest.raises(LedgerError, match="does not lead"):
         open_receipt(receipt(opening=forged), LOG.key)
     for opening in (
         replace(OPENING, salt=b"t" * 32),
-        replace(OPENING, digest=digest(b"other")),
+        replace(OPENING, digest=compute_digest(b"other")),
         replace(OPENING, salt=b"s"),
     ):
         with pytest.raises(LedgerError, match="cannot be opened"):
             open_receipt(receipt(opening=opening), LOG.key)
-    stranger = MemorySigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+    stranger = MemoryNoteSigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
     with pytest.raises(LedgerError, match="not signed by"):
         open_receipt(receipt(), stranger.key)
 
@@ -151,7 +156,7 @@ def test_a_receipt_of_another_leaf_salt_or_key_is_refused() -> None:
 def test_what_opens_a_leaf_must_be_text_that_can_be_written() -> None:
     raw = OPENING.emit().replace(EVENT.digest.encode(), rb"\ud800")
     with pytest.raises(LedgerError, match="malformed"):
-        Opening.parse(raw)
+        LeafOpening.parse(raw)
 
 
 @given(st.integers(0, len(receipt()) - 1), st.integers(1, 255))
@@ -164,7 +169,7 @@ def test_no_byte_of_a_receipt_can_be_another(at: int, by: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_noise_is_no_receipt_and_opens_nothing(raw: bytes) -> None:
-    for read in (Receipt.parse, Opening.parse):
+    for read in (LedgerReceipt.parse, LeafOpening.parse):
         with pytest.raises(LedgerError):
             read(raw)
 
@@ -185,7 +190,7 @@ def test_a_receipt_that_is_spelled_otherwise_is_refused(change: object) -> None:
     raw = change(receipt().decode()).encode()
     assert raw != receipt()
     with pytest.raises(LedgerError):
-        Receipt.parse(raw)
+        LedgerReceipt.parse(raw)
 
 
 @pytest.mark.parametrize(
@@ -198,25 +203,25 @@ def test_a_receipt_that_is_spelled_otherwise_is_refused(change: object) -> None:
 )
 def test_a_receipt_that_lacks_a_part_is_refused_by_name(raw: bytes, words: str) -> None:
     with pytest.raises(LedgerError, match=words):
-        Receipt.parse(raw)
+        LedgerReceipt.parse(raw)
 
 
 def test_a_receipt_may_do_without_what_helps_and_bring_many_hashes() -> None:
-    whole = Receipt(7, (leaf_hash(b""),) * 63, b"note")
+    whole = LedgerReceipt(7, (leaf_hash(b""),) * 63, b"note")
     assert whole.emit().startswith(b"c2sp.org/tlog-proof@v1\nindex 7\n")
-    assert Receipt.parse(whole.emit()) == whole
+    assert LedgerReceipt.parse(whole.emit()) == whole
 
 
 def test_a_receipt_has_a_most_of_bytes() -> None:
-    bare = Receipt(1, (), b"")
+    bare = LedgerReceipt(1, (), b"")
     full = replace(bare, note=b"x" * (MOST_BYTES - len(bare.emit())))
-    assert Receipt.parse(full.emit()) == full
+    assert LedgerReceipt.parse(full.emit()) == full
     with pytest.raises(LedgerError, match="more than 1048576 bytes"):
-        Receipt.parse(full.emit() + b"x")
+        LedgerReceipt.parse(full.emit() + b"x")
 
 
 def test_a_key_event_names_its_key_in_its_document() -> None:
     event, document = KeyEvent(KeyChange.IN_USE, "ledger", str(LOG.key)).event(NOW)
-    assert event.digest == digest(document)
+    assert event.digest == compute_digest(document)
     assert str(LOG.key) in document.decode()
     assert event.leaf(SALT, 0).id.startswith("key-ledger-")

@@ -9,14 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from debian import installed
 
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.growing import RightEdge, grow
-from auditor.ledgers.hashing import leaf_hash
-from auditor.ledgers.nodes import Nodes
-from auditor.ledgers.notes import MemorySigner
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.tiles import HEIGHT, SIZE, Tile, TilePath
-from auditor.ledgers.trees import Tree
+from auditor.trust.ledger.merkle import SIZE, MerkleTree, TreeHead, leaf_hash
+from auditor.trust.ledger.node_cache import NodeCache
+from auditor.trust.ledger.notes import LogCheckpoint, MemoryNoteSigner, sign_checkpoint
+from auditor.trust.ledger.tiles import HEIGHT, LogTile, RightEdge, TilePath, append_leaf_hashes
 
 SOURCES = Path("/usr/share/gocode/src")
 LIBRARIES = ("golang.org/x/mod/sumdb/tlog", "github.com/transparency-dev/merkle/proof")
@@ -26,7 +22,7 @@ SEED = 20_26
 PROOFS = 12_000
 MOST_LEAVES = 70_000
 SIZES = (1, 2, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, MOST_LEAVES)
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]
 
@@ -58,14 +54,14 @@ class Log:
 
     def __init__(self, size: int) -> None:
         self.leaves = [leaf_hash(f"leaf {index}".encode()) for index in range(size)]
-        edge, full = grow(RightEdge(0, {}), b"".join(self.leaves))
-        self.tiles = {(item.level, item.index): Tile(item.hashes, item.inner) for item in full}
+        edge, full = append_leaf_hashes(RightEdge(0, {}), b"".join(self.leaves))
+        self.tiles = {(item.level, item.index): LogTile(item.hashes, item.inner) for item in full}
         for level, row in edge.partial.items():
-            self.tiles[level, edge.size >> HEIGHT * (level + 1)] = Tile(row)
-        self.nodes = Nodes()
+            self.tiles[level, edge.size >> HEIGHT * (level + 1)] = LogTile(row)
+        self.nodes = NodeCache()
         self.roots: dict[int, bytes] = {}
 
-    def tree(self, size: int) -> Tree:
+    def tree(self, size: int) -> MerkleTree:
         return self.nodes.tree(size, lambda *place: self.tiles[place])
 
     def root(self, size: int) -> bytes:
@@ -127,7 +123,7 @@ def test_tiles_and_their_names_are_those_of_go(go: Path, log: Log) -> None:
     lines = []
     for (level, index), tile in sorted(log.tiles.items()):
         width = len(tile.hashes) // SIZE
-        for row, nodes in enumerate(Tile(tile.hashes).rows()):
+        for row, nodes in enumerate(LogTile(tile.hashes).rows()):
             count = len(nodes) // SIZE
             if row == HEIGHT or not count:
                 continue  # the root of a tile stands in the tile above
@@ -142,8 +138,8 @@ def test_tiles_and_their_names_are_those_of_go(go: Path, log: Log) -> None:
 
 
 def test_checkpoints_open_as_notes(go: Path, log: Log) -> None:
-    heads = [Head(size, log.root(size)) for size in SIZES]
-    notes = [sign_checkpoint(Checkpoint(LOG.name, head), LOG) for head in heads]
+    heads = [TreeHead(size, log.root(size)) for size in SIZES]
+    notes = [sign_checkpoint(LogCheckpoint(LOG.name, head), LOG) for head in heads]
     lines = [f"opens {LOG.key} {note.hex()}" for note in notes]
     forged = [f"opens {LOG.key} {note.replace(b'log.', b'bog.', 1).hex()}" for note in notes]
     assert answers(go, lines + forged) == ["ok"] * len(SIZES) + ["no"] * len(SIZES)

@@ -5,8 +5,14 @@ from dataclasses import replace
 import pytest
 
 from auditor.errors import LedgerError
-from auditor.ledgers.key_events import KeyChange, KeyEvent, key_event_id
-from auditor.ledgers.key_lives import KeyBook, KeyStatus, Placed
+from auditor.trust.ledger.key_events import (
+    KeyChange,
+    KeyEvent,
+    KeyEventEntry,
+    KeyRegistry,
+    KeyStatus,
+    key_event_id,
+)
 
 NOW, LATER, LAST = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))
 FIRST = KeyEvent(KeyChange.IN_USE, "report", "first")
@@ -15,10 +21,10 @@ RETIRED = KeyEvent(KeyChange.RETIRED, "report", "first", replaced_by="next")
 REVOKED = KeyEvent(KeyChange.REVOKED, "report", "first", since=NOW, reason="lost")
 
 
-def book(*told: KeyEvent) -> KeyBook:
-    found = KeyBook()
+def book(*told: KeyEvent) -> KeyRegistry:
+    found = KeyRegistry()
     for index, item in enumerate(told):
-        found.add(Placed(index, LATER, item))
+        found.add(KeyEventEntry(index, LATER, item))
     return found
 
 

@@ -9,27 +9,30 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, StepResult
-from auditor.folders import BUNDLE, ERASURE, LEDGER, PROOF, RecordFolder
-from auditor.inclusion import erasure, inclusion
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.cosigning import cosign, with_signatures
-from auditor.ledgers.events import Event
-from auditor.ledgers.hashing import leaf_hash, root_of
-from auditor.ledgers.notes import MemorySigner, Note, NoteKey
-from auditor.ledgers.occasions import erasure_of
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.receipts import Receipt
-from auditor.signing.ledger_keys import load_note_key
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.folder import BUNDLE, ERASURE, LEDGER, PROOF, RecordFolder
+from auditor.trust.keys.ledger_key import load_note_key
+from auditor.trust.ledger.events import LeafOpening, LedgerEvent, build_erasure_event
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash, merkle_root
+from auditor.trust.ledger.notes import (
+    LogCheckpoint,
+    MemoryNoteSigner,
+    NoteKey,
+    SignedNote,
+    add_signatures,
+    cosign_checkpoint,
+    sign_checkpoint,
+)
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.workflows.verify.inclusion import check_erasure, check_inclusion
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "records" / "v1.zip"
+GOLDEN = Path(__file__).parents[2] / "golden" / "records" / "v1.zip"
 NOW = "2026-11-28T09:00:00Z"
 ERASED = "erasure"
 
 
-def made(name: str, seed: bytes) -> MemorySigner:
-    return MemorySigner(name, Ed25519PrivateKey.from_private_bytes(seed * 32))
+def made(name: str, seed: bytes) -> MemoryNoteSigner:
+    return MemoryNoteSigner(name, Ed25519PrivateKey.from_private_bytes(seed * 32))
 
 
 LOG, STRANGER = made("log.example/1", b"l"), made("log.example/1", b"s")
@@ -56,9 +59,9 @@ def key(unpacked: Path) -> NoteKey:
     return load_note_key(unpacked / "ledger.pub")
 
 
-def look(out: Path, key: NoteKey | None, *witnesses: MemorySigner) -> Step:
+def look(out: Path, key: NoteKey | None, *witnesses: MemoryNoteSigner) -> VerificationStep:
     folder = RecordFolder(out)
-    return inclusion(folder, folder.record, key, tuple(item.key for item in witnesses))
+    return check_inclusion(folder, folder.record, key, tuple(item.key for item in witnesses))
 
 
 def test_the_proof_of_a_record_holds_under_the_ledgers_key(out: Path, key: NoteKey) -> None:
@@ -74,14 +77,16 @@ def test_without_a_key_a_proof_is_not_checked_and_with_one_it_must_be_there(
 ) -> None:
     name = "inclusion proof"
     unknown = "no ledger key given (--ledger-key)"
-    assert look(out, None) == Step(name, StepResult.NOT_CHECKED, unknown)
+    assert look(out, None) == VerificationStep(name, StepResult.NOT_CHECKED, unknown)
     (out / PROOF).unlink()
     missing = "the folder holds no ledger proof"
-    assert look(out, None) == Step(name, StepResult.NOT_PRESENT, missing)
-    assert look(out, key) == Step(name, StepResult.FAILED, f"{missing}, and a ledger key was given")
+    assert look(out, None) == VerificationStep(name, StepResult.NOT_PRESENT, missing)
+    assert look(out, key) == VerificationStep(
+        name, StepResult.FAILED, f"{missing}, and a ledger key was given"
+    )
 
 
-def failure(step: Step) -> str:
+def failure(step: VerificationStep) -> str:
     assert step.result is StepResult.FAILED
     return step.detail
 
@@ -90,7 +95,9 @@ def test_a_proof_of_something_else_fails(out: Path, key: NoteKey) -> None:
     assert failure(look(out, STRANGER.key)).startswith(f"{PROOF}: ")
     folder = RecordFolder(out)
     other = replace(folder.record, finished=NOW)
-    assert failure(inclusion(folder, other, key)) == f"{PROOF} is of another record or signature"
+    assert (
+        failure(check_inclusion(folder, other, key)) == f"{PROOF} is of another record or signature"
+    )
     (out / BUNDLE).write_bytes(folder.read(BUNDLE) + b"\n")
     assert failure(look(out, key)) == f"{PROOF} is of another record or signature"
 
@@ -100,11 +107,11 @@ def test_the_copy_of_a_ledgers_key_must_be_that_key(out: Path, key: NoteKey) -> 
     assert failure(look(out, key)) == f"{LEDGER} is not the ledger key given"
 
 
-def cosigned(out: Path, *witnesses: MemorySigner) -> None:
-    receipt = Receipt.parse((out / PROOF).read_bytes())
-    text = Note.parse(receipt.note).text
-    added = [cosign(text, 1_700_000_000, item) for item in witnesses]
-    note = with_signatures(receipt.note, added)
+def cosigned(out: Path, *witnesses: MemoryNoteSigner) -> None:
+    receipt = LedgerReceipt.parse((out / PROOF).read_bytes())
+    text = SignedNote.parse(receipt.note).text
+    added = [cosign_checkpoint(text, 1_700_000_000, item) for item in witnesses]
+    note = add_signatures(receipt.note, added)
     (out / PROOF).write_bytes(replace(receipt, note=note).emit())
 
 
@@ -121,20 +128,20 @@ def test_every_witness_that_is_named_must_have_cosigned(out: Path, key: NoteKey)
     assert both.detail == f"{PROVEN}{key.name}, cosigned by one.example/w, two.example/w"
 
 
-def proof_of(event: Event, document: bytes) -> bytes:
+def proof_of(event: LedgerEvent, document: bytes) -> bytes:
     """Return the receipt of a log whose second leaf is an event."""
     leaf = event.leaf(b"s" * 32, 1)
     other = leaf_hash(b"another entry")
-    head = Head(2, root_of([other, leaf_hash(leaf.entry())]))
-    opening = Opening(leaf, b"s" * 32, event.digest, event.subjects, document)
-    note = sign_checkpoint(Checkpoint(LOG.name, head), LOG)
-    return Receipt(1, (other,), note, opening.emit()).emit()
+    head = TreeHead(2, merkle_root([other, leaf_hash(leaf.entry())]))
+    opening = LeafOpening(leaf, b"s" * 32, event.digest, event.subjects, document)
+    note = sign_checkpoint(LogCheckpoint(LOG.name, head), LOG)
+    return LedgerReceipt(1, (other,), note, opening.emit()).emit()
 
 
 @pytest.fixture
 def record(out: Path) -> AuditRecord:
     found = RecordFolder(out).record
-    (out / ERASURE).write_bytes(proof_of(*erasure_of(found, NOW)))
+    (out / ERASURE).write_bytes(proof_of(*build_erasure_event(found, NOW)))
     return found
 
 
@@ -142,18 +149,20 @@ def test_an_erasure_is_proven_by_the_ledgers_key_and_told_without(
     out: Path, record: AuditRecord
 ) -> None:
     folder = RecordFolder(out)
-    assert erasure(folder, record, LOG.key) == Step(
+    assert check_erasure(folder, record, LOG.key) == VerificationStep(
         ERASED, StepResult.HOLDS, f"{NOW}: leaf 1 of 2 of {LOG.name}"
     )
     unknown = f"{NOW}, as the folder says; no ledger key given (--ledger-key)"
-    assert erasure(folder, record, None) == Step(ERASED, StepResult.NOT_CHECKED, unknown)
-    assert failure(erasure(folder, record, STRANGER.key)).startswith(f"{ERASURE}: ")
+    assert check_erasure(folder, record, None) == VerificationStep(
+        ERASED, StepResult.NOT_CHECKED, unknown
+    )
+    assert failure(check_erasure(folder, record, STRANGER.key)).startswith(f"{ERASURE}: ")
 
 
 def test_the_proof_of_another_erasure_fails(out: Path, record: AuditRecord) -> None:
     other = replace(record, id="aud-2")
     for key in (LOG.key, None):
-        found = erasure(RecordFolder(out), other, key)
+        found = check_erasure(RecordFolder(out), other, key)
         assert failure(found) == f"{ERASURE} is of another record"
     (out / ERASURE).write_bytes(b"no proof")
-    assert failure(erasure(RecordFolder(out), record, None)).startswith(f"{ERASURE}: ")
+    assert failure(check_erasure(RecordFolder(out), record, None)).startswith(f"{ERASURE}: ")

@@ -8,23 +8,20 @@ import pytest
 from bare_records import bare_record
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditor.domain.canonical import digest
-from auditor.domain.steps import Step, StepResult
-from auditor.folders import KEY_PROOF, PROOF, RecordFolder
-from auditor.keyproofs import key_life
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.events import Event, EventType
-from auditor.ledgers.hashing import leaf_hash, root_of
-from auditor.ledgers.key_events import KeyChange, KeyEvent
-from auditor.ledgers.notes import MemorySigner, NoteKey
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.receipts import Receipt
-from auditor.signatures.trust import Moment
+from auditor.domain.json import compute_digest
+from auditor.domain.verification_steps import StepResult, VerificationStep
+from auditor.reports.folder import KEY_PROOF, PROOF, RecordFolder
+from auditor.trust.ledger.events import LeafOpening, LedgerEvent, LedgerEventType
+from auditor.trust.ledger.key_events import KeyChange, KeyEvent
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash, merkle_root
+from auditor.trust.ledger.notes import LogCheckpoint, MemoryNoteSigner, NoteKey, sign_checkpoint
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.workflows.verify.key_lifecycle import check_key_lifecycle
 
 HOLDS, FAILED = StepResult.HOLDS, StepResult.FAILED
 EARLIER, FINISHED, LATER = (f"2026-05-10T10:00:0{second}Z" for second in (0, 1, 2))
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 OTHER = leaf_hash(b"another entry")
 SALT = b"s" * 32
 PEM = b"the key"
@@ -35,14 +32,14 @@ AT_ONCE = replace(REVOKED, since=FINISHED)
 RECORD = bare_record(finished=FINISHED)
 
 
-def receipt(event: Event, index: int, document: bytes | None = None) -> bytes:
+def receipt(event: LedgerEvent, index: int, document: bytes | None = None) -> bytes:
     """Prove an event at one of the two leaves of a log."""
     leaf = event.leaf(SALT, 0)
     mine = leaf_hash(leaf.entry())
-    head = Head(2, root_of([OTHER, mine] if index else [mine, OTHER]))
-    note = sign_checkpoint(Checkpoint(LOG.name, head), LOG)
-    opening = Opening(leaf, SALT, event.digest, event.subjects, document)
-    return Receipt(index, (OTHER,), note, opening.emit()).emit()
+    head = TreeHead(2, merkle_root([OTHER, mine] if index else [mine, OTHER]))
+    note = sign_checkpoint(LogCheckpoint(LOG.name, head), LOG)
+    opening = LeafOpening(leaf, SALT, event.digest, event.subjects, document)
+    return LedgerReceipt(index, (OTHER,), note, opening.emit()).emit()
 
 
 def looked_at(
@@ -54,17 +51,21 @@ def looked_at(
     *,
     ledger: NoteKey | None = LOG.key,
     pem: bytes = PEM,
-) -> Step:
+) -> VerificationStep:
     """Look at a folder that proves what happened to the key, and where the record lies."""
     (folder / KEY_PROOF).write_bytes(receipt(*_parts(told, key_at)))
     if record_at is not None:
-        event = Event(EventType.RECORD, digest(b"bundle"), FINISHED, {}, "aud-1")
+        event = LedgerEvent(
+            LedgerEventType.RECORD, compute_digest(b"bundle"), FINISHED, {}, "aud-1"
+        )
         (folder / PROOF).write_bytes(receipt(event, record_at))
-    proven = None if moment is None else Moment(datetime.fromisoformat(moment), proven=True)
-    return key_life(RecordFolder(folder), RECORD, pem, ledger, proven)
+    proven = (
+        None if moment is None else VerificationTime(datetime.fromisoformat(moment), proven=True)
+    )
+    return check_key_lifecycle(RecordFolder(folder), RECORD, pem, ledger, proven)
 
 
-def _parts(told: KeyEvent, at: int) -> tuple[Event, int, bytes]:
+def _parts(told: KeyEvent, at: int) -> tuple[LedgerEvent, int, bytes]:
     event, document = told.event(EARLIER)
     return event, at, document
 
@@ -108,7 +109,7 @@ CASES = {
 def test_a_record_stands_or_falls_by_when_its_key_ended(case: str, tmp_path: Path) -> None:
     told, key_at, record_at, moment, result, words = CASES[case]
     found = looked_at(tmp_path, told, key_at, record_at, moment)
-    assert found == Step("key's life", result, words)
+    assert found == VerificationStep("key's life", result, words)
 
 
 @pytest.mark.parametrize(
@@ -116,25 +117,25 @@ def test_a_record_stands_or_falls_by_when_its_key_ended(case: str, tmp_path: Pat
 )
 def test_a_proof_of_another_key_or_role_fails(told: KeyEvent, pem: bytes, tmp_path: Path) -> None:
     found = looked_at(tmp_path, told, 1, None, pem=pem)
-    assert found == Step("key's life", FAILED, f"{KEY_PROOF} is of another key or role")
+    assert found == VerificationStep("key's life", FAILED, f"{KEY_PROOF} is of another key or role")
 
 
 def test_a_folder_without_a_proof_or_a_key_to_check_it_shows_no_life(tmp_path: Path) -> None:
     missing = "the folder holds no proof of what the ledger says of the key"
-    found = key_life(RecordFolder(tmp_path), RECORD, PEM, LOG.key)
-    assert found == Step("key's life", StepResult.NOT_PRESENT, missing)
+    found = check_key_lifecycle(RecordFolder(tmp_path), RECORD, PEM, LOG.key)
+    assert found == VerificationStep("key's life", StepResult.NOT_PRESENT, missing)
     found = looked_at(tmp_path, REVOKED, 0, None, ledger=None)
     unasked = "no ledger key given (--ledger-key)"
-    assert found == Step("key's life", StepResult.NOT_CHECKED, unasked)
+    assert found == VerificationStep("key's life", StepResult.NOT_CHECKED, unasked)
 
 
 def test_a_proof_that_proves_nothing_fails_and_is_named(tmp_path: Path) -> None:
-    stranger = MemorySigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+    stranger = MemoryNoteSigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
     event, _ = IN_USE.event(EARLIER)
     of_nothing = receipt(event, 1)
     spoiled = looked_at(tmp_path, IN_USE, 1, None, ledger=stranger.key)
     (tmp_path / KEY_PROOF).write_bytes(of_nothing)
-    without = key_life(RecordFolder(tmp_path), RECORD, PEM, LOG.key)
+    without = check_key_lifecycle(RecordFolder(tmp_path), RECORD, PEM, LOG.key)
     (tmp_path / PROOF).write_bytes(b"noise")
     beside = looked_at(tmp_path, IN_USE, 1, None)
     for found, name, words in (

@@ -9,20 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import LedgerError
-from auditor.ledgers.checkpoints import Checkpoint, open_checkpoint, sign_checkpoint
-from auditor.ledgers.cosigning import (
-    Submission,
-    cosign,
-    cosigned_at,
-    cosigners,
+from auditor.trust.ledger.merkle import EMPTY, TreeHead
+from auditor.trust.ledger.notes import (
+    LogCheckpoint,
+    MemoryNoteSigner,
+    NoteKey,
+    SignedNote,
+    WitnessRequest,
+    add_signatures,
+    cosign_checkpoint,
+    find_cosignature_time,
+    find_cosigners,
+    open_checkpoint,
+    open_note,
     read_cosignatures,
-    read_size,
-    with_signatures,
-    witness_key,
+    read_witness_size,
+    sign_checkpoint,
+    sign_note,
+    to_witness_key,
 )
-from auditor.ledgers.hashing import EMPTY
-from auditor.ledgers.notes import MemorySigner, Note, NoteKey, open_note, sign_note
-from auditor.ledgers.proofs import Head
 
 # The example of golang.org/x/mod/sumdb/note.
 GO_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -33,9 +38,9 @@ GO_NOTE = (
     "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdng"
     "otpRZb6KE6RyyBwJnAM=\n"
 ).encode()
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-WITNESS = MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
-POINT = Checkpoint(LOG.name, Head(7, b"r" * 32))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+WITNESS = MemoryNoteSigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
+POINT = LogCheckpoint(LOG.name, TreeHead(7, b"r" * 32))
 SIGNED = sign_checkpoint(POINT, LOG)
 
 
@@ -72,7 +77,7 @@ def test_a_note_with_any_other_byte_is_refused(at: int, by: int) -> None:
 
 @given(st.binary(max_size=300))
 def test_noise_is_no_note_and_no_proof(raw: bytes) -> None:
-    for read in (Note.parse, Submission.parse):
+    for read in (SignedNote.parse, WitnessRequest.parse):
         with pytest.raises(LedgerError):
             read(raw)
 
@@ -84,7 +89,7 @@ def test_signatures_of_others_are_ignored_and_a_false_one_of_the_key_refuses() -
     alone = sign_note(text, (WITNESS,))
     with pytest.raises(LedgerError, match="not signed by"):
         open_note(alone, LOG.key)
-    forged = Note("two\n", Note.parse(both).signatures).emit()
+    forged = SignedNote("two\n", SignedNote.parse(both).signatures).emit()
     with pytest.raises(LedgerError, match="does not hold"):
         open_note(forged, LOG.key)
 
@@ -107,15 +112,15 @@ def test_signatures_of_others_are_ignored_and_a_false_one_of_the_key_refuses() -
 )
 def test_a_malformed_note_is_refused(raw: bytes) -> None:
     with pytest.raises(LedgerError):
-        Note.parse(raw)
+        SignedNote.parse(raw)
 
 
 def test_a_checkpoint_opens_under_its_own_key_alone() -> None:
     assert open_checkpoint(SIGNED, LOG.key) == POINT
-    other = MemorySigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+    other = MemoryNoteSigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
     with pytest.raises(LedgerError, match="not signed by"):
         open_checkpoint(SIGNED, other.key)
-    stranger = sign_checkpoint(Checkpoint("elsewhere", POINT.head), LOG)
+    stranger = sign_checkpoint(LogCheckpoint("elsewhere", POINT.head), LOG)
     with pytest.raises(LedgerError, match="is of the log 'elsewhere'"):
         open_checkpoint(stranger, LOG.key)
 
@@ -126,16 +131,16 @@ def test_a_checkpoint_opens_under_its_own_key_alone() -> None:
 )
 def test_a_malformed_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(LedgerError):
-        Checkpoint.parse(text)
+        LogCheckpoint.parse(text)
 
 
 def test_extension_lines_are_read_over() -> None:
-    assert Checkpoint.parse(POINT.text() + "more\n") == POINT
+    assert LogCheckpoint.parse(POINT.text() + "more\n") == POINT
 
 
 def test_a_cosignature_holds_for_its_text_time_and_key() -> None:
-    made = cosign(POINT.text(), 1_700_000_000, WITNESS)
-    assert cosigned_at(POINT.text(), made, WITNESS.key) == 1_700_000_000
+    made = cosign_checkpoint(POINT.text(), 1_700_000_000, WITNESS)
+    assert find_cosignature_time(POINT.text(), made, WITNESS.key) == 1_700_000_000
     (again,) = read_cosignatures(f"{made}\n".encode())
     assert again == made
     later = type(made)(made.name, made.key_id, b"\x00" * 7 + b"\x01" + made.raw[8:])
@@ -145,62 +150,69 @@ def test_a_cosignature_holds_for_its_text_time_and_key() -> None:
         (POINT.text(), made, LOG.key),
     ):
         with pytest.raises(LedgerError):
-            cosigned_at(text, signature, key)
+            find_cosignature_time(text, signature, key)
 
 
 def test_a_cosignature_under_another_name_or_id_is_refused_though_its_bytes_hold() -> None:
-    made = cosign(POINT.text(), 5, WITNESS)
+    made = cosign_checkpoint(POINT.text(), 5, WITNESS)
     for other in (replace(made, name="another.example/w"), replace(made, key_id=bytes(4))):
         with pytest.raises(LedgerError, match="does not hold"):
-            cosigned_at(POINT.text(), other, WITNESS.key)
+            find_cosignature_time(POINT.text(), other, WITNESS.key)
 
 
 def test_a_cosignature_is_of_a_time_that_fits_63_bits() -> None:
     last = 2**63 - 1
-    assert cosigned_at(POINT.text(), cosign(POINT.text(), last, WITNESS), WITNESS.key) == last
+    assert (
+        find_cosignature_time(
+            POINT.text(), cosign_checkpoint(POINT.text(), last, WITNESS), WITNESS.key
+        )
+        == last
+    )
     with pytest.raises(LedgerError, match="does not hold"):
-        cosigned_at(POINT.text(), cosign(POINT.text(), last + 1, WITNESS), WITNESS.key)
+        find_cosignature_time(
+            POINT.text(), cosign_checkpoint(POINT.text(), last + 1, WITNESS), WITNESS.key
+        )
 
 
 @pytest.mark.parametrize("end", ["", "x"])
 def test_signature_lines_end_with_a_line_break(end: str) -> None:
-    line = str(cosign(POINT.text(), 5, WITNESS))
+    line = str(cosign_checkpoint(POINT.text(), 5, WITNESS))
     with pytest.raises(LedgerError, match="holds no signature lines"):
         read_cosignatures(f"{line}{end}".encode())
 
 
 def test_a_cosigned_note_names_its_cosigners_and_keeps_each_signature_once() -> None:
-    made = cosign(POINT.text(), 5, WITNESS)
-    note = with_signatures(with_signatures(SIGNED, [made]), [made])
-    assert len(Note.parse(note).signatures) == 2
+    made = cosign_checkpoint(POINT.text(), 5, WITNESS)
+    note = add_signatures(add_signatures(SIGNED, [made]), [made])
+    assert len(SignedNote.parse(note).signatures) == 2
     assert open_checkpoint(note, LOG.key) == POINT
-    assert cosigners(Note.parse(note), [WITNESS.key]) == (WITNESS.key,)
-    assert cosigners(Note.parse(SIGNED), [WITNESS.key]) == ()
-    false = cosign("other\n", 5, WITNESS)
+    assert find_cosigners(SignedNote.parse(note), [WITNESS.key]) == (WITNESS.key,)
+    assert find_cosigners(SignedNote.parse(SIGNED), [WITNESS.key]) == ()
+    false = cosign_checkpoint("other\n", 5, WITNESS)
     with pytest.raises(LedgerError):
-        cosigners(Note.parse(with_signatures(SIGNED, [false])), [WITNESS.key])
+        find_cosigners(SignedNote.parse(add_signatures(SIGNED, [false])), [WITNESS.key])
 
 
 def test_of_two_witnesses_of_one_name_the_one_that_signed_counts() -> None:
-    twin = MemorySigner(WITNESS.name, Ed25519PrivateKey.from_private_bytes(b"v" * 32))
-    note = Note.parse(with_signatures(SIGNED, [cosign(POINT.text(), 5, WITNESS)]))
-    assert cosigners(note, [WITNESS.key, twin.key]) == (WITNESS.key,)
+    twin = MemoryNoteSigner(WITNESS.name, Ed25519PrivateKey.from_private_bytes(b"v" * 32))
+    note = SignedNote.parse(add_signatures(SIGNED, [cosign_checkpoint(POINT.text(), 5, WITNESS)]))
+    assert find_cosigners(note, [WITNESS.key, twin.key]) == (WITNESS.key,)
 
 
 def test_an_ordinary_signature_is_no_cosignature() -> None:
-    note = Note.parse(sign_note(POINT.text(), (WITNESS,)))
-    assert cosigners(note, [WITNESS.key]) == ()
-    assert witness_key(WITNESS.key).key_id != WITNESS.key.key_id
+    note = SignedNote.parse(sign_note(POINT.text(), (WITNESS,)))
+    assert find_cosigners(note, [WITNESS.key]) == ()
+    assert to_witness_key(WITNESS.key).key_id != WITNESS.key.key_id
 
 
 @given(st.integers(0, 2**60), st.lists(st.binary(min_size=32, max_size=32), max_size=63))
 def test_a_request_to_a_witness_reads_back(old: int, proof: list[bytes]) -> None:
-    sent = Submission(old, tuple(proof), SIGNED)
-    assert Submission.parse(sent.emit()) == sent
+    sent = WitnessRequest(old, tuple(proof), SIGNED)
+    assert WitnessRequest.parse(sent.emit()) == sent
 
 
 def test_a_request_in_the_words_of_the_specification() -> None:
-    raw = Submission(20852014, (EMPTY,), SIGNED).emit()
+    raw = WitnessRequest(20852014, (EMPTY,), SIGNED).emit()
     assert raw.startswith(b"old 20852014\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\nlog.")
 
 
@@ -220,19 +232,19 @@ HASH_LINE = base64.b64encode(EMPTY) + b"\n"
 )
 def test_a_request_of_another_form_is_refused(raw: bytes) -> None:
     with pytest.raises(LedgerError, match="request to a witness is malformed"):
-        Submission.parse(raw)
+        WitnessRequest.parse(raw)
 
 
 def test_a_request_may_bring_as_many_hashes_as_the_largest_tree_asks_for() -> None:
-    assert len(Submission.parse(b"old 7\n" + HASH_LINE * 63 + b"\nnote").proof) == 63
+    assert len(WitnessRequest.parse(b"old 7\n" + HASH_LINE * 63 + b"\nnote").proof) == 63
 
 
 @pytest.mark.parametrize(("raw", "size"), [(b"7\n", 7), (b"120", 120), (b"0\n", 0)])
 def test_a_size_is_read(raw: bytes, size: int) -> None:
-    assert read_size(raw) == size
+    assert read_witness_size(raw) == size
 
 
 @pytest.mark.parametrize("raw", [b"", b"07\n", b"-1\n", b"7\n\n", b"x"])
 def test_a_size_that_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(LedgerError):
-        read_size(raw)
+        read_witness_size(raw)

@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import LedgerError
-from auditor.ledgers.hashing import SIZE, leaf_hash, root_of
-from auditor.ledgers.tiles import SPAN, TilePath, bundle, expand, read_bundle, width_at
+from auditor.trust.ledger.merkle import SIZE, leaf_hash, merkle_root
+from auditor.trust.ledger.tiles import (
+    SPAN,
+    TilePath,
+    decode_entry_bundle,
+    encode_entry_bundle,
+    expand_tile_rows,
+    tile_width,
+)
 
 LEAVES = [leaf_hash(str(index).encode()) for index in range(SPAN)]
 
@@ -43,32 +50,32 @@ def test_a_name_that_is_spelled_otherwise_is_refused(text: str) -> None:
 
 
 def test_the_widths_of_seventy_thousand_leaves_are_those_of_the_specification() -> None:
-    assert width_at(0, 272, 70_000) == 256
-    assert width_at(0, 273, 70_000) == 112
-    assert width_at(0, 274, 70_000) == 0
-    assert width_at(1, 0, 70_000) == 256
-    assert width_at(1, 1, 70_000) == 17
-    assert width_at(2, 0, 70_000) == 1
-    assert width_at(1, 0, 256) == 1
+    assert tile_width(0, 272, 70_000) == 256
+    assert tile_width(0, 273, 70_000) == 112
+    assert tile_width(0, 274, 70_000) == 0
+    assert tile_width(1, 0, 70_000) == 256
+    assert tile_width(1, 1, 70_000) == 17
+    assert tile_width(2, 0, 70_000) == 1
+    assert tile_width(1, 0, 256) == 1
 
 
 @given(st.integers(1, SPAN))
 def test_a_tile_expands_into_every_complete_node(width: int) -> None:
-    for height, row in enumerate(expand(b"".join(LEAVES[:width]))):
+    for height, row in enumerate(expand_tile_rows(b"".join(LEAVES[:width]))):
         span = 1 << height
-        nodes = [root_of(LEAVES[at * span : (at + 1) * span]) for at in range(width // span)]
+        nodes = [merkle_root(LEAVES[at * span : (at + 1) * span]) for at in range(width // span)]
         assert row == b"".join(nodes)
         assert len(row) == width // span * SIZE
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_reads_back(entries: list[bytes]) -> None:
-    assert list(read_bundle(bundle(entries))) == entries
+    assert list(decode_entry_bundle(encode_entry_bundle(entries))) == entries
 
 
 def test_a_bundle_that_breaks_off_and_an_entry_that_is_too_long_are_refused() -> None:
     for cut in (1, 3):
         with pytest.raises(LedgerError, match="breaks off"):
-            read_bundle(bundle([b"abc"])[:-cut])
+            decode_entry_bundle(encode_entry_bundle([b"abc"])[:-cut])
     with pytest.raises(LedgerError, match="65536 bytes"):
-        bundle([bytes(2**16)])
+        encode_entry_bundle([bytes(2**16)])

@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.ledgers.growing import RightEdge, grow
-from auditor.ledgers.hashing import EMPTY, leaf_hash, node_hash, root_of
-from auditor.ledgers.nodes import Nodes
-from auditor.ledgers.proofs import Head, continues, includes
-from auditor.ledgers.tiles import Tile
-from auditor.ledgers.trees import Tree
+from auditor.trust.ledger.merkle import (
+    EMPTY,
+    MerkleTree,
+    TreeHead,
+    leaf_hash,
+    merkle_root,
+    node_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+from auditor.trust.ledger.node_cache import NodeCache
+from auditor.trust.ledger.tiles import LogTile, RightEdge, append_leaf_hashes
 
 # The inputs, roots and proofs of Certificate Transparency's reference tests (RFC 6962).
 INPUTS = [
@@ -101,16 +107,16 @@ def naive_subproof(old: int, hashes: Sequence[bytes], *, whole: bool = True) -> 
 LEAVES = [leaf_hash(str(index).encode()) for index in range(1100)]
 
 
-def tree_of(hashes: Sequence[bytes]) -> Tree:
-    edge, full = grow(RightEdge(0, {}), b"".join(hashes))
-    tiles = {(tile.level, tile.index): Tile(tile.hashes, tile.inner) for tile in full}
-    tiles |= {(at, edge.size >> 8 * (at + 1)): Tile(row) for at, row in edge.partial.items()}
-    return Nodes().tree(len(hashes), lambda *place: tiles[place])
+def tree_of(hashes: Sequence[bytes]) -> MerkleTree:
+    edge, full = append_leaf_hashes(RightEdge(0, {}), b"".join(hashes))
+    tiles = {(tile.level, tile.index): LogTile(tile.hashes, tile.inner) for tile in full}
+    tiles |= {(at, edge.size >> 8 * (at + 1)): LogTile(row) for at, row in edge.partial.items()}
+    return NodeCache().tree(len(hashes), lambda *place: tiles[place])
 
 
 def test_roots_and_proofs_are_those_of_certificate_transparency() -> None:
     hashes = [leaf_hash(item) for item in INPUTS]
-    assert [root_of(hashes[: size + 1]).hex() for size in range(8)] == ROOTS
+    assert [merkle_root(hashes[: size + 1]).hex() for size in range(8)] == ROOTS
     for (index, size), path in INCLUSIONS.items():
         assert [item.hex() for item in tree_of(hashes[:size]).inclusion(index)] == path
     for (old, size), proof in CONSISTENCIES.items():
@@ -118,68 +124,68 @@ def test_roots_and_proofs_are_those_of_certificate_transparency() -> None:
 
 
 def test_an_empty_tree_has_the_hash_of_nothing() -> None:
-    assert root_of([]) == RightEdge(0, {}).root() == tree_of([]).root() == EMPTY
+    assert merkle_root([]) == RightEdge(0, {}).root() == tree_of([]).root() == EMPTY
 
 
 @given(SIZES, st.data())
 def test_proofs_are_those_that_the_rfc_spells_and_hold(size: int, data: st.DataObject) -> None:
     hashes, tree = LEAVES[:size], tree_of(LEAVES[:size])
-    head = Head(size, naive_root(hashes))
-    assert tree.root() == root_of(hashes) == head.root
+    head = TreeHead(size, naive_root(hashes))
+    assert tree.root() == merkle_root(hashes) == head.root
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
     path, proof = tree.inclusion(index), tree.consistency(old)
     assert list(path) == naive_path(index, hashes)
     assert list(proof) == naive_subproof(old, hashes)
-    assert includes(head, index, hashes[index], path)
-    assert continues(head, Head(old, naive_root(hashes[:old])), proof)
+    assert verify_inclusion(head, index, hashes[index], path)
+    assert verify_consistency(head, TreeHead(old, naive_root(hashes[:old])), proof)
 
 
 @pytest.mark.parametrize("size", range(1, 18))
 def test_every_proof_of_a_small_tree_holds_for_its_own_place_alone(size: int) -> None:
     hashes = LEAVES[:size]
-    head = Head(size, naive_root(hashes))
+    head = TreeHead(size, naive_root(hashes))
     paths = [naive_path(index, hashes) for index in range(size)]
     for index, path in enumerate(paths):
         for at in range(size):
-            assert includes(head, at, hashes[index], path) == (at == index)
-    heads = [Head(old, naive_root(hashes[:old])) for old in range(1, size + 1)]
+            assert verify_inclusion(head, at, hashes[index], path) == (at == index)
+    heads = [TreeHead(old, naive_root(hashes[:old])) for old in range(1, size + 1)]
     for old in heads:
         proof = naive_subproof(old.size, hashes)
         for other in heads:
-            assert continues(head, other, proof) == (other == old)
+            assert verify_consistency(head, other, proof) == (other == old)
 
 
 @given(SIZES, st.data())
 def test_no_proof_holds_for_anything_else(size: int, data: st.DataObject) -> None:
     hashes, tree = LEAVES[:size], tree_of(LEAVES[:size])
-    head = Head(size, tree.root())
+    head = TreeHead(size, tree.root())
     index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
     path, proof = tree.inclusion(index), tree.consistency(old)
     other = data.draw(st.integers(0, size + 3).filter(lambda at: at != index))
-    assert not includes(head, other, hashes[index], path)
-    assert not includes(head, index, leaf_hash(b"another"), path)
-    assert not includes(Head(size, EMPTY), index, hashes[index], path)
-    assert not includes(head, index, hashes[index], (*path, EMPTY))
-    assert not includes(head, index, hashes[index], path[:-1]) or not path
-    before = Head(old, naive_root(hashes[:old]))
-    assert not continues(head, Head(old, EMPTY), proof)
-    assert not continues(Head(size, EMPTY), before, proof)
-    assert not continues(head, before, (*proof, EMPTY))
+    assert not verify_inclusion(head, other, hashes[index], path)
+    assert not verify_inclusion(head, index, leaf_hash(b"another"), path)
+    assert not verify_inclusion(TreeHead(size, EMPTY), index, hashes[index], path)
+    assert not verify_inclusion(head, index, hashes[index], (*path, EMPTY))
+    assert not verify_inclusion(head, index, hashes[index], path[:-1]) or not path
+    before = TreeHead(old, naive_root(hashes[:old]))
+    assert not verify_consistency(head, TreeHead(old, EMPTY), proof)
+    assert not verify_consistency(TreeHead(size, EMPTY), before, proof)
+    assert not verify_consistency(head, before, (*proof, EMPTY))
     if proof:
         at = data.draw(st.integers(0, len(proof) - 1))
         bad = [*proof[:at], EMPTY, *proof[at + 1 :]]
-        assert not continues(head, before, bad)
-        assert not continues(head, before, proof[:-1])
+        assert not verify_consistency(head, before, bad)
+        assert not verify_consistency(head, before, proof[:-1])
 
 
 def test_every_tree_continues_nothing_and_itself_without_a_proof() -> None:
-    head = Head(5, tree_of(LEAVES[:5]).root())
-    assert continues(head, Head(0, EMPTY), ())
-    assert continues(head, head, ())
-    assert not continues(head, Head(0, EMPTY), (EMPTY,))
-    assert not continues(head, Head(0, head.root), ())
-    assert not continues(head, Head(6, head.root), ())
-    assert not continues(head, head, (EMPTY,))
+    head = TreeHead(5, tree_of(LEAVES[:5]).root())
+    assert verify_consistency(head, TreeHead(0, EMPTY), ())
+    assert verify_consistency(head, head, ())
+    assert not verify_consistency(head, TreeHead(0, EMPTY), (EMPTY,))
+    assert not verify_consistency(head, TreeHead(0, head.root), ())
+    assert not verify_consistency(head, TreeHead(6, head.root), ())
+    assert not verify_consistency(head, head, (EMPTY,))
 
 
 def test_what_a_tree_does_not_have_is_refused() -> None:
@@ -196,10 +202,10 @@ def test_growing_in_parts_gives_the_same_tiles(parts: list[int]) -> None:
     ends = [min(end, len(LEAVES)) for end in itertools.accumulate(parts)]
     edge, tiles = RightEdge(0, {}), []
     for start, end in itertools.pairwise([0, *ends]):
-        edge, full = grow(edge, b"".join(LEAVES[start:end]))
+        edge, full = append_leaf_hashes(edge, b"".join(LEAVES[start:end]))
         tiles += full
     size = ends[-1] if ends else 0
-    whole, full = grow(RightEdge(0, {}), b"".join(LEAVES[:size]))
+    whole, full = append_leaf_hashes(RightEdge(0, {}), b"".join(LEAVES[:size]))
     key = lambda tile: (tile.level, tile.index)  # noqa: E731 -- one order for both
     assert edge == whole
     assert sorted(tiles, key=key) == sorted(full, key=key)
@@ -208,24 +214,26 @@ def test_growing_in_parts_gives_the_same_tiles(parts: list[int]) -> None:
 
 
 def test_a_right_edge_that_misses_a_tile_says_so() -> None:
-    edge, _ = grow(RightEdge(0, {}), b"".join(LEAVES[:300]))
+    edge, _ = append_leaf_hashes(RightEdge(0, {}), b"".join(LEAVES[:300]))
     assert "level 0" in RightEdge(300, {1: edge.partial[1]}).mistake()
     assert "level 1" in RightEdge(300, {0: edge.partial[0]}).mistake()
 
 
 def test_few_tiles_in_memory_are_enough() -> None:
-    edge, full = grow(RightEdge(0, {}), b"".join(LEAVES))
-    tiles = {(tile.level, tile.index): Tile(tile.hashes, tile.inner) for tile in full}
-    tiles |= {(at, edge.size >> 8 * (at + 1)): Tile(row) for at, row in edge.partial.items()}
-    nodes = Nodes(most=2)
+    edge, full = append_leaf_hashes(RightEdge(0, {}), b"".join(LEAVES))
+    tiles = {(tile.level, tile.index): LogTile(tile.hashes, tile.inner) for tile in full}
+    tiles |= {(at, edge.size >> 8 * (at + 1)): LogTile(row) for at, row in edge.partial.items()}
+    nodes = NodeCache(most=2)
     for index in range(0, 1100, 37):
         tree = nodes.tree(1100, lambda *place: tiles[place])
-        assert includes(Head(1100, edge.root()), index, LEAVES[index], tree.inclusion(index))
+        assert verify_inclusion(
+            TreeHead(1100, edge.root()), index, LEAVES[index], tree.inclusion(index)
+        )
 
 
 def test_a_tile_that_grew_is_fetched_again() -> None:
-    nodes, known = Nodes(), 5
-    tree = lambda: nodes.tree(known, lambda *_: Tile(b"".join(LEAVES[:known])))  # noqa: E731 -- as known grows
+    nodes, known = NodeCache(), 5
+    tree = lambda: nodes.tree(known, lambda *_: LogTile(b"".join(LEAVES[:known])))  # noqa: E731 -- as known grows
     assert tree().root() == naive_root(LEAVES[:5])
     known = 9
     assert tree().root() == naive_root(LEAVES[:9])
@@ -233,44 +241,44 @@ def test_a_tile_that_grew_is_fetched_again() -> None:
 
 def test_a_proof_that_ends_too_early_or_too_late_for_its_size_is_refused() -> None:
     two = tree_of(LEAVES[:2])
-    assert includes(Head(2, two.root()), 0, LEAVES[0], two.inclusion(0))
-    assert not includes(Head(4, two.root()), 0, LEAVES[0], two.inclusion(0))
-    assert not includes(Head(1, two.root()), 0, LEAVES[0], two.inclusion(0))
-    first = Head(1, LEAVES[0])
-    assert continues(Head(2, two.root()), first, two.consistency(1))
-    assert not continues(Head(4, two.root()), first, two.consistency(1))
+    assert verify_inclusion(TreeHead(2, two.root()), 0, LEAVES[0], two.inclusion(0))
+    assert not verify_inclusion(TreeHead(4, two.root()), 0, LEAVES[0], two.inclusion(0))
+    assert not verify_inclusion(TreeHead(1, two.root()), 0, LEAVES[0], two.inclusion(0))
+    first = TreeHead(1, LEAVES[0])
+    assert verify_consistency(TreeHead(2, two.root()), first, two.consistency(1))
+    assert not verify_consistency(TreeHead(4, two.root()), first, two.consistency(1))
 
 
 def test_a_proof_with_a_hash_too_many_is_refused_though_it_leads_to_the_root() -> None:
     beside = LEAVES[0]
-    assert not includes(Head(1, node_hash(beside, LEAVES[1])), 0, LEAVES[1], (beside,))
+    assert not verify_inclusion(TreeHead(1, node_hash(beside, LEAVES[1])), 0, LEAVES[1], (beside,))
     proof = naive_subproof(3, LEAVES[:5])
     before, after = naive_root(LEAVES[:3]), naive_root(LEAVES[:5])
-    assert continues(Head(5, after), Head(3, before), proof)
-    above = [Head(size, node_hash(beside, it)) for size, it in ((5, after), (3, before))]
-    assert not continues(*above, [*proof, beside])
+    assert verify_consistency(TreeHead(5, after), TreeHead(3, before), proof)
+    above = [TreeHead(size, node_hash(beside, it)) for size, it in ((5, after), (3, before))]
+    assert not verify_consistency(*above, [*proof, beside])
 
 
 def test_a_tree_continues_no_larger_one_though_their_roots_are_equal() -> None:
     root = naive_root(LEAVES[:5])
-    assert not continues(Head(5, root), Head(8, root), ())
-    assert not continues(Head(5, root), Head(-1, root), ())
+    assert not verify_consistency(TreeHead(5, root), TreeHead(8, root), ())
+    assert not verify_consistency(TreeHead(5, root), TreeHead(-1, root), ())
 
 
 def test_a_proof_without_hashes_does_not_show_that_a_tree_grew() -> None:
-    head, old = Head(5, naive_root(LEAVES[:5])), Head(3, naive_root(LEAVES[:3]))
-    assert continues(head, old, naive_subproof(3, LEAVES[:5]))
-    assert not continues(head, old, ())
+    head, old = TreeHead(5, naive_root(LEAVES[:5])), TreeHead(3, naive_root(LEAVES[:3]))
+    assert verify_consistency(head, old, naive_subproof(3, LEAVES[:5]))
+    assert not verify_consistency(head, old, ())
 
 
 def test_hashes_of_another_length_prove_nothing() -> None:
     """Two hashes side by side can be cut elsewhere, so that other values lead to the same root."""
     left, right = LEAVES[:2]
-    head = Head(2, node_hash(left, right))
-    assert includes(head, 0, left, (right,))
-    assert not includes(head, 0, left + right[:1], (right[1:],))
-    assert not includes(head, 0, left[:-1], (left[-1:] + right,))
-    assert not includes(Head(1, b"short"), 0, b"short", ())
-    assert continues(head, Head(1, left), (right,))
-    assert not continues(head, Head(1, left + right[:1]), (right[1:],))
-    assert not continues(Head(3, b"short"), Head(3, b"short"), ())
+    head = TreeHead(2, node_hash(left, right))
+    assert verify_inclusion(head, 0, left, (right,))
+    assert not verify_inclusion(head, 0, left + right[:1], (right[1:],))
+    assert not verify_inclusion(head, 0, left[:-1], (left[-1:] + right,))
+    assert not verify_inclusion(TreeHead(1, b"short"), 0, b"short", ())
+    assert verify_consistency(head, TreeHead(1, left), (right,))
+    assert not verify_consistency(head, TreeHead(1, left + right[:1]), (right[1:],))
+    assert not verify_consistency(TreeHead(3, b"short"), TreeHead(3, b"short"), ())

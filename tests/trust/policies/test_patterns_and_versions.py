@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.trusting.globs import common, matches
-from auditor.trusting.versions import order_of
+from auditor.trust.policies.globs import find_common_match, matches_pattern
+from auditor.trust.policies.trust_policy import version_sort_key
 
 PATTERNS = st.text("ab*?", max_size=7)
 TEXTS = st.text("ab", max_size=7)
@@ -16,19 +16,19 @@ TEXTS = st.text("ab", max_size=7)
 
 @given(PATTERNS, TEXTS)
 def test_a_pattern_matches_what_the_shell_says(pattern: str, text: str) -> None:
-    assert matches(pattern, text) is fnmatchcase(text, pattern)
+    assert matches_pattern(pattern, text) is fnmatchcase(text, pattern)
 
 
 @given(PATTERNS, PATTERNS, TEXTS)
 def test_what_two_patterns_have_in_common_is_found_and_matches_both(
     left: str, right: str, text: str
 ) -> None:
-    found = common(left, right)
+    found = find_common_match(left, right)
     if found is None:
-        assert not (matches(left, text) and matches(right, text))
+        assert not (matches_pattern(left, text) and matches_pattern(right, text))
     else:
-        assert matches(left, found)
-        assert matches(right, found)
+        assert matches_pattern(left, found)
+        assert matches_pattern(right, found)
 
 
 def signs(length: int, alphabet: str) -> list[str]:
@@ -41,7 +41,7 @@ def test_what_two_short_patterns_have_in_common_is_as_short_as_can_be() -> None:
     stand = {one: [text for text in texts if fnmatchcase(text, one)] for one in patterns}
     for left, right in product(patterns, patterns):
         shared = set(stand[left]).intersection(stand[right])
-        found = common(left, right)
+        found = find_common_match(left, right)
         assert (found is None) is not bool(shared), (left, right)
         if found is not None:
             assert found in shared, (left, right)
@@ -49,8 +49,8 @@ def test_what_two_short_patterns_have_in_common_is_as_short_as_can_be() -> None:
 
 
 def test_many_stars_take_no_long_time() -> None:
-    assert not matches("*a" * 60 + "b", "a" * 200)
-    assert common("*a" * 60 + "b", "*a" * 60 + "c") is None
+    assert not matches_pattern("*a" * 60 + "b", "a" * 200)
+    assert find_common_match("*a" * 60 + "b", "*a" * 60 + "c") is None
 
 
 IN_ORDER = ("0-a", "0", "0.0.1", "0.9", "1.0.0-0", "1.0.0-2", "1.0.0-11", "1.0.0-alpha",
@@ -59,7 +59,7 @@ IN_ORDER = ("0-a", "0", "0.0.1", "0.9", "1.0.0-0", "1.0.0-2", "1.0.0-11", "1.0.0
 
 
 def test_versions_stand_in_their_order() -> None:
-    orders = [order_of(version) for version in IN_ORDER]
+    orders = [version_sort_key(version) for version in IN_ORDER]
     assert None not in orders
     assert orders == sorted(orders, key=lambda item: item or ((), False, ()))
     assert len(set(orders)) == len(orders)
@@ -73,13 +73,13 @@ def test_versions_stand_in_their_order() -> None:
     ],
 )
 def test_versions_that_say_the_same_are_equal(one: str, other: str) -> None:
-    assert order_of(one) == order_of(other) is not None
+    assert version_sort_key(one) == version_sort_key(other) is not None
 
 
 def test_a_version_has_at_most_200_signs() -> None:
     longest = "v1" + ".1" * 99
-    assert order_of(longest) == ((1,) * 100, True, ())
-    assert order_of(f"{longest}1") is None
+    assert version_sort_key(longest) == ((1,) * 100, True, ())
+    assert version_sort_key(f"{longest}1") is None
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_a_version_has_at_most_200_signs() -> None:
     ids=["empty", "word", "dot", "dots", "sign", "hyphen", "space", "endless", "arabic"],
 )
 def test_other_texts_have_no_place_in_the_order(version: str) -> None:
-    assert order_of(version) is None
+    assert version_sort_key(version) is None

@@ -28,17 +28,22 @@ from trust_papers import (
 )
 
 from auditor.domain.artifacts import FileDigest, digest_files
-from auditor.signatures.bundles import MEDIA_TYPE, seal
-from auditor.signatures.objections import Code, Grade, Objection, Verification
-from auditor.signatures.statements import STATEMENT, Statement, SubjectDigest
-from auditor.trusting.asking import Asked, When
-from auditor.trusting.papers import (
-    alternatives,
-    as_bundle,
-    bundles_in,
-    distance,
-    object_to_papers,
-    predicate_of,
+from auditor.trust.encoding.dsse import STATEMENT, InTotoStatement, SubjectDigest
+from auditor.trust.policies.documents import (
+    find_statement_issues,
+    list_accepted_signers,
+    rank_attempt,
+    read_bundles,
+    read_predicate_type,
+    to_bundle,
+)
+from auditor.trust.policies.query import QueryTime, TrustQuery
+from auditor.trust.signatures.sigstore_bundle import MEDIA_TYPE, sign_bundle
+from auditor.trust.verification_result import (
+    IssueCode,
+    IssueGrade,
+    SignatureVerification,
+    VerificationIssue,
 )
 
 SCAN = "https://acme.example/scan/v1"
@@ -60,24 +65,26 @@ def no_auditors(found: Document) -> None:
 
 def missing(
     papers: Sequence[bytes], *changes: Change, files: tuple[FileDigest, ...] = FILES
-) -> list[tuple[Grade, str]]:
+) -> list[tuple[IssueGrade, str]]:
     """What is said of statements that a rule asks for: how grave it is, and why."""
-    asked = Asked(policy(*(changes or (requiring(asking("build")),))), CREDIT, When(TODAY))
+    asked = TrustQuery(
+        policy(*(changes or (requiring(asking("build")),))), CREDIT, QueryTime(TODAY)
+    )
     assert asked.rule is not None
-    found = list(object_to_papers(asked, asked.rule, papers, files, PAYLOAD))
-    assert all(item.code is Code.PREDICATE_MISSING for item in found)
+    found = list(find_statement_issues(asked, asked.rule, papers, files, PAYLOAD))
+    assert all(item.code is IssueCode.PREDICATE_MISSING for item in found)
     return [(item.grade, item.text) for item in found]
 
 
-def because(reason: str = "", predicate: str = SLSA) -> list[tuple[Grade, str]]:
+def because(reason: str = "", predicate: str = SLSA) -> list[tuple[IssueGrade, str]]:
     text = f"there is no statement '{predicate}' about this model"
-    return [(Grade.ERROR, f"{text}: {reason}" if reason else text)]
+    return [(IssueGrade.ERROR, f"{text}: {reason}" if reason else text)]
 
 
 def about(*digests: str) -> bytes:
     """A statement about things of these digests."""
     subjects = tuple(SubjectDigest("it", digest) for digest in digests)
-    return seal(Statement(subjects, SLSA, {}).emit(), BUILD)
+    return sign_bundle(InTotoStatement(subjects, SLSA, {}).emit(), BUILD)
 
 
 TWO = files_of("credit", "shared")
@@ -117,7 +124,7 @@ def test_a_file_that_needs_no_signature_needs_no_statement_and_gives_none() -> N
 
 def sealed(**members: object) -> bytes:
     found = {"_type": STATEMENT, "predicateType": SLSA, "subject": [], "predicate": {}, **members}
-    return seal(json.dumps(found).encode(), BUILD)
+    return sign_bundle(json.dumps(found).encode(), BUILD)
 
 
 REASONS: dict[str, tuple[bytes, str]] = {
@@ -164,7 +171,7 @@ def test_only_an_optional_statement_may_be_absent_and_none_may_be_wrong(
     optional: bool,  # noqa: FBT001
 ) -> None:
     wanted = requiring(asking("build", optional=optional))
-    absent = Grade.WARNING if optional else Grade.ERROR
+    absent = IssueGrade.WARNING if optional else IssueGrade.ERROR
     # One of another type says nothing of why this one is missing.
     for papers in ([], [provenance(predicate=SCAN)], [b"no paper"]):
         assert missing(papers, wanted) == [(absent, because()[0][1])]
@@ -189,7 +196,7 @@ def test_keys_are_one_value_and_an_identity_counts_under_its_own_root_alone() ->
     )
     (rule,) = trust.rules
     # What holds under none of the keys is said once.
-    keys, *certified = alternatives(trust, rule, rule.beside[0])
+    keys, *certified = list_accepted_signers(trust, rule, rule.beside[0])
     assert keys.keys == (trust.keys["release"], trust.keys["build"])
     assert (keys.roots, keys.identities) == ((), ())
     assert [it.keys for it in certified] == [(), ()]
@@ -200,23 +207,25 @@ def test_keys_are_one_value_and_an_identity_counts_under_its_own_root_alone() ->
 
 
 def verification(
-    *codes: Code, identity: str | None = "key:x", warned: bool = False
-) -> Verification:
-    grade = Grade.WARNING if warned else Grade.ERROR
-    return Verification(tuple(Objection(code, "", grade) for code in codes), identity)
+    *codes: IssueCode, identity: str | None = "key:x", warned: bool = False
+) -> SignatureVerification:
+    grade = IssueGrade.WARNING if warned else IssueGrade.ERROR
+    return SignatureVerification(
+        tuple(VerificationIssue(code, "", grade) for code in codes), identity
+    )
 
 
 def test_what_holds_comes_first_then_the_method_of_the_bundle_then_what_lacks_least() -> None:
     attempts = [
         verification(),
-        verification(Code.METHOD_UNTRUSTED, Code.KEY_HINT, warned=True),
-        verification(Code.REVOKED),
-        verification(Code.IDENTITY, identity=None),
-        verification(Code.CERT_ROOT, Code.CERT_TIME),
-        verification(Code.METHOD_UNTRUSTED, identity=None),
-        verification(Code.METHOD_UNTRUSTED, Code.KEY, identity=None),
+        verification(IssueCode.METHOD_UNTRUSTED, IssueCode.KEY_HINT, warned=True),
+        verification(IssueCode.REVOKED),
+        verification(IssueCode.IDENTITY, identity=None),
+        verification(IssueCode.CERT_ROOT, IssueCode.CERT_TIME),
+        verification(IssueCode.METHOD_UNTRUSTED, identity=None),
+        verification(IssueCode.METHOD_UNTRUSTED, IssueCode.KEY, identity=None),
     ]
-    ordered = [distance(item) for item in attempts]
+    ordered = [rank_attempt(item) for item in attempts]
     assert sorted(ordered) == ordered
     assert [ordered.count(it) for it in ordered] == [1, 1, 2, 2, 1, 1, 1]
 
@@ -225,7 +234,7 @@ BARE = json.loads(provenance())["dsseEnvelope"]
 
 
 def test_a_bare_envelope_is_a_bundle_that_names_no_key() -> None:
-    found = as_bundle(BARE)
+    found = to_bundle(BARE)
     assert found is not None
     assert json.loads(found) == {
         "mediaType": MEDIA_TYPE,
@@ -233,10 +242,10 @@ def test_a_bare_envelope_is_a_bundle_that_names_no_key() -> None:
         "dsseEnvelope": BARE,
     }
     assert missing([json.dumps(BARE).encode()]) == []
-    assert as_bundle(json.loads(provenance())) == provenance()
+    assert to_bundle(json.loads(provenance())) == provenance()
     for lacking in ("payloadType", "signatures"):
-        assert as_bundle({key: it for key, it in BARE.items() if key != lacking}) is None
-    assert as_bundle({}) is None
+        assert to_bundle({key: it for key, it in BARE.items() if key != lacking}) is None
+    assert to_bundle({}) is None
 
 
 @pytest.mark.parametrize(
@@ -257,16 +266,16 @@ def test_a_bare_envelope_is_a_bundle_that_names_no_key() -> None:
 def test_a_document_may_be_up_to_a_thousand_lines_of_envelopes(
     lines: list[bytes], bundles: int
 ) -> None:
-    assert len(bundles_in(b"\n".join(lines))) == bundles
+    assert len(read_bundles(b"\n".join(lines))) == bundles
 
 
 @pytest.mark.parametrize("line", [b"no JSON", b""])
 def test_one_line_with_blank_ones_is_no_document_of_lines(line: bytes) -> None:
-    assert bundles_in(b"\n" + line + b"\n\n") == ()
+    assert read_bundles(b"\n" + line + b"\n\n") == ()
 
 
 def test_the_type_of_a_statement_is_what_its_payload_says() -> None:
-    assert predicate_of(provenance()) == SLSA
-    assert predicate_of(sealed(predicateType=5)) is None
-    assert predicate_of(seal(b"no JSON", BUILD)) is None
-    assert predicate_of(b"no bundle") is None
+    assert read_predicate_type(provenance()) == SLSA
+    assert read_predicate_type(sealed(predicateType=5)) is None
+    assert read_predicate_type(sign_bundle(b"no JSON", BUILD)) is None
+    assert read_predicate_type(b"no bundle") is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trust_papers import Document, authority, document, judged, named, ruled, signer
 
 from auditor.errors import TrustPolicyError
-from auditor.trusting.reading import read_trust_policy
+from auditor.trust.policies.read import read_trust_policy
 
 WHOLE = document(
     ruled(min_version="1.0", max_age="9d", timestamp="required", tags=["a"], hash=["sha256"]),

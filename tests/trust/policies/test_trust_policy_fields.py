@@ -7,67 +7,67 @@ from typing import Any
 import pytest
 
 from auditor.errors import TrustPolicyError
-from auditor.signatures.profiles import Profile
-from auditor.trusting.fields import Fields
+from auditor.trust.policies.fields import PolicyFields
+from auditor.trust.verification_result import VerificationProfile
 
-Read = Callable[[Fields], object]
+Read = Callable[[PolicyFields], object]
 SHA = "0123456789abcdef" * 4
 CURE = "Write it otherwise."
 
 
-def holding(value: object, name: str = "at") -> Fields:
-    return Fields({name: value}, ("rules", 0), lambda place: f"trust.yaml {place[2:]}")  # type: ignore[dict-item]
+def holding(value: object, name: str = "at") -> PolicyFields:
+    return PolicyFields({name: value}, ("rules", 0), lambda place: f"trust.yaml {place[2:]}")  # type: ignore[dict-item]
 
 
-def text(found: Fields) -> object:
+def text(found: PolicyFields) -> object:
     return found.text("at", CURE)
 
 
-def content(found: Fields) -> object:
+def content(found: PolicyFields) -> object:
     return found.content("at", CURE)
 
 
-def whole(found: Fields) -> object:
+def whole(found: PolicyFields) -> object:
     return found.whole("at", CURE)
 
 
-def flag(found: Fields) -> object:
+def flag(found: PolicyFields) -> object:
     return found.flag("at")
 
 
-def choice(found: Fields) -> object:
-    return found.choice("at", Profile, Profile.COMPAT)
+def choice(found: PolicyFields) -> object:
+    return found.choice("at", VerificationProfile, VerificationProfile.COMPAT)
 
 
-def items(found: Fields) -> object:
+def items(found: PolicyFields) -> object:
     return found.items("at", CURE)
 
 
-def texts(found: Fields) -> object:
+def texts(found: PolicyFields) -> object:
     return found.texts("at", CURE)
 
 
-def named(found: Fields) -> object:
+def named(found: PolicyFields) -> object:
     return found.named("at")
 
 
-def time(found: Fields) -> object:
+def time(found: PolicyFields) -> object:
     return found.time("at")
 
 
-def age(found: Fields) -> object:
+def age(found: PolicyFields) -> object:
     return found.age("at")
 
 
-def one_of(found: Fields) -> object:
+def one_of(found: PolicyFields) -> object:
     return found.one_of("at", {"b": 1, "a": 2}, "keys")
 
 
-def one_of_none(found: Fields) -> object:
+def one_of_none(found: PolicyFields) -> object:
     return found.one_of("at", {}, "keys")
 
 
-def digest(found: Fields) -> object:
+def digest(found: PolicyFields) -> object:
     return found.digest(found.value["at"], "at")
 
 
@@ -87,8 +87,8 @@ READ: list[tuple[Read, object, object]] = [
     (flag, None, False),
     (flag, False, False),
     (flag, True, True),
-    (choice, None, Profile.COMPAT),
-    (choice, "strict", Profile.STRICT),
+    (choice, None, VerificationProfile.COMPAT),
+    (choice, "strict", VerificationProfile.STRICT),
     (items, None, ()),
     (items, [], ()),
     (items, [1, None, "a"], (1, None, "a")),
@@ -197,11 +197,11 @@ def test_a_setting_that_is_null_is_not_there() -> None:
 )
 def test_a_mapping_has_no_settings_but_the_known_ones(value: Any, said: str) -> None:  # noqa: ANN401 -- whatever YAML has
     with pytest.raises(TrustPolicyError) as refused:
-        Fields.of(value, (), lambda _: "here", ("key", "root"))
+        PolicyFields.of(value, (), lambda _: "here", ("key", "root"))
     assert refused.value.problem == f"here: {said}"
     assert "key, root" in refused.value.cure
 
 
 def test_a_mapping_of_known_settings_is_taken_where_it_stands() -> None:
-    found = Fields.of({"key": "a"}, ("rules", 0), lambda _: "here", ("key", "root"))
+    found = PolicyFields.of({"key": "a"}, ("rules", 0), lambda _: "here", ("key", "root"))
     assert (found.value, found.place, found.where(())) == ({"key": "a"}, ("rules", 0), "here")

@@ -9,12 +9,12 @@ import yaml
 from trust_papers import BUILD, CI, RELEASE, STRANGER, authority, document
 
 from auditor.errors import TrustPolicyError
-from auditor.rendering.schemas import mistakes
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.objections import Code
-from auditor.trustfiles import load_trust_policy
-from auditor.trusting.reading import CLOCKS, HEAD, TOP
-from auditor.trusting.ruling import RULE
+from auditor.reports.schemas import find_schema_errors
+from auditor.trust.policies.evaluate import RULE
+from auditor.trust.policies.read import CLOCKS, HEAD, TOP
+from auditor.trust.policy_files import load_trust_policy
+from auditor.trust.timestamps import TimestampAuthorities
+from auditor.trust.verification_result import IssueCode
 
 
 def written(folder: Path, **keys: object) -> Path:
@@ -86,15 +86,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_policy_follows_its_published_schema(tmp_path: Path) -> None:
     whole = yaml.safe_load(written(tmp_path).read_text())
-    assert mistakes("trust-policy", whole) == []
-    assert mistakes("trust-policy", json.loads(json.dumps({**whole, "ruels": []})))
+    assert find_schema_errors("trust-policy", whole) == []
+    assert find_schema_errors("trust-policy", json.loads(json.dumps({**whole, "ruels": []})))
     for clocks in ({"roots": []}, {"policies": ["1.2.3"]}, {"roots": ["a"], "policies": ["1.02"]}):
-        assert mistakes("trust-policy", {**whole, "clocks": clocks})
+        assert find_schema_errors("trust-policy", {**whole, "clocks": clocks})
     whole["rules"][0]["require"][0]["any_of"] = [{"root": "acme"}]
-    assert mistakes("trust-policy", whole)
+    assert find_schema_errors("trust-policy", whole)
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "trust.md").read_text(encoding="utf-8")
 
 
 def test_the_policy_of_the_documentation_is_accepted(tmp_path: Path) -> None:
@@ -108,8 +108,10 @@ def test_the_policy_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "trusted_root.json").write_text("{}")
     read = load_trust_policy(path).policy
     assert [item.models for item in read.rules] == [("credit-*",)]
-    assert read.clocks == Clocks((root,), frozenset({"1.3.6.1.4.1.99999.1"}), read.revoked)
-    assert mistakes("trust-policy", yaml.safe_load(dated(path.read_text()))) == []
+    assert read.clocks == TimestampAuthorities(
+        (root,), frozenset({"1.3.6.1.4.1.99999.1"}), read.revoked
+    )
+    assert find_schema_errors("trust-policy", yaml.safe_load(dated(path.read_text()))) == []
 
 
 def test_the_documentation_names_every_setting_and_code() -> None:
@@ -126,7 +128,7 @@ def test_the_documentation_names_every_setting_and_code() -> None:
         "optional",
     ):
         assert name in {"apiVersion", "kind"} or f"`{name}`" in PAGE, name
-    ours = list(Code)[list(Code).index(Code.POLICY_EXPIRED) :]
+    ours = list(IssueCode)[list(IssueCode).index(IssueCode.POLICY_EXPIRED) :]
     assert len(ours) == 13
     assert [code for code in ours if f"`{code}`" not in PAGE] == []
 

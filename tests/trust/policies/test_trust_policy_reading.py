@@ -20,13 +20,13 @@ from trust_papers import (
     ruled,
 )
 
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import AssuranceLevel
 from auditor.domain.trust import TrustRef
 from auditor.errors import TrustPolicyError
-from auditor.signatures.profiles import Profile
-from auditor.signatures.trust import TrustedKey
-from auditor.trusting.policies import Auditor, Claimed, Role
-from auditor.trusting.reading import read_trust_policy
+from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.trust_policy import AuditorRole, ModelClaim, TrustedAuditor
+from auditor.trust.signatures.trusted_signers import TrustedKey
+from auditor.trust.verification_result import VerificationProfile
 
 
 def test_a_policy_says_what_it_says() -> None:
@@ -35,11 +35,11 @@ def test_a_policy_says_what_it_says() -> None:
     assert found.expires == datetime(2027, 1, 1, tzinfo=UTC)
     (rule,) = found.rules
     assert (rule.profile, rule.timestamp, rule.max_age and rule.max_age.days) == (
-        Profile.COMPAT, True, 28,
+        VerificationProfile.COMPAT, True, 28,
     )  # fmt: skip
     (auditor,) = found.auditors
     assert (auditor.name, auditor.highest, auditor.roles) == (
-        "ci", Assurance.A1, frozenset({Role.RECORD}),
+        "ci", AssuranceLevel.A1, frozenset({AuditorRole.RECORD}),
     )  # fmt: skip
 
 
@@ -51,11 +51,11 @@ def test_its_digest_covers_the_keys_that_it_names() -> None:
 
 def test_what_no_rule_names_has_none() -> None:
     narrow = policy(ruled(versions=["3.*"], tags=["released"]))
-    assert narrow.rule_for(Claimed("credit-risk", "3.1", ("released", "eu"))) is not None
+    assert narrow.rule_for(ModelClaim("credit-risk", "3.1", ("released", "eu"))) is not None
     for claimed in (
-        Claimed("debit-risk", "3.1", ("released",)),
-        Claimed("credit-risk", "4.0", ("released",)),
-        Claimed("credit-risk", "3.1"),
+        ModelClaim("debit-risk", "3.1", ("released",)),
+        ModelClaim("credit-risk", "4.0", ("released",)),
+        ModelClaim("credit-risk", "3.1"),
     ):
         assert narrow.rule_for(claimed) is None
 
@@ -110,9 +110,12 @@ def test_an_auditor_signs_records_alone_and_claims_the_least_unless_more_is_said
         ])
     )  # fmt: skip
     assert found.auditors == (
-        Auditor("ci", found.keys["ci"], frozenset({Role.RECORD}), Assurance.A0),
-        Auditor(
-            "build", found.keys["build"], frozenset({Role.APPROVAL, Role.WAIVER}), Assurance.A3
+        TrustedAuditor("ci", found.keys["ci"], frozenset({AuditorRole.RECORD}), AssuranceLevel.A0),
+        TrustedAuditor(
+            "build",
+            found.keys["build"],
+            frozenset({AuditorRole.APPROVAL, AuditorRole.WAIVER}),
+            AssuranceLevel.A3,
         ),
     )
 
@@ -288,7 +291,7 @@ def test_mistakes_are_named_with_their_place_and_a_cure(change: Change, said: st
 def test_rules_for_other_versions_of_a_model_stand_side_by_side() -> None:
     found = policy(ruled(versions=["3.*"]), twice(versions=["4.*"]))
     for version, place in (("3.1", 0), ("4.1", 1)):
-        rule = found.rule_for(Claimed("credit-risk", version))
+        rule = found.rule_for(ModelClaim("credit-risk", version))
         assert rule is not None
         assert rule.place == place
 

@@ -20,13 +20,24 @@ from trust_papers import (
 )
 
 from auditor.errors import TrustPolicyError
-from auditor.signatures.claims import PREDICATE as MODEL
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.profiles import Profile
-from auditor.signatures.serialisations import Hash
-from auditor.signatures.trust import UNKNOWN_KIND, Identity, Trusted, TrustedKey
-from auditor.trusting.policies import Claimed, ModelRule, Requirement, Role, SignerRef
-from auditor.trusting.reading import read_trust_policy
+from auditor.trust.policies.read import read_trust_policy
+from auditor.trust.policies.trust_policy import (
+    AuditorRole,
+    ModelClaim,
+    ModelRule,
+    SignerRef,
+    StatementRequirement,
+)
+from auditor.trust.signatures.model_signing import PREDICATE as MODEL
+from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.trusted_signers import (
+    UNKNOWN_KIND,
+    SignerIdentity,
+    TrustedKey,
+    TrustedSigners,
+)
+from auditor.trust.timestamps import TimestampAuthorities
+from auditor.trust.verification_result import VerificationProfile
 
 ROOT = authority()
 ISSUER = "https://issuer.example"
@@ -59,9 +70,9 @@ def test_a_rule_asks_for_no_more_than_it_says() -> None:
         models=("credit-*",),
         versions=("*",),
         tags=(),
-        require=(Requirement(MODEL, (SignerRef(key="release"),), optional=False),),
-        profile=Profile.STRICT,
-        hashes=frozenset(Hash),
+        require=(StatementRequirement(MODEL, (SignerRef(key="release"),), optional=False),),
+        profile=VerificationProfile.STRICT,
+        hashes=frozenset(HashAlgorithm),
         unsigned=frozenset(),
         timestamp=False,
         max_age=None,
@@ -98,11 +109,11 @@ def test_a_rule_asks_for_all_that_it_says() -> None:
         versions=("3.*", "4.?"),
         tags=("high-risk",),
         require=(
-            Requirement(MODEL, (SignerRef(key="release"),), optional=False),
-            Requirement(SLSA, (SignerRef(key="build"),), optional=True),
+            StatementRequirement(MODEL, (SignerRef(key="release"),), optional=False),
+            StatementRequirement(SLSA, (SignerRef(key="build"),), optional=True),
         ),
-        profile=Profile.COMPAT,
-        hashes=frozenset({Hash.SHA256, Hash.BLAKE3}),
+        profile=VerificationProfile.COMPAT,
+        hashes=frozenset({HashAlgorithm.SHA256, HashAlgorithm.BLAKE3}),
         unsigned=frozenset({".gitattributes", "docs/README.md"}),
         timestamp=True,
         max_age=timedelta(days=30),
@@ -152,7 +163,7 @@ def test_what_a_rule_asks_for_is_told_in_words() -> None:
 def test_a_rule_is_for_a_model_by_its_name_its_version_and_one_of_its_tags(
     name: str, version: str, tags: tuple[str, ...]
 ) -> None:
-    claimed = Claimed(name, version, tags)
+    claimed = ModelClaim(name, version, tags)
     assert claimed.subject == f"{name}@{version}"
     named, right = name == "credit-risk", version == "3.1"
     wide, narrow = ruled(), ruled(versions=["2.*", "3.*"], tags=["released", "approved"])
@@ -163,22 +174,22 @@ def test_a_rule_is_for_a_model_by_its_name_its_version_and_one_of_its_tags(
 def test_the_rule_for_a_model_is_the_one_that_names_it() -> None:
     both = policy(lambda d: d["rules"].append({**RULE, "models": ["lottery"]}))
     for name, place in (("credit-risk", 0), ("lottery", 1)):
-        rule = both.rule_for(Claimed(name, "1"))
+        rule = both.rule_for(ModelClaim(name, "1"))
         assert rule is not None
         assert rule.place == place
-    assert both.rule_for(Claimed("weather", "1")) is None
+    assert both.rule_for(ModelClaim("weather", "1")) is None
 
 
 SIGNERS = [
     ({"key": "release"}, SignerRef(key="release"), "the key release"),
     (
         KEYLESS,
-        SignerRef(root="sigstore", identity=Identity.parse("email:a@b.example", ISSUER)),
+        SignerRef(root="sigstore", identity=SignerIdentity.parse("email:a@b.example", ISSUER)),
         f"a@b.example of {ISSUER} under sigstore",
     ),
     (
         CERTIFIED,
-        SignerRef(root="acme", identity=Identity.parse("https://ci.example")),
+        SignerRef(root="acme", identity=SignerIdentity.parse("https://ci.example")),
         "https://ci.example under acme",
     ),
 ]
@@ -204,15 +215,19 @@ def test_a_signer_is_trusted_by_its_own_key_or_root_alone() -> None:
     believed = [trust.trusted(item, rule) for item in rule.signature.any_of]
     shared = {"revoked": {"0" * 64: None}, "unsigned": rule.unsigned, "hashes": rule.hashes}
     assert believed == [
-        Trusted(keys=(TrustedKey(RELEASE.public_pem()),), **shared),
-        Trusted(trusted_root=b"{}", identities=(Identity.parse("a@b.example", ISSUER),), **shared),
-        Trusted(roots=(ROOT,), identities=(Identity.parse("https://ci.example"),), **shared),
+        TrustedSigners(keys=(TrustedKey(RELEASE.public_pem()),), **shared),
+        TrustedSigners(
+            trusted_root=b"{}", identities=(SignerIdentity.parse("a@b.example", ISSUER),), **shared
+        ),
+        TrustedSigners(
+            roots=(ROOT,), identities=(SignerIdentity.parse("https://ci.example"),), **shared
+        ),
     ]
 
 
 def test_the_clocks_of_a_policy_are_the_authorities_that_it_names() -> None:
     clocked = policy(rooted, lambda d: d.update(clocks={"roots": ["acme"], "policies": ["1.2.3"]}))
-    assert clocked.clocks == Clocks((ROOT,), frozenset({"1.2.3"}), {})
+    assert clocked.clocks == TimestampAuthorities((ROOT,), frozenset({"1.2.3"}), {})
     assert policy(rooted).clocks is None
     # Sigstore's root vouches for no RFC 3161 timestamp.
     assert replace(clocked, clock_roots=("sigstore",)).clocks is None
@@ -366,8 +381,8 @@ def test_who_may_sign_what_is_told_apart() -> None:
         lambda d: d["auditors"].append({"key": "build", "roles": ["waiver", "approval"]}),
     )
     assert [(item.name, item.roles) for item in both.auditors] == [
-        ("ci", {Role.RECORD}),
-        ("build", {Role.WAIVER, Role.APPROVAL}),
+        ("ci", {AuditorRole.RECORD}),
+        ("build", {AuditorRole.WAIVER, AuditorRole.APPROVAL}),
     ]
     twice = mistake(
         lambda d: d["auditors"].extend([{"key": "build"}, {"key": "build", "roles": ["waiver"]}])

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 from signature_forge import FILES
 
-from auditor.attesting import statements
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Assurance, Policy
+from auditor.domain.policies import AssuranceLevel, Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
-from auditor.rendering.svr import PREDICATE as SVR_TYPE
-from auditor.rendering.testresults import PREDICATE as RESULTS_TYPE
-from auditor.rendering.vsa import PREDICATE as VSA_TYPE
-from auditor.signatures.keys import Signer
-from auditor.signing.records import sign_statement
+from auditor.reports.attestations import build_statements
+from auditor.reports.formats.attestations import SVR_PREDICATE as SVR_TYPE
+from auditor.reports.formats.attestations import TEST_RESULT_PREDICATE as RESULTS_TYPE
+from auditor.reports.formats.attestations import VSA_PREDICATE as VSA_TYPE
+from auditor.trust.signatures.keys import Signer
+from auditor.trust.signatures.records import sign_statement
 
 TYPES = {
     "verdict.vsa.json": VSA_TYPE,
@@ -30,7 +30,7 @@ POLICY = Policy(
 RECORD = AuditRecord(
     id="aud-0",
     derived_from=None,
-    assurance=Assurance.A0,
+    assurance=AssuranceLevel.A0,
     request=AuditRequest(
         name="m",
         version="1",
@@ -56,6 +56,6 @@ RECORD = AuditRecord(
 
 def bundles(signer: Signer) -> Mapping[str, bytes]:
     """Each statement about the record, signed."""
-    told = statements(RECORD, POLICY, {}.__getitem__)
+    told = build_statements(RECORD, POLICY, {}.__getitem__)
     assert told.keys() == TYPES.keys()
     return {name: sign_statement(statement, signer) for name, statement in told.items()}

@@ -15,13 +15,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from signature_forge import FILES, Forge, key_of
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.certificates import Certificate, read_certificate
-from auditor.signatures.dsse import IN_TOTO, pae
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.trust import Identity, Moment, Trusted
+from auditor.trust.encoding.dsse import IN_TOTO, pae
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.trusted_signers import (
+    SignerIdentity,
+    TrustedSigners,
+    VerificationTime,
+)
+from auditor.trust.signatures.x509 import X509Certificate, read_certificate
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-MOMENT = Moment(NOW)
+MOMENT = VerificationTime(NOW)
 EMAIL = "ml-release@acme.example"
 URI = "https://acme.example/teams/release"
 CODE, SERVER, CLIENT, MAIL, ANY = (
@@ -84,7 +88,7 @@ class Issued:
         return self.certificate.public_bytes(Encoding.PEM)
 
     @property
-    def read(self) -> Certificate:
+    def read(self) -> X509Certificate:
         return read_certificate(self.der)
 
 
@@ -157,8 +161,10 @@ class Pki:
         return (self.leaf, self.intermediate)
 
     @property
-    def trusted(self) -> Trusted:
-        return Trusted(roots=(self.root.pem,), identities=(Identity.parse(f"email:{EMAIL}"),))
+    def trusted(self) -> TrustedSigners:
+        return TrustedSigners(
+            roots=(self.root.pem,), identities=(SignerIdentity.parse(f"email:{EMAIL}"),)
+        )
 
     @property
     def own_key(self) -> ec.EllipticCurvePrivateKey:

@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import strategies as st
 from signature_forge import FILES, Forge, key_of
 
-from auditor.signatures.trust import Trusted
+from auditor.trust.signatures.trusted_signers import TrustedSigners
 
 FORGE = Forge(key_of(ec.SECP256R1(), 7))
 PKI = Pki.made()
-TRUST = Trusted(
-    keys=Trusted.key(FORGE.pem).keys, roots=PKI.trusted.roots, identities=PKI.trusted.identities
+TRUST = TrustedSigners(
+    keys=TrustedSigners.key(FORGE.pem).keys,
+    roots=PKI.trusted.roots,
+    identities=PKI.trusted.identities,
 )
 BUNDLES = (FORGE.sign(FORGE.statement()), PKI.sign())
 STATEMENT = FORGE.statement()

@@ -11,13 +11,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["auditor.signatures"]):
-    from auditor.signatures import oms
+    from auditor.trust.signatures import model_signing
 
 from authority_forge import MOMENT
 from bundle_mutations import BUNDLES, TRUST, means_the_same, says_the_same
 from signature_forge import FILES
 
-from auditor.signatures.profiles import Profile
+from auditor.trust.verification_result import VerificationProfile
 
 MOST_MEMORY = 2 << 30
 """In bytes. The fuzzer's own limit takes the memory of whoever started it for its own."""
@@ -25,8 +25,8 @@ MOST_MEMORY = 2 << 30
 
 def look(raw: bytes) -> None:
     """Anything but a verdict is a defect; so is a yes to what says something else."""
-    for profile in Profile:
-        found = oms.verify(raw, TRUST, FILES, moment=MOMENT, profile=profile)
+    for profile in VerificationProfile:
+        found = model_signing.verify_model(raw, TRUST, FILES, moment=MOMENT, profile=profile)
         if found.verified and not (says_the_same(raw) or means_the_same(raw)):
             raise AssertionError(found)
 

@@ -10,37 +10,39 @@ from typing import Any
 from signature_forge import FILES, Forge, file_digest
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured, verify
-from auditor.signatures.profiles import Profile
-from auditor.signatures.trust import Moment, Trusted
+from auditor.trust.signatures.model_signing import ModelFileDigests, verify_model
+from auditor.trust.signatures.trusted_signers import TrustedSigners, VerificationTime
+from auditor.trust.verification_result import IssueCode, SignatureVerification, VerificationProfile
 
 Made = (
-    tuple[bytes, tuple[FileDigest, ...] | Measured]
-    | tuple[bytes, tuple[FileDigest, ...] | Measured, Trusted]
+    tuple[bytes, tuple[FileDigest, ...] | ModelFileDigests]
+    | tuple[bytes, tuple[FileDigest, ...] | ModelFileDigests, TrustedSigners]
 )
 Case = Callable[[Forge], Made]
-CASES: dict[str, tuple[Code, Case]] = {}
+CASES: dict[str, tuple[IssueCode, Case]] = {}
 EXTRA = file_digest("hook.py", b"import os")
 """A file that was planted beside the signed ones."""
 
 
-def register(name: str, code: Code, build: Case) -> None:
+def register(name: str, code: IssueCode, build: Case) -> None:
     """Add a case; two of one name would hide each other."""
     assert name not in CASES, name
     CASES[name] = (code, build)
 
 
 def looked_at(
-    name: str, forge: Forge, moment: Moment, profile: Profile = Profile.STRICT
-) -> Verification:
+    name: str,
+    forge: Forge,
+    moment: VerificationTime,
+    profile: VerificationProfile = VerificationProfile.STRICT,
+) -> SignatureVerification:
     """Build a case, and verify it."""
     bundle, files, *trusted = CASES[name][1](forge)
-    trust = trusted[0] if trusted else Trusted.key(forge.pem)
-    return verify(bundle, trust, files, moment=moment, profile=profile)
+    trust = trusted[0] if trusted else TrustedSigners.key(forge.pem)
+    return verify_model(bundle, trust, files, moment=moment, profile=profile)
 
 
-def case(code: Code) -> Callable[[Case], Case]:
+def case(code: IssueCode) -> Callable[[Case], Case]:
     def decorate(function: Case) -> Case:
         register(function.__name__, code, function)
         return function
@@ -50,7 +52,7 @@ def case(code: Code) -> Callable[[Case], Case]:
 
 def statement_case(
     name: str,
-    code: Code,
+    code: IssueCode,
     change: Callable[[dict[str, Any]], object],
     *,
     files: tuple[FileDigest, ...] = FILES,
@@ -65,7 +67,7 @@ def statement_case(
     register(name, code, build)
 
 
-def bundle_case(name: str, code: Code, change: Callable[[dict[str, Any]], object]) -> None:
+def bundle_case(name: str, code: IssueCode, change: Callable[[dict[str, Any]], object]) -> None:
     """A case that changes the bundle around a good statement."""
 
     def build(forge: Forge) -> Made:
@@ -76,7 +78,7 @@ def bundle_case(name: str, code: Code, change: Callable[[dict[str, Any]], object
     register(name, code, build)
 
 
-def name_case(name: str, spelled: str, code: Code = Code.RESOURCE_NAME) -> None:
+def name_case(name: str, spelled: str, code: IssueCode = IssueCode.RESOURCE_NAME) -> None:
     """A case in which one resource, root digest and order kept right, has a bad name."""
 
     def build(forge: Forge) -> Made:

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from hostile_corpus import Made, case
 from signature_forge import FILES, Forge, file_digest, key_of
 
-from auditor.signatures.keys import KeySigner, read_public_key
-from auditor.signatures.objections import Code
-from auditor.signatures.serialisations import Hash
-from auditor.signatures.trust import Identity, Trusted, TrustedKey
+from auditor.trust.signatures.keys import KeySigner, read_public_key
+from auditor.trust.signatures.serialisations import HashAlgorithm
+from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedKey, TrustedSigners
+from auditor.trust.verification_result import IssueCode
 
 DAY = timedelta(days=1)
 
@@ -26,119 +26,121 @@ def good(forge: Forge) -> bytes:
     return forge.sign(forge.statement())
 
 
-@case(Code.METHOD_UNTRUSTED)
+@case(IssueCode.METHOD_UNTRUSTED)
 def a_key_where_certificates_are_trusted(forge: Forge) -> Made:
     return good(forge), FILES, Pki.made().trusted
 
 
-@case(Code.METHOD_UNTRUSTED)
+@case(IssueCode.METHOD_UNTRUSTED)
 def a_certificate_where_a_key_is_trusted(forge: Forge) -> Made:
-    return Pki.made().sign(), FILES, Trusted.key(forge.pem)
+    return Pki.made().sign(), FILES, TrustedSigners.key(forge.pem)
 
 
-@case(Code.METHOD_UNTRUSTED)
+@case(IssueCode.METHOD_UNTRUSTED)
 def a_certificate_whose_own_key_is_trusted(_: Forge) -> Made:
     pki = Pki.made()
-    return pki.sign(), FILES, Trusted.key(KeySigner(pki.own_key).public_pem())
+    return pki.sign(), FILES, TrustedSigners.key(KeySigner(pki.own_key).public_pem())
 
 
-@case(Code.METHOD_UNTRUSTED)
+@case(IssueCode.METHOD_UNTRUSTED)
 def nobody_is_trusted(forge: Forge) -> Made:
-    return good(forge), FILES, Trusted()
+    return good(forge), FILES, TrustedSigners()
 
 
-@case(Code.METHOD_UNTRUSTED)
+@case(IssueCode.METHOD_UNTRUSTED)
 def a_keyless_signature_where_a_key_is_trusted(forge: Forge) -> Made:
-    return keyless(Pki.made()), FILES, Trusted.key(forge.pem)
+    return keyless(Pki.made()), FILES, TrustedSigners.key(forge.pem)
 
 
-@case(Code.UNSUPPORTED)
+@case(IssueCode.UNSUPPORTED)
 def a_keyless_signature_that_nobody_can_check(_: Forge) -> Made:
-    trusted = Trusted(trusted_root=b"{}", identities=(Identity.parse("a@b.c", "https://issuer"),))
+    trusted = TrustedSigners(
+        trusted_root=b"{}", identities=(SignerIdentity.parse("a@b.c", "https://issuer"),)
+    )
     return keyless(Pki.made()), FILES, trusted
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_keyless_certificate_that_is_revoked(_: Forge) -> Made:
     pki = Pki.made()
-    trusted = Trusted(
+    trusted = TrustedSigners(
         trusted_root=b"{}",
-        identities=(Identity.parse("a@b.c", "https://issuer"),),
+        identities=(SignerIdentity.parse("a@b.c", "https://issuer"),),
         revoked={pki.leaf.read.digest: None},
     )
     return keyless(pki), FILES, trusted
 
 
-@case(Code.KEY)
+@case(IssueCode.KEY)
 def a_key_of_another_kind_of_curve(_: Forge) -> Made:
     other = Forge(key_of(ec.SECP384R1(), 5))
     return other.sign(other.statement()), FILES
 
 
-@case(Code.KEY)
+@case(IssueCode.KEY)
 def none_of_several_keys(forge: Forge) -> Made:
     pems = [key_of(curve, 55).public_pem() for curve in (ec.SECP256R1(), ec.SECP521R1())]
-    return good(forge), FILES, Trusted(keys=tuple(TrustedKey(pem) for pem in pems))
+    return good(forge), FILES, TrustedSigners(keys=tuple(TrustedKey(pem) for pem in pems))
 
 
-@case(Code.KEY)
+@case(IssueCode.KEY)
 def a_trusted_key_that_is_none(forge: Forge) -> Made:
-    return good(forge), FILES, Trusted.key(b"-----BEGIN PUBLIC KEY-----")
+    return good(forge), FILES, TrustedSigners.key(b"-----BEGIN PUBLIC KEY-----")
 
 
-@case(Code.KEY_TIME)
+@case(IssueCode.KEY_TIME)
 def a_key_whose_time_is_over(forge: Forge) -> Made:
-    return good(forge), FILES, Trusted(keys=(TrustedKey(forge.pem, not_after=NOW - DAY),))
+    return good(forge), FILES, TrustedSigners(keys=(TrustedKey(forge.pem, not_after=NOW - DAY),))
 
 
-@case(Code.KEY_TIME)
+@case(IssueCode.KEY_TIME)
 def a_key_whose_time_has_not_come(forge: Forge) -> Made:
-    return good(forge), FILES, Trusted(keys=(TrustedKey(forge.pem, not_before=NOW + DAY),))
+    return good(forge), FILES, TrustedSigners(keys=(TrustedKey(forge.pem, not_before=NOW + DAY),))
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_key(forge: Forge) -> Made:
     digest = hashlib.sha256(read_public_key(forge.pem).der).hexdigest()
-    return good(forge), FILES, replace(Trusted.key(forge.pem), revoked={digest: None})
+    return good(forge), FILES, replace(TrustedSigners.key(forge.pem), revoked={digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_key_that_was_revoked_later_than_anyone_can_prove_it_signed(forge: Forge) -> Made:
     digest = hashlib.sha256(read_public_key(forge.pem).der).hexdigest()
-    return good(forge), FILES, replace(Trusted.key(forge.pem), revoked={digest: NOW + DAY})
+    return good(forge), FILES, replace(TrustedSigners.key(forge.pem), revoked={digest: NOW + DAY})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_statement(forge: Forge) -> Made:
     digest = hashlib.sha256(json.dumps(forge.statement()).encode()).hexdigest()
-    return good(forge), FILES, replace(Trusted.key(forge.pem), revoked={digest: None})
+    return good(forge), FILES, replace(TrustedSigners.key(forge.pem), revoked={digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_certificate(_: Forge) -> Made:
     pki = Pki.made()
     return pki.sign(), FILES, replace(pki.trusted, revoked={pki.leaf.read.digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_certificate_whose_key_is_revoked(_: Forge) -> Made:
     pki = Pki.made()
     return pki.sign(), FILES, replace(pki.trusted, revoked={pki.leaf.read.key_digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_authority(_: Forge) -> Made:
     pki = Pki.made()
     return pki.sign(), FILES, replace(pki.trusted, revoked={pki.intermediate.read.digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_root(_: Forge) -> Made:
     pki = Pki.made()
     return pki.sign(), FILES, replace(pki.trusted, revoked={pki.root.read.digest: None})
 
 
-@case(Code.REVOKED)
+@case(IssueCode.REVOKED)
 def a_revoked_certificate_in_another_spelling(_: Forge) -> Made:
     """Its authority's signature (r, s) written as (r, n - s), which holds as well."""
     pki = Pki.made()
@@ -146,40 +148,40 @@ def a_revoked_certificate_in_another_spelling(_: Forge) -> Made:
     return pki.sign(chain=(respelled(pki.leaf), pki.intermediate)), FILES, trusted
 
 
-@case(Code.HASH_TYPE)
+@case(IssueCode.HASH_TYPE)
 def a_hash_that_is_not_believed(forge: Forge) -> Made:
-    trusted = replace(Trusted.key(forge.pem), hashes=frozenset({Hash.BLAKE3}))
+    trusted = replace(TrustedSigners.key(forge.pem), hashes=frozenset({HashAlgorithm.BLAKE3}))
     return good(forge), FILES, trusted
 
 
-@case(Code.EXTRA_FILE)
+@case(IssueCode.EXTRA_FILE)
 def a_file_beside_those_that_need_no_signature(forge: Forge) -> Made:
-    trusted = replace(Trusted.key(forge.pem), unsigned=frozenset({"README.md"}))
+    trusted = replace(TrustedSigners.key(forge.pem), unsigned=frozenset({"README.md"}))
     extra = (file_digest("README.md", b"#"), file_digest("lib/README.md", b"#"))
     return good(forge), (*FILES, *extra), trusted
 
 
-@case(Code.GIT_ATTRIBUTES)
+@case(IssueCode.GIT_ATTRIBUTES)
 def attributes_of_git_at_the_root(forge: Forge) -> Made:
     return good(forge), (*FILES, file_digest(".gitattributes", b"* filter=x"))
 
 
-@case(Code.EXTRA_FILE)
+@case(IssueCode.EXTRA_FILE)
 def attributes_of_git_in_a_folder(forge: Forge) -> Made:
     return good(forge), (*FILES, file_digest("weights/.gitattributes", b"* filter=x"))
 
 
-@case(Code.GIT_FILE)
+@case(IssueCode.GIT_FILE)
 def a_file_of_git_that_ignores(forge: Forge) -> Made:
     return good(forge), (*FILES, file_digest(".gitignore", b"*"))
 
 
-@case(Code.GIT_FILE)
+@case(IssueCode.GIT_FILE)
 def a_configuration_of_git(forge: Forge) -> Made:
     return good(forge), (*FILES, file_digest(".git/config", b"[core]\nfsmonitor=sh"))
 
 
-@case(Code.GIT_FILE)
+@case(IssueCode.GIT_FILE)
 def a_folder_called_as_gits_attributes(forge: Forge) -> Made:
     return good(forge), (*FILES, file_digest(".gitattributes/hook.py", b"import os"))
 

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from signature_forge import Forge, key_of
 
-from auditor.signatures.dsse import IN_TOTO, pae
-from auditor.signatures.keys import KeySigner
+from auditor.trust.encoding.dsse import IN_TOTO, pae
+from auditor.trust.signatures.keys import KeySigner
 
 SIGNED_AT = datetime(2026, 6, 1, 0, 0, 5, tzinfo=UTC)
 WORKFLOW = "https://github.com/acme/credit/.github/workflows/release.yml@refs/heads/main"

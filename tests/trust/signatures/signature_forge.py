@@ -10,8 +10,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.dsse import IN_TOTO, pae
-from auditor.signatures.keys import KeySigner, PublicKey
+from auditor.trust.encoding.dsse import IN_TOTO, pae
+from auditor.trust.signatures.keys import KeySigner, PublicKey
 
 CONTENTS = {"config.json": b"{}", "model.onnx": b"graph", "weights/a b.bin": b"weights"}
 

@@ -25,31 +25,42 @@ from hypothesis import strategies as st
 from signature_forge import FILES, key_of
 
 from auditor.errors import KeyFileError
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured, verify
-from auditor.signatures.signers import refuse_unfit, sign_model
-from auditor.signatures.trust import Identity, Moment, Trusted, TrustedKey
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import (
+    ModelFileDigests,
+    refuse_unfit_chain,
+    sign_model,
+    verify_model,
+)
+from auditor.trust.signatures.trusted_signers import (
+    SignerIdentity,
+    TrustedKey,
+    TrustedSigners,
+    VerificationTime,
+)
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 PKI = Pki.made()
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 DAY = timedelta(days=1)
 
 
-def look(pki: Pki, trusted: Trusted | None = None, moment: Moment | None = MOMENT) -> Verification:
-    return verify(pki.sign(), trusted or pki.trusted, FILES, moment=moment)
+def look(
+    pki: Pki, trusted: TrustedSigners | None = None, moment: VerificationTime | None = MOMENT
+) -> SignatureVerification:
+    return verify_model(pki.sign(), trusted or pki.trusted, FILES, moment=moment)
 
 
 @pytest.mark.parametrize("curve", CURVES)
 def test_what_a_certificate_signed_verifies_and_names_the_signer(curve: str) -> None:
     pki = Pki.made(curve=CURVES[curve])
     bundle = sign_model(
-        Measured.of(FILES),
+        ModelFileDigests.of(FILES),
         KeySigner(pki.own_key),
         name="model",
         chain=[item.read for item in pki.chain],
     )
-    found = verify(bundle, pki.trusted, FILES, moment=MOMENT)
+    found = verify_model(bundle, pki.trusted, FILES, moment=MOMENT)
     assert found.verified
     assert found.objections == ()
     assert found.identity == f"email:{EMAIL}"
@@ -58,7 +69,10 @@ def test_what_a_certificate_signed_verifies_and_names_the_signer(curve: str) -> 
 @pytest.mark.parametrize("name", [EMAIL, f"email:{EMAIL}", URI, f"uri:{URI}"])
 def test_a_signer_is_known_by_each_of_its_names(name: str) -> None:
     found = look(
-        PKI, replace(PKI.trusted, identities=(Identity.parse("nobody@x"), Identity.parse(name)))
+        PKI,
+        replace(
+            PKI.trusted, identities=(SignerIdentity.parse("nobody@x"), SignerIdentity.parse(name))
+        ),
     )
     assert found.verified
     assert found.identity in {f"email:{EMAIL}", f"uri:{URI}"}
@@ -68,7 +82,7 @@ def test_a_root_may_be_sent_along_and_stand_among_others() -> None:
     stranger = issue(ROOT, key_of(ec.SECP256R1(), 666).key)
     trusted = replace(PKI.trusted, roots=(stranger.pem + PKI.root.pem,))
     bundle = PKI.sign(chain=(*PKI.chain, PKI.root))
-    assert verify(bundle, trusted, FILES, moment=MOMENT).verified
+    assert verify_model(bundle, trusted, FILES, moment=MOMENT).verified
 
 
 def test_an_authority_in_the_middle_may_be_the_root_that_is_trusted() -> None:
@@ -89,7 +103,7 @@ def test_authorities_may_have_keys_of_other_kinds(
     middle = issue(INTERMEDIATE, key, PKI.root)
     leaf = issue_leaf(Wish(), PKI.own_key, middle)
     bundle = PKI.sign(chain=(leaf, middle))
-    assert verify(bundle, PKI.trusted, FILES, moment=MOMENT).verified
+    assert verify_model(bundle, PKI.trusted, FILES, moment=MOMENT).verified
 
 
 def issue_leaf(wish: Wish, key: ec.EllipticCurvePrivateKey, issuer: Issued) -> Issued:
@@ -107,34 +121,34 @@ def issue_leaf(wish: Wish, key: ec.EllipticCurvePrivateKey, issuer: Issued) -> I
 
 @given(st.integers(-40, 400))
 def test_a_chain_is_good_exactly_while_its_certificate_is(days: int) -> None:
-    found = look(PKI, moment=Moment(NOW + timedelta(days=days)))
+    found = look(PKI, moment=VerificationTime(NOW + timedelta(days=days)))
     assert found.verified == (-30 <= days <= 335)
-    assert (Code.CERT_TIME in found.codes) != found.verified
+    assert (IssueCode.CERT_TIME in found.codes) != found.verified
 
 
 def test_an_expired_certificate_is_good_for_what_was_provably_signed_before() -> None:
     pki = Pki.made(Wish(until=-DAY))
     assert not look(pki).verified
-    assert look(pki, moment=Moment(NOW - 10 * DAY, proven=True)).verified
+    assert look(pki, moment=VerificationTime(NOW - 10 * DAY, proven=True)).verified
 
 
 def test_without_a_time_no_certificate_is_good() -> None:
-    assert look(PKI, moment=None).codes.count(Code.CERT_TIME) == 3
+    assert look(PKI, moment=None).codes.count(IssueCode.CERT_TIME) == 3
 
 
 def test_a_revocation_leaves_alone_only_what_was_provably_signed_before_it() -> None:
     revoked = replace(PKI.trusted, revoked={PKI.leaf.read.digest: NOW})
     earlier = NOW - DAY
-    assert not look(PKI, revoked, Moment(earlier)).verified
-    assert look(PKI, revoked, Moment(earlier, proven=True)).verified
-    assert not look(PKI, revoked, Moment(NOW + DAY, proven=True)).verified
+    assert not look(PKI, revoked, VerificationTime(earlier)).verified
+    assert look(PKI, revoked, VerificationTime(earlier, proven=True)).verified
+    assert not look(PKI, revoked, VerificationTime(NOW + DAY, proven=True)).verified
 
 
 def test_a_key_is_trusted_within_its_time(forge_pem: bytes, forge_bundle: bytes) -> None:
     key = TrustedKey(forge_pem, not_before=NOW - DAY, not_after=NOW + DAY)
-    trusted = Trusted(keys=(TrustedKey(PKI_KEY), key))
-    assert verify(forge_bundle, trusted, FILES, moment=MOMENT).verified
-    assert verify(forge_bundle, trusted, FILES).codes == (Code.KEY_TIME,)
+    trusted = TrustedSigners(keys=(TrustedKey(PKI_KEY), key))
+    assert verify_model(forge_bundle, trusted, FILES, moment=MOMENT).verified
+    assert verify_model(forge_bundle, trusted, FILES).codes == (IssueCode.KEY_TIME,)
 
 
 PKI_KEY = KeySigner(PKI.own_key).public_pem()
@@ -142,10 +156,10 @@ PKI_KEY = KeySigner(PKI.own_key).public_pem()
 
 def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="zone"):
-        Moment(datetime(2026, 1, 1))  # noqa: DTZ001 -- the case
+        VerificationTime(datetime(2026, 1, 1))  # noqa: DTZ001 -- the case
     with pytest.raises(ValueError, match="Z"):
-        Moment.parse("2026-01-01T00:00:00+02:00")
-    assert Moment.parse("2026-01-01T00:00:00Z").at == datetime(2026, 1, 1, tzinfo=UTC)
+        VerificationTime.parse("2026-01-01T00:00:00+02:00")
+    assert VerificationTime.parse("2026-01-01T00:00:00Z").at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +176,8 @@ def test_a_chain_that_no_strict_verifier_would_accept_signs_nothing(
     chain: tuple[Issued, ...], words: str
 ) -> None:
     with pytest.raises(KeyFileError, match=words):
-        refuse_unfit([item.read for item in chain], KeySigner(PKI.own_key), MOMENT)
+        refuse_unfit_chain([item.read for item in chain], KeySigner(PKI.own_key), MOMENT)
 
 
 def test_a_good_chain_may_sign() -> None:
-    refuse_unfit([item.read for item in PKI.chain], KeySigner(PKI.own_key), MOMENT)
+    refuse_unfit_chain([item.read for item in PKI.chain], KeySigner(PKI.own_key), MOMENT)

@@ -8,15 +8,13 @@ from dataclasses import replace
 import pytest
 from waiver_papers import new_signer, read
 
-from auditor.deciding import said_of
-from auditor.domain.approvals import Answer, Approval
-from auditor.domain.canonical import canonical, digest
-from auditor.domain.human_findings import HumanFinding
+from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
+from auditor.domain.json import compute_digest, encode_canonical
 from auditor.errors import WaiverError
-from auditor.signatures.bundles import seal
-from auditor.signatures.decisions import (
-    approval_payload,
-    finding_payload,
+from auditor.trust.signatures.decisions import (
+    build_approval_payload,
+    build_finding_payload,
+    build_waiver_payload,
     open_waiver,
     sign_approval,
     sign_finding,
@@ -24,15 +22,16 @@ from auditor.signatures.decisions import (
     verify_approval,
     verify_finding,
     verify_waiver,
-    waiver_payload,
 )
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.workflows.decisions import read_signed_approval
 
 APPROVAL = Approval(
     record="sha256:" + "d" * 64,
     record_id="aud-1",
     by="Ada Lovelace",
     role="model risk",
-    answer=Answer.YES,
+    answer=ApprovalAnswer.YES,
     reason="The findings are all known.",
     created="2026-03-01T00:00:00Z",
 )
@@ -53,8 +52,8 @@ def test_a_waiver_opens_under_the_key_that_signed_it() -> None:
     bundle = sign_waiver(waiver, SIGNER)
     found = verify_waiver(bundle, SIGNER.public_pem(), "w.json")
     assert found.waiver == waiver == open_waiver(bundle, "w.json")
-    assert (found.ref.digest, found.ref.waiver) == (digest(bundle), waiver.digest)
-    assert found.ref.key == digest(SIGNER.public_pem())
+    assert (found.ref.digest, found.ref.waiver) == (compute_digest(bundle), waiver.digest)
+    assert found.ref.key == compute_digest(SIGNER.public_pem())
 
 
 def test_an_approval_opens_under_the_key_that_signed_it() -> None:
@@ -69,9 +68,9 @@ def test_a_finding_opens_under_the_key_that_signed_it() -> None:
 def test_a_waiver_names_its_model_where_it_is_for_one_artifact() -> None:
     bare = {"name": "waiver", "digest": {"sha256": read().digest.removeprefix("sha256:")}}
     model = {"name": "model", "digest": {"sha256": "a" * 64}}
-    assert json.loads(waiver_payload(read()))["subject"] == [bare, model]
+    assert json.loads(build_waiver_payload(read()))["subject"] == [bare, model]
     every = read(artifact="any")
-    (named,) = json.loads(waiver_payload(every))["subject"]
+    (named,) = json.loads(build_waiver_payload(every))["subject"]
     assert named["name"] == "waiver"
     assert verify_waiver(sign_waiver(every, SIGNER), PEM, "w.json").waiver == every
 
@@ -79,7 +78,7 @@ def test_a_waiver_names_its_model_where_it_is_for_one_artifact() -> None:
 def resigned(payload: bytes, old: bytes, new: bytes) -> bytes:
     """Sign other words than those of a decision."""
     assert old in payload
-    return seal(payload.replace(old, new), SIGNER)
+    return sign_bundle(payload.replace(old, new), SIGNER)
 
 
 OF_ANOTHER = (b'"sha256":"' + b"d" * 64, b'"sha256":"' + b"e" * 64)
@@ -89,37 +88,39 @@ NO_REASON = replace(APPROVAL, reason="fine")
 REFUSED: dict[str, tuple[Callable[[bytes, bytes, str], object], bytes, str]] = {
     "an approval of another schema": (
         verify_approval,
-        resigned(approval_payload(APPROVAL), b"auditor/approval/v1", b"auditor/approval/v2"),
+        resigned(build_approval_payload(APPROVAL), b"auditor/approval/v1", b"auditor/approval/v2"),
         "a.json is no approval of auditor/approval/v1",
     ),
     "a finding of another schema": (
         verify_finding,
-        resigned(finding_payload(FOUND), b"auditor/finding/v1", b"auditor/finding/v2"),
+        resigned(build_finding_payload(FOUND), b"auditor/finding/v1", b"auditor/finding/v2"),
         "a.json is no finding of auditor/finding/v1",
     ),
     "an approval over another record": (
         verify_approval,
-        resigned(approval_payload(APPROVAL), *OF_ANOTHER),
+        resigned(build_approval_payload(APPROVAL), *OF_ANOTHER),
         "a.json: its subject is not the record that it speaks of",
     ),
     "a finding over another record": (
         verify_finding,
-        resigned(finding_payload(FOUND), *OF_ANOTHER),
+        resigned(build_finding_payload(FOUND), *OF_ANOTHER),
         "a.json: its subject is not the record that it speaks of",
     ),
     "a bad approval over another record": (
         verify_approval,
-        resigned(approval_payload(NO_REASON), *OF_ANOTHER),
+        resigned(build_approval_payload(NO_REASON), *OF_ANOTHER),
         "a.json: the reason is 'fine', which is no reason",
     ),
     "an approval by nobody": (
         verify_approval,
-        resigned(approval_payload(APPROVAL), b'"by"', b'"bye"'),
+        resigned(build_approval_payload(APPROVAL), b'"by"', b'"bye"'),
         "a.json cannot be read: ",
     ),
     "a waiver over another artifact": (
         verify_waiver,
-        resigned(waiver_payload(read()), b'"sha256":"' + b"a" * 64, b'"sha256":"' + b"b" * 64),
+        resigned(
+            build_waiver_payload(read()), b'"sha256":"' + b"a" * 64, b'"sha256":"' + b"b" * 64
+        ),
         "a.json: its subjects are not those of the waiver",
     ),
 }
@@ -143,8 +144,8 @@ def test_a_key_written_otherwise_is_the_same_key(rewritten: bytes) -> None:
     pem = SIGNER.public_pem()
     other = b"The key of somebody else\n" + pem.replace(b"\n", rewritten, 2)
     found = verify_waiver(sign_waiver(read(), SIGNER), other, "w.json")
-    assert (found.key, found.ref.key) == (pem, digest(pem))
-    assert said_of(sign_approval(APPROVAL, SIGNER), other, "a.json").key == pem
+    assert (found.key, found.ref.key) == (pem, compute_digest(pem))
+    assert read_signed_approval(sign_approval(APPROVAL, SIGNER), other, "a.json").key == pem
 
 
 def test_another_key_a_change_and_a_draft_are_refused_each_in_its_own_words() -> None:
@@ -154,7 +155,7 @@ def test_another_key_a_change_and_a_draft_are_refused_each_in_its_own_words() ->
     with pytest.raises(WaiverError, match=r"the signature of w\.json does not hold: SIGNATURE"):
         verify_waiver(changed(bundle, b"2026-05-01", b"2026-06-01"), pem, "w.json")
     with pytest.raises(WaiverError, match=r"w\.json is not signed"):
-        verify_waiver(canonical(read().to_json()), pem, "w.json")
+        verify_waiver(encode_canonical(read().to_json()), pem, "w.json")
     with pytest.raises(WaiverError, match="is no signed waiver: the predicate is"):
         verify_waiver(sign_approval(APPROVAL, SIGNER), pem, "w.json")
     with pytest.raises(WaiverError, match="the predicate is"):
@@ -189,4 +190,4 @@ def changed(bundle: bytes, old: bytes, new: bytes) -> bytes:
     payload = base64.b64decode(content["dsseEnvelope"]["payload"])
     assert old in payload
     content["dsseEnvelope"]["payload"] = base64.b64encode(payload.replace(old, new)).decode()
-    return canonical(content)
+    return encode_canonical(content)

@@ -20,12 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fetching import out_of_reach_skips
 from signature_forge import FILES, key_of
 
-from auditor.signatures.bundles import seal
-from auditor.signatures.claims import PREDICATE
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.oms import Measured
-from auditor.signatures.signers import sign_model
-from auditor.signatures.statements import Statement, SubjectDigest
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import PREDICATE, ModelFileDigests, sign_model
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
@@ -73,7 +71,7 @@ Judge = Callable[[Jobs, bytes, str], dict[str, str]]
 
 
 def bundle_of(signer: KeySigner) -> bytes:
-    return sign_model(Measured.of(FILES), signer, name="model")
+    return sign_model(ModelFileDigests.of(FILES), signer, name="model")
 
 
 def altered(raw: bytes) -> bytes:
@@ -148,7 +146,7 @@ def test_the_verifier_of_npm_accepts_key_bundles_and_refuses_chains(tmp_path: Pa
     pki = Pki.made()
     signer = KeySigner(pki.own_key)
     chain = [item.read for item in pki.chain]
-    chained = sign_model(Measured.of(FILES), signer, name="model", chain=chain)
+    chained = sign_model(ModelFileDigests.of(FILES), signer, name="model", chain=chain)
     # It knows SHA-256 alone, and so no signature of a larger curve.
     known = {"P-256": CURVES["P-256"]}
     chain_job = {"chain": (chained, signer.public_pem())}
@@ -187,7 +185,7 @@ def test_cosign_accepts_key_bundles_of_these_very_files(cosign: Judge) -> None:
     expect(cosign(cases({"P-256": CURVES["P-256"]}), ROOT, PREDICATE))
     signer = key_of(CURVES["P-256"], 4_242)
     # The subject must be the digest of the blob: of other files, a good bundle is none.
-    good = {"of another model": (sign_model(Measured.of(FILES[:2]), signer, name="m"),
+    good = {"of another model": (sign_model(ModelFileDigests.of(FILES[:2]), signer, name="m"),
                                  signer.public_pem())}  # fmt: skip
     assert "accepted" not in cosign(good, ROOT, PREDICATE).values()
 
@@ -196,7 +194,7 @@ def test_cosign_refuses_the_chains_that_the_format_prescribes(cosign: Judge) -> 
     pki = Pki.made()
     signer = KeySigner(pki.own_key)
     chain = [item.read for item in pki.chain]
-    raw = sign_model(Measured.of(FILES), signer, name="model", chain=chain)
+    raw = sign_model(ModelFileDigests.of(FILES), signer, name="model", chain=chain)
     said = cosign({"chain": (raw, signer.public_pem())}, ROOT, PREDICATE)
     assert said["chain"] != "accepted"
 
@@ -205,8 +203,10 @@ def test_cosign_accepts_any_statement_that_we_seal(cosign: Judge) -> None:
     signer = key_of(CURVES["P-256"], 4_242)
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc"
     kind = "https://slsa.dev/verification_summary/v1"
-    statement = Statement((SubjectDigest("abc", digest),), kind, {"verificationResult": "PASSED"})
-    jobs = {"good": (seal(statement.emit(), signer), signer.public_pem())}
+    statement = InTotoStatement(
+        (SubjectDigest("abc", digest),), kind, {"verificationResult": "PASSED"}
+    )
+    jobs = {"good": (sign_bundle(statement.emit(), signer), signer.public_pem())}
     assert cosign(jobs, b"abc", kind) == {"good": "accepted"}
     assert cosign(jobs, b"abd", kind) != {"good": "accepted"}
 

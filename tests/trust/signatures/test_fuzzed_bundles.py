@@ -13,15 +13,15 @@ from bundle_mutations import (
 from hypothesis import given, settings
 from signature_forge import FILES
 
-from auditor.signatures.oms import verify
-from auditor.signatures.profiles import Profile
+from auditor.trust.signatures.model_signing import verify_model
+from auditor.trust.verification_result import VerificationProfile
 
 MANY = 1_000
 
 
 def judge(raw: bytes) -> None:
-    for profile in Profile:
-        found = verify(raw, TRUST, FILES, moment=MOMENT, profile=profile)
+    for profile in VerificationProfile:
+        found = verify_model(raw, TRUST, FILES, moment=MOMENT, profile=profile)
         assert found.verified == (found.payload is not None and not found.mistakes)
         if found.verified:
             assert says_the_same(raw) or means_the_same(raw)
@@ -53,5 +53,5 @@ def test_thousands_of_changed_statements(raw: bytes) -> None:
 
 def test_the_unchanged_bundles_are_accepted() -> None:
     for raw in BUNDLES:
-        assert verify(raw, TRUST, FILES, moment=MOMENT).verified
+        assert verify_model(raw, TRUST, FILES, moment=MOMENT).verified
         judge(raw)

@@ -15,9 +15,8 @@ from hostile_corpus import CASES, looked_at
 from hostile_reference import ACCEPTED_BY_THE_REFERENCE
 from signature_forge import FILES, Forge
 
-from auditor.signatures.objections import Code, Grade
-from auditor.signatures.oms import verify
-from auditor.signatures.profiles import Profile
+from auditor.trust.signatures.model_signing import verify_model
+from auditor.trust.verification_result import IssueCode, IssueGrade, VerificationProfile
 
 COLLECTED = (
     hostile_bundles,
@@ -28,7 +27,7 @@ COLLECTED = (
     hostile_trust,
 )
 """The modules that fill ``CASES`` on import."""
-HABITS = frozenset(code for code in Code if Profile.COMPAT.tolerates(code))
+HABITS = frozenset(code for code in IssueCode if VerificationProfile.COMPAT.tolerates(code))
 
 
 def test_the_corpus_is_not_thinned_out() -> None:
@@ -37,15 +36,15 @@ def test_the_corpus_is_not_thinned_out() -> None:
 
 def test_every_code_has_a_case() -> None:
     elsewhere = {
-        Code.UNSIGNED,  # there is no bundle
-        Code.NO_KEY,
-        Code.KEY_HINT,  # a warning
-        Code.CONTRADICTION,  # of records
-        *(code for code in Code if code.startswith("TIMESTAMP")),  # of authorities of time
+        IssueCode.UNSIGNED,  # there is no bundle
+        IssueCode.NO_KEY,
+        IssueCode.KEY_HINT,  # a warning
+        IssueCode.CONTRADICTION,  # of records
+        *(code for code in IssueCode if code.startswith("TIMESTAMP")),  # of authorities of time
     }
     # What a trust policy says is tested with trust policies.
-    elsewhere |= set(list(Code)[list(Code).index(Code.POLICY_EXPIRED) :])
-    assert {code for code, _ in CASES.values()} == set(Code) - elsewhere
+    elsewhere |= set(list(IssueCode)[list(IssueCode).index(IssueCode.POLICY_EXPIRED) :])
+    assert {code for code, _ in CASES.values()} == set(IssueCode) - elsewhere
 
 
 def test_what_the_reference_is_known_to_accept_is_all_in_it() -> None:
@@ -67,18 +66,18 @@ def test_a_hostile_bundle_is_refused_with_its_code_in_printable_words(
 
 @pytest.mark.parametrize("name", CASES)
 def test_compat_takes_only_habits(name: str, forge: Forge) -> None:
-    found = looked_at(name, forge, MOMENT, Profile.COMPAT)
+    found = looked_at(name, forge, MOMENT, VerificationProfile.COMPAT)
     if CASES[name][0] not in HABITS:
         assert not found.verified
-    warned = {item.code for item in found.objections if item.grade is Grade.WARNING}
-    assert warned <= HABITS | {Code.KEY_HINT}
+    warned = {item.code for item in found.objections if item.grade is IssueGrade.WARNING}
+    assert warned <= HABITS | {IssueCode.KEY_HINT}
 
 
 def test_each_habit_has_a_case_that_compat_takes_with_its_warning(forge: Forge) -> None:
     taken = set()
     for name, (code, _) in CASES.items():
         if code in HABITS:
-            found = looked_at(name, forge, MOMENT, Profile.COMPAT)
+            found = looked_at(name, forge, MOMENT, VerificationProfile.COMPAT)
             if found.verified:
                 taken.add(code)
     assert taken == HABITS
@@ -87,8 +86,8 @@ def test_each_habit_has_a_case_that_compat_takes_with_its_warning(forge: Forge) 
 def test_the_forges_make_good_bundles_when_nothing_is_changed(forge: Forge) -> None:
     pki = Pki.made()
     for found in (
-        verify(forge.sign(forge.statement()), forge.pem, FILES),
-        verify(pki.sign(), pki.trusted, FILES, moment=MOMENT),
+        verify_model(forge.sign(forge.statement()), forge.pem, FILES),
+        verify_model(pki.sign(), pki.trusted, FILES, moment=MOMENT),
     ):
         assert found.verified
         assert found.objections == ()

@@ -19,23 +19,27 @@ from hypothesis import strategies as st
 from keyless_forge import ISSUER, SIGNED_AT, WORKFLOW, Sigstore, b64
 from signature_forge import FILES, key_of
 
-from auditor.errors import KeyFileError
-from auditor.extras import to_install
-from auditor.signatures.keyless import verify_keyless
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured, compare, open_signature
-from auditor.signatures.trust import Identity, Trusted
+from auditor.errors import KeyFileError, suggest_install
+from auditor.trust.signatures.model_signing import (
+    ModelFileDigests,
+    compare_manifest,
+    open_signature,
+)
+from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedSigners
+from auditor.trust.signatures.verify import verify_keyless
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 SIGSTORE = Sigstore()
-TRUSTED = Trusted(
-    trusted_root=SIGSTORE.trusted_root, identities=(Identity.parse(f"uri:{WORKFLOW}", ISSUER),)
+TRUSTED = TrustedSigners(
+    trusted_root=SIGSTORE.trusted_root,
+    identities=(SignerIdentity.parse(f"uri:{WORKFLOW}", ISSUER),),
 )
 
 
-def look(bundle: dict[str, Any], trusted: Trusted = TRUSTED) -> Verification:
+def look(bundle: dict[str, Any], trusted: TrustedSigners = TRUSTED) -> SignatureVerification:
     raw = json.dumps(bundle).encode()
     opened = open_signature(raw, trusted, keyless=verify_keyless)
-    return compare(opened, Measured.of(FILES))
+    return compare_manifest(opened, ModelFileDigests.of(FILES))
 
 
 def test_a_keyless_signature_verifies_years_after_its_certificate_ended() -> None:
@@ -46,9 +50,9 @@ def test_a_keyless_signature_verifies_years_after_its_certificate_ended() -> Non
 
 def test_one_of_several_trusted_identities_is_enough() -> None:
     others = (
-        Identity.parse("a@b.c", ISSUER),
-        Identity.parse(WORKFLOW, "https://x"),
-        Identity.parse(WORKFLOW, ISSUER),
+        SignerIdentity.parse("a@b.c", ISSUER),
+        SignerIdentity.parse(WORKFLOW, "https://x"),
+        SignerIdentity.parse(WORKFLOW, ISSUER),
     )
     assert look(SIGSTORE.bundle(), replace(TRUSTED, identities=others)).verified
 
@@ -85,43 +89,43 @@ def stranger(**keys: object) -> Callable[[], dict[str, Any]]:
 
 
 OTHER = key_of(ec.SECP256R1(), 999).key
-HOSTILE: dict[str, tuple[Code, Callable[[], dict[str, Any]]]] = {
+HOSTILE: dict[str, tuple[IssueCode, Callable[[], dict[str, Any]]]] = {
     "of another workflow": (
-        Code.KEYLESS,
+        IssueCode.KEYLESS,
         lambda: SIGSTORE.bundle(x509.UniformResourceIdentifier(WORKFLOW + "x")),
     ),
-    "of another issuer": (Code.KEYLESS, lambda: SIGSTORE.bundle(issuer="https://evil.example")),
+    "of another issuer": (IssueCode.KEYLESS, lambda: SIGSTORE.bundle(issuer="https://evil.example")),
     "of the name as an e-mail": (
-        Code.IDENTITY, lambda: SIGSTORE.bundle(x509.RFC822Name(WORKFLOW))
+        IssueCode.IDENTITY, lambda: SIGSTORE.bundle(x509.RFC822Name(WORKFLOW))
     ),
-    "seen too late": (Code.KEYLESS, stranger(seen=SIGNED_AT + timedelta(hours=1))),
-    "seen too early": (Code.KEYLESS, stranger(seen=SIGNED_AT - timedelta(hours=1))),
-    "of another log": (Code.KEYLESS, stranger(log=OTHER)),
-    "of another certificate log": (Code.KEYLESS, stranger(certificates=OTHER)),
-    "with the entry of another": (Code.KEYLESS, entry_of_another),
-    "with two entries": (Code.KEYLESS, twice),
-    "without a promise": (Code.KEYLESS, changed(*ENTRY, "inclusionPromise", value=None)),
+    "seen too late": (IssueCode.KEYLESS, stranger(seen=SIGNED_AT + timedelta(hours=1))),
+    "seen too early": (IssueCode.KEYLESS, stranger(seen=SIGNED_AT - timedelta(hours=1))),
+    "of another log": (IssueCode.KEYLESS, stranger(log=OTHER)),
+    "of another certificate log": (IssueCode.KEYLESS, stranger(certificates=OTHER)),
+    "with the entry of another": (IssueCode.KEYLESS, entry_of_another),
+    "with two entries": (IssueCode.KEYLESS, twice),
+    "without a promise": (IssueCode.KEYLESS, changed(*ENTRY, "inclusionPromise", value=None)),
     "with a promise of nothing": (
-        Code.KEYLESS,
+        IssueCode.KEYLESS,
         changed(*ENTRY, "inclusionPromise", value={"signedEntryTimestamp": b64(b"x" * 70)}),
     ),
-    "without a proof": (Code.KEYLESS, changed(*ENTRY, "inclusionProof", value=None)),
+    "without a proof": (IssueCode.KEYLESS, changed(*ENTRY, "inclusionProof", value=None)),
     "with a proof of another root": (
-        Code.KEYLESS, changed(*ENTRY, "inclusionProof", "rootHash", value=b64(b"0" * 32))
+        IssueCode.KEYLESS, changed(*ENTRY, "inclusionProof", "rootHash", value=b64(b"0" * 32))
     ),
-    "with an entry of no kind": (Code.KEYLESS, changed(*ENTRY, "kindVersion", value={})),
-    "with an entry of nothing": (Code.KEYLESS, changed(*ENTRY, value={})),
-    "with another time": (Code.KEYLESS, changed(*ENTRY, "integratedTime", value="1780272006")),
+    "with an entry of no kind": (IssueCode.KEYLESS, changed(*ENTRY, "kindVersion", value={})),
+    "with an entry of nothing": (IssueCode.KEYLESS, changed(*ENTRY, value={})),
+    "with another time": (IssueCode.KEYLESS, changed(*ENTRY, "integratedTime", value="1780272006")),
     "over another predicate": (
-        Code.PREDICATE,
+        IssueCode.PREDICATE,
         lambda: SIGSTORE.bundle(statement={
             "_type": "https://in-toto.io/Statement/v1", "subject": [], "predicate": {},
             "predicateType": "https://slsa.dev/provenance/v1"}),
     ),
     "with another signature": (
-        Code.KEYLESS, changed("dsseEnvelope", "signatures", 0, "sig", value=b64(b"x" * 70))
+        IssueCode.KEYLESS, changed("dsseEnvelope", "signatures", 0, "sig", value=b64(b"x" * 70))
     ),
-    "with another payload": (Code.KEYLESS, changed("dsseEnvelope", "payload", value=b64(b"{}"))),
+    "with another payload": (IssueCode.KEYLESS, changed("dsseEnvelope", "payload", value=b64(b"{}"))),
 }  # fmt: skip
 
 
@@ -148,12 +152,14 @@ def test_a_changed_keyless_bundle_neither_crashes_nor_verifies_something_else(
 
 def test_another_trust_root_trusts_nobody_of_this_one() -> None:
     other = replace(SIGSTORE, log=OTHER).trusted_root
-    assert look(SIGSTORE.bundle(), replace(TRUSTED, trusted_root=other)).codes == (Code.KEYLESS,)
+    assert look(SIGSTORE.bundle(), replace(TRUSTED, trusted_root=other)).codes == (
+        IssueCode.KEYLESS,
+    )
 
 
 def test_a_name_without_an_issuer_is_no_identity() -> None:
-    named = replace(TRUSTED, identities=(Identity.parse(WORKFLOW),))
-    assert look(SIGSTORE.bundle(), named).codes == (Code.NO_IDENTITY,)
+    named = replace(TRUSTED, identities=(SignerIdentity.parse(WORKFLOW),))
+    assert look(SIGSTORE.bundle(), named).codes == (IssueCode.NO_IDENTITY,)
 
 
 def test_a_trust_root_that_is_none_is_the_users_mistake() -> None:
@@ -164,8 +170,8 @@ def test_a_trust_root_that_is_none_is_the_users_mistake() -> None:
 def test_without_the_extra_the_install_line_is_told() -> None:
     program = (
         "import sys; sys.modules['sigstore'] = None\n"
-        "from auditor.signatures.keyless import verify_keyless\n"
-        "from auditor.signatures.trust import Identity, Trusted\n"
+        "from auditor.trust.signatures.verify import verify_keyless\n"
+        "from auditor.trust.signatures.trusted_signers import Identity, Trusted\n"
         "from auditor.errors import MissingExtraError\n"
         "trusted = Trusted(trusted_root=b'', identities=(Identity.parse('a@b', 'c'),))\n"
         "try:\n    verify_keyless(b'', trusted)\n"
@@ -174,12 +180,12 @@ def test_without_the_extra_the_install_line_is_told() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert to_install("sigstore") in done.stdout
+    assert suggest_install("sigstore") in done.stdout
 
 
 def test_sigstore_is_loaded_only_for_keyless_signatures() -> None:
     program = (
-        "import sys; import auditor.signing.verification\n"
+        "import sys; import auditor.trust.artifacts.verify\n"
         "print([name for name in ('sigstore', 'blake3') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -12,12 +12,10 @@ from signature_forge import FILES, Forge, file_digest, key_of
 
 from auditor.domain.artifacts import FileDigest
 from auditor.errors import ArtifactError
-from auditor.signatures.bundles import seal
-from auditor.signatures.keys import PublicKey, read_public_key
-from auditor.signatures.objections import Code, Grade
-from auditor.signatures.oms import verify
-from auditor.signatures.profiles import Profile
-from auditor.signatures.signers import sign_files
+from auditor.trust.signatures.keys import PublicKey, read_public_key
+from auditor.trust.signatures.model_signing import sign_files, verify_model
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.verification_result import IssueCode, IssueGrade, VerificationProfile
 
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -25,7 +23,7 @@ CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R
 @pytest.mark.parametrize("curve", CURVES)
 def test_what_a_key_signed_verifies_with_its_public_key(curve: str) -> None:
     signer = key_of(CURVES[curve], 11)
-    found = verify(sign_files(FILES, signer, name="model"), signer.public_pem(), FILES)
+    found = verify_model(sign_files(FILES, signer, name="model"), signer.public_pem(), FILES)
     assert found.verified
     assert found.identity == PublicKey(signer.key.public_key()).identity
 
@@ -65,11 +63,11 @@ def test_a_lone_file_that_the_reference_named_a_dot_is_taken_by_compat_with_a_wa
 ) -> None:
     lone = FileDigest(".", FILES[1].size, FILES[1].sha256)
     bundle = forge.sign(forge.statement((lone,)))
-    assert not verify(bundle, forge.pem, FILES[1:2]).verified
-    found = verify(bundle, forge.pem, FILES[1:2], profile=Profile.COMPAT)
+    assert not verify_model(bundle, forge.pem, FILES[1:2]).verified
+    found = verify_model(bundle, forge.pem, FILES[1:2], profile=VerificationProfile.COMPAT)
     assert found.verified
     assert [(item.code, item.grade) for item in found.objections] == [
-        (Code.SINGLE_FILE_NAME, Grade.WARNING)
+        (IssueCode.SINGLE_FILE_NAME, IssueGrade.WARNING)
     ]
 
 
@@ -78,16 +76,16 @@ def test_a_lone_file_that_the_reference_named_a_dot_must_still_be_the_one_signed
 ) -> None:
     lone = FileDigest(".", FILES[1].size, FILES[1].sha256)
     bundle = forge.sign(forge.statement((lone,)))
-    found = verify(bundle, forge.pem, FILES[:1], profile=Profile.COMPAT)
+    found = verify_model(bundle, forge.pem, FILES[:1], profile=VerificationProfile.COMPAT)
     assert not found.verified
-    assert Code.DIGEST_MISMATCH in found.codes
+    assert IssueCode.DIGEST_MISMATCH in found.codes
 
 
 def test_a_strange_hint_is_a_warning_when_the_signature_holds(forge: Forge) -> None:
     payload = json.dumps(forge.statement()).encode()
-    found = verify(seal(payload, forge.signer, hint="release-key"), forge.pem, FILES)
+    found = verify_model(sign_bundle(payload, forge.signer, hint="release-key"), forge.pem, FILES)
     assert found.verified
-    assert found.codes == (Code.KEY_HINT,)
+    assert found.codes == (IssueCode.KEY_HINT,)
 
 
 @pytest.mark.parametrize("keyid", ["", None, "any", "absent"])
@@ -96,25 +94,25 @@ def test_a_key_id_is_optional_and_says_nothing(forge: Forge, keyid: str | None) 
     bundle["dsseEnvelope"]["signatures"][0]["keyid"] = keyid
     if keyid == "absent":
         del bundle["dsseEnvelope"]["signatures"][0]["keyid"]
-    assert verify(json.dumps(bundle).encode(), forge.pem, FILES).verified
+    assert verify_model(json.dumps(bundle).encode(), forge.pem, FILES).verified
 
 
 def test_members_that_the_specification_leaves_open_are_ignored(forge: Forge) -> None:
     statement = forge.statement()
     statement["predicate"]["model_card"] = {"licence": "MIT"}
     statement["predicate"]["resources"][0]["annotations"] = {}
-    assert verify(forge.sign(statement), forge.pem, FILES).verified
+    assert verify_model(forge.sign(statement), forge.pem, FILES).verified
 
 
 def test_ignore_paths_that_hide_nothing_do_no_harm(forge: Forge) -> None:
     statement = forge.statement()
     statement["predicate"]["serialization"]["ignore_paths"] = ["model.sig", ".git"]
-    assert verify(forge.sign(statement), forge.pem, FILES).verified
+    assert verify_model(forge.sign(statement), forge.pem, FILES).verified
 
 
 def test_a_payload_whose_signature_fails_is_not_returned(forge: Forge) -> None:
     other = key_of(ec.SECP256R1(), 14).public_pem()
-    found = verify(forge.sign(forge.statement()), other, FILES)
+    found = verify_model(forge.sign(forge.statement()), other, FILES)
     assert (found.payload, found.identity) == (None, None)
 
 
@@ -148,6 +146,6 @@ names = st.from_regex(r"[a-z0-9 .:_äé日-]{1,8}(/[a-z0-9]{1,4})?", fullmatch=T
 def test_every_model_with_clean_names_verifies_as_signed(listed: list[str], content: bytes) -> None:
     files = tuple(file_digest(name, content + name.encode()) for name in listed)
     signer = key_of(ec.SECP256R1(), 16)
-    found = verify(sign_files(files, signer, name="model"), signer.public_pem(), files)
+    found = verify_model(sign_files(files, signer, name="model"), signer.public_pem(), files)
     assert found.objections == ()
     assert found.verified

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from signature_forge import FILES, Forge, file_digest, key_of
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.objections import Code
-from auditor.signatures.oms import verify
-from auditor.signatures.signers import sign_files
+from auditor.trust.signatures.model_signing import sign_files, verify_model
+from auditor.trust.verification_result import IssueCode
 
 SIGNER = key_of(ec.SECP256R1(), 7)
 PEM = SIGNER.public_pem()
@@ -40,22 +39,22 @@ def rewrapped(payload: bytes, signature: bytes) -> bytes:
 
 @given(st.integers(0, len(BUNDLE) - 1).filter(lambda place: place not in HINT), flips)
 def test_a_changed_byte_of_the_bundle_is_refused(place: int, by: int) -> None:
-    assert not verify(flipped(BUNDLE, place, by), PEM, FILES).verified
+    assert not verify_model(flipped(BUNDLE, place, by), PEM, FILES).verified
 
 
 @given(st.sampled_from(HINT), flips)
 def test_a_changed_byte_of_the_hint_is_never_passed_over(place: int, by: int) -> None:
-    assert verify(flipped(BUNDLE, place, by), PEM, FILES).objections
+    assert verify_model(flipped(BUNDLE, place, by), PEM, FILES).objections
 
 
 @given(st.integers(0, len(PAYLOAD) - 1), flips)
 def test_a_changed_byte_of_the_payload_is_refused(place: int, by: int) -> None:
-    assert not verify(rewrapped(flipped(PAYLOAD, place, by), SIGNATURE), PEM, FILES).verified
+    assert not verify_model(rewrapped(flipped(PAYLOAD, place, by), SIGNATURE), PEM, FILES).verified
 
 
 @given(st.integers(0, len(SIGNATURE) - 1), flips)
 def test_a_changed_byte_of_the_signature_is_refused(place: int, by: int) -> None:
-    assert not verify(rewrapped(PAYLOAD, flipped(SIGNATURE, place, by)), PEM, FILES).verified
+    assert not verify_model(rewrapped(PAYLOAD, flipped(SIGNATURE, place, by)), PEM, FILES).verified
 
 
 @given(st.integers(0, 31), flips, st.sampled_from(range(len(FILES))))
@@ -63,17 +62,17 @@ def test_a_changed_byte_of_a_file_is_refused(place: int, by: int, which: int) ->
     digest = flipped(bytes.fromhex(FILES[which].sha256), place, by).hex()
     changed = FileDigest(FILES[which].name, FILES[which].size, digest)
     files = (*FILES[:which], changed, *FILES[which + 1 :])
-    assert not verify(BUNDLE, PEM, files).verified
+    assert not verify_model(BUNDLE, PEM, files).verified
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_for_a_bundle_crash_or_verify(raw: bytes) -> None:
-    assert not verify(raw, PEM, FILES).verified
+    assert not verify_model(raw, PEM, FILES).verified
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_for_a_key_crash_or_verify(pem: bytes) -> None:
-    assert not verify(BUNDLE, pem, FILES).verified
+    assert not verify_model(BUNDLE, pem, FILES).verified
 
 
 json_values = st.recursive(
@@ -105,24 +104,24 @@ def test_no_other_value_anywhere_in_a_signed_statement_crashes_or_verifies(
     for key in path[:-1]:
         inner = inner[key]
     before, inner[path[-1]] = inner[path[-1]], value
-    found = verify(Forge(SIGNER).sign(changed), PEM, FILES)
+    found = verify_model(Forge(SIGNER).sign(changed), PEM, FILES)
     informational = path == ("subject", 0, "name")
     assert not found.verified or value == before or informational
 
 
 def test_the_unchanged_bundle_verifies() -> None:
-    assert verify(BUNDLE, PEM, FILES).verified
+    assert verify_model(BUNDLE, PEM, FILES).verified
 
 
 def test_an_added_empty_file_is_refused() -> None:
-    assert not verify(BUNDLE, PEM, (*FILES, file_digest("empty", b""))).verified
+    assert not verify_model(BUNDLE, PEM, (*FILES, file_digest("empty", b""))).verified
 
 
 @given(st.sampled_from(range(len(PKI.chain))), st.integers(0, 2**16), flips)
 def test_a_changed_byte_of_a_certificate_is_refused(which: int, place: int, by: int) -> None:
     chain = [item.der for item in PKI.chain]
     chain[which] = flipped(chain[which], place, by)
-    found = verify(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
+    found = verify_model(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
     assert not found.verified
 
 
@@ -131,5 +130,5 @@ def test_bits_that_no_signature_covers_are_refused(which: int, unused: int) -> N
     chain = [item.der for item in PKI.chain]
     place = len(chain[which]) - len(PKI.chain[which].read.parsed.signature) - 1
     chain[which] = flipped(chain[which], place, unused)
-    found = verify(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
-    assert [item.code for item in found.objections] == [Code.CERT_FORMAT]
+    found = verify_model(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
+    assert [item.code for item in found.objections] == [IssueCode.CERT_FORMAT]

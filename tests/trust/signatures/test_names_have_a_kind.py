@@ -13,10 +13,20 @@ from signature_forge import FILES
 from trust_papers import PREDICATE, judged, policy, ruled
 
 from auditor.errors import TrustPolicyError
-from auditor.signatures.keyless import verify_keyless
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured, compare, open_signature, verify
-from auditor.signatures.trust import Identity, NameKind, SignerName, Trusted
+from auditor.trust.signatures.model_signing import (
+    ModelFileDigests,
+    compare_manifest,
+    open_signature,
+    verify_model,
+)
+from auditor.trust.signatures.trusted_signers import (
+    SignerIdentity,
+    SignerName,
+    SignerNameKind,
+    TrustedSigners,
+)
+from auditor.trust.signatures.verify import verify_keyless
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 SIGSTORE = Sigstore()
 
@@ -27,9 +37,9 @@ def bearing(name: x509.GeneralName) -> Pki:
     return Pki.made(Wish(names=(name,)))
 
 
-def look(pki: Pki, asked: str) -> Verification:
-    trusted = replace(pki.trusted, identities=(Identity.parse(asked),))
-    return verify(pki.sign(), trusted, FILES, moment=MOMENT)
+def look(pki: Pki, asked: str) -> SignatureVerification:
+    trusted = replace(pki.trusted, identities=(SignerIdentity.parse(asked),))
+    return verify_model(pki.sign(), trusted, FILES, moment=MOMENT)
 
 
 CONFUSED = {
@@ -46,7 +56,7 @@ def test_a_certificate_of_the_other_kind_is_refused(what: str) -> None:
     asked = f"email:{EMAIL}" if EMAIL in text else f"uri:{URI}"
     pki = bearing(form(text))
     for said in (asked, asked.partition(":")[2]):
-        assert look(pki, said).codes == (Code.IDENTITY,)
+        assert look(pki, said).codes == (IssueCode.IDENTITY,)
     # The very name is taken where it is asked for with its kind.
     kind = "uri" if form is x509.UniformResourceIdentifier else "email"
     assert look(pki, f"{kind}:{text}").verified
@@ -63,7 +73,7 @@ def test_a_trust_policy_refuses_the_other_kind(what: str) -> None:
         lambda d: d.update(roots={"acme": {"pem": pki.root.pem.decode()}}),
         ruled(models=["*"], require=require),
     )
-    assert judged(trust, pki.sign(), files=FILES, looked=NOW).codes == (Code.IDENTITY,)
+    assert judged(trust, pki.sign(), files=FILES, looked=NOW).codes == (IssueCode.IDENTITY,)
 
 
 @pytest.mark.parametrize("what", CONFUSED)
@@ -72,19 +82,19 @@ def test_a_keyless_signature_of_the_other_kind_is_refused(what: str) -> None:
     asked = f"email:{EMAIL}" if EMAIL in text else f"uri:{URI}"
     bundle = json.dumps(SIGSTORE.bundle(form(text))).encode()
     for said in (asked, asked.partition(":")[2]):
-        trusted = Trusted(
-            trusted_root=SIGSTORE.trusted_root, identities=(Identity.parse(said, ISSUER),)
+        trusted = TrustedSigners(
+            trusted_root=SIGSTORE.trusted_root, identities=(SignerIdentity.parse(said, ISSUER),)
         )
         opened = open_signature(bundle, trusted, keyless=verify_keyless)
-        assert not compare(opened, Measured.of(FILES)).verified
+        assert not compare_manifest(opened, ModelFileDigests.of(FILES)).verified
 
 
 def test_a_keyless_identity_that_reads_as_the_other_kind_is_told_with_its_kind() -> None:
     bundle = json.dumps(SIGSTORE.bundle(x509.UniformResourceIdentifier(EMAIL))).encode()
-    asked = (Identity.parse(f"uri:{EMAIL}", ISSUER),)
-    trusted = Trusted(trusted_root=SIGSTORE.trusted_root, identities=asked)
+    asked = (SignerIdentity.parse(f"uri:{EMAIL}", ISSUER),)
+    trusted = TrustedSigners(trusted_root=SIGSTORE.trusted_root, identities=asked)
     opened = open_signature(bundle, trusted, keyless=verify_keyless)
-    found = compare(opened, Measured.of(FILES))
+    found = compare_manifest(opened, ModelFileDigests.of(FILES))
     # Without the kind it would be the identity of whoever holds the address.
     assert (found.verified, found.identity) == (True, f"sigstore:uri:{EMAIL}?issuer={ISSUER}")
 
@@ -92,14 +102,16 @@ def test_a_keyless_identity_that_reads_as_the_other_kind_is_told_with_its_kind()
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        (EMAIL, NameKind.EMAIL),
-        (URI, NameKind.URI),
-        ("spiffe://acme/release", NameKind.URI),
-        ("urn:acme:release", NameKind.URI),
-        ("mailto:a@b.example", NameKind.URI),
+        (EMAIL, SignerNameKind.EMAIL),
+        (URI, SignerNameKind.URI),
+        ("spiffe://acme/release", SignerNameKind.URI),
+        ("urn:acme:release", SignerNameKind.URI),
+        ("mailto:a@b.example", SignerNameKind.URI),
     ],
 )
-def test_a_name_without_a_kind_has_the_one_that_its_form_shows(text: str, kind: NameKind) -> None:
+def test_a_name_without_a_kind_has_the_one_that_its_form_shows(
+    text: str, kind: SignerNameKind
+) -> None:
     assert SignerName.parse(text) == SignerName(kind, text)
 
 
@@ -113,7 +125,7 @@ def test_a_name_of_no_kind_is_refused_by_trust_policies(text: str) -> None:
     assert "email:" in refused.value.cure
 
 
-names = st.builds(SignerName, st.sampled_from(NameKind), TEXTS)
+names = st.builds(SignerName, st.sampled_from(SignerNameKind), TEXTS)
 
 
 @given(names, names)

@@ -12,13 +12,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hostile_trust import keyless
 from signature_forge import Forge, key_of
 
-from auditor.signatures.bundles import seal
-from auditor.signatures.dsse import IN_TOTO, legacy_pae
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.objections import Code, Grade, Verification
-from auditor.signatures.opening import open_bundle, unseal_exactly
-from auditor.signatures.profiles import Profile
-from auditor.signatures.trust import Identity, Moment, Trusted, TrustedKey
+from auditor.trust.encoding.dsse import IN_TOTO, legacy_pae
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.signatures.sigstore_bundle import sign_bundle
+from auditor.trust.signatures.trusted_signers import (
+    SignerIdentity,
+    TrustedKey,
+    TrustedSigners,
+    VerificationTime,
+)
+from auditor.trust.signatures.verify import open_bundle, verify_exact_bundle
+from auditor.trust.verification_result import (
+    IssueCode,
+    IssueGrade,
+    SignatureVerification,
+    VerificationProfile,
+)
 
 SECOND = timedelta(seconds=1)
 OTHER = key_of(ec.SECP256R1(), 41)
@@ -45,11 +54,11 @@ def by_old_encoding(bundle: bytes, forge: Forge) -> bytes:
     return json.dumps(found).encode()
 
 
-def trusting(*pems: bytes) -> Trusted:
-    return Trusted(keys=tuple(TrustedKey(pem) for pem in pems))
+def trusting(*pems: bytes) -> TrustedSigners:
+    return TrustedSigners(keys=tuple(TrustedKey(pem) for pem in pems))
 
 
-def refused(found: Verification) -> tuple[Code, ...]:
+def refused(found: SignatureVerification) -> tuple[IssueCode, ...]:
     """The codes of a bundle that did not open; nothing in it is given out."""
     assert (found.identity, found.payload, found.verified) == (None, None, False)
     return found.codes
@@ -68,16 +77,16 @@ def test_a_spoiled_signature_is_held_against_the_key_that_the_bundle_names(forge
     words = "the signature does not hold under the given key"
     for pems in ((forge.pem,), (forge.pem, OTHER.public_pem()), (OTHER.public_pem(), forge.pem)):
         found = open_bundle(bundle, trusting(*pems))
-        assert (refused(found), found.mistakes) == ((Code.SIGNATURE,), (words,))
+        assert (refused(found), found.mistakes) == ((IssueCode.SIGNATURE,), (words,))
     found = open_bundle(bundle, trusting(OTHER.public_pem()))
-    assert refused(found) == (Code.KEY,)
+    assert refused(found) == (IssueCode.KEY,)
     assert found.mistakes == (f"{words}, and the bundle names another key",)
 
 
 def test_the_old_encoding_is_known_under_any_of_the_keys(forge: Forge) -> None:
     bundle = by_old_encoding(signed(forge), forge)
     for pems in ((forge.pem, OTHER.public_pem()), (OTHER.public_pem(), forge.pem)):
-        assert refused(open_bundle(bundle, trusting(*pems))) == (Code.LEGACY_PAE,)
+        assert refused(open_bundle(bundle, trusting(*pems))) == (IssueCode.LEGACY_PAE,)
 
 
 NEVER = "there is no time at which the key can be judged"
@@ -106,8 +115,8 @@ def test_a_key_is_trusted_from_its_first_second_to_its_last(
     mistake: str | None,
     forge: Forge,
 ) -> None:
-    trusted = Trusted(keys=(TrustedKey(forge.pem, begins, ends),))
-    found = open_bundle(signed(forge), trusted, moment=None if at is None else Moment(at))
+    trusted = TrustedSigners(keys=(TrustedKey(forge.pem, begins, ends),))
+    found = open_bundle(signed(forge), trusted, moment=None if at is None else VerificationTime(at))
     assert found.mistakes == (() if mistake is None else (mistake,))
     assert found.verified == (mistake is None)
 
@@ -119,26 +128,28 @@ def test_what_is_revoked_opens_only_what_is_proven_older(what: str, forge: Forge
     words = {"key": "the key is revoked", "statement": "the signed statement is revoked"}[what]
     trusted = replace(trusting(forge.pem), revoked={hashlib.sha256(raw).hexdigest(): NOW})
     earlier = NOW - SECOND
-    assert open_bundle(signed(forge), trusted, moment=Moment(earlier, proven=True)).verified
-    for moment in (Moment(NOW, proven=True), Moment(earlier), None):
+    assert open_bundle(
+        signed(forge), trusted, moment=VerificationTime(earlier, proven=True)
+    ).verified
+    for moment in (VerificationTime(NOW, proven=True), VerificationTime(earlier), None):
         found = open_bundle(signed(forge), trusted, moment=moment)
-        assert (refused(found), found.mistakes) == ((Code.REVOKED,), (words,))
+        assert (refused(found), found.mistakes) == ((IssueCode.REVOKED,), (words,))
 
 
 def test_a_revoked_statement_whose_signature_does_not_hold_is_refused_for_that(
     forge: Forge,
 ) -> None:
     trusted = replace(trusting(forge.pem), revoked={hashlib.sha256(b"{}").hexdigest(): None})
-    assert refused(open_bundle(spoiled(signed(forge)), trusted)) == (Code.SIGNATURE,)
+    assert refused(open_bundle(spoiled(signed(forge)), trusted)) == (IssueCode.SIGNATURE,)
 
 
 def test_a_doubt_is_told_beside_the_payload(forge: Forge) -> None:
     payload = json.dumps(forge.statement()).encode()
-    bundle = seal(payload, forge.signer, hint="release-key")
+    bundle = sign_bundle(payload, forge.signer, hint="release-key")
     found = open_bundle(bundle, trusting(forge.pem))
     assert (found.payload, found.verified) == (payload, True)
     assert [(item.code, item.grade) for item in found.objections] == [
-        (Code.KEY_HINT, Grade.WARNING)
+        (IssueCode.KEY_HINT, IssueGrade.WARNING)
     ]
 
 
@@ -146,39 +157,39 @@ def test_a_key_that_the_bundle_brings_is_a_doubt_of_compat_alone(forge: Forge) -
     found = json.loads(signed(forge))
     found["verificationMaterial"]["publicKey"]["rawBytes"] = "AAAA"
     bundle = json.dumps(found).encode()
-    assert refused(open_bundle(bundle, trusting(forge.pem))) == (Code.LEGACY_KEY,)
-    taken = open_bundle(bundle, trusting(forge.pem), profile=Profile.COMPAT)
-    assert (taken.verified, taken.codes) == (True, (Code.LEGACY_KEY,))
+    assert refused(open_bundle(bundle, trusting(forge.pem))) == (IssueCode.LEGACY_KEY,)
+    taken = open_bundle(bundle, trusting(forge.pem), profile=VerificationProfile.COMPAT)
+    assert (taken.verified, taken.codes) == (True, (IssueCode.LEGACY_KEY,))
 
 
 def test_a_certificate_opens_what_it_signed_and_nothing_else() -> None:
     found = open_bundle(PKI.sign(), PKI.trusted, moment=MOMENT)
     assert (found.identity, found.objections) == (f"email:{EMAIL}", ())
     found = open_bundle(spoiled(PKI.sign()), PKI.trusted, moment=MOMENT)
-    assert refused(found) == (Code.SIGNATURE,)
-    assert refused(open_bundle(PKI.sign(), PKI.trusted)) == (Code.CERT_TIME,) * 3
-    strangers = replace(PKI.trusted, identities=(Identity.parse("email:x@acme.example"),))
-    assert refused(open_bundle(PKI.sign(), strangers, moment=MOMENT)) == (Code.IDENTITY,)
+    assert refused(found) == (IssueCode.SIGNATURE,)
+    assert refused(open_bundle(PKI.sign(), PKI.trusted)) == (IssueCode.CERT_TIME,) * 3
+    strangers = replace(PKI.trusted, identities=(SignerIdentity.parse("email:x@acme.example"),))
+    assert refused(open_bundle(PKI.sign(), strangers, moment=MOMENT)) == (IssueCode.IDENTITY,)
 
 
 KEYLESS = keyless(PKI)
 PAYLOAD = base64.b64decode(json.loads(KEYLESS)["dsseEnvelope"]["payload"])
-SIGSTORE = Trusted(trusted_root=b"{}")
+SIGSTORE = TrustedSigners(trusted_root=b"{}")
 
 
 def test_a_keyless_signature_is_whose_its_verifier_says_over_the_payload_that_both_read() -> None:
     asked = []
 
-    def verify(raw: bytes, trusted: Trusted) -> tuple[str, bytes]:
+    def verify(raw: bytes, trusted: TrustedSigners) -> tuple[str, bytes]:
         asked.append((raw, trusted))
         return "uri:https://ci.example", PAYLOAD
 
     found = open_bundle(KEYLESS, SIGSTORE, keyless=verify)
-    assert found == Verification((), "uri:https://ci.example", PAYLOAD)
+    assert found == SignatureVerification((), "uri:https://ci.example", PAYLOAD)
     assert asked == [(KEYLESS, SIGSTORE)]
     other = open_bundle(KEYLESS, SIGSTORE, keyless=lambda *_: ("uri:https://ci.example", b"{}"))
-    assert refused(other) == (Code.KEYLESS,)
-    assert refused(open_bundle(KEYLESS, SIGSTORE)) == (Code.UNSUPPORTED,)
+    assert refused(other) == (IssueCode.KEYLESS,)
+    assert refused(open_bundle(KEYLESS, SIGSTORE)) == (IssueCode.UNSUPPORTED,)
 
 
 @pytest.mark.parametrize("what", ["certificate", "key"])
@@ -190,7 +201,7 @@ def test_a_keyless_signer_that_is_revoked_is_not_asked_about(what: str) -> None:
         replace(SIGSTORE, revoked={digest: None}),
         keyless=lambda *_: ("uri:https://ci.example", PAYLOAD),
     )
-    assert refused(found) == (Code.REVOKED,)
+    assert refused(found) == (IssueCode.REVOKED,)
     elsewhere = replace(SIGSTORE, revoked={"0" * 64: None})
     assert open_bundle(KEYLESS, elsewhere, keyless=lambda *_: ("uri:x", PAYLOAD)).verified
 
@@ -202,7 +213,7 @@ def test_a_kind_of_signer_that_nobody_trusts_is_named(forge: Forge) -> None:
         (KEYLESS, trusting(forge.pem), "a keyless identity (Sigstore)"),
     ):
         found = open_bundle(bundle, trusted, moment=MOMENT)
-        assert refused(found) == (Code.METHOD_UNTRUSTED,)
+        assert refused(found) == (IssueCode.METHOD_UNTRUSTED,)
         words = f"the bundle is signed by {kind}, and no such signer is trusted"
         assert found.mistakes == (words,)
 
@@ -210,9 +221,9 @@ def test_a_kind_of_signer_that_nobody_trusts_is_named(forge: Forge) -> None:
 def test_a_bundle_is_opened_exactly_only_in_the_spelling_in_which_it_is_written(
     forge: Forge,
 ) -> None:
-    bundle = seal(json.dumps(forge.statement()).encode(), forge.signer)
-    assert unseal_exactly(bundle, forge.pem).verified
-    found = unseal_exactly(bundle + b"\n", forge.pem)
-    assert refused(found) == (Code.FORMAT,)
+    bundle = sign_bundle(json.dumps(forge.statement()).encode(), forge.signer)
+    assert verify_exact_bundle(bundle, forge.pem).verified
+    found = verify_exact_bundle(bundle + b"\n", forge.pem)
+    assert refused(found) == (IssueCode.FORMAT,)
     assert found.mistakes == ("the bundle is signed, and not spelled as auditor writes it",)
-    assert refused(unseal_exactly(bundle, OTHER.public_pem())) == (Code.KEY,)
+    assert refused(verify_exact_bundle(bundle, OTHER.public_pem())) == (IssueCode.KEY,)

@@ -27,14 +27,16 @@ from hostile_corpus import CASES
 from hostile_reference import ACCEPTED_BY_THE_REFERENCE
 from signature_forge import CONTENTS, Forge, key_of
 
-from auditor.signatures.keys import KeySigner
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured
-from auditor.signatures.profiles import Profile
-from auditor.signatures.signers import sign_model
-from auditor.signatures.trust import Identity, Moment, Trusted
-from auditor.signing.artifacts import measure_artifact
-from auditor.signing.verification import Question, look_at
+from auditor.trust.artifacts.files import measure_artifact
+from auditor.trust.artifacts.verify import VerificationRequest, inspect_artifact_signature
+from auditor.trust.signatures.keys import KeySigner
+from auditor.trust.signatures.model_signing import ModelFileDigests, sign_model
+from auditor.trust.signatures.trusted_signers import (
+    SignerIdentity,
+    TrustedSigners,
+    VerificationTime,
+)
+from auditor.trust.verification_result import IssueCode, SignatureVerification, VerificationProfile
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("reference")]
 COLLECTED = (hostile_bundles, hostile_certificates, hostile_manifests, hostile_materials,
@@ -134,8 +136,8 @@ def saved(signer: KeySigner, folder: Path, name: str) -> tuple[Path, Path]:
     return private, public
 
 
-def look(model: Path, signature: Path, question: Question) -> Verification:
-    return look_at(model, signature, question)[0]
+def look(model: Path, signature: Path, question: VerificationRequest) -> SignatureVerification:
+    return inspect_artifact_signature(model, signature, question)[0]
 
 
 def test_keys_of_every_curve_serve_both(reference: Path, model: Path, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_keys_of_every_curve_serve_both(reference: Path, model: Path, tmp_path: 
     for curve, kind in CURVES.items():
         signer = key_of(kind, 2026)
         private, public = saved(signer, tmp_path, curve)
-        keys[curve] = Question(Trusted.key(public.read_bytes()))
+        keys[curve] = VerificationRequest(TrustedSigners.key(public.read_bytes()))
         ours, theirs = tmp_path / f"{curve}.ours", tmp_path / f"{curve}.theirs"
         ours.write_bytes(sign_model(measure_artifact(model), signer, name=model.name))
         jobs |= {f"{curve} verifies": verifying(model, ours, public)}
@@ -163,7 +165,7 @@ def test_keys_of_every_curve_serve_both(reference: Path, model: Path, tmp_path: 
     assert "accepted" not in told(reference, jobs).values()
     for curve, question in keys.items():
         found = look(model, tmp_path / f"{curve}.theirs", question)
-        assert found.codes == (Code.DIGEST_MISMATCH,)
+        assert found.codes == (IssueCode.DIGEST_MISMATCH,)
 
 
 def test_certificates_of_every_curve_serve_both(
@@ -171,7 +173,7 @@ def test_certificates_of_every_curve_serve_both(
 ) -> None:
     jobs: Jobs = {}
     questions = {}
-    now = Moment(datetime.now(UTC))
+    now = VerificationTime(datetime.now(UTC))
     for curve, kind in CURVES.items():
         pki = Pki.lasting(kind)
         signer = KeySigner(pki.own_key)
@@ -179,7 +181,7 @@ def test_certificates_of_every_curve_serve_both(
         paths = [tmp_path / f"{curve}.{name}.pem" for name in ("leaf", "middle", "root")]
         for path, item in zip(paths, (*pki.chain, pki.root), strict=True):
             path.write_bytes(item.pem)
-        questions[curve] = Question(pki.trusted, now)
+        questions[curve] = VerificationRequest(pki.trusted, now)
         ours, theirs = tmp_path / f"{curve}.ours", tmp_path / f"{curve}.theirs"
         chain = [item.read for item in pki.chain]
         ours.write_bytes(
@@ -208,13 +210,13 @@ def test_we_verify_every_serialisation_that_the_reference_signs(
     }
     jobs = {name: signing(model, tmp_path / name, private, **how) for name, how in hows.items()}
     assert set(told(reference, jobs).values()) == {"accepted"}
-    question = Question(Trusted.key(public.read_bytes()))
+    question = VerificationRequest(TrustedSigners.key(public.read_bytes()))
     for name in hows:
         found = look(model, tmp_path / name, question)
         assert (name, found.objections, found.verified) == (name, (), True)
     (model / "weights" / "part one.bin").write_bytes(b"3")
     for name in hows:
-        assert look(model, tmp_path / name, question).codes == (Code.DIGEST_MISMATCH,), name
+        assert look(model, tmp_path / name, question).codes == (IssueCode.DIGEST_MISMATCH,), name
 
 
 def test_a_lone_file_that_the_reference_signs_needs_the_profile_compat(
@@ -224,10 +226,10 @@ def test_a_lone_file_that_the_reference_signs_needs_the_profile_compat(
     lone, signature = model / "model.onnx", tmp_path / "lone.sig"
     lone = lone.rename(tmp_path / "lone.bin")
     assert told(reference, {"": signing(lone, signature, private)}) == {"": "accepted"}
-    trusted = Trusted.key(public.read_bytes())
-    assert not look(lone, signature, Question(trusted)).verified
-    found = look(lone, signature, Question(trusted, profile=Profile.COMPAT))
-    assert (found.codes, found.verified) == ((Code.SINGLE_FILE_NAME,), True)
+    trusted = TrustedSigners.key(public.read_bytes())
+    assert not look(lone, signature, VerificationRequest(trusted)).verified
+    found = look(lone, signature, VerificationRequest(trusted, profile=VerificationProfile.COMPAT))
+    assert (found.codes, found.verified) == ((IssueCode.SINGLE_FILE_NAME,), True)
 
 
 def test_the_reference_sorts_by_parts_of_paths_which_compat_takes(
@@ -237,9 +239,11 @@ def test_the_reference_sorts_by_parts_of_paths_which_compat_takes(
     private, public = saved(key_of(ec.SECP256R1(), 2026), tmp_path, "signer")
     signature = tmp_path / "s.sig"
     assert told(reference, {"": signing(model, signature, private)}) == {"": "accepted"}
-    trusted = Trusted.key(public.read_bytes())
-    assert look(model, signature, Question(trusted)).codes == (Code.RESOURCE_ORDER,)
-    assert look(model, signature, Question(trusted, profile=Profile.COMPAT)).verified
+    trusted = TrustedSigners.key(public.read_bytes())
+    assert look(model, signature, VerificationRequest(trusted)).codes == (IssueCode.RESOURCE_ORDER,)
+    assert look(
+        model, signature, VerificationRequest(trusted, profile=VerificationProfile.COMPAT)
+    ).verified
 
 
 def test_the_reference_accepts_what_the_corpus_says_it_does(
@@ -254,7 +258,7 @@ def test_the_reference_accepts_what_the_corpus_says_it_does(
         (place / "s.sig").write_bytes(bundle)
         roots = []
         if trusted:
-            assert trusted[0].identities == (Identity.parse("email:ml-release@acme.example"),)
+            assert trusted[0].identities == (SignerIdentity.parse("email:ml-release@acme.example"),)
             roots = [place / "root.pem"]
             roots[0].write_bytes(trusted[0].roots[0])
         outside = name == "name_climbs_out"
@@ -264,7 +268,7 @@ def test_the_reference_accepts_what_the_corpus_says_it_does(
 
 def laid_out(model: Path, name: str, files: Any) -> Path:  # noqa: ANN401 -- of either kind
     """Write the files of a case."""
-    assert not isinstance(files, Measured)
+    assert not isinstance(files, ModelFileDigests)
     for item in files:
         (model / item.name).parent.mkdir(parents=True, exist_ok=True)
         (model / item.name).write_bytes(CONTENTS.get(item.name, b"import os"))

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from signature_forge import key_of
 
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.objections import Code, Refused
+from auditor.trust.signatures.keys import read_public_key
+from auditor.trust.verification_result import IssueCode, VerificationError
 
 EC = key_of(ec.SECP256R1(), 3)
 
@@ -36,9 +36,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_is_no_supported_public_key_is_refused(what: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(VerificationError) as refused:
         read_public_key(REFUSED[what])
-    assert refused.value.code is Code.KEY
+    assert refused.value.code is IssueCode.KEY
 
 
 def test_a_public_key_reads_back_as_written() -> None:

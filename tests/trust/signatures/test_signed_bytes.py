@@ -7,12 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from signature_forge import Forge
 
-from auditor.signatures.bundles import parse_bundle, seal
-from auditor.signatures.dsse import pae
-from auditor.signatures.keys import PublicKey
-from auditor.signatures.material import KeyMaterial
-from auditor.signatures.opening import unseal
-from auditor.signatures.statements import Statement, SubjectDigest, parse_statement
+from auditor.trust.encoding.dsse import InTotoStatement, SubjectDigest, pae, parse_statement
+from auditor.trust.signatures.keys import PublicKey
+from auditor.trust.signatures.sigstore_bundle import KeyMaterial, parse_bundle, sign_bundle
+from auditor.trust.signatures.verify import verify_bundle
 
 
 def test_the_encoding_is_that_of_the_specification() -> None:
@@ -41,18 +39,18 @@ def test_the_key_accepts_the_signature_of_the_specification() -> None:
 
 def test_a_bundle_reads_back_as_written(forge: Forge) -> None:
     payload = json.dumps(forge.statement()).encode()
-    bundle = parse_bundle(seal(payload, forge.signer, hint="mine"))
+    bundle = parse_bundle(sign_bundle(payload, forge.signer, hint="mine"))
     assert bundle.material == KeyMaterial("mine")
     assert bundle.envelope.payload == payload
     assert bundle.envelope == parse_bundle(forge.sign(forge.statement())).envelope
 
 
 def test_a_statement_reads_back_as_written() -> None:
-    statement = Statement((SubjectDigest("a", "0" * 64),), "urn:kind", {"x": ["1"]})
+    statement = InTotoStatement((SubjectDigest("a", "0" * 64),), "urn:kind", {"x": ["1"]})
     assert parse_statement(statement.emit(), "urn:kind") == statement
 
 
 def test_an_opened_bundle_gives_the_signed_payload(forge: Forge) -> None:
-    found = unseal(forge.sign(forge.statement()), forge.pem)
+    found = verify_bundle(forge.sign(forge.statement()), forge.pem)
     assert found.payload is not None
     assert json.loads(found.payload) == forge.statement()

@@ -12,21 +12,19 @@ from keyless_forge import ISSUER, WORKFLOW, Sigstore
 from signature_forge import FILES, key_of
 from trust_papers import PREDICATE, Document, judged, policy, ruled
 
-from auditor.declaring.believing import ByPolicy
-from auditor.declaring.believing import Standing as Signing
-from auditor.declaring.reading import read_told
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.canonical import JsonObject
-from auditor.domain.trust import Standing, TrustGiven
-from auditor.signatures.keyless import verify_keyless
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured
-from auditor.signatures.trust import Moment
-from auditor.trusting.asking import Asked, Presented, When
-from auditor.trusting.demands import object_to_claims
-from auditor.trusting.evidence import read_asked, read_presented
-from auditor.trusting.judging import judge
-from auditor.trusting.policies import Claimed, TrustPolicy
+from auditor.domain.json import JsonObject
+from auditor.domain.trust import TrustContext, TrustPolicyStatus
+from auditor.trust.policies.evaluate import evaluate_signature, find_claim_issues
+from auditor.trust.policies.evidence import read_model_attestations, read_trust_query
+from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
+from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy
+from auditor.trust.signatures.model_signing import ModelFileDigests
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.signatures.verify import verify_keyless
+from auditor.trust.supply_chain.verify import DocumentSignatureStatus as Signing
+from auditor.trust.supply_chain.verify import PolicyDocumentVerifier, read_supply_document
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 PKI, SIGSTORE = Pki.made(), Sigstore()
 OTHER_ROOT = issue(ROOT, key_of(ec.SECP256R1(), 911).key)
@@ -44,7 +42,7 @@ def signed_by(*any_of: dict[str, str], **settings: Any) -> TrustPolicy:  # noqa:
     return policy(lambda d: d.update(roots=ROOTS), ruled(models=["*"], require=require, **settings))
 
 
-def look(trust: TrustPolicy, bundle: bytes, **when: Any) -> Verification:  # noqa: ANN401
+def look(trust: TrustPolicy, bundle: bytes, **when: Any) -> SignatureVerification:  # noqa: ANN401
     return judged(trust, bundle, files=FILES, **{"looked": NOW, **when})
 
 
@@ -56,14 +54,16 @@ def test_a_certificate_of_the_identity_under_its_root_signs() -> None:
 @pytest.mark.parametrize(
     ("signers", "code"),
     [
-        ([{"root": "acme", "identity": "someone@else.example"}], Code.IDENTITY),
-        ([{"root": "other", "identity": EMAIL}], Code.CERT_ROOT),
-        ([{"key": "release"}], Code.METHOD_UNTRUSTED),
+        ([{"root": "acme", "identity": "someone@else.example"}], IssueCode.IDENTITY),
+        ([{"root": "other", "identity": EMAIL}], IssueCode.CERT_ROOT),
+        ([{"key": "release"}], IssueCode.METHOD_UNTRUSTED),
         # Root and identity are trusted, and not together.
         ([{"root": "other", "identity": EMAIL}, {"root": "acme", "identity": "x@y.z"}], None),
     ],
 )
-def test_any_other_certificate_is_refused(signers: list[dict[str, str]], code: Code | None) -> None:
+def test_any_other_certificate_is_refused(
+    signers: list[dict[str, str]], code: IssueCode | None
+) -> None:
     found = look(signed_by(*signers), PKI.sign())
     assert not found.verified
     assert code is None or code in found.codes
@@ -78,8 +78,10 @@ def test_a_certificate_that_ended_needs_a_trusted_time() -> None:
     later = NOW + timedelta(days=180)
     ended = Pki.made(Wish(until=timedelta(days=60)), INTERMEDIATE)
     trust = signed_by(ACME)
-    assert look(trust, ended.sign(), looked=later).codes == (Code.CERT_TIME,)
-    assert look(trust, ended.sign(), looked=later, stamped=Moment(NOW, proven=True)).verified
+    assert look(trust, ended.sign(), looked=later).codes == (IssueCode.CERT_TIME,)
+    assert look(
+        trust, ended.sign(), looked=later, stamped=VerificationTime(NOW, proven=True)
+    ).verified
 
 
 def test_a_revoked_certificate_is_refused() -> None:
@@ -88,14 +90,19 @@ def test_a_revoked_certificate_is_refused() -> None:
         lambda d: d.update(roots=ROOTS, revoked={"certs": [revoked]}),
         ruled(models=["*"], require=[{"predicate": PREDICATE, "any_of": [ACME]}]),
     )
-    assert look(trust, PKI.sign()).codes == (Code.REVOKED,)
+    assert look(trust, PKI.sign()).codes == (IssueCode.REVOKED,)
 
 
-def keyless(trust: TrustPolicy, days: int = 0) -> Verification:
+def keyless(trust: TrustPolicy, days: int = 0) -> SignatureVerification:
     bundle = json.dumps(SIGSTORE.bundle()).encode()
-    when = When(NOW + timedelta(days=days))
-    asked = Asked(trust, Claimed("credit-risk", "1.0"), when, verify_keyless)
-    return judge(asked, Presented(bundle, standing=Standing.ACCEPTED), Measured.of(FILES), FILES)
+    when = QueryTime(NOW + timedelta(days=days))
+    asked = TrustQuery(trust, ModelClaim("credit-risk", "1.0"), when, verify_keyless)
+    return evaluate_signature(
+        asked,
+        ModelAttestations(bundle, standing=TrustPolicyStatus.ACCEPTED),
+        ModelFileDigests.of(FILES),
+        FILES,
+    )
 
 
 BY_WORKFLOW = {"root": "sigstore", "identity": f"uri:{WORKFLOW}", "issuer": ISSUER}
@@ -104,35 +111,37 @@ BY_WORKFLOW = {"root": "sigstore", "identity": f"uri:{WORKFLOW}", "issuer": ISSU
 def test_a_keyless_identity_signs_under_the_pinned_root_and_brings_its_time() -> None:
     found = keyless(signed_by(BY_WORKFLOW, timestamp="required", max_age="30d"), days=20)
     assert (found.verified, found.identity) == (True, f"sigstore:{WORKFLOW}?issuer={ISSUER}")
-    assert keyless(signed_by(BY_WORKFLOW, max_age="30d"), days=40).codes == (Code.TOO_OLD,)
+    assert keyless(signed_by(BY_WORKFLOW, max_age="30d"), days=40).codes == (IssueCode.TOO_OLD,)
 
 
 def test_a_keyless_signature_brings_no_time_where_nobody_says_when_it_is_looked_at() -> None:
     timed = signed_by(BY_WORKFLOW, timestamp="required")
-    asked = Asked(timed, Claimed("credit-risk", "1.0"), None, verify_keyless)
+    asked = TrustQuery(timed, ModelClaim("credit-risk", "1.0"), None, verify_keyless)
     bundle = json.dumps(SIGSTORE.bundle()).encode()
     payload = json.dumps({"subject": []}).encode()
-    found = object_to_claims(asked, timed.rules[0], payload, Presented(bundle))
-    assert [item.code for item in found] == [Code.NO_TIME]
+    found = find_claim_issues(asked, timed.rules[0], payload, ModelAttestations(bundle))
+    assert [item.code for item in found] == [IssueCode.NO_TIME]
 
 
 def test_a_keyless_signature_in_evidence_is_verified_by_the_root_that_the_policy_pins() -> None:
     trust = signed_by(BY_WORKFLOW)
     seen: JsonObject = {
         "model": {"name": "credit-risk", "version": "1.0"},
-        "trust": TrustGiven(trust.document, str(Moment(NOW))).to_json(),
+        "trust": TrustContext(trust.document, str(VerificationTime(NOW))).to_json(),
         "bundle": {"text": json.dumps(SIGSTORE.bundle())},
     }
-    asked = read_asked(seen)
+    asked = read_trust_query(seen)
     assert asked is not None
-    found = judge(asked, read_presented(seen), Measured.of(FILES), FILES)
-    assert (found.verified, found.codes) == (True, (Code.POLICY_UNACCEPTED,))
+    found = evaluate_signature(
+        asked, read_model_attestations(seen), ModelFileDigests.of(FILES), FILES
+    )
+    assert (found.verified, found.codes) == (True, (IssueCode.POLICY_UNACCEPTED,))
 
 
 def test_a_keyless_identity_of_another_issuer_or_workflow_is_refused() -> None:
     for other in ({"issuer": "https://accounts.example"}, {"identity": f"uri:{URI}"}):
-        assert keyless(signed_by({**BY_WORKFLOW, **other})).codes == (Code.KEYLESS,)
-    assert keyless(signed_by(ACME)).codes == (Code.METHOD_UNTRUSTED,)
+        assert keyless(signed_by({**BY_WORKFLOW, **other})).codes == (IssueCode.KEYLESS,)
+    assert keyless(signed_by(ACME)).codes == (IssueCode.METHOD_UNTRUSTED,)
 
 
 def slsa(files: tuple[FileDigest, ...] = FILES) -> Document:
@@ -146,24 +155,31 @@ def slsa(files: tuple[FileDigest, ...] = FILES) -> Document:
     }
 
 
-def believing(*any_of: dict[str, str]) -> ByPolicy:
+def believing(*any_of: dict[str, str]) -> PolicyDocumentVerifier:
     model = {"predicate": PREDICATE, "any_of": [ACME]}
     require = [model, {"predicate": TESTS, "any_of": list(any_of)}]
     trust = policy(lambda d: d.update(roots=ROOTS), ruled(models=["*"], require=require))
-    return ByPolicy(Asked(trust, Claimed("credit-risk", "1.0"), When(NOW)), Standing.ACCEPTED)
+    return PolicyDocumentVerifier(
+        TrustQuery(trust, ModelClaim("credit-risk", "1.0"), QueryTime(NOW)),
+        TrustPolicyStatus.ACCEPTED,
+    )
 
 
 def test_a_document_that_a_certificate_signed_counts_where_the_rule_says_so() -> None:
-    (told,) = read_told("tests.json", PKI.sign(slsa()), believing(ACME))
+    (told,) = read_supply_document("tests.json", PKI.sign(slsa()), believing(ACME))
     assert (told.signed.standing, told.signed.identity) == (Signing.VERIFIED, f"email:{EMAIL}")
     for other in ({"key": "release"}, {"root": "other", "identity": EMAIL}):
-        (told,) = read_told("tests.json", PKI.sign(slsa()), believing(other))
+        (told,) = read_supply_document("tests.json", PKI.sign(slsa()), believing(other))
         assert told.signed.standing is Signing.REFUSED
 
 
 def test_a_statement_that_a_rule_asks_for_may_be_signed_by_a_certificate() -> None:
     asked = believing(ACME).asked
-    presented = Presented(PKI.sign(), (PKI.sign(slsa()),), standing=Standing.ACCEPTED)
-    assert judge(asked, presented, Measured.of(FILES), FILES).verified
+    presented = ModelAttestations(
+        PKI.sign(), (PKI.sign(slsa()),), standing=TrustPolicyStatus.ACCEPTED
+    )
+    assert evaluate_signature(asked, presented, ModelFileDigests.of(FILES), FILES).verified
     other = replace(presented, papers=(PKI.sign(slsa(FILES[:1])),))
-    assert judge(asked, other, Measured.of(FILES), FILES).codes == (Code.PREDICATE_MISSING,)
+    assert evaluate_signature(asked, other, ModelFileDigests.of(FILES), FILES).codes == (
+        IssueCode.PREDICATE_MISSING,
+    )

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hostile_trust import keyless
 
 from auditor.cli.main import main
-from auditor.signatures.keys import KeySigner
+from auditor.trust.signatures.keys import KeySigner
 
 Command = Callable[..., tuple[int, str]]
 

@@ -34,20 +34,20 @@ from unopened_subjects import unopened
 
 from auditor.checks.provenance.signature import CHECK as SIGNATURE
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
-from auditor.domain.evidence import decode, encode
+from auditor.domain.evidence import decode_evidence, encode_evidence
 from auditor.domain.readings import Measurement
-from auditor.domain.subjects import Shard
-from auditor.domain.trust import Standing, TrustGiven
+from auditor.domain.subjects import CheckShard
+from auditor.domain.trust import TrustContext, TrustPolicyStatus
 from auditor.errors import TrustPolicyError
-from auditor.signatures.clocks import covered_by_next
-from auditor.signatures.keyless import verify_keyless
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import Measured
-from auditor.signatures.trust import Moment
-from auditor.trusting.asking import Asked, Presented, When
-from auditor.trusting.judging import judge
-from auditor.trusting.policies import TrustPolicy
-from auditor.trusting.remarks import remarks
+from auditor.trust.policies.evaluate import evaluate_signature
+from auditor.trust.policies.query import ModelAttestations, QueryTime, TrustQuery
+from auditor.trust.policies.read import find_policy_warnings
+from auditor.trust.policies.trust_policy import TrustPolicy
+from auditor.trust.signatures.model_signing import ModelFileDigests
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.signatures.verify import verify_keyless
+from auditor.trust.timestamps import build_renewal_content
+from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 DAY = timedelta(days=1)
 CLOCK, STRANGE = Clock.made(), Clock.made(root=replace(ROOT, name="Another root"), seed=951)
@@ -73,13 +73,15 @@ def look(
     bundle: bytes = BUNDLE,
     *,
     looked: datetime = LOOKED,
-    stamped: Moment | None = None,
+    stamped: VerificationTime | None = None,
     papers: tuple[bytes, ...] = (),
     files: tuple[FileDigest, ...] = FILES,
-) -> Verification:
-    asked = Asked(trust, CREDIT, When(looked, stamped), verify_keyless)
-    shown = Presented(bundle, papers, standing=Standing.ACCEPTED, timestamps=timestamps)
-    return judge(asked, shown, Measured.of(files), files)
+) -> SignatureVerification:
+    asked = TrustQuery(trust, CREDIT, QueryTime(looked, stamped), verify_keyless)
+    shown = ModelAttestations(
+        bundle, papers, standing=TrustPolicyStatus.ACCEPTED, timestamps=timestamps
+    )
+    return evaluate_signature(asked, shown, ModelFileDigests.of(files), files)
 
 
 def test_a_timestamp_that_is_asked_for_is_proven_by_the_clocks_of_the_policy() -> None:
@@ -98,61 +100,61 @@ def key_of_clock(clock: Clock) -> Change:
     return revoking("keys", clock.signer.read.key_digest)
 
 
-LACKING: dict[str, tuple[tuple[Change, ...], bytes, Code]] = {
-    "over another signature": ((clocked(),), CLOCK.stamp(b"x" + BUNDLE), Code.TIMESTAMP_IMPRINT),
+LACKING: dict[str, tuple[tuple[Change, ...], bytes, IssueCode]] = {
+    "over another signature": ((clocked(),), CLOCK.stamp(b"x" + BUNDLE), IssueCode.TIMESTAMP_IMPRINT),
     "of a clock that the policy does not name": ((clocked(),), STRANGE.stamp(BUNDLE),
-                                                 Code.CERT_ROOT),
+                                                 IssueCode.CERT_ROOT),
     "under another policy of the clock": ((clocked(policies=["1.2.3"]),), STAMP,
-                                          Code.TIMESTAMP_POLICY),
-    "of a revoked certificate": ((clocked(), certificates_of(CLOCK)), STAMP, Code.REVOKED),
+                                          IssueCode.TIMESTAMP_POLICY),
+    "of a revoked certificate": ((clocked(), certificates_of(CLOCK)), STAMP, IssueCode.REVOKED),
     # Whoever has the clock's key writes any time, also one from before the theft.
-    "revoked since": ((clocked(), certificates_of(CLOCK, "2026-06-10")), STAMP, Code.REVOKED),
-    "of a revoked key": ((clocked(), key_of_clock(CLOCK)), STAMP, Code.REVOKED),
+    "revoked since": ((clocked(), certificates_of(CLOCK, "2026-06-10")), STAMP, IssueCode.REVOKED),
+    "of a revoked key": ((clocked(), key_of_clock(CLOCK)), STAMP, IssueCode.REVOKED),
     "of a time to come": ((clocked(),), CLOCK.stamp(BUNDLE, Saying(at=LOOKED + DAY)),
-                          Code.TIMESTAMP_TIME),
-    "malformed": ((clocked(),), b"not a timestamp", Code.TIMESTAMP),
-    "empty": ((clocked(),), b"", Code.TIMESTAMP),
-    "cut off": ((clocked(),), STAMP[:-1], Code.TIMESTAMP),
+                          IssueCode.TIMESTAMP_TIME),
+    "malformed": ((clocked(),), b"not a timestamp", IssueCode.TIMESTAMP),
+    "empty": ((clocked(),), b"", IssueCode.TIMESTAMP),
+    "cut off": ((clocked(),), STAMP[:-1], IssueCode.TIMESTAMP),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "raw", "code"), LACKING.values(), ids=LACKING)
 def test_a_timestamp_that_does_not_hold_is_a_finding_and_proves_nothing(
-    changes: tuple[Change, ...], raw: bytes, code: Code
+    changes: tuple[Change, ...], raw: bytes, code: IssueCode
 ) -> None:
     asking = look(policy(*changes, REQUIRED), raw)
-    assert (asking.verified, asking.codes) == (False, (code, Code.NO_TIME))
+    assert (asking.verified, asking.codes) == (False, (code, IssueCode.NO_TIME))
     assert asking.objections[0].text.isascii()
     # Nobody asked for it: a warning, and everything is judged at the time of looking.
     loose = look(policy(*changes), raw)
     assert (loose.verified, loose.codes) == (True, (code,))
     ended = policy(*changes, lambda d: d["keys"]["release"].update(not_after="2026-06-10"))
-    assert look(ended, raw).codes == (code, Code.KEY_TIME)
+    assert look(ended, raw).codes == (code, IssueCode.KEY_TIME)
 
 
 def test_a_timestamp_that_is_asked_for_and_absent_or_without_clocks_is_none() -> None:
-    assert look(policy(clocked(), REQUIRED), None).codes == (Code.NO_TIME,)
+    assert look(policy(clocked(), REQUIRED), None).codes == (IssueCode.NO_TIME,)
     assert look(policy(clocked()), None).codes == ()
-    assert look(policy(REQUIRED)).codes == (Code.NO_TIME,)
+    assert look(policy(REQUIRED)).codes == (IssueCode.NO_TIME,)
     assert look(policy(), b"not a timestamp").codes == ()
 
 
 def test_a_signature_must_not_be_older_than_the_rule_allows_from_the_proven_time_on() -> None:
     assert look(policy(clocked(), ruled(max_age="20d"))).verified
-    assert look(policy(clocked(), ruled(max_age="19d"))).codes == (Code.TOO_OLD,)
-    assert look(policy(clocked(), ruled(max_age="20d")), None).codes == (Code.NO_TIME,)
+    assert look(policy(clocked(), ruled(max_age="19d"))).codes == (IssueCode.TOO_OLD,)
+    assert look(policy(clocked(), ruled(max_age="20d")), None).codes == (IssueCode.NO_TIME,)
 
 
 @pytest.mark.parametrize(
     ("since", "codes"),
-    [("2026-06-02", ()), ("2026-06-01", (Code.REVOKED,)), (None, (Code.REVOKED,))],
+    [("2026-06-02", ()), ("2026-06-01", (IssueCode.REVOKED,)), (None, (IssueCode.REVOKED,))],
 )
 def test_a_key_that_was_revoked_after_the_proven_time_had_signed(
-    since: str | None, codes: tuple[Code, ...]
+    since: str | None, codes: tuple[IssueCode, ...]
 ) -> None:
     gone = revoking("keys", {"sha256": named(RELEASE), "since": since})
     assert look(policy(clocked(), gone)).codes == codes
-    assert look(policy(clocked(), gone), None).codes == (Code.REVOKED,)
+    assert look(policy(clocked(), gone), None).codes == (IssueCode.REVOKED,)
 
 
 def test_a_certificate_that_ended_was_valid_at_the_proven_time() -> None:
@@ -167,30 +169,30 @@ def test_a_certificate_that_ended_was_valid_at_the_proven_time() -> None:
     stamped = CLOCK.stamp(bundle)
     assert look(trust, stamped, bundle, files=CHAIN_FILES).verified
     late = CLOCK.stamp(bundle, Saying(at=NOW + 11 * DAY))
-    assert look(trust, late, bundle, files=CHAIN_FILES).codes == (Code.CERT_TIME,)
-    assert look(trust, None, bundle, files=CHAIN_FILES).codes == (Code.CERT_TIME,)
+    assert look(trust, late, bundle, files=CHAIN_FILES).codes == (IssueCode.CERT_TIME,)
+    assert look(trust, None, bundle, files=CHAIN_FILES).codes == (IssueCode.CERT_TIME,)
 
 
 def test_a_time_stays_proven_by_the_clock_that_stamped_it_again() -> None:
     short = Clock.of(NOW - DAY, NOW + 5 * DAY, seed=961)
     once = short.stamp(BUNDLE)
-    again = CLOCK.stamp(covered_by_next(once, BUNDLE), Saying(at=NOW + 4 * DAY))
+    again = CLOCK.stamp(build_renewal_content(once, BUNDLE), Saying(at=NOW + 4 * DAY))
     both = policy(
         clocked(),
         lambda d: d["roots"].update(old={"pem": short.root.pem.decode()}),
         lambda d: d["clocks"].update(roots=["tsa", "old"]),
         ruled(max_age="20d"),
     )
-    assert look(both, once).codes == (Code.CERT_TIME, Code.NO_TIME)
+    assert look(both, once).codes == (IssueCode.CERT_TIME, IssueCode.NO_TIME)
     assert look(both, once + again).verified
-    assert look(both, once + again, looked=LOOKED + DAY).codes == (Code.TOO_OLD,)
+    assert look(both, once + again, looked=LOOKED + DAY).codes == (IssueCode.TOO_OLD,)
 
 
 def test_a_time_that_the_one_who_asks_vouches_for_comes_first() -> None:
     trust = policy(clocked(), ruled(max_age="5d"))
-    vouched = Moment(LOOKED - DAY, proven=True)
+    vouched = VerificationTime(LOOKED - DAY, proven=True)
     assert look(trust, stamped=vouched).verified
-    assert look(trust).codes == (Code.TOO_OLD,)
+    assert look(trust).codes == (IssueCode.TOO_OLD,)
 
 
 def test_what_is_proven_of_the_signature_says_nothing_of_the_statements_beside_it() -> None:
@@ -200,7 +202,7 @@ def test_what_is_proven_of_the_signature_says_nothing_of_the_statements_beside_i
     papers = (provenance(),)
     assert look(policy(clocked(), beside), papers=papers).verified
     stolen = look(policy(clocked(), beside, gone), papers=papers)
-    assert (stolen.verified, stolen.codes) == (False, (Code.PREDICATE_MISSING,))
+    assert (stolen.verified, stolen.codes) == (False, (IssueCode.PREDICATE_MISSING,))
 
 
 def test_stamping_an_old_keyless_signature_again_makes_it_no_younger() -> None:
@@ -208,7 +210,7 @@ def test_stamping_an_old_keyless_signature_again_makes_it_no_younger() -> None:
     signer = {"root": "sigstore", "identity": f"uri:{WORKFLOW}", "issuer": ISSUER}
     bundle = json.dumps(sigstore.bundle()).encode()
     late = CLOCK.stamp(bundle, Saying(at=SIGNED_AT + 39 * DAY))
-    for changes, codes in (((), ()), ((ruled(max_age="30d"),), (Code.TOO_OLD,))):
+    for changes, codes in (((), ()), ((ruled(max_age="30d"),), (IssueCode.TOO_OLD,))):
         trust = policy(
             lambda d: d.update(
                 roots={"sigstore": {"trusted_root": sigstore.trusted_root.decode()}}
@@ -223,11 +225,13 @@ def test_stamping_an_old_keyless_signature_again_makes_it_no_younger() -> None:
 
 def kept(changes: tuple[Change, ...], timestamps: bytes | None) -> tuple[bytes, Measurement]:
     """The bytes of a check's evidence as a record keeps it, and what they come to."""
-    given = TrustGiven(document(*changes), f"{Moment(LOOKED)}", Standing.ACCEPTED)
+    given = TrustContext(
+        document(*changes), f"{VerificationTime(LOOKED)}", TrustPolicyStatus.ACCEPTED
+    )
     material = SignatureMaterial(BUNDLE, trust=given, timestamps=timestamps)
-    seen = SIGNATURE().observe(unopened(*FILES, signature=material), Shard())
-    raw = encode(seen["signature"]).raw
-    (found,) = SIGNATURE().figures({"signature": decode(raw)}, 0.95)
+    seen = SIGNATURE().observe(unopened(*FILES, signature=material), CheckShard())
+    raw = encode_evidence(seen["signature"]).raw
+    (found,) = SIGNATURE().figures({"signature": decode_evidence(raw)}, 0.95)
     assert isinstance(found, Measurement)
     return raw, found
 
@@ -251,7 +255,7 @@ def test_the_evidence_of_an_audit_comes_to_the_proven_time_whenever_it_is_judged
 
 def test_evidence_without_a_timestamp_has_the_bytes_that_it_always_had() -> None:
     raw, found = kept((ruled(models=["*"]),), None)
-    assert set(cast("dict[str, object]", decode(raw))) == {
+    assert set(cast("dict[str, object]", decode_evidence(raw))) == {
         *("bundle", "key", "files", "model", "bindings", "trust", "papers"),
     }
     assert set(cast("dict[str, object]", found.details["trust"])) == {
@@ -285,7 +289,7 @@ def test_other_clocks_are_another_policy() -> None:
 
 
 def lint(*changes: Change) -> str:
-    found = remarks(policy(headed(expires="2027-01-01"), *changes), NOW)
+    found = find_policy_warnings(policy(headed(expires="2027-01-01"), *changes), NOW)
     return "\n".join(it for it in found if "clocks" in it or "roots" in it)
 
 

@@ -18,24 +18,31 @@ from signature_forge import key_of
 from time_authority import OTHER_POLICY, POLICY, Authority
 from time_forge import DAY, ROOT, SIGNER, STAMPING, Clock, Saying
 
-from auditor.signatures.clocks import Clocks, covered_by_next, proven_moment, refuse_other
-from auditor.signatures.der import (
+from auditor.trust.encoding.der import (
     BOOLEAN,
     INTEGER,
     OID,
     SEQUENCE,
-    Reader,
-    context,
-    write,
+    DerReader,
+    context_tag,
+    write_element,
     write_integer,
     write_oid,
 )
-from auditor.signatures.objections import Code, Refused
-from auditor.signatures.timestamps import Query, as_answer, read_answers
-from auditor.signatures.trust import Moment
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import (
+    TimestampAuthorities,
+    TimestampQuery,
+    build_renewal_content,
+    find_proven_moment,
+    read_timestamp_answers,
+    refuse_unrelated_answer,
+    wrap_token,
+)
+from auditor.trust.verification_result import IssueCode, VerificationError
 
 DATA = b"what was signed"
-MOMENT = Moment(NOW + DAY)
+MOMENT = VerificationTime(NOW + DAY)
 CLOCK = Clock.made()
 
 
@@ -46,33 +53,33 @@ def authority(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return Authority.made(folder, rsa=request.param == "rsa")
 
 
-def clocks(authority: Authority, **more: frozenset[str]) -> Clocks:
-    return Clocks((authority.root.read_bytes(),), **more)
+def clocks(authority: Authority, **more: frozenset[str]) -> TimestampAuthorities:
+    return TimestampAuthorities((authority.root.read_bytes(),), **more)
 
 
-def code_of(call: Callable[[], object]) -> Code:
-    with pytest.raises(Refused) as raised:
+def code_of(call: Callable[[], object]) -> IssueCode:
+    with pytest.raises(VerificationError) as raised:
         call()
     return raised.value.code
 
 
-def now() -> Moment:
-    return Moment(datetime.now(tz=NOW.tzinfo))
+def now() -> VerificationTime:
+    return VerificationTime(datetime.now(tz=NOW.tzinfo))
 
 
 @pytest.mark.parametrize("kind", ["sha256", "sha384", "sha512"])
 def test_openssl_stamps_our_requests_and_we_believe_what_it_believes(
     authority: Authority, kind: str
 ) -> None:
-    query = Query.over(DATA, 2**63 + 5, kind=kind, policy=OTHER_POLICY)
+    query = TimestampQuery.over(DATA, 2**63 + 5, kind=kind, policy=OTHER_POLICY)
     (authority.folder / "ours.tsq").write_bytes(query.emit())
     shown = authority.openssl("ts", "-query", "-in", "ours.tsq", "-text")
     assert f"Hash Algorithm: {kind}" in shown
     assert "Nonce: 0x8000000000000005" in shown
     answer = authority.answer(query.emit())
     assert authority.accepts(answer, DATA)
-    refuse_other(answer, query)
-    moment = proven_moment(answer, DATA, clocks(authority), now())
+    refuse_unrelated_answer(answer, query)
+    moment = find_proven_moment(answer, DATA, clocks(authority), now())
     assert moment.proven
     age = now().at - moment.at
     assert timedelta(minutes=-1) < age < timedelta(minutes=1)
@@ -82,9 +89,9 @@ def test_the_order_of_certificates_means_nothing(authority: Authority) -> None:
     seen = set()
     for order in (("middle", "root"), ("root", "middle")):
         authority.bring(*order)
-        answer = authority.answer(Query.over(DATA, 1).emit())
+        answer = authority.answer(TimestampQuery.over(DATA, 1).emit())
         assert authority.accepts(answer, DATA)
-        proven_moment(answer, DATA, clocks(authority), now())
+        find_proven_moment(answer, DATA, clocks(authority), now())
         places = [
             answer.index(x509.load_pem_x509_certificate(raw).public_bytes(Encoding.DER))
             for raw in (
@@ -101,69 +108,83 @@ def test_openssls_own_request_is_read_back(authority: Authority) -> None:
     authority.openssl("ts", "-query", "-data", "covered", "-sha512", "-cert", "-tspolicy", POLICY,
                       "-out", "theirs.tsq")  # fmt: skip
     raw = (authority.folder / "theirs.tsq").read_bytes()
-    found = Query.parse(raw)
+    found = TimestampQuery.parse(raw)
     assert (found.hash, found.policy) == ("sha512", POLICY)
     assert found.emit() == raw
 
 
 def test_what_is_not_the_answer_to_a_request_is_refused(authority: Authority) -> None:
-    query = Query.over(DATA, 5)
+    query = TimestampQuery.over(DATA, 5)
     answer = authority.answer(query.emit())
-    assert code_of(lambda: refuse_other(answer, replace(query, nonce=6))) == "TIMESTAMP_NONCE"
-    assert code_of(lambda: refuse_other(answer, replace(query, nonce=None))) == "TIMESTAMP_NONCE"
-    other = Query.over(b"another", 5)
-    assert code_of(lambda: refuse_other(answer, other)) == "TIMESTAMP_IMPRINT"
+    assert (
+        code_of(lambda: refuse_unrelated_answer(answer, replace(query, nonce=6)))
+        == "TIMESTAMP_NONCE"
+    )
+    assert (
+        code_of(lambda: refuse_unrelated_answer(answer, replace(query, nonce=None)))
+        == "TIMESTAMP_NONCE"
+    )
+    other = TimestampQuery.over(b"another", 5)
+    assert code_of(lambda: refuse_unrelated_answer(answer, other)) == "TIMESTAMP_IMPRINT"
     other = replace(query, policy=OTHER_POLICY)
-    assert code_of(lambda: refuse_other(answer, other)) == "TIMESTAMP_POLICY"
+    assert code_of(lambda: refuse_unrelated_answer(answer, other)) == "TIMESTAMP_POLICY"
 
 
 def test_what_an_authority_does_not_grant_is_said_in_its_words(authority: Authority) -> None:
-    (authority.folder / "query.tsq").write_bytes(Query.over(DATA, 5, policy="1.2.3.4").emit())
+    (authority.folder / "query.tsq").write_bytes(
+        TimestampQuery.over(DATA, 5, policy="1.2.3.4").emit()
+    )
     authority.openssl("ts", "-reply", "-config", "config", "-queryfile", "query.tsq", "-out",
                       "refused.tsr")  # fmt: skip
     answer = (authority.folder / "refused.tsr").read_bytes()
-    with pytest.raises(Refused, match="policy") as raised:
-        as_answer(answer)
-    assert raised.value.code is Code.TIMESTAMP_STATUS
+    with pytest.raises(VerificationError, match="policy") as raised:
+        wrap_token(answer)
+    assert raised.value.code is IssueCode.TIMESTAMP_STATUS
 
 
 def test_a_real_timestamp_holds_in_the_time_of_its_certificates_alone(
     authority: Authority,
 ) -> None:
-    answer = authority.answer(Query.over(DATA, 5).emit())
+    answer = authority.answer(TimestampQuery.over(DATA, 5).emit())
     known = clocks(authority)
-    late = Moment(now().at + 4000 * DAY)
-    assert code_of(lambda: proven_moment(answer, DATA, known, late)) == "CERT_TIME"
+    late = VerificationTime(now().at + 4000 * DAY)
+    assert code_of(lambda: find_proven_moment(answer, DATA, known, late)) == "CERT_TIME"
     assert not authority.accepts(answer, DATA, "-attime", int(late.at.timestamp()))
-    early = Moment(now().at - DAY)
-    assert code_of(lambda: proven_moment(answer, DATA, known, early)) == "TIMESTAMP_TIME"
+    early = VerificationTime(now().at - DAY)
+    assert code_of(lambda: find_proven_moment(answer, DATA, known, early)) == "TIMESTAMP_TIME"
 
 
 def test_a_real_timestamp_is_refused_for_other_bytes_policies_and_roots(
     authority: Authority,
 ) -> None:
-    answer = authority.answer(Query.over(DATA, 5).emit())
+    answer = authority.answer(TimestampQuery.over(DATA, 5).emit())
     known = clocks(authority)
-    assert code_of(lambda: proven_moment(answer, DATA + b"!", known, now())) == "TIMESTAMP_IMPRINT"
+    assert (
+        code_of(lambda: find_proven_moment(answer, DATA + b"!", known, now()))
+        == "TIMESTAMP_IMPRINT"
+    )
     trusted = clocks(authority, policies=frozenset({OTHER_POLICY}))
-    assert code_of(lambda: proven_moment(answer, DATA, trusted, now())) == "TIMESTAMP_POLICY"
+    assert code_of(lambda: find_proven_moment(answer, DATA, trusted, now())) == "TIMESTAMP_POLICY"
     trusted = clocks(authority, policies=frozenset({OTHER_POLICY, POLICY}))
-    assert proven_moment(answer, DATA, trusted, now()).proven
-    assert code_of(lambda: proven_moment(answer, DATA, CLOCK.trusted, now())) == "CERT_ROOT"
-    assert code_of(lambda: proven_moment(answer, DATA, Clocks(()), now())) == "CERT_ROOT"
+    assert find_proven_moment(answer, DATA, trusted, now()).proven
+    assert code_of(lambda: find_proven_moment(answer, DATA, CLOCK.trusted, now())) == "CERT_ROOT"
+    assert (
+        code_of(lambda: find_proven_moment(answer, DATA, TimestampAuthorities(()), now()))
+        == "CERT_ROOT"
+    )
 
 
 def test_no_changed_byte_moves_a_real_timestamp(authority: Authority) -> None:
-    answer = authority.answer(Query.over(DATA, 5).emit())
+    answer = authority.answer(TimestampQuery.over(DATA, 5).emit())
     known, at = clocks(authority), now()
-    good = proven_moment(answer, DATA, known, at)
+    good = find_proven_moment(answer, DATA, known, at)
     refused = 0
     for place in range(0, len(answer), 5):
         changed = bytearray(answer)
         changed[place] ^= 1 << place % 8
         try:
-            assert proven_moment(bytes(changed), DATA, known, at) == good
-        except Refused:
+            assert find_proven_moment(bytes(changed), DATA, known, at) == good
+        except VerificationError:
             refused += 1
     # What may change are parts that nobody signs: a certificate that is not needed, for instance.
     assert refused > len(answer) // 5 * 0.6
@@ -175,7 +196,7 @@ def test_openssl_believes_what_the_forge_stamps(tmp_path: Path) -> None:
     when = ("-attime", int(NOW.timestamp()))
     assert judge.accepts(CLOCK.stamp(DATA), DATA, *when)
     assert not judge.accepts(CLOCK.stamp(DATA, Saying(digest=bytes(32))), DATA, *when)
-    assert proven_moment(CLOCK.stamp(DATA), DATA, CLOCK.trusted, MOMENT).at == NOW
+    assert find_proven_moment(CLOCK.stamp(DATA), DATA, CLOCK.trusted, MOMENT).at == NOW
 
 
 EKU = x509.ExtendedKeyUsage
@@ -194,14 +215,14 @@ OTHERS = {
 @pytest.mark.parametrize("what", OTHERS)
 def test_a_certificate_that_is_not_for_stamping_alone_stamps_nothing(what: str) -> None:
     clock = Clock.made(OTHERS[what])
-    found = code_of(lambda: proven_moment(clock.stamp(DATA), DATA, clock.trusted, MOMENT))
+    found = code_of(lambda: find_proven_moment(clock.stamp(DATA), DATA, clock.trusted, MOMENT))
     assert found == "TIMESTAMP_CERT"
 
 
 def test_an_authority_for_code_alone_vouches_for_no_clock() -> None:
     purpose = EKU([ExtendedKeyUsageOID.CODE_SIGNING])
     clock = Clock.made(root=replace(ROOT, extra=((purpose, False),)))
-    found = code_of(lambda: proven_moment(clock.stamp(DATA), DATA, clock.trusted, MOMENT))
+    found = code_of(lambda: find_proven_moment(clock.stamp(DATA), DATA, clock.trusted, MOMENT))
     assert found == "CERT_ISSUER"
 
 
@@ -214,48 +235,50 @@ WEAK = Clock(
         CLOCK.root,
     ),
 )
-CRITICAL = write(context(1), write(SEQUENCE, write_oid("1.2.3"), write(BOOLEAN, b"\xff")))
-HOSTILE: dict[str, tuple[Code, Callable[[], bytes]]] = {
-    "a weak hash": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(hash="sha1"))),
-    "no certificate": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(certificates=()))),
+CRITICAL = write_element(
+    context_tag(1), write_element(SEQUENCE, write_oid("1.2.3"), write_element(BOOLEAN, b"\xff"))
+)
+HOSTILE: dict[str, tuple[IssueCode, Callable[[], bytes]]] = {
+    "a weak hash": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(hash="sha1"))),
+    "no certificate": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(certificates=()))),
     "another certificate": (
-        Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(certificates=(STRANGER.der,)))
+        IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(certificates=(STRANGER.der,)))
     ),
     "another certificate named": (
-        Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(named=STRANGER.der))
+        IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(named=STRANGER.der))
     ),
     "another number of the certificate": (
-        Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(number=99))
+        IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(number=99))
     ),
     "another time than was signed": (
-        Code.TIMESTAMP_SIGNATURE,
+        IssueCode.TIMESTAMP_SIGNATURE,
         lambda: CLOCK.stamp(DATA).replace(b"20260601000000Z", b"20260530000000Z"),
     ),
-    "two signatures": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=2))),
-    "no signature": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=0))),
-    "another type": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(content_type="1.2.3"))),
-    "a critical extension": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(extra=CRITICAL))),
-    "a short digest": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(digest=b"x" * 20))),
-    "something after it": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA) + b"\x05\x00"),
-    "nothing": (Code.TIMESTAMP, lambda: b""),
-    "no answer": (Code.TIMESTAMP, lambda: b"\x05\x00"),
+    "two signatures": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=2))),
+    "no signature": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=0))),
+    "another type": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(content_type="1.2.3"))),
+    "a critical extension": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(extra=CRITICAL))),
+    "a short digest": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(digest=b"x" * 20))),
+    "something after it": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA) + b"\x05\x00"),
+    "nothing": (IssueCode.TIMESTAMP, lambda: b""),
+    "no answer": (IssueCode.TIMESTAMP, lambda: b"\x05\x00"),
     "another's signature": (
-        Code.TIMESTAMP_SIGNATURE,
+        IssueCode.TIMESTAMP_SIGNATURE,
         lambda: Clock(CLOCK.root, replace(CLOCK.signer, key=STRANGER.key)).stamp(DATA),
     ),
-    "a weak key": (Code.CERT_ALGORITHM, lambda: WEAK.stamp(DATA)),
+    "a weak key": (IssueCode.CERT_ALGORITHM, lambda: WEAK.stamp(DATA)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_what_is_no_sound_timestamp_is_refused(what: str) -> None:
     code, made = HOSTILE[what]
-    assert code_of(lambda: proven_moment(made(), DATA, CLOCK.trusted, MOMENT)) is code
+    assert code_of(lambda: find_proven_moment(made(), DATA, CLOCK.trusted, MOMENT)) is code
 
 
 def test_a_bare_token_is_taken_as_an_answer() -> None:
-    assert as_answer(CLOCK.token(DATA)) == CLOCK.stamp(DATA)
-    assert as_answer(CLOCK.stamp(DATA)) == CLOCK.stamp(DATA)
+    assert wrap_token(CLOCK.token(DATA)) == CLOCK.stamp(DATA)
+    assert wrap_token(CLOCK.stamp(DATA)) == CLOCK.stamp(DATA)
 
 
 def year(number: int) -> datetime:
@@ -267,62 +290,84 @@ FIRST, SECOND, THIRD = (
     Clock.of(year(2028), year(2035), 971),
     Clock.of(year(2034), year(2041), 981),
 )
-ALL = Clocks((FIRST.root.pem, SECOND.root.pem, THIRD.root.pem))
+ALL = TimestampAuthorities((FIRST.root.pem, SECOND.root.pem, THIRD.root.pem))
 
 
 def renewed(*steps: tuple[Clock, int]) -> bytes:
     answers = b""
     for clock, at in steps:
-        covered = covered_by_next(answers, DATA)
+        covered = build_renewal_content(answers, DATA)
         answers += clock.stamp(covered, Saying(at=year(at) + DAY, hash="sha512"))
     return answers
 
 
 def test_a_time_stays_proven_ten_years_after_its_certificate_ended() -> None:
     once = renewed((FIRST, 2026))
-    assert proven_moment(once, DATA, ALL, Moment(year(2028))).at == year(2026) + DAY
-    assert code_of(lambda: proven_moment(once, DATA, ALL, Moment(year(2030)))) == "CERT_TIME"
+    assert find_proven_moment(once, DATA, ALL, VerificationTime(year(2028))).at == year(2026) + DAY
+    assert (
+        code_of(lambda: find_proven_moment(once, DATA, ALL, VerificationTime(year(2030))))
+        == "CERT_TIME"
+    )
     chain = renewed((FIRST, 2026), (SECOND, 2028), (THIRD, 2034))
-    assert proven_moment(chain, DATA, ALL, Moment(year(2039))).at == year(2026) + DAY
-    assert code_of(lambda: proven_moment(chain, DATA, ALL, Moment(year(2042)))) == "CERT_TIME"
+    assert find_proven_moment(chain, DATA, ALL, VerificationTime(year(2039))).at == year(2026) + DAY
+    assert (
+        code_of(lambda: find_proven_moment(chain, DATA, ALL, VerificationTime(year(2042))))
+        == "CERT_TIME"
+    )
 
 
 def test_a_chain_that_was_renewed_too_late_proves_nothing() -> None:
     late = renewed((FIRST, 2026), (SECOND, 2030))
-    assert code_of(lambda: proven_moment(late, DATA, ALL, Moment(year(2031)))) == "CERT_TIME"
+    assert (
+        code_of(lambda: find_proven_moment(late, DATA, ALL, VerificationTime(year(2031))))
+        == "CERT_TIME"
+    )
     back = CLOCK.stamp(DATA)
-    back += CLOCK.stamp(covered_by_next(back, DATA), Saying(at=NOW - timedelta(seconds=1)))
-    found = code_of(lambda: proven_moment(back, DATA, CLOCK.trusted, MOMENT))
+    back += CLOCK.stamp(build_renewal_content(back, DATA), Saying(at=NOW - timedelta(seconds=1)))
+    found = code_of(lambda: find_proven_moment(back, DATA, CLOCK.trusted, MOMENT))
     assert found == "TIMESTAMP_TIME"
 
 
 def test_every_link_of_a_chain_covers_all_before_it() -> None:
     one, two = renewed((FIRST, 2026)), renewed((SECOND, 2028))
-    at = Moment(year(2029))
-    assert code_of(lambda: proven_moment(one + two, DATA, ALL, at)) == "TIMESTAMP_IMPRINT"
+    at = VerificationTime(year(2029))
+    assert code_of(lambda: find_proven_moment(one + two, DATA, ALL, at)) == "TIMESTAMP_IMPRINT"
     chain = renewed((FIRST, 2026), (SECOND, 2028), (THIRD, 2034))
-    first, second, third = (answer for answer, _ in read_answers(chain))
+    first, second, third = (answer for answer, _ in read_timestamp_answers(chain))
     for broken in (second + third, first + third, third, second + first + third):
-        assert code_of(lambda b=broken: proven_moment(b, DATA, ALL, Moment(year(2039))))  # type: ignore[misc]
-    only = Clocks((SECOND.root.pem, THIRD.root.pem))
-    assert code_of(lambda: proven_moment(chain, DATA, only, Moment(year(2039)))) == "CERT_ROOT"
+        assert code_of(
+            lambda b=broken: find_proven_moment(b, DATA, ALL, VerificationTime(year(2039)))
+        )  # type: ignore[misc]
+    only = TimestampAuthorities((SECOND.root.pem, THIRD.root.pem))
+    assert (
+        code_of(lambda: find_proven_moment(chain, DATA, only, VerificationTime(year(2039))))
+        == "CERT_ROOT"
+    )
 
 
 def test_a_stolen_clock_is_believed_only_for_what_another_shows_to_be_older() -> None:
     digest = FIRST.signer.read.digest
     gone = replace(ALL, revoked={digest: year(2028) + 30 * DAY})
     once = renewed((FIRST, 2026))
-    assert code_of(lambda: proven_moment(once, DATA, gone, Moment(year(2028)))) == "REVOKED"
+    assert (
+        code_of(lambda: find_proven_moment(once, DATA, gone, VerificationTime(year(2028))))
+        == "REVOKED"
+    )
     chain = renewed((FIRST, 2026), (SECOND, 2028))
-    assert proven_moment(chain, DATA, gone, Moment(year(2031))).at == year(2026) + DAY
+    assert (
+        find_proven_moment(chain, DATA, gone, VerificationTime(year(2031))).at == year(2026) + DAY
+    )
     ever = replace(ALL, revoked={digest: None})
-    assert code_of(lambda: proven_moment(chain, DATA, ever, Moment(year(2031)))) == "REVOKED"
+    assert (
+        code_of(lambda: find_proven_moment(chain, DATA, ever, VerificationTime(year(2031))))
+        == "REVOKED"
+    )
 
 
 def test_mutated_timestamps_are_refused_and_never_crash() -> None:
     dice = random.Random(3161)  # noqa: S311 -- the same every time
     good = CLOCK.stamp(DATA)
-    moment = proven_moment(good, DATA, CLOCK.trusted, MOMENT)
+    moment = find_proven_moment(good, DATA, CLOCK.trusted, MOMENT)
     for _ in range(3000):
         changed = bytearray(good)
         for _ in range(dice.choice((1, 1, 2, 5))):
@@ -335,20 +380,20 @@ def test_mutated_timestamps_are_refused_and_never_crash() -> None:
                 case _:
                     changed[place:place] = dice.randbytes(dice.randrange(1, 5))
         try:
-            assert proven_moment(bytes(changed), DATA, CLOCK.trusted, MOMENT) == moment
-        except Refused:
+            assert find_proven_moment(bytes(changed), DATA, CLOCK.trusted, MOMENT) == moment
+        except VerificationError:
             continue
 
 
 @given(st.integers(min_value=-(2**80), max_value=2**80))
 def test_a_number_is_read_as_it_was_written(number: int) -> None:
-    assert Reader(write_integer(number)).take(INTEGER).integer() == number
+    assert DerReader(write_integer(number)).take(INTEGER).integer() == number
 
 
 @given(st.lists(st.integers(min_value=0, max_value=2**40), max_size=6), st.integers(0, 2))
 def test_an_identifier_is_read_as_it_was_written(rest: list[int], first: int) -> None:
     text = ".".join(map(str, (first, 5, *rest)))
-    assert Reader(write_oid(text)).take(OID).oid() == text
+    assert DerReader(write_oid(text)).take(OID).oid() == text
 
 
 @pytest.mark.parametrize(
@@ -357,7 +402,7 @@ def test_an_identifier_is_read_as_it_was_written(rest: list[int], first: int) ->
 )
 def test_what_is_spelled_in_a_second_way_is_refused(raw: str) -> None:
     def read() -> None:
-        found = Reader(bytes.fromhex(raw)).every()
+        found = DerReader(bytes.fromhex(raw)).every()
         for item in found:
             item.integer() if item.tag == INTEGER else item.oid()
 

@@ -12,18 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from signature_forge import key_of
 
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.der import (
+from auditor.trust.encoding.der import (
     NULL,
     OCTETS,
     SEQUENCE,
     SET,
-    context,
-    write,
+    context_tag,
+    write_element,
     write_integer,
     write_oid,
 )
-from auditor.signatures.timestamps import OF_HASH
+from auditor.trust.timestamps import OF_HASH, TimestampAuthorities
 
 POLICY = "1.3.6.1.4.1.99999.1"
 STAMPING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
@@ -76,25 +75,29 @@ class Clock:
                                 name=f"Clocks' root {seed}"), seed)  # fmt: skip
 
     @property
-    def trusted(self) -> Clocks:
-        return Clocks((self.root.pem,))
+    def trusted(self) -> TimestampAuthorities:
+        return TimestampAuthorities((self.root.pem,))
 
     def stamp(self, covered: bytes, saying: Saying = Saying()) -> bytes:
         """Answer a request: a granted timestamp over these bytes."""
-        return write(SEQUENCE, write(SEQUENCE, write_integer(0)), self.token(covered, saying))
+        return write_element(
+            SEQUENCE, write_element(SEQUENCE, write_integer(0)), self.token(covered, saying)
+        )
 
     def token(self, covered: bytes, saying: Saying = Saying()) -> bytes:
         said = stamped(covered, saying)
-        content = write(SEQUENCE, write_oid("1.2.840.113549.1.9.16.1.4"),
-                        write(context(0), write(OCTETS, said)))  # fmt: skip
+        content = write_element(SEQUENCE, write_oid("1.2.840.113549.1.9.16.1.4"),
+                        write_element(context_tag(0), write_element(OCTETS, said)))  # fmt: skip
         brought = saying.certificates
         if brought is None:
             brought = [self.signer.der, *(item.der for item in self.between), self.root.der]
-        certificates = [write(context(0), *brought)] if brought else []
+        certificates = [write_element(context_tag(0), *brought)] if brought else []
         signed = self.signed(said, saying)
-        data = write(SEQUENCE, write_integer(3), write(SET, algorithm(saying.signer_hash)), content,
-                     *certificates, write(SET, *[signed] * saying.signatures))  # fmt: skip
-        return write(SEQUENCE, write_oid("1.2.840.113549.1.7.2"), write(context(0), data))
+        data = write_element(SEQUENCE, write_integer(3), write_element(SET, algorithm(saying.signer_hash)), content,
+                     *certificates, write_element(SET, *[signed] * saying.signatures))  # fmt: skip
+        return write_element(
+            SEQUENCE, write_oid("1.2.840.113549.1.7.2"), write_element(context_tag(0), data)
+        )
 
     def signed(self, said: bytes, saying: Saying) -> bytes:
         """The one signature, over attributes that name what is signed and by whom."""
@@ -103,44 +106,44 @@ class Clock:
         named = hashlib.sha256(saying.named or self.signer.der).digest()
         attributes = sorted([
             attribute("1.2.840.113549.1.9.3", write_oid(saying.content_type)),
-            attribute("1.2.840.113549.1.9.4", write(OCTETS, digest)),
+            attribute("1.2.840.113549.1.9.4", write_element(OCTETS, digest)),
             attribute("1.2.840.113549.1.9.16.2.47",
-                      write(SEQUENCE, write(SEQUENCE, write(SEQUENCE, write(OCTETS, named))))),
+                      write_element(SEQUENCE, write_element(SEQUENCE, write_element(SEQUENCE, write_element(OCTETS, named))))),
         ])  # fmt: skip
-        covered = write(SET, *attributes)
+        covered = write_element(SET, *attributes)
         certificate = self.signer.certificate
-        issuer = write(SEQUENCE, certificate.issuer.public_bytes(),
+        issuer = write_element(SEQUENCE, certificate.issuer.public_bytes(),
                        write_integer(saying.number or certificate.serial_number))  # fmt: skip
         how, signature = self.signature(covered, kind)
-        return write(SEQUENCE, write_integer(1), issuer, algorithm(kind),
-                     write(context(0), *attributes), how, write(OCTETS, signature))  # fmt: skip
+        return write_element(SEQUENCE, write_integer(1), issuer, algorithm(kind),
+                     write_element(context_tag(0), *attributes), how, write_element(OCTETS, signature))  # fmt: skip
 
     def signature(self, covered: bytes, kind: str) -> tuple[bytes, bytes]:
         of = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[kind]
         key = self.signer.key
         if isinstance(key, rsa.RSAPrivateKey):
-            how = write(SEQUENCE, write_oid("1.2.840.113549.1.1.1"), write(NULL))
+            how = write_element(SEQUENCE, write_oid("1.2.840.113549.1.1.1"), write_element(NULL))
             return how, key.sign(covered, padding.PKCS1v15(), of)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         number = {"sha256": 2, "sha384": 3, "sha512": 4}[kind]
-        return (write(SEQUENCE, write_oid(f"1.2.840.10045.4.3.{number}")),
+        return (write_element(SEQUENCE, write_oid(f"1.2.840.10045.4.3.{number}")),
                 key.sign(covered, ec.ECDSA(of, deterministic_signing=True)))  # fmt: skip
 
 
 def stamped(covered: bytes, saying: Saying) -> bytes:
     """What is signed (TSTInfo)."""
     digest = saying.digest or hashlib.new(saying.hash, covered).digest()
-    imprint = write(SEQUENCE, algorithm(saying.hash), write(OCTETS, digest))
+    imprint = write_element(SEQUENCE, algorithm(saying.hash), write_element(OCTETS, digest))
     nonce = [] if saying.nonce is None else [write_integer(saying.nonce)]
-    time = write(TIME, saying.at.strftime("%Y%m%d%H%M%SZ").encode())
-    return write(SEQUENCE, write_integer(1), write_oid(saying.policy), imprint,
+    time = write_element(TIME, saying.at.strftime("%Y%m%d%H%M%SZ").encode())
+    return write_element(SEQUENCE, write_integer(1), write_oid(saying.policy), imprint,
                  write_integer(saying.serial), time, *nonce, saying.extra)  # fmt: skip
 
 
 def algorithm(kind: str) -> bytes:
     oid = {**OF_HASH, "sha1": "1.3.14.3.2.26", "md5": "1.2.840.113549.2.5"}[kind]
-    return write(SEQUENCE, write_oid(oid), write(NULL))
+    return write_element(SEQUENCE, write_oid(oid), write_element(NULL))
 
 
 def attribute(oid: str, value: bytes) -> bytes:
-    return write(SEQUENCE, write_oid(oid), write(SET, value))
+    return write_element(SEQUENCE, write_oid(oid), write_element(SET, value))

@@ -6,10 +6,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from supply_papers import CARD, GIVEN, SIGNER, bom, bundled, croissant, dumped, slsa_v0_2, slsa_v1
 
-from auditor.declaring.believing import ByKey
-from auditor.declaring.matching import match_all
-from auditor.declaring.reading import read_told
-from auditor.domain.canonical import canonical
+from auditor.domain.json import encode_canonical
+from auditor.trust.supply_chain.verify import (
+    KeyDocumentVerifier,
+    match_declarations,
+    read_supply_document,
+)
 
 KEY = SIGNER.public_pem()
 PAPERS = [
@@ -31,11 +33,11 @@ JSON = st.recursive(
 
 def looked_at(name: str, raw: bytes) -> None:
     """Read and compare a document, and write down all that came of it as a record would."""
-    told = read_told(name, raw, ByKey(KEY))
+    told = read_supply_document(name, raw, KeyDocumentVerifier(KEY))
     assert told
-    canonical([item.to_json() for item in match_all(told, GIVEN)])
-    canonical([dict(item.declaration.about) for item in told])
-    canonical([remark.to_json() for item in told for remark in item.remarks])
+    encode_canonical([item.to_json() for item in match_declarations(told, GIVEN)])
+    encode_canonical([dict(item.declaration.about) for item in told])
+    encode_canonical([remark.to_json() for item in told for remark in item.remarks])
 
 
 @st.composite

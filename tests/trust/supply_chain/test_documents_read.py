@@ -19,34 +19,38 @@ from supply_papers import (
     slsa_v1,
 )
 
-from auditor.declaring.believing import ByKey, Standing
-from auditor.declaring.declarations import SHA256, Kind
-from auditor.declaring.reading import Told, read_told
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.supplies import DATASETS, Part
-from auditor.signatures.signers import sign_files
+from auditor.domain.supply_chain import DATASETS, SupplyPart
+from auditor.trust.signatures.model_signing import sign_files
+from auditor.trust.supply_chain.formats import SHA256, DocumentKind
+from auditor.trust.supply_chain.verify import (
+    DocumentSignatureStatus,
+    KeyDocumentVerifier,
+    SignedDeclaration,
+    read_supply_document,
+)
 
 KEY = SIGNER.public_pem()
 
 
-def read(raw: bytes, name: str = "paper.json", key: bytes | None = None) -> Told:
-    (found,) = read_told(name, raw, ByKey(key))
+def read(raw: bytes, name: str = "paper.json", key: bytes | None = None) -> SignedDeclaration:
+    (found,) = read_supply_document(name, raw, KeyDocumentVerifier(key))
     return found
 
 
-def declared(told: Told) -> list[tuple[Part | None, str, str | None]]:
+def declared(told: SignedDeclaration) -> list[tuple[SupplyPart | None, str, str | None]]:
     return [(item.part, item.name, item.digests.get(SHA256)) for item in told.declaration.declared]
 
 
-def codes(told: Told) -> list[str]:
+def codes(told: SignedDeclaration) -> list[str]:
     return [item.code for item in told.remarks]
 
 
 def test_slsa_v1_declares_its_subjects_its_dependencies_and_its_builder() -> None:
     told = read(dumped(slsa_v1()))
-    assert told.declaration.kind is Kind.SLSA_V1
+    assert told.declaration.kind is DocumentKind.SLSA_V1
     assert declared(told) == [
-        (Part.MODEL, "model.onnx", hexed("model")),
+        (SupplyPart.MODEL, "model.onnx", hexed("model")),
         (None, "train.csv", hexed("train")),
         (None, "git+https://acme.example/c@v1", None),
     ]
@@ -58,7 +62,7 @@ def test_slsa_v1_declares_its_subjects_its_dependencies_and_its_builder() -> Non
 
 def test_slsa_v0_2_declares_its_materials() -> None:
     told = read(dumped(slsa_v0_2()))
-    assert told.declaration.kind is Kind.SLSA_V0_2
+    assert told.declaration.kind is DocumentKind.SLSA_V0_2
     assert declared(told)[1] == (None, "file:///in/train.py", hexed("code"))
     assert told.declaration.about["config_source"] == "git+https://acme.example/c"
 
@@ -66,24 +70,24 @@ def test_slsa_v0_2_declares_its_materials() -> None:
 def test_another_predicate_declares_its_subjects_alone() -> None:
     statement = slsa_v1() | {"predicateType": "https://in-toto.io/attestation/test-result/v0.1"}
     told = read(dumped(statement))
-    assert told.declaration.kind is Kind.IN_TOTO
-    assert declared(told) == [(Part.MODEL, "model.onnx", hexed("model"))]
+    assert told.declaration.kind is DocumentKind.IN_TOTO
+    assert declared(told) == [(SupplyPart.MODEL, "model.onnx", hexed("model"))]
 
 
 def test_a_model_signature_declares_its_files_and_not_their_root() -> None:
     files = (FileDigest("model.onnx", 5, hexed("model")),)
     told = read(sign_files(files, SIGNER, name="model.onnx"), key=KEY)
-    assert declared(told) == [(Part.MODEL, "model.onnx", hexed("model"))]
-    assert told.signed.standing is Standing.VERIFIED
+    assert declared(told) == [(SupplyPart.MODEL, "model.onnx", hexed("model"))]
+    assert told.signed.standing is DocumentSignatureStatus.VERIFIED
 
 
 @pytest.mark.parametrize("version", ["1.5", "1.6", "1.7"])
 def test_a_bill_of_materials_declares_model_ancestor_and_data(version: str) -> None:
     told = read(dumped(bom(version)))
-    assert told.declaration.kind is Kind.CYCLONEDX
+    assert told.declaration.kind is DocumentKind.CYCLONEDX
     assert declared(told) == [
-        (Part.MODEL, "credit", hexed("model")),
-        (Part.BASE_MODEL, "base", hexed("base")),
+        (SupplyPart.MODEL, "credit", hexed("model")),
+        (SupplyPart.BASE_MODEL, "base", hexed("base")),
         (None, "acme-credit", None),
         (None, "train.csv", hexed("train")),
     ]
@@ -95,10 +99,10 @@ def test_a_bill_of_materials_declares_model_ancestor_and_data(version: str) -> N
 def test_a_bill_of_materials_can_be_signed_as_the_predicate_of_a_statement() -> None:
     statement = slsa_v1() | {"predicateType": "https://cyclonedx.org/bom", "predicate": bom()}
     told = read(bundled(statement), key=KEY)
-    assert told.declaration.kind is Kind.CYCLONEDX
-    assert told.signed.standing is Standing.VERIFIED
+    assert told.declaration.kind is DocumentKind.CYCLONEDX
+    assert told.signed.standing is DocumentSignatureStatus.VERIFIED
     assert declared(told) == [
-        (Part.MODEL, "model.onnx", hexed("model")),
+        (SupplyPart.MODEL, "model.onnx", hexed("model")),
         *declared(read(dumped(bom()))),
     ]
     broken = statement | {"predicate": bom("1.4")}
@@ -110,7 +114,7 @@ def test_the_only_model_among_the_components_is_the_model() -> None:
     model = document["metadata"]["component"]
     document["metadata"]["component"] = {"type": "application", "name": "shop"}
     document["components"].append(model)
-    assert declared(read(dumped(document)))[0] == (Part.MODEL, "credit", hexed("model"))
+    assert declared(read(dumped(document)))[0] == (SupplyPart.MODEL, "credit", hexed("model"))
     second = {"type": "machine-learning-model", "name": "another"}
     document["components"].append(second)
     assert (None, "credit", hexed("model")) in declared(read(dumped(document)))
@@ -123,25 +127,25 @@ def test_the_files_of_a_model_and_where_it_is_distributed_are_the_model() -> Non
     model["externalReferences"] = [{"type": "distribution", "url": "x", "hashes": hashes}]
     model["components"] = [{"type": "file", "name": "weights.bin", "hashes": hashes}]
     assert declared(read(dumped(document)))[:2] == [
-        (Part.MODEL, "credit", hexed("model")),
-        (Part.MODEL, "weights.bin", hexed("model")),
+        (SupplyPart.MODEL, "credit", hexed("model")),
+        (SupplyPart.MODEL, "weights.bin", hexed("model")),
     ]
 
 
 def test_croissant_declares_its_files() -> None:
     told = read(dumped(croissant()))
-    assert told.declaration.kind is Kind.CROISSANT
+    assert told.declaration.kind is DocumentKind.CROISSANT
     assert declared(told) == [(None, "test.csv", hexed("test"))]
     assert told.declaration.about["responsible_ai"] == ["rai:dataCollection"]
 
 
 def test_a_card_names_data_and_base_and_digests_nothing() -> None:
     told = read(CARD, "README.md")
-    assert told.declaration.kind is Kind.MODEL_CARD
+    assert told.declaration.kind is DocumentKind.MODEL_CARD
     assert declared(told) == [
-        (Part.TRAINING, "acme/credit", None),
-        (Part.BASE_MODEL, "acme/base", None),
-        (Part.EVALUATION, "acme/credit-test", None),
+        (SupplyPart.TRAINING, "acme/credit", None),
+        (SupplyPart.BASE_MODEL, "acme/base", None),
+        (SupplyPart.EVALUATION, "acme/credit-test", None),
     ]
     assert told.declaration.about["license"] == "mit"
     assert told.declaration.about["metrics"] == ["accuracy", "auc"]
@@ -156,32 +160,40 @@ def test_a_plain_readme_declares_nothing_and_is_not_malformed() -> None:
 @pytest.mark.parametrize(
     ("raw", "key", "standing", "code"),
     [
-        (dumped(slsa_v1()), KEY, Standing.UNSIGNED, []),
-        (enveloped(slsa_v1()), None, Standing.NOT_VERIFIED, ["NO_KEY"]),
-        (enveloped(slsa_v1()), KEY, Standing.VERIFIED, []),
-        (enveloped(slsa_v1(), OTHER), KEY, Standing.REFUSED, ["SIGNATURE"]),
-        (enveloped(slsa_v1()), b"no key", Standing.NOT_VERIFIED, ["KEY"]),
-        (bundled(slsa_v1()), KEY, Standing.VERIFIED, []),
-        (bundled(slsa_v1(), OTHER), KEY, Standing.REFUSED, ["SIGNATURE"]),
-        (by_certificate(slsa_v1()), KEY, Standing.NOT_VERIFIED, ["UNSUPPORTED"]),
+        (dumped(slsa_v1()), KEY, DocumentSignatureStatus.UNSIGNED, []),
+        (enveloped(slsa_v1()), None, DocumentSignatureStatus.NOT_VERIFIED, ["NO_KEY"]),
+        (enveloped(slsa_v1()), KEY, DocumentSignatureStatus.VERIFIED, []),
+        (enveloped(slsa_v1(), OTHER), KEY, DocumentSignatureStatus.REFUSED, ["SIGNATURE"]),
+        (enveloped(slsa_v1()), b"no key", DocumentSignatureStatus.NOT_VERIFIED, ["KEY"]),
+        (bundled(slsa_v1()), KEY, DocumentSignatureStatus.VERIFIED, []),
+        (bundled(slsa_v1(), OTHER), KEY, DocumentSignatureStatus.REFUSED, ["SIGNATURE"]),
+        (by_certificate(slsa_v1()), KEY, DocumentSignatureStatus.NOT_VERIFIED, ["UNSUPPORTED"]),
     ],
 )
 def test_whether_a_signature_holds_is_told_and_the_statement_read_all_the_same(
-    raw: bytes, key: bytes | None, standing: Standing, code: list[str]
+    raw: bytes, key: bytes | None, standing: DocumentSignatureStatus, code: list[str]
 ) -> None:
     told = read(raw, key=key)
     assert told.signed.standing is standing
     assert codes(told) == code
-    assert told.signed.identity == (SIGNER.identity if standing is Standing.VERIFIED else None)
-    assert declared(told)[0] == (Part.MODEL, "model.onnx", hexed("model"))
+    assert told.signed.identity == (
+        SIGNER.identity if standing is DocumentSignatureStatus.VERIFIED else None
+    )
+    assert declared(told)[0] == (SupplyPart.MODEL, "model.onnx", hexed("model"))
     assert not told.malformed
 
 
 def test_every_line_of_a_file_of_attestations_is_a_document() -> None:
     raw = enveloped(slsa_v1()) + b"\n" + enveloped(slsa_v0_2(), OTHER) + b"\n"
-    first, second = read_told("all.intoto.jsonl", raw, ByKey(KEY))
-    assert (first.name, first.signed.standing) == ("all.intoto.jsonl:1", Standing.VERIFIED)
-    assert (second.name, second.signed.standing) == ("all.intoto.jsonl:2", Standing.REFUSED)
+    first, second = read_supply_document("all.intoto.jsonl", raw, KeyDocumentVerifier(KEY))
+    assert (first.name, first.signed.standing) == (
+        "all.intoto.jsonl:1",
+        DocumentSignatureStatus.VERIFIED,
+    )
+    assert (second.name, second.signed.standing) == (
+        "all.intoto.jsonl:2",
+        DocumentSignatureStatus.REFUSED,
+    )
 
 
 def changed(document: dict[str, Any], path: str, value: object) -> bytes:
@@ -256,7 +268,7 @@ def test_an_envelope_of_several_signatures_is_refused_by_its_own_code() -> None:
 
 
 def test_a_document_that_is_too_large_is_not_read() -> None:
-    assert codes(read_told("bom.json", None)[0]) == ["TOO_LARGE"]
+    assert codes(read_supply_document("bom.json", None)[0]) == ["TOO_LARGE"]
     assert codes(read(b" " * (16 * 2**20 + 1))) == ["TOO_LARGE"]
 
 

@@ -9,32 +9,32 @@ import pytest
 from evasion_toys import ToyModel, box, classes, subject
 from watching import Nobody
 
-from auditor.checks.quality.accuracy import Accuracy
-from auditor.domain.benches import Bench
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.checks.quality.accuracy import AccuracyCheck
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Need
 from auditor.domain.evidence import Blob
+from auditor.domain.model_bench import ModelBench
 from auditor.domain.models import Twin
-from auditor.domain.observed import Seen
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.engines.affording import Allowance
-from auditor.engines.local import observe_all
+from auditor.workflows.engine.local import observe_checks
+from auditor.workflows.engine.time_allowance import TimeAllowance
 
-SIZE = Size(rows=50, classes=2)
+SIZE = AuditSize(rows=50, classes=2)
 LIMITED = TargetSpec("slow", seconds=10.0)
 
 
 @dataclass(frozen=True)
-class Dear(Accuracy):
+class Dear(AccuracyCheck):
     """A check that asks about many rows."""
 
     id: ClassVar[str] = "quality.dear"
     asked: int = 1000
 
-    def cost(self, size: Size) -> Cost:
-        return Cost(queries=self.asked)
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost(queries=self.asked)
 
 
 def model(queries: int, busy: float) -> ToyModel:
@@ -42,33 +42,33 @@ def model(queries: int, busy: float) -> ToyModel:
 
 
 def test_without_a_limit_everything_is_affordable() -> None:
-    allowance = Allowance(TargetSpec("cpu"), SIZE)
+    allowance = TimeAllowance(TargetSpec("cpu"), SIZE)
     assert allowance.over(Dear(asked=10**9), model(100, 100.0)) is None
 
 
 def test_a_check_beyond_the_limit_is_left_out_with_its_figures() -> None:
     """100 rows took 1 s: 1,000 more take 10 s, and 9 s are left."""
-    gap = Allowance(LIMITED, SIZE).over(Dear(asked=1000), model(100, 1.0))
+    gap = TimeAllowance(LIMITED, SIZE).over(Dear(asked=1000), model(100, 1.0))
     assert isinstance(gap, Gap)
-    assert gap.reason is Reason.OVER_BUDGET
+    assert gap.reason is GapReason.OVER_BUDGET
     assert "1,000 queries at 10 ms a row would take 10 s" in gap.detail
     assert "9 s are left" in gap.detail
 
 
 @pytest.mark.parametrize(("asked", "fits"), [(900, True), (901, False), (0, True)])
 def test_the_limit_is_where_it_says(asked: int, fits: bool) -> None:  # noqa: FBT001 -- a case
-    assert (Allowance(LIMITED, SIZE).over(Dear(asked=asked), model(100, 1.0)) is None) is fits
+    assert (TimeAllowance(LIMITED, SIZE).over(Dear(asked=asked), model(100, 1.0)) is None) is fits
 
 
 def test_the_cheapest_check_goes_first_and_results_keep_their_order() -> None:
     dear, cheap = Dear(asked=5000), Dear(asked=5)
-    assert Allowance(LIMITED, SIZE).in_order([dear, cheap]) == (cheap, dear)
-    assert Allowance(TargetSpec("cpu"), SIZE).in_order([dear, cheap]) == (dear, cheap)
+    assert TimeAllowance(LIMITED, SIZE).in_order([dear, cheap]) == (cheap, dear)
+    assert TimeAllowance(TargetSpec("cpu"), SIZE).in_order([dear, cheap]) == (dear, cheap)
 
 
 def seen(spec: TargetSpec) -> Subject:
     rows = np.random.default_rng(0).random((50, 2))
-    absent = Gap(reason=Reason.NEEDS_TWIN, detail="absent", cure="none")
+    absent = Gap(reason=GapReason.NEEDS_TWIN, detail="absent", cure="none")
     target = model(100, 1.0)
     found = subject(target, absent, rows, rows.argmax(axis=1), box((2,)), classes(2))
     return replace(found, target=spec)
@@ -76,13 +76,13 @@ def seen(spec: TargetSpec) -> Subject:
 
 def test_an_audit_of_a_limited_target_measures_what_it_can_and_says_what_it_left_out() -> None:
     kept: list[Blob] = []
-    checks = [Dear(asked=5000), Accuracy()]
-    left, done = observe_all(checks, seen(LIMITED), kept.append, Nobody(), SIZE)
+    checks = [Dear(asked=5000), AccuracyCheck()]
+    left, done = observe_checks(checks, seen(LIMITED), kept.append, Nobody(), SIZE)
     assert isinstance(left, Gap)
-    assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "slow")
-    assert isinstance(done, Seen)
-    both = observe_all(checks, seen(TargetSpec("cpu")), kept.append, Nobody(), SIZE)
-    assert all(isinstance(item, Seen) for item in both)
+    assert (left.reason, left.check, left.target) == (GapReason.OVER_BUDGET, "quality.dear", "slow")
+    assert isinstance(done, ObservedCheck)
+    both = observe_checks(checks, seen(TargetSpec("cpu")), kept.append, Nobody(), SIZE)
+    assert all(isinstance(item, ObservedCheck) for item in both)
 
 
 @dataclass
@@ -96,7 +96,7 @@ def paced(pace: float, queries: int = 0, busy: float = 0.0) -> PacedModel:
     return PacedModel(lambda x: x @ np.eye(2), queries=queries, busy=busy, pace=pace)
 
 
-SMOKE = Allowance(TargetSpec("cpu"), SIZE, Budget.SMOKE)
+SMOKE = TimeAllowance(TargetSpec("cpu"), SIZE, Budget.SMOKE)
 
 
 @pytest.mark.parametrize(("asked", "fits"), [(2900, True), (2901, False), (0, True)])
@@ -105,16 +105,16 @@ def test_a_smoke_audit_takes_two_minutes_of_target_time(asked: int, *, fits: boo
     gap = SMOKE.over(Dear(asked=asked), paced(0.04, queries=100))
     assert (gap is None) is fits
     if gap is not None:
-        assert gap.reason is Reason.OVER_BUDGET
+        assert gap.reason is GapReason.OVER_BUDGET
         assert "2,901 rows at most, which take 116 s at 40 ms a row" in gap.detail
         assert "of the 120 s that an audit at budget smoke may take on cpu, 116 s" in gap.detail
 
 
 @pytest.mark.parametrize("budget", [Budget.CI, Budget.FULL, None])
 def test_no_other_budget_has_a_bound_of_its_own(budget: Budget | None) -> None:
-    allowance = Allowance(TargetSpec("cpu"), SIZE, budget)
+    allowance = TimeAllowance(TargetSpec("cpu"), SIZE, budget)
     assert allowance.over(Dear(asked=10**9), paced(1.0, queries=1)) is None
-    assert allowance.in_order([Dear(asked=9), Accuracy()])[0].id == "quality.dear"
+    assert allowance.in_order([Dear(asked=9), AccuracyCheck()])[0].id == "quality.dear"
 
 
 def test_a_busy_machine_leaves_nothing_out_of_a_smoke_audit() -> None:
@@ -126,8 +126,8 @@ def test_a_busy_machine_leaves_nothing_out_of_a_smoke_audit() -> None:
 def test_passes_of_a_twin_are_worth_three_rows_and_count_in_a_smoke_audit() -> None:
     @dataclass(frozen=True)
     class Climbing(Dear):
-        def cost(self, size: Size) -> Cost:
-            return Cost(queries=300, passes=900)
+        def cost(self, size: AuditSize) -> CheckCost:
+            return CheckCost(queries=300, passes=900)
 
     twin = cast("Twin", SimpleNamespace(passes=0))
     spent = cast("Twin", SimpleNamespace(passes=1))
@@ -137,26 +137,26 @@ def test_passes_of_a_twin_are_worth_three_rows_and_count_in_a_smoke_audit() -> N
 
 
 def test_rows_of_altered_sessions_count_in_a_smoke_audit() -> None:
-    bench = cast("Bench", SimpleNamespace(queries=100, busy=0.0))
+    bench = cast("ModelBench", SimpleNamespace(queries=100, busy=0.0))
     assert SMOKE.over(Dear(asked=2900), paced(0.04), bench) is None
     assert SMOKE.over(Dear(asked=2901), paced(0.04), bench) is not None
 
 
 def test_a_served_model_has_the_limits_of_its_owner_alone() -> None:
-    served = Allowance(TargetSpec("far", runtime="endpoint"), SIZE, Budget.SMOKE)
+    served = TimeAllowance(TargetSpec("far", runtime="endpoint"), SIZE, Budget.SMOKE)
     assert served.over(Dear(asked=10**9), paced(1.0, queries=1)) is None
 
 
 def test_a_smoke_audit_measures_what_fits_and_says_what_it_left_out() -> None:
     kept: list[Blob] = []
-    checks = [Dear(asked=5000), Accuracy()]
+    checks = [Dear(asked=5000), AccuracyCheck()]
     slow = replace(seen(TargetSpec("cpu")), model=paced(0.04), budget=Budget.SMOKE)
-    left, done = observe_all(checks, slow, kept.append, Nobody(), SIZE)
+    left, done = observe_checks(checks, slow, kept.append, Nobody(), SIZE)
     assert isinstance(left, Gap)
-    assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "cpu")
-    assert isinstance(done, Seen)
-    both = observe_all(checks, replace(slow, budget=Budget.CI), kept.append, Nobody(), SIZE)
-    assert all(isinstance(item, Seen) for item in both)
+    assert (left.reason, left.check, left.target) == (GapReason.OVER_BUDGET, "quality.dear", "cpu")
+    assert isinstance(done, ObservedCheck)
+    both = observe_checks(checks, replace(slow, budget=Budget.CI), kept.append, Nobody(), SIZE)
+    assert all(isinstance(item, ObservedCheck) for item in both)
 
 
 def test_a_twin_is_wanted_only_for_checks_that_fit() -> None:
@@ -164,6 +164,6 @@ def test_a_twin_is_wanted_only_for_checks_that_fit() -> None:
     class Climber(Dear):
         needs: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
 
-    allowance = Allowance(LIMITED, SIZE)
+    allowance = TimeAllowance(LIMITED, SIZE)
     assert allowance.wants_twin([Climber(asked=10)], model(100, 1.0))
     assert not allowance.wants_twin([Climber(asked=5000)], model(100, 1.0))

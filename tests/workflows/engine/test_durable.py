@@ -13,16 +13,15 @@ import pytest
 from durable_toys import PLAN, LinesWork, lines, told, until
 from sqlalchemy import create_engine, text
 
-from auditor.engines.durable.engine import DurableEngine
-from auditor.engines.durable.posts import Post
-from auditor.refusals import EngineError
+from auditor.errors import EngineError
+from auditor.service.jobs.durable import DurableEngine, EngineConfig
 
 TOYS = str(Path(durable_toys.__file__))
 STEPS = [f"start {target} {check}" for target, checks in PLAN for check in checks]
 
 
 @pytest.fixture
-def engine(post: Post, tmp_path: Path) -> Iterator[DurableEngine]:
+def engine(post: EngineConfig, tmp_path: Path) -> Iterator[DurableEngine]:
     """Launch an engine in this process."""
     launched = DurableEngine(post, LinesWork(tmp_path, "here"))
     launched.launch()
@@ -31,7 +30,7 @@ def engine(post: Post, tmp_path: Path) -> Iterator[DurableEngine]:
 
 
 def test_one_engine_carries_each_submission_through_once_or_says_why_not(
-    engine: DurableEngine, post: Post, tmp_path: Path
+    engine: DurableEngine, post: EngineConfig, tmp_path: Path
 ) -> None:
     holding = tmp_path / "hold here second"
     holding.touch()
@@ -63,7 +62,7 @@ def test_one_engine_carries_each_submission_through_once_or_says_why_not(
     assert told(tmp_path, "cancelled")[-1] != "conclude"
 
 
-def no_pickles(post: Post) -> bool:
+def no_pickles(post: EngineConfig) -> bool:
     database = create_engine(post.url)
     table = f'"{post.schema}".' if post.url.get_backend_name() == "postgresql" else ""
     with database.connect() as connection:
@@ -76,7 +75,7 @@ def no_pickles(post: Post) -> bool:
 def test_a_pickled_row_runs_nothing(tmp_path: Path) -> None:
     from dbos._serialization import DBOSPortableJSON, deserialize_args  # noqa: PLC0415
 
-    post = Post(database=f"sqlite:///{tmp_path}/e.db", executor="x", locks=tmp_path)
+    post = EngineConfig(database=f"sqlite:///{tmp_path}/e.db", executor="x", locks=tmp_path)
     DurableEngine(post, LinesWork(tmp_path, "x"))
     touch = f"cposix\nsystem\n(S'touch {tmp_path}/owned'\ntR."
     raw = base64.b64encode(touch.encode()).decode()
@@ -88,11 +87,11 @@ def test_a_pickled_row_runs_nothing(tmp_path: Path) -> None:
 def test_a_url_that_is_no_database_of_the_engine_is_refused() -> None:
     for url in ("", "sqlite:///", "mysql://root@127.0.0.1/db"):
         with pytest.raises(EngineError, match="no database that it can use"):
-            Post(database=url, executor="x").url.render_as_string()
+            EngineConfig(database=url, executor="x").url.render_as_string()
 
 
 def test_locks_that_were_lost_with_a_connection_are_taken_again(postgresql_url: str) -> None:
-    post = Post(database=postgresql_url, executor="here", schema=f"e{uuid.uuid4().hex}")
+    post = EngineConfig(database=postgresql_url, executor="here", schema=f"e{uuid.uuid4().hex}")
     mine, theirs = post.liveness(), post.liveness()
     mine.hold("here", ("cpu",))
     with theirs.dead("here") as dead:
@@ -138,7 +137,7 @@ def test_a_peer_goes_on_with_what_a_killed_process_had_in_hand(
 
 
 def test_owners_take_turns_at_a_target_whoever_came_first_with_how_much(
-    post: Post, tmp_path: Path
+    post: EngineConfig, tmp_path: Path
 ) -> None:
     hold = tmp_path / "hold here first"
     hold.touch()
@@ -163,7 +162,7 @@ def test_owners_take_turns_at_a_target_whoever_came_first_with_how_much(
     assert [name for *_, name in starts] == ["a0", "b0", "a1", "b1", "a2", "a3", "a4", "a5"]
 
 
-def waiting(post: Post, queue: str) -> int:
+def waiting(post: EngineConfig, queue: str) -> int:
     """Return how much waits or runs in a queue."""
     database = create_engine(post.url)
     table = f'"{post.schema}".' if post.url.get_backend_name() == "postgresql" else ""

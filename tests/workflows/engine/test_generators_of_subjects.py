@@ -12,16 +12,16 @@ from evasion_toys import NOTHING, classes
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.generators import NO_GENERATOR, GivenGenerator
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.datasets import Dataset, DatasetRole
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.row_generators import NO_GENERATOR, OwnerGenerator
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.engines.openers import Materials, Openers, Staged
-from auditor.engines.subjects import open_subject
 from auditor.errors import ArtifactError, AuditorError, ModelCrashedError
+from auditor.workflows.engine.subject import open_subject
+from auditor.workflows.engine.target_factory import AuditInputs, StagedArtifact, TargetFactory
 
-HELD = Staged(Artifact("g", "0", (FileDigest("g.onnx", 1, "0" * 64),)), Path("making"))
+HELD = StagedArtifact(Artifact("g", "0", (FileDigest("g.onnx", 1, "0" * 64),)), Path("making"))
 ROWS = np.arange(80.0).reshape(20, 4)
 
 
@@ -36,23 +36,27 @@ class Opening:
     @contextmanager
     def __call__(
         self, spec: TargetSpec, folder: Path, artifact: Artifact, space: object, rows: Array
-    ) -> Iterator[GivenGenerator]:
+    ) -> Iterator[OwnerGenerator]:
         self.seen = folder, len(rows)
         if self.error is not None:
             raise self.error
-        yield cast("GivenGenerator", self)
+        yield cast("OwnerGenerator", self)
         self.closed += 1
 
 
-def generator_of(opening: Opening, **fields: Any) -> GivenGenerator | Gap:  # noqa: ANN401 -- fields
+def generator_of(opening: Opening, **fields: Any) -> OwnerGenerator | Gap:  # noqa: ANN401 -- fields
     absent: Any = None
     files, ids = (FileDigest("test.npz", 1, "0" * 64),), tuple(map(str, range(20)))
-    data = {Role.EVALUATION: Dataset(Role.EVALUATION, files, inputs=ROWS, labels=None, ids=ids)}
-    materials = Materials(
+    data = {
+        DatasetRole.EVALUATION: Dataset(
+            DatasetRole.EVALUATION, files, inputs=ROWS, labels=None, ids=ids
+        )
+    }
+    materials = AuditInputs(
         artifact=None, staged=Path("here"), signature=SignatureMaterial(), task=classes(3),
         space=NOTHING, datasets=data, seed=7, budget=Budget.SMOKE, generator=HELD,
     )  # fmt: skip
-    openers = Openers(absent, absent, absent, absent, absent, absent, absent, opening)
+    openers = TargetFactory(absent, absent, absent, absent, absent, absent, absent, opening)
     spec = TargetSpec("cpu")
     with open_subject(spec, replace(materials, **fields), openers, twin=lambda _: False) as subject:
         return subject.generator
@@ -60,7 +64,7 @@ def generator_of(opening: Opening, **fields: Any) -> GivenGenerator | Gap:  # no
 
 def test_it_is_held_against_evaluation_rows_and_closed_with_the_subject() -> None:
     opening = Opening()
-    assert generator_of(opening) is cast("GivenGenerator", opening)
+    assert generator_of(opening) is cast("OwnerGenerator", opening)
     assert (opening.seen, opening.closed) == ((Path("making"), 20), 1)
 
 
@@ -69,7 +73,7 @@ def test_none_is_opened_that_nobody_named_or_wants() -> None:
     assert generator_of(opening, generator=None) is NO_GENERATOR
     unwanted = generator_of(opening, wants_generator=False)
     assert isinstance(unwanted, Gap)
-    assert unwanted.reason is Reason.NEEDS_GENERATOR
+    assert unwanted.reason is GapReason.NEEDS_GENERATOR
     assert opening.seen is None
 
 
@@ -78,4 +82,4 @@ def test_one_that_does_not_fit_stops_the_audit_and_one_that_crashes_is_a_gap() -
         generator_of(Opening(ArtifactError("rows of another shape", cure="Export it.")))
     crashed = generator_of(Opening(ModelCrashedError("it died", cure="Look.")))
     assert isinstance(crashed, Gap)
-    assert crashed.reason is Reason.MODEL_CRASHED
+    assert crashed.reason is GapReason.MODEL_CRASHED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from durable_toys import PLAN, Line, lines, told, until
 
-from auditor.engines.durable.posts import Post
+from auditor.service.jobs.durable import EngineConfig
 
 STEPS = [f"{target} {check}" for target, checks in PLAN for check in checks]
 FEW, SOON = 2, 2
@@ -87,7 +87,7 @@ SLOW, LONG = pytest.mark.slow, [pytest.mark.slow, pytest.mark.long]
 )
 def test_whoever_is_killed_whenever_every_submission_is_carried_through(
     start: Start,
-    post: Post,
+    post: EngineConfig,
     tmp_path: Path,
     kills: int,
 ) -> None:

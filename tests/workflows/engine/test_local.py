@@ -7,31 +7,31 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from auditor.checks.measure import compute_readings
 from auditor.domain.artifacts import SignatureMaterial
-from auditor.domain.budgets import Budget, Cost, Size
-from auditor.domain.canonical import Json
+from auditor.domain.budgets import AuditSize, Budget, CheckCost
+from auditor.domain.checkpoint import AuditCheckpoint
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Blob, Evidence
-from auditor.domain.memories import Memory
-from auditor.domain.observed import Result, Seen
-from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.json import Json
+from auditor.domain.observed_checks import ObservedCheck, Result
+from auditor.domain.policies import FrameworkControl
+from auditor.domain.readings import BoundKind, Gap, GapReason, Measurement, Reading, Unit
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
-from auditor.engines.local import observe_all
-from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelHungError
-from auditor.measuring import readings
+from auditor.domain.tasks import ClassificationTask
+from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelTimeoutError
+from auditor.workflows.engine.local import observe_checks
 
-ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="no model", cure="bring one")
-SIZE = Size(rows=0, classes=2)
+ABSENT = Gap(reason=GapReason.NEEDS_MODEL, detail="no model", cure="bring one")
+SIZE = AuditSize(rows=0, classes=2)
 SUBJECT = Subject(
     artifact=None,
     structure=ABSENT,
     signature=SignatureMaterial(),
     model=ABSENT,
     twin=ABSENT,
-    task=Classification(("0", "1"), "1", "1"),
+    task=ClassificationTask(("0", "1"), "1", "1"),
     space=ABSENT,
     datasets={},
     audit_seed=7,
@@ -51,18 +51,18 @@ class Dice:
     needs: ClassVar[frozenset[Need]] = frozenset()
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {"mean": Metric("Mean", Unit.COUNT)}
-    controls: ClassVar[tuple[Control, ...]] = ()
+    controls: ClassVar[tuple[FrameworkControl, ...]] = ()
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
     throws: int = 10
 
-    def cost(self, size: Size) -> Cost:
-        return Cost()
+    def cost(self, size: AuditSize) -> CheckCost:
+        return CheckCost()
 
-    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+    def precision(self, size: AuditSize, confidence: float) -> Mapping[str, float]:
         return {}
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         subject.progress(1, 2, "throwing")
         return {"throws": np.random.default_rng(subject.seed).integers(1, 7, self.throws)}
 
@@ -114,18 +114,18 @@ class Shelf:
 
 
 def run(
-    check: Check, note: Note | None = None, memory: Memory | None = None
+    check: Check, note: Note | None = None, memory: AuditCheckpoint | None = None
 ) -> tuple[Result, list[Blob]]:
     blobs: list[Blob] = []
     subject = SUBJECT if memory is None else replace(SUBJECT, memory=memory)
-    (result,) = observe_all([check], subject, blobs.append, note or Note(), SIZE)
+    (result,) = observe_checks([check], subject, blobs.append, note or Note(), SIZE)
     return result, blobs
 
 
 def test_an_observation_names_its_evidence_by_digest() -> None:
     note = Note()
     result, blobs = run(Dice(), note)
-    assert isinstance(result, Seen)
+    assert isinstance(result, ObservedCheck)
     assert result.observation.evidence == {"throws": blobs[0].digest}
     assert result.observation.params == {"throws": 10}
     assert note.said == ["started quality.dice on cpu", "1/2 throwing", "ended quality.dice"]
@@ -133,7 +133,7 @@ def test_an_observation_names_its_evidence_by_digest() -> None:
 
 def test_the_frame_fills_in_where_a_reading_comes_from() -> None:
     result, blobs = run(Dice())
-    (reading,) = readings([result], 0.9)
+    (reading,) = compute_readings([result], 0.9)
     assert isinstance(reading, Measurement)
     assert (reading.target, reading.check, reading.version) == ("cpu", "quality.dice", 3)
     assert reading.evidence == (blobs[0].digest,)
@@ -150,13 +150,13 @@ def test_what_an_interrupted_audit_had_observed_is_not_observed_again() -> None:
     note = Note()
     again, blobs = run(Dice(), note, memory=memory)
     assert "1/2 throwing" not in note.said
-    assert isinstance(first, Seen)
-    assert isinstance(again, Seen)
+    assert isinstance(first, ObservedCheck)
+    assert isinstance(again, ObservedCheck)
     assert again.observation == first.observation
     assert [blob.digest for blob in blobs] == [blob.digest for blob in kept]
     other, _ = run(Dice(throws=11), note, memory=memory)
     assert "1/2 throwing" in note.said
-    assert isinstance(other, Seen)
+    assert isinstance(other, ObservedCheck)
 
 
 def test_a_need_that_is_not_met_is_a_gap_before_anything_runs() -> None:
@@ -164,13 +164,13 @@ def test_a_need_that_is_not_met_is_a_gap_before_anything_runs() -> None:
     class Needy(Dice):
         needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL})
 
-        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
             raise AssertionError
 
     result, blobs = run(Needy())
     assert isinstance(result, Gap)
     assert (result.reason, result.check, result.target) == (
-        Reason.NEEDS_MODEL,
+        GapReason.NEEDS_MODEL,
         "quality.dice",
         "cpu",
     )
@@ -180,18 +180,18 @@ def test_a_need_that_is_not_met_is_a_gap_before_anything_runs() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ModelCrashedError("it died", cure="look"), Reason.MODEL_CRASHED),
-        (ModelHungError("it hung", cure="look"), Reason.MODEL_HUNG),
-        (ZeroDivisionError("by nothing"), Reason.CHECK_CRASHED),
-        (MemoryError(), Reason.CHECK_CRASHED),
+        (ModelCrashedError("it died", cure="look"), GapReason.MODEL_CRASHED),
+        (ModelTimeoutError("it hung", cure="look"), GapReason.MODEL_HUNG),
+        (ZeroDivisionError("by nothing"), GapReason.CHECK_CRASHED),
+        (MemoryError(), GapReason.CHECK_CRASHED),
     ],
 )
 def test_whatever_a_check_raises_becomes_a_gap_with_a_reason(
-    error: Exception, reason: Reason
+    error: Exception, reason: GapReason
 ) -> None:
     @dataclass(frozen=True)
     class Raising(Dice):
-        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
             raise error
 
     result, _ = run(Raising())
@@ -203,7 +203,7 @@ def test_whatever_a_check_raises_becomes_a_gap_with_a_reason(
 def test_a_user_who_stops_is_obeyed() -> None:
     @dataclass(frozen=True)
     class Stopped(Dice):
-        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
             raise CancelledError("stopped", cure="start again")
 
     with pytest.raises(CancelledError):
@@ -243,7 +243,7 @@ BROKEN: list[tuple[str, Measurement | None]] = [
             method="m",
             n=1,
             unit=Unit.COUNT,
-            bound=Bound.AT_MOST,
+            bound=BoundKind.AT_MOST,
         ),
     ),
     ("said nothing", None),
@@ -261,12 +261,12 @@ def test_a_reading_that_breaks_the_contract_is_a_gap(
 
     result, _ = run(Sloppy())
     assert isinstance(result, Gap)
-    assert result.reason is Reason.CHECK_CRASHED
+    assert result.reason is GapReason.CHECK_CRASHED
     assert said in result.detail
 
 
 def test_every_model_error_has_a_reason_of_its_own() -> None:
-    from auditor.engines.gaps import REASONS  # noqa: PLC0415 -- only this test looks at the table
+    from auditor.workflows.engine.local import REASONS  # noqa: PLC0415 -- only this test looks at the table
 
     assert all(issubclass(error, AuditorError) for error in REASONS)
     assert len({REASONS[error] for error in REASONS}) == len(REASONS)

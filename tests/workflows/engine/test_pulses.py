@@ -8,12 +8,11 @@ import pytest
 from test_local import SIZE, SUBJECT, Dice, Note
 
 from auditor.domain.evidence import Evidence
-from auditor.domain.recipes import Lesson
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import CheckShard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.engines.local import observe_all
-from auditor.engines.pulses import Said
+from auditor.domain.training_recipes import RetrainingTask
 from auditor.errors import CancelledError
+from auditor.workflows.engine.local import ProgressHeartbeat, observe_checks
 
 
 class Slow:
@@ -27,7 +26,7 @@ class Slow:
     def attended(self, pulse: Callable[[], None]) -> "Slow":
         return Slow(pulse)
 
-    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+    def answers(self, lesson: RetrainingTask, asked: Sequence[Array]) -> tuple[Floats, ...]:
         for _ in range(3):
             self.pulse()
         return ()
@@ -36,15 +35,15 @@ class Slow:
 class Trains(Dice):
     """Throws dice after a training."""
 
-    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+    def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         seen = super().observe(subject, shard)
-        subject.recipe.answers(Lesson(np.zeros(1), np.zeros(1, dtype=np.int64), 0), ())
+        subject.recipe.answers(RetrainingTask(np.zeros(1), np.zeros(1, dtype=np.int64), 0), ())
         return seen
 
 
 def test_a_training_says_again_and_again_how_far_the_check_is() -> None:
     note = Note()
-    observe_all([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
+    observe_checks([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
     assert note.said[1:-1] == ["1/2 throwing"] * 4
 
 
@@ -60,11 +59,11 @@ class Stopping(Note):
 def test_who_stops_during_a_training_stops_the_audit() -> None:
     note = Stopping()
     with pytest.raises(CancelledError):
-        observe_all([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
+        observe_checks([Trains()], replace(SUBJECT, recipe=Slow()), lambda _: None, note, SIZE)
     assert note.said[-1] == "1/2 throwing"
 
 
 def test_before_anything_was_said_nothing_is_done_of_one() -> None:
     note = Note()
-    Said(note.advanced).again()
+    ProgressHeartbeat(note.advanced).again()
     assert note.said == ["0/1 "]

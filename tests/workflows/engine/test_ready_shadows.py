@@ -12,29 +12,40 @@ from evasion_toys import NOTHING, ToyModel, classes
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Role
-from auditor.domain.endpoints import EndpointSpec
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.shadows import NO_SHADOWS, ShadowsRef
-from auditor.domain.targets import CascadeSpec, Fingerprint, Interface, TargetSpec
+from auditor.domain.datasets import DatasetRole
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.shadow_models import NO_SHADOWS, ShadowsRef
+from auditor.domain.targets import (
+    CascadeSpec,
+    EndpointSpec,
+    Fingerprint,
+    ModelInterface,
+    TargetSpec,
+)
 from auditor.domain.tasks import Array, Task
-from auditor.engines.openers import Materials, Openers, ShadowsSource, Staged
-from auditor.engines.shadows import OpenedShadows
-from auditor.engines.subjects import open_subject
 from auditor.errors import ModelCrashedError, ShadowsError
+from auditor.workflows.engine.subject import StagedShadowModels, open_subject
+from auditor.workflows.engine.target_factory import (
+    AuditInputs,
+    ShadowModelSource,
+    StagedArtifact,
+    TargetFactory,
+)
 
 CPU = TargetSpec("cpu")
-LABELS = Interface("x", (2,), "float64", None, "as_is", "y", "labels", "it says so")
+LABELS = ModelInterface("x", (2,), "float64", None, "as_is", "y", "labels", "it says so")
 ROWS = np.arange(6.0).reshape(3, 2)
 
 
-def staged(name: str) -> Staged:
-    return Staged(Artifact(name, "0", (FileDigest(f"{name}.onnx", 1, "0" * 64),)), Path(name))
+def staged(name: str) -> StagedArtifact:
+    return StagedArtifact(
+        Artifact(name, "0", (FileDigest(f"{name}.onnx", 1, "0" * 64),)), Path(name)
+    )
 
 
-SOURCE = ShadowsSource(
+SOURCE = ShadowModelSource(
     (staged("one"), staged("two")),
-    {Role.TRAINING: np.array([[True, False], [False, True]])},
+    {DatasetRole.TRAINING: np.array([[True, False], [False, True]])},
     ShadowsRef(models=("sha256:1", "sha256:2"), inclusion="sha256:3", rows=("training",)),
 )
 
@@ -66,7 +77,7 @@ class Opener:
 
 def test_each_is_opened_for_its_own_answers_alone() -> None:
     opener = Opener()
-    shadows = OpenedShadows(SOURCE, CPU, classes(3), opener)
+    shadows = StagedShadowModels(SOURCE, CPU, classes(3), opener)
     first = shadows.answers(0, (ROWS, ROWS[:1]))
     second = shadows.answers(1, (ROWS,))
     assert [part.shape for part in (*first, *second)] == [(3, 3), (1, 3), (3, 3)]
@@ -77,7 +88,7 @@ def test_each_is_opened_for_its_own_answers_alone() -> None:
 
 
 def test_labels_are_no_scores_unless_decisions_are_enough() -> None:
-    shadows = OpenedShadows(SOURCE, CPU, classes(3), Opener(labels=True))
+    shadows = StagedShadowModels(SOURCE, CPU, classes(3), Opener(labels=True))
     with pytest.raises(ShadowsError, match=r"the shadow model 1 \(two.onnx\) gives labels"):
         shadows.answers(1, (ROWS,))
     assert shadows.answers(1, (ROWS,), labels_only=True)[0].shape == (3, 3)
@@ -89,23 +100,23 @@ def test_whatever_goes_wrong_names_the_file() -> None:
         raise ModelCrashedError("it died", cure="Look.")
         yield
 
-    shadows = OpenedShadows(SOURCE, CPU, classes(3), crashing)
+    shadows = StagedShadowModels(SOURCE, CPU, classes(3), crashing)
     with pytest.raises(ShadowsError) as raised:
         shadows.answers(0, (ROWS,))
     assert raised.value.problem == "the shadow model 0 (one.onnx) cannot be asked: it died"
     assert "leave it and its row of the matrix out" in raised.value.cure
 
 
-def shadows_of(spec: TargetSpec, source: ShadowsSource | None) -> object:
+def shadows_of(spec: TargetSpec, source: ShadowModelSource | None) -> object:
     absent: Any = None
-    materials = Materials(
+    materials = AuditInputs(
         artifact=None, staged=Path("here"), signature=SignatureMaterial(), task=classes(3),
         space=NOTHING, datasets={}, seed=7, budget=Budget.SMOKE, shadows=source,
     )  # fmt: skip
-    openers = Openers(absent, Opener(), absent, absent, absent, absent, absent, absent)
+    openers = TargetFactory(absent, Opener(), absent, absent, absent, absent, absent, absent)
     with open_subject(spec, materials, openers, twin=lambda _: False) as subject:
         assert isinstance(subject.generator, Gap)
-        assert subject.generator.reason is Reason.NEEDS_GENERATOR
+        assert subject.generator.reason is GapReason.NEEDS_GENERATOR
         return subject.shadows
 
 
@@ -114,6 +125,6 @@ def test_they_run_where_the_artifact_does_and_never_at_an_endpoint() -> None:
     halves = TargetSpec("both", runtime="cascade", cascade=CascadeSpec(CPU, served))
     for spec, place in ((CPU, "cpu"), (served, "reference"), (halves, "cpu")):
         found = shadows_of(spec, SOURCE)
-        assert isinstance(found, OpenedShadows)
+        assert isinstance(found, StagedShadowModels)
         assert found.spec.name == place
     assert shadows_of(CPU, None) is NO_SHADOWS

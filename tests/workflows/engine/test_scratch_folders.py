@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from auditor.scratch import PREFIX, scratch_folder, sweep
+from auditor._scratch import PREFIX, remove_stale_folders, scratch_folder
 
-PACKAGE = Path(__file__).parents[2] / "auditor"
+PACKAGE = Path(__file__).parents[3] / "auditor"
 KILLED = """
 import os, signal
-from auditor.scratch import scratch_folder
+from auditor._scratch import scratch_folder
 with scratch_folder() as place:
     (place / "artifact").mkdir()
     (place / "artifact" / "model.onnx").write_bytes(b"a trade secret")
@@ -45,14 +45,14 @@ def test_what_a_killed_process_left_goes_at_the_next_start(place: Path) -> None:
         left = Path(done.stdout.strip())
         assert [path.name for path in place.iterdir()] == [left.name]
         assert left.stat().st_mode & 0o077 == 0
-    sweep(place)
+    remove_stale_folders(place)
     assert list(place.iterdir()) == []
 
 
 def test_a_folder_in_use_stays_and_goes_at_its_end(place: Path) -> None:
     with scratch_folder() as one, scratch_folder() as other:
         (one / "a").write_bytes(b"a")
-        sweep(place)
+        remove_stale_folders(place)
         assert (one / "a").read_bytes() == b"a"
         assert other.is_dir()
     assert list(place.iterdir()) == []
@@ -72,17 +72,17 @@ def test_links_files_and_other_folders_are_left_alone(place: Path) -> None:
     (place / f"{PREFIX}file").write_bytes(b"no folder")
     (place / "auditor-else").mkdir()
     before = sorted(place.rglob("*"))
-    sweep(place)
+    remove_stale_folders(place)
     assert sorted(place.rglob("*")) == before
-    sweep(place / "there is none")
+    remove_stale_folders(place / "there is none")
 
 
 def test_nobody_takes_a_folder_that_was_just_made(place: Path) -> None:
     def use(number: int) -> bool:
-        sweep(place)
+        remove_stale_folders(place)
         with scratch_folder() as mine:
             (mine / "n").write_text(str(number))
-            sweep(place)
+            remove_stale_folders(place)
             return (mine / "n").read_text() == str(number)
 
     with ThreadPoolExecutor(8) as pool:

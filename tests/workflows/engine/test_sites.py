@@ -12,33 +12,35 @@ from evasion_toys import NOTHING, ToyModel, classes
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.columns import Column
-from auditor.domain.datasets import Dataset, Role
-from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.datasets import Dataset, DatasetRole, TextColumn
 from auditor.domain.models import Model
-from auditor.domain.placements import Placement, Source
-from auditor.domain.readings import Gap, Reason
-from auditor.domain.targets import CascadeSpec, TargetSpec
-from auditor.domain.tasks import Feature, InputSpace
-from auditor.engines.openers import Materials, Openers, Staged
-from auditor.engines.sites import REFERENCE, Site
+from auditor.domain.operator_placement import OperatorPlacement, PlacementSource
+from auditor.domain.readings import Gap, GapReason
+from auditor.domain.targets import CascadeSpec, EndpointSpec, TargetSpec
+from auditor.domain.tasks import InputFeature, InputSpace
 from auditor.errors import RowShapeError, RuntimeMissingError
-from auditor.targets.cascades import join_cascade
+from auditor.targets.cascade import join_cascade
+from auditor.workflows.engine.subject import REFERENCE, TargetSession
+from auditor.workflows.engine.target_factory import AuditInputs, StagedArtifact, TargetFactory
 
 ARTIFACT = Artifact("model", "1", (FileDigest("model.onnx", 1, "0" * 64),))
-PARENT = Staged(Artifact("parent", "1", (FileDigest("parent.onnx", 1, "1" * 64),)), Path("before"))
+PARENT = StagedArtifact(
+    Artifact("parent", "1", (FileDigest("parent.onnx", 1, "1" * 64),)), Path("before")
+)
 GPU = "GpuExecutionProvider"
-MIXED = Placement(GPU, Source.ASSIGNMENT, {GPU: {"Conv": 3}, "CPUExecutionProvider": {"Relu": 2}})
-WHOLE = Placement(GPU, Source.ASSIGNMENT, {GPU: {"Conv": 3}})
+MIXED = OperatorPlacement(
+    GPU, PlacementSource.ASSIGNMENT, {GPU: {"Conv": 3}, "CPUExecutionProvider": {"Relu": 2}}
+)
+WHOLE = OperatorPlacement(GPU, PlacementSource.ASSIGNMENT, {GPU: {"Conv": 3}})
 ZERO = np.zeros(1)
-NOBODY_SAYS = Placement(GPU, Source.UNKNOWN)
+NOBODY_SAYS = OperatorPlacement(GPU, PlacementSource.UNKNOWN)
 
 
 @dataclass
 class Opening:
     """Opens toy models, and remembers on which targets, and whether they were closed."""
 
-    placement: Placement
+    placement: OperatorPlacement
     opened: list[str] = field(default_factory=list)
     closed: int = 0
 
@@ -52,30 +54,34 @@ class Opening:
         yield ToyModel(lambda x: x, placement=self.placement)
         self.closed += 1
 
-    def openers(self) -> Openers:
+    def openers(self) -> TargetFactory:
         absent = cast("Any", None)
-        return Openers(absent, self.model, absent, absent, absent, join_cascade, absent, absent)
+        return TargetFactory(
+            absent, self.model, absent, absent, absent, join_cascade, absent, absent
+        )
 
 
 def site(
     stack: ExitStack, opening: Opening, spec: TargetSpec, *, artifact: Artifact | None = ARTIFACT,
-    parent: Staged | None = None,
-) -> Site:  # fmt: skip
+    parent: StagedArtifact | None = None,
+) -> TargetSession:  # fmt: skip
     rows = np.random.default_rng(0).random((20, 3))
-    dataset = Dataset(Role.EVALUATION, (), inputs=rows, labels=None, ids=tuple(map(str, range(20))))
-    materials = Materials(
+    dataset = Dataset(
+        DatasetRole.EVALUATION, (), inputs=rows, labels=None, ids=tuple(map(str, range(20)))
+    )
+    materials = AuditInputs(
         artifact=artifact, staged=Path("here"), signature=SignatureMaterial(), task=classes(3),
-        space=NOTHING, datasets={Role.EVALUATION: dataset}, seed=7, budget=Budget.SMOKE,
+        space=NOTHING, datasets={DatasetRole.EVALUATION: dataset}, seed=7, budget=Budget.SMOKE,
         parent=parent,
     )  # fmt: skip
-    return Site(stack, spec, materials, opening.openers())
+    return TargetSession(stack, spec, materials, opening.openers())
 
 
 def test_a_model_of_which_operators_run_elsewhere_is_a_gap_that_names_them() -> None:
     with ExitStack() as stack:
         found = site(stack, Opening(MIXED), TargetSpec("gpu", provider=GPU)).open()
     assert isinstance(found.model, Gap)
-    assert found.model.reason is Reason.FELL_BACK
+    assert found.model.reason is GapReason.FELL_BACK
     assert "2 on CPUExecutionProvider (Relu)" in found.model.detail
     assert found.placement == MIXED, "what was placed where is known all the same"
 
@@ -84,12 +90,12 @@ def test_rows_that_a_schema_left_columns_out_of_are_told_with_those_columns() ->
     def refuse(*_: object) -> Any:  # noqa: ANN401 -- it returns nothing
         raise RowShapeError("a row has the shape (1,), but 'x' takes [any, 3]", cure="Mend it.")
 
-    town = Column(("a",), np.zeros(20, dtype=np.int32))
+    town = TextColumn(("a",), np.zeros(20, dtype=np.int32))
     with ExitStack() as stack:
         asked = site(stack, Opening(WHOLE), TargetSpec("cpu"))
-        space = InputSpace(ZERO, ZERO + 1, ZERO, ZERO == 0, (Feature("age"),))
-        data = replace(asked.materials.datasets[Role.EVALUATION], slices={"town": town})
-        materials = replace(asked.materials, space=space, datasets={Role.EVALUATION: data})
+        space = InputSpace(ZERO, ZERO + 1, ZERO, ZERO == 0, (InputFeature("age"),))
+        data = replace(asked.materials.datasets[DatasetRole.EVALUATION], slices={"town": town})
+        materials = replace(asked.materials, space=space, datasets={DatasetRole.EVALUATION: data})
         openers = replace(asked.openers, model=refuse)
         with pytest.raises(RowShapeError) as caught:
             replace(asked, materials=materials, openers=openers).open()
@@ -117,7 +123,7 @@ def test_a_runtime_that_is_missing_is_a_gap_and_no_crash() -> None:
     with ExitStack() as stack:
         found = site(stack, Opening(WHOLE), TargetSpec("absent")).open()
     assert isinstance(found.model, Gap)
-    assert (found.model.reason, found.model.cure) == (Reason.NEEDS_RUNTIME, "Fetch one.")
+    assert (found.model.reason, found.model.cure) == (GapReason.NEEDS_RUNTIME, "Fetch one.")
 
 
 def test_the_reference_and_the_parent_are_opened_once_and_only_when_asked() -> None:
@@ -176,4 +182,4 @@ def test_half_a_cascade_is_none() -> None:
     with ExitStack() as stack:
         found = site(stack, Opening(WHOLE), spec).open()
     assert isinstance(found.model, Gap)
-    assert found.model.reason is Reason.NEEDS_RUNTIME
+    assert found.model.reason is GapReason.NEEDS_RUNTIME

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from auditor.engines.durable.turns import LAST, Queued, next_turn
+from auditor.service.jobs.durable import LAST, QueueEntry, next_turn
 
 
 class Queue:
@@ -16,8 +16,8 @@ class Queue:
         self.came = 0
 
     def add(self, owner: str) -> int:
-        queue = [Queued(it[2], it[0], running=False) for it in self.waiting]
-        queue += [Queued(it[2], it[0], running=True) for it in self.running]
+        queue = [QueueEntry(it[2], it[0], running=False) for it in self.waiting]
+        queue += [QueueEntry(it[2], it[0], running=True) for it in self.running]
         self.came += 1
         self.waiting.append((next_turn(owner, queue), self.came, owner))
         return self.came
@@ -55,8 +55,8 @@ def test_who_was_not_there_has_no_turns_to_make_up_for() -> None:
 
 def test_a_queue_that_is_empty_begins_anew_and_turns_have_an_end() -> None:
     assert next_turn("a", ()) == 1
-    assert next_turn("a", (Queued("b", 0, running=True),)) == 1
-    assert next_turn("a", (Queued("a", LAST, running=False),)) == LAST
+    assert next_turn("a", (QueueEntry("b", 0, running=True),)) == 1
+    assert next_turn("a", (QueueEntry("a", LAST, running=False),)) == LAST
 
 
 @pytest.mark.parametrize("seed", range(20))

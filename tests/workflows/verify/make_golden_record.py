@@ -1,6 +1,6 @@
 """Makes a golden record: one small audit by the version at hand, signed, proven and stamped.
 
-    python tests/records/make_golden_record.py tests/golden/records/v1.zip
+    python tests/workflows/verify/make_golden_record.py tests/golden/records/v1.zip
 
 Once for each schema of records, when it is new; after that the file is never made again, for what
 was signed has to verify for ever. OpenSSL is the time-stamping authority, until the year 9999.
@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from time_authority import Authority
 
-from auditor.ledgers.key_events import key_event_id
+from auditor.trust.ledger.key_events import key_event_id
 
 AUDITOR = Path(sys.executable).with_name("auditor")
 DAYS_TO_9999 = 2_910_000

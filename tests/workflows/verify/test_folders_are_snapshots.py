@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import RecordError
-from auditor.folders import APPROVALS, EVIDENCE, PROOF, RECORD, SIGNER, RecordFolder
+from auditor.reports.folder import APPROVALS, EVIDENCE, PROOF, RECORD, SIGNER, RecordFolder
 
 HEX = "ab" * 32
 NAMES = (RECORD, SIGNER, f"{EVIDENCE}/{HEX}", f"{APPROVALS}/{HEX}.pub")

@@ -5,7 +5,7 @@ new. Where this test fails, mend the code and not the file: somebody has records
 
 A new schema gets its own, beside the old ones:
 
-    python tests/records/make_golden_record.py tests/golden/records/v2.zip
+    python tests/workflows/verify/make_golden_record.py tests/golden/records/v2.zip
 """
 
 import zipfile
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from auditor.domain.records import SCHEMA
-from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.domain.records import RECORD_SCHEMA
+from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import KeyFileError, RecordError
-from auditor.folders import RecordFolder
-from auditor.signatures.clocks import Clocks
-from auditor.signatures.trust import Moment
-from auditor.verifiers import verifier
-from auditor.verifying import verify_folder
+from auditor.reports.folder import RecordFolder
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.trust.timestamps import TimestampAuthorities
+from auditor.workflows.verify.folder import verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
-RECORDS = Path(__file__).parents[1] / "golden" / "records"
+RECORDS = Path(__file__).parents[2] / "golden" / "records"
 NAMES = sorted(path.name for path in RECORDS.glob("*.zip"))
 MOST_BYTES = 60_000
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
@@ -39,11 +39,11 @@ def laid(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def looked_at(laid: Path, at: datetime) -> Iterator[Step]:
-    known = verifier(laid / "signer.pub", laid / "ledger.pub")
-    clocks = Clocks(((laid / "clock.pem").read_bytes(),))
+def looked_at(laid: Path, at: datetime) -> Iterator[VerificationStep]:
+    known = build_verifier(laid / "signer.pub", laid / "ledger.pub")
+    clocks = TimestampAuthorities(((laid / "clock.pem").read_bytes(),))
     yield from verify_folder(
-        RecordFolder(laid / "out"), replace(known, clocks=clocks, now=Moment(at))
+        RecordFolder(laid / "out"), replace(known, clocks=clocks, now=VerificationTime(at))
     )
 
 
@@ -55,8 +55,10 @@ def holds(laid: Path) -> bool:
 
 
 def test_the_present_schema_has_a_golden_record() -> None:
-    name = f"{SCHEMA.rpartition('/')[2]}.zip"
-    assert name in NAMES, f"make it: python tests/records/make_golden_record.py {RECORDS / name}"
+    name = f"{RECORD_SCHEMA.rpartition('/')[2]}.zip"
+    assert name in NAMES, (
+        f"make it: python tests/workflows/verify/make_golden_record.py {RECORDS / name}"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

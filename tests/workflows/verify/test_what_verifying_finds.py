@@ -15,21 +15,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from waiver_papers import new_signer
 
-from auditor.disclosing.sealing import seal
-from auditor.disclosing.secrets import Secret
-from auditor.domain.approvals import Answer, Approval
-from auditor.domain.blocks import Block, Paragraph
-from auditor.domain.canonical import digest
-from auditor.domain.disclosures import Disclosure
-from auditor.domain.observed import Seen
-from auditor.domain.policies import Assurance, Policy
-from auditor.domain.readings import Gap, Reason
+from auditor.checks.measure import CONFIDENCE, compute_readings
+from auditor.domain.approvals import Approval, ApprovalAnswer
+from auditor.domain.disclosure import DisclosureMode
+from auditor.domain.findings import Outcome
+from auditor.domain.json import compute_digest
+from auditor.domain.observed_checks import ObservedCheck
+from auditor.domain.policies import AssuranceLevel, Policy
+from auditor.domain.readings import Gap, GapReason
 from auditor.domain.records import AuditRecord
-from auditor.domain.steps import StepResult
+from auditor.domain.report_blocks import BlockParagraph, ReportBlock
 from auditor.domain.targets import EvidenceLevel
-from auditor.domain.verdicts import Outcome
+from auditor.domain.verification_steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import (
+from auditor.reports.folder import (
     BUNDLE,
     ERASURE,
     EVIDENCE,
@@ -41,26 +40,23 @@ from auditor.folders import (
     RecordFolder,
     add_approval,
 )
-from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
-from auditor.ledgers.hashing import leaf_hash
-from auditor.ledgers.notes import MemorySigner
-from auditor.ledgers.occasions import erasure_of
-from auditor.ledgers.openings import Opening
-from auditor.ledgers.proofs import Head
-from auditor.ledgers.receipts import Receipt
-from auditor.measuring import CONFIDENCE, readings
-from auditor.publishing import inputs_of
-from auditor.recalling import load_results, policy_of
-from auditor.rendering.everything import render_all
-from auditor.signatures.decisions import sign_approval
-from auditor.signatures.trust import Moment
-from auditor.verifiers import verifier
-from auditor.verifying import Verifier, verify_folder
+from auditor.reports.formats.render_all import render_all
+from auditor.reports.publish import build_rendering_inputs
+from auditor.trust.disclosure import DisclosureKey, commit_observation
+from auditor.trust.ledger.events import LeafOpening, build_erasure_event
+from auditor.trust.ledger.merkle import TreeHead, leaf_hash
+from auditor.trust.ledger.notes import LogCheckpoint, MemoryNoteSigner, sign_checkpoint
+from auditor.trust.ledger.receipts import LedgerReceipt
+from auditor.trust.signatures.decisions import sign_approval
+from auditor.trust.signatures.trusted_signers import VerificationTime
+from auditor.workflows.evidence import load_record_policy, load_results
+from auditor.workflows.verify.folder import RecordVerifier, verify_folder
+from auditor.workflows.verify.verifiers import build_verifier
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "records" / "v1.zip"
+GOLDEN = Path(__file__).parents[2] / "golden" / "records" / "v1.zip"
 HOLDS, FAILED = StepResult.HOLDS, StepResult.FAILED
 NOT_CHECKED, WITHHELD = StepResult.NOT_CHECKED, StepResult.WITHHELD
-LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(b"l" * 32))
+LOG = MemoryNoteSigner("log.example/1", Ed25519PrivateKey.from_private_bytes(b"l" * 32))
 OTHER_VERSION = "another version of auditor drew it in its own way, and signed that"
 Told = dict[str, tuple[StepResult, str]]
 
@@ -74,13 +70,13 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def other(unpacked: Path) -> Verifier:
+def other(unpacked: Path) -> RecordVerifier:
     """What verifies the record as a version of auditor that did not write it."""
-    return verifier(unpacked / "signer.pub")
+    return build_verifier(unpacked / "signer.pub")
 
 
 @pytest.fixture(scope="module")
-def known(unpacked: Path, other: Verifier) -> Verifier:
+def known(unpacked: Path, other: RecordVerifier) -> RecordVerifier:
     """What verifies the record as the version that wrote it, as far as anybody can tell."""
     return replace(other, code=str(RecordFolder(unpacked / "out").record.tool["code"]))
 
@@ -91,7 +87,7 @@ def out(unpacked: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(unpacked / "out", tmp_path / "out"))
 
 
-def look(out: Path, known: Verifier) -> Told:
+def look(out: Path, known: RecordVerifier) -> Told:
     """Return what each step says, which has a name of its own."""
     found = verify_folder(RecordFolder(out), known)
     assert len({step.name for step in found}) == len(found)
@@ -105,7 +101,7 @@ def change(out: Path, act: Callable[[AuditRecord], AuditRecord]) -> AuditRecord:
     return forged
 
 
-def forged(out: Path, known: Verifier, act: Callable[[AuditRecord], AuditRecord]) -> Told:
+def forged(out: Path, known: RecordVerifier, act: Callable[[AuditRecord], AuditRecord]) -> Told:
     """Return the steps of a forged record that do not hold, but for those that any change fails."""
     change(out, act)
     any_change = {"signature", "files", "inclusion proof", "timestamp", "key's life"}
@@ -117,7 +113,7 @@ def forged(out: Path, known: Verifier, act: Callable[[AuditRecord], AuditRecord]
     }
 
 
-def test_each_step_of_a_sound_record_says_what_it_saw(out: Path, other: Verifier) -> None:
+def test_each_step_of_a_sound_record_says_what_it_saw(out: Path, other: RecordVerifier) -> None:
     found = look(out, other)
     assert {name: result for name, (result, _) in found.items() if result is not HOLDS} == {
         "renderings": NOT_CHECKED,
@@ -139,7 +135,7 @@ def test_each_step_of_a_sound_record_says_what_it_saw(out: Path, other: Verifier
     assert said["lineage"] == "14 edges name what the record rests on"
 
 
-def test_files_that_were_not_signed_are_named(out: Path, other: Verifier) -> None:
+def test_files_that_were_not_signed_are_named(out: Path, other: RecordVerifier) -> None:
     (out / "stranger").write_text("x")
     (out / "report.html").write_text("all is well")
     (out / "annex-iv.md").write_text("all is well")
@@ -154,7 +150,7 @@ def test_files_that_were_not_signed_are_named(out: Path, other: Verifier) -> Non
     ]
 
 
-def test_without_a_signature_that_holds_no_file_is_signed(out: Path, other: Verifier) -> None:
+def test_without_a_signature_that_holds_no_file_is_signed(out: Path, other: RecordVerifier) -> None:
     key = new_signer().public_pem()
     found = look(out, replace(other, key=key))
     assert found["signature"][0] is FAILED
@@ -165,13 +161,13 @@ def test_without_a_signature_that_holds_no_file_is_signed(out: Path, other: Veri
     assert said.endswith("; verify.py is not signed; signer.pub is not the key given")
 
 
-def test_a_bundle_is_spelled_in_one_way(out: Path, other: Verifier) -> None:
+def test_a_bundle_is_spelled_in_one_way(out: Path, other: RecordVerifier) -> None:
     (out / BUNDLE).write_text(json.dumps(json.loads((out / BUNDLE).read_bytes()), indent=1))
     said = "FORMAT: the bundle is signed, and not spelled as auditor writes it"
     assert look(out, other)["signature"] == (FAILED, f"{BUNDLE} and {RECORD}: {said}")
 
 
-def test_a_record_that_cannot_be_read_has_two_steps(out: Path, other: Verifier) -> None:
+def test_a_record_that_cannot_be_read_has_two_steps(out: Path, other: RecordVerifier) -> None:
     (out / RECORD).write_bytes(b"{}")
     found = look(out, other)
     assert {name: result for name, (result, _) in found.items()} == {
@@ -182,7 +178,7 @@ def test_a_record_that_cannot_be_read_has_two_steps(out: Path, other: Verifier) 
         verify_folder(RecordFolder(out), other)
 
 
-def test_evidence_that_is_damaged_or_not_named_is_told(out: Path, other: Verifier) -> None:
+def test_evidence_that_is_damaged_or_not_named_is_told(out: Path, other: RecordVerifier) -> None:
     name = min(RecordFolder(out).record.blobs).removeprefix("sha256:")
     (out / EVIDENCE / name).write_bytes(b"x")
     (out / EVIDENCE / ("ab" * 32)).write_bytes(b"y")
@@ -196,7 +192,7 @@ def test_evidence_that_is_damaged_or_not_named_is_told(out: Path, other: Verifie
     assert found["figures"][0] is FAILED
 
 
-def test_what_a_record_lists_twice_is_named(out: Path, known: Verifier) -> None:
+def test_what_a_record_lists_twice_is_named(out: Path, known: RecordVerifier) -> None:
     def twice(record: AuditRecord) -> AuditRecord:
         request = replace(record.request, datasets=record.request.datasets * 2)
         return replace(
@@ -216,13 +212,13 @@ def test_what_a_record_lists_twice_is_named(out: Path, known: Verifier) -> None:
     ]
 
 
-def test_a_record_that_does_not_follow_its_schema_fails(out: Path, known: Verifier) -> None:
+def test_a_record_that_does_not_follow_its_schema_fails(out: Path, known: RecordVerifier) -> None:
     found = forged(out, known, lambda record: replace(record, finished="late"))
     assert found["record"][1].startswith("$.finished: 'late' does not match")
 
 
 def test_what_was_signed_with_another_record_shows_none_of_its_files(
-    out: Path, known: Verifier
+    out: Path, known: RecordVerifier
 ) -> None:
     change(out, lambda record: replace(record, finished="2026-11-27T06:48:28Z"))
     result, said = look(out, known)["files"]
@@ -260,17 +256,19 @@ def test_what_was_signed_with_another_record_shows_none_of_its_files(
     ],
 )  # fmt: skip
 def test_figures_are_those_of_the_evidence(
-    out: Path, known: Verifier, act: Callable[[AuditRecord], AuditRecord], said: str
+    out: Path, known: RecordVerifier, act: Callable[[AuditRecord], AuditRecord], said: str
 ) -> None:
     assert forged(out, known, act)["figures"] == (FAILED, said)
 
 
-def test_a_gap_rests_on_no_evidence_and_on_no_parameters(out: Path, known: Verifier) -> None:
-    gap = Gap(reason=Reason.UNSUPPORTED, detail="d", cure="c", target="cpu", check="evasion.linf")
+def test_a_gap_rests_on_no_evidence_and_on_no_parameters(out: Path, known: RecordVerifier) -> None:
+    gap = Gap(
+        reason=GapReason.UNSUPPORTED, detail="d", cure="c", target="cpu", check="evasion.linf"
+    )
     assert forged(out, known, lambda it: replace(it, readings=(*it.readings, gap))) == {}
 
 
-def test_a_check_that_ran_with_another_seed_falls_short(out: Path, known: Verifier) -> None:
+def test_a_check_that_ran_with_another_seed_falls_short(out: Path, known: RecordVerifier) -> None:
     def reseeded(record: AuditRecord) -> AuditRecord:
         first, second = record.observations
         return replace(record, observations=(first, replace(second, seed=9)))
@@ -318,16 +316,16 @@ def of_policy(**changes: str) -> Callable[[AuditRecord], AuditRecord]:
     ],
 )
 def test_findings_are_those_of_the_policy(
-    out: Path, known: Verifier, act: Callable[[AuditRecord], AuditRecord], said: str
+    out: Path, known: RecordVerifier, act: Callable[[AuditRecord], AuditRecord], said: str
 ) -> None:
     assert forged(out, known, act) == {"judgement": (FAILED, said)}
 
 
-def test_a_policy_is_named_by_the_digest_of_what_it_says(out: Path, known: Verifier) -> None:
+def test_a_policy_is_named_by_the_digest_of_what_it_says(out: Path, known: RecordVerifier) -> None:
     own = RecordFolder(out).record.request.policy.digest
     raw = json.dumps(json.loads(RecordFolder(out).evidence(own)), indent=1).encode()
-    (out / EVIDENCE / digest(raw).removeprefix("sha256:")).write_bytes(raw)
-    found = forged(out, known, of_policy(digest=digest(raw)))
+    (out / EVIDENCE / compute_digest(raw).removeprefix("sha256:")).write_bytes(raw)
+    found = forged(out, known, of_policy(digest=compute_digest(raw)))
     assert found["judgement"] == (FAILED, f"the policy's digest is {own}")
 
 
@@ -336,7 +334,7 @@ def without_edge(record: AuditRecord) -> AuditRecord:
 
 
 def test_lineage_is_worked_out_again_by_the_version_that_drew_it(
-    out: Path, known: Verifier, other: Verifier
+    out: Path, known: RecordVerifier, other: RecordVerifier
 ) -> None:
     edge = RecordFolder(out).record.lineage[0]
     assert forged(out, known, without_edge)["lineage"] == (
@@ -346,15 +344,15 @@ def test_lineage_is_worked_out_again_by_the_version_that_drew_it(
     assert look(out, other)["lineage"] == (NOT_CHECKED, OTHER_VERSION)
 
 
-def test_a_record_claims_no_more_than_its_key_is_believed(out: Path, other: Verifier) -> None:
-    change(out, lambda record: replace(record, assurance=Assurance.A1))
+def test_a_record_claims_no_more_than_its_key_is_believed(out: Path, other: RecordVerifier) -> None:
+    change(out, lambda record: replace(record, assurance=AssuranceLevel.A1))
     result, said = look(out, other)["assurance"]
     assert result is FAILED
     assert said == (
         "ASSURANCE: nothing shows more than A0, and it claims A1: say --assurance A1 of a key "
         "that you believe so much, or name it in a trust policy"
     )
-    for highest in (Assurance.A1, Assurance.A2):
+    for highest in (AssuranceLevel.A1, AssuranceLevel.A2):
         assert "assurance" not in look(out, replace(other, highest=highest))
 
 
@@ -372,7 +370,7 @@ def level(
 
 
 def test_a_record_says_no_more_of_where_it_ran_than_its_facts_show(
-    out: Path, known: Verifier, other: Verifier
+    out: Path, known: RecordVerifier, other: RecordVerifier
 ) -> None:
     name, said = "evidence level", "it calls cpu verified, and its facts show measured"
     found = forged(out, known, level(EvidenceLevel.VERIFIED, placement=None))
@@ -383,23 +381,23 @@ def test_a_record_says_no_more_of_where_it_ran_than_its_facts_show(
 
 @pytest.mark.parametrize("said", [EvidenceLevel.VERIFIED, EvidenceLevel.MEASURED])
 def test_a_record_may_say_what_its_facts_show_and_less(
-    out: Path, known: Verifier, said: EvidenceLevel
+    out: Path, known: RecordVerifier, said: EvidenceLevel
 ) -> None:
     assert forged(out, known, level(said)) == {}
 
 
-def test_a_target_that_nobody_asked_for_shows_nothing(out: Path, known: Verifier) -> None:
+def test_a_target_that_nobody_asked_for_shows_nothing(out: Path, known: RecordVerifier) -> None:
     found = forged(out, known, level(EvidenceLevel.MEASURED, "ghost"))
     said = "it calls ghost measured, and its facts show unopened"
     assert found["evidence level"] == (FAILED, said)
 
 
-def test_devices_of_another_form_stop_no_verification(out: Path, known: Verifier) -> None:
+def test_devices_of_another_form_stop_no_verification(out: Path, known: RecordVerifier) -> None:
     found = forged(out, known, level(EvidenceLevel.VERIFIED, devices=[{"vendor": ["a list"]}]))
     assert found.keys() == {"lineage"}  # whose edge names the digest of other facts
 
 
-def test_renderings_are_made_again(out: Path, known: Verifier, other: Verifier) -> None:
+def test_renderings_are_made_again(out: Path, known: RecordVerifier, other: RecordVerifier) -> None:
     said = "report.html does not show this record"
     result, detail = look(out, known)["renderings"]
     assert (result, said in detail) == (FAILED, True)
@@ -407,8 +405,8 @@ def test_renderings_are_made_again(out: Path, known: Verifier, other: Verifier) 
 
     def with_system(record: AuditRecord) -> AuditRecord:
         blob = b"no system file"
-        (out / EVIDENCE / digest(blob).removeprefix("sha256:")).write_bytes(blob)
-        return replace(record, request=replace(record.request, system=digest(blob)))
+        (out / EVIDENCE / compute_digest(blob).removeprefix("sha256:")).write_bytes(blob)
+        return replace(record, request=replace(record.request, system=compute_digest(blob)))
 
     change(out, with_system)
     result, detail = look(out, known)["renderings"]
@@ -416,13 +414,13 @@ def test_renderings_are_made_again(out: Path, known: Verifier, other: Verifier) 
     assert "the system file" in detail
 
 
-def test_a_folder_without_its_verdict_is_refused(out: Path, other: Verifier) -> None:
+def test_a_folder_without_its_verdict_is_refused(out: Path, other: RecordVerifier) -> None:
     (out / VERDICT).unlink()
     with pytest.raises(RecordError, match=r"verdict\.vsa\.json cannot be read"):
         verify_folder(RecordFolder(out), other)
 
 
-def test_what_nobody_can_show_fails_and_stops_nothing(out: Path, other: Verifier) -> None:
+def test_what_nobody_can_show_fails_and_stops_nothing(out: Path, other: RecordVerifier) -> None:
     def unheard_of(raw: bytes, source: str) -> Policy:
         return replace(other.load_policy(raw, source), catalogues=None)  # type: ignore[arg-type]
 
@@ -432,21 +430,25 @@ def test_what_nobody_can_show_fails_and_stops_nothing(out: Path, other: Verifier
     assert found["inclusion proof"][0] is NOT_CHECKED
 
 
-def saying(known: Verifier, words: str, **more: str) -> Verifier:
+def saying(known: RecordVerifier, words: str, **more: str) -> RecordVerifier:
     """Return what verifies where another package's check of accuracy shows these words."""
     own = known.checks["quality.accuracy"]
-    block = staticmethod(lambda _found, _reads: Block("Accuracy", words, (Paragraph(words),)))
+    block = staticmethod(
+        lambda _found, _reads: ReportBlock("Accuracy", words, (BlockParagraph(words),))
+    )
     theirs = type("Accuracy", (own,), {"block": block})
     return replace(known, checks={**known.checks, own.id: theirs}, **more)  # type: ignore[arg-type]
 
 
 def test_packages_may_show_their_own_otherwise_where_others_were_installed(
-    out: Path, known: Verifier
+    out: Path, known: RecordVerifier
 ) -> None:
     folder, then = RecordFolder(out), saying(known, "So it was then.")
     record = folder.record
-    policy = policy_of(folder, record, then.load_policy)
-    for name, raw in render_all(inputs_of(record, policy, then.checks, folder.evidence)).items():
+    policy = load_record_policy(folder, record, then.load_policy)
+    for name, raw in render_all(
+        build_rendering_inputs(record, policy, then.checks, folder.evidence)
+    ).items():
         (out / name).write_bytes(raw)
     here = str(record.tool["environment"])
     told = {
@@ -458,42 +460,44 @@ def test_packages_may_show_their_own_otherwise_where_others_were_installed(
     assert look(out, then)["renderings"][0] is HOLDS
 
 
-def test_an_approval_that_is_over_is_told_as_of_now(out: Path, other: Verifier) -> None:
+def test_an_approval_that_is_over_is_told_as_of_now(out: Path, other: RecordVerifier) -> None:
     record, signer = RecordFolder(out).record, new_signer()
     approval = Approval(
-        record=record.digest, record_id=record.id, by="Ada", role="owner", answer=Answer.YES,
+        record=record.digest, record_id=record.id, by="Ada", role="owner", answer=ApprovalAnswer.YES,
         reason="All limits are kept.", created=record.finished, expires="2026-12-01T00:00:00Z",
     )  # fmt: skip
     add_approval(out, sign_approval(approval, signer), signer.public_pem())
     for now, over in ((None, False), ("2026-11-30", False), ("2026-12-01", True)):
-        asked = None if now is None else Moment.parse(f"{now}T00:00:00Z")
+        asked = None if now is None else VerificationTime.parse(f"{now}T00:00:00Z")
         result, said = look(out, replace(other, now=asked))["approval"]
         assert result is HOLDS
         assert ("; expired on 2026-12-01T00:00:00Z" in said) is over
 
 
 @pytest.fixture
-def committed(out: Path, known: Verifier) -> AuditRecord:
+def committed(out: Path, known: RecordVerifier) -> AuditRecord:
     """The golden record as it would be had it bound its rows, beside its key."""
     folder = RecordFolder(out)
     record, key, blobs = folder.record, b"k" * 32, dict[str, str]()
-    seen = [it for it in load_results(folder, record, known.checks) if isinstance(it, Seen)]
+    seen = [
+        it for it in load_results(folder, record, known.checks) if isinstance(it, ObservedCheck)
+    ]
     (out / ROWS).mkdir()
     results = []
     for plain in seen:
-        sealed, bound = seal(plain, key)
+        sealed, bound = commit_observation(plain, key)
         results.append(sealed)
         for item in bound:
             name, own = (it.removeprefix("sha256:") for it in (item.commitment.digest, item.plain))
             (out / EVIDENCE / name).write_bytes(item.commitment.emit())
             (out / EVIDENCE / own).rename(out / ROWS / name)
             blobs[item.commitment.digest] = item.plain
-    (out / KEY).write_bytes(Secret(key, blobs).emit())
+    (out / KEY).write_bytes(DisclosureKey(key, blobs).emit())
     observations = tuple(item.observation for item in results)
-    told = readings(results, CONFIDENCE)
+    told = compute_readings(results, CONFIDENCE)
 
     def bound_by_row(it: AuditRecord) -> AuditRecord:
-        request = replace(it.request, disclosure=Disclosure.ROWS)
+        request = replace(it.request, disclosure=DisclosureMode.ROWS)
         return replace(it, request=request, observations=observations, readings=told)
 
     return change(out, bound_by_row)
@@ -510,7 +514,7 @@ OPEN = "not checked: findings rest on withheld figures"
 
 @pytest.mark.usefixtures("committed")
 def test_bound_rows_beside_their_key_are_looked_at_as_plain_ones(
-    out: Path, known: Verifier
+    out: Path, known: RecordVerifier
 ) -> None:
     found = look(out, known)
     assert found["rows"] == (HOLDS, "nothing is withheld: the folder has the record's key")
@@ -521,7 +525,7 @@ def test_bound_rows_beside_their_key_are_looked_at_as_plain_ones(
 
 @pytest.mark.usefixtures("committed")
 def test_without_the_key_what_is_withheld_is_told_and_does_not_hold(
-    out: Path, known: Verifier
+    out: Path, known: RecordVerifier
 ) -> None:
     withhold(out)
     found = look(out, known)
@@ -533,7 +537,7 @@ def test_without_the_key_what_is_withheld_is_told_and_does_not_hold(
 
 
 @pytest.mark.usefixtures("committed")
-def test_parameters_are_asked_of_withheld_rows_too(out: Path, known: Verifier) -> None:
+def test_parameters_are_asked_of_withheld_rows_too(out: Path, known: RecordVerifier) -> None:
     withhold(out)
     first, second = RecordFolder(out).record.observations
     change(out, lambda it: replace(it, observations=(first, replace(second, seed=9))))
@@ -541,12 +545,14 @@ def test_parameters_are_asked_of_withheld_rows_too(out: Path, known: Verifier) -
     assert look(out, known)["parameters"] == (FAILED, said)
 
 
-def test_an_erasure_is_told_and_proven(out: Path, known: Verifier, committed: AuditRecord) -> None:
-    event, document = erasure_of(committed, "2026-11-28T09:00:00Z")
+def test_an_erasure_is_told_and_proven(
+    out: Path, known: RecordVerifier, committed: AuditRecord
+) -> None:
+    event, document = build_erasure_event(committed, "2026-11-28T09:00:00Z")
     leaf = event.leaf(b"s" * 32, 0)
-    note = sign_checkpoint(Checkpoint(LOG.name, Head(1, leaf_hash(leaf.entry()))), LOG)
-    opening = Opening(leaf, b"s" * 32, event.digest, event.subjects, document)
-    (out / ERASURE).write_bytes(Receipt(0, (), note, opening.emit()).emit())
+    note = sign_checkpoint(LogCheckpoint(LOG.name, TreeHead(1, leaf_hash(leaf.entry()))), LOG)
+    opening = LeafOpening(leaf, b"s" * 32, event.digest, event.subjects, document)
+    (out / ERASURE).write_bytes(LedgerReceipt(0, (), note, opening.emit()).emit())
     found = look(out, known)
     assert found["rows"] == (FAILED, f"{ERASURE} lies beside {KEY}, which was to be gone")
     assert not {"figures", "judgement", "erasure"} & found.keys()

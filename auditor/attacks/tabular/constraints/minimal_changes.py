@@ -6,15 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.constraints.reaching import (
+from auditor.attacks.tabular.constraints.reachable_box import (
     Mask,
-    Reach,
-    columns_of_units,
-    moved,
-    price,
+    ReachableBox,
+    find_moved_units,
+    price_moves,
+    units_to_columns,
 )
-from auditor.attacks.constraints.repairing import LIMITS, Effort, feasible, repair
-from auditor.attacks.constraints.structure import Constraints
+from auditor.attacks.tabular.constraints.repair import (
+    LIMITS,
+    RepairEffort,
+    find_feasible_rows,
+    repair_rows,
+)
+from auditor.attacks.tabular.constraints.row_constraints import RowConstraints
 from auditor.domain.tasks import Array, Floats
 
 HALVINGS = 8
@@ -24,10 +29,11 @@ Oracle = Callable[[Array, NDArray[np.int64]], Mask]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Minimal:
+class MinimalCounterexamples:
     """Counterexamples that were made minimal.
 
-    ``moved`` is ``[n, units]``, ``prices`` the cost of each unit's move, and ``queries`` how many
+    ``find_moved_units`` is ``[n, units]``, ``prices`` the cost of each unit's move, and ``queries``
+    how many
     rows the oracle was asked about. ``valid`` marks the rows that were feasible counterexamples to
     begin with, and still are; the others are returned as they came.
     """
@@ -39,9 +45,14 @@ class Minimal:
     queries: int
 
 
-def minimal_change(
-    constraints: Constraints, region: Reach, points: Array, broken: Oracle, *, rounds: int = 2
-) -> Minimal:
+def find_minimal_changes(
+    constraints: RowConstraints,
+    region: ReachableBox,
+    points: Array,
+    broken: Oracle,
+    *,
+    rounds: int = 2,
+) -> MinimalCounterexamples:
     """Return feasible counterexamples of which no moved unit can be put back.
 
     First units are put back one by one, the cheapest move first, and what else was moved is
@@ -49,9 +60,9 @@ def minimal_change(
     result is 1-minimal: with any one moved unit back at its clean value, and the others that were
     moved repaired around it, the row is not feasible or not broken. Rows go through this together.
     """
-    search = _Search(constraints, region, broken)
+    search = _MinimalChangeSearch(constraints, region, broken)
     found = points.astype(region.clean.dtype)
-    rows = np.flatnonzero(feasible(constraints, region, found))
+    rows = np.flatnonzero(find_feasible_rows(constraints, region, found))
     valid = np.zeros(len(found), dtype=np.bool_)
     valid[rows[search.ask(found[rows], rows)]] = True
     rows = np.flatnonzero(valid)
@@ -59,34 +70,36 @@ def minimal_change(
     for _ in range(rounds):
         part = search.shrunk(search.reverted(part, rows), rows)
     found[rows] = search.reverted(part, rows)
-    return Minimal(
+    return MinimalCounterexamples(
         found,
         valid,
-        moved(constraints, region.clean, found),
-        price(constraints, region.clean, found),
+        find_moved_units(constraints, region.clean, found),
+        price_moves(constraints, region.clean, found),
         search.queries,
     )
 
 
-def without(
-    constraints: Constraints, region: Reach, points: Array, unit: NDArray[np.int64]
+def restore_unit(
+    constraints: RowConstraints, region: ReachableBox, points: Array, unit: NDArray[np.int64]
 ) -> Array:
     """Return each row with one unit back at its clean value, and the moved others repaired.
 
     What was not moved stays. The result may be infeasible only where the clean row is.
     """
-    changed = moved(constraints, region.clean, points)
+    changed = find_moved_units(constraints, region.clean, points)
     changed[np.arange(len(points)), unit] = False
-    narrow = region.pinned(columns_of_units(constraints, ~changed))
-    kept = columns_of_units(constraints, changed)
+    narrow = region.pinned(units_to_columns(constraints, ~changed))
+    kept = units_to_columns(constraints, changed)
     proposed = np.where(kept, points, region.clean)
-    return repair(constraints, narrow, proposed, effort=Effort.FULL, limits=LIMITS).points
+    return repair_rows(
+        constraints, narrow, proposed, effort=RepairEffort.FULL, limits=LIMITS
+    ).points
 
 
 @dataclass(slots=True)
-class _Search:
-    constraints: Constraints
-    region: Reach
+class _MinimalChangeSearch:
+    constraints: RowConstraints
+    region: ReachableBox
     broken: Oracle
     queries: int = 0
 
@@ -102,7 +115,9 @@ class _Search:
         changed = (trial != self.region.clean[rows]).any(axis=1)
         good = tried & changed
         asked = np.flatnonzero(good)
-        asked = asked[feasible(self.constraints, self.region.take(rows[asked]), trial[asked])]
+        asked = asked[
+            find_feasible_rows(self.constraints, self.region.take(rows[asked]), trial[asked])
+        ]
         taken = asked[self.ask(trial[asked], rows[asked])]
         found[taken] = trial[taken]
         accepted = np.zeros(len(found), dtype=np.bool_)
@@ -115,14 +130,18 @@ class _Search:
         active = np.arange(len(found))
         while active.size:
             part, again = region.take(active), np.zeros(len(active), dtype=np.bool_)
-            prices = price(self.constraints, part.clean, found[active])
+            prices = price_moves(self.constraints, part.clean, found[active])
             for rank in range(len(self.constraints.units)):
                 unit = np.argsort(prices, axis=1, kind="stable")[:, rank]
                 current = found[active]
-                due = moved(self.constraints, part.clean, current)[np.arange(len(active)), unit]
+                due = find_moved_units(self.constraints, part.clean, current)[
+                    np.arange(len(active)), unit
+                ]
                 trial = current.copy()
                 if due.any():
-                    trial[due] = without(self.constraints, part.take(due), current[due], unit[due])
+                    trial[due] = restore_unit(
+                        self.constraints, part.take(due), current[due], unit[due]
+                    )
                 again |= self._accept(current, trial, due, rows[active])
                 found[active] = current
             active = active[again]
@@ -132,7 +151,7 @@ class _Search:
         """Bisect each moved number towards its clean value."""
         found, region = points.copy(), self.region.take(rows)
         for index, unit in enumerate(self.constraints.units):
-            due = moved(self.constraints, region.clean, found)[:, index]
+            due = find_moved_units(self.constraints, region.clean, found)[:, index]
             if unit.choice or not due.any():
                 continue
             column = unit.columns[0]
@@ -147,13 +166,13 @@ class _Search:
                 near, far = np.where(accepted, near, middle), np.where(accepted, middle, far)
         return found
 
-    def _total(self, region: Reach, points: Array) -> Floats:
-        return np.asarray(price(self.constraints, region.clean, points).sum(axis=1))
+    def _total(self, region: ReachableBox, points: Array) -> Floats:
+        return np.asarray(price_moves(self.constraints, region.clean, points).sum(axis=1))
 
-    def _moved_to(self, points: Array, region: Reach, column: int, value: Floats) -> Array:
+    def _moved_to(self, points: Array, region: ReachableBox, column: int, value: Floats) -> Array:
         """Return rows with one column at ``value``, settled and with no other unit moved anew."""
         proposed = points.astype(np.float64)
         proposed[:, column] = value
-        changed = moved(self.constraints, region.clean, points)
-        narrow = region.pinned(columns_of_units(self.constraints, ~changed))
-        return repair(self.constraints, narrow, proposed, effort=Effort.FAST).points
+        changed = find_moved_units(self.constraints, region.clean, points)
+        narrow = region.pinned(units_to_columns(self.constraints, ~changed))
+        return repair_rows(self.constraints, narrow, proposed, effort=RepairEffort.FAST).points

@@ -5,15 +5,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.formulas import Column, Expression, Number, Operation, Operator, names
-from auditor.domain.relations import AllOf, AnyOf, Comparison, Formula, Order, Relation
-from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
+from auditor.domain.feature_relations import (
+    AllOf,
+    AnyOf,
+    ColumnRelation,
+    ComparisonOrder,
+    Expression,
+    Formula,
+    FormulaColumn,
+    FormulaComparison,
+    FormulaConstant,
+    FormulaOperation,
+    FormulaOperator,
+    list_expression_columns,
+)
+from auditor.domain.tasks import Array, FeatureKind, Floats, InputFeature, InputSpace
 
 MOVED_BY_STEPS = frozenset({FeatureKind.NUMERIC, FeatureKind.INTEGER})
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ColumnUnit:
     """What an attacker moves at once: a feature, or all columns of a one-hot group.
 
     A ``choice`` moves to another code, which counts as its whole range.
@@ -26,7 +38,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class ColumnDefinition:
     """A relation that says what ``name`` must be, given the other columns.
 
     It is put to use in rows that break ``formula``. Where it is ``conditional`` the relation can
@@ -41,7 +53,7 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Constraints:
+class RowConstraints:
     """All that the rows of one input space keep.
 
     ``relations`` are those of the schema, then one for each one-hot group; ``conjuncts`` are the
@@ -50,14 +62,14 @@ class Constraints:
     """
 
     space: InputSpace
-    relations: tuple[Relation, ...]
+    relations: tuple[ColumnRelation, ...]
     conjuncts: tuple[Formula, ...]
     groups: tuple[tuple[int, ...], ...]
-    units: tuple[Unit, ...]
-    definitions: tuple[Definition, ...]
+    units: tuple[ColumnUnit, ...]
+    definitions: tuple[ColumnDefinition, ...]
 
     @property
-    def features(self) -> tuple[Feature, ...]:
+    def features(self) -> tuple[InputFeature, ...]:
         """The columns in their order."""
         return self.space.features
 
@@ -77,7 +89,7 @@ class Constraints:
         return {feature.name: exact[:, index] for index, feature in enumerate(self.features)}
 
 
-def constraints_of(space: InputSpace) -> Constraints:
+def prepare_constraints(space: InputSpace) -> RowConstraints:
     """Prepare what a space with features asks of its rows.
 
     Raises ``ValueError`` for a space without features: pixels have no relations.
@@ -93,7 +105,7 @@ def constraints_of(space: InputSpace) -> Constraints:
     choices = [_one_of(name, columns, space.features) for name, columns in members.items()]
     relations = (*space.relations, *choices)
     conjuncts = [part for relation in relations for part in _conjuncts(relation.formula)]
-    return Constraints(
+    return RowConstraints(
         space=space,
         relations=relations,
         conjuncts=tuple(conjuncts),
@@ -103,11 +115,15 @@ def constraints_of(space: InputSpace) -> Constraints:
     )
 
 
-def _one_of(name: str, columns: Sequence[int], features: Sequence[Feature]) -> Relation:
-    total: Expression = Column(features[columns[0]].name)
+def _one_of(name: str, columns: Sequence[int], features: Sequence[InputFeature]) -> ColumnRelation:
+    total: Expression = FormulaColumn(features[columns[0]].name)
     for column in columns[1:]:
-        total = Operation(Operator.PLUS, (total, Column(features[column].name)))
-    return Relation(f"one of {name}", Comparison(total, Order.EQUAL, Number(1.0)))
+        total = FormulaOperation(
+            FormulaOperator.PLUS, (total, FormulaColumn(features[column].name))
+        )
+    return ColumnRelation(
+        f"one of {name}", FormulaComparison(total, ComparisonOrder.EQUAL, FormulaConstant(1.0))
+    )
 
 
 def _conjuncts(formula: Formula) -> Iterator[Formula]:
@@ -118,58 +134,66 @@ def _conjuncts(formula: Formula) -> Iterator[Formula]:
         yield formula
 
 
-def _units(features: Sequence[Feature], groups: Mapping[str, tuple[int, ...]]) -> Iterator[Unit]:
+def _units(
+    features: Sequence[InputFeature], groups: Mapping[str, tuple[int, ...]]
+) -> Iterator[ColumnUnit]:
     for index, feature in enumerate(features):
         if feature.one_hot is None:
             choice = feature.kind not in MOVED_BY_STEPS
-            yield Unit(feature.name, (index,), feature.cost, choice)
+            yield ColumnUnit(feature.name, (index,), feature.cost, choice)
         elif groups[feature.one_hot][0] == index:
-            yield Unit(feature.one_hot, groups[feature.one_hot], feature.cost, choice=True)
+            yield ColumnUnit(feature.one_hot, groups[feature.one_hot], feature.cost, choice=True)
 
 
 def _definitions(
-    conjuncts: Sequence[Formula], features: Sequence[Feature]
-) -> tuple[Definition, ...]:
-    found: dict[str, Definition] = {}
+    conjuncts: Sequence[Formula], features: Sequence[InputFeature]
+) -> tuple[ColumnDefinition, ...]:
+    found: dict[str, ColumnDefinition] = {}
     for formula in conjuncts:
         for definition in _defining(formula, features):
             if definition.name not in found and definition.name not in _behind(definition, found):
                 found[definition.name] = definition
                 break
-    ordered: list[Definition] = []
+    ordered: list[ColumnDefinition] = []
     while len(ordered) < len(found):
         done = {definition.name for definition in ordered}
         waiting = found.keys() - done
         ordered += [
             definition
             for name, definition in found.items()
-            if name in waiting and not names(definition.expression) & waiting
+            if name in waiting and not list_expression_columns(definition.expression) & waiting
         ]
     return tuple(ordered)
 
 
-def _defining(formula: Formula, features: Sequence[Feature]) -> Iterator[Definition]:
+def _defining(formula: Formula, features: Sequence[InputFeature]) -> Iterator[ColumnDefinition]:
     places = {
         feature.name: index
         for index, feature in enumerate(features)
         if feature.kind in MOVED_BY_STEPS and not feature.immutable
     }
-    whole = isinstance(formula, Comparison)
+    whole = isinstance(formula, FormulaComparison)
     parts = formula.parts if isinstance(formula, AnyOf) else (formula,)
     for part in (inner for outer in parts for inner in _conjuncts(outer)):
-        if not isinstance(part, Comparison) or part.order is not Order.EQUAL:
+        if not isinstance(part, FormulaComparison) or part.order is not ComparisonOrder.EQUAL:
             continue
         for one, other in ((part.left, part.right), (part.right, part.left)):
-            if isinstance(one, Column) and one.name in places and one.name not in names(other):
-                yield Definition(one.name, places[one.name], other, formula, conditional=not whole)
+            if (
+                isinstance(one, FormulaColumn)
+                and one.name in places
+                and one.name not in list_expression_columns(other)
+            ):
+                yield ColumnDefinition(
+                    one.name, places[one.name], other, formula, conditional=not whole
+                )
 
 
-def _behind(definition: Definition, found: Mapping[str, Definition]) -> set[str]:
+def _behind(definition: ColumnDefinition, found: Mapping[str, ColumnDefinition]) -> set[str]:
     behind: set[str] = set()
-    waiting = set(names(definition.expression))
+    waiting = set(list_expression_columns(definition.expression))
     while waiting:
         name = waiting.pop()
         behind.add(name)
         if name in found:
-            waiting |= names(found[name].expression) - behind
+            waiting |= list_expression_columns(found[name].expression) - behind
     return behind

@@ -4,26 +4,26 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from auditor.api.act_shapes import ActPage, ActShown
-from auditor.api.admitting import Admin
-from auditor.api.parts import Served
-from auditor.api.reading import Limit
-from auditor.domain.acts import Act
-from auditor.store.service.acts import Acts
+from auditor.service.api.auth import Admin
+from auditor.service.api.context import Served
+from auditor.service.api.requests import Limit
+from auditor.service.api.schemas import AuditLogEntryResponse, AuditLogPage
+from auditor.service.domain.access import AuditLogEntry
+from auditor.service.store.access import AuditLogStore
 
 CURSOR = r"^act-[0-9a-f]{24}$"
 router = APIRouter(prefix="/v1/acts", tags=["acts"])
 
 
 @router.get("")
-def listed(
+def list_audit_log(
     caller: Admin, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=CURSOR)] = None,
-) -> ActPage:  # fmt: skip
+) -> AuditLogPage:  # fmt: skip
     """List who did what in the project, the newest first. Each act has a leaf in the ledger."""
-    found, following = Acts(service.store).listed(caller.project, cursor, limit)
-    return ActPage(acts=[_shown(act) for act in found], next=following)
+    found, following = AuditLogStore(service.store).listed(caller.project, cursor, limit)
+    return AuditLogPage(acts=[_shown(act) for act in found], next=following)
 
 
-def _shown(act: Act) -> ActShown:
-    return ActShown.model_validate({**act.to_json(), "digest": act.digest})
+def _shown(act: AuditLogEntry) -> AuditLogEntryResponse:
+    return AuditLogEntryResponse.model_validate({**act.to_json(), "digest": act.digest})

@@ -6,75 +6,85 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Admin, AgentKey, Viewer
-from auditor.api.agent_shapes import (
-    AgentEnrolled,
+from auditor.domain.json import encode_canonical
+from auditor.errors import MalformedRequestError
+from auditor.service.api.auth import Admin, AgentKey, Viewer
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import build_openapi_extra, parse_json_body
+from auditor.service.api.schemas_agents import (
+    AgentHelloRequestBody,
+    AgentHelloResponse,
     AgentList,
-    AgentShown,
-    EnrolAsked,
-    HelloAsked,
-    HelloShown,
+    AgentResponse,
+    EnrolmentRequestBody,
+    EnrolmentResponse,
 )
-from auditor.api.parts import Served, Service
-from auditor.api.reading import body_of
-from auditor.api.showing import documented
-from auditor.callers import end_of
-from auditor.domain.agents import Hello
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import canonical
-from auditor.leasing.enrolling import Enrolment, agent_of, enrol, greet
-from auditor.leasing.terms import after
-from auditor.refusals import CallError
-from auditor.signatures.keys import read_public_key
-from auditor.store.service.agents import Known
+from auditor.service.auth.api_keys import resolve_key_expiry
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.agents import AgentHello
+from auditor.service.leases.enrolment import (
+    AgentEnrolment,
+    enrol_agent,
+    find_calling_agent,
+    record_agent_hello,
+)
+from auditor.service.leases.terms import add_seconds
+from auditor.service.store.agents import AgentStatus
+from auditor.trust.signatures.keys import read_public_key
 
 AgentId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 MOST_PROBES = 2**17
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(EnrolAsked))
-async def make(request: Request, caller: Admin, service: Served) -> AgentEnrolled:
+@router.post("", status_code=201, openapi_extra=build_openapi_extra(EnrolmentRequestBody))
+async def create_agent(request: Request, caller: Admin, service: Served) -> EnrolmentResponse:
     """Enrol an agent. The text of the key that it calls with is in this answer alone."""
-    asked = await body_of(request, EnrolAsked)
+    asked = await parse_json_body(request, EnrolmentRequestBody)
     if not all(it.isprintable() for it in (asked.name, *asked.targets)):
-        raise CallError("a name is not one line", cure="Name it in printable signs.")
-    wanted = Enrolment(
+        raise MalformedRequestError("a name is not one line", cure="Name it in printable signs.")
+    wanted = AgentEnrolment(
         name=asked.name,
         targets=tuple(dict.fromkeys(asked.targets)),
         public_key=asked.public_key,
-        expires=end_of(asked.expires, service.clock(), service.rationing.keys),
+        expires=resolve_key_expiry(asked.expires, service.clock(), service.rationing.keys),
     )
-    agent, made = await run_in_threadpool(enrol, service.agents, caller, wanted)
-    (shown,) = _shown(service, [Known(agent, None, None)], {made.key.id: made.key})
-    return AgentEnrolled(agent=shown, text=made.text)
+    agent, made = await run_in_threadpool(enrol_agent, service.agents, caller, wanted)
+    (shown,) = _shown(service, [AgentStatus(agent, None, None)], {made.key.id: made.key})
+    return EnrolmentResponse(agent=shown, text=made.text)
 
 
 @router.get("")
-def listed(caller: Viewer, service: Served) -> AgentList:
+def list_agents(caller: Viewer, service: Served) -> AgentList:
     """List the project's agents, the oldest first. `POST /v1/keys/ID/end` ends one."""
     keys = {key.id: key for key in service.kept.keys(caller.project)}
     found = service.agents.agents.agents(caller.project)
     return AgentList(agents=_shown(service, found, keys))
 
 
-@router.post("/{agent}/hello", openapi_extra=documented(HelloAsked))
-async def hello(agent: AgentId, request: Request, caller: AgentKey, service: Served) -> HelloShown:
+@router.post("/{agent}/hello", openapi_extra=build_openapi_extra(AgentHelloRequestBody))
+async def report_agent_start(
+    agent: AgentId, request: Request, caller: AgentKey, service: Served
+) -> AgentHelloResponse:
     """Say that an agent starts, by which code, for which targets, and what these are."""
-    who = await run_in_threadpool(agent_of, service.agents, caller, agent)
-    asked = await body_of(request, HelloAsked)
-    if len(canonical(asked.probes)) > MOST_PROBES:
-        raise CallError("the probes are too long", cure=f"Send {MOST_PROBES} bytes at most.")
-    said = Hello(code=asked.code, targets=tuple(asked.targets), probes=asked.probes)
-    await run_in_threadpool(greet, service.agents, who, said)
-    return HelloShown(code=service.agents.code, seconds=service.agents.terms.lease)
+    who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
+    asked = await parse_json_body(request, AgentHelloRequestBody)
+    if len(encode_canonical(asked.probes)) > MOST_PROBES:
+        raise MalformedRequestError(
+            "the probes are too long", cure=f"Send {MOST_PROBES} bytes at most."
+        )
+    said = AgentHello(code=asked.code, targets=tuple(asked.targets), probes=asked.probes)
+    await run_in_threadpool(record_agent_hello, service.agents, who, said)
+    return AgentHelloResponse(code=service.agents.code, seconds=service.agents.terms.lease)
 
 
-def _shown(service: Service, found: Sequence[Known], keys: dict[str, ApiKey]) -> list[AgentShown]:
+def _shown(
+    service: ServiceContext, found: Sequence[AgentStatus], keys: dict[str, ApiKey]
+) -> list[AgentResponse]:
     hold, now = service.agents, service.clock()
-    since = after(now, -hold.terms.live)
+    since = add_seconds(now, -hold.terms.live)
     return [
-        AgentShown(
+        AgentResponse(
             id=it.agent.id,
             project=it.agent.project,
             name=it.agent.name,

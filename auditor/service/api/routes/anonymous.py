@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.answers import Health, KeysShown
-from auditor.api.parts import Served, Service
-from auditor.refusals import NotFoundError
-from auditor.signatures.keys import read_public_key
-from auditor.store.service.standings import Standings
+from auditor.errors import NotFoundError
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.schemas import HealthResponse, ServiceKeysResponse
+from auditor.service.store.submission_backlog import SubmissionBacklog
+from auditor.trust.signatures.keys import read_public_key
 
 PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -28,27 +28,27 @@ BYTES: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/healthz")
-async def healthz() -> Health:
+async def get_health() -> HealthResponse:
     """Say that the service answers."""
-    return Health(status="ok")
+    return HealthResponse(status="ok")
 
 
-@router.get("/readyz", responses={UNREADY: {"model": Health}})
-def readyz(response: Response, service: Served) -> Health:
+@router.get("/readyz", responses={UNREADY: {"model": HealthResponse}})
+def get_readiness(response: Response, service: Served) -> HealthResponse:
     """Say whether the service can work now; 503 where it cannot."""
     lacking = list(service.ready())
     response.status_code = UNREADY if lacking else 200
-    return Health(status="lacking" if lacking else "ok", lacking=lacking)
+    return HealthResponse(status="lacking" if lacking else "ok", lacking=lacking)
 
 
 @router.get("/.well-known/auditor-keys")
-def keys(service: Served) -> KeysShown:
+def get_service_keys(service: Served) -> ServiceKeysResponse:
     """Show the public keys of the service: of its records, and of its ledger.
 
     Whoever believes them because they stand here believes the connection.
     """
     signer = service.store.signer
-    return KeysShown(
+    return ServiceKeysResponse(
         report=service.report_key.decode(),
         identity=read_public_key(service.report_key).identity,
         ledger=None if signer is None else str(signer.key),
@@ -56,7 +56,7 @@ def keys(service: Served) -> KeysShown:
 
 
 @router.get("/v1/ledger/checkpoint", response_class=Response, responses=TEXT)
-def checkpoint(service: Served) -> Response:
+def get_checkpoint(service: Served) -> Response:
     """Fetch the ledger's last checkpoint, with all its cosignatures (C2SP tlog-checkpoint)."""
     with service.store.ledger() as ledger:
         raw = ledger.served("checkpoint")
@@ -64,7 +64,7 @@ def checkpoint(service: Served) -> Response:
 
 
 @router.get("/v1/ledger/tile/{path:path}", response_class=Response, responses=BYTES)
-def tile(path: str, service: Served) -> Response:
+def get_tile(path: str, service: Served) -> Response:
     """Fetch a tile of hashes or of entries (C2SP tlog-tiles)."""
     with service.store.ledger() as ledger:
         raw = ledger.served(f"tile/{path}")
@@ -72,7 +72,7 @@ def tile(path: str, service: Served) -> Response:
 
 
 @router.get("/metrics", response_class=Response, responses=TEXT)
-async def metrics(request: Request, service: Served) -> Response:
+async def get_metrics(request: Request, service: Served) -> Response:
     """Count calls and audits, for a Prometheus on this machine; others find nothing here."""
     if not _local(request):
         raise NotFoundError("GET /metrics is not served", cure="Ask on the service's own machine.")
@@ -93,9 +93,9 @@ def _local(request: Request) -> bool:
     return peer.is_loopback and bare in HERE
 
 
-def _gauges(service: Service) -> Mapping[str, Mapping[str, float]]:
+def _gauges(service: ServiceContext) -> Mapping[str, Mapping[str, float]]:
     live = service.desk.live()
-    open_now = Standings(service.store).counted()
+    open_now = SubmissionBacklog(service.store).counted()
     return {
         "target_live{target}": {name: float(name in live) for name in service.desk.targets},
         "audits{state}": {state.value: float(count) for state, count in open_now.items()},

@@ -6,35 +6,41 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Approver
-from auditor.api.decided import (
+from auditor.service.api.auth import Approver
+from auditor.service.api.context import Served
+from auditor.service.api.requests import SUM, build_openapi_extra, parse_json_body
+from auditor.service.api.routes.decisions import build_label_agreement
+from auditor.service.api.schemas_people import (
     PERSON,
-    ApprovalDraftAsked,
-    CasesShown,
-    DraftShown,
-    FindingDraftAsked,
-    LabelsAsked,
-    LabelsShown,
-    WaiverDraftAsked,
+    ApprovalDraftRequestBody,
+    DraftResponse,
+    FindingDraftRequestBody,
+    LabelAgreementResponse,
+    LabelCasesResponse,
+    LabelsRequestBody,
+    WaiverDraftRequestBody,
 )
-from auditor.api.parts import Served
-from auditor.api.reading import SUM, body_of
-from auditor.api.routes.decisions import labels_shown
-from auditor.api.showing import documented
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.people import Labelled
-from auditor.people.drafting import Leave, Words, approval_draft, finding_draft, waiver_draft
-from auditor.people.labelling import drawn, label
-from auditor.signatures.unsigned import Unsigned
+from auditor.service.approvals.draft import (
+    DraftRequest,
+    WaiverTerms,
+    draft_approval,
+    draft_finding,
+    draft_waiver,
+    draw_label_sample,
+    store_labels,
+)
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.people import BlindLabels
+from auditor.trust.signatures.verify import UnsignedStatement
 
 router = APIRouter(prefix="/v1", tags=["people"])
 
 
-@router.post("/waivers/draft", openapi_extra=documented(WaiverDraftAsked))
-async def waiver(request: Request, caller: Approver, service: Served) -> DraftShown:
+@router.post("/waivers/draft", openapi_extra=build_openapi_extra(WaiverDraftRequestBody))
+async def create_waiver_draft(request: Request, caller: Approver, service: Served) -> DraftResponse:
     """Write a waiver for what a record is of, to be signed elsewhere. Nothing is kept."""
-    asked = await body_of(request, WaiverDraftAsked)
-    leave = Leave(
+    asked = await parse_json_body(request, WaiverDraftRequestBody)
+    leave = WaiverTerms(
         rule=asked.rule,
         owner=asked.owner,
         ticket=asked.ticket,
@@ -46,38 +52,42 @@ async def waiver(request: Request, caller: Approver, service: Served) -> DraftSh
         any_edition=asked.any_edition,
     )
     words = _words(caller, asked, "")
-    return _shown(await run_in_threadpool(waiver_draft, service.people, words, leave))
+    return _shown(await run_in_threadpool(draft_waiver, service.people, words, leave))
 
 
-@router.post("/approvals/draft", openapi_extra=documented(ApprovalDraftAsked))
-async def approval(request: Request, caller: Approver, service: Served) -> DraftShown:
+@router.post("/approvals/draft", openapi_extra=build_openapi_extra(ApprovalDraftRequestBody))
+async def create_approval_draft(
+    request: Request, caller: Approver, service: Served
+) -> DraftResponse:
     """Write a yes or no to a record, to be signed elsewhere. Nothing is kept."""
-    asked = await body_of(request, ApprovalDraftAsked)
+    asked = await parse_json_body(request, ApprovalDraftRequestBody)
     words = _words(caller, asked, asked.role)
     made = await run_in_threadpool(
-        approval_draft, service.people, words, asked.answer, asked.expires
+        draft_approval, service.people, words, asked.answer, asked.expires
     )
     return _shown(made)
 
 
-@router.post("/findings/draft", openapi_extra=documented(FindingDraftAsked))
-async def finding(request: Request, caller: Approver, service: Served) -> DraftShown:
+@router.post("/findings/draft", openapi_extra=build_openapi_extra(FindingDraftRequestBody))
+async def create_finding_draft(
+    request: Request, caller: Approver, service: Served
+) -> DraftResponse:
     """Write what is wrong with a record, to be signed elsewhere. Nothing is kept."""
-    asked = await body_of(request, FindingDraftAsked)
+    asked = await parse_json_body(request, FindingDraftRequestBody)
     words = _words(caller, asked, asked.role)
-    return _shown(await run_in_threadpool(finding_draft, service.people, words))
+    return _shown(await run_in_threadpool(draft_finding, service.people, words))
 
 
 @router.get("/approvals/cases")
-def cases(
+def draw_label_cases(
     caller: Approver, service: Served,
     record: Annotated[str, Query(pattern=SUM, examples=["sha256:" + "ab" * 32])],
     person: Annotated[str, Query(pattern=PERSON)],
-) -> CasesShown:  # fmt: skip
+) -> LabelCasesResponse:  # fmt: skip
     """Draw the cases that a person labels before they see a record's verdict and approve it."""
-    found = drawn(service.people, caller.project, record, person)
+    found = draw_label_sample(service.people, caller.project, record, person)
     done = person in service.people.people.labels(caller.project, record)
-    return CasesShown(
+    return LabelCasesResponse(
         record=record,
         person=person,
         cases=[case.id for case in found.cases],
@@ -86,26 +96,30 @@ def cases(
     )
 
 
-@router.post("/approvals/labels", openapi_extra=documented(LabelsAsked))
-async def labels(request: Request, caller: Approver, service: Served) -> LabelsShown:
+@router.post("/approvals/labels", openapi_extra=build_openapi_extra(LabelsRequestBody))
+async def submit_labels(
+    request: Request, caller: Approver, service: Served
+) -> LabelAgreementResponse:
     """Label the cases that were drawn, once, and learn how far that agrees with the truth."""
-    asked = await body_of(request, LabelsAsked)
-    given = Labelled(record=asked.record, person=asked.person, labels=asked.labels, by=caller.id)
-    kept, _ = await run_in_threadpool(label, service.people, caller.project, given)
+    asked = await parse_json_body(request, LabelsRequestBody)
+    given = BlindLabels(record=asked.record, person=asked.person, labels=asked.labels, by=caller.id)
+    kept, _ = await run_in_threadpool(store_labels, service.people, caller.project, given)
     person = await run_in_threadpool(service.people.person, caller.project, asked.person)
-    return labels_shown(kept, person)
+    return build_label_agreement(kept, person)
 
 
 def _words(
-    caller: ApiKey, asked: WaiverDraftAsked | ApprovalDraftAsked | FindingDraftAsked, role: str
-) -> Words:
-    return Words(
+    caller: ApiKey,
+    asked: WaiverDraftRequestBody | ApprovalDraftRequestBody | FindingDraftRequestBody,
+    role: str,
+) -> DraftRequest:
+    return DraftRequest(
         project=caller.project, record=asked.record, key=asked.key, reason=asked.reason, role=role
     )
 
 
-def _shown(made: Unsigned) -> DraftShown:
-    return DraftShown(
+def _shown(made: UnsignedStatement) -> DraftResponse:
+    return DraftResponse(
         payload=base64.b64encode(made.payload).decode(),
         payload_type=made.kind,
         to_sign=base64.b64encode(made.to_sign).decode(),

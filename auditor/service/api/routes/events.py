@@ -10,14 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Viewer
-from auditor.api.parts import Served, Service
-from auditor.api.reading import AuditId, Limit, whole_number
-from auditor.api.remembering import Remembering, remembered
-from auditor.api.shapes import EventList, EventShown
-from auditor.api.showing import audit_of
-from auditor.domain.submissions import ENDED, Event, Submission
-from auditor.store.service.store import ServiceStore
+from auditor.service.api.auth import Viewer
+from auditor.service.api.cache import CachedRoute, cache_response
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import AuditId, Limit, find_audit, read_whole_number
+from auditor.service.api.schemas import EventList, EventResponse
+from auditor.service.domain.submissions import ENDED, Submission, SubmissionEvent
+from auditor.service.store.submissions import ServiceStore
 
 PAGE = 500
 PAUSE = 0.3
@@ -28,14 +27,14 @@ NOTHING_MORE = 204
 LAST = {"name": "Last-Event-ID", "in": "header", "required": False,
         "schema": {"type": "integer"}, "description": "The number last seen."}  # fmt: skip
 MEDIA = "text/event-stream"
-router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=Remembering)
+router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=CachedRoute)
 
 
 @router.get("/{audit}/events", response_model=EventList, openapi_extra={"parameters": [LAST]},
             responses={200: {"content": {MEDIA: {"schema": {"type": "string"}}}},
                        NOTHING_MORE: {"description": "It has ended; all was seen."}})  # fmt: skip
-@remembered("Accept", "Last-Event-ID")
-async def follow(
+@cache_response("Accept", "Last-Event-ID")
+async def follow_audit(
     request: Request, audit: AuditId, caller: Viewer, service: Served, limit: Limit = 200,
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> EventList | Response:  # fmt: skip
@@ -43,23 +42,25 @@ async def follow(
 
     Both begin after ``Last-Event-ID``, or ``after``. A stream ends with the audit.
     """
-    last = max(whole_number(request, "Last-Event-ID") or 0, after)
+    last = max(read_whole_number(request, "Last-Event-ID") or 0, after)
     if "application/json" in request.headers.get("accept", ""):
-        return await run_in_threadpool(_list, service, partial(audit_of, service, caller, audit),
+        return await run_in_threadpool(_list, service, partial(find_audit, service, caller, audit),
                                        last, limit)  # fmt: skip
-    found = await run_in_threadpool(audit_of, service, caller, audit)
+    found = await run_in_threadpool(find_audit, service, caller, audit)
     if await run_in_threadpool(_over, service.kept, found.id, last):
         return Response(status_code=NOTHING_MORE)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(service, found.id, last), headers=headers, media_type=MEDIA)
 
 
-def _list(service: Service, audit: Callable[[], Submission], after: int, limit: int) -> EventList:
+def _list(
+    service: ServiceContext, audit: Callable[[], Submission], after: int, limit: int
+) -> EventList:
     # The state first: a list that says that all is over holds the events until then.
     with service.store.at_once():
         kept, name = service.kept, audit().id
         state, found = kept.state(name), kept.events(name, after, limit)
-    events = [EventShown.model_validate(it.to_json()) for it in found]
+    events = [EventResponse.model_validate(it.to_json()) for it in found]
     return EventList(state=state, events=events)
 
 
@@ -67,7 +68,7 @@ def _over(kept: ServiceStore, name: str, after: int) -> bool:
     return kept.state(name) in ENDED and not kept.events(name, after, 1)
 
 
-async def _lines(service: Service, name: str, after: int) -> AsyncIterator[str]:
+async def _lines(service: ServiceContext, name: str, after: int) -> AsyncIterator[str]:
     silent = 0.0
     while not service.stopping():
         found = await run_in_threadpool(service.kept.events, name, after, PAGE)
@@ -83,11 +84,11 @@ async def _lines(service: Service, name: str, after: int) -> AsyncIterator[str]:
         await asyncio.sleep(PAUSE)
 
 
-def _ends(found: Sequence[Event]) -> bool:
+def _ends(found: Sequence[SubmissionEvent]) -> bool:
     return any(event.kind in ENDED for event in found)
 
 
-def _frame(event: Event) -> str:
+def _frame(event: SubmissionEvent) -> str:
     # JSON on one line: a line end in a text is escaped, and cannot begin a field of its own.
     body = json.dumps(event.to_json(), ensure_ascii=True)
     return f"id: {event.number}\nevent: {event.kind}\ndata: {body}\n\n"

@@ -7,16 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from auditor.api.admitting import Viewer
-from auditor.api.parts import Served, Service
-from auditor.api.reading import AuditId, Digest
-from auditor.api.remembering import Remembering, remembered
-from auditor.api.shapes import FileList, FileShown
-from auditor.api.showing import audit_of, tagged, unchanged
-from auditor.domain.api_keys import ApiKey
-from auditor.folders import BUNDLE, EVIDENCE, RECORD, VERDICT
-from auditor.manifests import manifest
-from auditor.refusals import NotFoundError
+from auditor.errors import NotFoundError
+from auditor.reports.folder import BUNDLE, EVIDENCE, RECORD, VERDICT
+from auditor.reports.manifest import build_manifest
+from auditor.service.api.auth import Viewer
+from auditor.service.api.cache import CachedRoute, cache_response
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import (
+    AuditId,
+    Digest,
+    build_etag_headers,
+    find_audit,
+    respond_not_modified,
+)
+from auditor.service.api.schemas import FileList, RecordFileResponse
+from auditor.service.domain.access import ApiKey
 
 REPORT = "report.html"
 PAGE = "text/html; charset=utf-8"
@@ -40,94 +45,100 @@ BINARY: dict[int | str, dict[str, Any]] = {
     304: {"description": "It has not changed."},
 }
 File = Annotated[str, Path(max_length=300, examples=["record.json"])]
-router = APIRouter(prefix="/v1/audits", tags=["results"], route_class=Remembering)
+router = APIRouter(prefix="/v1/audits", tags=["results"], route_class=CachedRoute)
 
 
 @router.get("/{audit}/files")
-@remembered(progress=False)
-def listed(audit: AuditId, caller: Viewer, service: Served) -> FileList:
+@cache_response(progress=False)
+def list_audit_files(audit: AuditId, caller: Viewer, service: Served) -> FileList:
     """List every file of an audit's folder, as ``auditor audit --out`` writes it."""
-    return files_shown(service, files_of(service, caller, audit))
+    return build_file_list(service, find_audit_files(service, caller, audit))
 
 
 @router.get("/{audit}/files/{name:path}", response_class=Response, responses=BINARY)
-def file(request: Request, audit: AuditId, name: File, caller: Viewer, service: Served) -> Response:
+def get_audit_file(
+    request: Request, audit: AuditId, name: File, caller: Viewer, service: Served
+) -> Response:
     """Fetch one of the files that the list names."""
-    return sent_of(request, service, caller, audit, name)
+    return send_audit_file(request, service, caller, audit, name)
 
 
 @router.get("/{audit}/record", response_class=Response, responses=BINARY)
-def record(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+def get_record(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
     """Fetch the record: the document that is signed."""
-    return sent_of(request, service, caller, audit, RECORD)
+    return send_audit_file(request, service, caller, audit, RECORD)
 
 
 @router.get("/{audit}/envelope", response_class=Response, responses=BINARY)
-def envelope(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+def get_envelope(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
     """Fetch the record's signature."""
-    return sent_of(request, service, caller, audit, BUNDLE)
+    return send_audit_file(request, service, caller, audit, BUNDLE)
 
 
 @router.get("/{audit}/report", response_class=Response, responses=BINARY)
-def report(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+def get_report(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
     """Fetch the report: one page, to read."""
-    return sent_of(request, service, caller, audit, REPORT)
+    return send_audit_file(request, service, caller, audit, REPORT)
 
 
 @router.get("/{audit}/verdict", response_class=Response, responses=BINARY)
-def verdict(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+def get_verdict(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
     """Fetch the verdict alone, signed, as a verification summary (SLSA)."""
-    return sent_of(request, service, caller, audit, VERDICT)
+    return send_audit_file(request, service, caller, audit, VERDICT)
 
 
 @router.get("/{audit}/evidence/{digest}", response_class=Response, responses=BINARY)
-def evidence(
+def get_evidence(
     request: Request, audit: AuditId, digest: Digest, caller: Viewer, service: Served
 ) -> Response:
     """Fetch a blob of evidence that the record names."""
     name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
-    return sent_of(request, service, caller, audit, name)
+    return send_audit_file(request, service, caller, audit, name)
 
 
-def files_shown(service: Service, files: Mapping[str, str]) -> FileList:
+def build_file_list(service: ServiceContext, files: Mapping[str, str]) -> FileList:
     """Return the list of a record's files, from their digests by their names."""
     blobs = service.store.blobs
     sizes = [(name, digest, blobs.size(digest)) for name, digest in files.items()]
-    return FileList(files=[FileShown(name=n, digest=d, size=s) for n, d, s in sizes])
+    return FileList(files=[RecordFileResponse(name=n, digest=d, size=s) for n, d, s in sizes])
 
 
-def files_of(service: Service, caller: ApiKey, audit: str) -> Mapping[str, str]:
+def find_audit_files(service: ServiceContext, caller: ApiKey, audit: str) -> Mapping[str, str]:
     """Return the digests of an audit's files by name. Raises ``NotFoundError``."""
-    found = audit_of(service, caller, audit)
+    found = find_audit(service, caller, audit)
     ending = service.kept.outcome(found.id)
     if ending is None or ending.files is None:
         raise NotFoundError(
             f"the audit {audit} is {service.kept.state(audit)}, and has no files",
             cure="Follow its events until it is done.",
         )
-    return manifest(service.store.blobs, ending.files)
+    return build_manifest(service.store.blobs, ending.files)
 
 
-def sent_of(request: Request, service: Service, caller: ApiKey, audit: str, name: str) -> Response:
+def send_audit_file(
+    request: Request, service: ServiceContext, caller: ApiKey, audit: str, name: str
+) -> Response:
     """Return a file of an audit's folder, sealed where it is a page. Raises ``NotFoundError``."""
-    return sent(request, service, files_of(service, caller, audit), name, f"the audit {audit}")
+    return send_record_file(
+        request, service, find_audit_files(service, caller, audit), name, f"the audit {audit}"
+    )
 
 
-def sent(
-    request: Request, service: Service, files: Mapping[str, str], name: str, whose: str
+def send_record_file(
+    request: Request, service: ServiceContext, files: Mapping[str, str], name: str, whose: str
 ) -> Response:
     """Send one of a record's files, if it has one of that name. Raises ``NotFoundError``."""
     digest = files.get(name)
     if digest is None:
         raise NotFoundError(f"{whose} has no file of that name", cure="GET its files for a list.")
     kind = TYPES.get(PurePosixPath(name).suffix, ANY)
-    headers = tagged(digest)
+    headers = build_etag_headers(digest)
     if kind == PAGE:
         headers["Content-Security-Policy"] = SEALED
     else:
         named = PurePosixPath(name).name
         headers["Content-Disposition"] = f'attachment; filename="{named}"'
-    same = unchanged(request, headers)
+    same = respond_not_modified(request, headers)
     if same is not None:
         return same
     return FileResponse(service.store.blobs.path(digest), media_type=kind, headers=headers)

@@ -5,77 +5,87 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 
-from auditor.acting import act_by
-from auditor.api.admitting import Admin
-from auditor.api.parts import Served, Service
-from auditor.api.reading import body_of
-from auditor.api.shapes import EndAsked, KeyAsked, KeyList, KeyMade, KeyShown
-from auditor.api.showing import documented
-from auditor.callers import NewKey, end_of, new_key
-from auditor.domain.acts import ActKind
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.refusals import CallError, NotFoundError, StandingError
+from auditor.errors import MalformedRequestError, NotFoundError, StateConflictError
+from auditor.service.api.auth import Admin
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import build_openapi_extra, parse_json_body
+from auditor.service.api.schemas import (
+    KeyList,
+    KeyRequestBody,
+    KeyResponse,
+    KeySecretResponse,
+    ReasonRequestBody,
+)
+from auditor.service.audit_log import build_log_entry
+from auditor.service.auth.api_keys import NewApiKey, create_api_key, resolve_key_expiry
+from auditor.service.domain.access import AccessRole, ApiKey, AuditLogAction
 
 KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(KeyAsked))
-async def make(request: Request, caller: Admin, service: Served) -> KeyMade:
+@router.post("", status_code=201, openapi_extra=build_openapi_extra(KeyRequestBody))
+async def create_key(request: Request, caller: Admin, service: Served) -> KeySecretResponse:
     """Make a key. Its text is in this answer, and nowhere else."""
-    asked = await body_of(request, KeyAsked)
-    made = await run_in_threadpool(made_for, service, caller, asked)
-    return KeyMade(key=_shown(made.key), text=made.text)
+    asked = await parse_json_body(request, KeyRequestBody)
+    made = await run_in_threadpool(create_caller_key, service, caller, asked)
+    return KeySecretResponse(key=_shown(made.key), text=made.text)
 
 
-def made_for(service: Service, caller: ApiKey, asked: KeyAsked) -> NewKey:
-    """Make and keep a key in the caller's project. Raises ``CallError``."""
-    if asked.role is Role.AGENT:
-        raise CallError("an agent's key comes with the agent", cure="POST /v1/agents.")
+def create_caller_key(service: ServiceContext, caller: ApiKey, asked: KeyRequestBody) -> NewApiKey:
+    """Make and keep a key in the caller's project. Raises ``MalformedRequestError``."""
+    if asked.role is AccessRole.AGENT:
+        raise MalformedRequestError("an agent's key comes with the agent", cure="POST /v1/agents.")
     if not asked.name.isprintable():
-        raise CallError("the key's name is not one line", cure="Name it in printable signs.")
+        raise MalformedRequestError(
+            "the key's name is not one line", cure="Name it in printable signs."
+        )
     now = service.clock()
-    ends = end_of(asked.expires, now, service.rationing.keys)
-    made = new_key(caller.project, asked.role, asked.name, now, ends)
-    act = act_by(caller, ActKind.KEY_MADE, made.key.id, now, role=asked.role.value)
+    ends = resolve_key_expiry(asked.expires, now, service.rationing.keys)
+    made = create_api_key(caller.project, asked.role, asked.name, now, ends)
+    act = build_log_entry(caller, AuditLogAction.KEY_MADE, made.key.id, now, role=asked.role.value)
     service.kept.add_key(made.key, act)
     return made
 
 
 @router.get("")
-def listed(caller: Admin, service: Served) -> KeyList:
+def list_keys(caller: Admin, service: Served) -> KeyList:
     """List the project's keys, the oldest first, those that have ended too."""
     return KeyList(keys=[_shown(key) for key in service.kept.keys(caller.project)])
 
 
-@router.post("/{key}/end", openapi_extra=documented(EndAsked))
-async def end(key: KeyId, request: Request, caller: Admin, service: Served) -> KeyShown:
+@router.post("/{key}/end", openapi_extra=build_openapi_extra(ReasonRequestBody))
+async def revoke_key(key: KeyId, request: Request, caller: Admin, service: Served) -> KeyResponse:
     """End a key for good. A caller cannot end the key that it calls with."""
-    asked = await body_of(request, EndAsked)
-    return _shown(await run_in_threadpool(end_for, service, caller, key, asked.reason))
+    asked = await parse_json_body(request, ReasonRequestBody)
+    return _shown(await run_in_threadpool(revoke_caller_key, service, caller, key, asked.reason))
 
 
-def end_for(service: Service, caller: ApiKey, key: str, reason: str) -> ApiKey:
-    """End a key of the caller's project. Raises ``NotFoundError`` and ``StandingError``."""
+def revoke_caller_key(service: ServiceContext, caller: ApiKey, key: str, reason: str) -> ApiKey:
+    """End a key of the caller's project. Raises ``NotFoundError`` and ``StateConflictError``."""
     if not reason.isprintable():
-        raise CallError("the reason is not one line", cure="Give it in printable signs.")
+        raise MalformedRequestError(
+            "the reason is not one line", cure="Give it in printable signs."
+        )
     found = service.kept.key(key)
     if found is None or found.project != caller.project:
         raise NotFoundError(f"there is no key {key}", cure="GET /v1/keys lists them.")
     if found.id == caller.id:
-        raise StandingError(
+        raise StateConflictError(
             "a key does not end itself", cure="Make another admin's key, and end this one with it."
         )
     now = service.clock()
-    kind = ActKind.AGENT_ENDED if found.role is Role.AGENT else ActKind.KEY_ENDED
-    act = act_by(caller, kind, key, now, reason=reason)
+    kind = (
+        AuditLogAction.AGENT_ENDED if found.role is AccessRole.AGENT else AuditLogAction.KEY_ENDED
+    )
+    act = build_log_entry(caller, kind, key, now, reason=reason)
     service.kept.end_key(key, now, reason, act)
     again = service.kept.key(key)
     return found if again is None else again
 
 
-def _shown(key: ApiKey) -> KeyShown:
-    return KeyShown(
+def _shown(key: ApiKey) -> KeyResponse:
+    return KeyResponse(
         id=key.id,
         project=key.project,
         role=key.role,

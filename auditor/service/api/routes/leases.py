@@ -9,30 +9,41 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import AgentKey
-from auditor.api.agent_shapes import (
-    AssignmentShown,
-    FailedAsked,
-    GoingShown,
-    LeaseAsked,
-    ProgressAsked,
-    ResultAsked,
-    Taken,
+from auditor.errors import MalformedRequestError
+from auditor.service.api.auth import AgentKey
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import (
+    Digest,
+    build_etag_headers,
+    build_openapi_extra,
+    parse_json_body,
+    read_whole_number,
 )
-from auditor.api.parts import Served, Service
-from auditor.api.reading import Digest, body_of, whole_number
-from auditor.api.routes.agents import AgentId
-from auditor.api.routes.files import ANY, BINARY
-from auditor.api.routes.uploads import BODY
-from auditor.api.showing import documented, tagged
-from auditor.domain.agents import LEASE, Agent, Lease, Progress
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.served import Failure
-from auditor.leasing.enrolling import agent_of
-from auditor.leasing.giving import advance, give_back, hand_in, lease_of
-from auditor.leasing.receiving import receiving
-from auditor.leasing.taking import needed, take
-from auditor.refusals import CallError
+from auditor.service.api.routes.agents import AgentId
+from auditor.service.api.routes.files import ANY, BINARY
+from auditor.service.api.routes.uploads import BODY
+from auditor.service.api.schemas_agents import (
+    AssignmentResponse,
+    FailureRequestBody,
+    LeaseRequestBody,
+    LeaseStatusResponse,
+    ProgressRequestBody,
+    ReceiptResponse,
+    ResultRequestBody,
+)
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.agents import LEASE, Agent, LeaseProgress, ShardLease
+from auditor.service.domain.submissions import SubmissionFailure
+from auditor.service.leases.enrolment import find_calling_agent
+from auditor.service.leases.lifecycle import (
+    accept_shard_result,
+    find_agent_lease,
+    give_back_lease,
+    receive_evidence,
+    renew_lease,
+    require_leased_blob,
+    take_lease,
+)
 
 PAUSE = 0.5
 """Seconds between two looks for an offer."""
@@ -41,19 +52,19 @@ LeaseId = Annotated[str, Path(pattern=f"^{LEASE.pattern}$", examples=["lea-" + "
 router = APIRouter(prefix="/v1/agents/{agent}", tags=["agents"])
 
 
-@router.post("/lease", response_model=AssignmentShown, openapi_extra=documented(LeaseAsked),
+@router.post("/lease", response_model=AssignmentResponse, openapi_extra=build_openapi_extra(LeaseRequestBody),
              responses={NOTHING: {"description": "Nothing to do for now; ask again."}})  # fmt: skip
-async def lease(
+async def request_lease(
     agent: AgentId, request: Request, caller: AgentKey, service: Served
-) -> AssignmentShown | Response:
+) -> AssignmentResponse | Response:
     """Take one shard, as soon as there is one; an agent that asks anew is given what it has."""
-    who = await run_in_threadpool(agent_of, service.agents, caller, agent)
-    asked = await body_of(request, LeaseAsked)
+    who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
+    asked = await parse_json_body(request, LeaseRequestBody)
     ends = time.monotonic() + asked.wait
     while True:
-        found = await run_in_threadpool(take, service.agents, who, asked.code)
+        found = await run_in_threadpool(take_lease, service.agents, who, asked.code)
         if found is not None:
-            return AssignmentShown.model_validate(found.to_json())
+            return AssignmentResponse.model_validate(found.to_json())
         if time.monotonic() >= ends or service.stopping():
             return Response(status_code=NOTHING)
         await asyncio.sleep(PAUSE)
@@ -63,69 +74,73 @@ async def lease(
 
 
 @router.get("/blobs/{digest}", response_class=Response, responses=BINARY)
-def blob(agent: AgentId, digest: Digest, caller: AgentKey, service: Served) -> Response:
+def get_lease_blob(agent: AgentId, digest: Digest, caller: AgentKey, service: Served) -> Response:
     """Fetch a file that a lease in the agent's hands needs, or a `Range` of it."""
-    needed(service.agents, agent_of(service.agents, caller, agent), digest)
+    require_leased_blob(service.agents, find_calling_agent(service.agents, caller, agent), digest)
     path = service.store.blobs.path(digest)
-    return FileResponse(path, media_type=ANY, headers=tagged(digest))
+    return FileResponse(path, media_type=ANY, headers=build_etag_headers(digest))
 
 
 @router.put("/evidence/{digest}", openapi_extra=BODY)
-async def evidence(
+async def upload_evidence(
     agent: AgentId, digest: Digest, request: Request, caller: AgentKey, service: Served
-) -> Taken:
+) -> ReceiptResponse:
     """Send a blob of evidence, whole. Nothing is kept that has not the digest in the path."""
-    who = await run_in_threadpool(agent_of, service.agents, caller, agent)
-    length = whole_number(request, "Content-Length")
+    who = await run_in_threadpool(find_calling_agent, service.agents, caller, agent)
+    length = read_whole_number(request, "Content-Length")
     if length is None:
-        raise CallError("nothing says how long the blob is", cure="Send Content-Length.")
-    arrives = receiving(service.agents, who, digest, length)
+        raise MalformedRequestError(
+            "nothing says how long the blob is", cure="Send Content-Length."
+        )
+    arrives = receive_evidence(service.agents, who, digest, length)
     async with contextmanager_in_threadpool(arrives) as arriving:
         async for chunk in request.stream():
             if chunk:
                 await run_in_threadpool(arriving.take, chunk)
-    return Taken()
+    return ReceiptResponse()
 
 
-@router.post("/leases/{lease}/progress", openapi_extra=documented(ProgressAsked))
-async def progress(
+@router.post("/leases/{lease}/progress", openapi_extra=build_openapi_extra(ProgressRequestBody))
+async def report_progress(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
-) -> GoingShown:
+) -> LeaseStatusResponse:
     """Say that the agent is at work, and how far; hear whether there is a reason to go on."""
     who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
-    asked = await body_of(request, ProgressAsked)
-    told = None if asked.total is None else Progress(asked.done, asked.total, asked.note)
-    found = await run_in_threadpool(advance, service.agents, who, taken, told)
-    return GoingShown(go_on=found.go_on, lapsed=found.lapsed)
+    asked = await parse_json_body(request, ProgressRequestBody)
+    told = None if asked.total is None else LeaseProgress(asked.done, asked.total, asked.note)
+    found = await run_in_threadpool(renew_lease, service.agents, who, taken, told)
+    return LeaseStatusResponse(go_on=found.go_on, lapsed=found.lapsed)
 
 
-@router.post("/leases/{lease}/result", openapi_extra=documented(ResultAsked))
-async def result(
+@router.post("/leases/{lease}/result", openapi_extra=build_openapi_extra(ResultRequestBody))
+async def submit_result(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
-) -> Taken:
+) -> ReceiptResponse:
     """Hand in what the check saw, signed. The first result of a shard is kept, and no other."""
     who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
-    asked = await body_of(request, ResultAsked)
+    asked = await parse_json_body(request, ResultRequestBody)
     shard, bundle = _bytes(asked.shard), _bytes(asked.bundle)
-    await run_in_threadpool(hand_in, service.agents, who, taken, shard, bundle)
-    return Taken()
+    await run_in_threadpool(accept_shard_result, service.agents, who, taken, shard, bundle)
+    return ReceiptResponse()
 
 
-@router.post("/leases/{lease}/failed", openapi_extra=documented(FailedAsked))
-async def failed(
+@router.post("/leases/{lease}/failed", openapi_extra=build_openapi_extra(FailureRequestBody))
+async def return_lease(
     agent: AgentId, lease: LeaseId, request: Request, caller: AgentKey, service: Served
-) -> Taken:
+) -> ReceiptResponse:
     """Give a lease back. The shard is offered again; the third time the audit fails."""
     _who, taken = await run_in_threadpool(_lease, service, caller, agent, lease)
-    asked = await body_of(request, FailedAsked)
-    failure = Failure(problem=_line(asked.problem), cure=_line(asked.cure))
-    await run_in_threadpool(give_back, service.agents, taken, failure)
-    return Taken()
+    asked = await parse_json_body(request, FailureRequestBody)
+    failure = SubmissionFailure(problem=_line(asked.problem), cure=_line(asked.cure))
+    await run_in_threadpool(give_back_lease, service.agents, taken, failure)
+    return ReceiptResponse()
 
 
-def _lease(service: Service, caller: ApiKey, agent: str, lease: str) -> tuple[Agent, Lease]:
-    who = agent_of(service.agents, caller, agent)
-    return who, lease_of(service.agents, who, lease)
+def _lease(
+    service: ServiceContext, caller: ApiKey, agent: str, lease: str
+) -> tuple[Agent, ShardLease]:
+    who = find_calling_agent(service.agents, caller, agent)
+    return who, find_agent_lease(service.agents, who, lease)
 
 
 def _line(text: str) -> str:
@@ -137,4 +152,4 @@ def _bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise CallError("a text has lone surrogates", cure="Send UTF-8.") from None
+        raise MalformedRequestError("a text has lone surrogates", cure="Send UTF-8.") from None

@@ -4,21 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from auditor.api.admitting import Viewer
-from auditor.api.answers import (
-    GateShown,
-    PolicyLine,
+from auditor.service.api.auth import Viewer
+from auditor.service.api.cache import CachedRoute, cache_response
+from auditor.service.api.context import Served
+from auditor.service.api.requests import SUM
+from auditor.service.api.schemas import (
+    GateResponse,
+    GateStepResponse,
     PolicyList,
-    PolicyShown,
-    StepShown,
+    PolicyPackResponse,
+    PolicyResponse,
     TargetList,
-    TargetShown,
+    TargetResponse,
 )
-from auditor.api.parts import Served
-from auditor.api.reading import SUM
-from auditor.api.remembering import Remembering, remembered
-from auditor.gatekeeping import Asking
-from auditor.gates import parse_age
+from auditor.service.gate import GateRequest
+from auditor.workflows.gate import parse_age
 
 NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Pack = Annotated[str, Path(pattern=NAMED, examples=["baseline"])]
@@ -38,34 +38,34 @@ Artifact = Annotated[
 Under = Annotated[
     str, Query(pattern=f"({NAMED})|({SUM})", description=POLICY, examples=["baseline"])
 ]
-router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=Remembering)
+router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=CachedRoute)
 
 
 @router.get("/policies")
-@remembered(progress=False)
-def policies(caller: Viewer, service: Served) -> PolicyList:
+@cache_response(progress=False)
+def list_policies(caller: Viewer, service: Served) -> PolicyList:
     """List the policies that come with auditor."""
-    found = [PolicyLine.model_validate(pack.to_json()) for pack in service.packs()]
+    found = [PolicyPackResponse.model_validate(pack.to_json()) for pack in service.packs()]
     return PolicyList(policies=found)
 
 
 @router.get("/policies/{name}")
-@remembered(progress=False)
-def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
+@cache_response(progress=False)
+def get_policy(name: Pack, caller: Viewer, service: Served) -> PolicyResponse:
     """Show a policy as it is judged by: with what it extends put in."""
     found = service.pack(name)
-    return PolicyShown(
+    return PolicyResponse(
         name=found.name, version=found.version, digest=found.digest, document=dict(found.document)
     )
 
 
 @router.get("/targets")
-@remembered(progress=False)
-def targets(caller: Viewer, service: Served) -> TargetList:
+@cache_response(progress=False)
+def list_targets(caller: Viewer, service: Served) -> TargetList:
     """List the targets of the service, and whether somebody works for each now."""
     live = service.desk.live(caller.project)
     shown = [
-        TargetShown(
+        TargetResponse(
             name=spec.name,
             runtime=spec.runtime,
             provider=spec.provider,
@@ -78,26 +78,28 @@ def targets(caller: Viewer, service: Served) -> TargetList:
 
 
 @router.get("/gate")
-def gate(
+def query_gate(
     caller: Viewer, service: Served, artifact: Artifact, policy: Under,
     target: Annotated[str | None, Query(max_length=200, description=TARGET)] = None,
     fingerprint: Annotated[str | None, Query(pattern=SUM, description=PROBE)] = None,
     max_age: Annotated[str | None, Query(max_length=8, description=AGE, examples=["30d"])] = None,
     baseline: Annotated[str | None, Query(pattern=SUM, description=BASELINE)] = None,
-) -> GateShown:  # fmt: skip
+) -> GateResponse:  # fmt: skip
     """Ask whether a valid, fresh, signed, passing record exists for exactly these bytes.
 
     A gate that is shut is an answer, not an error: read ``open``.
     """
     age = None if max_age is None else parse_age(max_age)
     name = None if target is None else target.replace("\0", "")
-    asking = Asking(
+    asking = GateRequest(
         project=caller.project, artifact=artifact, policy=policy, target=name,
         identity=fingerprint, max_age=age, baseline=baseline,
     )  # fmt: skip
     found = service.gatekeeper.ask(asking)
-    steps = [StepShown(name=it.name, result=it.result, detail=it.detail) for it in found.steps]
-    return GateShown(
+    steps = [
+        GateStepResponse(name=it.name, result=it.result, detail=it.detail) for it in found.steps
+    ]
+    return GateResponse(
         open=found.open, artifact=artifact, policy=found.policy, target=name, asked=found.asked,
         record=found.record, audit=found.submission, steps=steps,
     )  # fmt: skip

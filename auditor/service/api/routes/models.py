@@ -6,70 +6,68 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from auditor.api.admitting import Viewer
-from auditor.api.parts import Served
-from auditor.api.reading import Limit
-from auditor.api.remembering import Remembering, remembered
-from auditor.api.trend_shapes import (
+from auditor.domain.json import JsonPart, parse_json
+from auditor.errors import NotFoundError
+from auditor.service.api.auth import Viewer
+from auditor.service.api.cache import CachedRoute, cache_response
+from auditor.service.api.context import Served
+from auditor.service.api.requests import Limit
+from auditor.service.api.schemas import (
     ModelPage,
-    ModelShown,
-    ModelVersionShown,
-    PointShown,
-    StandingShown,
-    TrendShown,
+    ModelResponse,
+    ModelVersionResponse,
+    TrendPointResponse,
+    TrendResponse,
+    VersionStatusResponse,
 )
-from auditor.domain.canonical import parse
-from auditor.domain.json_parts import Part
-from auditor.refusals import NotFoundError
-from auditor.states import GateState, Version, states
-from auditor.store.record_scopes import Scopes
-from auditor.store.service.trend_points import KeptPoints, Sought
-from auditor.store.service.trend_tables import TrendPointRow
-from auditor.store.service.trends import KeptTrends, Standing
+from auditor.service.gate import GateState, Version, list_gate_states
+from auditor.service.store.tables import TrendPointRow
+from auditor.service.store.trends import TrendPointStore, TrendQuery, TrendStore, VersionStatus
+from auditor.store.record_scope_cache import Scopes
 
 VERSIONS = 5
 """So many versions of a model are shown."""
 POINT = r"^sub-[0-9a-f]{24}\.[0-9]{1,6}$"
 ModelName = Annotated[str, Path(max_length=200, examples=["credit"])]
 Text = Annotated[str | None, Query(max_length=200)]
-router = APIRouter(prefix="/v1/models", tags=["models"], route_class=Remembering)
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=CachedRoute)
 
 
 @router.get("")
-@remembered(progress=False)
-def listed(
+@cache_response(progress=False)
+def list_models(
     caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
 ) -> ModelPage:  # fmt: skip
     """List the project's models that were audited, with their 5 newest versions."""
-    kept = KeptTrends(service.store)
+    kept = TrendStore(service.store)
     after = None if cursor is None else cursor.replace("\0", "")
     names, following = kept.models(caller.project, after, limit)
     every = kept.versions(caller.project, names, VERSIONS)
     scopes = kept.scopes(every)
-    told = states(service.gatekeeper, caller.project, _audited(every))
+    told = list_gate_states(service.gatekeeper, caller.project, _audited(every))
     found = {
         name: _versions(list(standings), scopes, told)
         for name, standings in groupby(every, key=lambda item: item.model)
     }
-    models = [ModelShown(name=name, versions=found.get(name, [])) for name in names]
+    models = [ModelResponse(name=name, versions=found.get(name, [])) for name in names]
     return ModelPage(models=models, next=following)
 
 
 @router.get("/{model:path}/trend")
-def trend(
+def get_trend(
     model: ModelName, caller: Viewer, service: Served,
     metric: Annotated[str, Query(max_length=200, examples=["accuracy"])],
     check: Text = None, target: Text = None, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=POINT)] = None,
-) -> TrendShown:  # fmt: skip
+) -> TrendResponse:  # fmt: skip
     """Follow a metric of the whole sample over the audits of a model, the newest first."""
     name = model.replace("\0", "")
-    if not KeptTrends(service.store).knows(caller.project, name):
+    if not TrendStore(service.store).knows(caller.project, name):
         raise NotFoundError(
             f"there is no audited model {name[:80]!r}", cure="GET /v1/models lists them."
         )
-    sought = Sought(
+    sought = TrendQuery(
         project=caller.project,
         model=name,
         metric=metric.replace("\0", ""),
@@ -78,28 +76,28 @@ def trend(
         cursor=cursor,
         limit=limit,
     )
-    rows, following = KeptPoints(service.store).points(sought)
-    return TrendShown(
+    rows, following = TrendPointStore(service.store).points(sought)
+    return TrendResponse(
         model=name, metric=sought.metric, points=[_point(row) for row in rows], next=following
     )
 
 
-def _audited(standings: Iterable[Standing]) -> list[Version]:
+def _audited(standings: Iterable[VersionStatus]) -> list[Version]:
     """Return the artifacts with the targets on which they were audited, each once."""
     return [*dict.fromkeys((it.artifact, it.target) for it in standings if it.artifact)]
 
 
 def _versions(
-    standings: list[Standing],
+    standings: list[VersionStatus],
     scopes: Mapping[str, Scopes],
     told: Mapping[Version, Sequence[GateState]],
-) -> list[ModelVersionShown]:
+) -> list[ModelVersionResponse]:
     """Return versions in the order of their standings, on each target as the gate sees them."""
-    by: dict[str, dict[str, Standing]] = {}
+    by: dict[str, dict[str, VersionStatus]] = {}
     for item in standings:
         by.setdefault(item.artifact, {}).setdefault(item.target, item)
     return [
-        ModelVersionShown(
+        ModelVersionResponse(
             version=max(targets.values(), key=lambda item: item.finished).version,
             artifact=artifact or None,
             targets=[
@@ -113,16 +111,16 @@ def _versions(
 
 
 def _shown(
-    last: Standing, scopes: Mapping[str, Scopes], told: Sequence[GateState]
-) -> Iterator[StandingShown]:
+    last: VersionStatus, scopes: Mapping[str, Scopes], told: Sequence[GateState]
+) -> Iterator[VersionStatusResponse]:
     """Yield the states of a version on a target; where there are none, its last audit is shut."""
     for it in told:
-        yield StandingShown(
+        yield VersionStatusResponse(
             target=it.target, verdict=it.verdict, policy=it.policy, record=it.record,
             audit=it.audit, finished=it.finished, scope=it.scope, open=it.open, why=it.why,
         )  # fmt: skip
     if not told:
-        yield StandingShown(
+        yield VersionStatusResponse(
             target=last.target, verdict=last.verdict, policy=last.policy, record=last.record,
             audit=last.submission, finished=last.finished,
             scope=scopes[last.record][last.target], open=False,
@@ -130,14 +128,14 @@ def _shown(
         )  # fmt: skip
 
 
-def _point(row: TrendPointRow) -> PointShown:
-    return PointShown(
+def _point(row: TrendPointRow) -> TrendPointResponse:
+    return TrendPointResponse(
         finished=row.finished,
         version=row.version,
         target=row.target,
         check=row.check_id,
         check_version=row.check_version,
-        params=dict(Part(parse(row.params.encode()), "params").value),
+        params=dict(JsonPart(parse_json(row.params.encode()), "params").value),
         value=row.value,
         low=row.low,
         high=row.high,

@@ -5,53 +5,66 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Admin
-from auditor.api.decided import PERSON, PERSON_ID, PersonAsked, PersonList, PersonShown
-from auditor.api.parts import Served, Service
-from auditor.api.reading import body_of
-from auditor.api.shapes import EndAsked
-from auditor.api.showing import documented
-from auditor.domain.api_keys import ApiKey
-from auditor.domain.people import Person
-from auditor.people.naming import end_person, name_person
-from auditor.refusals import CallError
-from auditor.signatures.keys import read_public_key
+from auditor.errors import MalformedRequestError
+from auditor.service.api.auth import Admin
+from auditor.service.api.context import Served, ServiceContext
+from auditor.service.api.requests import build_openapi_extra, parse_json_body
+from auditor.service.api.schemas import ReasonRequestBody
+from auditor.service.api.schemas_people import (
+    PERSON,
+    PERSON_ID,
+    PersonList,
+    PersonRequestBody,
+    PersonResponse,
+)
+from auditor.service.approvals.people import end_person, register_person
+from auditor.service.domain.access import ApiKey
+from auditor.service.domain.people import Person
+from auditor.trust.signatures.keys import read_public_key
 
 PersonId = Annotated[str, Path(pattern=PERSON, examples=[PERSON_ID])]
 router = APIRouter(prefix="/v1/people", tags=["people"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(PersonAsked))
-async def name(request: Request, caller: Admin, service: Served) -> PersonShown:
+@router.post("", status_code=201, openapi_extra=build_openapi_extra(PersonRequestBody))
+async def create_person(request: Request, caller: Admin, service: Served) -> PersonResponse:
     """Let a person decide in the project, by a key of their own that signs nothing else."""
-    asked = await body_of(request, PersonAsked)
-    return shown(await run_in_threadpool(_named, service, caller, asked))
+    asked = await parse_json_body(request, PersonRequestBody)
+    return build_person_response(await run_in_threadpool(_named, service, caller, asked))
 
 
 @router.get("")
-def listed(caller: Admin, service: Served) -> PersonList:
+def list_people(caller: Admin, service: Served) -> PersonList:
     """List the project's people, the oldest first, those who decide no more too."""
-    return PersonList(people=[shown(it) for it in service.people.people.all(caller.project)])
+    return PersonList(
+        people=[build_person_response(it) for it in service.people.people.all(caller.project)]
+    )
 
 
-@router.post("/{person}/end", openapi_extra=documented(EndAsked))
-async def end(person: PersonId, request: Request, caller: Admin, service: Served) -> PersonShown:
+@router.post("/{person}/end", openapi_extra=build_openapi_extra(ReasonRequestBody))
+async def revoke_person(
+    person: PersonId, request: Request, caller: Admin, service: Served
+) -> PersonResponse:
     """End a person's leave for good: their waivers and their yes count no more, a no still does."""
-    asked = await body_of(request, EndAsked)
+    asked = await parse_json_body(request, ReasonRequestBody)
     if not asked.reason.isprintable():
-        raise CallError("the reason is not one line", cure="Give it in printable signs.")
-    return shown(await run_in_threadpool(end_person, service.people, caller, person, asked.reason))
+        raise MalformedRequestError(
+            "the reason is not one line", cure="Give it in printable signs."
+        )
+    return build_person_response(
+        await run_in_threadpool(end_person, service.people, caller, person, asked.reason)
+    )
 
 
-def _named(service: Service, caller: ApiKey, asked: PersonAsked) -> Person:
-    return name_person(
+def _named(service: ServiceContext, caller: ApiKey, asked: PersonRequestBody) -> Person:
+    return register_person(
         service.people, caller, asked.name, asked.key, asked.may, caller=asked.caller
     )  # fmt: skip
 
 
-def shown(person: Person) -> PersonShown:
+def build_person_response(person: Person) -> PersonResponse:
     """Return a person as lists show one."""
-    return PersonShown(
+    return PersonResponse(
         id=person.id,
         name=person.name,
         key=person.key,

@@ -2,24 +2,24 @@
 
 from fastapi import APIRouter, Request, Response
 
-from auditor.api.admitting import Viewer
-from auditor.api.decided import RecordShown
-from auditor.api.parts import Served
-from auditor.api.reading import Digest
-from auditor.api.routes.files import BINARY, File, files_shown, sent
-from auditor.api.shapes import FileList
-from auditor.manifests import manifest
-from auditor.people.panels import read_kept
+from auditor.reports.manifest import build_manifest
+from auditor.service.api.auth import Viewer
+from auditor.service.api.context import Served
+from auditor.service.api.requests import Digest
+from auditor.service.api.routes.files import BINARY, File, build_file_list, send_record_file
+from auditor.service.api.schemas import FileList
+from auditor.service.api.schemas_people import RecordResponse
+from auditor.service.approvals.people import read_stored_record
 
 router = APIRouter(prefix="/v1/records", tags=["results"])
 
 
 @router.get("/{digest}")
-def look(digest: Digest, caller: Viewer, service: Served) -> RecordShown:
+def get_record_summary(digest: Digest, caller: Viewer, service: Served) -> RecordResponse:
     """Look at a record: which audit it is of, and from which record it came, if from one."""
     kept = service.people.record(caller.project, digest)
-    record = read_kept(kept)
-    return RecordShown(
+    record = read_stored_record(kept)
+    return RecordResponse(
         digest=digest,
         audit=kept.submission,
         verdict=record.verdict.value,
@@ -28,15 +28,17 @@ def look(digest: Digest, caller: Viewer, service: Served) -> RecordShown:
 
 
 @router.get("/{digest}/files")
-def listed(digest: Digest, caller: Viewer, service: Served) -> FileList:
+def list_record_files(digest: Digest, caller: Viewer, service: Served) -> FileList:
     """List every file of a record's folder."""
     kept = service.people.record(caller.project, digest)
-    return files_shown(service, manifest(service.store.blobs, kept.files))
+    return build_file_list(service, build_manifest(service.store.blobs, kept.files))
 
 
 @router.get("/{digest}/files/{name:path}", response_class=Response, responses=BINARY)
-def file(request: Request, digest: Digest, name: File, caller: Viewer, service: Served) -> Response:
+def get_record_file(
+    request: Request, digest: Digest, name: File, caller: Viewer, service: Served
+) -> Response:
     """Fetch one of the files that the list names."""
     kept = service.people.record(caller.project, digest)
-    files = manifest(service.store.blobs, kept.files)
-    return sent(request, service, files, name, f"the record {digest}")
+    files = build_manifest(service.store.blobs, kept.files)
+    return send_record_file(request, service, files, name, f"the record {digest}")

@@ -5,57 +5,69 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Admin, Approver, Viewer
-from auditor.api.parts import Served
-from auditor.api.reading import Limit, body_of
-from auditor.api.sealed_shapes import SealedSetAsked, SealedSetPage, SealedSetShown
-from auditor.api.shapes import SET, EndAsked
-from auditor.api.showing import documented
-from auditor.domain.sealed_sets import SealedSet
-from auditor.refusals import CallError
-from auditor.sealedsets import Kept, keep, release
-from auditor.store.service.sealed_sets import SealedSets
+from auditor.errors import MalformedRequestError
+from auditor.service.api.auth import Admin, Approver, Viewer
+from auditor.service.api.context import Served
+from auditor.service.api.requests import Limit, build_openapi_extra, parse_json_body
+from auditor.service.api.schemas import (
+    SET,
+    ReasonRequestBody,
+    SealedSetPage,
+    SealedSetRequestBody,
+    SealedSetResponse,
+)
+from auditor.service.domain.schedules import SealedSet
+from auditor.service.sealed_sets import SealedSetOrder, hold_sealed_set, release_sealed_set
+from auditor.service.store.attempts import SealedSetStore
 
 router = APIRouter(prefix="/v1/sealed-sets", tags=["sealed sets"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(SealedSetAsked))
-async def hold(request: Request, caller: Approver, service: Served) -> SealedSetShown:
+@router.post("", status_code=201, openapi_extra=build_openapi_extra(SealedSetRequestBody))
+async def create_sealed_set(
+    request: Request, caller: Approver, service: Served
+) -> SealedSetResponse:
     """Hold a file that the project uploaded: orders name it by this name alone, for its role."""
-    body = await body_of(request, SealedSetAsked)
-    wish = Kept(
+    body = await parse_json_body(request, SealedSetRequestBody)
+    wish = SealedSetOrder(
         name=body.name, role=body.role, digest=body.digest, file=body.file,
         note=body.note.replace("\0", ""),
     )  # fmt: skip
-    made = await run_in_threadpool(keep, service.kept, caller, wish, service.clock)
+    made = await run_in_threadpool(hold_sealed_set, service.kept, caller, wish, service.clock)
     return _shown(made)
 
 
-@router.post("/{name}/release", status_code=204, openapi_extra=documented(EndAsked))
-async def let_go(
+@router.post(
+    "/{name}/release", status_code=204, openapi_extra=build_openapi_extra(ReasonRequestBody)
+)
+async def release_set(
     name: Annotated[str, Path(pattern=SET, examples=["loans-2026"])], request: Request,
     caller: Admin, service: Served,
 ) -> Response:  # fmt: skip
     """Hold a set no more that no audit has used yet, for a reason. There is no way back."""
-    asked = await body_of(request, EndAsked)
+    asked = await parse_json_body(request, ReasonRequestBody)
     if not asked.reason.isprintable():
-        raise CallError("the reason is not one line", cure="Give it in printable signs.")
-    await run_in_threadpool(release, service.kept, caller, name, asked.reason, service.clock)
+        raise MalformedRequestError(
+            "the reason is not one line", cure="Give it in printable signs."
+        )
+    await run_in_threadpool(
+        release_sealed_set, service.kept, caller, name, asked.reason, service.clock
+    )
     return Response(status_code=204)
 
 
 @router.get("")
-def listed(
+def list_sealed_sets(
     caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=SET)] = None,
 ) -> SealedSetPage:  # fmt: skip
     """List the project's sealed sets by their names."""
-    found, following = SealedSets(service.store).of_project(caller.project, cursor, limit)
+    found, following = SealedSetStore(service.store).of_project(caller.project, cursor, limit)
     return SealedSetPage(sealed_sets=[_shown(item) for item in found], next=following)
 
 
-def _shown(item: SealedSet) -> SealedSetShown:
-    return SealedSetShown(
+def _shown(item: SealedSet) -> SealedSetResponse:
+    return SealedSetResponse(
         name=item.name,
         role=item.role,
         digest=item.digest,

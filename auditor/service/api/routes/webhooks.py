@@ -5,21 +5,25 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Admin
-from auditor.api.hook_shapes import (
-    AttemptShown,
+from auditor.service.api.auth import Admin
+from auditor.service.api.context import Served
+from auditor.service.api.requests import Limit, build_openapi_extra, parse_json_body
+from auditor.service.api.schemas_schedules import (
+    DeliveryAttemptResponse,
     DeliveryPage,
-    DeliveryShown,
-    HookAsked,
-    HookList,
-    HookMade,
-    HookShown,
+    DeliveryResponse,
+    WebhookList,
+    WebhookRequestBody,
+    WebhookSecretResponse,
+    WebhookSettingsResponse,
 )
-from auditor.api.parts import Served
-from auditor.api.reading import Limit, body_of
-from auditor.api.showing import documented
-from auditor.domain.hooks import Delivery, Hook
-from auditor.hooks.making import end, found, make, retry
+from auditor.service.domain.webhooks import WebhookDelivery, WebhookSubscription
+from auditor.service.webhooks.manage import (
+    create_webhook,
+    end_webhook,
+    find_webhook,
+    retry_delivery,
+)
 
 FORM, MESSAGE_FORM = "^hook-[0-9a-f]{24}$", "^msg_[0-9a-f]{32}$"
 HookId = Annotated[str, Path(pattern=FORM, examples=["hook-" + "0a" * 12])]
@@ -27,53 +31,59 @@ MessageId = Annotated[str, Path(pattern=MESSAGE_FORM, examples=["msg_" + "0a" * 
 router = APIRouter(prefix="/v1/webhooks", tags=["web hooks"])
 
 
-@router.post("", status_code=201, openapi_extra=documented(HookAsked))
-async def hand_in(request: Request, caller: Admin, service: Served) -> HookMade:
+@router.post("", status_code=201, openapi_extra=build_openapi_extra(WebhookRequestBody))
+async def add_webhook(request: Request, caller: Admin, service: Served) -> WebhookSecretResponse:
     """Make a web hook. Its secret is in this answer, and nowhere else."""
-    body = await body_of(request, HookAsked)
-    made, secret = await run_in_threadpool(make, service.hooks, caller, body.url, body.events)
-    return HookMade(webhook=_shown(made), secret=secret)
+    body = await parse_json_body(request, WebhookRequestBody)
+    made, secret = await run_in_threadpool(
+        create_webhook, service.hooks, caller, body.url, body.events
+    )
+    return WebhookSecretResponse(webhook=_shown(made), secret=secret)
 
 
 @router.get("")
-def listed(caller: Admin, service: Served) -> HookList:
+def list_webhooks(caller: Admin, service: Served) -> WebhookList:
     """List the project's web hooks, the newest first, those that have ended too."""
-    return HookList(webhooks=[_shown(it) for it in service.hooks.kept.of_project(caller.project)])
+    return WebhookList(
+        webhooks=[_shown(it) for it in service.hooks.kept.of_project(caller.project)]
+    )
 
 
 @router.get("/{webhook}")
-def look(webhook: HookId, caller: Admin, service: Served) -> HookShown:
+def get_webhook(webhook: HookId, caller: Admin, service: Served) -> WebhookSettingsResponse:
     """Look at a web hook."""
-    return _shown(found(service.hooks, caller.project, webhook))
+    return _shown(find_webhook(service.hooks, caller.project, webhook))
 
 
 @router.post("/{webhook}/end")
-def stop(webhook: HookId, caller: Admin, service: Served) -> HookShown:
+def stop_webhook(webhook: HookId, caller: Admin, service: Served) -> WebhookSettingsResponse:
     """End a web hook for good: nothing is sent there any more."""
-    return _shown(end(service.hooks, caller, webhook))
+    return _shown(end_webhook(service.hooks, caller, webhook))
 
 
 @router.get("/{webhook}/deliveries")
-def deliveries(
+def list_deliveries(
     webhook: HookId, caller: Admin, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(pattern=MESSAGE_FORM)] = None,
 ) -> DeliveryPage:  # fmt: skip
     """List a web hook's messages, the newest first, with every attempt; dead ones say so."""
-    hook = found(service.hooks, caller.project, webhook)
+    hook = find_webhook(service.hooks, caller.project, webhook)
     page, following = service.hooks.deliveries.of_hook(hook.id, cursor, limit)
     now = service.clock()
     return DeliveryPage(deliveries=[_delivery(item, now) for item in page], next=following)
 
 
 @router.post("/{webhook}/deliveries/{message}/retry")
-def again(webhook: HookId, message: MessageId, caller: Admin, service: Served) -> DeliveryShown:
+def resend_delivery(
+    webhook: HookId, message: MessageId, caller: Admin, service: Served
+) -> DeliveryResponse:
     """Send a message that is dead once more, with all its pauses."""
-    delivery = retry(service.hooks, caller.project, webhook, message)
+    delivery = retry_delivery(service.hooks, caller.project, webhook, message)
     return _delivery(delivery, service.clock())
 
 
-def _shown(hook: Hook) -> HookShown:
-    return HookShown(
+def _shown(hook: WebhookSubscription) -> WebhookSettingsResponse:
+    return WebhookSettingsResponse(
         id=hook.id,
         project=hook.project,
         maker=hook.maker,
@@ -84,8 +94,8 @@ def _shown(hook: Hook) -> HookShown:
     )
 
 
-def _delivery(item: Delivery, now: str) -> DeliveryShown:
-    return DeliveryShown(
+def _delivery(item: WebhookDelivery, now: str) -> DeliveryResponse:
+    return DeliveryResponse(
         id=item.id,
         hook=item.hook,
         event=item.event,
@@ -93,7 +103,7 @@ def _delivery(item: Delivery, now: str) -> DeliveryShown:
         at=item.at,
         state=item.state(now),
         attempts=[
-            AttemptShown(
+            DeliveryAttemptResponse(
                 number=it.number,
                 at=it.at,
                 outcome=it.outcome,

@@ -4,29 +4,27 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from auditor.api.admitting import Admin
-from auditor.api.routes.acts import CURSOR
-from auditor.domain.api_keys import Role
-from auditor.store.service.acts import Acts
-from auditor.web.entries import Entry
-from auditor.web.looking import show
-from auditor.web.parts import Shown
-from auditor.web.routing import routes
+from auditor.service.api.auth import Admin
+from auditor.service.api.routes.acts import CURSOR
+from auditor.service.domain.access import AccessRole
+from auditor.service.store.access import AuditLogStore
+from auditor.service.web.routing import PageEntry, create_page_router, render_page
+from auditor.service.web.site import Shown
 
 PAGE = 50
-router = routes()
+router = create_page_router()
 
 
 @router.get("/acts")
-def listed(
+def show_audit_log(
     request: Request, caller: Admin, site: Shown,
     cursor: Annotated[str, Query(pattern=f"({CURSOR})|(^$)")] = "",
 ) -> Response:  # fmt: skip
     """List who did what, the newest first."""
     service = site.service
-    acts, following = Acts(service.store).listed(caller.project, cursor or None, PAGE)
+    acts, following = AuditLogStore(service.store).listed(caller.project, cursor or None, PAGE)
     names = {key.id: key.name for key in service.kept.keys(caller.project)}
-    return show(request, "acts", title="Acts", acts=acts, names=names, following=following)
+    return render_page(request, "acts", title="Acts", acts=acts, names=names, following=following)
 
 
-ENTRY = Entry("/acts", router, title="Acts", order=94, least=Role.ADMIN, group="Admin")
+ENTRY = PageEntry("/acts", router, title="Acts", order=94, least=AccessRole.ADMIN, group="Admin")

@@ -2,21 +2,27 @@
 
 from fastapi import Response
 
-from auditor.refusals import NotFoundError
-from auditor.web.assets import MEDIA, asset, version_of
-from auditor.web.entries import Entry
-from auditor.web.routing import routes
+from auditor.errors import NotFoundError
+from auditor.service.web.routing import (
+    ASSET_MEDIA_TYPES,
+    PageEntry,
+    build_asset_url,
+    create_page_router,
+    read_asset,
+)
 
 FOREVER = "public, max-age=31536000, immutable"
-router = routes()
+router = create_page_router()
 
 
 @router.get("/static/{version}/{name}")
-def static(version: str, name: str) -> Response:
+def send_asset(version: str, name: str) -> Response:
     """Send a file that pages load."""
-    if name not in MEDIA or version_of(name) != f"/static/{version}/{name}":
+    if name not in ASSET_MEDIA_TYPES or build_asset_url(name) != f"/static/{version}/{name}":
         raise NotFoundError("there is no such file", cure="Load the page again.")
-    return Response(asset(name), media_type=MEDIA[name], headers={"Cache-Control": FOREVER})
+    return Response(
+        read_asset(name), media_type=ASSET_MEDIA_TYPES[name], headers={"Cache-Control": FOREVER}
+    )
 
 
-ENTRY = Entry("/static", router)
+ENTRY = PageEntry("/static", router)

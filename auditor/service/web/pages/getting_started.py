@@ -2,19 +2,17 @@
 
 from fastapi import Request, Response
 
-from auditor.api.admitting import Viewer
-from auditor.web.entries import Entry
-from auditor.web.looking import show
-from auditor.web.parts import Visit
-from auditor.web.routing import routes
+from auditor.service.api.auth import Viewer
+from auditor.service.web.routing import PageEntry, create_page_router, render_page
+from auditor.service.web.site import Visit
 
-router = routes()
+router = create_page_router()
 
 
 @router.get("/start")
-def how(request: Request, caller: Viewer, visit: Visit) -> Response:
+def show_instructions(request: Request, caller: Viewer, visit: Visit) -> Response:
     """Show how to hand an audit in."""
-    return show(request, "start", title="Hand in an audit", origin=visit.origin)
+    return render_page(request, "start", title="Hand in an audit", origin=visit.origin)
 
 
-ENTRY = Entry("/start", router, title="Hand in", order=80)
+ENTRY = PageEntry("/start", router, title="Hand in", order=80)

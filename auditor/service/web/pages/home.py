@@ -4,34 +4,34 @@ from collections.abc import Mapping, Sequence
 
 from fastapi import Request, Response
 
-from auditor.api.admitting import Viewer
-from auditor.domain.submissions import State
-from auditor.states import GateState, states
-from auditor.store.service.overviews import Line, Sought
-from auditor.store.service.trends import KeptTrends
-from auditor.web.entries import Entry
-from auditor.web.looking import show
-from auditor.web.parts import Shown, Site, Visit
-from auditor.web.routing import routes
+from auditor.service.api.auth import Viewer
+from auditor.service.domain.submissions import SubmissionState
+from auditor.service.gate import GateState, list_gate_states
+from auditor.service.store.audit_queries import AuditQuery, AuditSummary
+from auditor.service.store.trends import TrendStore
+from auditor.service.web.routing import PageEntry, create_page_router, render_page
+from auditor.service.web.site import Shown, Visit, WebContext
 
-OPEN = (State.RUNNING, State.QUEUED, State.WAITING)
+OPEN = (SubmissionState.RUNNING, SubmissionState.QUEUED, SubmissionState.WAITING)
 MOST, FEW = 50, 10
-router = routes()
+router = create_page_router()
 
 
 @router.get("/")
-def attention(request: Request, caller: Viewer, visit: Visit, site: Shown) -> Response:
+def show_attention(request: Request, caller: Viewer, visit: Visit, site: Shown) -> Response:
     """Show what needs attention."""
     project, overviews = caller.project, site.overviews
     if not overviews.any_audit(project):
-        return show(request, "start", title="Hand in an audit", origin=visit.origin)
+        return render_page(request, "start", title="Hand in an audit", origin=visit.origin)
     desk = site.service.desk
     live = desk.live()
-    now, more = overviews.audits(Sought(project=project, states=OPEN, limit=MOST))
-    done, _ = overviews.audits(Sought(project=project, states=(State.DONE,), limit=FEW))
+    now, more = overviews.audits(AuditQuery(project=project, states=OPEN, limit=MOST))
+    done, _ = overviews.audits(
+        AuditQuery(project=project, states=(SubmissionState.DONE,), limit=FEW)
+    )
     troubled = overviews.troubled(project, MOST)
     gates = _gates(site, project, tuple(dict.fromkeys(line.model for line in done)))
-    return show(
+    return render_page(
         request,
         "home",
         title="Overview",
@@ -45,7 +45,7 @@ def attention(request: Request, caller: Viewer, visit: Visit, site: Shown) -> Re
     )
 
 
-def _why(site: Site, troubled: Sequence[Line]) -> Mapping[str, str]:
+def _why(site: WebContext, troubled: Sequence[AuditSummary]) -> Mapping[str, str]:
     """Say of each audit in a sentence why its gate is shut."""
     records = [line.record for line in troubled if line.record]
     facts = site.facts.of(records, site.latest.bodies)
@@ -55,14 +55,16 @@ def _why(site: Site, troubled: Sequence[Line]) -> Mapping[str, str]:
     }
 
 
-def _gates(site: Site, project: str, models: tuple[str, ...]) -> Sequence[tuple[str, GateState]]:
+def _gates(
+    site: WebContext, project: str, models: tuple[str, ...]
+) -> Sequence[tuple[str, GateState]]:
     """Return the gates that are shut for the newest version of each of some models."""
     if not models:
         return ()
-    newest = KeptTrends(site.service.store).versions(project, models, 1)
+    newest = TrendStore(site.service.store).versions(project, models, 1)
     names = {(it.artifact, it.target): it.model for it in newest if it.artifact}
-    found = states(site.service.gatekeeper, project, tuple(names))
+    found = list_gate_states(site.service.gatekeeper, project, tuple(names))
     return [(names[pair], it) for pair, told in found.items() for it in told if not it.open]
 
 
-ENTRY = Entry("/", router, title="Overview", order=10)
+ENTRY = PageEntry("/", router, title="Overview", order=10)

@@ -4,33 +4,29 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse
 
-from auditor.api.admitting import Admin
-from auditor.api.decided import PersonAsked
-from auditor.api.routes.people import PersonId
-from auditor.api.shapes import EndAsked
-from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.people import DecisionKind, Person
-from auditor.errors import InvalidInputError
-from auditor.people.naming import end_person, name_person
-from auditor.refusals import CallError
-from auditor.web.entries import Entry
-from auditor.web.forms import form_of
-from auditor.web.looking import show
-from auditor.web.parts import Shown, Site
-from auditor.web.routing import routes
+from auditor.errors import InvalidInputError, MalformedRequestError
+from auditor.service.api.auth import Admin
+from auditor.service.api.routes.people import PersonId
+from auditor.service.api.schemas import ReasonRequestBody
+from auditor.service.api.schemas_people import PersonRequestBody
+from auditor.service.approvals.people import end_person, register_person
+from auditor.service.domain.access import AccessRole, ApiKey
+from auditor.service.domain.people import DecisionKind, Person
+from auditor.service.web.routing import PageEntry, create_page_router, get_form, render_page
+from auditor.service.web.site import Shown, WebContext
 
 INVALID, SEE_OTHER = 422, 303
-router = routes()
+router = create_page_router()
 
 
 @router.get("/people")
-def listed(request: Request, caller: Admin, site: Shown) -> Response:
+def show_people(request: Request, caller: Admin, site: Shown) -> Response:
     """List the project's people."""
     return _shown(request, caller, site)
 
 
 @router.post("/people")
-def name(request: Request, caller: Admin, site: Shown) -> Response:
+def create_person(request: Request, caller: Admin, site: Shown) -> Response:
     """Let a person decide in the project, by a key of their own."""
     try:
         made = _named(request, caller, site)
@@ -43,53 +39,59 @@ def name(request: Request, caller: Admin, site: Shown) -> Response:
 
 
 @router.get("/people/{person}/end")
-def ask(request: Request, person: PersonId, caller: Admin, site: Shown) -> Response:
+def confirm_revocation(request: Request, person: PersonId, caller: Admin, site: Shown) -> Response:
     """Ask why somebody is to decide no more."""
     found = site.service.people.person(caller.project, person)
-    return show(request, "end_person", title="End somebody's leave", person=found)
+    return render_page(request, "end_person", title="End somebody's leave", person=found)
 
 
 @router.post("/people/{person}/end")
-def end(request: Request, person: PersonId, caller: Admin, site: Shown) -> Response:
+def revoke_person(request: Request, person: PersonId, caller: Admin, site: Shown) -> Response:
     """End somebody's leave for good: their waivers and their yes count no more."""
-    panel, reason = site.service.people, form_of(request).get("reason", "").strip()
+    panel, reason = site.service.people, get_form(request).get("reason", "").strip()
     panel.person(caller.project, person)
     try:
-        asked = EndAsked(reason=reason)
+        asked = ReasonRequestBody(reason=reason)
     except ValidationError:
-        raise CallError("leave is ended for a reason", cure="Go back, and write why.") from None
+        raise MalformedRequestError(
+            "leave is ended for a reason", cure="Go back, and write why."
+        ) from None
     if not asked.reason.isprintable():
-        raise CallError("the reason is not one line", cure="Give it in printable signs.")
+        raise MalformedRequestError(
+            "the reason is not one line", cure="Give it in printable signs."
+        )
     end_person(panel, caller, person, asked.reason)
     return RedirectResponse("/people", SEE_OTHER)
 
 
-def _named(request: Request, caller: ApiKey, site: Site) -> Person:
-    form = form_of(request)
-    asked = PersonAsked(
+def _named(request: Request, caller: ApiKey, site: WebContext) -> Person:
+    form = get_form(request)
+    asked = PersonRequestBody(
         name=form.get("name", "").strip(),
         key=form.get("key", "").replace("\r\n", "\n").strip() + "\n",
         may=[kind for kind in DecisionKind if f"may-{kind}" in form],
         caller=form.get("caller") or None,
     )
-    return name_person(
+    return register_person(
         site.service.people, caller, asked.name, asked.key, asked.may, caller=asked.caller
     )  # fmt: skip
 
 
 def _shown(
-    request: Request, caller: ApiKey, site: Site, status: int = 200, problem: str = "",
+    request: Request, caller: ApiKey, site: WebContext, status: int = 200, problem: str = "",
     made: Person | None = None,
 ) -> Response:  # fmt: skip
     service, now = site.service, site.service.clock()
     keys = service.kept.keys(caller.project)
     people = service.people.people.all(caller.project)
-    return show(request, "people", status=status, title="People", problem=problem, made=made,
-                given=form_of(request) if problem else {}, kinds=list(DecisionKind),
+    return render_page(request, "people", status=status, title="People", problem=problem, made=made,
+                given=get_form(request) if problem else {}, kinds=list(DecisionKind),
                 names={key.id: key.name for key in keys},
-                callers=[it for it in keys if it.holds(now) and it.role.may(Role.APPROVER)],
+                callers=[it for it in keys if it.holds(now) and it.role.may(AccessRole.APPROVER)],
                 deciding=[it for it in people if it.ended is None],
                 over=[it for it in people if it.ended is not None])  # fmt: skip
 
 
-ENTRY = Entry("/people", router, title="People", order=92, least=Role.ADMIN, group="Admin")
+ENTRY = PageEntry(
+    "/people", router, title="People", order=92, least=AccessRole.ADMIN, group="Admin"
+)

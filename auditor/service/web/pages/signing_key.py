@@ -2,29 +2,30 @@
 
 from fastapi import Request, Response
 
-from auditor.api.admitting import Approver
-from auditor.web.deciding import holder
-from auditor.web.entries import Entry
-from auditor.web.forms import form_of
-from auditor.web.looking import show
-from auditor.web.parts import Shown, Visit
-from auditor.web.routing import routes
+from auditor.service.api.auth import Approver
+from auditor.service.web.decisions import find_key_holder
+from auditor.service.web.routing import PageEntry, create_page_router, get_form, render_page
+from auditor.service.web.site import Shown, Visit
 
-router = routes()
+router = create_page_router()
 
 
 @router.get("/signing")
-def key(request: Request, caller: Approver, visit: Visit) -> Response:
+def show_signing_key(request: Request, caller: Approver, visit: Visit) -> Response:
     """Show this browser's key, or make one."""
-    return show(request, "signing", title="Your signing key", origin=visit.origin, known=None)
+    return render_page(
+        request, "signing", title="Your signing key", origin=visit.origin, known=None
+    )
 
 
 @router.post("/signing")
-def whose(request: Request, caller: Approver, visit: Visit, site: Shown) -> Response:
+def show_key_holder(request: Request, caller: Approver, visit: Visit, site: Shown) -> Response:
     """Say who has the key of this browser, as far as the project knows."""
     panel = site.service.people
-    known = holder(panel, caller.project, form_of(request).get("key", ""))
-    return show(request, "signing", title="Your signing key", origin=visit.origin, known=known)
+    known = find_key_holder(panel, caller.project, get_form(request).get("key", ""))
+    return render_page(
+        request, "signing", title="Your signing key", origin=visit.origin, known=known
+    )
 
 
-ENTRY = Entry("/signing", router)
+ENTRY = PageEntry("/signing", router)

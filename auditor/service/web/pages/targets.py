@@ -2,23 +2,21 @@
 
 from fastapi import Request, Response
 
-from auditor.api.admitting import Viewer
-from auditor.web.entries import Entry
-from auditor.web.looking import show
-from auditor.web.parts import Shown
-from auditor.web.routing import routes
+from auditor.service.api.auth import Viewer
+from auditor.service.web.routing import PageEntry, create_page_router, render_page
+from auditor.service.web.site import Shown
 
-router = routes()
+router = create_page_router()
 
 
 @router.get("/targets")
-def listed(request: Request, caller: Viewer, site: Shown) -> Response:
+def show_targets(request: Request, caller: Viewer, site: Shown) -> Response:
     """Show every target of the service."""
     desk = site.service.desk
     told = {one.target: one for one in site.latest.last_of_targets(caller.project)}
     facts = site.facts.of({one.record for one in told.values()}, site.latest.bodies)
-    return show(request, "targets", title="Targets", specs=list(desk.targets.values()),
+    return render_page(request, "targets", title="Targets", specs=list(desk.targets.values()),
                 live=desk.live(), seen=told, facts=facts)  # fmt: skip
 
 
-ENTRY = Entry("/targets", router, title="Targets", order=50)
+ENTRY = PageEntry("/targets", router, title="Targets", order=50)
