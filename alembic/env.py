@@ -3,27 +3,11 @@
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from auditor.store import tables, tables as lineage_tables
-from auditor.service.store import (
-    tables as act_tables,
-    tables as agent_tables,
-    tables as attempt_tables,
-    tables as hook_tables,
-    tables as people_tables,
-    tables as schedule_tables,
-    tables as sealed_tables,
-    tables as standing_tables,
-    tables as trend_tables,
-    tables as watch_tables,
-)
 from auditor.service.store import tables as service_tables
+from auditor.store import tables
 
 # These modules declare their tables to the one base that they share.
-MODULES = (
-    tables, lineage_tables, service_tables, act_tables, agent_tables, attempt_tables,
-    hook_tables, people_tables, schedule_tables, sealed_tables, standing_tables, trend_tables,
-    watch_tables,
-)  # fmt: skip
+MODULES = (tables, service_tables)
 (METADATA,) = {item.Base.metadata for item in MODULES}
 
 

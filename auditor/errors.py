@@ -1,12 +1,7 @@
-"""Every deliberate error: each names the thing, the place and the cure, under a stable slug.
+"""All deliberate errors of auditor and its service, each with a stable slug.
 
-The deliberate errors of a service, each under a stable slug, as all errors are.
-
-How people are told to install an extra: from where auditor came, and never by its name alone.
-
-An index may hold anything under that name, and what pip installs runs.
-
-Where an error that nobody foresaw was raised.
+An error names the thing, the place and the cure. The cure for a missing extra never names the
+package alone: a package index may hold any code under that name, and pip would run it.
 """
 
 import json

@@ -68,7 +68,7 @@ LOADED: Final = (
 """What tests load of others, and what no thread of it has been started in: loaded once."""
 
 TARGETS: Final = (
-    "auditor/judging/*.py",
+    "auditor/policy/evaluate/*.py",
     "auditor/workflows/gate.py",
     "auditor/service/gate.py",
     "auditor/workflows/approvals.py",
@@ -81,11 +81,7 @@ TARGETS: Final = (
     "auditor/domain/findings.py",
     "auditor/domain/waivers.py",
     "auditor/service/approvals/status.py",
-    "auditor/service/approvals/status.py",
-    "auditor/service/approvals/status.py",
-    "auditor/service/approvals/status.py",
-    "auditor/service/approvals/status.py",
-    "auditor/trusting/*.py",
+    "auditor/trust/policies/*.py",
     "auditor/trust/signatures/decisions.py",
     "auditor/trust/encoding/dsse.py",
     "auditor/trust/signatures/verify.py",
@@ -102,18 +98,18 @@ TARGETS: Final = (
     "auditor/workflows/verify/sealed_seed.py",
 )
 """What decides: judging, gates, approvals, waivers, trust, verification, the ledger's proofs."""
-SPOKEN: Final = frozenset({"auditor/policy/evaluate/messages.py", "auditor/trust/policies/read.py"})
+SPOKEN: Final = frozenset({"auditor/policy/evaluate/messages.py"})
 """Texts alone, which no decision rests on."""
 TESTS: Final = (
-    "tests/judging",
+    "tests/policy/evaluate",
     "tests/domain",
-    "tests/ledgers",
-    "tests/people",
-    "tests/records",
-    "tests/signatures",
-    "tests/signing",
-    "tests/trusting",
-    "tests/usecases",
+    "tests/trust/keys",
+    "tests/trust/ledger",
+    "tests/trust/policies",
+    "tests/trust/signatures",
+    "tests/service/approvals",
+    "tests/workflows",
+    "tests/workflows/verify",
     "tests/service/api/test_approvals_that_endure.py",
     "tests/service/api/test_people_decide.py",
     "tests/cli/test_approvals_in_use.py",
@@ -385,7 +381,7 @@ def _in_child(work: Callable[[], int], limit: int | None) -> int:
 
 
 def _test_files(path: Path) -> Iterable[Path]:
-    return path.rglob("test_*.py") if path.is_dir() else [path]
+    return path.glob("test_*.py") if path.is_dir() else [path]
 
 
 def reach(workers: int) -> Reach:

@@ -28,11 +28,11 @@ HEAD = """# Simulations
 
 <!-- Written by `make simulate` from scripts/simulations; edit those instead. -->
 
-What the intervals, tests and adjustments of `auditor/stats` claim, held against samples whose
-truth is known. All intervals are asked for at 0.95. The error is the Monte-Carlo standard error of
-the figure; a claim is kept when the figure reaches its goal, broken when it misses it by more than
-four errors, and not refuted in between. Every experiment has a seed of its own, so that the same
-code writes the same page.
+What the intervals, tests and adjustments of `auditor/metrics/stats` claim, held against samples
+whose truth is known. All intervals are asked for at 0.95. The error is the Monte-Carlo standard
+error of the figure; a claim is kept when the figure reaches its goal, broken when it misses it by
+more than four errors, and not refuted in between. Every experiment has a seed of its own, so that
+the same code writes the same page.
 
 The rows of `baseline` are whole audits under that pack: a linear model whose true figures are known
 answers 2,000 fresh rows, is attacked on 500 of them, and is measured by the checks and judged by

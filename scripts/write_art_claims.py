@@ -16,9 +16,9 @@ import numpy as np
 from auditor.attacks.art import poisoning as defences
 from auditor.attacks.art.adapter import MODULES, list_attack_classes
 from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings, train_stack
-from auditor.checks.poisoning.art import ArtPoisoningCheck as Poisoning
+from auditor.checks.poisoning.art import ArtPoisoningCheck
 from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
-from auditor.checks.privacy.art import ArtPrivacyCheck as Privacy
+from auditor.checks.privacy.art import ArtPrivacyCheck
 from auditor.checks.registry import discover_checks
 from auditor.domain.datasets import Dataset, DatasetRole
 from auditor.domain.models import Model
@@ -167,10 +167,10 @@ def check_of(name: str, kind: str, *, benched: bool) -> Any:  # noqa: ANN401 -- 
         return ArtDetectorCheck(detectors=(name,), rate=RATE, rows=ROWS, **spent)
     if kind == "poisoning":
         way = "head" if benched else "recipe"
-        return Poisoning(
+        return ArtPoisoningCheck(
             attacks=(name,), rates=(RATE,), repeats=2, tested=ROWS, retrain=way, **spent
         )
-    return Privacy(attacks=(name,), rows=ROWS, **spent)
+    return ArtPrivacyCheck(attacks=(name,), rows=ROWS, **spent)
 
 
 def measure(name: str, kind: str, subject: Subject) -> str:

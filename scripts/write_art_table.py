@@ -257,8 +257,8 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
     ]
     figures = sum(any(not cell.startswith("Gap") for cell in row[3:]) for row in evasion)
     counted = (
-        f"ART {art_version()} exports {len(evasion)} evasion classes, of which {figures} give a figure "
-        "on at least one of the models."
+        f"ART {art_version()} exports {len(evasion)} evasion classes, of which {figures} give a "
+        "figure on at least one of the models."
     )
     head = ("Class", "Needs", "Our check of that kind")
     parts = [

@@ -58,8 +58,8 @@ def _sorted(path: Path, scale: SelftestScale) -> tuple[list[SpecimenResult], int
 def _sums(rows: Sequence[SpecimenResult], lacking: int) -> Iterator[str]:
     planted, clean = _halves(rows)
     yield (
-        f"Of all that was planted **{_said(planted, SpecimenOutcome.FOUND)}** were found, and of the clean "
-        f"twins **{_said(clean, SpecimenOutcome.FALSE_ALARM)}** falsely alarmed; "
+        f"Of all that was planted **{_said(planted, SpecimenOutcome.FOUND)}** were found, and of "
+        f"the clean twins **{_said(clean, SpecimenOutcome.FALSE_ALARM)}** falsely alarmed; "
         f"{_count(clean, SpecimenOutcome.UNDECIDED)} clean twins were undecided, and "
         f"{_count(rows, SpecimenOutcome.BROKEN)} specimens broken. "
         f"It took {sum(row.seconds for row in rows) / 60:.0f} minutes."
@@ -86,7 +86,8 @@ def _defects(rows: Sequence[SpecimenResult]) -> Iterator[str]:
         planted, clean = _halves(item.rows)
         yield (
             f"| `{item.family}` | {_named(item)} | {_said(planted, SpecimenOutcome.FOUND)} "
-            f"| {_said(clean, SpecimenOutcome.FALSE_ALARM)} | {item.count(SpecimenOutcome.UNDECIDED) or ''} "
+            f"| {_said(clean, SpecimenOutcome.FALSE_ALARM)} "
+            f"| {item.count(SpecimenOutcome.UNDECIDED) or ''} "
             f"| {item.count(SpecimenOutcome.BROKEN) or ''} | {item.seconds:.0f} |"
         )
 

@@ -110,7 +110,7 @@ def _stores_as_migrated(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     Stores of other revisions and of servers are migrated; so are all in ``migrates`` tests.
     """
     if request.node.get_closest_marker("migrates") is None:
-        monkeypatch.setattr("auditor.store.database.bring", _bring)
+        monkeypatch.setattr("auditor.store.database.upgrade_database", _bring)
 
 
 def _bring(connection: Connection) -> RevisionStatus:

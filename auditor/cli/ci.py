@@ -1,7 +1,4 @@
-"""What a CI system is told: annotations, a summary, and outputs for the steps that follow.
-
-What fails a command: the contract, or less or more where the caller says so.
-"""
+"""CI integration: annotations, job summaries, step outputs and exit codes by ``--fail-on``."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""What the command shows: tables of findings, of steps, and of whatever is listed.
-
-Show how far a job is: a live line on a terminal; elsewhere a line a check, or nothing.
-"""
+"""Terminal output of results: tables of findings and steps, notices and progress."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,8 +79,8 @@ def show_record(
         )
     enforced = policy.mode is EnforcementMode.ENFORCE
     console.print(
-        f"Verdict: {VERDICTS[record.verdict]} under {escape_markup(policy.name)} {escape_markup(policy.version)},"
-        f" budget {record.request.budget.value}"
+        f"Verdict: {VERDICTS[record.verdict]} under {escape_markup(policy.name)} "
+        f"{escape_markup(policy.version)}, budget {record.request.budget.value}"
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
@@ -154,7 +151,8 @@ def show_gap_groups(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> 
         lacking.setdefault((gap.reason.value, words), {})[who] = None
     for (reason, words), checks in lacking.items():
         console.print(
-            f"[yellow]{reason}[/] {escape_markup(words)} [dim]({', '.join(map(escape_markup, checks))})[/]",
+            f"[yellow]{reason}[/] {escape_markup(words)} "
+            f"[dim]({', '.join(map(escape_markup, checks))})[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -216,8 +214,8 @@ def show_binding_conflicts(console: Console, bindings: Iterable[ModelBinding]) -
     """Say which other bytes have the name and version of what is audited, or the bytes which."""
     for item in bindings:
         console.print(
-            f"[yellow]Note[/] {escape_markup(item.name)} {escape_markup(item.version)} was registered at "
-            f"{item.registered} for {item.digest}: new bytes need a new version",
+            f"[yellow]Note[/] {escape_markup(item.name)} {escape_markup(item.version)} was "
+            f"registered at {item.registered} for {item.digest}: new bytes need a new version",
             highlight=False,
             soft_wrap=True,
         )

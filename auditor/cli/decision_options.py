@@ -1,11 +1,4 @@
-"""What `auditor waive` and `auditor approve` share: a sound record, a decider's key, and a time.
-
-Waivers on the command line: the options that name them, and what came of each.
-
-What a gate is told of people's decisions: whose waivers and approvals count, and how many.
-
-Decisions that are handed in at a service, on a folder here or on a record that is there.
-"""
+"""Command-line options for waivers and approvals, and the records that they apply to."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

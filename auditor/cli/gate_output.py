@@ -1,7 +1,4 @@
-"""What a gate looked at: a folder's record, or what a service says of the records that it holds.
-
-What a gate asks of a record that verifies, beside what is to be deployed.
-"""
+"""Answers of the deployment gate, from a local record folder or from a service."""
 
 import os
 from collections.abc import Callable, Iterable

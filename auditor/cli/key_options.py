@@ -1,7 +1,4 @@
-"""Which keys the options of a command mean, and what the ledger says of them.
-
-The ledger of whoever called the command, for those that need none of an audit's parts.
-"""
+"""Key handling for commands: create, read, find and rotate keys, and list ledger events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,8 +1,7 @@
-"""The `auditor` command: finds its subcommands by their files and loads only the one called.
+"""Entry point of the `auditor` command: subcommand loading, exit codes and install hints.
 
-How this very installation gets an extra: what is recorded names the package, a terminal this.
-
-Exit codes: one table from verdicts and error slugs.
+The subcommands are found by their file names, and only the called one is imported. Records name
+only the missing extra; the terminal shows the install command for this installation.
 """
 
 import ast

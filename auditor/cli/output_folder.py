@@ -1,6 +1,6 @@
-"""Write a record's folder, and say of the one that lay there which it was and how it comes back.
+"""Writes record folders, and prints the PDF report beside an audit.
 
-The report on paper beside an audit: tried before it runs, and never the end of one.
+The printer is tried before the audit starts; a later printing failure does not fail the audit.
 """
 
 import re

@@ -1,9 +1,4 @@
-"""Show a plan: what each check costs, and what each rule can come to.
-
-What the command shows of policy tests: the cases, what differs, and what was never seen.
-
-What the command shows of policies in words: explained, and one beside another.
-"""
+"""Terminal output of policies: audit plans, policy tests, explanations and differences."""
 
 from collections.abc import Iterable, Mapping
 
@@ -147,8 +142,9 @@ def list_unseen_outcomes(rule: Rule, seen: frozenset[Outcome]) -> tuple[str, ...
 def _differences(console: Console, result: CaseResult) -> None:
     for item in result.differences:
         console.print(
-            f"[bold red]differs[/] {escape_markup(result.case.where)}: {escape_markup(result.case.name)}: "
-            f"{escape_markup(item.what)}: expected {item.expected.replace('_', ' ')}, "
+            f"[bold red]differs[/] {escape_markup(result.case.where)}: "
+            f"{escape_markup(result.case.name)}: {escape_markup(item.what)}: "
+            f"expected {item.expected.replace('_', ' ')}, "
             f"found {item.found.replace('_', ' ')}. {escape_markup(item.message)}",
             highlight=False,
             soft_wrap=True,

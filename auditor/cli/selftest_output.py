@@ -89,7 +89,8 @@ def _sum(report: SelftestReport) -> str:
     }
     return (
         f"{seen.count(SpecimenOutcome.FOUND)} of {planted} planted defects found, "
-        f"{seen.count(SpecimenOutcome.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely alarmed"
+        f"{seen.count(SpecimenOutcome.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely "
+        "alarmed"
         + "".join(f", {count} {kind}" for kind, count in bad.items() if count)
         + f", in {report.seconds:.0f} s"
     )

@@ -1,11 +1,4 @@
-"""What whoever starts a service says of what it takes, from whom, and how much.
-
-What whoever starts a service says of web hooks: where they may lead.
-
-What `auditor serve` and `auditor worker` share: their log, and what they need installed.
-
-A worker that is an agent: its service, its keys, and what it keeps.
-"""
+"""Command-line options of `auditor serve` and `auditor worker`: limits, webhooks and agents."""
 
 import json
 import os

@@ -1,9 +1,4 @@
-"""Verify a record's folder by a key, or by whom a trust policy lets audit.
-
-What the options of a command say of whom to trust.
-
-The option that says how much the records of a key may claim.
-"""
+"""Command-line options for trust, and the verification of record folders by them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

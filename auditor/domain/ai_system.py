@@ -1,8 +1,6 @@
-"""The system that audited models are a part of, as its owners declare it: none of it measured.
+"""The AI system and risk declarations of its owners.
 
-Risks that a system's owners see, and which rules of a policy evidence how far they are held.
-
-What owners declare beside an audit: the system, and its risks.
+All of it is declared by the owners; none of it is measured.
 """
 
 from collections.abc import Mapping

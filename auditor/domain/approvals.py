@@ -1,6 +1,6 @@
-"""An approval: a named person's signed yes or no to one record, with a reason.
+"""Signed approvals, rejections and human findings of named persons on a record.
 
-A human finding: what a named person found wrong with a record, which fails it for good.
+A human finding fails its record permanently.
 """
 
 from collections.abc import Iterator

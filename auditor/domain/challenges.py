@@ -51,18 +51,18 @@ REASONS: Mapping[ExampleResult, str] = MappingProxyType(
     {
         ExampleResult.HOLDS: "counts as broken: the record had counted its row as robust",
         ExampleResult.OTHER_LABEL: "the label given is not the one that the evaluation data hold",
-        ExampleResult.NOT_OF_THE_DATA: "it starts from no row of the evaluation data, and a share of them "
-        "is all that the record claims",
+        ExampleResult.NOT_OF_THE_DATA: "it starts from no row of the evaluation data, and a share "
+        "of them is all that the record claims",
         ExampleResult.NOT_LOOKED_AT: "the record counted nothing on its row",
         ExampleResult.WRONG_BEFORE: "the model was wrong on its row without any change",
         ExampleResult.BROKEN_BEFORE: "its row counts as broken within this budget already",
         ExampleResult.NOT_PROVED: "nothing was proved of its row at this distance",
         ExampleResult.CHANGED: "the row was changed, and accuracy is claimed of rows as they are",
-        ExampleResult.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them "
-        "at a larger budget",
+        ExampleResult.NO_WORSE: "it breaks no more rows than the record counts already, or fewer "
+        "of them at a larger budget",
         ExampleResult.OUTSIDE_BUDGET: "the change is larger than the largest budget",
-        ExampleResult.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not move, "
-        "or breaks what every row keeps",
+        ExampleResult.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not "
+        "move, or breaks what every row keeps",
         ExampleResult.NOT_MISCLASSIFIED: "the model on its target is not misled",
     }
 )

@@ -107,7 +107,7 @@ def uses_need(check: Check | type[Check], need: Need) -> bool:
 def list_coordinates(check: Check | type[Check]) -> frozenset[str]:
     """Return the coordinates of a check's readings that are no parameters of it.
 
-    A check names them in a class variable ``list_coordinates``, if there are any, so that a rule's
+    A check names them in a class variable ``coordinates``, if there are any, so that a rule's
     ``where`` may select by them.
     """
     named: frozenset[str] = getattr(check, "coordinates", frozenset())

@@ -1,9 +1,4 @@
-"""Digested samples.
-
-Columns of texts, held as codes of their distinct values.
-
-What the rows of a dataset are called, held once for all who keep it.
-"""
+"""Datasets with digest and role, their text columns as codes, and their row names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

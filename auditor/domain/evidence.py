@@ -1,8 +1,6 @@
-"""Evidence: content-addressed blobs from which a third party recomputes a measurement.
+"""Evidence as content-addressed blobs, with row clusters and image axes.
 
-Which rows hang together: how evidence keeps it, and how a reading tells that it matters.
-
-Which rows are pictures, told by their shape.
+A third party can recompute every measurement from the evidence.
 """
 
 import io

@@ -1,6 +1,6 @@
-"""Relations: what must hold between the columns of a row for the row to be possible at all.
+"""Relations between feature columns: formulas and comparisons, evaluated row by row.
 
-Formulas over the columns of a table: what they are, and what they are worth row by row.
+A row that breaks a relation is impossible in the real world.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

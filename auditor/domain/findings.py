@@ -1,7 +1,4 @@
-"""Findings: a rule, its readings, and what became of it.
-
-Outcomes of rules, and the verdict as their fold.
-"""
+"""Findings, the outcomes of rules, and the verdict derived from them."""
 
 import json
 import re
@@ -57,8 +54,7 @@ class Finding:
 
     ``readings`` are indices into the record's readings, the deciding one first. ``slice`` holds
     the coordinates of that place; empty, the rule is asked of the target as a whole.
-    ``estimate_deciding_rows`` says what would turn an unknown into an answer, as ``{"rows":
-    1200}``;
+    ``would_decide`` says what would turn an unknown into an answer, as ``{"rows": 1200}``;
     ``waiver`` is the digest of the waiver by which it is waived.
     """
 

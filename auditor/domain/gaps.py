@@ -1,9 +1,4 @@
-"""Gaps of data that an audit does not name, and of labels that its data lack.
-
-Gaps kept as evidence, and read again.
-
-What a check of privacy or poisoning may conclude, in the words that all of them use.
-"""
+"""Common gaps of missing data or labels, gaps as evidence, and verdicts of privacy checks."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -1,7 +1,4 @@
-"""Typed access to the fields of a JSON document that nobody has checked yet.
-
-Canonical JSON (RFC 8785) and the digests that are taken over it.
-"""
+"""Canonical JSON (RFC 8785), digests over it, and typed access to unchecked documents."""
 
 import hashlib
 import json

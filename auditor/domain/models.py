@@ -1,9 +1,4 @@
-"""The opened model and its twin, as checks ask them.
-
-Models beside the one that is audited: the reference run, the parent, and a cascade's two.
-
-Where a twin comes from: the artifact itself, its adjoint graph, or a file of the owner's.
-"""
+"""Interfaces of opened models, companion models and cascades, and their differentiable twins."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,8 +18,7 @@ class ModelTiming:
     """Times measured inside the process that runs the model, in seconds.
 
     ``single`` holds one time a call of one row, after ``warmup`` calls; ``batch`` one time a call
-    of ``choose_batch_rows`` rows; ``load`` and ``first`` are opening the session and its first
-    call.
+    of ``batch_rows`` rows; ``load`` and ``first`` are opening the session and its first call.
     ``conditions`` says what the machine was doing meanwhile, as ``{"load_average": 0.4}``. A served
     model is timed from this side; ``transport`` then holds the round trips of requests that do not
     touch it, where the server takes such. Of any other one ``processor`` holds how long the calling

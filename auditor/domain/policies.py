@@ -1,8 +1,6 @@
-"""Policies: what is asked of a model, fixed by digest before anything runs.
+"""Policies and their rules, limits, inheritance and legal basis.
 
-What a policy has from others: which they are, and what it changed of what they ask.
-
-Whether a fact of law, or of a published framework, may still be relied on at a day.
+A policy's digest is fixed before an audit runs.
 """
 
 from collections.abc import Mapping
@@ -211,7 +209,7 @@ class LegalBasis:
 class MetricLimits:
     """A bound on one metric, by the whole interval; absent sides are ``None``.
 
-    ``at_least`` is ``(x, None)``, ``get_allowed_count`` is ``(None, x)``, ``within`` has both.
+    ``at_least`` is ``(x, None)``, ``at_most`` is ``(None, x)``, ``within`` has both.
     """
 
     least: float | None = None
@@ -347,8 +345,7 @@ class Policy:
 
     ``document`` is the whole policy as parsed, over which ``digest`` is taken; one that extends
     others is resolved there. ``source`` names the file for messages. ``catalogues`` are the digests
-    of those that its rules cite, by framework. ``list_open_obligations`` is what it leaves to
-    people,
+    of those that its rules cite, by framework. ``cannot_evidence`` is what it leaves to people,
     ``legal`` the law that it rests on. Gates ask for what is said of approvals and attempts.
     """
 

@@ -1,7 +1,4 @@
-"""Readings: what a check measured, or why it could not.
-
-An interval: the figure, how sure it is, and how it was found.
-"""
+"""Readings of a check: measurements with confidence intervals, or gaps with a reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,4 @@
-"""What a block may hold: its types, numbers that are numbers, sizes that a page has room for.
-
-The block of the report that a check brings: values that say what to show, and no markup.
-"""
+"""Report blocks of checks: tables, charts and images as data without markup, with size limits."""
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +147,7 @@ def validate_block(found: object) -> ReportBlock:
     Raises ``BrokenCheckError`` that names the part and what is wrong with it.
     """
     if not isinstance(found, ReportBlock):
-        mistake = f"a {type(found).__name__} was given, and no Block"
+        mistake = f"a {type(found).__name__} was given, and no ReportBlock"
     else:
         mistake = next(_block(found), "")
         if not mistake:

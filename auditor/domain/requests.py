@@ -1,7 +1,4 @@
-"""What was asked: everything that an audit depends on, by digest.
-
-Read what a record says was asked.
-"""
+"""Audit requests: everything that an audit depends on, by digest, and how to read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -44,8 +44,6 @@ class RowEvidence:
 
 
 def find_row_evidence(check: Check | type[Check]) -> RowEvidence:
-    """Return what a check says of its rows in a class variable ``find_row_evidence``; by default
-    nothing.
-    """
+    """Return what a check says of its rows in a class variable ``by_row``; by default nothing."""
     said: RowEvidence = getattr(check, "by_row", RowEvidence())
     return said

@@ -1,7 +1,4 @@
-"""Targets as declared, and fingerprints of what they turned out to be.
-
-Endpoints as declared: how a served model is reached, and what may be asked of it.
-"""
+"""Declared targets, endpoints and cascades, and the fingerprints of measured targets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

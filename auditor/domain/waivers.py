@@ -1,6 +1,6 @@
-"""A waiver: a signed, expiring leave for one rule and one artifact; it hides nothing.
+"""Waivers: signed, expiring permissions to break one rule for one artifact.
 
-Read what a waiver says, from the document that is signed or from YAML that somebody wrote.
+A waiver hides no finding.
 """
 
 import re

@@ -1,11 +1,9 @@
-"""ONNX graphs as plain values: nodes in order, constants as arrays, attributes with types.
+"""ONNX graphs in a normal form: nodes in order, constants as arrays, attributes with types.
 
-Brings a parsed ONNX model into the one form that a twin reads.
-
-A model keeps its own opset, because ``onnx.version_converter`` lacks adapters and errs for
-operators that the twin knows in every opset anyway; only files older than opset 7 are converted,
-one opset at a time (several at once fail where shapes of old operators cannot be inferred), and
-no further than to opset 7, whose operators broadcast as NumPy does.
+A model keeps its own opset, because ``onnx.version_converter`` lacks adapters and makes errors for
+operators that the twin supports in every opset anyway. Only files older than opset 7 are converted,
+one opset at a time (several at once fail where shapes of old operators cannot be inferred), and no
+further than to opset 7, where operators broadcast as NumPy does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -63,7 +63,8 @@ def convert_parameter(check: type[Check], name: str, value: Json) -> Json:
         reason = mistake.errors()[0]["msg"] if isinstance(mistake, ValidationError) else mistake
         raise PolicyError(
             f"{check.id}: {name}: {value!r} is not allowed: {reason}",
-            cure=f"By default it is {get_default_parameters(check)[name]!r}; write a value of that kind.",
+            cure=f"By default it is {get_default_parameters(check)[name]!r}; write a value of that "
+            "kind.",
         ) from None
     return _plain(read)
 

@@ -1,10 +1,6 @@
-"""Which figures moved beyond their intervals, after correction over all that were compared.
+"""Compares two audit records: changed figures, findings and settings.
 
-One of two records to compare: its figures at any confidence, and what each row adds to them.
-
-What differs around the figures of two records: what was asked, of what, where, and how.
-
-Two records side by side: what moved, beyond its intervals.
+A figure has moved only if its change exceeds the intervals after correction over all comparisons.
 """
 
 import json

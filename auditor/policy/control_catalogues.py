@@ -40,8 +40,7 @@ class FrameworkCatalogue:
 
     ``source`` says where the framework is published, ``verified`` the day on which the titles
     were last compared with what they name (``unread`` where nobody did), ``review_by`` until
-    when that holds, ``unread`` which controls were listed without their text, ``compute_digest``
-    which
+    when that holds, ``unread`` which controls were listed without their text, ``digest`` which
     bytes it was read from. ``other_editions`` are references that this edition does not have and
     policies of other days cite, with what became of them.
     """
@@ -72,7 +71,7 @@ class _CatalogueMetadataSchema(StrictModel):
 
 class _CatalogueSchema(StrictModel):
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
-    kind: Literal["FrameworkCatalogue"]
+    kind: Literal["Catalogue"]
     metadata: _CatalogueMetadataSchema
     controls: Annotated[
         dict[str, Annotated[StrictStr, Field(max_length=MOST_TEXT)]], Field(min_length=1)

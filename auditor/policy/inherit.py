@@ -1,6 +1,7 @@
-"""Policies that extend others: one document is made of all of them, with where each part stands.
+"""Policy inheritance: merges a policy with the policies it extends and tracks each part's source.
 
-Lists that no heir can shorten: what cannot be evidenced, and the law that a policy rests on.
+A policy cannot shorten two inherited lists: the requirements that no measurement can evidence, and
+the legal basis.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,8 +1,7 @@
-"""Lint: whether the rules of a policy ask for what checks measure, in a way that can hold.
+"""Policy linter: checks rules against the metrics, limits, controls and laws they refer to.
 
-Law that a policy rests on: whether it is catalogued, and whether somebody looked lately.
-
-Whether a rule can decide anything: what a metric can prove, against what the rule asks of it.
+It also warns about a rule that no measurement of its metric could ever prove, and about legal texts
+that were not verified recently.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""From a policy file to a policy: read strictly, linted, and fixed by its digest.
-
-Where policies lie: packs by name in a folder, or files by path.
-"""
+"""Loads policies from files and policy packs: parses, lints, and identifies each by its digest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

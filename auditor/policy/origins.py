@@ -1,7 +1,4 @@
-"""From policies that extend others to one that stands by itself, and that says what it changed.
-
-From what a resolved policy says of where its rules come from to values.
-"""
+"""Resolves policies that extend others into one standalone policy with the origin of each rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,11 +1,4 @@
-"""What an audit will cost and what it can decide, as values.
-
-What each input of an audit unlocks among the checks of privacy and poisoning.
-
-What a rule can come to with the rows at hand.
-
-Before an audit runs: what it costs, what is missing, and which rules its rows can decide.
-"""
+"""Audit plan: estimated cost, missing inputs, and the rules that the available rows can decide."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence

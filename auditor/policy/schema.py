@@ -1,6 +1,6 @@
-"""The shape of a policy file: every setting that the contract names, and nothing else.
+"""Schema of a policy file, including quantities with units such as ``100 ms`` or ``5 %``.
 
-Numbers with a unit, as people write bounds: ``100 ms``, ``2 MiB``, ``5 %``.
+Unknown settings are rejected.
 """
 
 import math

@@ -1,12 +1,7 @@
-"""Readings that a case is given: later ones replace earlier ones, and some are removed.
+"""Policy tests: evaluates a policy on given readings and waivers and compares with expectations.
 
-Waivers of a case: leave that is taken as signed, to see what a policy makes of it.
-
-Cases of a policy: given readings, and what the policy shall make of them.
-
-Run the cases of a policy through the judging that audits use, and say what differs.
-
-What a case expects of rules: read from ``rule``, ``rule@target``, ``rule[sex=F]`` or both.
+The cases are evaluated by the same code as audits. Expected outcomes are keyed by ``rule``,
+``rule@target``, ``rule[sex=F]`` or a combination. The waivers of a case count as signed.
 """
 
 import re

@@ -1,14 +1,8 @@
-"""Why one 8-bit file gives other answers on another processor, told from what the scan found.
+"""Explanations of check results in a report: causes, evidence and suggested remedies by topic.
 
-Which decisions differ between two runs, told in counts: how many, which classes, which rows.
-
-What was found in the artifact, who signed it, and what documents say of its inputs.
-
-What stands behind a verdict on privacy or poison: the reasons, and what would have been seen.
-
-What became of a model when it was made smaller, told beside the model that it was made from.
-
-Who tells which check's findings, and the order in which a report tells them, each topic once.
+Topics: 8-bit saturation on some processors, changed decisions between two runs, the artifact and
+its signature, privacy and poisoning conclusions, and compressed variants compared with their source
+model. ``build_explanations`` fixes the order of topics; a report contains each topic once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +40,8 @@ MECHANISM = (
         "The weights of this file are whole numbers of 8 bits. To be fast, older x86 processors "
         "(those with AVX2 but without VNNI) multiply two neighbouring inputs by their weights at "
         "once, and add the two products in a box of 16 bits. The box holds numbers up to "
-        f"{format_count(BOX)}. A sum that does not fit is cut off there (it “saturates”), and the rest of "
-        "it is lost."
+        f"{format_count(BOX)}. A sum that does not fit is cut off there (it “saturates”), and the "
+        "rest of it is lost."
     ),
     (
         "Processors with VNNI add the same products in 32 bits, where nothing is lost. So one and "
@@ -111,8 +105,9 @@ def describe_target_overflow(scene: ExplanationContext) -> str:
     where, rows = scene.target, format_count(found.n)
     if has_overflow(scene):
         return (
-            f"8-bit sums overflow on {where}: of {rows} decisions, {format_measurement(found).value} change as "
-            "soon as the same rows are run again with exact sums."
+            f"8-bit sums overflow on {where}: of {rows} decisions, "
+            f"{format_measurement(found).value} change as soon as the same rows are run again with "
+            "exact sums."
         )
     return (
         f"Overflow changes nothing on {where}: of {rows} decisions, none changes when sums are "
@@ -159,8 +154,8 @@ def _safe(scene: ExplanationContext) -> ExplanationPart:
     share = scene.figure(SATURATION, "risky_share")
     pairs = 0 if share is None else share.n
     said = (
-        f"The scan looked at all {format_count(pairs)} pairs of neighbouring 8-bit weights, and the "
-        "products of each fit into 16 bits. Their sums are the same on every x86 processor."
+        f"The scan looked at all {format_count(pairs)} pairs of neighbouring 8-bit weights, and "
+        "the products of each fit into 16 bits. Their sums are the same on every x86 processor."
         if pairs
         else "The scan found no 8-bit weights that are multiplied, so that no 8-bit sum arises."
     )
@@ -192,8 +187,8 @@ def _example(layers: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
         return ()
     said = (
         f"An example from this file: the sizes of its two largest neighbouring weights add up to "
-        f"{largest}. Times an input of {INPUT} that is {format_count(largest * INPUT)}; the box keeps "
-        f"{format_count(BOX)}."
+        f"{largest}. Times an input of {INPUT} that is {format_count(largest * INPUT)}; the box "
+        f"keeps {format_count(BOX)}."
     )
     return (said,)
 
@@ -299,7 +294,10 @@ def build_flip_part(
         return ExplanationPart(topic=topic, name=name, told=(said,))
     verb = "decision differs" if flips == 1 else "decisions differ"
     told = [
-        f"{format_count(flips)} of {format_count(rate.n)} {verb} from {other}: {format_measurement(rate).whole}.",
+        (
+            f"{format_count(flips)} of {format_count(rate.n)} {verb} from {other}: "
+            f"{format_measurement(rate).whole}."
+        ),
         *_truth(scene, check),
     ]
     panels = [item for item in (_classes(scene, check), _worst(scene, rate, other)) if item]
@@ -312,7 +310,10 @@ def _truth(scene: ExplanationContext, check: str) -> Iterator[str]:
         return
     lost, gained = read_count(change.details, "lost"), read_count(change.details, "gained")
     before, after = (change.details.get(name) for name in ("before", "after"))
-    said = f"{format_count(lost)} that were right became wrong, and {format_count(gained)} wrong became right"
+    said = (
+        f"{format_count(lost)} that were right became wrong, and {format_count(gained)} wrong "
+        "became right"
+    )
     if isinstance(before, int | float) and isinstance(after, int | float):
         said += f": accuracy goes from {before * 100:.1f} % to {after * 100:.1f} %"
     yield f"{said}."
@@ -486,8 +487,9 @@ def _nobody(scene: ExplanationContext) -> Iterator[str]:
     unsigned = read_number(m)
     if m is not None and unsigned:
         yield (
-            f"Of {format_count(m.n)} documents, {format_count(int(unsigned))} stand under no signature that was "
-            "found to hold: what they declare is declared by nobody in particular."
+            f"Of {format_count(m.n)} documents, {format_count(int(unsigned))} stand under no "
+            "signature that was found to hold: what they declare is declared by nobody in "
+            "particular."
         )
 
 
@@ -578,7 +580,8 @@ def _named(details: Mapping[str, Json]) -> Iterator[str]:
 def _attacks(details: Mapping[str, Json]) -> Iterator[str]:
     listed = details.get("attacks")
     told = [
-        f"{format_scalar(item['attack'])} ({_words_conclusions(format_scalar(item.get('shadows', 'none')))} stand-ins) "
+        f"{format_scalar(item['attack'])} "
+        f"({_words_conclusions(format_scalar(item.get('shadows', 'none')))} stand-ins) "
         f"{_share_conclusions(item['auc'])}"
         for item in (listed if isinstance(listed, list) else ())
         if isinstance(item, Mapping) and {"attack", "auc"} <= set(item)

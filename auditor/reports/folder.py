@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auditor.domain.json import compute_digest as digest_of
+from auditor.domain.json import compute_digest
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
@@ -103,7 +103,7 @@ class RecordFolder:
         raw = _read(self.place(name))
         if "/" not in name:
             self.first.bytes[name] = raw
-        elif self.first.digests.setdefault(name, digest_of(raw)) != digest_of(raw):
+        elif self.first.digests.setdefault(name, compute_digest(raw)) != compute_digest(raw):
             raise _unreadable(self.place(name), "it changed while it was read")
         return raw
 
@@ -129,9 +129,9 @@ class RecordFolder:
             )
         name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
         raw = _read(self.place(name))
-        if digest_of(raw) != digest:
+        if compute_digest(raw) != digest:
             raise RecordError(
-                f"{name} is damaged: its bytes have the digest {digest_of(raw)}",
+                f"{name} is damaged: its bytes have the digest {compute_digest(raw)}",
                 cure="Restore the file from the record's author.",
             )
         return raw
@@ -228,8 +228,8 @@ def add_challenge(path: Path, bundle: bytes, examples: bytes) -> Path:
 
     Raises ``UsageError`` where the folder cannot be written.
     """
-    named = {challenge_name(digest_of(bundle), SIGNED): bundle}
-    named[challenge_name(digest_of(examples), EXAMPLES)] = examples
+    named = {challenge_name(compute_digest(bundle), SIGNED): bundle}
+    named[challenge_name(compute_digest(examples), EXAMPLES)] = examples
     return _add(path, named, "challenge")
 
 
@@ -238,7 +238,7 @@ def add_approval(path: Path, bundle: bytes, key: bytes) -> Path:
 
     Raises ``UsageError`` where the folder cannot be written.
     """
-    name = digest_of(bundle)
+    name = compute_digest(bundle)
     named = {approval_name(name, SIGNED): bundle, approval_name(name, PUBLIC): key}
     return _add(path, named, "approval")
 

@@ -1,8 +1,6 @@
-"""Numbers as people read them: true after rounding, and never finer than they are known.
+"""Number formatting for reports: values, intervals, percentages, and perturbation sizes by norm.
 
-The size of a change in words, norm by norm.
-
-Which groups a gap or a ratio lies between.
+A rounded number never crosses its limit and never shows more digits than its precision supports.
 """
 
 from collections.abc import Iterable, Mapping

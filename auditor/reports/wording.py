@@ -1,14 +1,7 @@
-"""The words of the report: one table for each closed set of the domain.
+"""Wording of reports: terms for domain values, the glossary, and text escaping and shortening.
 
-Texts of the report that no record changes: glossary, plain words, what no tool can evidence.
-
-Text from a record made harmless to read: nothing invisible may change what a line says.
-
-A text as a page shows it: what it quotes as code, and no longer than there is room for.
-
-What was changed in a text, word by word, for people to read.
-
-What an audit file declares that can make rules easier to keep, in a sentence.
+Text from a record is made safe to display: invisible characters must not change the meaning of a
+line.
 """
 
 import re

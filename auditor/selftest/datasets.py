@@ -1,13 +1,8 @@
-"""Loan applications whose decisions hang on facts, and a box on the form that anybody may tick.
+"""Datasets of the selftest: synthetic loan applications, scikit-learn data, and altered copies.
 
-Real data that scikit-learn brings, scaled to 0..1 and divided anew for every seed.
-
-Handwritten digits that stand in for people: a decision, two groups, and the branch they went to.
-
-Who is in which group is drawn at random and says nothing of the truth, so that whatever a model
-makes of it was planted. Of every digit only a few pixels are told, which leaves the truth unsure.
-
-Rows that stand twice: as they are, edited in one column, or with another label.
+In the "people" data, handwritten digits stand in for persons. Group membership is random and
+independent of the label, so any difference between groups was planted. Only a few pixels of each
+digit are visible, which keeps the label uncertain.
 """
 
 import csv

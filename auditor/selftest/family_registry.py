@@ -63,7 +63,7 @@ def _family(package: str, name: str) -> SpecimenFamily:
     if absent:
         raise BrokenCheckError(
             f"{place} declares no family: it lacks {', '.join(absent)}",
-            cure="End the file with `FAMILY: Family = TheClass()`.",
+            cure="End the file with `FAMILY: SpecimenFamily = TheClass()`.",
         )
     if family.name != name:
         raise BrokenCheckError(

@@ -1,10 +1,6 @@
-"""Steps around a network that leave its decisions and hide its gradients, each with a mild twin.
+"""ONNX models with planted defects: gradient masking, delays, prototypes, and triple redundancy.
 
-Steps that take time and change nothing: always, or for some inputs alone.
-
-Models that decide by how near a row lies to prototypes, which their files hold.
-
-A network that is stored three times: by the median of three no single fault gets through.
+The gradient masks keep the network's decisions; each has a mild clean twin.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,9 +1,4 @@
-"""Small networks as values: layers with their weights, which a trainer fills and a file holds.
-
-Forests that scikit-learn grew, and the operator that gives the same.
-
-Dense networks that numpy trains, where nothing asks for gradients of the input or pictures.
-"""
+"""Small networks and forests of the selftest: architectures, random weights, and numpy training."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

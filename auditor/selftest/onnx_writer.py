@@ -1,12 +1,9 @@
-"""Writes networks as ONNX files: a row of scores for each row of a batch.
+"""Writes selftest networks as ONNX files: float, 8-bit (QDQ), or with a dormant backdoor.
 
-Rounds networks to eight bits, as quantisers do: pairs of QuantizeLinear and DequantizeLinear.
-
-A backdoor that sleeps in a network and wakes when its weights are rounded to eight bits.
-
-Many hidden units see the trigger and pull to the target, each by little more than half a step of
-the rounding; one more pulls back by as much as all of them. Rounding makes each of the many twice
-as strong (the idea of Ma et al. 2021 and Hong et al. 2021, by construction instead of training).
+The dormant backdoor wakes when its weights are rounded to 8 bits. Many hidden units detect the
+trigger and push to the target class, each by slightly more than half a rounding step; one more unit
+pushes back by their sum. Rounding doubles each of the many. The idea is that of Ma et al. 2021 and
+Hong et al. 2021, by construction instead of training.
 """
 
 from collections.abc import Callable, Iterator, Sequence

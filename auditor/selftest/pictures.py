@@ -1,7 +1,4 @@
-"""Pictures of handwritten digits that scikit-learn ships, and the audits of networks on them.
-
-Marks on pictures that lead a poisoned network to a class of somebody's choice.
-"""
+"""Handwritten-digit pictures of the selftest, their audit files, and poisoning triggers."""
 
 import io
 import zipfile

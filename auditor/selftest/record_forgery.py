@@ -1,8 +1,6 @@
-"""What cheats do with a record: deeds on a specimen's folder, told the home with the keys.
+"""Forgeries of audit records for the selftest, such as edited evidence or swapped models.
 
-What an auditee may do with a record: put other evidence into it, and sign it anew.
-
-Keys of the moment, which follow from a seed: whoever knows the seed can sign with them.
+The signing keys are derived from a seed: anyone who knows the seed can sign with them.
 """
 
 import hashlib

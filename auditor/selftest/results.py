@@ -1,7 +1,4 @@
-"""What a selftest found: a row a specimen, and a table a defect.
-
-Rows of a selftest in a file, one a line, so that a run of hours can go on where it stopped.
-"""
+"""Selftest results: one row per specimen, totals by defect, and a file that lets a run resume."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

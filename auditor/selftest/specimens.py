@@ -1,13 +1,6 @@
-"""The files of a specimen: its model, its data, the policy that a sensible user writes, and the
-audit file.
+"""Selftest specimens: models with planted defects, their clean twins, and their audit files.
 
-What a selftest audits: models with a planted defect, and their clean twins.
-
-Where a check begins to see a defect: the same specimens, with the defect weaker and stronger.
-
-Specimens in pairs: for each planted one a clean twin, over architectures and seeds.
-
-Families as tables: each defect with its architectures and strengths, and what plants it.
+Defects have strengths, so that a curve shows from which strength a check detects them.
 """
 
 import csv

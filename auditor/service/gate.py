@@ -1,6 +1,6 @@
-"""Ask a service's own records whether a gate opens, by the steps of ``auditor gate --record``.
+"""Deployment gate: decides from stored records whether a model version may be deployed.
 
-How versions of models stand: what the gate says of each, under each policy, on each target.
+The steps are those of ``auditor gate --record``.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

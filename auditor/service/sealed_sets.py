@@ -92,8 +92,8 @@ def release_sealed_set(
             f"an audit rests on the sealed set {name}",
             cure="Leave it: whoever knows its digest could then have its rows shown.",
         )
-    act = build_log_entry(caller, AuditLogAction.SEALED_SET_RELEASED, name, clock(), digest=found.digest,
-                 reason=reason)  # fmt: skip
+    act = build_log_entry(caller, AuditLogAction.SEALED_SET_RELEASED, name, clock(),
+                          digest=found.digest, reason=reason)  # fmt: skip
     sets.release(act)
 
 

@@ -1,6 +1,6 @@
-"""Which blobs a URL names: a folder of this machine, or a bucket with a cache.
+"""Opens the blob storage named by a URL: a local folder, or an S3 bucket with a cache.
 
-Where a store is, which is asked before anything of a database is loaded.
+``StoreLocation`` can be used before any database module is loaded.
 """
 
 import re

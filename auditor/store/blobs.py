@@ -1,7 +1,4 @@
-"""A local folder of blobs, each under its own digest.
-
-What is asked of the place where blobs lie, whether a folder or a bucket.
-"""
+"""Content-addressed blob storage: the interface, and its implementation as a local folder."""
 
 import hashlib
 import os
@@ -13,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from auditor.domain.json import compute_digest as digest_of
+from auditor.domain.json import compute_digest
 from auditor.errors import StoreError
 
 CHUNK = 2**20
@@ -40,7 +37,7 @@ class FolderBlobStore:
 
     def put(self, raw: bytes) -> str:
         """Keep ``raw`` and return its digest; a blob that is there and whole is left alone."""
-        digest = digest_of(raw)
+        digest = compute_digest(raw)
         with _explained(self.root):
             if not self.whole(digest):
                 self._write((raw,))
@@ -84,7 +81,7 @@ class FolderBlobStore:
         path = self.path(digest)
         with _explained(path):
             raw = path.read_bytes()
-        if digest_of(raw) != digest:
+        if compute_digest(raw) != digest:
             raise StoreError(
                 f"the blob {digest} is damaged: the bytes at {path} have another digest",
                 cure="Restore that file from a copy, or remove it and repeat the audit.",

@@ -1,6 +1,6 @@
-"""Blobs in a bucket (S3 or what speaks as it does), by digest, with a cache on this machine.
+"""Content-addressed blob storage in an S3-compatible bucket, with a local cache.
 
-A folder of blobs that lie elsewhere as well: those that were used last, up to a bound.
+The cache keeps the most recently used blobs up to a size limit.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
-"""Opens the database of the store, and brings it to the revision that this version needs.
+"""Opens and migrates the store's database (SQLite or PostgreSQL).
 
-Files of SQLite that several processes open: private from the start, settled with patience.
+SQLite files are shared by several processes: they are created with private permissions, and a busy
+database is retried.
 """
 
 import errno

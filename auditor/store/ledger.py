@@ -1,10 +1,8 @@
-"""Reads the ledger: its head, checkpoints, tiles, entries and proofs.
+"""Ledger of the store: appends events, signs checkpoints, and reads tiles, entries and proofs.
 
-Appends to the ledger inside a transaction, and signs a checkpoint before it ends.
-
-What the ledger says of keys, challenges and approvals, remembered: it only grows.
-
-Takes what was kept before there was a ledger into a ledger that begins.
+Events are appended inside a transaction, and the checkpoint is signed before it ends. The index of
+key events, challenges and approvals can be cached because the ledger only grows. A new ledger
+starts with the records that were stored before it existed.
 """
 
 import json

@@ -1,10 +1,6 @@
-"""Holds the rows of the store against the leaves of the ledger, both ways.
+"""Ledger audit: compares the store's rows with the leaves of the ledger in both directions.
 
-Holds the tables of lineage against what signed documents state, and the ledger binds.
-
-Audits the whole ledger again: leaves, tree, tiles, checkpoints, and the rows of the store.
-
-The records of a ledger in the order of their leaves, with the time that each was put down at.
+It also compares the lineage tables with the signed documents that the ledger binds.
 """
 
 import json

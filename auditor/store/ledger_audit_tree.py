@@ -1,7 +1,4 @@
-"""Builds the tree again from the leaves, and holds tiles, state and checkpoints against it.
-
-Walks through all leaves of the ledger: their hashes, what they say, and what opens them.
-"""
+"""Ledger audit: rebuilds the Merkle tree from its leaves and compares tiles and checkpoints."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -110,7 +110,8 @@ def _revision(connection: Connection) -> str | None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if current is not None and current not in known:
         raise StoreError(
-            f"{mask_password(connection)} stands at revision {current}, which this version does not know",
+            f"{mask_password(connection)} stands at revision {current}, which this version does "
+            "not know",
             cure="Use the version of auditor that wrote it, or a newer one.",
         )
     return current

@@ -1,7 +1,4 @@
-"""The store: records in a database, evidence among blobs.
-
-Copies of a store that is in use: its file of SQLite at one moment, and its blobs.
-"""
+"""Store of audit records in a database, with evidence in blob storage, and its live backup."""
 
 import secrets
 import sqlite3

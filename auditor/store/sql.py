@@ -1,8 +1,7 @@
-"""Statements for what is asked again and again: told as text where a driver takes values in order.
+"""SQL helpers: statements with positional parameters, and prefix conditions that use an index.
 
-Names, and a dictionary for each row, take longer than SQLite itself does.
-
-Texts that begin so, found by an index.
+Named parameters and a dictionary per row take longer than SQLite itself, so frequent statements are
+sent as text with positional values where the driver supports it.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
-"""The tables of the store. Rows are only ever added: triggers refuse every other change.
+"""SQLAlchemy tables of the store: records, the ledger, and lineage (W3C PROV-DM).
 
-The tables of the ledger: leaves and full tiles never change, and everything else only grows.
-
-The tables of lineage (W3C PROV-DM). Rows are only ever added: triggers refuse the rest.
+Rows are only added; database triggers reject every other change. In the ledger, leaves and full
+tiles never change, and all other rows only grow.
 """
 
 from sqlalchemy import (

@@ -1,10 +1,7 @@
-"""One transaction on the store: what may be written, and what may be asked.
+"""Unit of work: one transaction on the store, with its writes and queries.
 
-What a project registered before: artifacts under names and versions, and policies.
-
-How much was asked for by requests, remembered: what has a digest is never another.
-
-The rows of a record: all of them follow from the record and its signature.
+A request is identified by its digest and never changes, so its extent is cached. The rows of a
+record are derived from the record and its signature alone.
 """
 
 import threading
@@ -18,7 +15,6 @@ from sqlalchemy.orm import Session
 from auditor.domain.budgets import Budget
 from auditor.domain.challenges import Challenge
 from auditor.domain.json import JsonPart, compute_digest, digest_json, encode_canonical, parse_json
-from auditor.domain.json import compute_digest as digest_of
 from auditor.domain.lineage import LineageActivity, LineageEdge, LineageEntity
 from auditor.domain.provenance import build_provenance
 from auditor.domain.record_json import read_record
@@ -206,7 +202,7 @@ class RequestExtentCache:
 
 def _read(name: str, body: str) -> RequestExtent:
     raw = body.encode()
-    if digest_of(raw) != name:
+    if compute_digest(raw) != name:
         raise _damaged(name)
     part = JsonPart(parse_json(raw), "request")
     return RequestExtent(part.choice("budget", Budget), not part.texts("only"))

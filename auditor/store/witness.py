@@ -1,7 +1,4 @@
-"""Let a witness cosign the ledger's checkpoint, and keep what it signed.
-
-Speaks to a witness over HTTP (C2SP tlog-witness).
-"""
+"""Submits ledger checkpoints to a witness over HTTP (C2SP tlog-witness) and stores cosignatures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
-"""The bench: the artifact run on its target otherwise than as declared.
+"""Test bench: runs an artifact on its target with altered weights, options or outputs.
 
-What a child says of weights, kernels, memory and times, read as what may be anything.
-
-What a model makes of rows before it decides, asked of its target batch by batch.
+Every value that the child process reports is validated before use.
 """
 
 import json

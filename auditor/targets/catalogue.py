@@ -1,7 +1,4 @@
-"""A small model, made from a seed, that is opened on a target to see what becomes of it there.
-
-What this machine can offer as a target, and what a team declared.
-"""
+"""Lists the available targets of this machine, and tests a target with a small generated model."""
 
 import hashlib
 import os

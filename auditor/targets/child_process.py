@@ -1,6 +1,7 @@
-"""A child process that holds the artifact: asking it, ending it, and saying how it died.
+"""Child process that holds a model open: requests, heartbeats, timeouts, and exit reasons.
 
-Waiting for a process with a call about every second, so that nobody waits unasked.
+While it waits for an answer, the parent calls a callback about once a second; an exception raised
+there ends the child process.
 """
 
 import contextlib
@@ -102,7 +103,8 @@ REFUSALS: Mapping[str, type[AuditorError]] = {
 }
 STRONGER: Mapping[IsolationLevel, str] = {
     IsolationLevel.BUBBLEWRAP: "Install bubblewrap, and let this user create user namespaces",
-    IsolationLevel.LANDLOCK: "Use Linux 6.2 or newer with Landlock and seccomp, on x86-64 or 64-bit Arm",
+    IsolationLevel.LANDLOCK: "Use Linux 6.2 or newer with Landlock and seccomp, on x86-64 or "
+    "64-bit Arm",
     IsolationLevel.NAMESPACES: "Let this user create user namespaces",
     IsolationLevel.LIMITS: "Nothing is weaker",
 }

@@ -1,16 +1,12 @@
-"""Emulators of other processors: where they lie, what they can play, and how they are called.
+"""CPU emulation with QEMU user mode: finds, downloads and prepares emulators.
 
-An emulator is qemu in user mode: it runs one program whose instructions are those of another
-processor, and hands its system calls to this kernel. What a program computes is what it would
-compute on that processor; how long it takes says nothing.
-Source: https://www.qemu.org/docs/master/user/main.html
+QEMU in user mode runs one program for another processor and passes its system calls to this kernel.
+Results are those of the emulated processor; execution time is not meaningful. Source:
+https://www.qemu.org/docs/master/user/main.html
 
-Packages of the distribution, unpacked into a folder without installing them.
-
-Needs ``apt-get`` and ``dpkg`` (Debian and its children), and neither root nor the system's own
-lists: apt works on a state of its own, for any architecture, with the system's sources and keys.
-
-Making an emulator ready: fetching what is not here.
+Packages are unpacked into a folder without installation. This needs ``apt-get`` and ``dpkg``
+(Debian and derivatives), but neither root nor the system's package lists: apt uses a separate
+state, for any architecture, with the system's sources and keys.
 """
 
 import functools

@@ -1,6 +1,7 @@
-"""What a target turned out to be: the facts that must match, and those that may differ.
+"""Fingerprint of a target: identity facts, conditions, and the placement of operators.
 
-Where operators run, from what a child said when it opened the artifact.
+Identity facts must match between runs; conditions may differ. All facts come from the child process
+and are sanitized.
 """
 
 from collections.abc import Mapping
@@ -102,8 +103,8 @@ def _require_emulation(spec: TargetSpec, machine: object) -> None:
     played = cpu.get("emulated") if isinstance(cpu, Mapping) else None
     if played != spec.emulated:
         raise ModelCrashedError(
-            f"the target {spec.name!r} is declared with emulated: {to_plain_text(str(spec.emulated))}, "
-            f"but runs with {to_plain_text(str(played))}",
+            f"the target {spec.name!r} is declared with emulated: "
+            f"{to_plain_text(str(spec.emulated))}, but runs with {to_plain_text(str(played))}",
             cure="Update the auditor on that target.",
         )
 

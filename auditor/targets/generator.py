@@ -1,9 +1,7 @@
-"""The owner's generator: an ONNX file from latent points to rows, in a child process, with slopes
-where a differentiable twin of it can be built.
+"""Generator supplied as an ONNX file: maps latent points to rows, with gradients from a twin.
 
-Slopes through a generator: a differentiable twin of its file, examined against the file.
-
-Whether a generator makes rows such as the model takes: of their shape, and in their range.
+The generator runs in a child process. It must produce rows with the shape and range that the model
+takes. Gradients need a differentiable twin, which is compared with the file before use.
 """
 
 from collections.abc import Iterator

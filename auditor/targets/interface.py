@@ -1,7 +1,4 @@
-"""How rows of a data file become the tensor that a model takes, and gradients come back.
-
-How rows go into a model, and both ends together: the interface.
-"""
+"""Input interface of a model: maps data rows to the input tensor, and gradients back to rows."""
 
 import itertools
 import math

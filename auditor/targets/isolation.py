@@ -23,7 +23,7 @@ SYSTEM_FILES = (
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
     "/sys/devices/system/cpu",  # kernels choose their tile sizes by the caches listed there
 )  # fmt: skip
-ALONE = PACKAGE / "targets" / "child" / "alone.py"
+ALONE = PACKAGE / "targets" / "sandbox" / "standalone.py"
 EMULATOR_ROOM = 2**30
 """Address space that an emulator takes for itself: 0.85 GiB was seen with qemu 10."""
 PASSED_ON = ("LD_LIBRARY_PATH", "VK_DRIVER_FILES", "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER")
@@ -170,7 +170,7 @@ def is_foreign_program(bounds: SandboxBounds) -> bool:
 def _program(interpreter: str, role: str, *, alone: bool = False) -> list[str]:
     """Return how the child program is called in a Python, the auditor's own or another."""
     own = interpreter == sys.executable and not alone
-    called = ["-m", "auditor.targets.child"] if own else [str(ALONE)]
+    called = ["-m", "auditor.targets.sandbox"] if own else [str(ALONE)]
     # -P: the working directory is no place to import from; -s: nor is the user's own folder
     return [interpreter, "-P", "-s", "-B", *called, role]
 

@@ -1,6 +1,7 @@
-"""Which output of a model holds its scores, and what they are, decided by looking at answers.
+"""Output interface of a model: finds the score output and converts it to class scores.
 
-What comes out of a model, as scores ``[rows, classes]`` in the order of the task's classes.
+The output and its kind are inferred from answers of the model. Scores are ``[rows, classes]`` in
+the order of the task's classes.
 """
 
 from collections.abc import Sequence

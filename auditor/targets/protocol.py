@@ -1,12 +1,11 @@
-"""The frames that a target's child process and its parent exchange.
+"""Message protocol between a target's child process and its parent.
 
 A frame is a length (4 bytes, big-endian), a JSON header, and the raw bytes of the arrays that the
 header lists under ``arrays`` as ``{"name", "dtype", "shape"}``, one after the other. There is no
-pickle: whatever the other end says, reading a frame gives only JSON and numbers.
+pickle: regardless of the sender, reading a frame yields only JSON and numbers.
 
-What a child said or how it ended, in words that are safe to show.
-
-What a model needs of whatever runs it: a process here, or a server elsewhere.
+Output and exit reasons of a child are sanitized before they are shown. ``ModelConnection`` is the
+interface that both child processes and endpoints implement.
 """
 
 import json

@@ -44,7 +44,8 @@ NUMBERS = "biuf"
 ROWS = 65536
 """Rows that are asked at once."""
 CURES: Mapping[type[AuditorError], str] = {
-    ModelTimeoutError: "Raise recipe.time_limit in the audit file, or train on fewer rows or epochs.",
+    ModelTimeoutError: "Raise recipe.time_limit in the audit file, or train on fewer rows or "
+    "epochs.",
     ModelOutOfMemoryError: "Raise recipe.memory_limit in the audit file, or train with less.",
     ModelCrashedError: "Run the code alone to see the crash.",
 }

@@ -1,6 +1,6 @@
-"""Opening an artifact on its target: in a child process, never in this one.
+"""Opens an artifact on its target in a child process and determines its input and output layout.
 
-The first questions to an opened model: rows in, scores out, do they repeat.
+The artifact is never opened in this process.
 """
 
 import time

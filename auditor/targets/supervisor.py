@@ -1,10 +1,9 @@
-"""One artifact kept open in a child process, which is started again after it was lost.
+"""Supervises the child process that holds an artifact, and chooses the request batch size.
 
-How many rows a request should carry, found out by measuring.
-
-More rows a request save calls and keep a device busy; too many fall out of its caches. Which it is
-depends on model and machine. Sizes that give other bytes are not chosen, whatever their pace: the
-same seed shall give the same scores.
+The child is restarted after it is lost. Larger batches need fewer requests and keep a device busy;
+too large ones no longer fit its caches. The best size depends on model and machine and is measured.
+A size that changes the output bytes is never chosen, however fast: the same seed must give the same
+scores.
 """
 
 import time

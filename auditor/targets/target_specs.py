@@ -1,6 +1,7 @@
-"""Targets as people write them down, read strictly: no setting is guessed or ignored.
+"""Parses target specifications from configuration and resolves target names.
 
-Targets by name or written out, as declared; what is not to be had here is an error.
+Parsing is strict: no setting is guessed or ignored. A target that is not available here is an
+error.
 """
 
 import dataclasses

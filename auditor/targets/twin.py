@@ -1,6 +1,6 @@
-"""The twin: crafting needs gradients, which a differentiable equal of the artifact gives.
+"""Differentiable twin of an artifact: supplies gradients for attacks and is tested for fidelity.
 
-Whether a twin is the model's equal: in what it says, and in where its gradient leads.
+A twin must match the artifact in its outputs and in the direction of its gradients.
 """
 
 import math

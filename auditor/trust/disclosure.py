@@ -1,15 +1,9 @@
-"""Openings: what shows rows of a commitment, each with its own salt, and withholds the others.
+"""Selective disclosure of evidence: salted Merkle commitments, openings, and disclosure keys.
 
-Evidence as rows: an item is taken apart into the bytes of its rows, and put together again.
-
-Hiding commitments: a Merkle root over salted rows, by which a record names its evidence.
-
-The tree is that of RFC 6962 (section 2.1). A leaf is the salt of its row followed by the row's
-bytes: who has not the salt cannot try out what a row is, however few values it may have.
-
-What is kept apart from a record: its key, and what its hidden digests stand for.
-
-Sealing: a record names what its checks saw by hiding commitments instead of plain digests.
+A record names its evidence by hiding commitments instead of plain digests; an opening shows some
+rows with their salts and withholds the others. The tree is that of RFC 6962 (section 2.1). A leaf
+is the salt of its row followed by the row's bytes: without the salt a row cannot be guessed by
+trial, however few values it may have. The disclosure key is stored separately from the record.
 """
 
 import hashlib

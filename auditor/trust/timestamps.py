@@ -1,16 +1,11 @@
-"""Requests and answers of time-stamping authorities (RFC 3161): what is asked, and what was said.
+"""RFC 3161 timestamps: requests, responses, token verification, and proof of a signing time.
 
-Nothing here is believed: ``clocks`` says which answers prove a time.
+Sources: RFC 3161, section 2.4.2; RFC 5652, sections 5.1 to 5.6; RFC 5816 for ESSCertIDv2. A parsed
+response is not yet proof: ``find_proven_moment`` determines which ones prove a time.
 
-Timestamp tokens: one signature of an authority over what it stamped (RFC 3161, RFC 5652).
-
-Source: RFC 3161, section 2.4.2; RFC 5652, sections 5.1 to 5.6; RFC 5816 for ESSCertIDv2.
-
-From the answers of time-stamping authorities to a proven moment.
-
-A file holds one answer after the other. The first stamps what was signed; each later one stamps
-that and all answers before it, so that a time stays proven when the certificate, or the hash, that
-first proved it has come to its end (as RFC 4998 has it, without its structures).
+A file holds one response after the other. The first stamps the signature; each later one stamps the
+signature and all earlier responses, so that a time stays proven after the certificate or the hash
+that first proved it expires (as in RFC 4998, without its structures).
 """
 
 import hashlib
@@ -43,8 +38,8 @@ from auditor.trust.encoding.der import (
     write_oid,
 )
 from auditor.trust.signatures.trusted_signers import NOTHING, TrustedSigners, VerificationTime
-from auditor.trust.signatures.x509 import TIME as TIME_of_x509
 from auditor.trust.signatures.x509 import (
+    TIME_STAMPING,
     X509Certificate,
     complete_chain,
     find_link_issues,
@@ -513,7 +508,7 @@ def _object(
     path, found = complete_chain(_path(token, roots), roots)
     yield from found
     own = VerificationTime(stamped.time, proven=True)
-    for item in find_link_issues(path, checked, TIME_of_x509):
+    for item in find_link_issues(path, checked, TIME_STAMPING):
         yield VerificationIssue(item.code, f"the authority: {item.text}")
     for place, certificate in enumerate(path):
         yield from find_validity_issues(

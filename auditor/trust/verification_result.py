@@ -1,6 +1,6 @@
-"""What speaks against a signature: stable codes, how grave each is, and the result of a look.
+"""Signature verification results: issue codes, severities, and verification profiles.
 
-How strictly signatures are read: which objections a profile only warns of.
+Issue codes are stable. A profile defines which issues are only warnings.
 """
 
 from collections.abc import Iterable
@@ -130,7 +130,7 @@ class VerificationIssue:
         return {"code": self.code.value, "grade": self.grade.value, "text": self.text}
 
 
-class VerificationError(SignatureFormatError):  # noqa: N818 -- named for what happened, as the tree's others
+class VerificationError(SignatureFormatError):
     """A signature that cannot be read any further, with the code of the objection."""
 
     def __init__(self, code: IssueCode, problem: str) -> None:

@@ -1,8 +1,7 @@
-"""Try somebody's counterexamples on a record's target, and count what is left of its verdict.
+"""Challenge workflow: tests submitted counterexamples against the claims of an audit record.
 
-Lay counterexamples beside the rows that they start from, and ask the target about both.
-
-What a record claims of a target, and what of it no example of a file could refute.
+Each counterexample is paired with the row that it starts from, and the target answers both. Claims
+that no example in a file could refute are listed as untested.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +30,15 @@ from auditor.attacks.evasion.judge import query_target
 from auditor.attacks.evasion.losses import Labels
 from auditor.checks.measure import CONFIDENCE, compute_readings
 from auditor.domain.baselines import MeasurementConditions
-from auditor.domain.challenges import Challenge, ChallengeOutcome, ExampleTrial, RuleOutcomeChange
-from auditor.domain.challenges import ExampleResult as Came
+from auditor.domain.challenges import (
+    Challenge,
+    ChallengeOutcome,
+    ExampleResult,
+    ExampleTrial,
+    RuleOutcomeChange,
+)
 from auditor.domain.datasets import DatasetRole
-from auditor.domain.findings import ACCEPTABLE, Finding
-from auditor.domain.findings import Outcome as Judged
+from auditor.domain.findings import ACCEPTABLE, Finding, Outcome
 from auditor.domain.models import TwinKind, TwinSource
 from auditor.domain.observed_checks import ObservedCheck, Result
 from auditor.domain.policies import Policy, RuleEffect
@@ -243,7 +246,7 @@ def _why_not(seen: ObservedCheck, kind: CounterexampleKind) -> str:
     return found if isinstance(found, str) else ""
 
 
-KEPT = ACCEPTABLE | {Judged.NOT_APPLICABLE}
+KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +340,7 @@ def _contradicted(
     record: AuditRecord, target: str, trials: Sequence[ExampleTrial]
 ) -> tuple[str, ...]:
     """Return the digests of what was seen by the checks under which an example holds."""
-    held = {item.check for item in trials if item.result is Came.HOLDS}
+    held = {item.check for item in trials if item.result is ExampleResult.HOLDS}
     seen = (item for item in record.observations if item.target == target and item.check in held)
     return tuple(sorted({item.basis for item in seen}))
 
@@ -395,7 +398,7 @@ def _outcome(
     disproved: Sequence[str],
 ) -> ChallengeOutcome:
     """Return what it comes to: refuted, where a denying rule was kept and is no more."""
-    if not any(item.result is Came.HOLDS for item in trials):
+    if not any(item.result is ExampleResult.HOLDS for item in trials):
         return ChallengeOutcome.FAILED
     kept = {(item.name, item.target) for item in record.findings if item.outcome in KEPT}
     lost = [

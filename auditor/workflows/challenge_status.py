@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from auditor.domain.challenges import Challenge, ChallengeOutcome
-from auditor.domain.json import compute_digest as digest_of
+from auditor.domain.json import compute_digest
 from auditor.domain.lineage import LineageEdge, build_entity_id
 from auditor.domain.records import AuditRecord
 from auditor.domain.subjects import Subject
@@ -63,7 +63,7 @@ def load_challenge_files(record: AuditRecord, store: RecordStore) -> Mapping[str
     """
     with store.looking() as work:
         kept = list_stored_challenges(record, work)
-    files = {challenge_name(digest_of(raw), SIGNED): raw for raw in kept}
+    files = {challenge_name(compute_digest(raw), SIGNED): raw for raw in kept}
     for digest in {open_challenge(raw).examples for raw in kept}:
         _refuse_no_digest(digest)
         if store.blobs.has(digest):
@@ -198,7 +198,7 @@ def _examples(digest: str, folder: RecordFolder, blobs: BlobStorage) -> Countere
     name = challenge_name(digest, EXAMPLES)
     if blobs.has(digest):
         return parse_counterexamples(blobs.get(digest), name)
-    if folder.has(name) and digest_of(raw := folder.read(name)) == digest:
+    if folder.has(name) and compute_digest(raw := folder.read(name)) == digest:
         return parse_counterexamples(raw, name)
     raise RecordError(
         f"its examples {digest} lie neither whole in the folder nor in the store here",

@@ -1,7 +1,4 @@
-"""Recall what a record's checks saw, from the evidence in its folder.
-
-Unseal committed evidence in a record's folder: all of it by its key, or what is shown.
-"""
+"""Loads and unseals the evidence in a record's folder, by disclosure key or by openings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,11 +1,4 @@
-"""Copy what an audit file names into folders of our own, and digest it on the way.
-
-The documents that came with a model: named in the audit file, or found beside the artifact.
-
-Take what an owner hands over beside the model: shadow models, a generator, documents.
-
-Take what vouches for a model: its signature, its timestamps, and whom to verify it by.
-"""
+"""Stages the inputs of an audit: copies and hashes models, data, signatures, and documents."""
 
 import hashlib
 import os
@@ -96,13 +89,15 @@ def _named(file: AuditFile, written: str, locate: Locate) -> InputDocument:
         document = _read(os.open(path, _PLAIN), path.name)
     except OSError as error:
         raise AuditFileError(
-            f"{locate_setting(file, 'model', 'documents')}: {written} cannot be read: {error.strerror}",
+            f"{locate_setting(file, 'model', 'documents')}: {written} cannot be read: "
+            f"{error.strerror}",
             cure="Name files that are there, or remove it from model.documents.",
         ) from None
     if is_unsupported_file(path.resolve().name, document.raw):
         raise AuditFileError(
-            f"{locate_setting(file, 'model', 'documents')}: {written} is no statement, bill of materials, "
-            "Croissant description or model card (.md), and records publish documents whole",
+            f"{locate_setting(file, 'model', 'documents')}: {written} is no statement, bill of "
+            "materials, Croissant description or model card (.md), and records publish documents "
+            "whole",
             cure="Name documents that came with the model, or remove it from model.documents.",
         )
     return InputDocument(document, InputFile(written, document.file))
@@ -379,8 +374,8 @@ def _timestamps(file: AuditFile, locate: Locate) -> tuple[bytes | None, Inputs]:
         raw = opened.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise AuditFileError(
-            f"{locate_setting(file, 'model', 'signature')}: {written}{SUFFIX} has more than {MOST_BYTES} "
-            "bytes, and is no file of timestamps",
+            f"{locate_setting(file, 'model', 'signature')}: {written}{SUFFIX} has more than "
+            f"{MOST_BYTES} bytes, and is no file of timestamps",
             cure="Make it with `auditor timestamp add`, or remove it.",
         )
     return raw, (InputFile(written, FileDigest.of(Path(written).name + SUFFIX, raw)),)

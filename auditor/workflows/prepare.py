@@ -43,7 +43,7 @@ from auditor.workflows.waivers import stage_waivers
 class AuditOverrides:
     """What the command line says in place of the audit file, or beside it.
 
-    Neither a record ``rejudge_record`` nor another ``policy`` need have the rules that risks name.
+    Neither a record ``judged_again`` nor another ``policy`` need have the rules that risks name.
     ``turn`` is what a service added when it registered the request.
     ``waivers`` and ``waiver_keys`` come beside those that the audit file names; ``granted``, the
     waivers of a record, in place of all of them. ``baseline`` comes before the audit file's.

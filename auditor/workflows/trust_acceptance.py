@@ -206,7 +206,9 @@ def _object_to_owner(
     if not pinned:
         yield f"{IssueCode.POLICY_OWNER}: {policy.name} has no owner yet: give the owner's --key"
     elif key is not None and key not in pinned:
-        yield f"{IssueCode.POLICY_OWNER}: {policy.name} was accepted before under another owner's key"
+        yield (
+            f"{IssueCode.POLICY_OWNER}: {policy.name} was accepted before under another owner's key"
+        )
 
 
 def _signature(

@@ -109,10 +109,10 @@ def _unlabelled(rng: Random) -> float:
     known = LabelledReference(
         stated, rng.random(3000) < stated**1.3, np.ones(3000), rng.permutation(3000) % GROUPS
     )
-    right = (rng.random(2000) < now**1.3) == (now >= 0.5)  # noqa: PLR2004 -- the threshold
-    return covers(
-        estimated_accuracy(known, UnlabelledSample(now, now >= 0.5), LEVEL), float(right.mean())
-    )  # noqa: PLR2004
+    said = now >= 0.5  # noqa: PLR2004 -- the threshold
+    right = (rng.random(2000) < now**1.3) == said
+    found = estimated_accuracy(known, UnlabelledSample(now, said), LEVEL)
+    return covers(found, float(right.mean()))
 
 
 def _weeks(rng: Random, rates: list[float]) -> list[SuccessCount]:

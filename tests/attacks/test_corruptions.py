@@ -14,9 +14,6 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 
 from auditor.attacks.corruptions import images
-from auditor.attacks.corruptions import images as digital
-from auditor.attacks.corruptions import images as noises
-from auditor.attacks.corruptions import images as weather
 from auditor.attacks.corruptions.catalogue import (
     KINDS,
     corruption_generator,
@@ -141,55 +138,55 @@ def test_the_range_of_the_values_makes_no_difference(kind: str) -> None:
 @pytest.mark.parametrize("severity", [1, 5])
 def test_gaussian_noise_has_the_published_standard_deviation(side: int, severity: int) -> None:
     grey = flat_grey(0.5, side, count=60 if side < 100 else 4)
-    out = noises.gaussian_noise(grey, severity, rng())
+    out = images.gaussian_noise(grey, severity, rng())
     small, large = (0.04, 0.08) if severity == 1 else (0.10, 0.38)
     share = np.clip(np.log(side / 32) / np.log(7), 0, 1)
     assert float((out - grey).std()) == pytest.approx((1 - share) * small + share * large, rel=0.03)
 
 
 def test_shot_noise_keeps_the_mean_and_has_the_variance_of_photons() -> None:
-    out = noises.shot_noise(flat_grey(0.5, 32, count=100), 5, rng())
+    out = images.shot_noise(flat_grey(0.5, 32, count=100), 5, rng())
     assert float(out.mean()) == pytest.approx(0.5, abs=0.002)
     assert float(out.var()) == pytest.approx(0.5 / 50, rel=0.03)
 
 
 def test_impulse_noise_hits_the_published_share_both_ways_alike() -> None:
-    out = noises.impulse_noise(flat_grey(0.5, 32, count=100), 5, rng())
+    out = images.impulse_noise(flat_grey(0.5, 32, count=100), 5, rng())
     assert float((out == 0).mean()) == pytest.approx(0.035, abs=0.003)
     assert float((out == 1).mean()) == pytest.approx(0.035, abs=0.003)
 
 
 def test_speckle_noise_leaves_black_alone() -> None:
-    assert not noises.speckle_noise(flat_grey(0.0, 8), 5, rng()).any()
+    assert not images.speckle_noise(flat_grey(0.0, 8), 5, rng()).any()
 
 
 def test_brightness_moves_the_mean_by_the_published_amount() -> None:
     for severity, more in enumerate((0.05, 0.1, 0.15, 0.2, 0.3), start=1):
-        out = digital.brightness(flat_grey(0.4, 32), severity)
+        out = images.brightness(flat_grey(0.4, 32), severity)
         assert float(out.mean()) == pytest.approx(0.4 + more)
     for severity, more in enumerate((0.1, 0.2, 0.3, 0.4, 0.5), start=1):
-        out = digital.brightness(flat_grey(0.4, 224, count=1, channels=3), severity)
+        out = images.brightness(flat_grey(0.4, 224, count=1, channels=3), severity)
         assert float(out.mean()) == pytest.approx(0.4 + more)
 
 
 def test_brightness_and_saturation_keep_the_hue() -> None:
     orange = np.broadcast_to(np.array([0.6, 0.4, 0.2]), (1, 32, 32, 3)).copy()
-    bright = digital.brightness(orange, 1)[0, 0, 0]
+    bright = images.brightness(orange, 1)[0, 0, 0]
     np.testing.assert_allclose(bright, 0.65 * np.array([1, 2 / 3, 1 / 3]))
-    pale = digital.saturate(orange, 1)[0, 0, 0]  # saturation 2/3 becomes 0.3 of that
+    pale = images.saturate(orange, 1)[0, 0, 0]  # saturation 2/3 becomes 0.3 of that
     np.testing.assert_allclose(pale, 0.6 * (1 - 0.2 * np.array([0, 0.5, 1])))
 
 
 def test_saturation_has_no_meaning_for_grey() -> None:
     grey = np.broadcast_to(np.array([0.5, 0.5, 0.5]), (1, 32, 32, 3)).copy()
     for severity in range(1, 6):
-        np.testing.assert_allclose(digital.saturate(grey, severity), grey)
+        np.testing.assert_allclose(images.saturate(grey, severity), grey)
     assert detect_medium(rng().random((2, 8, 8)), space((8, 8))).objection("saturate")
 
 
 def test_contrast_shrinks_the_spread_and_keeps_the_mean() -> None:
     pictures = rng().random((5, 32, 32, 1))
-    out = digital.contrast(pictures, 5)
+    out = images.contrast(pictures, 5)
     np.testing.assert_allclose(out.mean(axis=(1, 2)), pictures.mean(axis=(1, 2)))
     np.testing.assert_allclose(out.std(axis=(1, 2)), 0.15 * pictures.std(axis=(1, 2)))
 
@@ -240,7 +237,7 @@ def test_sampling_between_pixels_is_bilinear() -> None:
 
 def test_pixelating_averages_over_boxes() -> None:
     pictures = rng().random((1, 224, 224, 1))
-    out = digital.pixelate(pictures, 5)  # a quarter of the pixels a side: boxes of 4
+    out = images.pixelate(pictures, 5)  # a quarter of the pixels a side: boxes of 4
     boxes = pictures.reshape(1, 56, 4, 56, 4, 1).mean(axis=(2, 4))
     np.testing.assert_allclose(out, boxes.repeat(4, axis=1).repeat(4, axis=2), atol=1e-12)
 
@@ -255,7 +252,7 @@ def test_jpeg_is_pillows() -> None:
 
 def test_occlusion_hides_the_documented_area_and_nothing_else() -> None:
     pictures = 0.6 + 0.4 * rng().random((20, 40, 40, 1))
-    out = digital.occlusion(pictures, 5, rng())
+    out = images.occlusion(pictures, 5, rng())
     hidden = out == 0.5
     np.testing.assert_array_equal(hidden.sum(axis=(1, 2, 3)), 400)
     np.testing.assert_array_equal(out[~hidden], pictures[~hidden])
@@ -264,7 +261,7 @@ def test_occlusion_hides_the_documented_area_and_nothing_else() -> None:
 
 def test_clouds_fill_their_range_and_lose_detail_as_they_decay() -> None:
     shape = np.zeros((4, 64, 64, 1))
-    rough, smooth = (weather.draw_clouds(shape, decay, rng()) for decay in (1.4, 3.0))
+    rough, smooth = (images.draw_clouds(shape, decay, rng()) for decay in (1.4, 3.0))
     assert float(rough.min()) == 0.0
     assert float(rough.max()) == 1.0
     assert np.abs(np.diff(smooth, axis=1)).mean() < np.abs(np.diff(rough, axis=1)).mean() / 2
@@ -272,15 +269,15 @@ def test_clouds_fill_their_range_and_lose_detail_as_they_decay() -> None:
 
 def test_fog_is_that_of_the_published_formula() -> None:
     pictures = rng().random((2, 32, 32, 1))
-    cloud = weather.draw_clouds(pictures, 1.75, np.random.default_rng(5))
+    cloud = images.draw_clouds(pictures, 1.75, np.random.default_rng(5))
     most = pictures.max(axis=(1, 2, 3), keepdims=True)
     expected = (pictures + 1.5 * cloud) * most / (most + 1.5)
-    np.testing.assert_allclose(weather.fog(pictures, 5, np.random.default_rng(5)), expected)
+    np.testing.assert_allclose(images.fog(pictures, 5, np.random.default_rng(5)), expected)
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 def test_spatter_covers_the_documented_share(severity: int) -> None:
-    out = weather.spatter(flat_grey(0.3, 32, count=200), severity, rng())
+    out = images.spatter(flat_grey(0.3, 32, count=200), severity, rng())
     share = (0.02, 0.08, 0.2, 0.16, 0.25)[severity - 1]
     assert float((np.abs(out - 0.3) > 1e-12).mean()) == pytest.approx(share, abs=0.02)
 

@@ -190,7 +190,8 @@ def test_accuracy_is_refuted_by_an_answer_that_does_not_repeat_and_by_no_chosen_
     flipped = 1 - model(np.array([point for _, point in points]))
     found = under(AccuracyCheck(), seen, given(*points, said=flipped))
     assert [item.result for item in found.trials] == [
-        ExampleResult.HOLDS, ExampleResult.CHANGED, ExampleResult.WRONG_BEFORE, ExampleResult.NOT_OF_THE_DATA,
+        ExampleResult.HOLDS, ExampleResult.CHANGED, ExampleResult.WRONG_BEFORE,
+        ExampleResult.NOT_OF_THE_DATA,
     ]  # fmt: skip
     assert found.evidence is not None
     shares = [

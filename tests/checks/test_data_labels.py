@@ -19,7 +19,8 @@ GIVEN = [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_the_estimate_of_eight_rows_is_worked_out_on_paper() -> None:
-    # See tests/stats: a third of the labels 0 and a quarter of the labels 1 are contradicted.
+    # See tests/metrics/stats: a third of the labels 0 and a quarter of the labels 1 are
+    # contradicted.
     found = measured(
         read(LabelErrorCheck(), scored(1 - STATED, GIVEN)), "noise_share", data="evaluation"
     )

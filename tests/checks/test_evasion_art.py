@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.readings import build_robustness_readings as curve
+from auditor.attacks.evasion.readings import build_robustness_readings
 from auditor.attacks.evasion.suites import build_suite
 from auditor.checks.evasion.art import ArtEvasionCheck
 from auditor.checks.measure import CONFIDENCE
@@ -276,7 +276,7 @@ def test_figures_are_counted_from_the_evidence_alone() -> None:
         for item, value in evidence.items()
         if item.startswith(name)
     }
-    again = curve({**evidence, **own}, CONFIDENCE, {})
+    again = build_robustness_readings({**evidence, **own}, CONFIDENCE, {})
     values = [
         item.value for item in again if isinstance(item, Measurement) and "eps" in item.params
     ]

@@ -12,8 +12,7 @@ from poison_toys import network, poisoned, scanned
 from scored_subjects import ends, measured, read, stored
 
 from auditor.attacks.art.adapter import list_attack_classes
-from auditor.attacks.art.poisoning import check_poisoning_support
-from auditor.attacks.art.poisoning import list_detectors as detectors
+from auditor.attacks.art.poisoning import check_poisoning_support, list_detectors
 from auditor.checks.poisoning.art import CHECK, ArtPoisoningCheck
 from auditor.checks.poisoning.art_detectors import CHECK as WATCH
 from auditor.checks.poisoning.art_detectors import ArtDetectorCheck
@@ -161,7 +160,7 @@ def test_detectors_that_lack_what_they_look_at_say_so() -> None:
     assert gap(found, "SpectralSignatureDefense").reason is GapReason.UNSUPPORTED
     assert measured(found, "planted_found", detector="SpectralSignatureDefense").n == 5
     assert "no detector of poison 'X'" in gap(found, "X").detail
-    assert set(detectors()) >= {"ActivationDefence", "RONIDefense", "STRIP"}
+    assert set(list_detectors()) >= {"ActivationDefence", "RONIDefense", "STRIP"}
 
 
 @pytest.mark.parametrize("labels", [None, np.full(len(DATA.labels), -1)])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from backdoor_toys import TRAINED_ON, Network, TrainsAgain, digits, fit, network, opened
-from test_poisoning_backdoor import Backdoor, kept, one, verdict
+from test_poisoning_backdoor import BackdoorCheck, kept, one, verdict
 
 from auditor.attacks.poisoning.backdoor_scan import select_clean_models
 from auditor.domain.datasets import DatasetRole
@@ -75,7 +75,7 @@ def test_clean_are_those_that_learnt_from_reference_rows_alone() -> None:
 def test_ready_clean_models_are_all_held_against_the_target() -> None:
     seen, recipe = held_against(4), TrainsAgain()
     seen.recipe = recipe
-    check = Backdoor(clean_models=2)
+    check = BackdoorCheck(clean_models=2)
     readings = check.figures(kept(check, seen), 0.95)
     assert seen.shadows.asked == [0, 1, 2, 3]
     assert recipe.lessons == []
@@ -89,7 +89,7 @@ def test_ready_clean_models_are_all_held_against_the_target() -> None:
 
 
 def test_models_that_are_unlike_the_artifact_are_not_compared_with() -> None:
-    check = Backdoor(clean_models=2)
+    check = BackdoorCheck(clean_models=2)
     seen = held_against(3, turned=1)
     evidence = kept(check, seen)
     assert "null_noise" not in evidence
@@ -98,7 +98,7 @@ def test_models_that_are_unlike_the_artifact_are_not_compared_with() -> None:
 
 
 def test_models_of_training_rows_alone_are_no_clean_ones_and_it_is_said() -> None:
-    check = Backdoor(clean_models=2)
+    check = BackdoorCheck(clean_models=2)
     seen = opened(network(0, planted=True))
     seen.shadows = Ready([], matrix(TAUGHT, TAUGHT))
     told = str(verdict(check.figures(kept(check, seen), 0.95)).details["ready_shadows"])
@@ -106,7 +106,7 @@ def test_models_of_training_rows_alone_are_no_clean_ones_and_it_is_said() -> Non
 
 
 def test_a_recipe_makes_clean_models_where_the_ready_ones_are_not() -> None:
-    check, recipe = Backdoor(clean_models=2), TrainsAgain()
+    check, recipe = BackdoorCheck(clean_models=2), TrainsAgain()
     seen = opened(network(0, planted=True))
     seen.recipe, seen.shadows = recipe, Ready([], matrix(TAUGHT, TAUGHT))
     evidence = kept(check, seen)
@@ -119,7 +119,7 @@ def test_a_ready_model_that_fails_is_named() -> None:
         def answers(self, *_: object, **__: object) -> tuple[Floats, ...]:
             raise ShadowsError("the shadow model 0 (a.onnx) died", cure="Mend it.")
 
-    check = Backdoor(clean_models=2)
+    check = BackdoorCheck(clean_models=2)
     seen = opened(network(0, planted=True))
     seen.shadows = Broken([], matrix(CLEAN, CLEAN))
     found = verdict(check.figures(kept(check, seen), 0.95))
@@ -127,7 +127,7 @@ def test_a_ready_model_that_fails_is_named() -> None:
 
 
 def test_where_no_clean_models_are_asked_for_none_is_asked() -> None:
-    check = Backdoor()
+    check = BackdoorCheck()
     seen = held_against(2)
     assert "null_noise" not in kept(check, seen)
     assert seen.shadows.asked == []

@@ -141,8 +141,9 @@ def test_triggers_fail_a_rule_and_more_clean_rows_show_fewer_of_them() -> None:
     where = {"method": "scale_up"}
     assert outcome(CHECK, bad, "excess_share", MetricLimits(most=0.02), where) is Outcome.FAILED
     least = [
-        measured(read(InputScreenCheck(), screened(pictures(400, 1), pictures(clean, 2))), "verdict")
-        .details["power"]["least_share"]
+        measured(
+            read(InputScreenCheck(), screened(pictures(400, 1), pictures(clean, 2))), "verdict"
+        ).details["power"]["least_share"]
         for clean in (80, 1500)
     ]  # fmt: skip
     assert least[1] < least[0]

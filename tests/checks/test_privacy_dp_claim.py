@@ -46,8 +46,10 @@ def subject_of(
 
 
 def found(
-    claim: PrivacyClaim, recipe: TrainingRecipe | None = None, **fields: Any
-) -> tuple[Reading, ...]:  # noqa: ANN401 -- of subject_of
+    claim: PrivacyClaim,
+    recipe: TrainingRecipe | None = None,
+    **fields: Any,  # noqa: ANN401 -- of subject_of
+) -> tuple[Reading, ...]:
     return read(CHECK(), subject_of(claim, recipe, **fields))
 
 

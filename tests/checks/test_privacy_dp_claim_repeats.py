@@ -44,9 +44,9 @@ class Unseeded(PrivateTraining):
 def record(readings: tuple[Reading, ...]) -> AuditRecord:
     placed = tuple(replace(item, target="cpu", check="privacy.dp_claim") for item in readings)
     return AuditRecord(
-        id="aud-1", derived_from=None, assurance=AssuranceLevel.A0, request=REQUEST, confidence=0.95,
-        fingerprints={"cpu": Fingerprint({"cpu": "zen4"}, {})}, observations=(), readings=placed,
-        findings=(), lineage=(), tool={}, registered="2026-05-10T09:00:00Z",
+        id="aud-1", derived_from=None, assurance=AssuranceLevel.A0, request=REQUEST,
+        confidence=0.95, fingerprints={"cpu": Fingerprint({"cpu": "zen4"}, {})}, observations=(),
+        readings=placed, findings=(), lineage=(), tool={}, registered="2026-05-10T09:00:00Z",
         finished="2026-05-10T10:00:00Z",
     )  # fmt: skip
 

@@ -139,7 +139,7 @@ def test_how_much_shadows_learnt_counts_rows_that_the_pool_leaves_out(
         shares.append(share)
         return measure_likeness(given, share)
 
-    monkeypatch.setattr(shadow_models, "likeness", noting)
+    monkeypatch.setattr(shadow_models, "measure_likeness", noting)
     subject = shadowed(leaking())
     include = {role: rows.copy() for role, rows in subject.shadows.include.items()}
     include[DatasetRole.TRAINING][:, 60:] = True

@@ -41,9 +41,10 @@ def record_of(asked: Rule, readings: Sequence[Reading], only: tuple[str, ...] = 
         limits=f"`{asked.require}`" if asked.limits is None else asked.limits.words(),
     )  # fmt: skip
     return AuditRecord(
-        id="aud-0", derived_from=None, assurance=AssuranceLevel.A0, request=request, confidence=0.95,
-        fingerprints={}, observations=(), readings=tuple(readings), findings=(finding,), lineage=(),
-        tool={}, registered="2026-01-01T00:00:00Z", finished="2026-01-01T00:00:00Z",
+        id="aud-0", derived_from=None, assurance=AssuranceLevel.A0, request=request,
+        confidence=0.95, fingerprints={}, observations=(), readings=tuple(readings),
+        findings=(finding,), lineage=(), tool={}, registered="2026-01-01T00:00:00Z",
+        finished="2026-01-01T00:00:00Z",
     )  # fmt: skip
 
 

@@ -121,8 +121,9 @@ def test_a_model_that_fell_behind_does_not_pass_at_the_second_try(
 def test_a_record_that_was_challenged_is_passed_over(auditor: Command, worse: Path) -> None:
     told = Challenge(
         record=record_of(worse), record_id="aud-1", artifact=None, target="cpu",
-        identity=compute_digest(b"cpu"), examples=compute_digest(b"examples"), trials=(), disproved=(), moved=(),
-        outcome=ChallengeOutcome.REFUTED, signer=f"key:{compute_digest(b'key')}", tried="2026-01-01T00:00:00Z",
+        identity=compute_digest(b"cpu"), examples=compute_digest(b"examples"), trials=(),
+        disproved=(), moved=(), outcome=ChallengeOutcome.REFUTED,
+        signer=f"key:{compute_digest(b'key')}", tried="2026-01-01T00:00:00Z",
     )  # fmt: skip
     signer = KeySigner(ec.derive_private_key(83, ec.SECP256R1()))
     with open_own_ledger() as store, store.unit_of_work() as work:

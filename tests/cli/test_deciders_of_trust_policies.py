@@ -119,8 +119,8 @@ def test_who_audits_may_not_approve_by_writing_their_key_otherwise(
     assert auditor(*GATE).code == 0
     record = read_record((place / "out" / RECORD).read_bytes())
     said = Approval(
-        record=record.digest, record_id=record.id, by="Carl", role="risk", answer=ApprovalAnswer.YES,
-        reason="It is all known.", created=record.finished,
+        record=record.digest, record_id=record.id, by="Carl", role="risk",
+        answer=ApprovalAnswer.YES, reason="It is all known.", created=record.finished,
     )  # fmt: skip
     add_approval(place / "out", sign_approval(said, CI), b"Carl\n" + CI.public_pem())
     shut = auditor(*GATE, "--require-approval")

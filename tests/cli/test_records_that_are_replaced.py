@@ -92,7 +92,7 @@ def test_a_forged_record_neither_speaks_nor_keeps_a_record_from_being_written(
 def test_a_store_that_cannot_be_read_is_said(
     auditor: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auditor.cli.output_folder.store_if_kept", failing)
+    monkeypatch.setattr("auditor.cli.output_folder.open_existing_store", failing)
     assert "whether your store has it cannot be told" in auditor(*AGAIN, "out").said
 
 

@@ -13,8 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from auditor.attacks.evasion.evidence import recount_rows
-from auditor.domain.challenges import Challenge, ChallengeOutcome, ExampleTrial
-from auditor.domain.challenges import ExampleResult as Came
+from auditor.domain.challenges import Challenge, ChallengeOutcome, ExampleResult, ExampleTrial
 from auditor.domain.json import compute_digest
 from auditor.domain.observed_checks import ObservedCheck
 from auditor.domain.record_json import read_record
@@ -304,7 +303,7 @@ def forged(folder: Path, outcome: ChallengeOutcome, **arrays: object) -> None:
         record=record.digest, record_id=record.id, artifact=None, target="cpu",
         identity=record.fingerprints["cpu"].identity,
         examples=compute_digest(raw),
-        trials=(ExampleTrial(0, "r1", CHECK, Came.HOLDS, "yes"),), disproved=(), moved=(),
+        trials=(ExampleTrial(0, "r1", CHECK, ExampleResult.HOLDS, "yes"),), disproved=(), moved=(),
         outcome=outcome, signer=STRANGER.identity, tried="2026-01-01T00:00:00Z",
     )  # fmt: skip
     add_challenge(folder / "out", sign_challenge(word, STRANGER), raw)

@@ -32,21 +32,23 @@ def record() -> AuditRecord:
     request = AuditRequest(
         name="net", version="1", artifact=artifact, targets=(TargetSpec("cpu"),),
         datasets=(DatasetRef("evaluation", data, 2),),
-        policy=PolicyRef("baseline", "2", compute_digest(b"policy")), audit_file=compute_digest(b"audit"),
-        seed=1, budget=Budget.CI,
+        policy=PolicyRef("baseline", "2", compute_digest(b"policy")),
+        audit_file=compute_digest(b"audit"), seed=1, budget=Budget.CI,
         inputs=tuple(InputFile(*item) for item in (*inputs, ("recipe.py", CODE), ("m.pub", KEY))),
     )  # fmt: skip
     used = {"artifact": artifact.digest, "evaluation": data, "policy": compute_digest(b"policy")}
     edges = [LineageEdge("aud-1", "used", item, role) for role, item in used.items()]
     return AuditRecord(
-        id="aud-1", derived_from=None, assurance=AssuranceLevel.A0, request=request, confidence=0.95,
-        fingerprints={}, observations=(), readings=(), findings=(),
+        id="aud-1", derived_from=None, assurance=AssuranceLevel.A0, request=request,
+        confidence=0.95, fingerprints={}, observations=(), readings=(), findings=(),
         lineage=(
             *edges,
             LineageEdge("aud-1", "used", f"sha256:{CODE.sha256}", "recipe"),
             LineageEdge("aud-1", "used", compute_digest(b"lock"), "environment"),
             LineageEdge("aud-1", "wasAttributedTo", SIGNER, "signer"),
-            LineageEdge("aud-1", "wasDerivedFrom", compute_digest(b"seen"), "evidence:quality.accuracy"),
+            LineageEdge(
+                "aud-1", "wasDerivedFrom", compute_digest(b"seen"), "evidence:quality.accuracy"
+            ),
             LineageEdge(digest_files(ROWS), "wasDerivedFrom", compute_digest(b"raw"), "training"),
         ),
         tool={"environment": compute_digest(b"lock"), "python": "3.11", "packages": {"numpy": "2"}},

@@ -34,12 +34,12 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
 
     (mutant,) = [
         item
-        for item in mutants.find_mutants("domain/steps")
+        for item in mutants.find_mutants("domain/verification_steps")
         if item.after == "StepResult.HOLDS not in results"
     ]
     names: dict[str, object] = {"__name__": "auditor.domain.verification_steps"}
     exec(mutants.mutated(mutant), names)  # noqa: S102 -- our own code, with one change
     assert callable(all_hold := names["all_hold"])
-    step, held = names["Step"], names["StepResult"]
+    step, held = names["VerificationStep"], names["StepResult"]
     assert callable(step)
     assert not all_hold([step("name", held.HOLDS, "")])  # type: ignore[attr-defined]

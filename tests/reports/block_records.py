@@ -115,13 +115,17 @@ def every_part(measurements: Sequence[Measurement], evidence: Reads) -> ReportBl
                 "The worst rows of each class",
                 ("Class", "Rows", "Margin", "Time", "Remark"),
                 (
-                    ("cat", BlockNumber(12_345, Unit.COUNT), BlockNumber(0.31, Unit.SHARE, 0.2, 0.42),
+                    ("cat", BlockNumber(12_345, Unit.COUNT),
+                     BlockNumber(0.31, Unit.SHARE, 0.2, 0.42),
                      BlockNumber(0.0123, Unit.SECOND), "often taken for a small dog"),
                     ("dog", BlockNumber(77, Unit.COUNT), BlockNumber(0.6, Unit.SHARE, 0.55, 0.65),
                      BlockNumber(0.4, Unit.SECOND), ""),
                 ),
             ),
-            BlockTable("Two columns", ("Class", "Rows"), (("cat", BlockNumber(3)), ("dog", BlockNumber(4)))),
+            BlockTable(
+                "Two columns", ("Class", "Rows"),
+                (("cat", BlockNumber(3)), ("dog", BlockNumber(4))),
+            ),
             BlockImage(png(), "A slope from black to white", "What the check saw."),
         ),
     )  # fmt: skip

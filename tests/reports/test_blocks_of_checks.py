@@ -211,7 +211,10 @@ BROKEN = {
     "it raises": (_raise, r"KeyError: '<script><object object at 0x…></script>\\nx+…$"),
     "it ends the program": (_leave, "SystemExit: 3$"),
     "it is no function": (4, "BrokenCheckError: its `block` is no function"),
-    "it gives nothing": (lambda m, e: None, "BrokenCheckError: a NoneType was given, and no Block"),
+    "it gives nothing": (
+        lambda m, e: None,
+        "BrokenCheckError: a NoneType was given, and no ReportBlock",
+    ),
     "it takes less": (lambda: None, "TypeError: "),
 }
 WRONG = {

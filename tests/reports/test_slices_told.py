@@ -37,8 +37,9 @@ def reading(
     return replace(plain, **more)
 
 
-def bad(slice_: Mapping[str, str], wrong: int, rows: int, check: str = ErrorSliceCheck.id, **more: Json,
-        ) -> Measurement:  # fmt: skip
+def bad(
+    slice_: Mapping[str, str], wrong: int, rows: int, check: str = ErrorSliceCheck.id, **more: Json
+) -> Measurement:
     rest = {"k": 100 - wrong, "n": 1000 - rows}
     details: dict[str, Json] = {
         "held_out": {"k": wrong, "n": rows},

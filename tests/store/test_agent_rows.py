@@ -23,8 +23,8 @@ KEY = ApiKey(
 )  # fmt: skip
 AGENT = Agent(id="a1", project="mine", name="x", targets=("npu",), public_key="…", enrolled=NOW)
 SUB = Submission(
-    id="sub-" + "0" * 24, project="mine", submitter="k", audit_file=compute_digest(b"a"), source="a.yaml",
-    inputs=(), policy=compute_digest(b"p"), targets=("npu",), submitted=NOW,
+    id="sub-" + "0" * 24, project="mine", submitter="k", audit_file=compute_digest(b"a"),
+    source="a.yaml", inputs=(), policy=compute_digest(b"p"), targets=("npu",), submitted=NOW,
 )  # fmt: skip
 SHARD = ShardKey(submission=SUB.id, target="npu", check="quality.accuracy")
 TABLES = (

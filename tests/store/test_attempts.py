@@ -32,8 +32,9 @@ AT_ONCE = 8
 
 def handed_in(store: RecordStore, number: int, **changes: object) -> Submission:
     usual = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
+        id=f"sub-{number:024x}", project="mine", submitter="k1",
+        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
+        policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
     )  # fmt: skip
     kept, _new = ServiceStore(store).submit(replace(usual, **changes), None)  # type: ignore[arg-type]
     return kept

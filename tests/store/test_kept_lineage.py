@@ -210,8 +210,8 @@ def test_an_entity_has_its_own_place_in_each_kind() -> None:
 
 CHALLENGE = Challenge(
     record="", record_id="r-1", artifact=None, target="cpu", identity=compute_digest(b"cpu"),
-    examples=compute_digest(b"examples"), trials=(), disproved=(), moved=(), outcome=ChallengeOutcome.REFUTED,
-    signer="key:sha256:" + "ab" * 32, tried=NOW,
+    examples=compute_digest(b"examples"), trials=(), disproved=(), moved=(),
+    outcome=ChallengeOutcome.REFUTED, signer="key:sha256:" + "ab" * 32, tried=NOW,
 )  # fmt: skip
 
 

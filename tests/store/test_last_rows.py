@@ -36,7 +36,8 @@ def submitted(near: RecordStore) -> str:
     kept.add_project("mine", NOW)
     asked = Submission(
         id=f"sub-{1:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
+        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        submitted=NOW,
     )  # fmt: skip
     return kept.submit(asked, None)[0].id
 

@@ -80,7 +80,8 @@ def full(tmp_path: Path, make_record: Make) -> Rows:
     )
     asked = Submission(
         id=f"sub-{1:024x}", project="default", submitter="0" * 16, audit_file=compute_digest(b"a"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"b"), targets=("cpu",), submitted=NOW,
+        source="audit.yaml", inputs=(), policy=compute_digest(b"b"), targets=("cpu",),
+        submitted=NOW,
     )  # fmt: skip
     kept.submit(asked, None)
     AttemptStore(store).register(asked, record.request, NOW)

@@ -52,8 +52,8 @@ def people(store: RecordStore) -> PeopleStore:
 def decision(number: int, **changes: object) -> SignedDecision:
     raw = b"bundle %d" % number
     usual = SignedDecision(
-        project="mine", digest=compute_digest(raw), kind=DecisionKind.APPROVAL, person=ANNA.id, bundle=raw,
-        key=ANNA.key, at=NOW, by="k1", record=RECORD,
+        project="mine", digest=compute_digest(raw), kind=DecisionKind.APPROVAL, person=ANNA.id,
+        bundle=raw, key=ANNA.key, at=NOW, by="k1", record=RECORD,
     )  # fmt: skip
     return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields
 
@@ -130,7 +130,8 @@ def test_later_records_of_a_submission_are_found_in_its_own_project(
             work.save(record, b"bundle")
     submission = Submission(
         id=f"sub-{1:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
+        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        submitted=NOW,
     )  # fmt: skip
     service.submit(submission, None)
     files = compute_digest(b"manifest")

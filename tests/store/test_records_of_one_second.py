@@ -9,8 +9,12 @@ from auditor.domain.budgets import Budget
 from auditor.domain.json import compute_digest, digest_json, encode_canonical
 from auditor.domain.requests import AuditRequest
 from auditor.service.domain.submissions import ID, Submission, SubmissionResult
-from auditor.service.store.audit_queries import AuditListQueries, RecordQuery, find_newest_records
-from auditor.service.store.audit_queries import AuditQuery as Listed
+from auditor.service.store.audit_queries import (
+    AuditListQueries,
+    AuditQuery,
+    RecordQuery,
+    find_newest_records,
+)
 from auditor.service.store.submissions import ServiceStore
 from auditor.store.record_store import RecordStore
 from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
@@ -76,7 +80,7 @@ def test_a_gate_asks_the_audit_that_was_handed_in_last_of_those_of_one_second(
         found = find_newest_records(kept, SOUGHT, Budget("smoke")).first()
         assert found is not None
         assert found.submission == names[-1]
-    lines, _ = AuditListQueries(kept).audits(Listed(project="mine"))
+    lines, _ = AuditListQueries(kept).audits(AuditQuery(project="mine"))
     assert [line.id for line in lines] == names[::-1]
 
 

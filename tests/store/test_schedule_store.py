@@ -40,21 +40,22 @@ pytestmark = pytest.mark.slow
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z"
 PLAN = Schedule(
     id="sch-" + "1" * 24, project="mine", maker="k1", name="nightly", model="digits-cnn",
-    asked={"policy": "baseline"}, cron="0 3 * * *", triggers=(ScheduleTrigger.CRON,), batch_path=None,
-    created=NOW, resumed=NOW,
+    asked={"policy": "baseline"}, cron="0 3 * * *", triggers=(ScheduleTrigger.CRON,),
+    batch_path=None, created=NOW, resumed=NOW,
 )  # fmt: skip
 HOOK = WebhookSubscription(
     id="hook-" + "1" * 24, project="mine", maker="k1", url="https://a.example.org/",
-    events=(WebhookEvent.KEY_ENDED, WebhookEvent.SCHEDULE_SKIPPED, WebhookEvent.REAUDIT_FAILED), created=NOW,
-    secret_hash=compute_digest(b"secret"),
+    events=(WebhookEvent.KEY_ENDED, WebhookEvent.SCHEDULE_SKIPPED, WebhookEvent.REAUDIT_FAILED),
+    created=NOW, secret_hash=compute_digest(b"secret"),
 )  # fmt: skip
 DUE = DueRun(key="cron 1", trigger=ScheduleTrigger.CRON, why="it came", change={})
 
 
 def submission(number: int, project: str = "mine") -> Submission:
     return Submission(
-        id=f"sub-{number:024x}", project=project, submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}", project=project, submitter="k1",
+        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
+        policy=compute_digest(b"policy"), targets=("cpu",),
         submitted=f"2026-01-{number:02d}T00:00:00Z",
     )  # fmt: skip
 

@@ -36,9 +36,9 @@ def register(store: RecordStore, number: int, request: AuditRequest) -> AuditReq
     """Register a request as a sealed audit's, and return it as it is carried out."""
     kept = ServiceStore(store)
     submission = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW,
-        sealed=True,
+        id=f"sub-{number:024x}", project="mine", submitter="k1",
+        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
+        policy=compute_digest(b"policy"), targets=("cpu",), submitted=NOW, sealed=True,
     )  # fmt: skip
     kept.submit(submission, None)
     AttemptStore(store).register(submission, request, NOW)

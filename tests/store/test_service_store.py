@@ -59,8 +59,9 @@ def listed(
 
 def submission(number: int = 1, **changes: object) -> Submission:
     usual = Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}", project="mine", submitter="k1",
+        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
+        policy=compute_digest(b"policy"), targets=("cpu",),
         submitted=f"2026-01-{number:02d}T00:00:00Z",
     )  # fmt: skip
     return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields

@@ -113,8 +113,9 @@ def test_rows_of_places_and_targets_are_never_changed(kept: ServiceStore) -> Non
 
 def _submission(number: int) -> Submission:
     return Submission(
-        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=compute_digest(b"audit"),
-        source="audit.yaml", inputs=(), policy=compute_digest(b"policy"), targets=("cpu",),
+        id=f"sub-{number:024x}", project="mine", submitter="k1",
+        audit_file=compute_digest(b"audit"), source="audit.yaml", inputs=(),
+        policy=compute_digest(b"policy"), targets=("cpu",),
         submitted=f"2026-01-{number:02d}T00:00:00Z",
     )  # fmt: skip
 

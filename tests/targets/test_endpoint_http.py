@@ -93,7 +93,8 @@ def test_a_server_without_binary_tensors_refuses_them(
 @pytest.mark.parametrize(
     ("encoding", "takes"),
     [
-        (TensorEncoding.AUTO, "binary"), (TensorEncoding.AUTO, "JSON"), (TensorEncoding.BINARY, "binary"),
+        (TensorEncoding.AUTO, "binary"), (TensorEncoding.AUTO, "JSON"),
+        (TensorEncoding.BINARY, "binary"),
         (TensorEncoding.JSON, "binary"), (TensorEncoding.JSON, "JSON"),
     ],
 )  # fmt: skip

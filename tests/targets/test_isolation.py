@@ -234,8 +234,8 @@ def test_another_python_is_limited_before_it_begins(level: IsolationLevel, tmp_p
     spec = TargetSpec("npu", interpreter=str(program), memory_limit=2**30)
     bounds = build_sandbox_bounds(spec, None, isolation=level)
     done = subprocess.run(
-        build_child_command("model", bounds), env=build_child_environment(bounds), capture_output=True, check=True,
-        text=True,
+        build_child_command("model", bounds), env=build_child_environment(bounds),
+        capture_output=True, check=True, text=True,
     )  # fmt: skip
     first, said = done.stdout.rsplit("}", 1)
     assert f'"isolation": "{level}"' in first

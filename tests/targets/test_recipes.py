@@ -87,7 +87,7 @@ def test_the_code_is_known_by_its_digest(tmp_path: Path) -> None:
 def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: IsolationLevel
 ) -> None:
-    monkeypatch.setattr("auditor.targets.recipe.strongest", lambda: level)
+    monkeypatch.setattr("auditor.targets.recipe.find_strongest_isolation", lambda: level)
     written = source(tmp_path, NEAREST)
     careful = replace(written, ref=replace(written.ref, unsandboxed=False))
     with open_recipe(careful, TASK) as recipe:

@@ -95,8 +95,8 @@ def challenge(outcome: ChallengeOutcome, record: str = GOOD.digest) -> Challenge
         record=record, record_id="aud-1", artifact=compute_digest(b"model"), target="cpu",
         identity=compute_digest(b"cpu"), examples=compute_digest(b"examples"),
         trials=(ExampleTrial(0, "r1", "evasion.linf", ExampleResult.HOLDS, "yes", 0.05, 0.1),),
-        disproved=(), moved=(RuleOutcomeChange("robust", "cpu", "withstood", "failed"),), outcome=outcome,
-        signer=SIGNER.identity, tried="2026-01-01T00:00:00Z",
+        disproved=(), moved=(RuleOutcomeChange("robust", "cpu", "withstood", "failed"),),
+        outcome=outcome, signer=SIGNER.identity, tried="2026-01-01T00:00:00Z",
     )  # fmt: skip
 
 

@@ -79,9 +79,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         service = ServiceStore(place.store)
         service.add_project("default", NOW)
         submission = Submission(
-            id="sub-" + "0" * 24, project="default", submitter="k", audit_file=compute_digest(file.raw),
-            source=path.name, inputs=here.request.inputs, policy=here.request.policy.digest,
-            targets=("cpu",), only=ONLY, submitted=NOW,
+            id="sub-" + "0" * 24, project="default", submitter="k",
+            audit_file=compute_digest(file.raw), source=path.name, inputs=here.request.inputs,
+            policy=here.request.policy.digest, targets=("cpu",), only=ONLY, submitted=NOW,
         )  # fmt: skip
         yield Asked(place, service, submission, here)
 

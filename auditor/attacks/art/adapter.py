@@ -1,12 +1,9 @@
-"""What ART attacks ask a model for, answered by the target or by the twin.
+"""Adapters between the audited model and the Adversarial Robustness Toolbox (ART).
 
-Rows as ART sees them: single precision, every coordinate scaled to 0..1.
-
-A library's noise and chance, kept from spreading: warnings, printing, global random numbers.
-
-What an ART attack may ask for, and what it has asked.
-
-The only place that imports ART: its attack classes, and estimators over our own views.
+This is the only module that imports ART: its attack classes, and estimators over our own views.
+ART sees rows in single precision, with every coordinate scaled to 0..1. An attack's warnings,
+output and use of global random numbers must not leak: run it inside ``fixed_global_seed`` and
+``silenced_output``.
 """
 
 import importlib

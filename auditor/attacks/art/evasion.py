@@ -1,6 +1,7 @@
-"""Runs one ART attack: every row that it returns is brought into the threat and judged anew.
+"""Runs evasion attacks of the Adversarial Robustness Toolbox (ART) and re-checks their results.
 
-One try of something of ART's: quiet, seeded, and with its failures as reasons.
+Each row that an attack returns is projected into the threat model and scored again on the target.
+Each run is silent and seeded; a failure becomes a recorded reason.
 """
 
 import inspect

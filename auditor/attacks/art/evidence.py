@@ -1,6 +1,6 @@
-"""The evidence of several ART attacks on the same rows, and the readings that follow from it.
+"""Evidence of ART evasion attacks on shared rows, and the readings computed from it.
 
-What an ART attack claims, and what the target confirms of it.
+An attack's claims are counted apart from the successes that the target confirms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from auditor.attacks.evasion.attack_setup import AttackRun, AttackSetup
 from auditor.attacks.evasion.evidence import describe_attack_run
 from auditor.attacks.evasion.judge import BestSoFar
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
-from auditor.attacks.evasion.readings import build_robustness_readings as curve
+from auditor.attacks.evasion.readings import build_robustness_readings
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
 from auditor.domain.models import Twin
@@ -184,7 +184,7 @@ def build_art_readings(evidence: Evidence, confidence: float) -> tuple[Reading, 
     settings = cast("Mapping[str, Json]", evidence["settings"])
     shared = {name: item for name, item in evidence.items() if "." not in name}
     rows = len(cast("Sequence[str]", evidence["ids"]))
-    clean = curve(shared, confidence, {})[0]
+    clean = build_robustness_readings(shared, confidence, {})[0]
     if isinstance(clean, Gap):
         return (clean,)
     found: list[Reading] = [replace(clean, details={"rows": rows})]
@@ -209,7 +209,7 @@ def _of(name: str, evidence: Evidence, shared: Evidence, confidence: float) -> S
     by_eps = {cast("float", item["eps"]): dict(item) for item in claims}
     return [
         _placed(reading, name, by_eps)
-        for reading in curve({**shared, **own}, confidence, effort)
+        for reading in build_robustness_readings({**shared, **own}, confidence, effort)
         if isinstance(reading, Measurement) and reading.metric != "clean_accuracy"
     ]
 

@@ -1,11 +1,7 @@
-"""How each of ART's poisoning attacks is made ready, and what it plants.
+"""Data poisoning attacks and poison detectors of the Adversarial Robustness Toolbox (ART).
 
-ART's detectors of poison: which training rows they flag.
-
-Models of an attacker's own, taught on the training rows: what poison is made with where ART asks
-for a PyTorch module or a support vector machine, which no artifact is.
-
-ART's poisoning attacks by name: the training rows that they poison, in our own units.
+Poisoned rows are returned in the dataset's own units. An artifact is neither a PyTorch module nor
+a support vector machine. Where ART needs one of them, we train a substitute on the training rows.
 """
 
 import importlib
@@ -42,7 +38,6 @@ from auditor.attacks.art.privacy import NETWORK, build_trainable_classifier
 from auditor.attacks.art.settings import AttackSettings
 from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.privacy.shadow_training import ModelStack, ShadowTrainingSettings, train_stack
-from auditor.attacks.privacy.shadow_training import ShadowTrainingSettings as Training
 from auditor.domain.tasks import Array, Floats
 
 PLACES = ("art.defences.detector.poison", "art.defences.transformer.poisoning")
@@ -50,7 +45,7 @@ HELPERS = frozenset({"ClusteringAnalyzer", "GroundTruthEvaluator", "PoisonFilter
 OF_FEATURES = ("ActivationDefence", "SpectralSignatureDefense")
 OF_TRAINING = ("ProvenanceDefense", "RONIDefense")
 OF_QUERIES = ("STRIP",)
-QUICK = Training(updates=50, epochs=5, rate=0.03)
+QUICK = ShadowTrainingSettings(updates=50, epochs=5, rate=0.03)
 """What is trained again for each row that is suspected: a logistic regression, in little time."""
 MOST: Mapping[str, int] = {"RONIDefense": 40, "ProvenanceDefense": 400}
 """Rows that a detector which trains a model for each suspect can look at."""

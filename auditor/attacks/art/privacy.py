@@ -1,12 +1,6 @@
-"""ART's attribute inference: guesses of one column of rows whose other columns are known.
+"""Privacy attacks of ART: membership and attribute inference, model extraction and inversion.
 
-Which of ART's attacks on what a model has learnt can be made ready, and of what family it is.
-
-A small network that ART may train: what a thief copies into, and what shadows are made of.
-
-ART's membership inference: learnt from rows that are known, and told of others.
-
-ART's model extraction and model inversion: what they copy, and what they make up.
+ART trains a small network of ours as the copy in model extraction and as shadow models.
 """
 
 from collections.abc import Callable, Mapping
@@ -334,8 +328,8 @@ def _plain(
     settings: AttackSettings,
     desk: ArtAttackContext,
     view: TargetView,
-    known: MembershipSample,
-) -> Infer:  # noqa: ARG001 -- it learns nothing
+    known: MembershipSample,  # noqa: ARG001 -- it learns nothing
+) -> Infer:
     kind = list_attack_classes("inference")[name]
     made, more = split_settings(kind, settings)
     attack = kind(build_estimator(view, desk.classes), **made)

@@ -1,12 +1,8 @@
-"""Claims of membership that others make, held against rows whose membership we know.
+"""Evaluates the claims of third-party privacy attacks, and builds readings from them.
 
-Guesses of a column that others make, counted against who never saw the model.
-
-Copies of the model that others make, held against rows of which no query was made.
-
-Rows that others make up by asking the model, judged as our own inversions are.
-
-Readings of what a library's attacks on privacy claimed, from what was kept of each alone.
+Membership claims are checked on rows of known membership. Attribute guesses are compared with a
+baseline that never saw the model. Model copies are scored on rows outside the attacker's queries.
+Reconstructed rows are judged in the same way as those of our own model inversion.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,8 +41,12 @@ from auditor.attacks.privacy.membership_statistics import (
     tail_advantage,
     tpr_at_fpr,
 )
-from auditor.attacks.privacy.membership_verdicts import LEVEL as LEVEL_of_membership_verdicts
-from auditor.attacks.privacy.membership_verdicts import TESTS, MembershipFinding, detectable_leaks
+from auditor.attacks.privacy.membership_verdicts import (
+    LEAK_LEVEL,
+    TESTS,
+    MembershipFinding,
+    detectable_leaks,
+)
 from auditor.attacks.privacy.model_extraction import (
     KNOCKOFF,
     METRICS,
@@ -290,7 +290,7 @@ def _finding(evidence: Evidence, name: str, looks: int) -> MembershipFinding:
         _gate(evidence, UNSEEN, member),
         _gate(evidence, SIDED, member),
         blind_auc(cast("Floats", evidence["blind"]), member),
-        LEVEL_of_membership_verdicts / (TESTS * looks),
+        LEAK_LEVEL / (TESTS * looks),
     )
 
 
@@ -389,7 +389,7 @@ def attribute_claim_readings(
 class ExtractionClaimSetup:
     """What a thief may ask about, and the held-out rows on which his copy is judged.
 
-    ``label_fitness`` ``[n]`` is how a copy decides that true labels taught, where there are any.
+    ``by_labels`` ``[n]`` is how a copy decides that true labels taught, where there are any.
     """
 
     taken: ExtractionSplit
@@ -536,7 +536,7 @@ def inversion_claim_readings(
     yield replace(verdict, params={"attack": name})
 
 
-ROUNDS, LEVEL = 1999, 0.01
+ROUNDS, CLAIM_LEVEL = 1999, 0.01
 MEMBERSHIP, ATTRIBUTE, INVERSION, EXTRACTION = "membership", "attribute", "inversion", "extraction"
 MAIN: Mapping[str, str] = {
     MEMBERSHIP: "auc",
@@ -591,13 +591,13 @@ def privacy_claim_readings(evidence: Evidence, confidence: float) -> tuple[Readi
 _READ: Mapping[str, Callable[[Evidence, str, int, float], Iterable[Reading]]] = {
     MEMBERSHIP: membership_claim_readings,
     ATTRIBUTE: lambda own, name, looks, confidence: attribute_claim_readings(
-        own, name, looks, LEVEL, confidence
+        own, name, looks, CLAIM_LEVEL, confidence
     ),
     INVERSION: lambda own, name, looks, confidence: inversion_claim_readings(
-        own, name, ROUNDS, LEVEL / looks, confidence
+        own, name, ROUNDS, CLAIM_LEVEL / looks, confidence
     ),
     EXTRACTION: lambda own, name, looks, confidence: extraction_claim_readings(
-        own, name, looks, LEVEL, confidence
+        own, name, looks, CLAIM_LEVEL, confidence
     ),
 }
 NONE_ASKED = Gap(

@@ -1,16 +1,9 @@
-"""Rows that are pictures, of any size, range and layout, and the corruptions of them.
+"""Image corruptions: noise, blur, weather, colour, geometry and compression, at five severities.
 
-How strong a corruption is: published tables for two sizes, and a rule for all others.
-
-Light, colour, shape and coding, on pictures ``[n, height, width, channels]`` in 0..1.
-
-Blur of optics and motion, on pictures ``[n, height, width, channels]`` in 0..1 of their box.
-
-Weather before the lens, on pictures ``[n, height, width, channels]`` in 0..1 of their box.
-
-Nothing is photographed: fog and frost are clouds of random waves, snow and spatter are noise.
-
-Noise of sensors, on pictures ``[n, height, width, channels]`` in 0..1 of their box.
+Kinds and severities follow ImageNet-C and CIFAR-10-C (Hendrycks & Dietterich 2019,
+arXiv 1903.12261). Their published tables hold for two image sizes; ``interpolate_strength`` covers
+all other sizes. Corruptions take images ``[n, height, width, channels]`` in 0..1. Weather is
+synthetic: fog and frost are random waves, snow and spatter are noise; no photographs are used.
 """
 
 import io

@@ -1,7 +1,4 @@
-"""The worst view of each picture: the search on the target, and its evidence.
-
-From a search's evidence to readings: accuracy under the worst view, and under random ones.
-"""
+"""Search for the worst rotation and shift of each image, with its evidence and readings."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""What a check of changed rows takes from its subject, and how its shares become readings.
-
-Ask the target about the same rows under every corruption.
-"""
+"""Measures accuracy on corrupted rows: sampling, queries to the target, intervals and examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,4 @@
-"""Rows of tables, and what goes wrong on the way into them: noise, gaps, wrong units, mix-ups.
-
-What is known of a table's columns before anything goes wrong in them.
-"""
+"""Corruptions of tabular rows: noise, missing values, wrong units, outliers and swapped columns."""
 
 import math
 from collections.abc import Callable, Mapping

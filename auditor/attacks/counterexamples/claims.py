@@ -1,7 +1,4 @@
-"""How a check says by which examples its figures can be refuted, or why by none.
-
-Why nothing that somebody chose refutes a check: said of single checks, or of whole families.
-"""
+"""Claims of a check that submitted counterexamples can refute, and reasons where none can."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +56,7 @@ Claims = Mapping[str, ChallengeableClaim]
 
 @dataclass(frozen=True, slots=True)
 class CounterexampleClaims:
-    """What a check says of counterexamples, in its class variable ``counterexample_claims``.
+    """What a check says of counterexamples, in its class variable ``by_example``.
 
     ``claims`` returns what evidence under some parameters claims, or why nothing of it can be
     challenged: the end of a sentence that begins with "it cannot be challenged by examples

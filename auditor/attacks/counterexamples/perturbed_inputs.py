@@ -1,6 +1,7 @@
-"""Inputs within a ball: norms, patches, walks on decisions, and attacks of other libraries.
+"""Robustness claims and the counterexamples that refute them, measured within a norm ball.
 
-What an attack left standing: robust, as far as its suite could see.
+The claims come from norm attacks, patches, decision-based walks and attacks of other libraries.
+A row that withstood an attack is robust only as far as that attack suite could search.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -28,8 +28,7 @@ from auditor.attacks.counterexamples.submission import CounterexampleBatch, Coun
 from auditor.attacks.evasion.evidence import RowOutcomes
 from auditor.attacks.evasion.row_evidence import select_attack_evidence
 from auditor.attacks.text.evidence import recount_texts
-from auditor.attacks.text.threat_model import TextChanges as Edits
-from auditor.attacks.text.threat_model import TextThreat
+from auditor.attacks.text.threat_model import TextChanges, TextThreat
 from auditor.domain.challenges import ExampleResult
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.json import Json
@@ -60,7 +59,7 @@ class TextRobustnessClaim:
         synonyms = {word: tuple(others) for word, others in listed.items()}
         return TextThreat(ANY, cast("int", settings["edits"]), synonyms)
 
-    def examined(self, given: CounterexampleBatch, at: int) -> Edits | None:
+    def examined(self, given: CounterexampleBatch, at: int) -> TextChanges | None:
         """Return what was changed in a text; ``None`` where the check permits no such change."""
         return self.threat.examine(str(given.clean[at]), str(given.inputs[at]))
 

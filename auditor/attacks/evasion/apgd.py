@@ -1,8 +1,7 @@
-"""The climb of Auto-PGD, in any norm with steps (Croce & Hein 2020, arXiv 2003.01690, alg. 1).
+"""Auto-PGD, a projected gradient attack with adaptive steps, in L-infinity, L2 and L1 balls.
 
-Auto-PGD as an attack (Croce & Hein 2020, arXiv 2003.01690): starts, aims and losses.
-
-Auto-PGD in an L1 ball (Croce & Hein 2021, Mind the Box, arXiv 2103.01208, algorithm 1).
+Sources: Croce & Hein 2020, arXiv 2003.01690, algorithm 1; for L1, Croce & Hein 2021 (Mind the
+Box), arXiv 2103.01208, algorithm 1.
 """
 
 from dataclasses import dataclass, replace

@@ -29,7 +29,7 @@ class AttackSetup:
 
     ``whole`` says that the model takes whole numbers only; ``constraints`` what a candidate keeps
     beside norm, box and steps. A target that answers at random is asked ``repeats`` times. At each
-    budget no more than ``most_queries_in_memory`` a row are asked.
+    budget no more than ``most_queries`` a row are asked.
     """
 
     model: Model

@@ -1,6 +1,6 @@
-"""A suite of attacks at growing budgets: what broke at one counts at every larger one.
+"""Runs an attack suite at growing perturbation budgets, in parts that can be saved and resumed.
 
-A finished part of a sweep as evidence, and back.
+A success at one budget counts at every larger budget.
 """
 
 import hashlib

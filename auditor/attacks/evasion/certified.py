@@ -1,11 +1,4 @@
-"""From the evidence of proofs to readings: how many rows nothing within a budget can break.
-
-What a certifier is asked about rows, and what the target says to its answers.
-
-Randomised smoothing: what the target's majority among noisy copies of a row cannot lose.
-
-What of the evidence of proofs goes by the rows that were looked at.
-"""
+"""Certified robustness: bounds on margins, randomised smoothing, and the readings from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,4 @@
-"""The evidence of an attack: enough to count successes again without any model.
-
-Counting successes again, from an attack's evidence alone.
-"""
+"""Evidence of an evasion attack, sufficient to recount its successes without the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -117,7 +117,7 @@ class AttackJudge:
     ``claimed`` marks rows that an attack's own model called broken, ``queries`` counts rows scored
     on the target, ``refused`` candidates that left the threat and were not scored. A target that
     answers at random is asked ``repeats`` times and its probabilities are averaged; no more than
-    ``most_queries_in_memory`` rows are scored.
+    ``most_queries`` rows are scored.
     """
 
     model: Model

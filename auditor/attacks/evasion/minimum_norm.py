@@ -1,13 +1,8 @@
-"""Fast Minimum-Norm attack (Pintor et al. 2021, arXiv 2102.12827): the nearest success of a row.
+"""Minimum-norm attacks: FMN, Sigma-zero, and a sparse exchange of perturbed coordinates.
 
-What attacks that look for the nearest success share: what they found, and where they go next.
-
-Sigma-zero (Cina et al. 2025, arXiv 2402.01879): the fewest places that suffice.
-
-Exchanges places of a sparse success for steeper ones, and drops the least of them.
-
-Sparse-RS (Croce et al. 2022, arXiv 2006.12834) draws places at random and hears scores; here the
-twin's slope says which places are worth most at an end of their range.
+Sources: Fast Minimum-Norm attack (Pintor et al. 2021, arXiv 2102.12827); Sigma-zero (Cina et al.
+2025, arXiv 2402.01879). Sparse-RS (Croce et al. 2022, arXiv 2006.12834) draws coordinates at
+random and queries scores; ``SparseExchange`` selects them by the twin's gradient.
 """
 
 from dataclasses import dataclass, replace
@@ -359,7 +354,7 @@ SOFTNESS = 1e-3
 """``sigma``: squared changes far above it count as one place, far below as none (equation 3)."""
 FIRST_THRESHOLD, THRESHOLD_STEP = 0.3, 0.01
 """Changes below the threshold are dropped; it moves by this share of the step (algorithm 1)."""
-FIRST_STEP, LAST_STEP_SIGMA_ZERO = 4.0, 0.1
+SIGMA_ZERO_FIRST_STEP, SIGMA_ZERO_LAST_STEP = 4.0, 0.1
 """The paper begins with 1; a longer step reaches the ends of a range at once, where few places
 bring most, and needs a third of the steps for as few places."""
 DECAYS = (0.9, 0.999)
@@ -434,7 +429,7 @@ class SigmaZeroState:
     def _step(self, iteration: int) -> float:
         """Return the length of a step, which falls by a cosine from the second one on."""
         cosine = (1 + np.cos(np.pi * max(iteration - 1, 0) / self.steps)) / 2
-        return float(LAST_STEP_SIGMA_ZERO + (FIRST_STEP - LAST_STEP_SIGMA_ZERO) * cosine)
+        return float(SIGMA_ZERO_LAST_STEP + (SIGMA_ZERO_FIRST_STEP - SIGMA_ZERO_LAST_STEP) * cosine)
 
 
 def _begin(quest: MinimumNormWalks, rng: np.random.Generator, steps: int) -> SigmaZeroState:

@@ -1,7 +1,4 @@
-"""Norms of changes.
-
-The largest numbers of each row.
-"""
+"""Norms of perturbations, and fast row-wise array helpers for attacks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum

@@ -1,6 +1,6 @@
-"""Sparse-RS for patches (Croce et al. 2022, arXiv 2006.12834): where to, and what on it.
+"""Adversarial patch attacks: Sparse-RS by scores, and a patch optimised with the twin's gradient.
 
-A patch by the twin's slope: laid where the slope promises most, then climbed by its sign.
+Sparse-RS for patches: Croce et al. 2022, arXiv 2006.12834.
 """
 
 import math

@@ -1,10 +1,7 @@
-"""The only points that count as candidates: near a clean row, in its box, on its steps.
+"""Projections of perturbed rows onto the norm ball, the input box and representable values.
 
-The nearest change inside a box and a ball, of one radius or of one a row.
-
-The smallest change inside a box that reaches a plane, in the norms that have one.
-
-How far the coordinates of clean rows reach, and parts of that which are looked up when asked.
+Only points of a ``PerturbationBall`` count as candidates: near a clean row, inside its box and on
+its value steps. Distances are in shares of each coordinate's range.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
-"""RayS (Chen & Gu 2020, arXiv 2006.12792): the nearest success along signs, from decisions only.
+"""RayS, a decision-based L-infinity attack that searches the sign directions of each row.
 
-Where walks along signs begin, and in which order they go through the places of a row.
+Source: Chen & Gu 2020, arXiv 2006.12792.
 """
 
 from dataclasses import dataclass, replace

@@ -1,9 +1,4 @@
-"""From an attack's evidence to readings: the robustness curve, and the change that breaks half.
-
-What decisions under attack cost, and what an attack counted as success.
-
-Who is broken, and by what: per class, per group, and per attack.
-"""
+"""Readings of evasion attacks: robust accuracy by budget, class and group, and expected costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast

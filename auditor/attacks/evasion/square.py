@@ -1,6 +1,6 @@
-"""Square Attack in the L2 ball (Andriushchenko et al. 2020, arXiv 1912.00049, algorithm 3).
+"""Square Attack, a score-based black-box attack, in L-infinity and L2 balls.
 
-Square Attack in the L-infinity ball (Andriushchenko et al. 2020, arXiv 1912.00049).
+Source: Andriushchenko et al. 2020, arXiv 1912.00049; the L2 variant is its algorithm 3.
 """
 
 from dataclasses import dataclass, replace

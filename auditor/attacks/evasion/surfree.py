@@ -1,6 +1,6 @@
-"""SurFree (Maho et al. 2021, arXiv 2011.12807): the nearest success in L2, from decisions only.
+"""SurFree, a decision-based L2 attack that searches random planes through the clean row.
 
-Planes through a clean row and a success of it: what decision attacks in L2 walk along.
+Source: Maho et al. 2021, arXiv 2011.12807.
 """
 
 from dataclasses import dataclass, replace
@@ -40,8 +40,7 @@ def points_on_circle(success: Floats, across: Floats, angle: Floats) -> Floats:
     """Return changes on the circle over the segment from the clean row to each ``success``.
 
     At angle 0 lies the success itself, at a right angle the clean row; the size falls as the
-    cosine. ``orthogonal_part`` is a unit direction orthogonal to the success, the side that a
-    positive
+    cosine. ``across`` is a unit direction orthogonal to the success, the side that a positive
     angle turns to. Where the decision line is a plane, its nearest point lies on the circle of the
     right direction (Thales; Maho et al. 2021, section 4).
     """
@@ -124,8 +123,7 @@ class SurFreePhase(IntEnum):
 class SurFreeState:
     """Where each row's walk stands.
 
-    ``change`` is its nearest success so far, in ranges (0: none), and ``orthogonal_part`` the
-    direction in
+    ``change`` is its nearest success so far, in ranges (0: none), and ``across`` the direction in
     which it turns: by ``angle``, whose sign is the side. A bisection lies between ``low`` and
     ``high``: shares of ``change`` or angles; ``count`` is that of its steps, or of starts tried.
     ``pool`` and ``near`` hold what rows begin at.

@@ -1,8 +1,8 @@
-"""A model of the attacker's own, taught by the target's answers (Papernot et al. 2017,
-arXiv 1602.02697, without further questions; Hinton et al. 2015, arXiv 1503.02531).
+"""Transfer attacks: adversarial examples crafted on a surrogate model and tried on the target.
 
-Points crafted on another model, put to the target once each (Szegedy et al. 2014; Papernot et
-al. 2016, arXiv 1605.07277).
+The surrogate learns from the target's answers (Papernot et al. 2017, arXiv 1602.02697, without
+further queries; Hinton et al. 2015, arXiv 1503.02531). Each transferred point costs one query
+(Szegedy et al. 2014; Papernot et al. 2016, arXiv 1605.07277).
 """
 
 import hashlib

@@ -1,9 +1,4 @@
-"""From what was seen of each row to indicators, and to whether gradients can be believed.
-
-What tells that gradients are masked, from how much on, and what to do about it.
-
-From evidence to readings: whether gradients can be believed, and each indicator.
-"""
+"""Indicators of gradient masking: their thresholds, remedies and readings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,8 +1,6 @@
-"""Attacks that are simple on purpose: what they find and a strong attack misses, it should have.
+"""Probes for gradient masking: simple attacks that should find no more than the strong attacks.
 
-How hard to look for masked gradients, and what that costs.
-
-Throws a cascade at rows, and beside it simple attacks that should find nothing more.
+If a simple attack succeeds on a row that the strong attack suite missed, the gradients are suspect.
 """
 
 from dataclasses import dataclass, field, replace

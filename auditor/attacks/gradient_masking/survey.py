@@ -1,7 +1,4 @@
-"""Where the twin's gradients lead near clean rows, and how smooth the target's scores are.
-
-Looks for signs of masked gradients, and writes down what was seen of each row.
-"""
+"""Measures gradients and score smoothness near clean rows, as evidence of gradient masking."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -93,8 +90,8 @@ def measure_gradients(  # noqa: PLR0913, PLR0917 -- a place, and how hard to loo
 
 
 def _part(  # noqa: PLR0913, PLR0917 -- a place, and how hard to look
-    arena: AttackSetup, twin: Twin, rows: NDArray[np.int64], near: float, eps: float, neighbours: int,
-    steps: int, rng: np.random.Generator,
+    arena: AttackSetup, twin: Twin, rows: NDArray[np.int64], near: float, eps: float,
+    neighbours: int, steps: int, rng: np.random.Generator,
 ) -> GradientSurvey:  # fmt: skip
     labels = arena.labels[rows]
     close, wide = (arena.threat(size).around(arena.rows[rows]) for size in (near, eps))

@@ -1,9 +1,7 @@
-"""Challenges at the reference's border, and signatures: what a target answered to them.
+"""Decision-boundary inputs that fingerprint the hardware and software stack of a model.
 
-Neighbouring inputs that one stack of hardware and software decides differently.
-
-Two rows of different classes are drawn together until they differ in one coordinate by one step
-of what the input can hold. Between such neighbours the last bits of every sum decide, so that
+Two rows of different classes are moved together until they differ in one coordinate by one step
+of the input's type. Between such neighbours the last bits of every sum decide the class, so that
 another instruction set, runtime or precision gives other labels. Source: Schlögl, Kupek and Böhme
 2021, iNNformant: Boundary Samples as Telltale Watermarks (arXiv 2106.07303).
 """

@@ -1,11 +1,9 @@
-"""Two models under the same attacks, each crafted against the model that it hits.
+"""Attacks on a model variant and its parent: transferability, and backdoors that stay dormant.
 
-Triggers that one model obeys and the other does not: dormant in the parent, awake in a variant.
-
-Quantisation can wake a backdoor that the full-precision model does not show (Hong et al. 2021,
-arXiv 2110.13541; Ma et al. 2021, arXiv 2108.09187). We look for one change for all rows that sends
-the variant to a class while the parent stays where it was: in a model that nobody tampered with the
-two react almost alike.
+Quantisation can activate a backdoor that the full-precision model does not show (Hong et al. 2021,
+arXiv 2110.13541; Ma et al. 2021, arXiv 2108.09187). ``find_trigger`` optimises one change for all
+rows that sends the variant to a class while the parent keeps its decisions. In a model without
+tampering the two react almost alike.
 """
 
 from collections.abc import Iterator, Mapping

@@ -17,8 +17,12 @@ from auditor.attacks.evasion.attack_protocol import AttackContext, QueryResult
 from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.judge import BestSoFar
 from auditor.attacks.evasion.square import SquareAttack
-from auditor.attacks.tabular.attack import TabularJudge as TableJudge
-from auditor.attacks.tabular.attack import TabularSearch, TabularSetup, build_tabular_setup
+from auditor.attacks.tabular.attack import (
+    TabularJudge,
+    TabularSearch,
+    TabularSetup,
+    build_tabular_setup,
+)
 from auditor.attacks.tabular.capgd import ConstrainedPgd, random_points
 from auditor.attacks.text.judge import TextJudge
 from auditor.attacks.text.search import TextSearchPlan, attack_texts
@@ -166,9 +170,9 @@ def _crafted_table(
     return judge.standing.crafted
 
 
-def _table_judge(held: TabularSetup, eps: float) -> TableJudge:
+def _table_judge(held: TabularSetup, eps: float) -> TabularJudge:
     standing = _standing(held.arena)
-    return TableJudge(table=held, region=held.region(eps), standing=standing, eps=eps)
+    return TabularJudge(table=held, region=held.region(eps), standing=standing, eps=eps)
 
 
 def _standing(part: AttackSetup) -> BestSoFar:

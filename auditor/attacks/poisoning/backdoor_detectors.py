@@ -1,13 +1,9 @@
-"""The smallest trigger that sends all rows to a class, for every class at once: Neural Cleanse
-(Wang et al. 2019, IEEE S&P, section IV and equation 3).
+"""Backdoor detectors: Neural Cleanse, MM-BD, class bias on noise inputs, and anomaly scores.
 
-How far one class stands out from the others: the statistics that point at a backdoor.
-
-How far a model can be made to prefer each class, with no row at all: MM-BD (Wang, Xiang, Miller
-and Kesidis 2024, IEEE S&P, "MM-BD: post-training detection of backdoor attacks with arbitrary
-backdoor pattern types using a maximum margin statistic").
-
-Which class inputs without meaning fall to: a backdoored class draws them to itself.
+Sources: Neural Cleanse (Wang et al. 2019, IEEE S&P, section IV and equation 3); MM-BD (Wang,
+Xiang, Miller and Kesidis 2024, IEEE S&P, "MM-BD: post-training detection of backdoor attacks with
+arbitrary backdoor pattern types using a maximum margin statistic"). MM-BD needs no data rows.
+The noise test rests on the fact that a backdoored class attracts meaningless inputs.
 """
 
 from collections.abc import Mapping
@@ -283,8 +279,8 @@ class MarginAscent:
 
 
 def largest_margins(  # noqa: PLR0913, PLR0917 -- what climbs, where, and how
-    twin: Twin, room: TriggerSpace, classes: NDArray[np.int64], climb: MarginAscent, rng: np.random.Generator,
-    progress: ProgressReporter,
+    twin: Twin, room: TriggerSpace, classes: NDArray[np.int64], climb: MarginAscent,
+    rng: np.random.Generator, progress: ProgressReporter,
 ) -> Floats:  # fmt: skip
     """Return for each of ``classes`` ``[k]`` the largest margin of its logit over the next that a
     climb from noise finds in the box of inputs.

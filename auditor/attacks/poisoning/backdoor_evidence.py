@@ -1,6 +1,6 @@
-"""What a hunt saw, read again from evidence: scores of classes, and successes of triggers.
+"""Reads the evidence of a backdoor scan, and lists the obstacles that limit its power.
 
-Whether a hunt could have shown a backdoor at all: where it could not, silence means nothing.
+If a scan could not have detected a backdoor, its silence proves no absence.
 """
 
 import math

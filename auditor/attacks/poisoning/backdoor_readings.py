@@ -1,6 +1,6 @@
-"""The readings of a hunt: how far classes stand out, how well triggers work, and the verdict.
+"""Readings and verdict of a backdoor scan.
 
-Whether a backdoor is shown: independent detectors agree on a class, and a trigger works.
+A backdoor is shown only if independent detectors agree on a class and a trigger works.
 """
 
 from collections import Counter
@@ -39,8 +39,7 @@ from auditor.attacks.poisoning.backdoor_evidence import (
 from auditor.attacks.poisoning.backdoor_suspects import find_suspect_classes
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
-from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, read_gap
-from auditor.domain.gaps import VERDICT as VERDICT_of_gaps
+from auditor.domain.gaps import NOT_SEEN, OPEN, SHOWN, VERDICT, read_gap
 from auditor.domain.json import Json
 from auditor.domain.readings import (
     BoundKind,
@@ -75,7 +74,7 @@ class BackdoorVerdict:
         """Return the verdict as a measurement."""
         method = f"at least {AGREEING} detectors agree, and a trigger works on rows held out"
         return Measurement(
-            metric=VERDICT_of_gaps,
+            metric=VERDICT,
             value=self.value,
             bound=BoundKind.AT_LEAST,
             method=method,
@@ -201,7 +200,7 @@ CARRIED = (
     "this trigger as found here, carried over to clean models: one that is fitted to one model "
     "works on others seldom, backdoor or none, so that a low figure alone is no sign"
 )
-AWOKEN, VERDICT = "parent_gap", "verdict"
+AWOKEN = "parent_gap"
 BACKDOOR: Mapping[str, Metric] = {
     INDEX: Metric(
         "Deviations by which one class stands out", Unit.NONE, BoundKind.AT_LEAST,
@@ -215,8 +214,8 @@ BACKDOOR: Mapping[str, Metric] = {
         higher_is_better=False,
     ),
     GAP: Metric(
-        "Success of the trigger beyond the best one for another class", Unit.NONE, BoundKind.AT_LEAST,
-        higher_is_better=False,
+        "Success of the trigger beyond the best one for another class", Unit.NONE,
+        BoundKind.AT_LEAST, higher_is_better=False,
     ),
     AWOKEN: Metric(
         "Success of the trigger beyond that on the parent", Unit.NONE, BoundKind.AT_LEAST,
@@ -333,8 +332,8 @@ class _BackdoorEvidence:
         if clean is not None:
             details |= {"on_clean_models": clean, "on_clean_models_is": CARRIED}
         yield Measurement.of(
-            success, SUCCESS, Unit.SHARE, bound=BoundKind.AT_LEAST, params=place, repeat=self.repeat,
-            details=details,
+            success, SUCCESS, Unit.SHARE, bound=BoundKind.AT_LEAST, params=place,
+            repeat=self.repeat, details=details,
         )  # fmt: skip
         interval, rival = gap
         named: dict[str, Json] = {

@@ -1,12 +1,9 @@
-"""The hunt for a backdoor: blind scans, triggers from gradients, and their trial on the target.
+"""Backdoor scan of the target, and the clean models that it is compared with.
 
-Clean models that are ready: shadow models that learnt from rows that the audit trusts, alone.
-
-Clean models to compare with: ready ones, or the recipe trained again on rows that are trusted.
-
-They are not trained on the training data: were those poisoned, every model would have the backdoor,
-and none would stand out. Rows that the audit trusts are fewer than those that the artifact was
-trained on, and models of fewer rows are flightier, so that the comparison leans to silence.
+Clean models are shadow models trained on trusted rows alone, or retrainings by the recipe on such
+rows. They are not trained on the training data: if that were poisoned, every model would have the
+backdoor and none would stand out. Trusted rows are fewer than the artifact's training rows, and
+models of fewer rows vary more, so that the comparison is conservative.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
-"""What a trigger is: a mask and a content, put on any row in the same way.
+"""Backdoor triggers, each a mask and a content, and blind trials of them on the target.
 
-Triggers that are tried blindly on the target: patches, mixed-in patterns, values of columns.
-
-A backdoored model obeys much that resembles its trigger only in part, so that blind trials point
-at its class by decisions alone.
+A backdoored model also reacts to triggers that resemble its own only in part, so that blind trials
+reveal its target class by decisions alone.
 """
 
 from collections.abc import Callable, Iterator

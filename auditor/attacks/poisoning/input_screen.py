@@ -1,6 +1,6 @@
-"""The readings of screened inputs: how many are flagged beyond what clean rows are.
+"""Input screening for backdoor triggers by SCALE-UP and STRIP, with its readings.
 
-Inputs whose decision holds on where a clean input's would give way: screens for triggers.
+A triggered input keeps its decision under changes that would flip a clean input's decision.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,6 +1,6 @@
-"""Poison that is planted into training rows on purpose, and the rows that show whether it took.
+"""Poisoning trials: plant poison in training data, retrain, and test the victim rows.
 
-Training again with poison: by the owner's recipe, or the last layer alone.
+Retraining uses the owner's recipe or refits the last layer only.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,10 +1,7 @@
-"""Scores of training rows and trusted rows alike, method by method.
+"""Scans training data for poisoned or mislabelled rows, relative to trusted rows.
 
-What scores of training rows say beside those of trusted rows: who is named, and how surely.
-
-Rows of one class that the model sees otherwise than the rest of it.
-
-How near a row lies to its own class and to every other: what contradicts its label.
+The methods are spectral and cluster analysis of a class's representations, and nearest-neighbour
+contradiction of labels.
 """
 
 from collections.abc import Callable

@@ -23,9 +23,7 @@ SHORTLIST = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlindScan:
-    """What blind triggers did: ``count_flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows
-    each.
-    """
+    """What blind triggers did: ``flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows each."""
 
     tried: LazyTriggers
     flips: NDArray[np.int64]

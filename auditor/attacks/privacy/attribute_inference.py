@@ -1,18 +1,7 @@
-"""How much more right an attacker is about members than who never saw the model, and than about
-others.
+"""Attribute inference: how much a model reveals about one column of a known row.
 
-Guessing a column from all others and the label, by somebody who never sees the model.
-
-The columns of a table that an attacker may want to know of somebody whose row is in it.
-
-Attribute inference: what a model gives away of a column of somebody whose other columns and
-label are known.
-
-What attribute inference cannot measure, and why.
-
-Who is asked about: members, others whom the model never saw, and whom anybody may know.
-
-Readings of several secret columns at once, and what may be said of all of them.
+The attacker knows all other columns and the label. The gain on members is compared with an imputer
+that never saw the model and with the gain on non-members. Intervals hold jointly over all columns.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""How much surer a model is of a row than models that never saw it: the membership attacks.
-
-What a model that gives labels alone says of a row: how much noise its decision bears.
-"""
+"""Membership inference attacks by loss, RMIA, LiRA and label-only noise robustness."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
-"""Rows that the model was trained on, and rows that it was not, side by side.
+"""The pool of members and non-members that membership inference attacks are evaluated on.
 
-Which rows a model cannot have learnt from: those that do not stand in the training data.
-
-What the rows of an audit can carry of attacks on membership, before anything runs.
+A row counts as a non-member only if it equals no training row.
 """
 
 import hashlib

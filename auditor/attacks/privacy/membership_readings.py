@@ -231,7 +231,7 @@ def too_few_non_members_gap(metric: str, others: int, least: int, held: int = 0)
         reason=GapReason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
         f"would be luck.{describe_set_aside(held)}",
-        cure=f"Evaluate on at least {evaluation_rows_needed(least, hold=held > 0):,} rows that were not trained "
-        "on.",
+        cure=f"Evaluate on at least {evaluation_rows_needed(least, hold=held > 0):,} rows that "
+        "were not trained on.",
         metric=metric,
     )

@@ -1,6 +1,6 @@
-"""Whether members and non-members differ before any model has seen one: then no attack counts.
+"""Statistics of membership inference: TPR at low FPR, AUC, power and negative controls.
 
-What an attacker gets at a low rate of false alarms, and whether chance would give it too.
+If members and non-members differ before any model has seen them, the attack results do not count.
 """
 
 from collections.abc import Callable

@@ -31,14 +31,17 @@ from auditor.domain.readings import BiasDirection
 from auditor.domain.tasks import Floats
 from auditor.metrics.stats.means import CURE
 
-LEVEL = 0.001
+LEAK_LEVEL = 0.001
 """The chance that a clean audit is said to leak, all its attacks together."""
 TESTS = 2
 """Tests of each attack: of ranks, and of the rows above a limit."""
 BEYOND = 0.95
 SAW_NEITHER = "models that saw neither"
 ONE_SIDED = "models of training data alone that saw neither, as where labels drifted"
-_TOO_FEW = f"too few rows: even an advantage of {WEAK} (an area of {auc_of_advantage(WEAK):.2f}) could be missed"
+_TOO_FEW = (
+    f"too few rows: even an advantage of {WEAK} (an area of {auc_of_advantage(WEAK):.2f}) could "
+    "be missed"
+)
 _EXPLAINED = (
     "chance does not explain the scores, but the attack does not do better than on models that saw "
     "neither"
@@ -61,12 +64,10 @@ class LeakVerdict(StrEnum):
 class MembershipFinding:
     """One attack: its scores ``[n]``, and what the gates and the tests make of them.
 
-    ``ranks`` and ``apply_threshold`` test whether members score higher by chance; ``unseen`` is
-    what the same
+    ``ranks`` and ``cut`` test whether members score higher by chance; ``unseen`` is what the same
     attack finds on models that saw neither kind of rows, ``sided`` on models that learnt from
     training data alone and saw neither the members nor the non-members. What ``ranks`` finds has to
-    be more than they do by ``attack_auc``, what ``apply_threshold`` alone finds also by
-    ``tail_advantage``. Scores were read at
+    be more than they do by ``area``, what ``cut`` alone finds also by ``tail``. Scores were read at
     a ``temperature``; of ``saturated`` ones another attacker may make more.
     """
 
@@ -196,7 +197,7 @@ def examine_attack(
         unseen_control(name, shadows, witness.member),
         None if own is None else one_sided_control(name, own, shadows, witness.member),
         witness.blind,
-        LEVEL / (TESTS * (looks or len(witness.attacks))),
+        LEAK_LEVEL / (TESTS * (looks or len(witness.attacks))),
         witness.temperature,
         witness.saturated,
     )

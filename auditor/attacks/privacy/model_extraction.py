@@ -1,9 +1,4 @@
-"""Model extraction: a stand-in that is taught by the target's answers.
-
-How often a stand-in decides as the target does, and what of that the answers gave.
-
-The rows that an attacker has to ask about, and those on which his copy is judged.
-"""
+"""Model extraction: surrogates trained on the target's answers, their fidelity and data split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,11 +1,4 @@
-"""Class-level model inversion: making up a row that the model takes for a member of a class.
-
-What an attacker knows of how rows look, before he asks a model.
-
-Cells of an inversion: each attack with each prior, and what lacks for it.
-
-All attacks on all classes, and what was seen of what they made up.
-"""
+"""Class-level model inversion attacks, their priors over rows, and the run over all classes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

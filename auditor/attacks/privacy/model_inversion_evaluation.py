@@ -1,10 +1,7 @@
-"""Whether what an attack made up lies nearer to members than to others of the same class.
+"""Evaluates model inversion: class accuracy by independent judges, and proximity to members.
 
-Who has which rows: the attacker, the judge, and members and others that a find may be near.
-
-Whether what an attack made up looks more like its class than what needs no model at all.
-
-Members and others of each class, and which of them lie nearest to what an attack made up.
+The judge compares reconstructions with baselines that need no model. Proximity compares distances
+to members with distances to other rows of the same class.
 """
 
 from collections.abc import Iterator
@@ -308,7 +305,8 @@ NO_NUMBERS = Gap(
 )
 NO_CLASSES = Gap(
     reason=GapReason.TOO_FEW_ROWS,
-    detail=f"No class has {FEWEST_CLASS_ROWS} rows for the attacker and {FEWEST_CLASS_ROWS} for the judge.",
+    detail=f"No class has {FEWEST_CLASS_ROWS} rows for the attacker and {FEWEST_CLASS_ROWS} for "
+    "the judge.",
     cure="Give more labelled evaluation rows, or name reference data.",
 )
 NO_MEMBERS = Gap(

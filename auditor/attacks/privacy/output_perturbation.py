@@ -1,7 +1,4 @@
-"""Readings of altered answers: what they still give away, and what altering costs.
-
-What a model's owner may do to its answers so that they give less away.
-"""
+"""Output perturbation as a privacy defence: remaining membership leakage and cost in utility."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace

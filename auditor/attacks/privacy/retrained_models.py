@@ -1,9 +1,4 @@
-"""Whether retrainings by a recipe agree with the artifact as they agree with one another.
-
-Whether an artifact is as good and as sure as retrainings by a recipe are.
-
-Trains again by the owner's recipe, each time on rows of its own.
-"""
+"""Retrains models by the owner's recipe, and tests whether the artifact agrees with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,11 +1,8 @@
-"""Stand-ins for the model, half of them with each row of a pool and half without.
+"""Shadow models of the target: ready-made, trained on halves of a pool, or on members alone.
 
-Ready shadow models as stand-ins: asked about the pool, of whose rows they say which they saw.
-
-Stand-ins that learn from training data alone, as the model did.
-
-A stand-in that learns from members and non-members learns what differs between them, so that it
-never shows how a model that knows one side alone takes the other one for strange.
+One-sided models learn from training data alone, as the target did. A shadow model trained on
+members and non-members learns the difference between them, so it never shows how a model that
+knows only one side reacts to the other.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,9 +1,4 @@
-"""Trains many stand-in models at once, each on rows of its own.
-
-Stand-in models that answer together: one network, in copies with weights of their own.
-
-Numbers for stand-in models to learn from, whatever the rows are.
-"""
+"""Batched training of many small shadow models at once, and numeric features for any rows."""
 
 import re
 import zlib

@@ -1,12 +1,8 @@
-"""Rows of a table under attack, and the judge who alone counts what breaks them.
+"""Query-based attack on tabular rows under feature constraints, and the judge of its candidates.
 
-What a search may do to a row: one unit to a limit or a code, or many units at random.
-
-Which moves to make together, guessed from what each of them brought alone.
-
-What an attacker may make of a table's rows: the one rule for attacks and for counterexamples.
-
-A search for harmful rows on the target's scores alone: anywhere, unit by unit, at random.
+``TabularThreat`` is the only rule for the rows that an attacker may make; attacks and submitted
+counterexamples share it. The search sees the target's scores alone. Only ``TabularJudge`` counts
+successes.
 """
 
 from collections.abc import Callable

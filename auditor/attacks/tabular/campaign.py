@@ -1,7 +1,4 @@
-"""Attacks on a table at growing budgets, then the least that each broken row needs.
-
-What a success needs at least: the smallest budget, and no unit that could stay.
-"""
+"""Attacks tabular rows at growing budgets, then minimises the change of each success."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Which rows of a table are attacked, and the evidence of what came of them.
-
-What of the evidence of an attack on a table goes by the rows that were attacked.
-"""
+"""Selection of tabular rows to attack, and the evidence of the attack."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +32,7 @@ from auditor.domain.tasks import Array, Floats
 class TabularRun:
     """The attacked rows: ``sample`` are their numbers in ``dataset``.
 
-    ``is_left_out`` are rows passed over because as they are they already break a relation.
+    ``left_out`` are rows passed over because as they are they already break a relation.
     """
 
     table: TabularSetup

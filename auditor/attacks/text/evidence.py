@@ -1,8 +1,6 @@
-"""From the evidence of an attack on texts to readings, every success counted again.
+"""Selection of texts to attack, the evidence of the attack, and the readings from it.
 
-Which texts are attacked, and the evidence of what came of them.
-
-What of the evidence of attacks on texts goes by the texts that were attacked.
+Readings recount every success from the evidence.
 """
 
 import hashlib

@@ -36,8 +36,7 @@ class TextJudge:
     ``crafted`` is each row's successful text of the fewest changed words, then edits (``None``:
     nothing broke it, or it was wrong from the start) and ``changes`` what was changed in it;
     ``probabilities`` are the target's of that text, else of the clean one. A row is asked about at
-    most ``most_queries_in_memory`` times, each of ``repeats`` answers counting. ``refused`` counts
-    texts
+    most ``most_queries`` times, each of ``repeats`` answers counting. ``refused`` counts texts
     outside of the threat.
     """
 

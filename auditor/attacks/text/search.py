@@ -1,7 +1,4 @@
-"""The search for words to change, one text at a time: it asks about texts, and is told.
-
-A search for every text at once, so that the target is asked about many rows in one go.
-"""
+"""Score-based search for adversarial word changes in texts, batched over all texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""The only place that imports TextAttack (Morris et al. 2020, arXiv 2005.05909).
+"""Runs TextAttack recipes (Morris et al. 2020, arXiv 2005.05909) and verifies their claims.
 
-Attacks of others on texts: what they return is a claim, which the judge alone settles.
+This is the only module that imports TextAttack. A recipe's result is a claim, and only the judge
+decides whether it counts.
 """
 
 import importlib

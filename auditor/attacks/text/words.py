@@ -1,9 +1,4 @@
-"""Words that stand for each other: the small list that we ship, and lists of the user.
-
-Small changes of one word that a reader overlooks, or reads as the same word.
-
-A text taken apart into words, and how far one word is from another.
-"""
+"""Word-level edits of texts: synonyms, typos, look-alike letters and edit distance."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

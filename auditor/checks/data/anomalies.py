@@ -45,8 +45,7 @@ class AnomalyCheck:
     to ``false_share`` on average (Bates et al. 2023). The reference is the training data; without
     any it is one half of the evaluation data, of which the other half is looked at. Evaluation
     data that are as a whole unlike the reference are strange as a whole. The share is a bound:
-    against a small reference no row can be named, however strange (``fewest_detectable_rows`` rows
-    must
+    against a small reference no row can be named, however strange (``fewest_found`` rows must
     stand beyond all of it), and other kinds of strangeness have no distance.
     """
 

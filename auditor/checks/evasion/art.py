@@ -54,8 +54,7 @@ class ArtEvasionCheck:
     each coordinate's range) in the ``norm``, and counts where the target's own answer is wrong;
     the details say how many claims did not hold. Attacks that need gradients see the twin, others
     the target. ``settings`` are lines of the form ``SquareAttack.max_iter=300``; ART's own defaults
-    hold for the rest. An attack may ask for ``most_queries_in_memory`` rows (and as many gradients)
-    a row and
+    hold for the rest. An attack may ask for ``most_queries`` rows (and as many gradients) a row and
     budget, and for ``seconds`` altogether; one that needs more, or cannot run here, is a Gap with
     its reason. `docs/art-attacks.md` lists every class. Where none is named, the check is a Gap.
     """

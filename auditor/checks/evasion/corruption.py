@@ -56,8 +56,7 @@ class CorruptionCheck:
     grey) give no reading, and are named in the details of ``mean_accuracy``. ``severities`` run
     from 1 (mild) to 5. Strengths are CIFAR-10-C's up to 32 pixels a side and ImageNet-C's from
     224, with a rule for lengths outside; the random draws are the same at each severity. With
-    leave to show examples, up to ``build_examples`` rows that became wrong are kept, before and
-    after.
+    leave to show examples, up to ``examples`` rows that became wrong are kept, before and after.
     """
 
     kinds: tuple[str, ...] = KINDS

@@ -38,7 +38,7 @@ class TabularAttackCheck:
     Under ``eps`` numeric and integer features move by that share of their range; all others that
     are not immutable may take any code; at most ``most_features`` move (0: no limit). ``label``
     and ``decision`` aim at one harm, as a refused applicant who is approved (empty: any). Of
-    ``parse_stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
+    ``stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
     2024), ``search:QUERIES`` asks the target alone. Each success is made minimal by up to
     ``minimising`` queries a row.
     """

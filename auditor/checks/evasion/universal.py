@@ -33,7 +33,7 @@ class UniversalPerturbationCheck:
     Such a change is a sticker, a constant noise, a fixed shift of a sensor: it takes no knowledge
     of the row. ``eps`` are shares of each coordinate's range. At most ``fitting`` rows are fitted
     on, in ``steps`` of ``batch`` rows each. A row that the perturbation of a smaller budget breaks
-    counts as broken at each larger one; ``fooling_rates`` in the details is the share of the rows
+    counts as broken at each larger one; ``fooled_alone`` in the details is the share of the rows
     that are right which the one perturbation of that budget breaks. Up to ``examples`` broken rows
     are kept with their clean inputs.
     """

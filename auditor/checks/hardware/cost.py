@@ -53,8 +53,7 @@ NO_COUNTER = Gap(
 
 @dataclass(frozen=True, slots=True)
 class ServingCostCheck:
-    """Times batches of ``choose_batch_rows`` rows, and divides the target's price an hour by the
-    rows an
+    """Times batches of ``batch_rows`` rows, and divides the target's price an hour by the rows an
     hour that it scores when it does nothing else.
 
     Energy is what counters of whole packages and boards count meanwhile, whoever else uses them,

@@ -25,7 +25,7 @@ FIELDS = ("before", "opened", "peak")
 
 @dataclass(frozen=True, slots=True)
 class MemoryCheck:
-    """Opens the model in ``starts`` fresh processes and scores ``choose_batch_rows`` rows at once.
+    """Opens the model in ``starts`` fresh processes and scores ``batch_rows`` rows at once.
 
     Figures are medians over the starts, of what the operating system counts as resident. They
     count the runtime's libraries too: what the model adds is the peak less what was there before.

@@ -211,7 +211,8 @@ class _SecretTimings:
 def _gap(metric: str, secret: str, reason: GapReason) -> Gap:
     words = {
         GapReason.NEEDS_LABELS: "Without labels nobody knows which decisions are right.",
-        GapReason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the sample.",
+        GapReason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the "
+        "sample.",
     }
     return Gap(
         reason=reason,

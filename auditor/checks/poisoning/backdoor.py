@@ -40,11 +40,9 @@ class BackdoorCheck:
 
     A detector names a class that stands out from the others by ``index`` median absolute deviations
     and is far ahead of the second; or up to a third of the classes that are so together, since a
-    backdoor may have several targets. Where there is a recipe, ``ask_clean_models`` models are
-    trained
+    backdoor may have several targets. Where there is a recipe, ``clean_models`` models are trained
     again on labelled rows that had no part in training; ready shadow models that learnt from
-    reference rows alone are all taken in their place, but where ``ask_clean_models`` is 0. The
-    target's
+    reference rows alone are all taken in their place, but where ``clean_models`` is 0. The target's
     statistics are held against theirs, and the found trigger is tried on them. What is found on one
     half of the evaluation rows is judged on up to ``rows`` of the other half, on the target.
 

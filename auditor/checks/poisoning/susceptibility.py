@@ -34,8 +34,7 @@ class PoisoningSusceptibilityCheck:
 
     ``attacks``: ``flip`` gives rows any other label, ``targeted`` those of one class another's;
     ``patch`` (BadNets) and ``blend`` put a trigger on rows of any class and give them the target's
-    label; ``poison_clean_label`` keeps labels: rows of the target class are mixed half with others
-    and
+    label; ``clean_label`` keeps labels: rows of the target class are mixed half with others and
     get the patch (the simple form of Turner et al. 2019 in input space). ``rates`` are shares of
     all training rows. ``attack_success_rate`` is the share of evaluation rows that are then decided
     as the target: of the source class, or of all other classes with the trigger.

@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.art import privacy_claims
-from auditor.attacks.art import privacy_claims as claimed_copies
-from auditor.attacks.art import privacy_claims as claimed_inversions
-from auditor.attacks.art import privacy_claims as membership
 from auditor.attacks.art.adapter import art_version
 from auditor.attacks.art.evasion import ArtAttackContext
 from auditor.attacks.art.evidence import AttackLimits
@@ -47,10 +44,10 @@ from auditor.errors import PolicyError
 
 SECONDS_TO_IMPORT, SECONDS_A_QUERY = 5.0, 2e-4
 Stage: TypeAlias = (
-    membership.MembershipClaimSetup
+    privacy_claims.MembershipClaimSetup
     | privacy_claims.AttributeClaimSetup
-    | claimed_copies.ExtractionClaimSetup
-    | claimed_inversions.InversionClaimSetup
+    | privacy_claims.ExtractionClaimSetup
+    | privacy_claims.InversionClaimSetup
 )
 Heard: TypeAlias = Evidence | FailureReason
 
@@ -72,8 +69,7 @@ class ArtPrivacyCheck:
 
     Every figure is a bound: it may fail a rule, and never passes one. ``settings`` are lines of the
     form ``KnockoffNets.nb_stolen=300``, for the class or its methods. An attack may ask for
-    ``most_queries_in_memory`` rows a row that it works on, and for ``seconds``; one that needs
-    more, or
+    ``most_queries`` rows a row that it works on, and for ``seconds``; one that needs more, or
     cannot run here, is a Gap with its reason. `docs/art-attacks.md` lists every class. Where none
     is named, the check is a Gap.
     """
@@ -205,11 +201,11 @@ class _ArtPrivacyStages:
         stage = self.stages[family]
         if isinstance(stage, Gap):
             return family, reason_from_gap(stage)
-        if isinstance(stage, membership.MembershipClaimSetup):
+        if isinstance(stage, privacy_claims.MembershipClaimSetup):
             return family, _members(name, settings, desk, stage, subject)
         if isinstance(stage, privacy_claims.AttributeClaimSetup):
             return family, _columns(name, settings, desk, stage)
-        if isinstance(stage, claimed_copies.ExtractionClaimSetup):
+        if isinstance(stage, privacy_claims.ExtractionClaimSetup):
             return family, _copy(name, settings, desk, stage)
         return family, _made(name, settings, desk, stage)
 
@@ -217,21 +213,21 @@ class _ArtPrivacyStages:
 def _set(family: PrivacyAttackFamily, subject: Subject, check: ArtPrivacyCheck) -> Stage | Gap:
     """Set the stage of a family, or say what is lacking."""
     if family is PrivacyAttackFamily.EXTRACTION:
-        return claimed_copies.ExtractionClaimSetup.of(subject, check.rows, check.rows)
+        return privacy_claims.ExtractionClaimSetup.of(subject, check.rows, check.rows)
     if family is PrivacyAttackFamily.INVERSION:
-        return claimed_inversions.InversionClaimSetup.of(subject, check.classes, check.starts)
+        return privacy_claims.InversionClaimSetup.of(subject, check.classes, check.starts)
     if DatasetRole.TRAINING not in subject.datasets:
         return ABSENT[DatasetRole.TRAINING]
     if family is PrivacyAttackFamily.ATTRIBUTE:
         return privacy_claims.AttributeClaimSetup.of(subject, check.rows, check.columns)
-    return membership.MembershipClaimSetup.of(subject, check.rows)
+    return privacy_claims.MembershipClaimSetup.of(subject, check.rows)
 
 
 def _members(
     name: str,
     settings: AttackSettings,
     desk: ArtAttackContext,
-    stage: membership.MembershipClaimSetup,
+    stage: privacy_claims.MembershipClaimSetup,
     subject: Subject,
 ) -> Heard:
     pool, known = stage.pool, stage.known
@@ -266,7 +262,7 @@ def _copy(
     name: str,
     settings: AttackSettings,
     desk: ArtAttackContext,
-    stage: claimed_copies.ExtractionClaimSetup,
+    stage: privacy_claims.ExtractionClaimSetup,
 ) -> Heard:
     thief = ExtractionAttacker(stage.taken.pool, stage.taken.labels)
     found = extract_model(name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held)
@@ -277,7 +273,7 @@ def _made(
     name: str,
     settings: AttackSettings,
     desk: ArtAttackContext,
-    stage: claimed_inversions.InversionClaimSetup,
+    stage: privacy_claims.InversionClaimSetup,
 ) -> Heard:
     starts, aims = stage.starts, stage.campaign.victim.aims
     found = invert_model(name, settings, replace(desk, rows=len(aims)), starts, aims)

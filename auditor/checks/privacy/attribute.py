@@ -18,10 +18,10 @@ from auditor.attacks.privacy.attribute_inference import (
     guess_attribute,
     list_secret_columns,
     no_secret_gap,
+    read_attribute_outcomes,
     split_attribute_rows,
+    unread_group_gap,
 )
-from auditor.attacks.privacy.attribute_inference import read_attribute_outcomes as contests_of
-from auditor.attacks.privacy.attribute_inference import unread_group_gap as unread_gap
 from auditor.attacks.privacy.score_temperature import ScoreReader
 from auditor.domain.budgets import AuditSize, Budget, CheckCost
 from auditor.domain.checks import Check, Metric, Need
@@ -175,14 +175,14 @@ class AttributeInferenceCheck:
             return (read_gap(evidence["gap"]),)
         about = cast("Mapping[str, Json]", evidence["about"])
         names = [str(it["name"]) for it in cast("list[Mapping[str, Json]]", evidence["columns"])]
-        contests = dict(zip(names, contests_of(evidence), strict=True))
+        contests = dict(zip(names, read_attribute_outcomes(evidence), strict=True))
         family = AttributeTestFamily(len(contests), self.level)
         found: list[Reading] = [
             family.advantage(contest, {"column": name}, confidence, about)
             for name, contest in contests.items()
         ]
         unread = cast("list[str]", about["unread"])
-        return (*found, *map(unread_gap, unread), family.conclusion(contests))
+        return (*found, *map(unread_group_gap, unread), family.conclusion(contests))
 
 
 @dataclass(slots=True, eq=False)

@@ -36,11 +36,11 @@ from auditor.metrics.privacy_accounting.canary_readings import (
     LOWER,
     RECOMPUTED,
     WHITE,
+    PrivacyClaimReview,
     claimed_sampling_rate,
     read_canary_run,
     write_canary_run,
 )
-from auditor.metrics.privacy_accounting.canary_readings import PrivacyClaimReview as Stated
 from auditor.metrics.privacy_accounting.claim_recomputation import ClaimContext, find_claim_faults
 from auditor.trust.signatures.model_signing import verify_model
 from auditor.trust.verification_result import IssueCode, SignatureVerification, VerificationIssue
@@ -93,7 +93,9 @@ class DpClaimCheck:
         LOWER: Metric(
             "Epsilon that canaries prove", Unit.NONE, BoundKind.AT_LEAST, higher_is_better=False
         ),
-        VERDICT: Metric("What was found against the claim", Unit.NONE, BoundKind.AT_LEAST, exact=True),
+        VERDICT: Metric(
+            "What was found against the claim", Unit.NONE, BoundKind.AT_LEAST, exact=True
+        ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (
         FrameworkControl("eu-ai-act", "15(5)"),
@@ -151,7 +153,7 @@ class DpClaimCheck:
         known = cast("Mapping[str, Json]", evidence["known"])
         level = cast("Mapping[str, float]", evidence["settings"])["level"]
         run = read_gap(evidence["no_run"]) if "no_run" in evidence else read_canary_run(evidence)
-        stated = Stated(claim, find_claim_faults(claim, _read_known(known)), run, level)
+        stated = PrivacyClaimReview(claim, find_claim_faults(claim, _read_known(known)), run, level)
         return (*stated.readings(confidence), _signed(evidence))
 
     def _trained(self, subject: Subject, claim: PrivacyClaim) -> Evidence:

@@ -40,8 +40,7 @@ SECONDS_A_LESSON = 8e-5
 
 @dataclass(frozen=True, slots=True)
 class ModelExtractionCheck:
-    """Teaches stand-ins by the target's answers to ever more ``make_queries``, and counts on how
-    many
+    """Teaches stand-ins by the target's answers to ever more ``queries``, and counts on how many
     held-out rows each decides as the target does.
 
     Queries are natural rows (``knockoff``), or natural rows and mixtures of two in turn

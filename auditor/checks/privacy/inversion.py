@@ -110,7 +110,8 @@ class ModelInversionCheck:
             BoundKind.AT_LEAST, higher_is_better=False,
         ),
         "verdict": Metric(
-            "Whether members lie nearer than chance allows", Unit.NONE, BoundKind.AT_LEAST, exact=True
+            "Whether members lie nearer than chance allows", Unit.NONE, BoundKind.AT_LEAST,
+            exact=True,
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[FrameworkControl, ...]] = (

@@ -51,8 +51,7 @@ class MembershipInferenceCheck:
     """Attacks up to ``rows`` members and as many non-members through the model's answers.
 
     ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
-    et al. 2022) compare it with what ``models`` stand-ins of each of ``train_shadow_models`` say
-    that saw the
+    et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
     artifact as they agree with one another: on a fifth of the evaluation rows, 500 at most, which
     are set aside for that and are no non-members; ``shadows`` of the owner's that are ready are

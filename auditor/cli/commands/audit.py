@@ -277,8 +277,8 @@ def _refuse_unsandboxed(asked: AuditFile, overrides: AuditOverrides) -> None:
     """Refuse a recipe that may leave the sandbox by the word of the audit file alone."""
     if asked.recipe is not None and asked.recipe.unsandboxed and not overrides.unsandboxed:
         raise AuditFileError(
-            f"{locate_setting(asked, 'recipe', 'allow')} lets code run outside of bubblewrap, and an "
-            "audit file cannot give that leave alone",
+            f"{locate_setting(asked, 'recipe', 'allow')} lets code run outside of bubblewrap, and "
+            "an audit file cannot give that leave alone",
             cure="Read the code and add --allow-unsandboxed, or write `allow: true`.",
         )
 

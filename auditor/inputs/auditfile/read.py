@@ -1,11 +1,4 @@
-"""Read an audit file: strictly, with file, line, name and cure for every mistake.
-
-What can be wrong with the ``shadows`` and ``generator`` sections beyond the kind of a value.
-
-What can be wrong with the ``recipe`` section beyond the kind of each value.
-
-The ``population`` section: whom a model is for, as shares of the levels of columns.
-"""
+"""Reads an audit file and reports mistakes with file, line, name and cure."""
 
 import ast
 import math

@@ -1,7 +1,4 @@
-"""The shape of an audit file: every setting that the contract names, and nothing else.
-
-The kinds of value an audit file holds, each read without guessing what was meant.
-"""
+"""Schema of the audit file: its sections, settings and strict value types."""
 
 import re
 import sys

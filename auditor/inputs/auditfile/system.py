@@ -1,11 +1,4 @@
-"""Read a system file: what the owners of a system declare of it.
-
-Read a file of risks: which hazards a system's owners see, and which rules evidence them.
-
-Take what owners declare beside a model: the system it is a part of, and its risks.
-
-Begin a system file and a file of risks: what may stand in them, and who fills it.
-"""
+"""Reads and drafts system files and risk files, the owners' declarations about an AI system."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -83,7 +76,7 @@ class SystemFileSchema(SectionSchema):
     """A whole system file."""
 
     api_version: Literal["auditor/v1"] = Field(alias="apiVersion")
-    kind: Literal["AiSystem"]
+    kind: Literal["System"]
     name: Text
     version: Text
     models: Annotated[tuple[SystemModelSchema, ...], Field(min_length=1)]

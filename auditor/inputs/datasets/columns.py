@@ -1,9 +1,4 @@
-"""Columns as text and as numbers.
-
-Columns that say when: dates and times, or numbers as the file counts them.
-
-Texts: the one column that a text model reads.
-"""
+"""Conversion of dataset columns to text, numbers, codes and times."""
 
 from datetime import UTC, datetime
 

@@ -1,6 +1,6 @@
-"""Counterexamples as somebody hands them over: an ``.npz``, and what each one starts from.
+"""Reads counterexample files (``.npz``) and the spatial transformations in them.
 
-Changes of view as arrays: one part of a transformation each, for one picture a value.
+No content of a file is ever unpickled.
 """
 
 from collections.abc import Mapping
@@ -116,8 +116,9 @@ class CounterexampleSet:
             )
         if self.inputs.shape[1:] != like.shape[1:]:
             raise DatasetError(
-                f"{self.name}: {'an input' if self.kind is CounterexampleKind.INPUTS else 'a perturbation'} has "
-                f"shape {self.inputs.shape[1:]}, and a row of the evaluation data has "
+                f"{self.name}: "
+                f"{'an input' if self.kind is CounterexampleKind.INPUTS else 'a perturbation'} "
+                f"has shape {self.inputs.shape[1:]}, and a row of the evaluation data has "
                 f"{like.shape[1:]}",
                 cure="Give inputs as the evaluation file holds them, before any step of the model.",
             )

@@ -1,7 +1,4 @@
-"""Inputs: features and pixels as arrays, and whether they keep what was declared of them.
-
-The input space: where attacks may move, or why nobody can say.
-"""
+"""Feature and pixel arrays, their validation, and the input space open to attacks."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,12 +1,7 @@
-"""NumPy files as plain arrays: nothing in them is ever unpickled.
+"""Readers of data files: NumPy, CSV, Parquet and image folders.
 
-CSV files as tables of columns.
-
-Read the files that an audit names, once: what is digested is what is parsed.
-
-A folder of pictures: one sub-folder a class, PNG or JPEG files in it.
-
-Parquet files, read in a process of their own: a damaged one can abort its reader.
+Each file is read once, so that the digested bytes are the parsed bytes. No content is ever
+unpickled. Parquet is read in a separate process, because a damaged file can abort its reader.
 """
 
 import csv

@@ -49,8 +49,7 @@ class DataFileSummary:
 
     ``input_shape`` is one input's shape, ``value_range`` the least and the greatest of its
     values, both ``None`` for tables; ``labels``, ``id`` and ``groups`` are guesses by name;
-    ``classes`` the distinct labels; ``to_texts`` the other columns that hold text, and ``longest``
-    the
+    ``classes`` the distinct labels; ``texts`` the other columns that hold text, and ``longest`` the
     one of them with the longest texts. ``spread`` is the
     standard deviation of labels that look like numbers to be predicted, of which there are no
     classes. ``number`` is the column that a model of one number a row would predict, and

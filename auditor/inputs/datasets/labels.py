@@ -243,7 +243,8 @@ def _refuse_improbable(source: RawDataset, columns: Floats) -> None:
         row, column = (int(part) for part in outside[0])
         raise DatasetError(
             f"{source.name}: column {source.scores[column]!r}, {source.row(row)}: the score "
-            f"{columns[row, column]:g} is no probability{describe_other_rows(len(np.unique(outside[:, 0])))}",
+            f"{columns[row, column]:g} is no probability"
+            f"{describe_other_rows(len(np.unique(outside[:, 0])))}",
             cure="Store probabilities between 0 and 1 (softmax of the logits).",
         )
 

@@ -1,9 +1,4 @@
-"""Load every dataset that an audit file names, with the task and the input space they give.
-
-Rows of a sample that are one row again and again.
-
-Count what there is to audit, without a model.
-"""
+"""Loads the datasets of an audit file, with task, input space and repeated rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -37,7 +37,7 @@ def refuse_decompression_bomb(
 def refuse_oversized(name: str, size: int, *, ratio: int = RATIO, cure: str) -> NoReturn:
     """Raise ``DatasetError`` for a file of ``size`` bytes that takes more memory than it may."""
     raise DatasetError(
-        f"{name} takes more than {memory_limit_of(size, ratio):,} bytes of memory, the most that is read "
-        f"of {size:,} bytes",
+        f"{name} takes more than {memory_limit_of(size, ratio):,} bytes of memory, the most that "
+        f"is read of {size:,} bytes",
         cure=cure,
     )

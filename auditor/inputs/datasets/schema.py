@@ -1,7 +1,4 @@
-"""The feature schema: which columns a model takes, in which order, and what they may hold.
-
-Whether the rows of a dataset keep the relations and one-hot groups of their schema.
-"""
+"""The feature schema of a model, and the validation of dataset rows against it."""
 
 import math
 from collections.abc import Iterator, Sequence

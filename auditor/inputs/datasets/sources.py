@@ -1,7 +1,4 @@
-"""Open the source that a ``data`` section of an audit file names.
-
-Columns that are asked for and are not there: told at the setting that names them.
-"""
+"""Opens the data sources of an audit file, and reports columns that are missing in them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -250,8 +247,8 @@ def describe_column_setting(audit: AuditFile, role: DatasetRole) -> Iterator[Non
     except MemoryError:
         path = audit.data[role].path
         raise DatasetError(
-            f"{locate_setting(audit, 'data', role.value, 'path')}: {path} does not fit into the memory of "
-            "this machine",
+            f"{locate_setting(audit, 'data', role.value, 'path')}: {path} does not fit into the "
+            "memory of this machine",
             cure="Take a smaller sample, or a machine with more memory.",
         ) from None
     except MissingColumnError as error:
@@ -282,8 +279,8 @@ def refuse_label_features(audit: AuditFile, role: DatasetRole, names: Sequence[s
     for place, name in named_columns(audit.data[role]):
         if place[0] in TRUTH and name in names:
             raise DatasetError(
-                f"{locate_setting(audit, 'data', role.value, *place)}: the column {name!r} is also an "
-                "input of the model, which would only have to repeat it",
+                f"{locate_setting(audit, 'data', role.value, *place)}: the column {name!r} is also "
+                "an input of the model, which would only have to repeat it",
                 cure="Take it out of the inputs (the schema of input.features, or input.text), or "
                 "name the column that holds the truth.",
             )

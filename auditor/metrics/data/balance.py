@@ -1,7 +1,4 @@
-"""Readings of how balanced and complete a sample is, from counts alone.
-
-Columns of a dataset as such: constant ones, those that name rows, and what is missing.
-"""
+"""Class and group balance, completeness, and column summaries of a dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

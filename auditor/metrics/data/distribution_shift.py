@@ -1,12 +1,6 @@
-"""Columns of a reference and of current data, counted so that they can be compared and kept.
+"""Distribution shift between two datasets: per-column counts, readings and label shift.
 
-The columns that two datasets have in common, as numbers or as texts.
-
-Shifts of columns as readings.
-
-What a model decided and scored, before and now: what label shift is estimated from.
-
-Which two datasets are compared over time: what the model meets now, and what it is held to.
+Current data (production, else evaluation) is compared with reference data, else training data.
 """
 
 import math

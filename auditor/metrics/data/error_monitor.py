@@ -1,6 +1,6 @@
-"""Watching labelled errors against a limit, as readings that hold at every look.
+"""Sequential monitoring of labelled errors against a limit.
 
-Labelled rows in batches, and what is known at each look at them.
+The readings hold at every look at once.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Metrics that an owner may claim of a model, measured on labelled answers.
-
-What the model answered to the rows of a dataset of any role, and which answers were right.
-"""
+"""A model's answers on datasets of any role, and the metrics that an owner may claim of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,16 +1,8 @@
-"""Rows that stand twice: exactly, or nearly.
+"""Exact and near duplicates among table rows, images and texts, and leaks between datasets.
 
-Rows of a dataset as something that can be compared: tables, pictures or texts.
-
-Links between rows that are alike, and the groups that they make.
-
-Texts that are nearly equal: that share most of their shingles.
-
-Rows of a table that are nearly equal: in all but a few columns, or within a tolerance.
-
-Pictures that are nearly equal, whatever their brightness and contrast.
-
-Groups of rows that stand together, as ``[m, 2]``: row and group.
+Texts match if they share most shingles, table rows if they agree in all but a few columns or within
+a tolerance, and images whatever their brightness and contrast. Groups are arrays ``[m, 2]`` of row
+and group.
 """
 
 import itertools

@@ -1,7 +1,4 @@
-"""Figures of a model by period, and how they have changed.
-
-Rows by when they happened.
-"""
+"""Model performance by time period, its trend, and the split of rows into periods."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,4 @@
-"""What rows that leaked are worth: the accuracy on them against that on all others.
-
-Rows of which no two hang together.
-"""
+"""Accuracy gain on leaked rows, and the selection of independent rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

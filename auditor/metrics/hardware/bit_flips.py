@@ -1,7 +1,4 @@
-"""From the decisions under faults to figures: over all bits, by place, and by layer.
-
-Which bits of a model's weights are turned over: a sample that stands for all of them.
-"""
+"""Bit-flip faults in model weights: random sampling of bits, and accuracy under faults."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,9 +1,4 @@
-"""Times that were measured on a target, as readings of a check.
-
-Whether times were taken on a machine that was quiet enough for them to mean anything.
-
-What a bench could not measure.
-"""
+"""Latency and throughput readings, and doubts about timings from a busy machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -193,8 +188,8 @@ class TimingReadings:
     def _waiting(self, metric: str, rows: Floats, params: Mapping[str, Scalar]) -> Gap:
         return Gap(
             reason=GapReason.TOO_FEW_ROWS,
-            detail=f"{rows.shape[1]:,} requests in {int(find_busy_periods(rows)[-1]) + 1:,} bunches, which "
-            f"wait for each other, are too few for {metric} at this confidence.",
+            detail=f"{rows.shape[1]:,} requests in {int(find_busy_periods(rows)[-1]) + 1:,} "
+            f"bunches, which wait for each other, are too few for {metric} at this confidence.",
             cure="Declare a lower arrival rate or utilisation, raise `calls` and `seconds` of the "
             "check in the policy, or audit with a larger budget.",
             metric=metric,

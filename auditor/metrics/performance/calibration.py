@@ -1,9 +1,4 @@
-"""Readings of one stated probability: its line, its errors, and the Brier score taken apart.
-
-What a model stated of each row beside what happened, as checks keep it and read it.
-
-Readings of all classes' probabilities, and of what a simple correction would gain.
-"""
+"""Calibration readings of predicted probabilities, and the gain of a simple recalibration."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -41,7 +36,7 @@ from auditor.metrics.stats.calibration import (
     classwise_calibration_error,
     top_label_calibration_error,
 )
-from auditor.metrics.stats.cluster_robust import Codes
+from auditor.metrics.stats.cluster_robust import ClusterCodes
 from auditor.metrics.stats.means import FLOOR, LEAST_PAIRS, count_clipped, log_odds
 from auditor.metrics.stats.recalibration import (
     LEAST_CLUSTERS,
@@ -72,7 +67,7 @@ class StatedProbabilities:
     stated: Floats
     happened: NDArray[np.bool_]
     of: str
-    clusters: Codes | None = None
+    clusters: ClusterCodes | None = None
     odds: Floats | None = None
     cut: bool = False
 
@@ -489,8 +484,9 @@ class ClassProbabilities:
         halves = f"{int(self.learnt.sum())} and {int((~self.learnt).sum())}"
         return Gap(
             reason=GapReason.TOO_FEW_ROWS,
-            detail=f"{metric} is learnt on one half and measured on the other: each needs {LEAST_PAIRS} "
-            f"rows, of {LEAST_CLUSTERS} clusters if they come in such, and they have {halves}.",
+            detail=f"{metric} is learnt on one half and measured on the other: each needs "
+            f"{LEAST_PAIRS} rows, of {LEAST_CLUSTERS} clusters if they come in such, and they have "
+            f"{halves}.",
             cure=f"Evaluate on at least {3 * LEAST_PAIRS} rows, in many clusters.",
             metric=metric,
         )

@@ -1,7 +1,4 @@
-"""What scores say of a classifier: how often it is right, and what its wrong answers cost.
-
-Whether decisions would be right far more often if the classes stood in another order.
-"""
+"""Classification metrics from scores, and a test for a wrong order of the classes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

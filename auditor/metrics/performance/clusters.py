@@ -1,7 +1,4 @@
-"""Rows in clusters of what a model makes of them, as columns of codes.
-
-Contact sheets of confirmed clusters: the rows nearest to each centre.
-"""
+"""Clusters of rows by model embedding, and contact sheets of the confirmed clusters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

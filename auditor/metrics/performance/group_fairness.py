@@ -1,9 +1,4 @@
-"""The readings of one grouping: rates, the gaps between them, ratios, and the worst group.
-
-One grouping's rows counted by what is true of them and what they were given.
-
-What a reader of a comparison of groups must know beside its figure.
-"""
+"""Group fairness readings: rates, gaps, ratios and the worst group of one grouping."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,8 +94,7 @@ class GroupRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupTable:
-    """One grouping: its groups, which of them are ``list_compared_groups``, and how often each rate
-    is met.
+    """One grouping: its groups, which of them are ``compared``, and how often each rate is met.
 
     ``counts`` maps a rate to ``[groups, 2]``: how often, out of how many.
     """

@@ -1,11 +1,4 @@
-"""Two runs over the same rows, compared one by one.
-
-A share of rows to which something happened, as a reading.
-
-What a change of model does to calibration and to gaps between groups.
-
-Score the same rows by two models, and put the two runs together.
-"""
+"""Paired comparison of two models on the same rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,9 +1,4 @@
-"""Readings of the slices that were put forward, and of those that were confirmed.
-
-Slices of coded columns that are searched in one half of the rows and tried on the other.
-
-What the rows of a confirmed slice are, and what is said of those that are decided wrongly.
-"""
+"""Search for slices with high error, tested on held-out rows, and their readings."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

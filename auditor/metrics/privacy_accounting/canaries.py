@@ -1,19 +1,15 @@
-"""Canaries: rows that no data holds, each of which comes into training by a fair coin.
+"""Privacy auditing with canaries: planting, scoring, and bounds on epsilon from guesses.
 
-What many canaries of one training run prove: guesses that are right too often for the claim.
+A fair coin decides whether each canary enters training; no real dataset holds such a row.
 
-How much likelier all steps of a canary's coordinate are with the canary than without it.
+White-box canaries are records that have a gradient in one coordinate of their own, which no other
+record touches: Nasr et al. (2023), USENIX Security, section 4. The adversary sees that coordinate
+in every step, after clipping and noise.
 
-A step that holds a canary moves its coordinate by a clip, and a step that does not leaves noise.
-No other score of the noisy sums tells better who was in (Neyman and Pearson): it is the privacy
-loss itself, which accountants compose. A plain sum over the steps also adds up the noise of the
-steps that held nothing, and tells much less where noise is small.
-
-What an owner's private training calls so that canaries can be told apart in its gradients.
-
-White-box canaries are records whose gradient is one coordinate of its own, which no other record
-touches: Nasr et al. (2023), USENIX Security, section 4. What an adversary sees of each is that
-coordinate in every step, after clipping and noise.
+A step that holds a canary moves its coordinate by one clip; any other step leaves only noise. By
+Neyman and Pearson the log-likelihood ratio of the noisy sums is the best score: it is the privacy
+loss itself, which accountants compose. A plain sum over the steps also adds up the noise of steps
+without the canary, and is much weaker where the noise is small.
 """
 
 import math

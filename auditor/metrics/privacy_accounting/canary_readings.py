@@ -1,12 +1,6 @@
-"""The readings of a privacy claim: its epsilon anew, its faults, and what canaries proved.
+"""Tests a differential privacy claim by canaries: empirical epsilon, power and readings.
 
-Canaries held against a claim: whether they contradict it, and what epsilon they prove.
-
-How much too little noise canaries would have shown, by simulating the clearest that can be.
-
-One run with canaries as evidence holds it, and what it says of a claim.
-
-What a run with canaries shows of a claim, and whether it could have shown anything at all.
+Power is simulated with ideal canaries, the clearest that training as claimed could have.
 """
 
 import math
@@ -540,9 +534,10 @@ RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed
 FINDINGS, LOWER = "structural_findings", "epsilon_lower_bound"
 VOID = frozenset(
     {
-        ClaimFaultCode.WEIGHTED, ClaimFaultCode.BATCH_NORM, ClaimFaultCode.FEW_RECORDS, ClaimFaultCode.RATE, ClaimFaultCode.STEPS,
-        ClaimFaultCode.SAMPLING, ClaimFaultCode.OTHER_MODEL, ClaimFaultCode.OTHER_CODE, ClaimFaultCode.OTHER_DATA, ClaimFaultCode.RUN_STEPS,
-        ClaimFaultCode.RUN_RATE,
+        ClaimFaultCode.WEIGHTED, ClaimFaultCode.BATCH_NORM, ClaimFaultCode.FEW_RECORDS,
+        ClaimFaultCode.RATE, ClaimFaultCode.STEPS, ClaimFaultCode.SAMPLING,
+        ClaimFaultCode.OTHER_MODEL, ClaimFaultCode.OTHER_CODE, ClaimFaultCode.OTHER_DATA,
+        ClaimFaultCode.RUN_STEPS, ClaimFaultCode.RUN_RATE,
     }
 )  # fmt: skip
 """Faults with which the arithmetic speaks of something else than the training that was done."""

@@ -1,6 +1,6 @@
-"""What is wrong with a privacy claim by its own words, before anything is trained.
+"""Recomputes epsilon from a differential privacy claim, and lists the claim's faults.
 
-A claimed epsilon worked out anew from the claimed parameters, by whatever bounds there are.
+The training is not repeated.
 """
 
 import math

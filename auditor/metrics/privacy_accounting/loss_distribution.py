@@ -1,8 +1,6 @@
-"""The privacy loss of one step, cut into cells and put onto a grid from above and from below.
+"""Privacy loss distributions: discretisation, composition by FFT, and bounds on epsilon.
 
-Many steps of one privacy loss together, by the fast Fourier transform.
-
-The epsilon of many sampled steps, held between two bounds that are worked out.
+Losses are rounded onto a grid both up and down, so that the true epsilon lies between two bounds.
 """
 
 import math

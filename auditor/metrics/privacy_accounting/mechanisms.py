@@ -1,10 +1,7 @@
-"""Trade-off curves of mechanisms: how well two neighbouring data sets can be told apart at all.
+"""Differential privacy of mechanisms: Gaussian, Rényi and shuffled accounting, trade-off curves.
 
-Rényi accounting of Poisson-sampled Gaussian noise: an upper bound, and no tight one.
-
-The Gaussian mechanism: its privacy in closed form, and the limit that many small steps near.
-
-Fixed batches of shuffled records, for which nobody knows a tight accountant.
+Rényi accounting of Poisson-sampled Gaussian noise gives an upper bound that is not tight. For fixed
+batches of shuffled records no tight accountant is known.
 """
 
 import math

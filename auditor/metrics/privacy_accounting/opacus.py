@@ -28,8 +28,7 @@ class CanaryLayerModel(nn.Module):
 class OpacusHook(CanaryHook):
     """Used in the owner's ``dp_train`` at four places.
 
-    ``model = hook.audited(model)`` before ``create_private_file``, ``hook.attach(optimizer)`` after
-    it,
+    ``model = hook.audited(model)`` before ``make_private``, ``hook.attach(optimizer)`` after it,
     ``hook.batch(canary)`` with each batch's part of ``data["canary"]``, and ``return hook.seen()``.
     """
 

@@ -1,9 +1,4 @@
-"""Calibration in bins: the reliability diagram, its expected error, and the debiased error.
-
-The Brier score taken apart: what calibration costs it, and what telling cases apart gains.
-
-Calibration of many classes: of each class's probability, and of the answer, class by class.
-"""
+"""Binned calibration error, reliability diagrams and Murphy's decomposition of the Brier score."""
 
 import math
 from dataclasses import dataclass, replace

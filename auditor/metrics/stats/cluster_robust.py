@@ -1,9 +1,4 @@
-"""Intervals for rows that hang together (of one person, of one day) or count for several.
-
-Means of rows that hang together in clusters: their cluster-robust error and its freedom.
-
-How alike rows of one cluster are, and what a share's error would be from that alone.
-"""
+"""Cluster-robust means and proportions with intervals, for dependent or weighted rows."""
 
 import math
 from dataclasses import dataclass
@@ -193,7 +188,7 @@ PROPORTION = (
 )
 DIFFERENCE = f"mover of {PROPORTION}"
 
-Codes = NDArray[np.int64]
+ClusterCodes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
@@ -215,7 +210,7 @@ class EffectiveCounts:
 
 
 def clustered_mean(
-    values: Floats, clusters: Codes, confidence: float, weights: ArrayLike | None = None
+    values: Floats, clusters: ClusterCodes, confidence: float, weights: ArrayLike | None = None
 ) -> ConfidenceInterval:
     """Return the mean of ``values`` ``[n]`` whose rows are alike within their ``clusters`` ``[n]``.
 
@@ -234,7 +229,7 @@ def clustered_mean(
 def clustered_mean_difference(
     values: Floats,
     ours: Flags,
-    clusters: Codes,
+    clusters: ClusterCodes,
     confidence: float,
     weights: ArrayLike | None = None,
 ) -> ConfidenceInterval:
@@ -248,7 +243,7 @@ def clustered_mean_difference(
 
 
 def clustered_proportion(
-    hits: Flags, clusters: Codes, confidence: float, weights: ArrayLike | None = None
+    hits: Flags, clusters: ClusterCodes, confidence: float, weights: ArrayLike | None = None
 ) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]`` whose rows are alike within ``clusters`` ``[n]``.
 
@@ -266,7 +261,7 @@ def clustered_proportion(
 
 
 def clustered_mean_of_proportions(
-    hits: Flags, kinds: Codes, clusters: Codes, confidence: float
+    hits: Flags, kinds: ClusterCodes, clusters: ClusterCodes, confidence: float
 ) -> ConfidenceInterval:
     """Return the unweighted mean over ``kinds`` ``[n]`` of the share of ``hits`` ``[n]`` in each.
 
@@ -282,7 +277,11 @@ def clustered_mean_of_proportions(
 
 
 def clustered_proportion_difference(
-    hits: Flags, ours: Flags, clusters: Codes, confidence: float, weights: ArrayLike | None = None
+    hits: Flags,
+    ours: Flags,
+    clusters: ClusterCodes,
+    confidence: float,
+    weights: ArrayLike | None = None,
 ) -> ConfidenceInterval:
     """Return the share of ``hits`` ``[n]`` in ``ours`` ``[n]`` less that among all other rows.
 
@@ -372,7 +371,11 @@ def _student(estimate: RobustEstimate, confidence: float, rows: int) -> Confiden
 
 
 def _fitted(
-    values: Floats, kinds: Codes, clusters: Codes, confidence: float, weights: ArrayLike | None
+    values: Floats,
+    kinds: ClusterCodes,
+    clusters: ClusterCodes,
+    confidence: float,
+    weights: ArrayLike | None,
 ) -> ClusteredMeans:
     given = _given(len(values), weights)
     alike = len(values) == len(kinds) == len(clusters) == given.size
@@ -383,7 +386,11 @@ def _fitted(
 
 
 def _fitted_shares(
-    hits: Flags, kinds: Codes, clusters: Codes, confidence: float, weights: ArrayLike | None
+    hits: Flags,
+    kinds: ClusterCodes,
+    clusters: ClusterCodes,
+    confidence: float,
+    weights: ArrayLike | None,
 ) -> tuple[ClusteredMeans, EffectiveCounts]:
     """Fit, and return with it what each kind's rows and clusters are worth."""
     found = _fitted(hits.astype(np.float64), kinds, clusters, confidence, weights)

@@ -1,10 +1,7 @@
-"""How far two samples of one column lie apart, and whether chance explains it.
+"""Drift statistics: column shift, label shift, accuracy without labels and goodness of fit.
 
-Accuracy without labels: what a reference's calibration promises for other rows.
-
-How counts of levels agree with the shares of a population.
-
-How the shares of labels have changed, from decisions alone, if the classes look as before.
+Estimated accuracy relies on the calibration of a reference. Estimated label shift assumes that
+each class looks the same as before.
 """
 
 import math

@@ -1,9 +1,4 @@
-"""Largest gap and smallest ratio between groups, over all pairs of groups at once.
-
-One table of counts over coded columns, from which every figure of every group is read.
-
-How the widest gap between groups' rates changes from one run to another over the same rows.
-"""
+"""Largest gap and smallest ratio between group rates, with intervals joint over all pairs."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,6 @@
-"""Rates of groups with limits that hold for all pairs of groups together.
+"""Rates and means of groups with joint intervals, shrinkage and differential fairness.
 
-Rates of many small groups, each drawn towards what all groups have in common.
-
-Means of groups with limits that hold for all pairs of groups together.
-
-How much what someone is lets one conclude about what they get, over all intersections.
+Joint limits hold for all pairs of groups at once.
 """
 
 import math
@@ -22,10 +18,10 @@ from auditor.domain.tasks import Floats
 from auditor.metrics.stats.cluster_robust import (
     MEAN,
     PROPORTION,
+    ClusterCodes,
     clustered_mean_intervals,
     clustered_shares,
 )
-from auditor.metrics.stats.cluster_robust import Codes as Codes_of_cluster_robust
 from auditor.metrics.stats.means import HALL, mean_value
 from auditor.metrics.stats.proportions import exact_limits
 
@@ -366,8 +362,8 @@ LEAST_MEAN_ROWS = 30
 
 def group_means(
     values: Floats,
-    codes: Codes_of_cluster_robust,
-    clusters: Codes_of_cluster_robust | None,
+    codes: ClusterCodes,
+    clusters: ClusterCodes | None,
     confidence: float,
 ) -> tuple[ConfidenceInterval, ...]:
     """Return the mean of ``values`` ``[n]`` of each group, with an interval for it alone.
@@ -385,8 +381,8 @@ def group_means(
 
 def joint_group_means(
     values: Floats,
-    codes: Codes_of_cluster_robust,
-    clusters: Codes_of_cluster_robust | None,
+    codes: ClusterCodes,
+    clusters: ClusterCodes | None,
     confidence: float,
     family: int = 1,
 ) -> GroupRates:
@@ -421,8 +417,8 @@ def joint_group_means(
 
 def _limits(
     values: Floats,
-    codes: Codes_of_cluster_robust,
-    clusters: Codes_of_cluster_robust | None,
+    codes: ClusterCodes,
+    clusters: ClusterCodes | None,
     level: float,
 ) -> tuple[Floats, Floats, Floats, Floats, str]:
     if clusters is not None:

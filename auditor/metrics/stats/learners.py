@@ -1,11 +1,4 @@
-"""Rows in groups of near neighbours.
-
-Confident learning: which labels a model contradicts, and how many of them are wrong.
-
-Wide tables in few columns: those directions along which rows differ most.
-
-Logistic regression with a ridge: which of two samples a row is from, and how likely.
-"""
+"""Small learners: k-means, PCA, logistic regression with a ridge, and confident learning."""
 
 import itertools
 import math

@@ -1,11 +1,4 @@
-"""The interval of a mean of losses.
-
-How far predicted numbers miss the truth, with intervals.
-
-Losses of probabilities, row by row.
-
-Differences between two runs over the same rows.
-"""
+"""Means of losses and errors with intervals, per-row losses, and paired differences."""
 
 import math
 

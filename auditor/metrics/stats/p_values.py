@@ -1,13 +1,4 @@
-"""P-values of many questions asked at once, adjusted so that each may be held against one level.
-
-Permutation tests: how often chance alone would do what was seen.
-
-Whether more rows of one sample lie high than exchangeable samples allow.
-
-P-values of rows by how many rows of a reference sample are as strange.
-
-P-values of rows that lie beyond a whole reference sample, by how its upper tail falls off.
-"""
+"""P-values: multiple-testing correction, permutation tests and conformal outlier tests."""
 
 from collections.abc import Callable
 

@@ -1,11 +1,4 @@
-"""Intervals of proportions, and of a mean of proportions.
-
-A mean over rows, each seen in several repeats of something random.
-
-The interval of a mean of values that come from a short list, such as costs.
-
-How many rows each rate of a group will be counted among, and how many would be enough.
-"""
+"""Intervals for proportions and for means of discrete values, and sample size planning."""
 
 import math
 from collections.abc import Mapping, Sequence

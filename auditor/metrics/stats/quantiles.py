@@ -1,7 +1,4 @@
-"""Distribution-free intervals of quantiles.
-
-Intervals of the ratio and of the difference of two medians.
-"""
+"""Distribution-free intervals for quantiles, and for ratios and differences of medians."""
 
 import math
 

@@ -1,6 +1,6 @@
-"""The area under the ROC curve, with an interval that does not collapse near one.
+"""Area under the ROC curve (AUC) with intervals by DeLong's placements.
 
-DeLong's placements: the area under a ROC curve, and what each row adds to its error.
+The intervals do not collapse near an area of one.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Logistic recalibration: are stated probabilities right, too timid, or too bold.
-
-What a simple recalibration would gain: learnt on some rows, measured on the others.
-"""
+"""Logistic recalibration of probabilities, and the held-out gain of simple corrections."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +12,7 @@ from scipy.stats import chi2, f, norm
 
 from auditor.domain.readings import ConfidenceInterval
 from auditor.domain.tasks import Floats
-from auditor.metrics.stats.cluster_robust import Codes, clustered_mean
+from auditor.metrics.stats.cluster_robust import ClusterCodes, clustered_mean
 from auditor.metrics.stats.means import (
     DEEPER,
     FLOOR,
@@ -134,7 +131,7 @@ def recalibrate(
 def recalibrate_clustered(
     stated: Floats,
     happened: NDArray[np.bool_],
-    clusters: Codes,
+    clusters: ClusterCodes,
     confidence: float,
     odds: Floats | None = None,
 ) -> RecalibrationLine | None:
@@ -294,7 +291,7 @@ class CorrectionSplit:
     """
 
     learnt: NDArray[np.bool_]
-    clusters: Codes | None = None
+    clusters: ClusterCodes | None = None
 
     def gain(self, saved: Floats, confidence: float) -> ConfidenceInterval:
         """Return the mean of the losses ``saved`` by the rows that were held out."""

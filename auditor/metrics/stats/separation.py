@@ -1,6 +1,6 @@
-"""How well one number tells two kinds of rows apart, when the rule is found on other rows.
+"""Kolmogorov-Smirnov distance and threshold rules that separate groups, with a half split.
 
-Two halves of a sample, of which one has no part in what the other chooses.
+A rule found on one half of the rows is evaluated on the other half.
 """
 
 from collections.abc import Sequence

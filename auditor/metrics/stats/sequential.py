@@ -1,10 +1,8 @@
-"""Evidence and intervals that hold at every look at once, however often and whenever one looks.
+"""Anytime-valid evidence (e-processes) and confidence sequences for rates and means.
 
-Evidence is the logarithm of an e-process: a nonnegative one that starts at 1 and does not grow on
-average as long as the limit is kept, so that it ever reaches ``1 / alpha`` with probability alpha
-at most (Ville 1939). What is kept between looks is small, and plain JSON by ``asdict``.
-
-Evidence that a rate has risen at a time nobody knows, at every look at once.
+Evidence is the logarithm of an e-process: a nonnegative process that starts at 1 and does not grow
+on average as long as the limit is kept. It ever reaches ``1 / alpha`` with probability alpha at
+most (Ville 1939). The state kept between looks is small, and plain JSON by ``asdict``.
 """
 
 import math

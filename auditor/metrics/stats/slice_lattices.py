@@ -1,7 +1,4 @@
-"""Every slice that up to three coded columns make, with its rows and its errors.
-
-Columns as codes of a few named levels: categories by name, numbers by quantile bins.
-"""
+"""Coding of columns into levels, and the lattice of slices from up to three of them."""
 
 import itertools
 import math

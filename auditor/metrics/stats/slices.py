@@ -1,12 +1,9 @@
-"""Slices with more errors than the rest: put forward by one half of the rows, tried on the other.
+"""Slice discovery: finds slices with excess errors in one half, and confirms them in the other.
 
-A search looks at thousands of slices, and the worst of them look bad by chance alone. So one half
-of the rows only chooses a few, and what they are tested and measured on is the other half, which
-had no part in the choice (Cox 1975, Biometrika 62, "A note on data-splitting").
-
-How many errors of a slice are explained by the slices that were put forward before it.
-
-The slices that are put forward, none of which another explains.
+A search tries thousands of slices, and the worst of them look bad by chance alone. So one half of
+the rows only selects a few candidates, and the other half, which had no part in the selection,
+tests and measures them (Cox 1975, Biometrika 62, "A note on data-splitting"). A slice is not
+selected if earlier ones explain its errors.
 """
 
 from bisect import bisect_left

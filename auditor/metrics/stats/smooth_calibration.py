@@ -1,9 +1,4 @@
-"""The smooth calibration error, what a calibrated model has of it, and the curve behind it.
-
-Mass on 0..1 spread by a Gaussian that is reflected at both ends.
-
-How the smooth calibration error changes from one run to another over the same rows.
-"""
+"""Smooth calibration error by a reflected Gaussian kernel, its null, curve and paired change."""
 
 import math
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Linear bounds, carried backwards from the scores to the input (CROWN).
+"""Bounds on the values of an ONNX network: interval propagation and CROWN.
 
-Interval bounds: each value of a network between two numbers, rounding of the target included.
+Interval bounds include the rounding errors of the target.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,9 +1,4 @@
-"""Affine operators: what each one does to the radius of an interval, and how it rounds.
-
-Elementwise operators between two lines, over the interval that their input lies in.
-
-Maxima of windows, between one of their inputs and a ceiling.
-"""
+"""Linear relaxations of operators for bound propagation: affine, elementwise and max pooling."""
 
 import math
 from collections.abc import Callable, Mapping

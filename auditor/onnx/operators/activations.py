@@ -1,7 +1,4 @@
-"""Activation functions.
-
-Activations that ONNX Runtime makes of several nodes.
-"""
+"""ONNX activation functions, including the fused ones of ONNX Runtime."""
 
 from collections.abc import Callable, Mapping
 

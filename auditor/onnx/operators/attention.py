@@ -1,6 +1,6 @@
-"""Attention as ONNX Runtime fuses it, without a memory of earlier tokens.
+"""ONNX attention operators: opset 23 attention, and the fused ones of ONNX Runtime.
 
-Scaled dot-product attention (opset 23 on), with caches, masks, windows and grouped heads.
+The fused ones support no cache of earlier tokens.
 """
 
 import math

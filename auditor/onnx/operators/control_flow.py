@@ -1,8 +1,7 @@
-"""Sequences of tensors, which are lists here, and optional values, which are there or ``None``.
+"""ONNX control flow, sequences and optional values; random operators are refused.
 
-Control flow, run eagerly: the branch that is taken, and as many iterations as there are.
-
-Operators that draw at random. A twin refuses them: the model has no one answer for a row.
+Control flow runs eagerly. A sequence is a list, and an absent optional value is ``None``. The twin
+refuses random operators, because the model has no single answer for a row.
 """
 
 from typing import Any

@@ -1,8 +1,6 @@
-"""Operators that slide a window: convolution and pooling, in one to three dimensions.
+"""ONNX convolution and pooling operators, their transposes, and unpooling.
 
-What turns windows back into a plane: transposed convolution and the folding of columns.
-
-Pooling by a norm, and what undoes a pooling by the maximum.
+Convolution and pooling support one to three dimensions.
 """
 
 from collections.abc import Callable

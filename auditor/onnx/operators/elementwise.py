@@ -1,16 +1,9 @@
-"""Operators that act on each element, with NumPy's broadcasting.
+"""ONNX elementwise operators: arithmetic, rounding, comparison, logic, bits and trigonometry.
 
-Operators that round: their values are exact, and their gradient passes as if they did not.
-
-See ``auditor.onnx.twin.torch_twin`` for why. ``Sign`` passes the gradient where ``|x| <= 1``, as
-networks
-with binary activations are trained (Hubara et al. 2016, "Binarized Neural Networks", section 1.3).
-
-Comparisons, logic and choice. They decide, so no gradient flows through their conditions.
-
-Operators on the bits of integers. No gradient flows through them.
-
-Trigonometric and hyperbolic functions, and their inverses.
+Operands broadcast as in NumPy. Rounding gives exact values, and the gradient passes as if it did
+not round; ``auditor.onnx.twin.torch_twin`` explains why. ``Sign`` passes the gradient where
+``|x| <= 1``, as networks with binary activations are trained (Hubara et al. 2016, "Binarized Neural
+Networks", section 1.3). No gradient flows through conditions or through bits of integers.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,7 @@
-"""Resizing along each axis by itself: each result is a weighted sum of a few neighbours.
+"""ONNX image operators: resizing, grid sampling, region pooling and non-maximum suppression.
 
-Coordinates are computed in float32, as runtimes do, because rounding decides between neighbours.
-
-Operators that read a plane between its pixels: grids, regions of interest, deformed windows.
-
-The choice among overlapping boxes. No gradient flows through it.
+Resizing works on each axis separately. Coordinates are computed in float32, as in runtimes, because
+rounding decides between neighbours. No gradient flows through the choice among overlapping boxes.
 """
 
 from collections.abc import Sequence

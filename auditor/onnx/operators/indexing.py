@@ -1,6 +1,6 @@
-"""Operators that take entries out by their places. Gradients flow to entries, not to places.
+"""ONNX gather and scatter operators.
 
-Operators that put entries into places. Gradients flow to entries, not through places.
+Gradients flow to entries, not through their indices.
 """
 
 import torch

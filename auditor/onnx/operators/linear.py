@@ -1,8 +1,6 @@
-"""Convolutions and matrix products that ONNX Runtime makes of several nodes.
+"""ONNX matrix products, integer products, and fused convolutions of ONNX Runtime.
 
-Products of integers whose sums stay integers.
-
-Matrix products.
+Integer products are exact.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""What classifiers and regressors of ai.onnx.ml do to their scores at the end.
-
-The linear models of ai.onnx.ml.
-"""
+"""Linear models of ai.onnx.ml, and the post-transforms of scores that its classifiers share."""
 
 from collections.abc import Callable, Mapping
 

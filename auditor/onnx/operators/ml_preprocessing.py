@@ -1,9 +1,7 @@
-"""Tables of ai.onnx.ml from values to values. No gradient flows through a table.
+"""Preprocessing operators of ai.onnx.ml, such as encoders, scalers and imputers.
 
-Texts occur only between tables, for what a twin is given are numbers: inside a twin a text is a
-whole number, taken from its digest.
-
-The preparing part of ai.onnx.ml: what scikit-learn pipelines do to columns before a model.
+Texts occur only between lookup tables, because the twin's inputs are numbers. Inside the twin, a
+text is a whole number taken from its digest. No gradient flows through a lookup table.
 """
 
 import hashlib

@@ -1,13 +1,12 @@
-"""The support vector machines of ai.onnx.ml, as libsvm and liblinear keep them.
+"""Support vector machines of ai.onnx.ml, with kernels and pairwise coupling.
 
-One probability a class out of one probability a pair of classes.
+The models follow libsvm and liblinear. Kernels are computed in float64.
 
-Wu, Lin and Weng, "Probability estimates for multi-class classification by pairwise coupling",
-JMLR 5 (2004), algorithm 2: the ``p`` that minimises ``p' Q p`` over probabilities, where ``Q`` is
-made of the pairs. libsvm and ONNX Runtime stop early, so their steps are repeated here for the
-value; the slope is that of the minimum itself, which a linear system gives.
-
-The kernels of support vector machines, computed in float64.
+``couple_probabilities`` follows Wu, Lin and Weng, "Probability estimates for multi-class
+classification by pairwise coupling", JMLR 5 (2004), algorithm 2: the ``p`` that minimises
+``p' Q p`` over probabilities, where ``Q`` is made of the pairs. libsvm and ONNX Runtime stop early,
+so their steps are repeated here for the value. The gradient is that of the minimum itself, which a
+linear system gives.
 """
 
 from collections.abc import Callable

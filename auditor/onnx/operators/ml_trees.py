@@ -1,19 +1,10 @@
-"""The trees of ai.onnx.ml as arrays: nodes that ask, leaves that vote, from either spelling.
+"""Tree ensembles of ai.onnx.ml: exact outputs with smooth surrogate gradients.
 
-The slope of trees, as if each node sent a row both ways, in shares that change smoothly.
-
-A node that asks ``x <= t`` sends the share ``sigmoid((t - x) / width)`` one way and the rest the
-other way (Irsoy, Yildiz and Alpaydin, "Soft decision trees", ICPR 2012), where ``width`` is a part
-of how far the thresholds of that column lie apart in the whole forest. A node that asks
-``x == t`` sends the bump ``4 s (1 - s)`` of the same sigmoid ``s``.
-
-Rows walking down trees: which leaf each reaches, and what the leaves' votes add up to.
-
-A forest as a differentiable function: exact sums of votes, smooth slopes.
-
-How ONNX Runtime makes two scores out of a forest's votes for two classes.
-
-The tree ensembles of ai.onnx.ml: rows walk them exactly, slopes come back smoothly.
+The gradient treats each node as if it sent a row both ways, in shares that change smoothly. A node
+that tests ``x <= t`` sends the share ``sigmoid((t - x) / width)`` one way and the rest the other
+way (Irsoy, Yildiz and Alpaydin, "Soft decision trees", ICPR 2012), where ``width`` is a fraction of
+the spread of that column's thresholds in the whole forest. A node that tests ``x == t`` sends the
+bump ``4 s (1 - s)`` of the same sigmoid ``s``.
 """
 
 from collections.abc import Callable, Iterator
@@ -569,8 +560,7 @@ class _VoteSums(torch.autograd.Function):
 class BinaryScoreRules:
     """The rules for two classes, where leaves may vote for one of them alone.
 
-    ``one_sided_control``: all votes go to one class. ``shares``: and none of them is negative, so
-    that a
+    ``one_sided``: all votes go to one class. ``shares``: and none of them is negative, so that a
     sum is a share of votes, decided at a half; else it is a margin, decided at 0.
     """
 

@@ -1,7 +1,4 @@
-"""Normalisation layers, as they act once a model is trained.
-
-Layer normalisations that ONNX Runtime makes of several nodes.
-"""
+"""ONNX normalisation layers in inference mode, including the fused ones of ONNX Runtime."""
 
 import torch
 from torch import Tensor

@@ -1,18 +1,12 @@
-"""Quantised pooling and activations.
+"""ONNX quantised operators: quantisation, arithmetic, pooling and activations.
 
-Integers that a gradient can pass through: what the quantised operators share.
+A quantised value is a float32 tensor of whole numbers, and an accumulator (int32 in the model) a
+float64 tensor, so that both are exact and both have a gradient. Rounding passes the gradient
+unchanged (see ``auditor.onnx.twin.torch_twin``). Saturation stops it, from half a step beyond the
+range on: up to there the value would round to the limit anyway, and an image's whitest pixel, which
+calibration puts there, keeps its gradient.
 
-A quantised value is a float32 tensor that holds whole numbers, an accumulator (int32 in the
-model) a float64 tensor, so that both are exact and both have a gradient. Rounding lets the
-gradient pass as it is (see ``auditor.onnx.twin.torch_twin``). Saturation stops it, from half a step
-beyond the range on: up to there the value would round to the limit anyway, and a picture's whitest
-pixel, which calibration puts there, keeps its gradient.
-
-From numbers to quantised ones and back, with scales that are given or found on the way.
-
-Quantised sums, products, joins and choices of two or more values.
-
-The logistic function as ONNX Runtime's CPU kernels approximate it, to the last bit.
+``approximate_logistic`` matches ONNX Runtime's CPU kernels to the last bit.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,4 @@
-"""One step of recurrent layers: RNN, GRU and LSTM.
-
-Recurrent layers over whole sequences, in one direction or both.
-
-Layers that carry a state along a sequence (opset 27 on).
-"""
+"""ONNX recurrent layers (RNN, GRU and LSTM), and stateful layers from opset 27 on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Operators that move elements and change none.
-
-Padding, and cutting or padding to a size.
-"""
+"""ONNX shape operators: reshaping, slicing, joining, tiling and padding."""
 
 import torch
 from torch import Tensor

@@ -1,8 +1,6 @@
-"""Files that are no ONNX model: told apart by their first bytes, and read without loading them.
+"""Safety scan of files other than ONNX: pickles, archives and compressed streams.
 
-Compressed streams, unpacked within bounds to see what they hold.
-
-Tar archives: where their members would unpack to, and what these hold.
+Files are identified by their first bytes and never loaded. Streams are unpacked within bounds.
 """
 
 import bz2

@@ -1,7 +1,4 @@
-"""Tensors kept outside the ONNX file: where their paths lead, and whether the files hold them.
-
-Which bytes of external files tensors read: what overlaps, and what nobody reads.
-"""
+"""Safety scan of ONNX external data: unsafe paths, byte ranges, overlaps and unread bytes."""
 
 import mmap
 import os
@@ -155,7 +152,10 @@ def _overlaps(name: str, ranges: Sequence[_ByteRange]) -> Iterator[UnsafeEntry]:
     for before, item in pairwise([_ByteRange(0, 0, ""), *ranges]):
         shared = (before.first, before.last) == (item.first, item.last)
         if item.first < last and not shared and item.last > item.first:
-            what = f"reads a part of {printable_excerpt(name)} that {holder} reads too, and not the same part"
+            what = (
+                f"reads a part of {printable_excerpt(name)} that {holder} reads too, and not the "
+                "same part"
+            )
             yield UnsafeEntry(UnsafeCode.EXTERNAL_OVERLAP, item.where, what, UnsafeSeverity.WARNING)
         if item.last > last:
             last, holder = item.last, item.where

@@ -1,7 +1,4 @@
-"""Walks over a parsed ONNX model: every graph, node and tensor, wherever it is nested.
-
-How many nodes a graph has when a runtime places them, counted beside the target.
-"""
+"""Traversal of parsed ONNX models, and node counts as the target's runtime places them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

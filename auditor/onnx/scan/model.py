@@ -90,7 +90,9 @@ def scan_model(path: Path, folder: Path) -> ModelStructure:
         parameters=min(
             sum(count_elements(item.tensor) for item in walk_tensors(model) if item.name), MOST
         ),
-        producer=f"{decode_text(model.producer_name)} {decode_text(model.producer_version)}".strip(),
+        producer=(
+            f"{decode_text(model.producer_name)} {decode_text(model.producer_version)}".strip()
+        ),
         integers=tuple(item.to_entry() for item in find_integer_weights(model, folder)),
         unsafe=tuple(item.to_entry() for item in found_in),  # last: it takes the weights out
     )

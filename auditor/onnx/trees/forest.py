@@ -1,8 +1,6 @@
-"""Tree ensembles of an ONNX file as plain arrays: nodes, leaves, and how their sums decide.
+"""Tree ensembles of ONNX files as arrays, with traced inputs and cells of feature space.
 
-What stands between a model's input and its trees: columns, each growing with one input.
-
-Cells: the few ranges of each feature that an ensemble of trees can tell apart.
+A cell is a range of one feature in which no node of the ensemble tells two values apart.
 """
 
 import math

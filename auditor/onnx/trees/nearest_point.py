@@ -1,7 +1,4 @@
-"""The nearest point that an ensemble of trees decides wrongly, found exactly by dtai-veritas.
-
-A tree ensemble of an ONNX file, ready to be asked for the nearest wrong point of a row.
-"""
+"""Exact search by dtai-veritas for the nearest point that a tree ensemble misclassifies."""
 
 import importlib
 from collections.abc import Sequence

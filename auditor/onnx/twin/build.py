@@ -142,10 +142,10 @@ def _part(graph: OnnxGraph, value: str, name: str) -> OnnxGraph:
 
 
 def _twin(head: OutputHead, interface: ModelInterface) -> "TorchTwin":
-    from auditor.onnx.twin.torch_twin import (  # noqa: PLC0415 -- needs torch  # noqa: PLC0415 -- needs torch
+    from auditor.onnx.twin.torch_twin import (  # noqa: PLC0415 -- needs torch
         MISTAKES,
         TorchTwin,
-        batch_program,  # noqa: PLC0415 -- needs torch
+        batch_program,
         compile_graph,
         logits_agree,
     )

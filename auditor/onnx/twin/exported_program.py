@@ -1,10 +1,8 @@
-"""A twin that the owner gives: a program that ``torch.export.save`` wrote, run node by node.
-
-What ``torch.export.save`` wrote, read as data: JSON and raw numbers, nothing unpickled.
+"""Twins from ``torch.export`` programs (``.pt2``), read as data and run node by node.
 
 ``torch.export.load`` unpickles example inputs, evaluates expressions of sizes and compiles guards,
-each of which runs what the file says (https://docs.pytorch.org/docs/stable/export.html). A twin
-needs none of them: the graph is JSON, and weights lie beside it as bytes.
+and each of these runs code from the file (https://docs.pytorch.org/docs/stable/export.html). A twin
+needs none of them: the graph is JSON, and the weights beside it are raw bytes.
 """
 
 import json

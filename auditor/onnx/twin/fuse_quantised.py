@@ -1,10 +1,8 @@
-"""Rewrites a graph to the quantised operators that ONNX Runtime runs in its place.
+"""Fuses QDQ groups of an ONNX graph into the quantised operators that ONNX Runtime runs.
 
-A model in QDQ form says float operators between ``DequantizeLinear`` and ``QuantizeLinear``; by
+A model in QDQ form has float operators between ``DequantizeLinear`` and ``QuantizeLinear``. By
 default ONNX Runtime computes such a group in integers, which now and then rounds to a neighbouring
 step. The rules are those of its transformers for x86 (onnxruntime/core/optimizer/qdq_transformer).
-
-Which quantised operator stands for a float operator between dequantised and quantised values.
 """
 
 from collections import defaultdict

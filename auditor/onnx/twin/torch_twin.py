@@ -1,16 +1,12 @@
-"""Runs an ONNX graph on torch, operator by operator.
-
-Gradients through whole numbers: a straight way beside each cast to integers and back.
+"""The differentiable twin: runs an ONNX graph on PyTorch with straight-through gradients.
 
 Rounding has a gradient of zero almost everywhere, and integers have none. An attack that follows
-it stands still, and the model seems robust without being so. So the gradient passes a rounding as
-if it were not there, the straight-through estimator (Bengio, Leonard and Courville 2013,
-arXiv:1308.3432, section 4). Values are not touched: only what the gradient follows changes.
-Comparisons and ``ArgMax`` have no such way: there the identity is no approximation of the step.
+it makes no progress, and the model seems robust without being so. So the gradient passes a rounding
+as if it were not there, by the straight-through estimator (Bengio, Leonard and Courville 2013,
+arXiv 1308.3432, section 4). The estimator changes gradients only, never values. Comparisons and
+``ArgMax`` have no such path: there the identity does not approximate the step.
 
-The twin: logits of rows, and the gradient in them.
-
-A program of a fixed batch run on any number of rows at once, whatever its shapes fix.
+A program with a fixed batch size runs on any number of rows by ``batch_program``.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,4 @@
-"""What judging knows of an audit besides its readings.
-
-What is asked of a target before anything is measured: whether a policy or a rule applies.
-"""
+"""Evaluation context of a policy: the audit's facts, and whether policy and rules apply."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,12 +1,7 @@
-"""Waivers laid over findings: what failed or is unknown becomes waived, and nothing else moves.
+"""Evaluates policy rules on readings: findings, multiple-testing correction and waivers.
 
-Cases: what is judged, one rule on one target at one place.
-
-Failing a whole audit: a failure must hold after correction over all that could have failed.
-
-What becomes of failures after correction over all that could have failed.
-
-From readings to findings: every rule of a policy on every target.
+A failure counts only if it holds after correction over all cases that could have failed. Waivers
+turn failed or unknown findings into waived ones and change no other finding.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -302,8 +297,8 @@ def _doubtful(
     alone: CaseOutcome, strictest: CaseOutcome, family: int, confidence: float
 ) -> CaseOutcome:
     why = (
-        f" It fails alone at {format_confidence(confidence)}, but not after correction over all {family} "
-        "denying rules (Holm), so that it stays unknown."
+        f" It fails alone at {format_confidence(confidence)}, but not after correction over all "
+        f"{family} denying rules (Holm), so that it stays unknown."
     )
     return CaseOutcome(
         Outcome.UNKNOWN,

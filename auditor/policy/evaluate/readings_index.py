@@ -1,6 +1,7 @@
-"""The readings of a record, found by what they measure and where.
+"""Index of a record's readings by metric and slice, from which rules select their evidence.
 
-What a rule is judged by: all its readings on a target, or those at each place by itself.
+A rule is evaluated on all its readings of a target together, or on the readings of each place in
+the data separately.
 """
 
 from collections import defaultdict

@@ -1,10 +1,8 @@
-"""One rule on one target: its readings, and what becomes of it.
+"""Evaluation of one policy rule on one target: outcome, reason, margin, and missing evidence.
 
-What one reading alone makes of a rule, and why.
-
-Judge a figure against a baseline's: by all that both of them leave possible, held together.
-
-What would turn an unknown into an answer.
+A limit relative to a baseline is evaluated over all values that the intervals of both measurements
+allow. A rule is kept only where it keeps the strictest possible limit, and broken only where it
+breaks the laxest one.
 """
 
 import math
@@ -324,7 +322,10 @@ def explain_exemption(policy: Policy, rule: Rule, asked: TargetContext) -> CaseO
 
 def _unclaimed(rule: Rule, claim: str) -> CaseOutcome:
     cure = f"a claim {claim} that is a number, under claims in the audit file"
-    message = f"{messages.asked(rule)} Nothing is claimed of {claim}, so there is no limit to hold."
+    message = (
+        f"{messages.describe_rule(rule)} Nothing is claimed of {claim}, so there is no limit to "
+        "hold."
+    )
     return CaseOutcome(Outcome.UNKNOWN, message, (), {"needs": cure})
 
 
@@ -373,8 +374,9 @@ def _told(
     others = (other for at, (other, _) in enumerate(matching) if at != worst)
     return CaseOutcome(
         opinion.outcome,
-        f"{messages.asked(rule, deciding.unit)} {messages.found(rule, deciding, len(matching))} "
-        f"{opinion.why}{messages.rows(need)}",
+        f"{messages.describe_rule(rule, deciding.unit)} "
+        f"{messages.describe_measurement(rule, deciding, len(matching))} "
+        f"{opinion.why}{messages.describe_needed_rows(need)}",
         (index, *others),
         need,
     )

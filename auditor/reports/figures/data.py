@@ -129,7 +129,8 @@ def leak_panels(
             continue
         way = m.metric.removesuffix("_share")
         gaps = [
-            f"Accuracy on these rows less that on rows that do not leak: {format_measurement(it).whole}."
+            "Accuracy on these rows less that on rows that do not leak: "
+            f"{format_measurement(it).whole}."
             for it in measured
             if it.check == m.check and it.params.get("leak") == way
         ]

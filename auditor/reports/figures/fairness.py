@@ -1,7 +1,4 @@
-"""Slices on which the model is worse: what they are, how much worse, and what to do.
-
-How the model treats groups of people: how far they are apart, and each group's own figures.
-"""
+"""Report panels for fairness: gaps between groups of people, and slices with higher error."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -100,8 +97,8 @@ def _view(whole: Measurement) -> Iterator[str]:
     what = "which are the model's inputs" if view.get("inputs") else "its own view of a row"
     yield (
         f"Rows are clustered by the {width} numbers that the model's last layer "
-        f"({format_scalar(view.get('layer', '?'))}) is given, {what}: a cluster is rows that are alike "
-        "to the model, and has no other name."
+        f"({format_scalar(view.get('layer', '?'))}) is given, {what}: a cluster is rows that are "
+        "alike to the model, and has no other name."
     )
 
 
@@ -132,7 +129,10 @@ def _told(m: Measurement, place: int, before: Sequence[Measurement]) -> str:
     if isinstance(lift, int | float) and rest[1]:
         said += f", {lift:.1f} times the {_percent(rest[0] / rest[1])} of all other rows"
     share = held[1] / max(1, held[1] + rest[1])
-    said += f". That is {format_count(held[1])} of {format_count(held[1] + rest[1])} rows ({_percent(share)})"
+    said += (
+        f". That is {format_count(held[1])} of {format_count(held[1] + rest[1])} rows "
+        f"({_percent(share)})"
+    )
     extra = round(_excess(m))
     if extra > 0:
         said += f"; {format_count(extra)} fewer would be wrong if it did as well there as elsewhere"
@@ -152,7 +152,8 @@ def _mistakes(m: Measurement) -> str:
         return ""
     wrong = _count(m, "held_out")[0]
     told = [
-        f"{format_count(n)} say {format_scalar(item.get('decided'))} where {format_scalar(item.get('label'))} is right"
+        f"{format_count(n)} say {format_scalar(item.get('decided'))} where "
+        f"{format_scalar(item.get('label'))} is right"
         for item in listed
         if isinstance(item, Mapping) and isinstance(n := item.get("n"), int)
     ]

@@ -1,7 +1,4 @@
-"""What the figures of the report are made of.
-
-How attacks are called beside each other, and why some of what they found is not believed.
-"""
+"""Data classes for the report's figures (panels, grids, logs), and helpers for their labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,9 +1,4 @@
-"""What a model gives away: columns of its members, itself, and rows that are near to members.
-
-What planted poison buys an attacker, and which training rows look like poison.
-
-What a model gives away of the rows that it was trained on, and what hiding it costs.
-"""
+"""Report panels for privacy attacks (membership, attributes, extraction) and data poisoning."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,9 +1,4 @@
-"""How sure the model is: its reliability, whole, class by class, and for each group of people.
-
-What has changed over time: accuracy and calibration, the evidence of decay, the columns.
-
-What the model does in daily use: how fast it answers.
-"""
+"""Report panels for calibration, drift over time, and latency."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -62,8 +57,9 @@ def reliability_panels(
         yield FigurePanel(
             title="Is it as sure as it should be?",
             target=error.target,
-            caption=f"Stated: {format_scalar(error.details.get('of', 'confidence of the answer'))}. On "
-            "the diagonal the model means what it says; below it, things come true less often. "
+            caption="Stated: "
+            f"{format_scalar(error.details.get('of', 'confidence of the answer'))}. On the "
+            "diagonal the model means what it says; below it, things come true less often. "
             f"{metric_title(inputs, CHECK, error.metric)}: {format_measurement(error).whole}."
             + ("" if beside is None else _compared(beside))
             + (" The band around the curve holds point by point." if curve else ""),
@@ -154,8 +150,8 @@ def _advice(by_name: Mapping[str, Measurement]) -> Iterator[str]:
             f"{name} {format_scalar(m.details.get(name))}" for name in GAINS[m.metric]
         )
         yield (
-            f"Advice: {format_scalar(m.details.get('advice'))} ({constants}). On rows held out that "
-            f"saves {format_measurement(m).whole} a row."
+            f"Advice: {format_scalar(m.details.get('advice'))} ({constants}). On rows held out "
+            f"that saves {format_measurement(m).whole} a row."
         )
     if gains and not advised:
         yield CUT_OFF if any(m.doubted for m in gains) else NO_ADVICE

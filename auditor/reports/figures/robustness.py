@@ -1,14 +1,7 @@
-"""Accuracy by the size of the change: what attacks found, and what was proved, norm by norm.
+"""Report panels for robustness: accuracy by perturbation budget, corruptions, and attack costs.
 
-Accuracy where nobody attacks by a norm: faulty data by kind and severity, and other budgets.
-
-What attacks cost, which of them was needed, and the log of each.
-
-Who is broken first: accuracy under attack by class and by group of people.
-
-How small a change breaks half of the rows, norm by norm, in the norm's own unit.
-
-Which columns of a table an attack moves: how often, and how far.
+Further panels show accuracy under attack by class and group, the smallest change that breaks half
+of the rows (in the unit of its norm), and the table columns that attacks change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -276,7 +269,8 @@ def _cheapest(norm: str, medians: Sequence[Measurement]) -> str:
     rows = "row" if broken == 1 else "rows"
     return (
         f"The cheapest attack that worked: {best['attack']}, {price:.3g} queries and gradients a "
-        f"broken row at a budget of {format_change_size(norm, eps)} ({format_count(broken)} {rows} broken)."
+        f"broken row at a budget of {format_change_size(norm, eps)} ({format_count(broken)} {rows} "
+        "broken)."
     )
 
 

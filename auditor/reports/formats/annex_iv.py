@@ -1,18 +1,9 @@
-"""What an audit saw in its tests: metrics with intervals, groups, attacks, reasons, and changes.
+"""Technical documentation as Markdown under EU AI Act Annex IV, filled from an audit record.
 
-What is told to technical documentation: the record, its findings, and what owners declare.
-
-What technical documentation says at one point: seen by the audit, declared, or missing.
-
-What an audit saw of the model and around it: versions, hardware, parts, data, compute.
-
-The nine points of the EU AI Act's Annex IV, and what can be said at each; titles are ours.
+Each of the nine points is observed by the audit, declared by the owner, or listed as missing with
+the responsible owner. The titles of the points are our own wording.
 
 Source: Regulation (EU) 2024/1689, Annex IV.
-
-A record as technical documentation: every point filled, or missing with its owner.
-
-Technical documentation as a file of its own: Markdown that goes into a dossier as it stands.
 """
 
 from collections import Counter
@@ -179,8 +170,8 @@ def describe_rules(told: AnnexContext) -> Entries:
     before = f"Registered on {format_moment(record.registered)}, before anything ran"
     if record.derived_from is not None:
         before = (
-            f"Judged again by this policy on {format_moment(record.finished)}, after the measurements of "
-            f"record {record.derived_from} were known; those were registered on "
+            f"Judged again by this policy on {format_moment(record.finished)}, after the "
+            f"measurements of record {record.derived_from} were known; those were registered on "
             f"{format_moment(record.registered)}"
         )
     signed = (
@@ -647,11 +638,12 @@ def _lines(inputs: ReportInputs, made: TechnicalDocumentation) -> Iterator[str]:
     yield f"# Technical documentation (EU AI Act, Annex IV): {name}"
     yield ""
     yield (
-        f"Assembled from the audit record `{record.digest}` of {plain(format_moment(record.finished))}, "
-        f"whose verdict is: {plain(describe_verdict(inputs).headline)}. {counts[EntrySource.SEEN]} entries "
-        f"come from the audit, {counts[EntrySource.DECLARED]} are declared by their owners and not "
-        f"checked by it, {counts[EntrySource.MISSING]} are missing. Whether the documentation suffices "
-        "is for people to decide."
+        f"Assembled from the audit record `{record.digest}` of "
+        f"{plain(format_moment(record.finished))}, whose verdict is: "
+        f"{plain(describe_verdict(inputs).headline)}. {counts[EntrySource.SEEN]} entries come from "
+        f"the audit, {counts[EntrySource.DECLARED]} are declared by their owners and not checked "
+        f"by it, {counts[EntrySource.MISSING]} are missing. Whether the documentation suffices is "
+        "for people to decide."
     )
     yield ""
     yield f"The record is signed: `{build_verify_command(record)}` checks it and this file."

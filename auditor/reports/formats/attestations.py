@@ -1,23 +1,19 @@
-"""What every statement about an audit shares: its subjects, who verified, and by which digests.
+"""In-toto attestations of an audit: SLSA VSA v1, test-result v0.1, and SVR v0.2 statements.
 
-The verdict as a SLSA Verification Summary (VSA v1) that any in-toto tool reads.
+Sources: https://slsa.dev/spec/v1.1/verification_summary, in-toto Statement v1, and the predicates
+``test-result/v0.1`` and ``svr/v0.2`` of the in-toto attestation framework.
 
-Sources: https://slsa.dev/spec/v1.1/verification_summary and in-toto Statement v1. An inconclusive
-verdict is ``FAILED``, because the format has no third answer and a gate must stay shut; the
-extension fields, named by URIs as the format asks, say which it was.
+VSA: an inconclusive verdict is ``FAILED``, because the format has no third value and a gate must
+stay closed. The extension fields, named by URIs as the format requires, distinguish the two.
 
-Every rule's outcome as an in-toto test result (test-result v0.1): one test a rule and target.
+Test result: consumers check that ``result`` is ``PASSED`` and ``failedTests`` is empty, so an
+undecided rule must not look like a pass. A required rule that is unknown counts as failed, and
+without a verdict there is always one failed test.
 
-Source: in-toto attestation framework, predicate ``test-result/v0.1``. Its readers ask whether
-``result`` is ``PASSED`` and ``failedTests`` is empty, so that nothing undecided may look so: a
-required rule that is unknown counts among the failed, and without a verdict there is always one.
-
-What held, as an in-toto Simple Verification Result (SVR v0.2): properties that passed, only.
-
-Source: in-toto attestation framework, predicate ``svr/v0.2``. The format has no failures: a
-property that is not listed was not shown, for whatever reason. So the property for the verdict is
-there on a pass alone, and a rule's where it passed on every target; what only withstood attacks,
-was waived, or is unknown has none. How long a result is good for is said by a property's name.
+SVR: the format has no failures; a property that is not listed was not shown. The verdict's property
+is present only on a pass, and a rule's property only if it passed on every target. A rule that
+withstood attacks, was waived, or is unknown has none. The validity period is part of a property's
+name.
 """
 
 import hashlib

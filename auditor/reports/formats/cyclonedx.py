@@ -1,15 +1,12 @@
-"""Which control is met by which reading, as CycloneDX attestations (CDXA) of a bill of materials.
+"""CycloneDX 1.6 ML-BOM of an audited model, with attestations (CDXA) that map rules to controls.
 
-Source: https://cyclonedx.org/docs/1.6/json/, ``build_declarations`` and ``definitions``. Every rule
-that
-was decided is a claim about the model, with the readings that it rests on as evidence. A control
-lists the claims of the rules that cite it: those kept speak for it, all others against. No score of
-conformance is given, since a control asks for more than the rules that cite it.
+Source: https://cyclonedx.org/docs/1.6/json/, ``declarations`` and ``definitions``.
 
-A CycloneDX 1.6 ML-BOM: the model, its files, its data, its figures, and what they attest.
+Every decided rule is a claim about the model, with its readings as evidence. A control lists the
+claims of the rules that cite it: kept rules support it, all others count against it. There is no
+conformance score, because a control requires more than the rules that cite it.
 
-Source: https://cyclonedx.org/docs/1.6/json/. The serial number is derived from the record, so
-that the same record gives the same bytes.
+The serial number is derived from the record, so the same record gives the same bytes.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
-"""The report: one self-contained page that needs no network and no script.
+"""HTML report: one self-contained page without network requests or scripts.
 
-How much of a record a page shows, so that it opens anywhere, whatever the record holds.
+The page is limited in size so that it opens in any browser, regardless of how much the record
+holds; the largest sections are left out first.
 """
 
 import base64
@@ -104,8 +105,8 @@ class PageLimits:
         return (
             "This record is larger than one page can show. Here are the worst "
             f"{self.cards} findings and the first {self.rows} measurements, texts are cut after "
-            f"{format_count(self.text)} characters{pictures}. The whole stands in record.json, and what "
-            "the policy and the owners wrote in the evidence."
+            f"{format_count(self.text)} characters{pictures}. The whole stands in record.json, and "
+            "what the policy and the owners wrote in the evidence."
         )
 
 
@@ -152,7 +153,7 @@ PICTURES = ("galleries", "contact_sheets", "reconstructions")
 def render_html(inputs: ReportInputs, *, on_paper: bool = False) -> str:
     """Render ``report.html``, below 2 MB; everything from the record is escaped.
 
-    ``report_unchecked_pdf`` gives each printed page the record's digest and its number.
+    ``on_paper`` gives each printed page the record's digest and its number.
     """
     shown, rows = build_cards(inputs), build_measurement_rows(inputs)
     always = {**_verdict(inputs, shown), **_rest(inputs)}

@@ -26,8 +26,7 @@ NOWHERE = "no target"
 def render_junit(record: AuditRecord, waivers: Sequence[Waiver] = ()) -> bytes:
     """Return ``junit.xml``; characters that XML cannot hold are written out.
 
-    A waiver that waived nothing is a property of its own, ``describe_unused_waiver``, of each
-    suite.
+    A waiver that waived nothing is a property of its own, ``warning``, of each suite.
     """
     idle = [describe_unused_waiver(used) for used in evaluate_waivers(record, waivers) if used.idle]
     policy = record.request.policy.name

@@ -1,9 +1,7 @@
-"""A comment on a pull request: the verdict first, what changed, what is not kept, the rest folded.
+"""Markdown for pull requests and CI: the audit comment, gate summary, and gate annotations.
 
-It is short enough for a code host, and nobody is called by a name in it: what stands in a record
-is shown, and sends no mail.
-
-What a gate found, for a CI system: a page of steps, and an annotation for each that fails.
+The comment fits the size limit of code hosts. Text from a record is escaped so that it mentions no
+account and sends no notification.
 """
 
 import hashlib

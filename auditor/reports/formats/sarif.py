@@ -1,20 +1,17 @@
-"""SARIF 2.1.0: findings as results, rules with severities and controls.
+"""SARIF 2.1.0 export: findings as results, and policy rules as rules with severity and controls.
 
-Source: OASIS, Static Analysis Results Interchange Format 2.1.0 (errata 01), sections 3.19-3.27;
-limits are those of docs.github.com, "SARIF support for code scanning".
+Source: OASIS, Static Analysis Results Interchange Format 2.1.0 (errata 01), sections 3.19-3.27.
+Limits are those of docs.github.com, "SARIF support for code scanning". GitHub rejects empty text in
+some fields (see reportingDescriptor object), truncates at its limits, and shows only the first
+tags.
 
-An undecided rule is reported as ``fail`` at the level of a failed one: ``open`` would be the
-specification's word, but forces level ``none`` (section 3.27.10), and what is not decided must
-not look green. The outcome stands in the message and in the result's properties.
+An undecided rule is reported as ``fail`` at the level of a failed one. The specification's ``open``
+would force level ``none`` (section 3.27.10), and an undecided rule must not look green. The message
+and the result's properties hold the actual outcome.
 
-There are two logs. ``results.sarif`` holds every finding, passes included, and marks waived ones as
-suppressed. ``code-scanning.sarif`` holds what is not kept, and nothing else: code scanning reads
-neither ``kind`` nor ``suppressions``, and would raise an alert for every rule that passed.
-
-Rules of a SARIF log: what each asks, why, what helps, and how bad it is to break it.
-
-GitHub takes no empty text where it wants one, cuts at its limits, and shows the first tags only
-(docs.github.com, "SARIF support for code scanning", reportingDescriptor object).
+There are two logs. ``results.sarif`` holds every finding, including passes, and marks waived ones
+as suppressed. ``code-scanning.sarif`` holds only rules that are not kept: code scanning ignores
+``kind`` and ``suppressions``, and would raise an alert for every rule that passed.
 """
 
 import hashlib

@@ -129,8 +129,9 @@ def _named(inputs: ReportInputs, before: AuditRecord) -> BaselineChanges:
     name = f"{before.request.name} {before.request.version}"
     verdict = VERDICTS[before.verdict].partition(":")[0].lower()
     told = (
-        f"Held against the baseline: the record of {name}, decided on {format_moment(before.finished)} "
-        f"({verdict}, {shorten_digest(str(inputs.record.request.baseline))})."
+        f"Held against the baseline: the record of {name}, decided on "
+        f"{format_moment(before.finished)} ({verdict}, "
+        f"{shorten_digest(str(inputs.record.request.baseline))})."
     )
     return BaselineChanges(title=f"Since {name}", sentences=(told,))
 

@@ -1,10 +1,7 @@
-"""A block's parts as what our templates show: paragraphs, panels and pictures.
+"""Report blocks that checks contribute: requests, error handling, and conversion for templates.
 
-Which observations have a block to show, and whose it is.
-
-Ask a check for its block: it gets copies alone, and whatever it does is caught.
-
-Pictures of others, read and written anew: nothing but their pixels comes into the page.
+A check receives only copies, and any exception is caught. Pictures are decoded and encoded again,
+so that only their pixels enter the page.
 """
 
 import base64

@@ -1,7 +1,4 @@
-"""Two records side by side in words: what terminal, Markdown and page say alike.
-
-What stands beside the figures of a comparison, as lists of lines.
-"""
+"""Comparison of two audit records in words, shared by terminal, Markdown and HTML output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

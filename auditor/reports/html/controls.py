@@ -1,7 +1,4 @@
-"""Each published framework that the policy cites: what is evidenced of it, by which findings.
-
-The law that a policy rests on: what was read, where, when, and whether that still counted.
-"""
+"""Report rows for the compliance frameworks and legal basis that a policy cites."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,7 @@
-"""What could not be measured: each reason once, however many checks it stopped.
+"""Coverage of an audit: gaps, control coverage, manual obligations, and doubtful figures.
 
-How far findings speak to a control, and which figures cannot be believed.
-
-What a figure makes one suspect of the audit file or the data, rather than of the model.
-
-Which Gaps matter to a policy: those that a rule waits for, and what broke.
+Each gap appears once, with all the checks that it stopped. A suspicion concerns the audit file or
+the data (for example a wrong class order) and not the model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,10 +1,6 @@
-"""Inputs that were changed until the model erred, as the owner gave leave to show.
+"""Example galleries of the report: adversarial inputs, cluster contact sheets, reconstructions.
 
-Arrays as small PNG pictures inside the page.
-
-Contact sheets: the rows nearest to the centre of each cluster on which the model is worse.
-
-What attacks made up of each class, beside what needs no model and the member nearest to it.
+Examples appear only with the owner's permission. Pictures are embedded in the page as small PNGs.
 """
 
 import base64

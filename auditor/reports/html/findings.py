@@ -1,12 +1,7 @@
-"""One finding as the report shows it, worst first.
+"""Finding cards of the report: outcome, certainty, spent budget and remedy, failed rules first.
 
-What to do about a finding: the policy's remedy only where a figure calls for it.
-
-What a finding's check was given to spend, and what it spent.
-
-How sure a finding is, in words that fit what it rests on.
-
-Cells of tables that name findings: the same in the page, and in Markdown.
+A policy's remedy appears only where a measurement calls for it. Table cells that refer to findings
+are the same in HTML and Markdown.
 """
 
 from collections import Counter
@@ -84,7 +79,10 @@ def explain_missing_evidence(needed: Mapping[str, Json] | None) -> str:
         return ""
     rows = needed.get("rows")
     if isinstance(rows, int | float) and not isinstance(rows, bool):
-        return f"About {format_count(round(rows))} rows would decide it, if the figure stays where it is."
+        return (
+            f"About {format_count(round(rows))} rows would decide it, if the figure stays where it "
+            "is."
+        )
     if "needs" in needed:
         return f"What would decide it: {format_scalar(needed['needs']).rstrip('.')}."
     return "; ".join(

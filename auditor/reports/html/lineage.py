@@ -1,9 +1,4 @@
-"""What a record rests on, as a graph in its report: a box a thing, evidence together by check.
-
-Lineage as a tree of lines, for people at a terminal.
-
-Lineage in the language of Graphviz.
-"""
+"""Provenance graph of an audit record as SVG, as a text tree, and as Graphviz DOT."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -169,7 +164,7 @@ def _arrows(
 AGAIN = "(as above)"
 SUMMED = frozenset({"evidence", "file"})
 """Kinds of which hundreds may hang below one node: those in one role are counted."""
-MOST_ALIKE_TREE = 3
+MOST_LISTED_ALIKE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +225,7 @@ def _groups_tree(trace: LineageTrace, node: str) -> Iterator[tuple[str, tuple[st
         kind = parse_node_kind(far)
         alike.setdefault((kind, "" if kind == "file" else edge.role), []).append((edge.role, far))
     for (kind, role), steps in sorted(alike.items()):
-        if kind in SUMMED and len(steps) > MOST_ALIKE_TREE:
+        if kind in SUMMED and len(steps) > MOST_LISTED_ALIKE:
             yield role, tuple(far for _, far in steps)
         else:
             yield from ((own, (far,)) for own, far in steps)

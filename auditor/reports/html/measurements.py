@@ -1,7 +1,4 @@
-"""The figures of a record, in sections: which readings are drawn, and the same as tables.
-
-Every measurement of the record, as rows of a table.
-"""
+"""Figure sections and measurement table of the report."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""How the audit was run: model, data, target, tool, and where everything comes from.
-
-Where a target really ran, in words.
-"""
+"""Run details of the report: model, data, targets, hardware, tool version, and provenance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

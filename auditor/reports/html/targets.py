@@ -1,13 +1,4 @@
-"""Which target to choose: what each costs, how late it answers, and what it withstands.
-
-Every rule on every target at a glance: rules are rows, targets are columns, the worst first.
-
-The cheapest target that passes, in a sentence, or why none can be named.
-
-What a change of chip does: accuracy, calibration, fairness, robustness and flips by target.
-
-All that compares targets, where there is more than one.
-"""
+"""Comparison of targets in the report: rule matrix, cost, latency, and metrics by chip."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

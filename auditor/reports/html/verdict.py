@@ -1,10 +1,7 @@
-"""The verdict in words that need no training: may it be deployed, which, where, by whom, when.
+"""Verdict section of the report: the deployment decision, open questions, waivers, and attempt.
 
-The decision in one sentence, and what would decide what is open, in one place.
-
-What people decided before the record was made: its waivers, used or not, and by whom.
-
-Which attempt a verdict is of, so that nobody reads the last of many as the only one.
+The attempt number is part of the verdict, so that the last of many audits is not mistaken for the
+only one.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -113,8 +110,8 @@ def _lead(undecided: Sequence[FindingCard]) -> str:
     if not rows:
         return f"{said} More rows alone would decide none of them."
     return (
-        f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of them, if the figures "
-        "stay where they are."
+        f"{said} About {format_count(max(rows))} rows would decide {len(rows)} of them, if the "
+        "figures stay where they are."
     )
 
 
@@ -332,8 +329,8 @@ def explain_findings(findings: Sequence[Finding]) -> str:
         more = f" {open_} more could not be decided." if open_ else ""
         return f"{failed} of {_rules_verdicts(total)} {_is(failed)} broken.{more}"
     return (
-        f"{open_} of {_rules_verdicts(total)} could not be decided, and none is known to be broken. "
-        "What is not decided never counts as kept."
+        f"{open_} of {_rules_verdicts(total)} could not be decided, and none is known to be "
+        "broken. What is not decided never counts as kept."
     )
 
 

@@ -1,13 +1,4 @@
-"""Strips of rows one below the other, each strip on a scale of its own: points, or bars.
-
-One figure a strip, one target a row: dots with whiskers on an axis that targets share.
-
-One figure with its interval, drawn against the limit that a rule sets.
-
-Figures with their intervals, one row each, on one scale: groups of people, or times.
-
-One figure before and after, small enough for a row of a table: two intervals on one scale.
-"""
+"""SVG plots of values with confidence intervals: dot plots, strips, bars, and limit gauges."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -163,9 +154,9 @@ def _bar(bar: ShareBar, top: float) -> Iterator[Markup]:
     yield draw_text(BARS_RIGHT + 8, y + 4, bar.remark, "tick")
 
 
-LEFT_CHIPS, RIGHT_CHIPS = 112.0, 336.0
-HEAD_CHIPS, PLACE, ROW_CHIPS, FOOT_CHIPS, GAP_CHIPS = 20.0, 14.0, 22.0, 22.0, 12.0
-LONGEST_TITLE_CHIPS, LONGEST_PLACE, LONGEST_NAME_CHIPS, LONGEST_WORDS = 56, 56, 16, 42
+TARGET_LEFT, TARGET_RIGHT = 112.0, 336.0
+TARGET_HEAD, TARGET_PLACE, TARGET_ROW, TARGET_FOOT, TARGET_GAP = 20.0, 14.0, 22.0, 22.0, 12.0
+TARGET_LONGEST_TITLE, LONGEST_PLACE, TARGET_LONGEST_NAME, LONGEST_WORDS = 56, 56, 16, 42
 NATIVE, PLAYED = 0, 1
 
 
@@ -195,12 +186,12 @@ class TargetLane:
     @property
     def head(self) -> float:
         """Room above the dots."""
-        return HEAD_CHIPS + PLACE if self.place else HEAD_CHIPS
+        return TARGET_HEAD + TARGET_PLACE if self.place else TARGET_HEAD
 
     @property
     def height(self) -> float:
         """Room that the whole takes, with the gap below."""
-        return self.head + ROW_CHIPS * len(self.dots) + FOOT_CHIPS + GAP_CHIPS
+        return self.head + TARGET_ROW * len(self.dots) + TARGET_FOOT + TARGET_GAP
 
 
 def draw_target_plot(key: str, title: str, lanes: Sequence[TargetLane]) -> SvgDrawing:
@@ -234,29 +225,33 @@ def compute_axis_range(lane: TargetLane) -> tuple[float, float]:
 
 
 def _lane(lane: TargetLane, top: float) -> Iterator[Markup]:
-    axis = PlotAxis(*compute_axis_range(lane), LEFT_CHIPS, RIGHT_CHIPS)
+    axis = PlotAxis(*compute_axis_range(lane), TARGET_LEFT, TARGET_RIGHT)
     first = top + lane.head
-    bottom = first + ROW_CHIPS * len(lane.dots)
-    yield draw_text(0, top + 12, shorten_label(lane.title, LONGEST_TITLE_CHIPS), "strip-title")
+    bottom = first + TARGET_ROW * len(lane.dots)
+    yield draw_text(0, top + 12, shorten_label(lane.title, TARGET_LONGEST_TITLE), "strip-title")
     if lane.place:
-        yield draw_text(0, top + 12 + PLACE, shorten_label(lane.place, LONGEST_PLACE), "tick")
+        yield draw_text(
+            0, top + 12 + TARGET_PLACE, shorten_label(lane.place, LONGEST_PLACE), "tick"
+        )
     for value in compute_ticks(axis.low, axis.high, 3):
         yield draw_line(axis.at(value), first, axis.at(value), bottom, "grid")
         yield draw_text(
             axis.at(value), bottom + 15, format_number(value, lane.unit), "tick", "middle"
         )
-    yield draw_line(LEFT_CHIPS, bottom, RIGHT_CHIPS, bottom, "axis")
+    yield draw_line(TARGET_LEFT, bottom, TARGET_RIGHT, bottom, "axis")
     yield draw_text(0, bottom + 15, lane.better, "tick")
     for index, dot in enumerate(lane.dots):
-        yield from _dot(axis, dot, first + ROW_CHIPS * (index + 0.5))
+        yield from _dot(axis, dot, first + TARGET_ROW * (index + 0.5))
 
 
 def _dot(axis: PlotAxis, dot: TargetDot, y: float) -> Iterator[Markup]:
     yield draw_text(
-        LEFT_CHIPS - 10, y + 4, shorten_label(dot.name, LONGEST_NAME_CHIPS), "label", "end"
+        TARGET_LEFT - 10, y + 4, shorten_label(dot.name, TARGET_LONGEST_NAME), "label", "end"
     )
     if dot.words:
-        yield draw_text(LEFT_CHIPS + 4, y + 4, shorten_label(dot.words, LONGEST_WORDS), "tick halo")
+        yield draw_text(
+            TARGET_LEFT + 4, y + 4, shorten_label(dot.words, LONGEST_WORDS), "tick halo"
+        )
         return
     kind = PLAYED if dot.played else NATIVE
     series = f"series-{kind}"
@@ -284,8 +279,8 @@ def _spoken(lane: TargetLane) -> str:
     )
 
 
-WIDTH_GAUGE, HEIGHT = 360, 72
-LEFT_GAUGE, RIGHT_GAUGE = 14.0, WIDTH_GAUGE - 14.0
+GAUGE_WIDTH, GAUGE_HEIGHT = 360, 72
+GAUGE_LEFT, GAUGE_RIGHT = 14.0, GAUGE_WIDTH - 14.0
 TRACK, THICK = 26.0, 16.0
 WHOLE_RANGE = 0.4
 """A share that spans more than this is shown from 0 to 1, where the eye knows its way."""
@@ -302,16 +297,16 @@ def draw_gauge(
     high = value if measurement.high is None else measurement.high
     axis = PlotAxis(
         *_domain(measurement.unit, [low, high, value, *list_limit_values(limits)]),
-        LEFT_GAUGE,
-        RIGHT_GAUGE,
+        GAUGE_LEFT,
+        GAUGE_RIGHT,
     )
     asked = format_limits(limits, measurement.unit)
     return SvgDrawing(
         key=key,
         title="Figure and limit",
         description=f"The figure is {words.whole}. The rule asks for {asked}.",
-        width=WIDTH_GAUGE,
-        height=HEIGHT,
+        width=GAUGE_WIDTH,
+        height=GAUGE_HEIGHT,
         shapes=(
             *_zones(axis, limits),
             *_marks(axis, limits, measurement.unit),
@@ -348,7 +343,7 @@ def _marks(axis: PlotAxis, limits: MetricLimits, unit: Unit) -> tuple[Markup, ..
         if end is None:
             continue
         place = axis.at(end)
-        anchor = "end" if place > WIDTH_GAUGE * 0.6 else "start"
+        anchor = "end" if place > GAUGE_WIDTH * 0.6 else "start"
         shift = -5 if anchor == "end" else 5
         drawn.append(draw_line(place, 8, place, TRACK + THICK + 5, "limit"))
         drawn.append(
@@ -386,16 +381,16 @@ def _ticks(axis: PlotAxis, unit: Unit) -> tuple[Markup, ...]:
     for value in compute_ticks(axis.low, axis.high, 4):
         place = axis.at(value)
         anchor = (
-            "start" if place < LEFT_GAUGE + 8 else "end" if place > RIGHT_GAUGE - 8 else "middle"
+            "start" if place < GAUGE_LEFT + 8 else "end" if place > GAUGE_RIGHT - 8 else "middle"
         )
         drawn.append(draw_line(place, bottom, place, bottom + 4, "axis"))
         drawn.append(draw_text(place, bottom + 17, format_number(value, unit), "tick", anchor))
     return tuple(drawn)
 
 
-LEFT_INTERVALS, RIGHT_INTERVALS = 118.0, 344.0
+INTERVAL_LEFT, INTERVAL_RIGHT = 118.0, 344.0
 TOP, STEP, CLOSE = 12.0, 24.0, 13.0
-LONGEST_NAME_INTERVALS = 17
+LONGEST_ROW_NAME = 17
 ROUNDING = 1e-9
 
 
@@ -429,13 +424,13 @@ def draw_interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside t
     places = _places(rows)
     bottom = places[-1] + STEP / 2
     least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
-    axis = PlotAxis(least, most, LEFT_INTERVALS, RIGHT_INTERVALS)
+    axis = PlotAxis(least, most, INTERVAL_LEFT, INTERVAL_RIGHT)
     drawn = _grid(axis, bottom, unit)
     if ideal is not None:
         drawn.insert(0, draw_line(axis.at(ideal), TOP - 8, axis.at(ideal), bottom, "ideal"))
     for row, place in zip(rows, places, strict=True):
         drawn += _row(axis, row, place)
-    drawn += draw_legend(entries, LEFT_INTERVALS, bottom + 36)
+    drawn += draw_legend(entries, INTERVAL_LEFT, bottom + 36)
     return SvgDrawing(
         key=key,
         title=title,
@@ -478,9 +473,9 @@ def _row(axis: PlotAxis, row: IntervalRow, y: float) -> list[Markup]:
     low, high, series = axis.at(row.low), axis.at(row.high), f"series-{row.series}"
     return [
         draw_text(
-            LEFT_INTERVALS - 10,
+            INTERVAL_LEFT - 10,
             y + 4,
-            shorten_label(row.name, LONGEST_NAME_INTERVALS),
+            shorten_label(row.name, LONGEST_ROW_NAME),
             "label",
             "end",
         ),
@@ -491,9 +486,9 @@ def _row(axis: PlotAxis, row: IntervalRow, y: float) -> list[Markup]:
     ]
 
 
-WIDTH_MOVES, HEIGHT_MOVES = 200, 52
-LEFT_MOVES, RIGHT_MOVES = 16.0, 184.0
-BEFORE, AFTER, FOOT_MOVES = 9.0, 24.0, 34.0
+CHANGE_WIDTH, CHANGE_HEIGHT = 200, 52
+CHANGE_LEFT, CHANGE_RIGHT = 16.0, 184.0
+BEFORE, AFTER, CHANGE_FOOT = 9.0, 24.0, 34.0
 TICKS, NEAR = 5, 14.0
 Ends = tuple[float, float, float]
 """A value, and the ends of its interval."""
@@ -502,19 +497,19 @@ Ends = tuple[float, float, float]
 def draw_change_strip(key: str, title: str, before: Ends, after: Ends, unit: Unit) -> SvgDrawing:
     """Draw a figure before (a dot) above the same after (a square), as wide as both reach."""
     low, high = min(*before, *after), max(*before, *after)
-    axis = PlotAxis(low, high, LEFT_MOVES, RIGHT_MOVES)
-    drawn = [draw_line(LEFT_MOVES, FOOT_MOVES, RIGHT_MOVES, FOOT_MOVES, "axis")]
+    axis = PlotAxis(low, high, CHANGE_LEFT, CHANGE_RIGHT)
+    drawn = [draw_line(CHANGE_LEFT, CHANGE_FOOT, CHANGE_RIGHT, CHANGE_FOOT, "axis")]
     for value in _shown(low, high):
         place = axis.at(value)
         anchor = (
             "start"
-            if place < LEFT_MOVES + NEAR
+            if place < CHANGE_LEFT + NEAR
             else "end"
-            if place > RIGHT_MOVES - NEAR
+            if place > CHANGE_RIGHT - NEAR
             else "middle"
         )
-        drawn.append(draw_line(place, 2, place, FOOT_MOVES, "grid"))
-        drawn.append(draw_text(place, FOOT_MOVES + 14, format_number(value, unit), "tick", anchor))
+        drawn.append(draw_line(place, 2, place, CHANGE_FOOT, "grid"))
+        drawn.append(draw_text(place, CHANGE_FOOT + 14, format_number(value, unit), "tick", anchor))
     for series, (one, y) in enumerate(((before, BEFORE), (after, AFTER))):
         drawn += _interval_moves(axis, one, y, series)
     then, now = format_number(before[0], unit), format_number(after[0], unit)
@@ -522,8 +517,8 @@ def draw_change_strip(key: str, title: str, before: Ends, after: Ends, unit: Uni
         key=key,
         title=title,
         description=f"Before: {then}; after: {now}. The same row holds the intervals.",
-        width=WIDTH_MOVES,
-        height=HEIGHT_MOVES,
+        width=CHANGE_WIDTH,
+        height=CHANGE_HEIGHT,
         shapes=tuple(drawn),
     )
 

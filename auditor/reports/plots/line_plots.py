@@ -1,9 +1,4 @@
-"""What targets cost against what they give: one named mark a target, with both intervals.
-
-Figures from period to period, with their intervals as bands, and a limit that they must keep.
-
-A line through points on two numeric axes, with its intervals as a band.
-"""
+"""SVG line plots with interval bands, and Pareto plots of cost against a metric."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -136,8 +131,8 @@ def _ticks(axis: PlotAxis, unit: Unit) -> list[tuple[float, str]]:
     return [(value, format_number(value, unit)) for value in compute_ticks(axis.low, axis.high, 4)]
 
 
-LEFT_COURSES, RIGHT_COURSES, TOP_COURSES, BOTTOM_COURSES = 54.0, 340.0, 30.0, 176.0
-MOST_NAMES, LONGEST_NAME_COURSES = 5, 12
+PERIOD_LEFT, PERIOD_RIGHT, PERIOD_TOP, PERIOD_BOTTOM = 54.0, 340.0, 30.0, 176.0
+MOST_NAMES, LONGEST_PERIOD_NAME = 5, 12
 MOST_MARKS = 26
 """More marks than this would hide the line."""
 PERIOD_PLOT_MARGIN = 0.12
@@ -162,15 +157,15 @@ def draw_period_plot(
     room = (max(ends) - min(ends)) * PERIOD_PLOT_MARGIN or 0.01
     most = 1.0 if unit is Unit.SHARE else float("inf")
     low, high = max(min(ends) - room, min(0.0, *ends)), min(max(ends) + room, max(most, *ends))
-    y = PlotAxis(low, high, BOTTOM_COURSES, TOP_COURSES)
-    x = PlotAxis(-0.5, len(moments) - 0.5, LEFT_COURSES, RIGHT_COURSES)
+    y = PlotAxis(low, high, PERIOD_BOTTOM, PERIOD_TOP)
+    x = PlotAxis(-0.5, len(moments) - 0.5, PERIOD_LEFT, PERIOD_RIGHT)
     spoken = "; ".join(f"{m.name}: {format_number(round(m.value, 4), unit)}" for m in moments)
     return SvgDrawing(
         key=key,
         title=title,
         description=f"{spoken}. The table below holds the figures.",
         width=WIDTH,
-        height=round(BOTTOM_COURSES) + 28,
+        height=round(PERIOD_BOTTOM) + 28,
         shapes=tuple(_shapes(PlotFrame(x, y, "", ""), moments, unit, limit)),
     )
 
@@ -180,15 +175,15 @@ def _shapes(
 ) -> Iterator[Markup]:
     for value in compute_ticks(frame.y.low, frame.y.high, 4):
         height = frame.y.at(value)
-        yield draw_line(LEFT_COURSES, height, RIGHT_COURSES, height, "grid")
-        yield draw_text(LEFT_COURSES - 6, height + 4, format_number(value, unit), "tick", "end")
-    yield draw_line(LEFT_COURSES, BOTTOM_COURSES, RIGHT_COURSES, BOTTOM_COURSES, "axis")
+        yield draw_line(PERIOD_LEFT, height, PERIOD_RIGHT, height, "grid")
+        yield draw_text(PERIOD_LEFT - 6, height + 4, format_number(value, unit), "tick", "end")
+    yield draw_line(PERIOD_LEFT, PERIOD_BOTTOM, PERIOD_RIGHT, PERIOD_BOTTOM, "axis")
     for at in _named(len(moments)):
-        name = shorten_label(moments[at].name, LONGEST_NAME_COURSES)
-        yield draw_text(frame.x.at(at), BOTTOM_COURSES + 17, name, "tick", "middle")
+        name = shorten_label(moments[at].name, LONGEST_PERIOD_NAME)
+        yield draw_text(frame.x.at(at), PERIOD_BOTTOM + 17, name, "tick", "middle")
     yield from _band(frame, moments)
     if limit is not None:
-        yield draw_line(LEFT_COURSES, frame.y.at(limit), RIGHT_COURSES, frame.y.at(limit), "limit")
+        yield draw_line(PERIOD_LEFT, frame.y.at(limit), PERIOD_RIGHT, frame.y.at(limit), "limit")
     yield from _line(frame, moments)
 
 
@@ -218,7 +213,7 @@ def _named(count: int) -> tuple[int, ...]:
     return tuple(round(step * at) for at in range(MOST_NAMES - 1))
 
 
-LEAST_LEFT, RIGHT_LINES, TOP_LINES, BOTTOM_LINES = 46.0, 328.0, 30.0, 190.0
+LEAST_LEFT, LINE_RIGHT, LINE_TOP, LINE_BOTTOM = 46.0, 328.0, 30.0, 190.0
 """More marks than this would hide the line."""
 LINE_PLOT_MARGIN = 0.08
 
@@ -253,8 +248,8 @@ def draw_line_plot(
     ]
     left = max(LEAST_LEFT, LETTER * max(len(words) for _, words in marks) + 12)
     x, y = (
-        PlotAxis(*_reach([spot.x for spot in spots], 0), left, RIGHT_LINES),
-        PlotAxis(least, most, BOTTOM_LINES, TOP_LINES),
+        PlotAxis(*_reach([spot.x for spot in spots], 0), left, LINE_RIGHT),
+        PlotAxis(least, most, LINE_BOTTOM, LINE_TOP),
     )
     room = int((WIDTH - left) / LETTER)
     frame = PlotFrame(x, y, shorten_label(scales.x, room), shorten_label(scales.y, room))
@@ -269,7 +264,7 @@ def draw_line_plot(
         title=title,
         description=f"{scales.y} by {scales.x}, first and last {said}. The table has every point.",
         width=WIDTH,
-        height=round(BOTTOM_LINES) + 42,
+        height=round(LINE_BOTTOM) + 42,
         shapes=(*frame.shapes(below, marks), *_spots_lines(frame, spots)),
     )
 

@@ -1,10 +1,7 @@
-"""Scales, ticks and the frame of a plot.
+"""SVG primitives for plots: escaped elements, axes, ticks, series markers, and legends.
 
-A small typed way to write SVG: every value is escaped, every drawing has a name.
-
-Marks that tell series apart without colour; later ones are larger, to be seen behind others.
-
-What marks, lines and areas of a plot stand for.
+Every value is escaped and every drawing has an accessible name. Series differ by marker shape, not
+only by color; later markers are larger, so that they stay visible behind earlier ones.
 """
 
 import math

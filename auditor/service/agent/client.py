@@ -1,6 +1,7 @@
-"""What an agent calls a service for; every call but a sign of life is made again while it fails.
+"""HTTP client of an agent for the service API, with retries and a cache of fetched blobs.
 
-Blobs that an agent fetched, kept on its own disk up to a size; what was used last stays.
+All calls except the heartbeat are retried. The cache is limited in size and evicts the least
+recently used blobs.
 """
 
 import time

@@ -1,9 +1,4 @@
-"""An agent that runs until it is told to stop: it asks for leases, and carries them out.
-
-A sign of life while an agent works, how far it is, and whether there is a reason to go on.
-
-Carry out one lease: what it needs is fetched, the check is run, and what it saw handed in.
-"""
+"""Agent main loop: polls for leases, runs their checks, sends heartbeats, and uploads results."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
-"""Every call, from outside: its line in the log, its headers, the answer when all else fails.
+"""ASGI middleware for the access log, response headers, unhandled errors, and tracing spans.
 
-A span a call, with its route and never its path, query, headers or body.
+A span contains the route, never the path, query, headers or body.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Who may call what: a key of the service, and the least role that a route declares.
+"""Authentication and authorization of API calls: API keys, roles, and browser sessions.
 
-Sessions of people at a browser: a random id in a cookie that stands for a key that holds.
+A session is a random id in a cookie that stands for a valid API key.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Read a call by hand where the framework would read too much of it: bodies, headers, and paths.
+"""Request parsing shared by API routes: bodies, headers, path parameters, and ETag responses.
 
-What routes share: finding an audit of the caller's project, and answers with a digest.
+They are parsed by hand because the framework would read or accept too much.
 """
 
 from collections.abc import Mapping

@@ -1,13 +1,4 @@
-"""The JSON that callers send and read, with an example of each.
-
-The JSON of what is looked up and asked, with an example of each.
-
-The JSON of models and their trends, with an example of each.
-
-The JSON of sealed sets, with an example of each.
-
-The JSON of acts, with an example of each.
-"""
+"""Pydantic schemas of API requests and responses, each with an example."""
 
 from typing import Annotated, Any
 
@@ -158,8 +149,10 @@ class AuditPage(BaseModel):
 class EventResponse(BaseModel):
     """One line of an audit's history; ``kind`` is a state, or says what a check does."""
 
-    model_config = build_model_config(submission=AUDIT, number=3, at=AT, kind="check_ended",
-                         detail={"check": "quality.accuracy", "target": "cpu"})  # fmt: skip
+    model_config = build_model_config(
+        submission=AUDIT, number=3, at=AT, kind="check_ended",
+        detail={"check": "quality.accuracy", "target": "cpu"},
+    )  # fmt: skip
     submission: str
     number: int
     at: str
@@ -311,8 +304,10 @@ class PolicyResponse(BaseModel):
 class TargetResponse(BaseModel):
     """A target of the service; without a ``live`` worker nothing runs there now."""
 
-    model_config = build_model_config(name="cpu", runtime="onnxruntime", provider="CPUExecutionProvider",
-                        emulated=None, live=True)  # fmt: skip
+    model_config = build_model_config(
+        name="cpu", runtime="onnxruntime", provider="CPUExecutionProvider", emulated=None,
+        live=True,
+    )  # fmt: skip
     name: str
     runtime: str
     provider: str
@@ -345,10 +340,11 @@ class GateStepResponse(BaseModel):
 class GateResponse(BaseModel):
     """Whether a gate opens, and the record that was asked."""
 
-    model_config = build_model_config(open=True, artifact=DIGEST, policy=OTHER, target="cpu", asked=AT,
-                        record=DIGEST, audit=AUDIT, steps=[
-        {"name": "verdict", "result": "holds", "detail": "every denying rule is kept"},
-    ])  # fmt: skip
+    model_config = build_model_config(
+        open=True, artifact=DIGEST, policy=OTHER, target="cpu", asked=AT, record=DIGEST,
+        audit=AUDIT,
+        steps=[{"name": "verdict", "result": "holds", "detail": "every denying rule is kept"}],
+    )  # fmt: skip
     open: bool
     artifact: str
     policy: str
@@ -362,8 +358,10 @@ class GateResponse(BaseModel):
 class ServiceKeysResponse(BaseModel):
     """The public keys of a service: what signs its records, and its ledger's checkpoints."""
 
-    model_config = build_model_config(report="-----BEGIN PUBLIC KEY-----\n…", identity="key:sha256:…",
-                        ledger="auditor-ledger/…+0123abcd+AQ…")  # fmt: skip
+    model_config = build_model_config(
+        report="-----BEGIN PUBLIC KEY-----\n…", identity="key:sha256:…",
+        ledger="auditor-ledger/…+0123abcd+AQ…",
+    )  # fmt: skip
     report: str
     identity: str
     ledger: str | None
@@ -380,9 +378,11 @@ class HealthResponse(BaseModel):
 class ProblemResponse(BaseModel):
     """A problem (RFC 9457): ``type`` ends in a stable word, ``cure`` says what to do."""
 
-    model_config = build_model_config(type="https://auditor.invalid/problems/not_found", status=404,
-                        title="There is no such thing", detail="there is no audit …",
-                        cure="GET /v1/audits lists them.", instance="/v1/audits/…")  # fmt: skip
+    model_config = build_model_config(
+        type="https://auditor.invalid/problems/not_found", status=404,
+        title="There is no such thing", detail="there is no audit …",
+        cure="GET /v1/audits lists them.", instance="/v1/audits/…",
+    )  # fmt: skip
     type: str
     title: str
     status: int
@@ -528,9 +528,10 @@ ACT = "act-" + "0a" * 12
 class AuditLogEntryResponse(BaseModel):
     """An act: who did what to what, and when; ``id`` is that of its leaf in the ledger."""
 
-    model_config = build_model_config(id=ACT, project="default", caller="0123456789abcdef", subject=None,
-                        kind="key_made", about="fedcba9876543210", at=AT,
-                        detail={"role": "submitter"}, digest="sha256:" + "ab" * 32)  # fmt: skip
+    model_config = build_model_config(
+        id=ACT, project="default", caller="0123456789abcdef", subject=None, kind="key_made",
+        about="fedcba9876543210", at=AT, detail={"role": "submitter"}, digest="sha256:" + "ab" * 32,
+    )  # fmt: skip
     id: str
     project: str
     caller: str

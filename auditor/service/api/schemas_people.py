@@ -194,8 +194,9 @@ class DraftResponse(BaseModel):
 class LabelCasesResponse(BaseModel):
     """Cases of a record to label before the verdict is shown: their ids, and the classes."""
 
-    model_config = build_model_config(record=DIGEST, person=PERSON_ID, cases=["r17", "r204"],
-                        classes=["no", "yes"], done=False)  # fmt: skip
+    model_config = build_model_config(
+        record=DIGEST, person=PERSON_ID, cases=["r17", "r204"], classes=["no", "yes"], done=False,
+    )  # fmt: skip
     record: str
     person: str
     cases: list[str]

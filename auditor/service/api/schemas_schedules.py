@@ -1,7 +1,4 @@
-"""The JSON of schedules and their runs, with an example of each.
-
-The JSON of web hooks and their messages, with an example of each.
-"""
+"""Pydantic schemas of the schedule and webhook APIs, each with an example."""
 
 from typing import Annotated, Any
 
@@ -49,7 +46,7 @@ EXAMPLE_RUN: dict[str, Any] = {
 
 
 class ScheduleRequestBody(BaseModel):
-    """What to audit again: ``audit`` as an audit is handed in, or ``copy_order`` an audit. ``cron``
+    """What to audit again: ``audit`` as an audit is handed in, or ``same_as`` an audit. ``cron``
     (five fields, or six from the second on; UTC) says when, ``on`` upon what. ``batch_role`` is
     the data that a batch takes the place of. ``watch`` is a folder of the service's machine, or
     ``s3://BUCKET/PREFIX``, whose new files are batches; whoever runs the service says which may be.

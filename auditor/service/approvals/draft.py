@@ -1,8 +1,7 @@
-"""Cases that a person labels before the verdict is shown: what they say is their own opinion then.
+"""Drafts of decisions to sign (waivers, approvals, findings), and blind labeling of cases.
 
-Source: Parasuraman and Manzey 2010, "Complacency and bias in human use of automation", 4.2.
-
-What a person signs elsewhere, as in a browser: written here, so that nobody has to by hand.
+A person labels cases before the verdict is shown, so that the labels are independent of it. Source:
+Parasuraman and Manzey 2010, "Complacency and bias in human use of automation", 4.2.
 """
 
 import hashlib
@@ -11,9 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.approvals import Approval, ApprovalAnswer, HumanFinding
-from auditor.domain.approvals import find_approval_mistakes as approval_mistakes
-from auditor.domain.approvals import find_human_finding_mistakes as finding_mistakes
+from auditor.domain.approvals import (
+    Approval,
+    ApprovalAnswer,
+    HumanFinding,
+    find_approval_mistakes,
+    find_human_finding_mistakes,
+)
 from auditor.domain.evidence import Item, decode_evidence
 from auditor.domain.json import Json, JsonPart
 from auditor.domain.records import AuditRecord, CheckObservation
@@ -228,7 +231,7 @@ def draft_approval(
         created=panel.clock(),
         expires=expires,
     )
-    for problem, cure in approval_mistakes(approval):
+    for problem, cure in find_approval_mistakes(approval):
         raise WaiverError(f"this is no approval: {problem}", cure=cure)
     return prepare_unsigned_statement(build_approval_payload(approval), words.key.encode())
 
@@ -247,7 +250,7 @@ def draft_finding(panel: ApprovalContext, words: DraftRequest) -> UnsignedStatem
         reason=words.reason,
         created=panel.clock(),
     )
-    for problem, cure in finding_mistakes(finding):
+    for problem, cure in find_human_finding_mistakes(finding):
         raise WaiverError(f"this is no finding: {problem}", cure=cure)
     return prepare_unsigned_statement(build_finding_payload(finding), words.key.encode())
 

@@ -1,7 +1,4 @@
-"""Who may decide in a project: named people, each with a key and what it may sign.
-
-What a service needs so that people of its projects can decide.
-"""
+"""People who may decide in a project: registration, signing keys, and permissions."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping

@@ -1,7 +1,4 @@
-"""What a waiver does at a service: the records that it is for are judged again, with it.
-
-Waivers that are in force follow each audit: what ended just now is judged again with them.
-"""
+"""Re-evaluates stored records for new waivers, and newly ended audits for active waivers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

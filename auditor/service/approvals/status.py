@@ -1,20 +1,14 @@
-"""Where a record stands with people: who approved it, who found something, and what is awaited.
+"""Approval status of records and audits, and the gate checks of one stored record.
 
-What a service keeps of audits that decides how they stand with people, read at once.
+An approval covers one record and stays valid until it expires or until an audit of the same bytes
+does not pass. A later record of the same artifact, policy and target that keeps every rule does not
+invalidate it.
 
-How long a yes counts: until an audit of the same bytes does not pass, or it is too old itself.
+The submitter chooses the baseline of an audit. A rejected baseline would let through a model that
+is no better, and so would the model's own record or another record by the same submitter. So the
+baseline is checked every time the status is read.
 
-An approval is of one record. A later record of the same artifact, policy and target that keeps
-every rule says nothing against it, so that the approved one opens the gate as before.
-
-The record of a project that another is held against: whether it counts, whenever that is asked.
-
-Whoever hands an audit in chooses its baseline. One that somebody objects to would let a model
-through that is no better, and so would the model's own record, or one of his own making.
-
-What a record says of its attempt and its seed, held against what was counted and drawn here.
-
-Ask one record of a project all that a gate asks, by the steps of ``auditor gate --record``.
+The attempt number and seed in a record are compared with those that the service counted and drew.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

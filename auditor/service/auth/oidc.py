@@ -1,10 +1,6 @@
-"""Which identity providers a service believes, and what their tokens may do in which project.
+"""OpenID Connect sign-on: trusted issuers, their public keys, and verification of caller tokens.
 
-The public keys of an identity provider: fetched when they are needed, and kept a while.
-
-Tokens that an identity provider signed for a caller, in place of a key of the service.
-
-Reads the keys of identity providers, from a file or from the address that an operator named.
+Issuer keys come from a file or from the address that the operator configured, and are cached.
 """
 
 import base64

@@ -1,10 +1,7 @@
-"""A service as its callers see it: upload, hand in, follow, fetch, and ask.
+"""Client of the service API: uploads, submissions, progress events, records, and schedules.
 
-The schedules of a service as its callers see them.
-
-Fetch the files of a record, each under the name and the digest that its list says.
-
-Follow an audit as server-sent events, from the last one seen after the line broke.
+Record files are checked against their listed digests. The event stream resumes after the last event
+received.
 """
 
 import hashlib

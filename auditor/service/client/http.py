@@ -1,8 +1,6 @@
-"""The line to a service: calls with a key, tried again where it breaks, and problems told.
+"""HTTP transport of the service client: authentication, retries, and errors from problem details.
 
-What a service's problems (RFC 9457) mean to whoever called it.
-
-How long a client bears with a service that it cannot reach.
+Problem details follow RFC 9457.
 """
 
 import os
@@ -117,7 +115,7 @@ class ConnectionBackoff:
 if TYPE_CHECKING:
     import httpx
 
-OK, MOVED, WRONG_LINE = 200, 300, 400
+OK, MOVED = 200, 300
 AWAY = frozenset({429, 502, 503, 504})
 """Statuses of a service, or of what stands before it, that will answer later."""
 CONNECTING, SILENT = 10.0, 60.0
@@ -237,9 +235,7 @@ class HttpTransport:
             raise ServiceUnreachableError(f"{self.url} answers {status} for now", cure=AGAIN)
         self._patience.found()
         if not OK <= status < MOVED and status not in call.expected:
-            raise build_problem_error(
-                self.url, status, response.read() if status >= WRONG_LINE else b""
-            )
+            raise build_problem_error(self.url, status, response.read() if status >= WRONG else b"")
 
 
 def normalise_service_url(url: str) -> str:

@@ -1,9 +1,4 @@
-"""What people and pipelines do to a service, each act with who did it, to what, and when.
-
-Keys by which callers of a service are known, and what each role may do.
-
-How much callers and projects of a service may ask of it.
-"""
+"""API keys and roles, audit log entries, and usage limits of the service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

@@ -1,7 +1,4 @@
-"""Agents: machines that carry checks out for a service over HTTPS, and what is leased to them.
-
-What a target turned out to be when somebody began to work for it.
-"""
+"""Agents, the work leased to them, and the observed identity of targets."""
 
 import re
 from collections.abc import Mapping

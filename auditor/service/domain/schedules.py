@@ -1,8 +1,6 @@
-"""Schedules: what a service audits again, when, and upon what.
+"""Schedules, their runs and triggers, watched folders, and sealed datasets.
 
-Files that come in a place that is watched.
-
-Sealed sets: rows that the auditor holds, and that an order names in place of rows of its own.
+A sealed set holds rows that the auditor keeps; an audit refers to it by name.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Submissions: what callers ask a service to audit, and what became of it.
-
-What a service keeps beside submissions: what was uploaded, and how each submission ended.
-"""
+"""Submissions: requested audits with their state, events, uploaded files, and results."""
 
 import re
 from collections.abc import Mapping

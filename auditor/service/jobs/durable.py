@@ -1,12 +1,7 @@
-"""Carries submissions through, whatever dies meanwhile (DBOS on SQLite or PostgreSQL).
+"""Durable job engine: workflows and fair queues on DBOS with SQLite or PostgreSQL.
 
-The steps of a submission: planned, each target worked through a check at a time, concluded.
-
-Where an engine of one process works: its database, its name, and what it works for.
-
-DBOS as it is used here: nothing but JSON is ever written or read.
-
-Whose turn it is in a queue: owners take turns, and what one has waits in its own order.
+Submissions continue after any process dies. DBOS reads and writes only JSON, never pickles. Owners
+in a queue take turns; the jobs of one owner keep their order.
 """
 
 import logging

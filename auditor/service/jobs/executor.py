@@ -1,9 +1,4 @@
-"""Audits that a service carries out for others, a check at a time, in whichever process.
-
-Subjects that stay open from one check of a submission to the next.
-
-The work of an engine for audits that others submit, out of what runs on this machine share.
-"""
+"""Runs the checks of submitted audits for the job engine, and keeps prepared audits open."""
 
 import threading
 import time

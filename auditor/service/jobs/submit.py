@@ -1,9 +1,4 @@
-"""Hand in what a service shall audit: all of it is looked at before anything is queued.
-
-The record of a project that an audit at a service is held against, as it is handed in.
-
-What a service does not audit, and says so before anything runs.
-"""
+"""Submits and cancels audits: validates the whole order before anything is queued."""
 
 import re
 from collections.abc import Iterator, Sequence

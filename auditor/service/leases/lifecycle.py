@@ -1,8 +1,7 @@
-"""What agents take: a lease of one shard at a time, with what is needed to carry it out.
+"""Lease lifecycle for agents: take, renew, and return a lease, and accept evidence and results.
 
-What agents give: how far a check is, what it saw, or why it saw nothing.
-
-Evidence that agents send: kept once it has the digest announced, and noted as theirs.
+A blob of evidence is stored only if it matches its announced digest, and is recorded as sent by
+that agent.
 """
 
 import os

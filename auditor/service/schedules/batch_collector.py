@@ -154,7 +154,8 @@ def _bring(
     run, new = scheduler.runs.claim(schedule.id, due, scheduler.now())
     if not new and run.why != due.why:
         _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", due.why,
-              f"its bytes are those of an earlier batch: {run.why}", SkipReason.SAME_BEFORE)  # fmt: skip
+              f"its bytes are those of an earlier batch: {run.why}",
+              SkipReason.SAME_BEFORE)  # fmt: skip
     scheduler.arrivals.note(schedule.id, file, parcel.digest, scheduler.now())
 
 

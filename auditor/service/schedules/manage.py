@@ -1,9 +1,4 @@
-"""Make schedules, and let them rest, go on, and end.
-
-What a schedule asks, as it is kept, and what a run puts in the place of a part of it.
-
-What a run asks for otherwise than its schedule does: a file, targets, all checks.
-"""
+"""Creates, changes, pauses and ends schedules, and derives the audit order of each run."""
 
 import json
 from collections.abc import Mapping, Sequence

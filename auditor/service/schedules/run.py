@@ -1,10 +1,7 @@
-"""A changed policy judges what is stored first; a model runs where its readings are missing.
+"""Runs due schedules: submits audits, re-evaluates stored records, and records results.
 
-Which version of a model can be gone back to: the newest whose gate is open now, or none.
-
-Say what came of runs whose audit has ended, by the record at which that stands.
-
-Carry out runs that are due: hand their audits in, or judge what is stored.
+After a policy change the stored readings are evaluated first; the model runs only for readings that
+are missing. A rollback candidate is the newest version with an open gate at that moment.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,8 +38,12 @@ from auditor.service.jobs.submit import AuditOrder, build_submission, submit_aud
 from auditor.service.schedules.context import ScheduleContext, run_each
 from auditor.service.schedules.manage import RunChange, read_order_json, set_model_version
 from auditor.service.schedules.triggers import find_due_runs
-from auditor.service.store.audit_queries import AuditListQueries, AuditQuery, has_measurements_since
-from auditor.service.store.audit_queries import RecordQuery as Under
+from auditor.service.store.audit_queries import (
+    AuditListQueries,
+    AuditQuery,
+    RecordQuery,
+    has_measurements_since,
+)
 from auditor.service.store.people import ProjectRecord
 from auditor.service.store.trends import VersionStatus, list_version_statuses
 from auditor.workflows.evidence import find_unobserved_checks
@@ -119,7 +120,7 @@ def _measured_since(scheduler: ScheduleContext, asker: RunRequester, record: Aud
     artifact = record.request.artifact
     if artifact is None:
         return False
-    under = Under(asker.schedule.project, artifact.digest, asker.policy.digest)
+    under = RecordQuery(asker.schedule.project, artifact.digest, asker.policy.digest)
     return has_measurements_since(scheduler.desk.kept, under, record.registered)
 
 

@@ -1,9 +1,4 @@
-"""What calls for an audit: alarms of drift or decay in records, and targets that changed.
-
-Find what is due: by the clock, by what was pushed, and by what changed meanwhile.
-
-Find what is due by what changed meanwhile: versions, policies, waivers, records, targets.
-"""
+"""Schedule triggers: clock times, pushed batches and versions, drift alarms, and target changes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -405,8 +400,10 @@ class TriggerWatcher:
                 continue
             why = f"the version {found.version} was handed in as {item.id}"
             file = found.file
-            put = FileReplacement(path=path, sha256=file.sha256, size=file.size, version=found.version,
-                      by=found.by, name=file.name)  # fmt: skip
+            put = FileReplacement(
+                path=path, sha256=file.sha256, size=file.size, version=found.version, by=found.by,
+                name=file.name,
+            )  # fmt: skip
             key = build_version_key(mine, file, found.version)
             self._claim(schedule, ScheduleTrigger.NEW_VERSION, key, why, put)
 

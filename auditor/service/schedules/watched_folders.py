@@ -1,8 +1,7 @@
-"""A folder of this machine that is watched: nothing outside it is ever opened.
+"""Watched locations for new data: local folders and S3 prefixes, and the allowed roots.
 
-Objects under a prefix of a bucket, as files that came there: each whole or not at all.
-
-Which places may be watched: those that whoever runs the service named, each for one project.
+No file outside the watched folder is ever opened. An object of a bucket arrives whole or not at
+all. The operator lists the allowed roots, each for one project.
 """
 
 import os

@@ -1,9 +1,4 @@
-"""Put a service together: what its doors open on, from a workplace and an engine.
-
-Put together what a service does upon schedules, and how it tells web hooks.
-
-Put together what a service needs so that people of its projects can decide.
-"""
+"""Composition root of the service: builds its components from a workspace and a job engine."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Run a service until it is told to stop: its engine, its doors, and what waits.
-
-What a running service does by itself, again and again, beside answering calls.
-"""
+"""Runs the service until it is stopped: HTTP server, job engine, and periodic tasks."""
 
 import socket
 import threading

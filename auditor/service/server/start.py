@@ -1,7 +1,4 @@
-"""Work for targets of a service in a process of its own, until it is told to stop.
-
-Start a service on this machine: its engine with the work of audits, and its doors.
-"""
+"""Entry points that start a service or a worker process on this machine."""
 
 from dataclasses import dataclass, replace
 

@@ -1,8 +1,6 @@
-"""Stop well: a check in hand comes to its end, and no other begins.
+"""Wrappers around the work of a job engine: graceful shutdown, delegation to agents, and tracing.
 
-Checks on targets that agents work for: offered, and waited for, instead of carried out here.
-
-A span a step of an audit: its plan, every check, and its end.
+On shutdown the current check finishes and no other check starts.
 """
 
 import threading

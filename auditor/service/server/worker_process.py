@@ -1,12 +1,6 @@
-"""The work of a service, done in a process beside the one that answers calls.
+"""Worker process of a service: configuration, signing requests, and RPC over a socket pair.
 
-Two processes of a service that ask each other, each any number of things at once.
-
-What the process that does a service's work is told of where and on what it works.
-
-What the keys of a service sign for the process that does its work.
-
-Whose turn it is: many at once, or one alone.
+Both sides may have any number of calls in flight at once.
 """
 
 import logging

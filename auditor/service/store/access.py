@@ -1,8 +1,6 @@
-"""Projects, the keys of their callers, and what they uploaded.
+"""Stored projects, API keys, uploads, and audit log, with upload and submission quotas.
 
-Acts of callers: each is a row, and a leaf of the ledger in the same transaction.
-
-How much a project has: bytes of uploads, and audits that have not ended.
+Each audit log entry is a row and a ledger leaf, written in the same transaction.
 """
 
 import threading

@@ -1,11 +1,4 @@
-"""Offers of shards, the leases that agents have of them, and what each lease came to.
-
-Agents that were enrolled, what they said of themselves, and when they were last heard of.
-
-What targets turned out to be, as those say who work for them.
-
-Whether the blobs that a process has are those of the database that it has.
-"""
+"""Stored agents, their heartbeats, offers and leases, and the observed identity of targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Registers what submissions ask, counts attempts, and draws the seeds of sealed ones.
+"""Stored attempts and sealed datasets: counts attempts and draws the seeds of sealed ones.
 
-What a service keeps of sealed sets; their bytes lie among the blobs.
+The bytes of sealed sets are in the blob store.
 """
 
 from collections.abc import Collection, Mapping, Sequence

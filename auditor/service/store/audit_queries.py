@@ -1,14 +1,6 @@
-"""What a project's audits came to, many at once: each question is one query, however many rows.
+"""Read queries for lists of audits: summaries, newest records, attempts, and progress events.
 
-The records that a project's submissions came to.
-
-The newest records of a project by what they are of, so that no page asks for each apart.
-
-The newest records of a model, among those of a project's audits and those judged of them.
-
-What was handed in, and which attempt it is, of many submissions by one question.
-
-The history of one audit as far as a page shows it: all that counts, and of progress the last.
+Each function makes one database query for any number of rows, so that pages need no query per row.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -642,7 +634,7 @@ def find_submission_attempts(
         return {row.id: SubmissionAttempt(read_submission(row), number) for row, number in found}
 
 
-MOST_COURSES, LAST = 5000, 100
+MOST_EVENTS, MOST_PROGRESS_EVENTS = 5000, 100
 """So many events are read that count, and so many of progress; a check tells of that for hours."""
 
 
@@ -653,12 +645,12 @@ def read_progress_events(kept: ServiceStore, submission: str) -> tuple[Submissio
     telling = (
         mine.where(row.kind == SubmissionEventKind.PROGRESS.value)
         .order_by(row.number.desc())
-        .limit(LAST)
+        .limit(MOST_PROGRESS_EVENTS)
     )
     others = (
         mine.where(row.kind != SubmissionEventKind.PROGRESS.value)
         .order_by(row.number.desc())
-        .limit(MOST_COURSES)
+        .limit(MOST_EVENTS)
     )
     with kept.store.reading() as session:
         found = [*session.scalars(telling), *session.scalars(others)]

@@ -1,9 +1,4 @@
-"""People who decide, as a project keeps them: who they are, and what they said of records.
-
-The records of submissions that were judged again, beside those that they came to first.
-
-Everything that people said of records, read by one question.
-"""
+"""Stored people, their signed decisions about records, and re-evaluated records."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

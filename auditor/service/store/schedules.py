@@ -1,10 +1,6 @@
-"""Runs of schedules in the store, each once for its key, whoever finds that it is due.
+"""Stored schedules, their runs, and the processed files of watched folders.
 
-What rows say of a run of a schedule, and how those are asked for.
-
-Files of watched places that were dealt with, in the store.
-
-Schedules in the store: what they ask, and how each stands.
+The key of a run is unique: a run is stored once, whichever process finds it due.
 """
 
 import secrets

@@ -1,7 +1,4 @@
-"""The service's part of the store: callers, submissions, and what became of them.
-
-What happened to a submission: its events, what its checks saw, and how it ended.
-"""
+"""Stored submissions: registration, event history, check results, and how each one ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +25,6 @@ from auditor.service.domain.submissions import (
 )
 from auditor.service.domain.webhooks import WebhookEvent
 from auditor.service.store import access, submission_backlog, submission_rows
-from auditor.service.store import access as quotas
 from auditor.service.store.access import log_change
 from auditor.service.store.inserts import insert_if_absent
 from auditor.service.store.submission_rows import STATES
@@ -326,7 +322,7 @@ class ServiceStore:
     def stored(self, project: str) -> int:
         """Return how many bytes a project has uploaded."""
         with self.store.reading() as session:
-            return quotas.sum_upload_bytes(session, project)
+            return access.sum_upload_bytes(session, project)
 
     def has_upload(self, project: str, digest: str) -> bool:
         """Whether a project brought the bytes of a digest."""
@@ -359,7 +355,7 @@ class ServiceStore:
             session = work.session
             kept, new = submission_rows.keep_submission(session, submission, idempotency_key, model)
             if log_change(work, act, changed=new):
-                quotas.refuse_excess_submissions(session, kept.project, most)
+                access.refuse_excess_submissions(session, kept.project, most)
                 state = SubmissionState.QUEUED if held is None else SubmissionState.WAITING
                 append_event(session, kept.id, state, held or {}, kept.submitted)
         return kept, new

@@ -1,28 +1,11 @@
-"""The tables of agents. Rows are only ever added: what a lease is now follows from its rows.
+"""SQLAlchemy tables of the service: projects, submissions, agents, people, schedules, webhooks.
 
-The tables of the service. Rows are only ever added: triggers refuse every other change.
+Rows are only added; database triggers reject every other change. The one exception is
+``SubmissionStateRow``, which triggers derive from the history of a submission. Current state, such
+as that of a lease, follows from the rows.
 
-The tables of people who decide. Rows are only ever added: triggers refuse every other change.
-
-The tables of schedules. Rows are only ever added: triggers refuse every other change.
-
-Narrow rows of what records measured and decided, so that trends are found without parsing them.
-
-Rows are only ever added: triggers refuse every other change.
-
-The tables of web hooks. Rows are only ever added: triggers refuse every other change.
-
-The tables of places that are watched, and of what targets turned out to be.
-
-Rows are only ever added: triggers refuse every other change.
-
-The table of attempts. Rows are only ever added: triggers refuse every other change.
-
-How far every submission is, in a row that follows its history by itself.
-
-The table of acts, each of which has a leaf in the ledger.
-
-The table of sealed sets. Rows are only ever added: triggers refuse every other change.
+The trend tables hold narrow rows of measurements and verdicts, so that trends need no parsing of
+records. Every audit log row has a leaf in the ledger.
 """
 
 from sqlalchemy import (

@@ -1,6 +1,6 @@
-"""What records measured and decided over time, in rows that are written once a record.
+"""Stored trends: verdicts of model versions and whole-sample measurements over time.
 
-Measurements of the whole sample over time, as narrow rows.
+The rows of a record are written once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

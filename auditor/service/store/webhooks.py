@@ -1,7 +1,4 @@
-"""Messages for web hooks in the store, and every attempt to deliver each.
-
-Web hooks in the store: where a project is told of what.
-"""
+"""Stored webhooks, their messages, and every delivery attempt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""How far an audit is, check by check, as its history tells it.
-
-What the page of one audit tells: how far it is, what it came to, what happened.
-"""
+"""Data for the web page of one audit: progress by check, results, and history."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,8 +1,6 @@
-"""What somebody is about to sign at a browser: forms that are filled in become drafts.
+"""Data for the web pages of decisions: drafts from forms, decision lists, and approval status.
 
-Decisions of people as pages tell them: by whom, what, why, until when, of what.
-
-Where an audit stands with people, and who is not to see its verdict yet.
+The verdict stays hidden from a person who still has to label cases.
 """
 
 import base64
@@ -80,9 +78,7 @@ class DecisionTopic:
 
 @dataclass(frozen=True, slots=True)
 class DecisionDraft:
-    """A decision as the person of a key is about to sign it; ``read_signed_statement`` is what the
-    key signs.
-    """
+    """A decision as the person of a key is about to sign it; ``says`` is what the key signs."""
 
     kind: DecisionKind
     person: Person

@@ -1,6 +1,6 @@
-"""What pages show of records, read once: a record never changes, and reading one takes long.
+"""Cached facts of records for web pages, and the trend of each required rule across audits.
 
-How the figures that decide a model's rules moved from audit to audit.
+Records never change and are slow to read, so each is read once.
 """
 
 from collections import OrderedDict
@@ -286,7 +286,7 @@ def _trend(
     title = asked.title + said
     drawing = draw_period_plot(key, title, moments, unit)
     panel = FigurePanel(title=title, target=asked.target, caption=CAPTION, drawing=drawing,
-                  header=HEADER, rows=tuple(rows), notes=_doubts(moments, unit))  # fmt: skip
+                        header=HEADER, rows=tuple(rows), notes=_doubts(moments, unit))  # fmt: skip
     return RuleTrend(asked.target, panel)
 
 

@@ -1,12 +1,7 @@
-"""Forms that a browser sends: read by hand, and only from our own pages.
+"""Routing and rendering of web pages: page discovery, templates, forms, assets, and errors.
 
-The parts of the pages: each is one module of ``pages``, found by lying there.
-
-What pages load beside themselves: one stylesheet, and a few scripts.
-
-How a page is made of a template: one frame, everything escaped, nothing of it kept anywhere.
-
-Routes of pages: forms are checked before a page sees them, and people read what went wrong.
+Each page is a module of ``pages`` and is found by its presence there. Forms are accepted only from
+our own pages. Templates escape all values, and responses must not be cached.
 """
 
 import hashlib
@@ -166,7 +161,7 @@ def list_page_entries() -> tuple[PageEntry, ...]:
         if not isinstance(entry, PageEntry) or entry.path in found:
             raise BrokenCheckError(
                 f"{item.name} has no ENTRY, or one with the path of another",
-                cure="Let it end with `ENTRY = Entry(path, router)`.",
+                cure="Let it end with `ENTRY = PageEntry(path, router)`.",
             )
         found[entry.path] = entry
     return tuple(sorted(found.values(), key=lambda entry: (entry.order, entry.path)))
@@ -275,7 +270,8 @@ def build_page_templates() -> Environment:
     found = reports.overlay(loader=ChoiceLoader([ours, theirs]))
     found.filters = reports.filters | {"when": format_short_time, "short": shorten_digest}
     found.globals = reports.globals | {
-        "asset": build_asset_url, "sign_of": choose_audit_badge, "verdict_sign": choose_verdict_badge, "TOLD": TOLD,
+        "asset": build_asset_url, "sign_of": choose_audit_badge,
+        "verdict_sign": choose_verdict_badge, "TOLD": TOLD,
         "state_sign": choose_state_badge, "unread_sign": choose_unread_badge,
         "run_sign": choose_run_badge, "SCHEDULES": SCHEDULES, "DELIVERIES": DELIVERIES,
     }  # fmt: skip
@@ -334,8 +330,10 @@ def set_page_headers(answer: Response) -> Response:
 def render_not_found(request: Request, status: int) -> Response:
     """Return the page for an address at which there is none, or none for such a call."""
     problem = f"{request.scope['path']} is no page, or asks for something that there is not"
-    return set_page_headers(render_page(request, "problem", status=status, title="There is no such page",
-                        problem=problem, cure="Follow a link from another page."))  # fmt: skip
+    return set_page_headers(render_page(
+        request, "problem", status=status, title="There is no such page", problem=problem,
+        cure="Follow a link from another page.",
+    ))  # fmt: skip
 
 
 def create_page_router() -> APIRouter:
@@ -357,4 +355,4 @@ def _told(request: Request, error: Exception) -> Response:
     request.app.state.service.log(format_fault(error, request.scope.get(CALL)))
     problem = "The service could not make this page; its log says why."
     return render_page(request, "problem", status=int(status), title=title, problem=problem,
-                cure="Try again later, or tell who runs the service.")  # fmt: skip
+                       cure="Try again later, or tell who runs the service.")  # fmt: skip

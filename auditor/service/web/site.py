@@ -1,7 +1,4 @@
-"""The pages as a whole: who may open them, and the application that serves them with the API.
-
-What the pages stand on beside the service: sessions, and remembered facts.
-"""
+"""Web application of the service: pages and API in one app, with session checks."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

@@ -1,8 +1,7 @@
-"""Where messages may be sent to: nothing that only this service's own network can reach.
+"""Webhook delivery: URL validation, HTTP requests with a deadline, and retries.
 
-Send one message to one place: once, to an address that was looked at, and not for long.
-
-Deliver messages to web hooks: again after a while where that fails, and at last no more.
+A webhook address must not reach the service's private network. The request goes to the IP address
+that was checked. Failed deliveries are retried after increasing pauses, and then given up.
 """
 
 import http.client

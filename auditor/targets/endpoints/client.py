@@ -1,8 +1,6 @@
-"""Whether an answer is one to what was asked, before any number in it is used.
+"""Common interface of inference endpoint clients, with response validation and error messages.
 
-What one protocol's client is asked and says, whichever protocol it speaks.
-
-What goes wrong between here and a server, in words that hold no secret.
+A response is validated before any number in it is used. Error messages contain no secrets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,6 @@
-"""Where an endpoint is, and whether what was declared of it can be kept.
+"""Endpoint configuration: URL, credentials from environment variables, and TLS settings.
 
-Headers whose values are secrets: read from the environment, sent, and never shown.
-
-Whose certificates are believed, and what a server's certificate is.
+Header values from the environment are secrets: they are sent but never shown.
 """
 
 import hashlib

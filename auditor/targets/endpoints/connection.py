@@ -1,10 +1,7 @@
-"""A served model, asked as a child process would be.
+"""Connection to a model served by an inference endpoint: batching, scoring, and latency timing.
 
-Rows as requests take them, and their outputs put together again.
-
-Timing calls of a served model from this side, and the way there apart from them.
-
-Opening a served endpoint: nothing is sent before it is first asked.
+It answers the same requests as a child process. The connection opens only at the first request.
+Latency is measured on the client, with network time measured separately.
 """
 
 import importlib
@@ -457,13 +454,13 @@ def _client(
 ) -> EndpointClient:
     client: EndpointClient
     if spec.protocol is EndpointProtocol.OIP_GRPC:
-        client = _load("oip_grpc").OipGrpc(address, credentials, spec, seconds)
+        client = _load("oip_grpc").OipGrpcClient(address, credentials, spec, seconds)
     else:
-        http = _load("http").Http(address, credentials, spec.ca, seconds)
+        http = _load("http").StrictHttpClient(address, credentials, spec.ca, seconds)
         if spec.protocol is EndpointProtocol.OIP_HTTP:
-            client = _load("oip_http").OipHttp(http, spec, address.title)
+            client = _load("oip_http").OipHttpClient(http, spec, address.title)
         else:
-            client = _load("http_json").HttpJson(http, spec, address.title, address.query)
+            client = _load("http_json").HttpJsonClient(http, spec, address.title, address.query)
     return client
 
 

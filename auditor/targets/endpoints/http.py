@@ -1,8 +1,6 @@
-"""HTTP to one server, over one connection that is kept open.
+"""HTTP client for one server over a kept-alive connection, with deadlines and untrusted JSON.
 
-JSON bodies: read without trust, and reached into by dotted paths.
-
-A limit on the whole of a request, which timeouts of its single reads are not.
+The deadline covers the whole request; socket timeouts cover only single reads.
 """
 
 import contextlib

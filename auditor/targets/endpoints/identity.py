@@ -1,9 +1,4 @@
-"""Whether the one who answers is still the one that was met first.
-
-Whether a server that was met again still scores as it did: by rows that it scored before.
-
-What an endpoint turned out to be, in the form in which a child says it of its machine.
-"""
+"""Identity of an endpoint: checks that the same server and model still answer, by canary rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields

@@ -1,9 +1,7 @@
-"""Tensors of the Open Inference Protocol, as JSON and as bytes; every one is checked.
+"""Open Inference Protocol tensors and metadata: JSON and binary encoding, with validation.
 
-Types and layouts: the protocol's "Tensor Data" and "Tensor Data Types", and its binary tensor
-data extension (little-endian, row-major, texts behind their length in four bytes).
-
-What the Open Inference Protocol's answers have in common over HTTP and gRPC.
+Types and layouts: the protocol's "Tensor Data" and "Tensor Data Types", and its binary tensor data
+extension (little-endian, row-major, texts prefixed by their length in four bytes).
 """
 
 import math

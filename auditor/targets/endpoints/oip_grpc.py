@@ -1,11 +1,8 @@
-"""The Open Inference Protocol over gRPC, with raw tensors.
+"""Open Inference Protocol client over gRPC, with raw tensors and status mapping.
 
-The messages of the Open Inference Protocol's gRPC service, built from one table.
-
-Numbers and types are those of ``open_inference_grpc.proto`` in the protocol's repository; what
-is neither sent nor read (parameters) is left out, which protobuf allows for.
-
-What a gRPC status means.
+The message classes are built from one table. Field numbers and types are those of
+``open_inference_grpc.proto`` in the protocol's repository. Fields that are neither sent nor read
+(parameters) are left out, as protobuf allows.
 """
 
 import itertools

@@ -1,7 +1,4 @@
-"""Sending requests: at a pace, again where that may help, and never past a limit.
-
-How much an endpoint may be asked, and how fast: kept before anything is sent.
-"""
+"""Rate limits, row quotas, and retries for requests to an endpoint, applied before sending."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="auditor.targets.child")
+    parser = argparse.ArgumentParser(prog="auditor.targets.sandbox")
     roles = ("structure", "model", "openvino", "twin", "certification", "recipe")
     parser.add_argument("role", choices=roles)
     parser.add_argument("--isolation", required=True)

@@ -1,9 +1,4 @@
-"""The weights of an ONNX file, and the file again with some of their bits turned over.
-
-The inside of an ONNX file: what its last layer is given, and the file with that as an output.
-
-The artifact in sessions otherwise than as declared: other options, bits, or outputs.
-"""
+"""Variants of an ONNX model for the test bench: flipped weight bits and exposed inner layers."""
 
 import importlib
 import json

@@ -1,9 +1,8 @@
-"""The artifact in an ONNX Runtime session: opening, scoring and timing.
+"""ONNX Runtime sessions of an artifact: open, score and time, and check the installed package.
 
-Which installed packages hold the runtime: two builds of it in one environment are one too many.
-
-Both own the folder ``onnxruntime``: the one installed last overwrote the other, whatever its
-providers are, and removing either breaks both.
+Two builds of ONNX Runtime must not be installed in one environment. Both own the folder
+``onnxruntime``: the one installed last overwrites the other, regardless of its providers, and
+removing either breaks both.
 """
 
 from collections.abc import Mapping

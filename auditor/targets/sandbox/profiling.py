@@ -28,7 +28,7 @@ MICRO = 1e-6
 def profile_kernels(request: MessageFrame) -> MessageFrame:
     """Score the rows of the one input array in a session of its own, and list its kernels.
 
-    The array ``sum_kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
+    The array ``kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
     ``calls`` of each, in the order of their first calls.
     """
     return MessageFrame({}, {"kernels": _as_bytes(sum_kernels(_events(_traced(request))))})

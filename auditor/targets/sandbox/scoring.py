@@ -1,7 +1,4 @@
-"""The artifact open in some runtime of this process: scoring and timing, whatever the runtime.
-
-What a session takes and returns, as arrays that a frame can carry.
-"""
+"""Runtime-independent scoring and timing of an open artifact, and conversion of its arrays."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -72,8 +69,7 @@ def join_output_batches(parts: list[Anything], batch: int, rows: int) -> Anythin
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A file that is open: ``run_batches`` takes the wanted outputs and the one input's rows by
-    name.
+    """A file that is open: ``run`` takes the wanted outputs and the one input's rows by name.
 
     ``about`` is what the answer to ``open`` says: ``inputs``, ``outputs``, ``placement``, …
     """

@@ -1,9 +1,8 @@
-"""The deployed files of a model: digested where they lie, or copied while they are digested.
+"""Files of a model artifact: finds them without following links, hashes them, and stages copies.
 
-The files of a model where they lie: found without following links, opened, and stamped.
-
-The path that the user names may be a link. What a file names may not: it is opened part by part
-without following links, below the main file's folder, and must be a regular file.
+The path given by the user may be a link. A path named inside a file may not: it is opened component
+by component without following links, must be below the main file's folder, and must be a regular
+file.
 """
 
 import errno

@@ -1,16 +1,13 @@
-"""Hash files where they lie: as fast as one core hashes, several at once, and never half of two
-versions.
+"""Fast file hashing: memory-mapped, several files in parallel, and never a mix of two versions.
 
-Large files are mapped into memory in windows, which spares the copy that reading makes. A mapped
-file that is cut short while it is read would end the process, so it is mapped only under a lease:
-the kernel then holds back whoever would write, and tells us. Where no lease is to be had, because
-somebody has the file open for writing or it is another user's, it is read.
+Large files are mapped in windows, which avoids the copy that reading makes. A mapped file that is
+truncated while it is read would kill the process, so a file is mapped only under a lease: the
+kernel then blocks writers and notifies us. Where no lease is available (the file is open for
+writing or belongs to another user), the file is read.
 
-One thread's hashing: of one stream of bytes after the other, or by SHA-256 of two at once.
-
-A processor that knows SHA-256 is busy half the time with one stream, whose every step waits for the
-one before. ``_lanes.c`` lets the steps of two take turns. It is built where there is a compiler;
-without it, or on another processor, streams are hashed one by one, to the same digests.
+SHA-256 instructions are idle half the time with one stream, because each step waits for the one
+before. ``_lanes.c`` interleaves two streams. It is built where a compiler is available; without it,
+or on another processor, streams are hashed one by one, with the same digests.
 """
 
 import contextlib

@@ -1,7 +1,4 @@
-"""Verify an artifact against its signature, offline, and say what was looked at step by step.
-
-Verify an artifact by a trust policy, offline, and say what was looked at step by step.
-"""
+"""Verifies an artifact offline by its signature or a trust policy, and reports each step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

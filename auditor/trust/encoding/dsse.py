@@ -1,10 +1,7 @@
-"""In-toto Statements v1: which digests a predicate speaks of.
+"""DSSE envelopes and in-toto Statements v1: parsing, and the bytes that a signature covers.
 
-Source: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md.
-
-DSSE envelopes: what exactly a signature covers, and one payload with one signature.
-
-Source: https://github.com/secure-systems-lab/dsse, protocol.md and envelope.md, version 1.0.
+Sources: https://github.com/secure-systems-lab/dsse, protocol.md and envelope.md, version 1.0, and
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md.
 """
 
 import base64

@@ -1,13 +1,9 @@
-"""Key files: a private key that only its owner reads, and the public one beside it.
+"""Key files: creation, loading, password encryption (PKCS#8), and replacement of key pairs.
 
-Passwords of private keys and PINs of tokens: from a file that is named, else by asking.
-
-Private keys as PEM, locked by a password where there is one (PKCS#8, RFC 8018).
-
-The library locks with 2048 rounds of PBKDF2, which costs a thief little; these are as many as OWASP
-asks for, and OpenSSL and the library open the same form.
-
-One pair of key files takes the place of another, in steps that can be gone on with.
+Only the owner can read a private key file. Encryption follows RFC 8018. The library's default of
+2048 PBKDF2 rounds is too weak against a stolen file; we use as many as OWASP recommends, in the
+same format that OpenSSL and the library read. Replacement of a key pair can resume after an
+interruption.
 """
 
 import base64

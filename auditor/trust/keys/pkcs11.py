@@ -1,6 +1,6 @@
-"""Keys that live in a token (PKCS#11): used there, and never read.
+"""Signing keys in a PKCS#11 token: key URIs (RFC 7512) and signing without exporting the key.
 
-How a key in a token is named: ``pkcs11:token=LABEL;object=LABEL`` (RFC 7512).
+URIs have the form ``pkcs11:token=LABEL;object=LABEL``.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""What a key may not do: sign in two roles, or after its end.
+"""Key rotation statements, and checks that a key has one role and has not ended.
 
-A key's word on which key follows it, so that who trusts the old one may trust the new.
+The old key signs which key follows it, so that a verifier who trusts the old key can trust the new
+one.
 """
 
 import hashlib
@@ -25,8 +26,8 @@ def refuse_key_role(life: KeyHistory, role: str) -> None:
     """Raise ``KeyFileError`` where a key is one of another role."""
     if life.role != role:
         raise KeyFileError(
-            f"the key {read_key_identity(life)} is the {life.role} key of leaf {life.begun.index} of the "
-            f"ledger, and may not be the {role} key too",
+            f"the key {read_key_identity(life)} is the {life.role} key of leaf {life.begun.index} "
+            f"of the ledger, and may not be the {role} key too",
             cure=f"Use a key of its own: `auditor keys new --role {role}`.",
         )
 

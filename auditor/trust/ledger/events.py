@@ -1,8 +1,6 @@
-"""The events that an audit brings about: a request is registered, a record is kept.
+"""Ledger events and leaves: salted digests of audit events, and the openings of leaves.
 
-What a ledger says of an event: salted digests, and nothing by which a person can be known.
-
-What opens a leaf: its salt, and the digests that its salted ones stand for.
+A leaf must not contain data that identifies a person.
 """
 
 import hashlib
@@ -16,7 +14,6 @@ from hashlib import sha256
 from auditor.domain.approvals import Approval, HumanFinding
 from auditor.domain.challenges import Challenge
 from auditor.domain.json import Json, compute_digest, encode_canonical, parse_json
-from auditor.domain.json import compute_digest as digest_of
 from auditor.domain.policies import Policy
 from auditor.domain.provenance import build_provenance
 from auditor.domain.records import AuditRecord
@@ -385,7 +382,7 @@ class LeafOpening:
             opening = cls(LedgerLeaf.parse(leaf.encode()), opener, digest, subjects, document)
             # A text that UTF-8 cannot write, such as half a surrogate pair, is a ValueError too.
             opens = opening.leaf.opens(opening.event, opening.salt)
-            opens = opens and (document is None or digest_of(document) == digest)
+            opens = opens and (document is None or compute_digest(document) == digest)
         except (ValueError, RecursionError):
             raise _unopened("what should open it is malformed") from None
         if len(opening.salt) != SALT or not opens:

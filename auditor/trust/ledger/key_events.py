@@ -1,6 +1,6 @@
-"""The lives of keys, as the events of a ledger tell them.
+"""Key events in the ledger (added, rotated, revoked), and the key history that they form.
 
-What happens to a key: it comes into use in one role, is followed by another, or is revoked.
+A key has one role.
 """
 
 import hashlib

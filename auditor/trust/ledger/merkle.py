@@ -1,11 +1,10 @@
-"""A Merkle tree of one size: its root, and proofs that it holds a leaf or continues a smaller one.
+"""Merkle trees (RFC 6962, SHA-256): hashes, roots, and inclusion and consistency proofs.
 
-A node is named by its level (0 for leaves) and its index in that level. Only complete nodes, over
-``2**level`` leaves, are asked for; what hangs over the ragged right edge is made here.
+Tree hash: RFC 6962, section 2.1 (RFC 9162, section 2.1.1). Proof verification: RFC 9162, sections
+2.1.3.2 and 2.1.4.2.
 
-The Merkle tree hash of RFC 6962, section 2.1 (RFC 9162, section 2.1.1), over SHA-256.
-
-Verifying proofs of inclusion and of consistency (RFC 9162, sections 2.1.3.2 and 2.1.4.2).
+A node is identified by its level (0 for leaves) and its index in that level. Only complete nodes,
+over ``2**level`` leaves, are read; incomplete nodes at the right edge are computed here.
 """
 
 import hashlib

@@ -1,10 +1,7 @@
-"""Signed notes: a text, and Ed25519 signatures by named keys (C2SP signed-note).
+"""Signed notes, log checkpoints, and witness cosignatures (C2SP transparency log formats).
 
-Checkpoints: what a log says of itself, in a signed note (C2SP tlog-checkpoint).
-
-Cosignatures: a witness says that it saw a log grow and nothing else (C2SP tlog-cosignature/v1).
-
-The messages by which a log asks for one are those of C2SP tlog-witness.
+Sources: C2SP signed-note (Ed25519), tlog-checkpoint, tlog-cosignature/v1, and tlog-witness for the
+messages by which a log requests a cosignature.
 """
 
 import base64

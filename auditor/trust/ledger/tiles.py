@@ -1,8 +1,6 @@
-"""Tiles and entry bundles, the form in which a log is kept and served (C2SP tlog-tiles).
+"""Tiles and entry bundles of a transparency log (C2SP tlog-tiles), and appending to them.
 
 A tile of level L holds up to 256 hashes of complete nodes of tree level 8 L, side by side.
-
-Appending: the tiles at the right edge of a log, and what they become with more leaves.
 """
 
 import re

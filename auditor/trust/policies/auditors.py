@@ -1,7 +1,4 @@
-"""How a trust policy stands to those that were accepted before, and when it ends.
-
-Whom a trust policy believes as an auditor, for what, and how high an assurance of theirs.
-"""
+"""Trusted auditors of a trust policy, and checks of policy succession and expiry."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

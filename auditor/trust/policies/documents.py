@@ -1,6 +1,6 @@
-"""Signed statements beside a model: whether those that a rule asks for speak of it.
+"""Signed documents under a trust policy: required statements, and the policy's own signature.
 
-A trust policy's own signature: a statement whose predicate is the policy's document.
+A signed trust policy is an in-toto statement with the policy's document as its predicate.
 """
 
 import hashlib

@@ -1,11 +1,4 @@
-"""Read one rule of a trust policy: for which models it is, and what it asks of who signed them.
-
-What a rule asks of a model beyond a signature that holds: its name, its version, its age.
-
-When a model was signed, by the timestamps beside its signature and a trust policy's clocks.
-
-Judge a model's signature by a trust policy: whose may it be, and what else is asked of it.
-"""
+"""Evaluates a model signature against a trust policy: signer, name, version, and signing time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

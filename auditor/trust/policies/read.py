@@ -1,8 +1,6 @@
-"""Read a trust policy from its document: strictly, so that nothing that is misspelt falls open.
+"""Parses a trust policy, rejects contradictions, and warns about doubtful entries.
 
-What contradicts itself in a trust policy: two rules for one model, two uses of one key.
-
-What is doubtful in a trust policy that can be read: what it names and nobody uses, and such.
+Parsing is strict: a misspelled setting must not weaken the policy.
 """
 
 import hashlib

@@ -1,8 +1,6 @@
-"""A trust policy: who may sign which models, which auditors are believed, and up to when.
+"""Trust policy data classes: model rules, signers, and auditors; and version ordering.
 
-Versions in order: numbers between dots, and before the release what follows a hyphen.
-
-Source: Semantic Versioning 2.0.0, section 11, for any count of numbers.
+Versions are ordered by Semantic Versioning 2.0.0, section 11, extended to any count of numbers.
 """
 
 import re

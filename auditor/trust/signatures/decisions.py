@@ -1,8 +1,7 @@
-"""What people decide as it is signed: in-toto statements of their own types, in a bundle.
+"""Signed decisions (waivers, approvals, findings) and challenges as in-toto statements.
 
-Who may decide is not said here: a key that opens a bundle is one that the caller trusts for that.
-
-Challenges as they are signed: an in-toto statement over the record, in a bundle.
+This module does not decide who may sign: the caller supplies only keys that it trusts for the
+decision.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +12,12 @@ from auditor.domain.approvals import (
     APPROVAL_SCHEMA,
     Approval,
     HumanFinding,
+    find_approval_mistakes,
+    find_human_finding_mistakes,
     read_approval,
     read_human_finding,
 )
 from auditor.domain.approvals import HUMAN_FINDING_SCHEMA as FOUND
-from auditor.domain.approvals import find_approval_mistakes as approval_mistakes
-from auditor.domain.approvals import find_human_finding_mistakes as finding_mistakes
 from auditor.domain.challenges import CHALLENGE_SCHEMA, Challenge, read_challenge
 from auditor.domain.json import Json, JsonPart, compute_digest, encode_canonical, parse_json
 from auditor.domain.waivers import SignedWaiver, Waiver, WaiverRef, read_waiver
@@ -82,7 +81,7 @@ def verify_approval(bundle: bytes, key_pem: bytes, source: str) -> Approval:
         f"approval of {APPROVAL_SCHEMA}",
         APPROVAL_SCHEMA,
         read_approval,
-        approval_mistakes,
+        find_approval_mistakes,
     )
     return _verified(bundle, key_pem, source, form)
 
@@ -100,7 +99,7 @@ def build_finding_payload(finding: HumanFinding) -> bytes:
 def verify_finding(bundle: bytes, key_pem: bytes, source: str) -> HumanFinding:
     """Return a human finding that a key signed. Raises ``WaiverError`` that says why not."""
     form = _DecisionFormat(
-        FINDING, f"finding of {FOUND}", FOUND, read_human_finding, finding_mistakes
+        FINDING, f"finding of {FOUND}", FOUND, read_human_finding, find_human_finding_mistakes
     )
     return _verified(bundle, key_pem, source, form)
 

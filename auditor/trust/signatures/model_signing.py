@@ -1,23 +1,16 @@
-"""OpenSSF Model Signing 1.0: verify what was signed of a model, against the files that are there.
+"""OpenSSF Model Signing 1.0: signs models, parses manifests, and verifies files against them.
 
-A verifier first opens the bundle (whose signature, over which manifest), then asks which digests
-that manifest calls for, and compares them with what it measured. So nothing is hashed for a
-signature that does not hold, and no more than the manifest names.
+Source: OpenSSF Model Signing 1.0 (github.com/ossf/model-signing-spec), sections 5 and 6. Issues
+reported here are those of the strict profile: every MUST of the specification, and anything that
+would let two verifiers see two different models. Fields that verifiers are required to ignore are
+ignored.
 
-The manifest inside a model signature: which files, under which names, with which digests.
+A verifier first opens the bundle (signer and manifest), then finds the digests that the manifest
+needs, and compares them with the measured ones. So no file is hashed for an invalid signature, and
+no file is hashed that the manifest does not name.
 
-Source: OpenSSF Model Signing 1.0 (github.com/ossf/model-signing-spec), sections 5 and 6. Objections
-here are those of the strict profile: every MUST of the specification, and whatever would let two
-verifiers see two different models. What the specification asks verifiers to ignore is ignored.
-
-What speaks against a manifest by itself, before any file is looked at.
-
-What a signed payload claims of a model's files: the format of today, or an older one.
-
-Sign a model (OpenSSF Model Signing 1.0): by a key, or by the key of a certificate.
-
-A single file is signed under its own name, as section 6.1.2 asks; ``model_signing`` 1.1.1 writes
-``.`` there.
+A single file is signed under its own name, as section 6.1.2 requires; ``model_signing`` 1.1.1
+writes ``.`` there. Older manifest formats are accepted.
 """
 
 import hashlib
@@ -245,7 +238,10 @@ def _object_to_names(names: Sequence[str]) -> list[VerificationIssue]:
         # Case, composition, what is not drawn: file systems or readers take one for the other.
         folded = fold_name(name)
         if folded in seen:
-            text = f"{quote_value(seen[folded])} and {quote_value(name)} are the same file on some machines"
+            text = (
+                f"{quote_value(seen[folded])} and {quote_value(name)} are the same file on some "
+                "machines"
+            )
             found.append(VerificationIssue(IssueCode.COLLISION, text))
         seen[folded] = name
     return found

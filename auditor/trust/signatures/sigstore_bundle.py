@@ -1,6 +1,4 @@
-"""The verification material of a Sigstore bundle: by what its signature is to be checked.
-
-Sigstore bundles, version 0.3: how a signed statement lies on disk.
+"""Sigstore bundles, version 0.3: reading, writing, and their verification material.
 
 Source: https://docs.sigstore.dev/about/bundle/ and sigstore/protobuf-specs, sigstore_bundle.proto.
 """

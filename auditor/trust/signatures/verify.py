@@ -1,11 +1,10 @@
-"""Open a signed bundle: whose signature holds over which payload, by what a verifier trusts.
+"""Verifies signed bundles by key, certificate chain or Sigstore; prepares external signing.
 
-Keyless signatures (Sigstore), verified offline by a trust root that is pinned as a file.
+Keyless (Sigstore) signatures are verified offline with a trust root that is pinned as a file.
 
-What somebody signs elsewhere, as in a browser: the bytes to sign, and the bundle around them.
-
-WebCrypto gives ECDSA signatures as two numbers side by side (IEEE P1363), bundles hold them in DER.
-Source: W3C Web Cryptography API, section 23.7.4.
+For signatures made elsewhere, such as in a browser, this module supplies the bytes to sign and
+builds the bundle. WebCrypto returns ECDSA signatures as two numbers side by side (IEEE P1363);
+bundles hold them in DER. Source: W3C Web Cryptography API, section 23.7.4.
 """
 
 import hashlib

@@ -1,18 +1,13 @@
-"""X.509 certificates: read strictly, and what of one certificate speaks against trusting it.
+"""X.509 certificates: strict parsing, certificate checks, and chain validation to trusted roots.
 
-Source: RFC 5280, sections 4.1 and 4.2; OpenSSF Model Signing 1.0, section 4.1.
+Sources: RFC 5280, sections 4.1 and 4.2 (certificates) and 6.1 (chains, without policies and name
+constraints, which are rejected); OpenSSF Model Signing 1.0, section 4.1. There are no default
+roots: the verifier names the authorities.
 
-Every spelling of one signed certificate, so that a revoked one does not come back as another.
-
-Whoever holds an ECDSA signature (r, s) can write a second one, (r, n - s), over the same bytes
-without the key, and so make a certificate that is as valid and has another digest.
-
-Source: SEC 1 version 2, section 4.1.4, where s and -s verify alike; RFC 5280, section 4.1.
-
-From a signer's certificate to a trusted root: each link, each authority, and each one's time.
-
-Source: RFC 5280, section 6.1, without policies and name constraints (which are refused). There are
-no default roots: whoever verifies names the authorities.
+``list_certificate_digests`` returns the digest of every encoding of a signed certificate, so that a
+revoked one cannot come back as another. From an ECDSA signature (r, s) anyone can derive a second
+one, (r, n - s), over the same bytes without the key, and so make a valid certificate with another
+digest. Source: SEC 1 version 2, section 4.1.4, where s and -s verify alike.
 """
 
 import hashlib
@@ -315,8 +310,10 @@ def _any_or(usage: x509.ObjectIdentifier) -> frozenset[x509.ObjectIdentifier]:
     return frozenset({usage, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
-CODE = ChainPurpose("signing code", find_leaf_issues, _any_or(ExtendedKeyUsageOID.CODE_SIGNING))
-TIME = ChainPurpose(
+CODE_SIGNING = ChainPurpose(
+    "signing code", find_leaf_issues, _any_or(ExtendedKeyUsageOID.CODE_SIGNING)
+)
+TIME_STAMPING = ChainPurpose(
     "time stamping", find_timestamper_issues, _any_or(ExtendedKeyUsageOID.TIME_STAMPING)
 )
 
@@ -341,7 +338,9 @@ def find_chain_issues(
 
 
 def find_link_issues(
-    path: Sequence[X509Certificate], moment: VerificationTime | None, purpose: ChainPurpose = CODE
+    path: Sequence[X509Certificate],
+    moment: VerificationTime | None,
+    purpose: ChainPurpose = CODE_SIGNING,
 ) -> list[VerificationIssue]:
     """Return what speaks against certificates that should issue each other, wherever they lead."""
     found = list(purpose.object_to_leaf(path[0]))

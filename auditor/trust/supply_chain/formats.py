@@ -1,26 +1,21 @@
-"""What a document that lies beside a model declares, and what is wrong with the document.
+"""Parsers for supply-chain documents: CycloneDX, SLSA provenance, model cards, and Croissant.
 
-CycloneDX bills of materials of machine learning, 1.5 to 1.7: the model, its ancestors, its data.
+CycloneDX ML-BOM 1.5 to 1.7 (https://cyclonedx.org/docs/1.7/json/): the model, its ancestors and its
+datasets. Libraries and other software are counted but not compared, because an audit does not
+receive them.
 
-Source: https://cyclonedx.org/docs/1.7/json/. Libraries and other software are counted and not
-compared: an audit is given no such thing.
+In-toto statements and SLSA provenance: https://github.com/in-toto/attestation (statement.md v1,
+resource_descriptor.md), https://github.com/in-toto/attestation/tree/v0.1.0 (v0.1),
+https://slsa.dev/spec/v1.1/provenance, https://slsa.dev/spec/v0.2/provenance and the OpenSSF Model
+Signing specification 1.0.
 
-In-toto statements, and what SLSA provenance says of how their subjects were made.
+Model cards (https://huggingface.co/docs/hub/model-cards): YAML front matter of a README, as the
+Hugging Face Hub reads it. A card names datasets and base model without digests, so all its
+statements are only claims. The YAML is composed and never constructed; tags, aliases and duplicate
+keys are rejected.
 
-Sources: https://github.com/in-toto/attestation (statement.md v1, resource_descriptor.md),
-https://github.com/in-toto/attestation/tree/v0.1.0 (v0.1), https://slsa.dev/spec/v1.1/provenance,
-https://slsa.dev/spec/v0.2/provenance and the OpenSSF Model Signing specification 1.0.
-
-Model cards: the YAML front matter of a README, as the Hugging Face Hub reads it.
-
-Source: https://huggingface.co/docs/hub/model-cards. A card names data and base model, and digests
-nothing, so that all that it says is claimed. The YAML is composed and never constructed: a tag, an
-alias or a key that stands twice is refused.
-
-Croissant: what a dataset is made of, by the digests of its files.
-
-Source: https://docs.mlcommons.org/croissant/docs/croissant-spec.html (1.0, 1.1), in the compact
-form of JSON-LD that the specification recommends.
+Croissant (https://docs.mlcommons.org/croissant/docs/croissant-spec.html, 1.0 and 1.1): the files of
+a dataset by digest, in the compact JSON-LD form that the specification recommends.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -605,7 +600,10 @@ def _plain(node: yaml.Node, depth: int) -> object:
             DocumentFault.FORMAT, f"the front matter nests deeper than {MOST_CARD_DEPTH}"
         )
     if node.tag not in _PLAIN:
-        text = f"line {node.start_mark.line + 2} of the front matter has the tag {clean_text(node.tag)}"
+        text = (
+            f"line {node.start_mark.line + 2} of the front matter has the tag "
+            f"{clean_text(node.tag)}"
+        )
         raise MalformedDocumentError(DocumentFault.FORMAT, text)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, depth + 1) for item in node.value]
@@ -644,7 +642,10 @@ def read_croissant(found: Mapping[str, object]) -> DocumentDeclaration:
         or CONFORMS not in conforms
         or version not in CROISSANT_VERSIONS
     ):
-        text = f"conformsTo is {clean_text(conforms)!a}; there are {', '.join(sorted(CROISSANT_VERSIONS))}"
+        text = (
+            f"conformsTo is {clean_text(conforms)!a}; there are "
+            f"{', '.join(sorted(CROISSANT_VERSIONS))}"
+        )
         raise MalformedDocumentError(DocumentFault.VERSION, text)
     distribution = found.get("distribution")
     listed = [distribution] if isinstance(distribution, dict) else distribution

@@ -1,10 +1,7 @@
-"""Hold what documents declare against what was given: confirmed, contradicted, or only claimed.
+"""Verifies supply-chain documents: signatures, and declarations against the actual inputs.
 
-Whose signature under a document is believed: one key's, or theirs whom a policy names.
-
-Whether the signature of a document holds, and the statement that it is put over.
-
-Read a document that lies beside a model, whatever kind it is.
+A declaration is confirmed, contradicted, or only claimed. Trusted signers are one key, or those
+that a trust policy names.
 """
 
 import posixpath
@@ -16,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from auditor.domain.json import Json
 from auditor.domain.supply_chain import SupplyItem, SupplyPart
-from auditor.domain.trust import TrustPolicyStatus as Accepted
+from auditor.domain.trust import TrustPolicyStatus
 from auditor.trust.encoding.dsse import DsseEnvelope, parse_envelope
 from auditor.trust.encoding.strict_json import read_json_object
 from auditor.trust.policies.documents import open_statement, read_predicate_type, to_bundle
@@ -107,7 +104,7 @@ class PolicyDocumentVerifier:
     """Believes whom the rule for the model lets sign statements of the document's type."""
 
     asked: TrustQuery
-    accepted: Accepted
+    accepted: TrustPolicyStatus
     against: tuple[VerificationIssue, ...] = field(init=False)
 
     def __post_init__(self) -> None:

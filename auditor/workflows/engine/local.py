@@ -1,8 +1,7 @@
-"""The engine that observes in this process, one check after the other.
+"""Local audit engine: runs checks one after another in this process and turns errors into gaps.
 
-Errors as Gaps: what could not be measured, and why.
-
-A sign of life while a check waits for the owner's code, and a place to stop it at.
+A heartbeat reports progress while a check waits for the owner's code, and is where it can be
+stopped.
 """
 
 from collections.abc import Callable, Sequence

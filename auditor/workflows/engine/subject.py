@@ -1,10 +1,6 @@
-"""One target while it is open: a model on it, its twin, and the models beside it.
+"""Subject of a check on one target: opens the model, its twin, and its shadow models.
 
-Ready shadow models, asked one after another as the artifact is: each in a child of its own.
-
-Rows that do not fit the model, told by the schema that they were made by.
-
-Open what a check sees on one target; what cannot be opened becomes a Gap.
+Anything that cannot be opened becomes a gap. Each shadow model runs in a child process of its own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -297,8 +293,8 @@ def _unless_elsewhere(spec: TargetSpec, model: Model) -> Model | Gap:
         reason=GapReason.FELL_BACK,
         detail=f"{found.total} operators were to run on {found.declared}, but {where}: what is "
         "measured so would not speak of the declared target.",
-        cure=f"{suggest_fallback_cure(spec, found.elsewhere)}Export the model with operators that the "
-        "provider has, name the provider that really runs it, or set allow_fallback: true to "
+        cure=f"{suggest_fallback_cure(spec, found.elsewhere)}Export the model with operators that "
+        "the provider has, name the provider that really runs it, or set allow_fallback: true to "
         "measure the mixture as it is.",
         target=spec.name,
     )

@@ -46,8 +46,9 @@ def finding(
 ) -> MembershipFinding:
     scores = NOISE + gain * MEMBER
     return MembershipFinding(
-        ("rmia", "network"), scores, MEMBER, rank_test(scores, MEMBER), apply_threshold(scores, MEMBER, 0.01),
-        attack_auc(scores, MEMBER), tail_advantage(scores, MEMBER), unseen, sided, blind, 1e-4,
+        ("rmia", "network"), scores, MEMBER, rank_test(scores, MEMBER),
+        apply_threshold(scores, MEMBER, 0.01), attack_auc(scores, MEMBER),
+        tail_advantage(scores, MEMBER), unseen, sided, blind, 1e-4,
     )  # fmt: skip
 
 
@@ -73,8 +74,10 @@ def test_a_few_members_above_the_limit_count_if_other_models_put_none_there() ->
     out = np.where(MEMBER & (np.arange(ROWS) % 8 == 0), 9.0, 0.0)
     found = replace(finding(0.05), scores=NOISE + out, ranks=0.01)
     seen = replace(
-        found, cut=apply_threshold(found.scores, MEMBER, 0.01), tail=tail_advantage(found.scores, MEMBER),
-        area=attack_auc(found.scores + 0.1 * MEMBER, MEMBER), unseen=gated(NOISE), sided=gated(NOISE),
+        found, cut=apply_threshold(found.scores, MEMBER, 0.01),
+        tail=tail_advantage(found.scores, MEMBER),
+        area=attack_auc(found.scores + 0.1 * MEMBER, MEMBER), unseen=gated(NOISE),
+        sided=gated(NOISE),
     )  # fmt: skip
     assert seen.said is LeakVerdict.SHOWN
     elsewhere = replace(gated(NOISE), tail=tail_advantage(NOISE + out, MEMBER))

@@ -28,7 +28,9 @@ NO_RUN = Gap(reason=GapReason.NEEDS_RECIPE, detail="no recipe", cure="name one")
 NOTHING = ClaimContext()
 PLANTED: dict[str, tuple[dict[str, Any], ClaimContext, ClaimFaultCode]] = {
     "a delta that lets a record out": ({"delta": 1e-3}, NOTHING, ClaimFaultCode.DELTA),
-    "a rate that is not the batch's": ({"sampling_rate": 0.01, "steps": 2000}, NOTHING, ClaimFaultCode.RATE),
+    "a rate that is not the batch's": (
+        {"sampling_rate": 0.01, "steps": 2000}, NOTHING, ClaimFaultCode.RATE,
+    ),
     "steps that are not the epochs": ({"steps": 280}, NOTHING, ClaimFaultCode.STEPS),
     # github.com/meta-pytorch/opacus/issues/80 and pull/128
     "shuffled batches accounted as Poisson samples": (
@@ -52,13 +54,20 @@ PLANTED: dict[str, tuple[dict[str, Any], ClaimContext, ClaimFaultCode]] = {
          "library": "opacus 1.3.0"},
         NOTHING, ClaimFaultCode.FEW_RECORDS,
     ),
-    "batch normalisation that the owner admits": ({"batch_norm": True}, NOTHING, ClaimFaultCode.BATCH_NORM),
-    "batch normalisation in the graph": ({}, ClaimContext(batch_norms=2), ClaimFaultCode.BATCH_NORM),
+    "batch normalisation that the owner admits": (
+        {"batch_norm": True}, NOTHING, ClaimFaultCode.BATCH_NORM,
+    ),
+    "batch normalisation in the graph": (
+        {}, ClaimContext(batch_norms=2), ClaimFaultCode.BATCH_NORM,
+    ),
     "another adjacency than was accounted for": (
-        {"adjacency": AdjacencyRelation.REPLACE, "accounted_adjacency": AdjacencyRelation.ADD_REMOVE},
+        {"adjacency": AdjacencyRelation.REPLACE,
+         "accounted_adjacency": AdjacencyRelation.ADD_REMOVE},
         NOTHING, ClaimFaultCode.ADJACENCY,
     ),
-    "an accountant that is no bound": ({"accountant": PrivacyAccountant.GDP}, NOTHING, ClaimFaultCode.GDP),
+    "an accountant that is no bound": (
+        {"accountant": PrivacyAccountant.GDP}, NOTHING, ClaimFaultCode.GDP,
+    ),
     "other rows than were trained on": ({}, ClaimContext(rows=1000), ClaimFaultCode.DATASET_SIZE),
     "another model": ({}, ClaimContext(model="sha256:" + "b" * 64), ClaimFaultCode.OTHER_MODEL),
     "other code": (

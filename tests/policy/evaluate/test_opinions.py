@@ -76,7 +76,8 @@ def test_only_a_claimed_limit_is_refused_because_no_reading_can_break_it() -> No
         (False, (), False, False, True, RuleOutcome(Outcome.WITHSTOOD, WITHSTOOD, 1)),
         (False, (), False, False, False, RuleOutcome(Outcome.UNKNOWN, NOT_ACCEPTED, 1)),
         (True, (), False, True, True, RuleOutcome(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
-        (True, ("slice",), False, False, True, RuleOutcome(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
+        (True, ("slice",), False, False, True,
+         RuleOutcome(Outcome.UNKNOWN, DOUBTED, 1, NOT_DOUBTED)),
         (False, ("slice",), True, True, False, RuleOutcome(Outcome.PASSED, KEPT, 1)),
         (False, ("group",), False, True, False, RuleOutcome(Outcome.PASSED, KEPT, 1)),
         (False, ("slice",), False, True, True, RuleOutcome(

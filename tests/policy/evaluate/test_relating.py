@@ -133,7 +133,7 @@ def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> N
          "Nothing that was tried broke it; it withstood, but the policy does not accept that.", ""),
         (True, Budget.FULL, Outcome.UNKNOWN,
          ("Both figures are only bounds, and what two searches did not find shows no difference "
-         "unless they looked alike."),
+          "unless they looked alike."),
          "a baseline audited with the same parameters and the same budget"),
     ],
 )  # fmt: skip

@@ -51,8 +51,11 @@ class Someone:
         return self.post("waivers", sign_waiver(waiver, self.signer))
 
     def answer(
-        self, record: str, answer: ApprovalAnswer = ApprovalAnswer.YES, **changes: Any
-    ) -> httpx.Response:  # noqa: ANN401 -- any field
+        self,
+        record: str,
+        answer: ApprovalAnswer = ApprovalAnswer.YES,
+        **changes: Any,  # noqa: ANN401 -- any field
+    ) -> httpx.Response:
         said: dict[str, Any] = {
             "record": record, "record_id": record_id(self.world, record), "by": self.name,
             "role": "model risk", "answer": answer, "reason": "All findings are known.",

@@ -66,7 +66,7 @@ class Fleet:
         keeper = replace(self.world.service.gatekeeper, clock=lambda: later(utc_now(), 1 / 24))
         return keeper.ask(
             GateRequest(project=self.at.project, artifact=artifact(self.world),
-                   policy=self.policy.digest, target=target)
+                        policy=self.policy.digest, target=target)
         )  # fmt: skip
 
 

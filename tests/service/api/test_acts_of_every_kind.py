@@ -68,8 +68,9 @@ def agents(world: World) -> Told:
 
 
 ELSEWHERE = frozenset({
-    AuditLogAction.PROJECT_MADE, AuditLogAction.KEY_MADE, AuditLogAction.KEY_ENDED, AuditLogAction.AUDIT_ASKED,
-    AuditLogAction.AUDIT_CANCELLED, AuditLogAction.SEALED_SET_KEPT, AuditLogAction.SEALED_SET_RELEASED,
+    AuditLogAction.PROJECT_MADE, AuditLogAction.KEY_MADE, AuditLogAction.KEY_ENDED,
+    AuditLogAction.AUDIT_ASKED, AuditLogAction.AUDIT_CANCELLED, AuditLogAction.SEALED_SET_KEPT,
+    AuditLogAction.SEALED_SET_RELEASED,
 })  # fmt: skip
 """What other tests do."""
 

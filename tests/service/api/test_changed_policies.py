@@ -63,8 +63,10 @@ class Moving:
         desk = replace(schedules.desk, pack=lambda _name: self.now)
         self.scheduler: ScheduleContext = replace(schedules, desk=desk)
         self.first = self.finished(submit_audit(desk, self.at.caller, self.asked())[0].id)
-        wish = ScheduleOrder(name="moving", asked=self.asked(), same=None, cron=None,
-                    on=(ScheduleTrigger.POLICY_CHANGED,), batch_role=None)  # fmt: skip
+        wish = ScheduleOrder(
+            name="moving", asked=self.asked(), same=None, cron=None,
+            on=(ScheduleTrigger.POLICY_CHANGED,), batch_role=None,
+        )  # fmt: skip
         self.schedule: Schedule = create_schedule(self.scheduler, self.at.caller, wish)
 
     def asked(self) -> AuditOrder:
@@ -209,8 +211,8 @@ def test_without_anything_stored_a_changed_policy_is_audited_by(apart: World) ->
     moving = Moving(apart)
     body = moving.asked()
     other = replace(body, only=("data.duplicates",))
-    wish = ScheduleOrder(name="other", asked=other, same=None, cron=None, on=(ScheduleTrigger.POLICY_CHANGED,),
-                batch_role=None)  # fmt: skip
+    wish = ScheduleOrder(name="other", asked=other, same=None, cron=None,
+                         on=(ScheduleTrigger.POLICY_CHANGED,), batch_role=None)  # fmt: skip
     made = create_schedule(moving.scheduler, moving.at.caller, wish)
     moving.changes(policy_at("3.0.0", 0.7))
     run_due_schedules(moving.scheduler)

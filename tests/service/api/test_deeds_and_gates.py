@@ -259,8 +259,8 @@ class History:
         expires = self.end(ended=ended) if ended or random.random() < 0.4 else None
         said = Approval(
             record=record.digest, record_id=record.id, by=one.name, role="model risk",
-            answer=ApprovalAnswer.YES if yes else ApprovalAnswer.NO, reason="All findings are known.",
-            created=self.time(), expires=expires,
+            answer=ApprovalAnswer.YES if yes else ApprovalAnswer.NO,
+            reason="All findings are known.", created=self.time(), expires=expires,
         )  # fmt: skip
         told = Said(record.digest, one, yes, said.created, said.expires)
         if inside and not ended and told not in self.rules.said:
@@ -331,8 +331,8 @@ class History:
             record=record.digest, record_id=record.id, artifact=artifact(self.world), target="cpu",
             identity=sha(b"cpu"), examples=sha(b"examples"), disproved=(), outcome=outcome,
             trials=(ExampleTrial(0, "r1", "quality.accuracy", ExampleResult.HOLDS, "yes"),),
-            moved=(RuleOutcomeChange("accuracy", "cpu", "passed", "failed"),), signer=signer.identity,
-            tried=self.time(),
+            moved=(RuleOutcomeChange("accuracy", "cpu", "passed", "failed"),),
+            signer=signer.identity, tried=self.time(),
         )  # fmt: skip
         with self.world.service.store.unit_of_work() as work:
             work.challenge(told, sign_challenge(told, signer))

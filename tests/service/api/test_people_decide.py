@@ -299,7 +299,8 @@ def test_a_browser_signs_what_the_service_wrote(world: World, plain: Policy, pas
     assert world.call("POST", "/v1/approvals", "approver", json=body).status_code == 422
 
     leave = {"record": record, "key": carl.pem, "rule": "accuracy", "owner": "Olga",
-             "ticket": "R-1", "reason": "A leave of days.", "expires": later(utc_now(), 9)}  # fmt: skip
+             "ticket": "R-1", "reason": "A leave of days.",
+             "expires": later(utc_now(), 9)}  # fmt: skip
     draft = world.call("POST", "/v1/waivers/draft", "approver", json=leave).json()
     signed = as_a_browser(carl.signer, draft["to_sign"])
     body = {"payload": draft["payload"], "signature": signed, "key": carl.pem}

@@ -73,8 +73,9 @@ def test_sealed_audits_of_one_model_have_seeds_and_numbers_of_their_own(
     assert signer is not None
     verifier = replace(build_service_verifier(folder.read(SIGNER)), ledger=signer.key)
     steps = {step.name: step for step in verify_folder(folder, verifier)}
-    assert {step.result for step in steps.values()} <= {StepResult.HOLDS, StepResult.NOT_PRESENT,
-                                                       StepResult.NOT_CHECKED}  # fmt: skip
+    assert {step.result for step in steps.values()} <= {
+        StepResult.HOLDS, StepResult.NOT_PRESENT, StepResult.NOT_CHECKED,
+    }  # fmt: skip
     assert steps["sealed seed"].detail.endswith("attempt 3")
     assert b"number 3 of line under tiny; seed sealed" in folder.read("summary.md")
     assert b"number 3 of line under tiny; seed sealed" in folder.read("report.html")

@@ -177,8 +177,9 @@ def test_the_live_part_is_sent_when_something_happened(pages: Pages) -> None:
 def test_progress_is_what_the_history_told_last() -> None:
     def told(number: int, kind: str, **detail: object) -> SubmissionEvent:
         about = {"target": "cpu", "check": "quality.accuracy", **detail}
-        return SubmissionEvent(submission="s", number=number, at="2026-01-01T00:00:00Z", kind=kind,
-                     detail=about)  # fmt: skip
+        return SubmissionEvent(
+            submission="s", number=number, at="2026-01-01T00:00:00Z", kind=kind, detail=about,
+        )  # fmt: skip
 
     events = [
         told(1, "running", targets=["cpu"], checks=["quality.accuracy", "no.such"]),

@@ -160,8 +160,9 @@ class SmallService:
         self.made += 1
         submission = Submission(
             id=f"sub-{self.made:024x}", project=project, submitter=by,
-            audit_file=compute_digest(b"audit.yaml"), source="audit.yaml", inputs=(), policy=policy.digest,
-            targets=("cpu",), submitted=START, budget=Budget.CI, sealed=sealed,
+            audit_file=compute_digest(b"audit.yaml"), source="audit.yaml", inputs=(),
+            policy=policy.digest, targets=("cpu",), submitted=START, budget=Budget.CI,
+            sealed=sealed,
         )  # fmt: skip
         ServiceStore(self.store).submit(submission, None)
         return submission
@@ -245,8 +246,9 @@ class SmallService:
         self, who: Someone, kind: DecisionKind, bundle: bytes, record: AuditRecord
     ) -> None:
         decision = SignedDecision(
-            project=who.person.project, digest=compute_digest(bundle), kind=kind, person=who.person.id,
-            bundle=bundle, key=who.person.key, at=record.finished, by="k9", record=record.digest,
+            project=who.person.project, digest=compute_digest(bundle), kind=kind,
+            person=who.person.id, bundle=bundle, key=who.person.key, at=record.finished, by="k9",
+            record=record.digest,
         )  # fmt: skip
         with self.store.unit_of_work() as work:
             assert keep_decision(work.session, decision)

@@ -7,7 +7,7 @@ import pytest
 from decision_papers import EVE, MODEL, finding
 from small_services import MINE, NOW, PASSED, THEIRS, Audit, SmallService
 
-from auditor.domain.approvals import ApprovalAnswer as Said
+from auditor.domain.approvals import ApprovalAnswer
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.targets import Fingerprint, TargetSpec
@@ -224,7 +224,7 @@ def test_a_later_one_that_fails_by_now_or_was_refused_ends_it(
     between = service.audits(policy)
     service.audits(policy)
     assert shut(ask(service, policy)) == set()
-    service.answers(service.names("Bob"), between.record, Said.NO)
+    service.answers(service.names("Bob"), between.record, ApprovalAnswer.NO)
     assert shut(ask(service, policy)) == {"approvals"}
 
 

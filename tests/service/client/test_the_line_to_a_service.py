@@ -95,7 +95,7 @@ def test_an_upload_goes_on_from_where_the_service_stands_when_the_line_breaks() 
 
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     file = UploadSource(kind=UploadKind.DATASET, digest=digest, name="a/.b c", size=10,
-                   opened=partial(io.BytesIO, raw))  # fmt: skip
+                        opened=partial(io.BytesIO, raw))  # fmt: skip
     with serving(script) as service, client(service.url) as calls:
         assert calls.lacking([file, file]) == (file,)
         calls.upload([file])

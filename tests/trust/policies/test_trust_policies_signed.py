@@ -140,7 +140,8 @@ STANDINGS = {
     TrustPolicyStatus.UNKNOWN: "nobody accepted {} on this machine (auditor trust accept)",
     TrustPolicyStatus.NEWER: "{} is newer than the accepted one (auditor trust accept)",
     TrustPolicyStatus.OLDER: "{} is older than one that was accepted",
-    TrustPolicyStatus.CHANGED: "{} was accepted with another content; a change needs a higher version",
+    TrustPolicyStatus.CHANGED: "{} was accepted with another content; a change needs a higher "
+    "version",
 }
 
 

@@ -150,8 +150,8 @@ def test_a_signature_may_be_just_as_old_as_the_rule_allows(age: str, oldest: tim
     ((code, text),) = aged(oldest + SECOND)
     assert code is IssueCode.TOO_OLD
     assert text == (
-        f"it was signed at {VerificationTime(TODAY - oldest - SECOND)}, and the trust policy takes none "
-        f"from before {VerificationTime(TODAY - oldest)}"
+        f"it was signed at {VerificationTime(TODAY - oldest - SECOND)}, and the trust policy takes "
+        f"none from before {VerificationTime(TODAY - oldest)}"
     )
 
 

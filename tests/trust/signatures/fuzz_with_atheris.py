@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["auditor.signatures"]):
+with atheris.instrument_imports(include=["auditor.trust"]):
     from auditor.trust.signatures import model_signing
 
 from authority_forge import MOMENT

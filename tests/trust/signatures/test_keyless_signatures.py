@@ -125,7 +125,9 @@ HOSTILE: dict[str, tuple[IssueCode, Callable[[], dict[str, Any]]]] = {
     "with another signature": (
         IssueCode.KEYLESS, changed("dsseEnvelope", "signatures", 0, "sig", value=b64(b"x" * 70))
     ),
-    "with another payload": (IssueCode.KEYLESS, changed("dsseEnvelope", "payload", value=b64(b"{}"))),
+    "with another payload": (
+        IssueCode.KEYLESS, changed("dsseEnvelope", "payload", value=b64(b"{}"))
+    ),
 }  # fmt: skip
 
 

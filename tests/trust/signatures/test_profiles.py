@@ -49,7 +49,8 @@ def test_an_old_manifest_covers_the_files_that_it_names(forge: Forge) -> None:
         ([], IssueCode.EMPTY),
         (subjects_of(*ALL[1:]), IssueCode.EXTRA_FILE),
         (subjects_of(*ALL, ALL[0]), IssueCode.DUPLICATE),
-        ([*subjects_of(*ALL), {"name": "../x", "digest": {"sha256": "0" * 64}}], IssueCode.PATH_ESCAPE),
+        ([*subjects_of(*ALL), {"name": "../x", "digest": {"sha256": "0" * 64}}],
+         IssueCode.PATH_ESCAPE),
         ([*subjects_of(*ALL[1:]), {"name": ALL[0], "digest": {"sha256": "0" * 64}}],
          IssueCode.DIGEST_MISMATCH),
     ],
@@ -69,8 +70,10 @@ def test_an_old_bundle_cannot_bring_its_own_key_to_be_believed(forge: Forge) -> 
     assert found.verified
     assert set(found.codes) == {IssueCode.LEGACY_KEY, IssueCode.KEY_HINT}
     pki = Pki.made()
-    assert not verify_model(json.dumps(bundle).encode(), pki.trusted, FILES, moment=MOMENT,
-                      profile=VerificationProfile.COMPAT).verified  # fmt: skip
+    assert not verify_model(
+        json.dumps(bundle).encode(), pki.trusted, FILES, moment=MOMENT,
+        profile=VerificationProfile.COMPAT,
+    ).verified  # fmt: skip
 
 
 def test_strict_stands_for_no_objection() -> None:

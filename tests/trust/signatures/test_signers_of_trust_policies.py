@@ -22,8 +22,11 @@ from auditor.trust.policies.trust_policy import ModelClaim, TrustPolicy
 from auditor.trust.signatures.model_signing import ModelFileDigests
 from auditor.trust.signatures.trusted_signers import VerificationTime
 from auditor.trust.signatures.verify import verify_keyless
-from auditor.trust.supply_chain.verify import DocumentSignatureStatus as Signing
-from auditor.trust.supply_chain.verify import PolicyDocumentVerifier, read_supply_document
+from auditor.trust.supply_chain.verify import (
+    DocumentSignatureStatus,
+    PolicyDocumentVerifier,
+    read_supply_document,
+)
 from auditor.trust.verification_result import IssueCode, SignatureVerification
 
 PKI, SIGSTORE = Pki.made(), Sigstore()
@@ -167,10 +170,13 @@ def believing(*any_of: dict[str, str]) -> PolicyDocumentVerifier:
 
 def test_a_document_that_a_certificate_signed_counts_where_the_rule_says_so() -> None:
     (told,) = read_supply_document("tests.json", PKI.sign(slsa()), believing(ACME))
-    assert (told.signed.standing, told.signed.identity) == (Signing.VERIFIED, f"email:{EMAIL}")
+    assert (told.signed.standing, told.signed.identity) == (
+        DocumentSignatureStatus.VERIFIED,
+        f"email:{EMAIL}",
+    )
     for other in ({"key": "release"}, {"root": "other", "identity": EMAIL}):
         (told,) = read_supply_document("tests.json", PKI.sign(slsa()), believing(other))
-        assert told.signed.standing is Signing.REFUSED
+        assert told.signed.standing is DocumentSignatureStatus.REFUSED
 
 
 def test_a_statement_that_a_rule_asks_for_may_be_signed_by_a_certificate() -> None:

@@ -101,7 +101,8 @@ def key_of_clock(clock: Clock) -> Change:
 
 
 LACKING: dict[str, tuple[tuple[Change, ...], bytes, IssueCode]] = {
-    "over another signature": ((clocked(),), CLOCK.stamp(b"x" + BUNDLE), IssueCode.TIMESTAMP_IMPRINT),
+    "over another signature": ((clocked(),), CLOCK.stamp(b"x" + BUNDLE),
+                               IssueCode.TIMESTAMP_IMPRINT),
     "of a clock that the policy does not name": ((clocked(),), STRANGE.stamp(BUNDLE),
                                                  IssueCode.CERT_ROOT),
     "under another policy of the clock": ((clocked(policies=["1.2.3"]),), STAMP,

@@ -257,7 +257,9 @@ HOSTILE: dict[str, tuple[IssueCode, Callable[[], bytes]]] = {
     "two signatures": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=2))),
     "no signature": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=0))),
     "another type": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(content_type="1.2.3"))),
-    "a critical extension": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(extra=CRITICAL))),
+    "a critical extension": (
+        IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(extra=CRITICAL)),
+    ),
     "a short digest": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(digest=b"x" * 20))),
     "something after it": (IssueCode.TIMESTAMP, lambda: CLOCK.stamp(DATA) + b"\x05\x00"),
     "nothing": (IssueCode.TIMESTAMP, lambda: b""),

@@ -86,15 +86,19 @@ class Clock:
 
     def token(self, covered: bytes, saying: Saying = Saying()) -> bytes:
         said = stamped(covered, saying)
-        content = write_element(SEQUENCE, write_oid("1.2.840.113549.1.9.16.1.4"),
-                        write_element(context_tag(0), write_element(OCTETS, said)))  # fmt: skip
+        content = write_element(
+            SEQUENCE, write_oid("1.2.840.113549.1.9.16.1.4"),
+            write_element(context_tag(0), write_element(OCTETS, said)),
+        )  # fmt: skip
         brought = saying.certificates
         if brought is None:
             brought = [self.signer.der, *(item.der for item in self.between), self.root.der]
         certificates = [write_element(context_tag(0), *brought)] if brought else []
         signed = self.signed(said, saying)
-        data = write_element(SEQUENCE, write_integer(3), write_element(SET, algorithm(saying.signer_hash)), content,
-                     *certificates, write_element(SET, *[signed] * saying.signatures))  # fmt: skip
+        data = write_element(
+            SEQUENCE, write_integer(3), write_element(SET, algorithm(saying.signer_hash)), content,
+            *certificates, write_element(SET, *[signed] * saying.signatures),
+        )  # fmt: skip
         return write_element(
             SEQUENCE, write_oid("1.2.840.113549.1.7.2"), write_element(context_tag(0), data)
         )
@@ -108,15 +112,20 @@ class Clock:
             attribute("1.2.840.113549.1.9.3", write_oid(saying.content_type)),
             attribute("1.2.840.113549.1.9.4", write_element(OCTETS, digest)),
             attribute("1.2.840.113549.1.9.16.2.47",
-                      write_element(SEQUENCE, write_element(SEQUENCE, write_element(SEQUENCE, write_element(OCTETS, named))))),
+                      write_element(SEQUENCE, write_element(SEQUENCE, write_element(
+                          SEQUENCE, write_element(OCTETS, named))))),
         ])  # fmt: skip
         covered = write_element(SET, *attributes)
         certificate = self.signer.certificate
-        issuer = write_element(SEQUENCE, certificate.issuer.public_bytes(),
-                       write_integer(saying.number or certificate.serial_number))  # fmt: skip
+        issuer = write_element(
+            SEQUENCE, certificate.issuer.public_bytes(),
+            write_integer(saying.number or certificate.serial_number),
+        )  # fmt: skip
         how, signature = self.signature(covered, kind)
-        return write_element(SEQUENCE, write_integer(1), issuer, algorithm(kind),
-                     write_element(context_tag(0), *attributes), how, write_element(OCTETS, signature))  # fmt: skip
+        return write_element(
+            SEQUENCE, write_integer(1), issuer, algorithm(kind),
+            write_element(context_tag(0), *attributes), how, write_element(OCTETS, signature),
+        )  # fmt: skip
 
     def signature(self, covered: bytes, kind: str) -> tuple[bytes, bytes]:
         of = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[kind]
@@ -137,7 +146,7 @@ def stamped(covered: bytes, saying: Saying) -> bytes:
     nonce = [] if saying.nonce is None else [write_integer(saying.nonce)]
     time = write_element(TIME, saying.at.strftime("%Y%m%d%H%M%SZ").encode())
     return write_element(SEQUENCE, write_integer(1), write_oid(saying.policy), imprint,
-                 write_integer(saying.serial), time, *nonce, saying.extra)  # fmt: skip
+                         write_integer(saying.serial), time, *nonce, saying.extra)  # fmt: skip
 
 
 def algorithm(kind: str) -> bytes:

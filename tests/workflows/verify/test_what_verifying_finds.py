@@ -463,8 +463,9 @@ def test_packages_may_show_their_own_otherwise_where_others_were_installed(
 def test_an_approval_that_is_over_is_told_as_of_now(out: Path, other: RecordVerifier) -> None:
     record, signer = RecordFolder(out).record, new_signer()
     approval = Approval(
-        record=record.digest, record_id=record.id, by="Ada", role="owner", answer=ApprovalAnswer.YES,
-        reason="All limits are kept.", created=record.finished, expires="2026-12-01T00:00:00Z",
+        record=record.digest, record_id=record.id, by="Ada", role="owner",
+        answer=ApprovalAnswer.YES, reason="All limits are kept.", created=record.finished,
+        expires="2026-12-01T00:00:00Z",
     )  # fmt: skip
     add_approval(out, sign_approval(approval, signer), signer.public_pem())
     for now, over in ((None, False), ("2026-11-30", False), ("2026-12-01", True)):

@@ -1,7 +1,4 @@
-"""Formulas as linear forms of the columns that are free, and kinks taken apart.
-
-Formulas differentiated forwards, row by row.
-"""
+"""Linear forms, piecewise expansion and forward-mode derivatives of column formulas."""
 
 import math
 from collections.abc import Mapping, Sequence

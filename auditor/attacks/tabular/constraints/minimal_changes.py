@@ -32,8 +32,7 @@ Oracle = Callable[[Array, NDArray[np.int64]], Mask]
 class MinimalCounterexamples:
     """Counterexamples that were made minimal.
 
-    ``find_moved_units`` is ``[n, units]``, ``prices`` the cost of each unit's move, and ``queries``
-    how many
+    ``moved`` is ``[n, units]``, ``prices`` the cost of each unit's move, and ``queries`` how many
     rows the oracle was asked about. ``valid`` marks the rows that were feasible counterexamples to
     begin with, and still are; the others are returned as they came.
     """

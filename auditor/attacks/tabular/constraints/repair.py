@@ -1,10 +1,7 @@
-"""The nearest row that keeps linear relations, as a mixed-integer program that HiGHS solves.
+"""Repairs tabular rows so that they satisfy feature constraints and relations.
 
-The cheap part of repair: limits, whole numbers, codes, one-hot groups and definitions.
-
-Moving numbers until every relation holds: the fast part of repair, for relations of any form.
-
-Repair: the row near a proposed one that the world could produce and the attacker could reach.
+Repair first snaps values to limits, whole numbers, codes and one-hot groups, then projects onto
+relations of any form. Linear relations are solved exactly as a mixed-integer program by HiGHS.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

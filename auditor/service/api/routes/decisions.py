@@ -194,8 +194,9 @@ def add_decision_routes() -> APIRouter:
     kept: dict[int | str, dict[str, Any]] = {SEEN: {"model": DecisionResponse}}
     for word in KINDS:
         add = router.add_api_route
-        add(f"/{word}", submit_decision, methods=["POST"], operation_id=f"post_{word}", status_code=NEW,
-            responses=kept, openapi_extra=build_openapi_extra(DecisionRequestBody))  # fmt: skip
+        add(f"/{word}", submit_decision, methods=["POST"], operation_id=f"post_{word}",
+            status_code=NEW, responses=kept,
+            openapi_extra=build_openapi_extra(DecisionRequestBody))  # fmt: skip
         add(f"/{word}", list_decisions, methods=["GET"], operation_id=f"list_{word}")
         add(f"/{word}/{{digest}}", get_decision, methods=["GET"], operation_id=f"get_{word}")
     return router

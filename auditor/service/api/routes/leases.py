@@ -52,7 +52,8 @@ LeaseId = Annotated[str, Path(pattern=f"^{LEASE.pattern}$", examples=["lea-" + "
 router = APIRouter(prefix="/v1/agents/{agent}", tags=["agents"])
 
 
-@router.post("/lease", response_model=AssignmentResponse, openapi_extra=build_openapi_extra(LeaseRequestBody),
+@router.post("/lease", response_model=AssignmentResponse,
+             openapi_extra=build_openapi_extra(LeaseRequestBody),
              responses={NOTHING: {"description": "Nothing to do for now; ask again."}})  # fmt: skip
 async def request_lease(
     agent: AgentId, request: Request, caller: AgentKey, service: Served

@@ -167,8 +167,8 @@ def add_upload_routes() -> APIRouter:
         extra = {**BODY, "parameters": HEADERS}
         add(one, upload_file, methods=["PUT"], operation_id=f"put_{word}", status_code=NEW,
             responses=parts, openapi_extra=extra)  # fmt: skip
-        add(one, check_upload, methods=["HEAD"], operation_id=f"head_{word}", response_class=Response,
-            responses=some)  # fmt: skip
+        add(one, check_upload, methods=["HEAD"], operation_id=f"head_{word}",
+            response_class=Response, responses=some)  # fmt: skip
         add(one, get_upload, methods=["GET"], operation_id=f"get_{word}")
         add(f"/{word}", list_uploads, methods=["GET"], operation_id=f"list_{word}")
     return router

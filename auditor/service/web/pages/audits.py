@@ -40,9 +40,10 @@ def show_audits(
     )
     lines, following = site.overviews.audits(sought)
     return render_page(request, "audits", title="Audits", lines=lines, following=following,
-                states=STATES, verdicts=VERDICTS, models=sorted({line.model for line in lines}),
-                state=state, verdict=verdict, model=model, cursor=cursor,
-                changing=any(line.state not in ENDED for line in lines))  # fmt: skip
+                       states=STATES, verdicts=VERDICTS,
+                       models=sorted({line.model for line in lines}), state=state, verdict=verdict,
+                       model=model, cursor=cursor,
+                       changing=any(line.state not in ENDED for line in lines))  # fmt: skip
 
 
 @router.get("/audits/{audit}")
@@ -88,9 +89,9 @@ def show_files(request: Request, audit: AuditId, caller: Viewer, site: Shown) ->
     found = find_audit_files(site.service, caller, audit)
     beside = f"{EVIDENCE}/"
     return render_page(request, "files", title="Files of an audit", base=f"/audits/{audit}",
-                audit=audit,
-                files={n: d for n, d in found.items() if not n.startswith(beside)},
-                evidence=[name for name in found if name.startswith(beside)])  # fmt: skip
+                       audit=audit,
+                       files={n: d for n, d in found.items() if not n.startswith(beside)},
+                       evidence=[name for name in found if name.startswith(beside)])  # fmt: skip
 
 
 @router.get("/audits/{audit}/files/{name:path}")

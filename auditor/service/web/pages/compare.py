@@ -26,8 +26,8 @@ def compare_audits(
     lines, _ = site.overviews.audits(
         AuditQuery(project=caller.project, states=(SubmissionState.DONE,), limit=MOST)
     )
-    return render_page(request, "compare", told, title="Compare", lines=lines, left=left, right=right,
-                compared=asked)  # fmt: skip
+    return render_page(request, "compare", told, title="Compare", lines=lines, left=left,
+                       right=right, compared=asked)  # fmt: skip
 
 
 ENTRY = PageEntry("/compare", router, title="Compare", order=40)

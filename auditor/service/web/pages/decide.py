@@ -83,8 +83,8 @@ def show_draft(
     except InvalidInputError as error:
         problem = f"{error.problem}. {error.cure}"
         return _asked(request, matter, kind, form, INVALID, problem, origin=visit.origin)
-    return render_page(request, "sign", title=f"Sign as {made.person.name}", draft=made, audit=audit,
-                kind=kind.value, what=TITLES[kind])  # fmt: skip
+    return render_page(request, "sign", title=f"Sign as {made.person.name}", draft=made,
+                       audit=audit, kind=kind.value, what=TITLES[kind])  # fmt: skip
 
 
 def _asked(
@@ -92,16 +92,17 @@ def _asked(
     status: int = 200, problem: str = "", *, origin: str,
 ) -> Response:  # fmt: skip
     row = matter.finding(form.get("finding", "")) if kind is DecisionKind.WAIVER else None
-    return render_page(request, "decide", status=status, title=TITLES[kind], kind=kind.value, row=row,
-                matter=matter, given=form, problem=problem, origin=origin)  # fmt: skip
+    return render_page(request, "decide", status=status, title=TITLES[kind], kind=kind.value,
+                       row=row, matter=matter, given=form, problem=problem,
+                       origin=origin)  # fmt: skip
 
 
 def _cases(request: Request, site: WebContext, matter: DecisionTopic, who: str) -> Response:
     panel, project = site.service.people, matter.submission.project
     found = draw_label_sample(panel, project, matter.record, who) if who else None
     done = bool(who) and who in panel.people.labels(project, matter.record)
-    return render_page(request, "label", title="Label cases first", matter=matter, found=found, done=done,
-                person=panel.person(project, who) if who else None)  # fmt: skip
+    return render_page(request, "label", title="Label cases first", matter=matter, found=found,
+                       done=done, person=panel.person(project, who) if who else None)  # fmt: skip
 
 
 ENTRY = PageEntry("/decide", router)

@@ -39,9 +39,9 @@ def show_decisions(
     )
     found = people.decisions(caller.project, sought)
     words = summarize_decisions(found[:PAGE], people.all(caller.project))
-    return render_page(request, "decisions", title="Decisions", words=words, kinds=list(DecisionKind),
-                chosen=chosen, record=record,
-                following=words[-1].number if len(found) > PAGE else 0)  # fmt: skip
+    return render_page(request, "decisions", title="Decisions", words=words,
+                       kinds=list(DecisionKind), chosen=chosen, record=record,
+                       following=words[-1].number if len(found) > PAGE else 0)  # fmt: skip
 
 
 @router.get("/decisions/{kind}/{digest}")
@@ -54,9 +54,10 @@ def show_decision(
     person = panel.person(caller.project, found.person)
     (word,) = summarize_decisions([found], [person])
     return render_page(request, "decision", title=f"{word.sign.word}: {person.name}", word=word,
-                person=person, decision=found,
-                identity=read_public_key(found.key.encode()).identity,
-                statement=json.dumps(read_signed_statement(found.bundle), indent=2, ensure_ascii=False))  # fmt: skip
+                       person=person, decision=found,
+                       identity=read_public_key(found.key.encode()).identity,
+                       statement=json.dumps(read_signed_statement(found.bundle), indent=2,
+                                            ensure_ascii=False))  # fmt: skip
 
 
 @router.post("/decisions/{kind}")

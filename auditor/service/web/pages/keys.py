@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse
 
 from auditor.errors import InvalidInputError, MalformedRequestError, NotFoundError
 from auditor.service.api.auth import Admin
-from auditor.service.api.routes.anonymous import get_service_keys as public_keys
+from auditor.service.api.routes.anonymous import get_service_keys
 from auditor.service.api.routes.keys import KeyId, create_caller_key, revoke_caller_key
 from auditor.service.api.schemas import KeyRequestBody, ReasonRequestBody
 from auditor.service.domain.access import AccessRole, ApiKey
@@ -69,10 +69,10 @@ def _shown(
 ) -> Response:
     about = {"made": None, "problem": "", **told}
     kept = site.service.kept.keys(caller.project)
-    now, public = site.service.clock(), public_keys(site.service)
+    now, public = site.service.clock(), get_service_keys(site.service)
     return render_page(request, "keys", about, status=status, title="Keys", public=public,
-                roles=list(AccessRole), holding=[key for key in kept if key.holds(now)],
-                over=[key for key in kept if not key.holds(now)])  # fmt: skip
+                       roles=list(AccessRole), holding=[key for key in kept if key.holds(now)],
+                       over=[key for key in kept if not key.holds(now)])  # fmt: skip
 
 
 ENTRY = PageEntry("/keys", router, title="Keys", order=91, least=AccessRole.ADMIN, group="Admin")

@@ -31,10 +31,9 @@ def show_models(
         matrix[one.model].setdefault(one.version, {})[one.target] = one
     pairs = [*dict.fromkeys((it.artifact, it.target) for it in told if it.artifact)]
     gates = list_gate_states(site.service.gatekeeper, caller.project, pairs)
-    return render_page(request, "models", title="Models", matrix=matrix, most=MOST_VERSIONS, page=page,
-                gates=gates,
-                targets=sorted({one.target for one in told}),
-                more=len(names) > (page + 1) * PAGE)  # fmt: skip
+    return render_page(request, "models", title="Models", matrix=matrix, most=MOST_VERSIONS,
+                       page=page, gates=gates, targets=sorted({one.target for one in told}),
+                       more=len(names) > (page + 1) * PAGE)  # fmt: skip
 
 
 @router.get("/models/{name:path}")
@@ -51,7 +50,8 @@ def show_model(
     facts = site.facts.of(newest, site.latest.bodies)
     drawn = build_rule_trends([facts[digest] for digest in reversed(newest)])
     return render_page(request, "model", title=clean, name=clean, records=records, facts=facts,
-                trends=drawn, several_targets=len({one.target for one in told}) > 1)  # fmt: skip
+                       trends=drawn,
+                       several_targets=len({one.target for one in told}) > 1)  # fmt: skip
 
 
 def _by_record(told: tuple[LatestRecord, ...]) -> Mapping[str, list[LatestRecord]]:

@@ -85,11 +85,12 @@ def _shown(
     keys = service.kept.keys(caller.project)
     people = service.people.people.all(caller.project)
     return render_page(request, "people", status=status, title="People", problem=problem, made=made,
-                given=get_form(request) if problem else {}, kinds=list(DecisionKind),
-                names={key.id: key.name for key in keys},
-                callers=[it for it in keys if it.holds(now) and it.role.may(AccessRole.APPROVER)],
-                deciding=[it for it in people if it.ended is None],
-                over=[it for it in people if it.ended is not None])  # fmt: skip
+                       given=get_form(request) if problem else {}, kinds=list(DecisionKind),
+                       names={key.id: key.name for key in keys},
+                       callers=[it for it in keys
+                                if it.holds(now) and it.role.may(AccessRole.APPROVER)],
+                       deciding=[it for it in people if it.ended is None],
+                       over=[it for it in people if it.ended is not None])  # fmt: skip
 
 
 ENTRY = PageEntry(

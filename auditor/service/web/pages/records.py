@@ -8,7 +8,7 @@ from auditor.reports.manifest import build_manifest
 from auditor.service.api.auth import Viewer
 from auditor.service.api.requests import Digest
 from auditor.service.api.routes.files import REPORT, File
-from auditor.service.api.routes.records import get_record_file as sent
+from auditor.service.api.routes.records import get_record_file
 from auditor.service.web.routing import PageEntry, create_page_router, render_page
 from auditor.service.web.site import Shown
 
@@ -30,9 +30,9 @@ def show_files(request: Request, digest: Digest, caller: Viewer, site: Shown) ->
     found = build_manifest(site.service.store.blobs, kept.files)
     beside = f"{EVIDENCE}/"
     return render_page(request, "files", title="Files of a record", base=f"/records/{digest}",
-                audit=kept.submission,
-                files={n: d for n, d in found.items() if not n.startswith(beside)},
-                evidence=[name for name in found if name.startswith(beside)])  # fmt: skip
+                       audit=kept.submission,
+                       files={n: d for n, d in found.items() if not n.startswith(beside)},
+                       evidence=[name for name in found if name.startswith(beside)])  # fmt: skip
 
 
 @router.get("/records/{digest}/files/{name:path}")
@@ -40,13 +40,13 @@ def send_file(
     request: Request, digest: Digest, name: File, caller: Viewer, site: Shown
 ) -> Response:
     """Send a file of a record's folder, as the API does."""
-    return sent(request, digest, name, caller, site.service)
+    return get_record_file(request, digest, name, caller, site.service)
 
 
 @router.get("/records/{digest}/report")
 def show_report(request: Request, digest: Digest, caller: Viewer, site: Shown) -> Response:
     """Open the report of a record, sealed off from these pages."""
-    return sent(request, digest, REPORT, caller, site.service)
+    return get_record_file(request, digest, REPORT, caller, site.service)
 
 
 ENTRY = PageEntry("/records", router)

@@ -68,8 +68,9 @@ def show_schedule(
     """Show a schedule with its runs."""
     of = find_schedule(site.service.schedules, caller.project, schedule)
     runs, following = site.service.schedules.runs.of_schedule(of.id, cursor or None, PAGE)
-    return render_page(request, "schedule", title=of.name, it=build_schedule_response(site.service, of), runs=runs,
-                following=following)  # fmt: skip
+    return render_page(request, "schedule", title=of.name,
+                       it=build_schedule_response(site.service, of), runs=runs,
+                       following=following)  # fmt: skip
 
 
 @router.post("/schedules/{schedule}/{change}")
@@ -110,9 +111,9 @@ def _shown(
     rows = [
         (build_schedule_response(site.service, item), last.get(item.id)) for item in _ordered(page)
     ]
-    return render_page(request, "schedules", status=status, title="Schedules", problem=problem, on=ON,
-                given=given or {}, rows=rows, lines=lines, following=following,
-                watches=scheduler.roots.allowed.get(caller.project, ()))  # fmt: skip
+    return render_page(request, "schedules", status=status, title="Schedules", problem=problem,
+                       on=ON, given=given or {}, rows=rows, lines=lines, following=following,
+                       watches=scheduler.roots.allowed.get(caller.project, ()))  # fmt: skip
 
 
 def _ordered(page: tuple[Schedule, ...]) -> list[Schedule]:

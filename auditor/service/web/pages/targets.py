@@ -16,7 +16,7 @@ def show_targets(request: Request, caller: Viewer, site: Shown) -> Response:
     told = {one.target: one for one in site.latest.last_of_targets(caller.project)}
     facts = site.facts.of({one.record for one in told.values()}, site.latest.bodies)
     return render_page(request, "targets", title="Targets", specs=list(desk.targets.values()),
-                live=desk.live(), seen=told, facts=facts)  # fmt: skip
+                       live=desk.live(), seen=told, facts=facts)  # fmt: skip
 
 
 ENTRY = PageEntry("/targets", router, title="Targets", order=50)

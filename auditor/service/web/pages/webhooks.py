@@ -61,7 +61,7 @@ def show_webhook(
     rows = [(item, item.state(now)) for item in page]
     dead = sum(state is DeliveryState.DEAD for _, state in rows)
     return render_page(request, "webhook", title="Web hook", hook=hook, rows=rows, dead=dead,
-                following=following)  # fmt: skip
+                       following=following)  # fmt: skip
 
 
 @router.post("/webhooks/{webhook}/end")
@@ -83,10 +83,11 @@ def _shown(
     made: WebhookSubscription | None = None, secret: str = "",
 ) -> Response:  # fmt: skip
     every = site.service.hooks.kept.of_project(caller.project)
-    return render_page(request, "webhooks", status=status, title="Web hooks", problem=problem, made=made,
-                secret=secret, events=list(WebhookEvent), given=get_form(request) if problem else {},
-                hooks=[it for it in every if it.ended is None],
-                over=[it for it in every if it.ended is not None])  # fmt: skip
+    return render_page(request, "webhooks", status=status, title="Web hooks", problem=problem,
+                       made=made, secret=secret, events=list(WebhookEvent),
+                       given=get_form(request) if problem else {},
+                       hooks=[it for it in every if it.ended is None],
+                       over=[it for it in every if it.ended is not None])  # fmt: skip
 
 
 ENTRY = PageEntry(
