@@ -3,7 +3,7 @@
 #   make test       the fast tests          make test-slow   the slow ones
 #   make test-long  simulations of minutes  make test-all    all of them
 #   make check      style, types, floors
-#   make docs       one page a check        make bench       docs/benchmarks.md
+#   make docs       pages from the code     make bench       docs/benchmarks.md
 #   make simulate   coverage and error rates of the statistics, by simulation
 #   make mutants    mutates the code that decides, and counts what the tests notice
 #   make house      rooms, names, sizes, and how much code one audit walks through
@@ -64,6 +64,7 @@ format: $(DEV)
 
 docs: $(RUN)
 	@$(BIN)/python scripts/write_check_pages.py
+	@$(BIN)/python scripts/draw_architecture.py
 
 simulate: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
