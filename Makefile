@@ -3,16 +3,17 @@
 #   make test       the fast tests          make test-slow   the slow ones
 #   make test-long  simulations of minutes  make test-all    all of them
 #   make check      style, types, floors
-#   make docs       one page a check        make bench       docs/benchmarks.md
+#   make docs       pages from the code     make bench       docs/benchmarks.md
 #   make simulate   coverage and error rates of the statistics, by simulation
 #   make mutants    mutates the code that decides, and counts what the tests notice
+#   make house      rooms, names, sizes, and how much code one audit walks through
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := audit
-.PHONY: audit test test-slow test-long test-all check format docs simulate mutants bench clean
+.PHONY: audit test test-slow test-long test-all check format docs simulate mutants house bench clean
 
 # The interpreter that makes the environments; `make PYTHON=…` names another one.
 PYTHON ?= python3.11
@@ -30,6 +31,8 @@ TEST_FLAGS ?=
 BENCH_FLAGS ?=
 # --seed N, --count N, --only TEXT, --every.
 MUTANT_FLAGS ?=
+# --static, --json, or the folder of another checkout.
+HOUSE_FLAGS ?=
 # Models run in children that read what is compiled and write none of it.
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m compileall -q auditor && $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
@@ -61,12 +64,16 @@ format: $(DEV)
 
 docs: $(RUN)
 	@$(BIN)/python scripts/write_check_pages.py
+	@$(BIN)/python scripts/draw_architecture.py
 
 simulate: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
 
 mutants: $(DEV)
 	@$(BIN)/python scripts/mutants.py --workers $(WORKERS) $(MUTANT_FLAGS)
+
+house: $(DEV)
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/house.py $(HOUSE_FLAGS)
 
 bench: $(BENCHED)
 	@$(BENCH)/bin/python benchmarks/table.py $(BENCH_FLAGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("audit", "test", "test-slow", "test-all", "check", "bench", "docs", "simulate")
+TARGETS = ("audit", "test", "test-slow", "test-all", "check", "bench", "docs", "simulate", "house")
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
