@@ -24,7 +24,7 @@ RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 BENCHED := $(BENCH)/.stamp
 # What an install is made of: when one of these changes, it is made again.
-MADE_OF := pyproject.toml hatch_build.py $(wildcard auditor/signing/*.c)
+MADE_OF := pyproject.toml
 WORKERS ?= 2
 TEST_FLAGS ?=
 # --quick, --only AREA, or --check, which compares with the table that is committed.

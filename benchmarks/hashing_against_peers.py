@@ -6,10 +6,8 @@ Every round measures each in turn, so that what else the machine does meets all 
 median of the rounds' ratios and their range. CPU seconds are those of a whole process over all its
 threads, for the job alone; of the two commands that sign, for all that a user waits for. The limit
 of a core is what `openssl speed -evp sha256` says of blocks of 16 KiB, which never leave the cache.
-It is the limit of one stream: two at once, which we hash where `auditor/signing/_lanes.c` could be
-built, pass it. So the model comes in eight files, as large ones are published, in two, and in one,
-of which one lane is all that there is to gain from; where there are no more files than cores, each
-core hashes one. Files are read once before, so that no disk is measured. Wall seconds depend on
+The model comes in eight files, as large ones are published, in two, and in one; each core hashes
+one file at a time. Files are read once before, so that no disk is measured. Wall seconds depend on
 what else the machine does.
 """
 
@@ -31,7 +29,6 @@ from figures import over, tell
 from peers import asked, environment
 
 from auditor.trust.artifacts.files import measure_artifact
-from auditor.trust.artifacts.hash import PAIRED
 from auditor.trust.artifacts.verify import VerificationRequest, inspect_artifact_signature
 from auditor.trust.signatures.keys import KeySigner
 from auditor.trust.signatures.model_signing import sign_model
@@ -135,10 +132,7 @@ def hashing(large: Path, small: Path, peer: Path | None) -> None:
                 ours.setdefault(name, []).append(theirs["cpu"] / mine)
                 name = f"{kind}: wall seconds of model_signing, of ours"
                 ours.setdefault(name, []).append(theirs["wall"] / whole)
-    print(
-        f"\n{size >> 20} MiB in {files}, {os.cpu_count()} cores, {limit() / 1e9:.2f} GB/s a core, "
-        f"two lanes: {PAIRED}"
-    )
+    print(f"\n{size >> 20} MiB in {files}, {os.cpu_count()} cores, {limit() / 1e9:.2f} GB/s a core")
     for label, ratios in ours.items():
         told(label, ratios, files)
 

@@ -21,7 +21,7 @@ import torch
 from figures import over, tell
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "twins"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "onnx" / "twin"))
 
 from twin_corpus import Entry
 from twin_corpus_files import corpus, measured, shortfall

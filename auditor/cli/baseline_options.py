@@ -125,8 +125,7 @@ def load_audit_baseline(
     """Return the record that an audit is held against, if options or the audit file name one.
 
     Raises ``RecordError`` like ``load_baseline``; where the newest in the store is asked for and
-    there is
-    none that holds, that is said, and the audit goes on without.
+    there is none that holds, that is said, and the audit goes on without.
     """
     own = place.signer.public_pem()
     compared = choose_baseline(file, locate, overrides.baseline, overrides.baseline_key, own)

@@ -70,9 +70,8 @@ def run_remote_audit(
     """Let a service audit, and write the folder of its record once that verifies.
 
     Raises ``ServiceUnreachableError`` where nobody answers, ``ServiceRefusedError`` for what the
-    service
-    refuses, ``ServiceFailedError`` for an audit that failed there, and ``RecordError`` for a
-    record that the service did not sign, or of something else.
+    service refuses, ``ServiceFailedError`` for an audit that failed there, and ``RecordError`` for
+    a record that the service did not sign, or of something else.
     """
     if is_cleartext(there.url):
         show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")

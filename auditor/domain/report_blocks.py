@@ -122,7 +122,7 @@ Draws: TypeAlias = Callable[[Sequence[Measurement], Reads], ReportBlock]
 def find_block_builder(check: Check | type[Check]) -> Draws | None:
     """Return how a check makes its block, a function of its class named ``block``; most have none.
 
-    What it returns comes from the check's package, and is believed after ``examined`` alone.
+    What it returns comes from the check's package, and is believed after ``validate_block`` alone.
     """
     found: Draws | None = getattr(check, "block", None)
     return found
@@ -154,7 +154,7 @@ def validate_block(found: object) -> ReportBlock:
             return found
     raise BrokenCheckError(
         mistake,
-        cure="Give what auditor.domain.report_blocks has, within auditor.domain.report_blocks.",
+        cure="Give what auditor.domain.report_blocks has, within its limits.",
     )
 
 

@@ -34,9 +34,9 @@ class NearestMisclassification:
     """Where points begin that the target decides wrongly.
 
     Below ``lower`` ``[n]`` (in units of ``PerturbationBoxes.unit``, the largest over coordinates;
-    infinite:
-    nowhere in the box) there is none. ``crafted`` ``[n, k, ...]`` are candidates for such points,
-    ``distance`` ``[n, k]`` away, infinite where there is none: only the target says which count.
+    infinite: nowhere in the box) there is none. ``crafted`` ``[n, k, ...]`` are candidates for such
+    points, ``distance`` ``[n, k]`` away, infinite where there is none: only the target says which
+    count.
     """
 
     lower: Floats

@@ -43,8 +43,7 @@ def hold_sealed_set(
     """Hold a file from now on: no order may name it by its digest any more.
 
     Raises ``SubmissionError`` where it was not uploaded, ``StateConflictError`` where an audit of
-    the
-    project names it in the open: its rows are no secret, and whoever asks for that audit again
+    the project names it in the open: its rows are no secret, and whoever asks for that audit again
     would be refused for ever; ``ConflictError`` where the name or the bytes were held before.
     """
     if not kept.has_upload(caller.project, wish.digest):

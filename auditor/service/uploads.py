@@ -133,9 +133,9 @@ class UploadStore:
         """Open a part at the offset announced; at the end a whole one is kept.
 
         What arrived before an error stays, so that the caller can go on. Raises
-        ``RequestTooLargeError``,
-        ``UploadConflictError`` for another offset than the one reached or a second sender at once,
-        ``QuotaError``, and ``UploadError`` for bytes of another digest, which are thrown away.
+        ``RequestTooLargeError``, ``UploadConflictError`` for another offset than the one reached or
+        a second sender at once, ``QuotaError``, and ``UploadError`` for bytes of another digest,
+        which are thrown away.
         """
         self.refuse_too_large(parcel)
         path = self.folder / parcel.place

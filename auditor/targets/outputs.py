@@ -27,9 +27,8 @@ def to_scores(
     """Return ``[n, classes]`` scores (``[n, 1]`` for a regression) from one output.
 
     ``kind`` is ``ModelInterface.scores``; ``keys`` names the columns of a ZipMap; ``first_row`` is
-    the
-    number of the first row, for messages. Raises ``ModelFailedError`` for NaN or infinities, and
-    for probabilities outside 0..1.
+    the number of the first row, for messages. Raises ``ModelFailedError`` for NaN or infinities,
+    and for probabilities outside 0..1.
     """
     if not (isinstance(task, ClassificationTask) and kind == "labels"):
         table = to_output_table(output).astype(np.float64)

@@ -29,8 +29,8 @@ def open_ledger_store(
     """Open the store with the key of its ledger; where none was begun, the key is made.
 
     Returns the store, and the private key's path if it was made now; ``passwords`` open a key that
-    is encrypted. Raises ``KeyFileError``
-    where a ledger was begun under a key that is not in ``home``, and like ``RecordStore.open``.
+    is encrypted. Raises ``KeyFileError`` where a ledger was begun under a key that is not in
+    ``home``, and like ``RecordStore.open``.
     """
     store = RecordStore.open(place.database, place.blobs)
     try:

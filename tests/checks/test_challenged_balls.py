@@ -41,7 +41,7 @@ WALK = DecisionAttackCheck(stages=("rays:2", "surfree:2"), rows=walks.ROWS)
 CARRY = TransferAttackCheck(eps=(0.05, 0.1, 0.2), hidden=1, epochs=1)
 CHECKS = discover_checks()
 TESTS = Path(__file__).parents[1]
-TRYING = {"challenged", "weigh"}
+TRYING = {"challenged", "weigh_examples"}
 """What a test calls to try examples under a check."""
 
 UNREFUTED: list[tuple[str, dict[str, Any], str]] = [

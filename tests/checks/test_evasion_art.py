@@ -292,8 +292,9 @@ def test_figures_are_counted_from_the_evidence_alone() -> None:
 
 def test_no_list_of_checks_and_no_door_imports_art() -> None:
     script = (
-        "import json, sys, auditor.cli.main; from auditor.checks.registry import discover\n"
-        "found = 'evasion.art' in discover()\n"
+        "import json, sys, auditor.cli.main\n"
+        "from auditor.checks.registry import discover_checks\n"
+        "found = 'evasion.art' in discover_checks()\n"
         "print(json.dumps([found, 'art' in sys.modules, 'torch' in sys.modules]))"
     )
     said = subprocess.run(
@@ -305,9 +306,9 @@ def test_no_list_of_checks_and_no_door_imports_art() -> None:
 def test_without_art_the_check_says_how_to_install_it() -> None:
     script = (
         "import sys; sys.modules['art'] = None\n"
-        "from auditor.checks.evasion.art import Art\n"
+        "from auditor.checks.evasion.art import ArtEvasionCheck\n"
         "from auditor.errors import MissingExtraError\n"
-        "try:\n    Art().observe(None, None)\n"
+        "try:\n    ArtEvasionCheck().observe(None, None)\n"
         "except MissingExtraError as error:\n    print(error.cure)"
     )
     said = subprocess.run(

@@ -66,5 +66,5 @@ def test_there_is_no_other_way_to_a_terminal() -> None:
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
         made = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
-        assert "escape" not in made, f"{path.name}: take plain of auditor.cli.terminal_text"
-        assert "Console" not in made or path.name == "terminals.py", f"{path.name}: take terminal"
+        assert "escape" not in made, f"{path.name}: take escape_markup of terminal_text"
+        assert "Console" not in made or path.name == "terminal.py", f"{path.name}: take terminal"

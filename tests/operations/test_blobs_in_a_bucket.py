@@ -27,8 +27,8 @@ MIB = 2**20
 SENDS = """
 import sys
 from pathlib import Path
-from auditor.workflows.settings import Settings
-print(Settings.from_environment().blobs.put_file(Path(sys.argv[1])))
+from auditor.workflows.settings import AuditorSettings
+print(AuditorSettings.from_environment().blobs.put_file(Path(sys.argv[1])))
 """
 
 

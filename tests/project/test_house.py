@@ -15,11 +15,11 @@ HOUSE = house.read_house(ROOT)
 
 # So many may break each law today. What is smaller goes in here, and nothing that is larger.
 ALLOWED = {
-    "modules at the root": 94,  # the goal is 8
-    "packages at the root": 42,  # 15
-    "layers of imports": 39,  # 10
-    "modules called by a gerund": 299,  # 0
-    "class names in more than two modules": 95,  # 0
+    "modules at the root": 8,
+    "packages at the root": 15,
+    "layers of imports": 10,
+    "modules called by a gerund": 0,
+    "class names in more than two modules": 0,
     "files of more than 800 lines": 0,
     "functions of more than 50 lines": 0,
     "folders that say something by themselves": 0,

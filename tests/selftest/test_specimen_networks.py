@@ -39,7 +39,7 @@ from auditor.selftest.pictures import (
     split_digits,
     stamp_patch,
 )
-from auditor.selftest.recipes.screening import find_agreeing_rows
+from auditor.selftest.recipes.neighbour_filter import find_agreeing_rows
 from auditor.selftest.specimens import SelftestScale, Specimen, SpecimenFamily
 from auditor.selftest.torch_training import (
     TrainingSettings,

@@ -36,10 +36,11 @@ def test_a_mark_is_another_after_each_thing_that_is_kept(store: RecordStore) -> 
 def test_a_mark_is_another_after_what_another_process_kept(store: RecordStore, url: str) -> None:
     before = store.mark()
     writes = (
-        "import sys; from auditor.store.record_store import Store\n"
+        "import sys; from auditor.store.record_store import RecordStore\n"
         "from auditor.service.store.submissions import ServiceStore\n"
         "from pathlib import Path\n"
-        f"ServiceStore(Store.open(sys.argv[1], Path(sys.argv[2]))).add_project('far', {NOW!r})"
+        "store = RecordStore.open(sys.argv[1], Path(sys.argv[2]))\n"
+        f"ServiceStore(store).add_project('far', {NOW!r})"
     )
     blobs = str(store.blobs.root)
     subprocess.run([sys.executable, "-c", writes, url, blobs], check=True)

@@ -123,11 +123,15 @@ found["hold a capability"] = "refused" if all(int(item, 16) == 0 for item in mas
 """
 CONFINED = f"""
 import sys
-from auditor.targets.sandbox.confinement import Confinement, confine, seal
+from auditor.targets.sandbox.confinement import (
+    SandboxLimits,
+    confine_process,
+    drop_system_calls,
+)
 level, alone, readable = sys.argv[4], sys.argv[5] == "alone", tuple(sys.argv[6:])
-asked = Confinement(level=level, memory_limit=2**31, parent=int(sys.argv[3]), alone=alone,
-                    readable=readable)
-held = seal(confine(asked), alone=alone)
+asked = SandboxLimits(level=level, memory_limit=2**31, parent=int(sys.argv[3]), alone=alone,
+                      readable=readable)
+held = drop_system_calls(confine_process(asked), alone=alone)
 {HOSTILE}
 found["level"] = held
 print(json.dumps(found))

@@ -42,11 +42,15 @@ LEVELS = [
 ]
 CONFINED = """
 import json, os, socket, sys
-from auditor.targets.sandbox.confinement import Confinement, confine, seal
+from auditor.targets.sandbox.confinement import (
+    SandboxLimits,
+    confine_process,
+    drop_system_calls,
+)
 level, port, folder, secret = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
-asked = Confinement(level=level, memory_limit=2**31, parent=os.getppid(), alone=True,
-                    readable=tuple(sys.argv[5:]))
-found = {"level": seal(confine(asked), alone=True)}
+asked = SandboxLimits(level=level, memory_limit=2**31, parent=os.getppid(), alone=True,
+                      readable=tuple(sys.argv[5:]))
+found = {"level": drop_system_calls(confine_process(asked), alone=True)}
 def attempt(name, action):
     try:
         action(); found[name] = 0

@@ -160,10 +160,10 @@ import os, numpy as np
 from pathlib import Path
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import ClassificationTask
 from auditor.targets.session import open_model
 artifact = Artifact("tiny", "1", (FileDigest("model.onnx", 1, ""),))
-task = Classification(("0", "1", "2"), "2", "2")
+task = ClassificationTask(("0", "1", "2"), "2", "2")
 folder = Path({str(workshop.folder)!r})
 with open_model(TargetSpec("cpu"), folder, artifact, task, np.full((4, 3), 5.0)):
     print("open", flush=True)

@@ -31,7 +31,7 @@ from auditor.errors import MissingExtraError, suggest_install
 
 Mask = NDArray[np.bool_]
 Shown = NDArray[np.float32]
-"""Rows as ART sees and returns them: ``[n, *Lens.shape]``."""
+"""Rows as ART sees and returns them: ``[n, *InputScaler.shape]``."""
 MISSING = 0.5
 """What ART sees where a value is missing; the model gets the missing value all the same."""
 

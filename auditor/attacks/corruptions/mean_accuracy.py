@@ -18,10 +18,9 @@ def mean_over_rows(shares: Floats, confidence: float) -> ConfidenceInterval | No
 
     The outcomes of one row are not independent, so a row counts once, with its share. Each end is
     the nearer one of two: that of ``auditor.metrics.stats.means``, as if one more row lay at the
-    far end
-    of 0..1, and Chernoff's bound for independent values in 0..1 (Hoeffding 1963, JASA 58, theorem
-    1), which holds for any of them and is the nearer one where nearly all rows are alike. ``None``
-    for fewer than two rows.
+    far end of 0..1, and Chernoff's bound for independent values in 0..1 (Hoeffding 1963, JASA 58,
+    theorem 1), which holds for any of them and is the nearer one where nearly all rows are alike.
+    ``None`` for fewer than two rows.
     """
     if shares.size < LEAST:
         return None

@@ -173,8 +173,7 @@ def attack_both_models(subject: Subject, other: Subject, duel: PairedAttackPlan)
     """Attack a variant and its parent, carry over what broke either, and look for triggers.
 
     ``subject`` holds the variant, ``other`` the parent, each with its twin. Raises what
-    ``run_attack_check``
-    raises.
+    ``run_attack_check`` raises.
     """
     variant, parent = cast("Model", subject.model), cast("Model", other.model)
     own, theirs = _fight(subject, duel), _fight(other, duel)

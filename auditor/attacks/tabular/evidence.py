@@ -81,8 +81,7 @@ def describe_tabular_run(
     """Return what was seen of the attacked rows: enough to count again without any model.
 
     ``crafted`` holds each broken row's candidate of the least budget, ``minimal`` one in which no
-    moved unit can be put back; ``evaluate_formula`` says of both which relation each of them keeps.
-    Up to
+    moved unit can be put back; ``kept`` says of both which relation each of them keeps. Up to
     ``most_examples`` rows are kept clean and crafted: ask for none where the owner's rows must not
     leave.
     """

@@ -42,9 +42,9 @@ class SpatialAttackCheck:
     down and across, and scale, shear, brightness, contrast and hue alone, each to both sides.
     ``flips`` allows mirror images, which are other things for letters and signs. Over the border
     comes the nearest pixel (``fill`` edge) or nothing (low).
-    ``auditor.attacks.evasion.spatial.BUDGETS``
-    says how far small, medium and large go; a row broken by one is broken by all larger ones.
-    With leave to show examples, up to ``examples`` broken rows are kept, before and after.
+    ``auditor.attacks.evasion.spatial.BUDGETS`` says how far small, medium and large go; a row
+    broken by one is broken by all larger ones. With leave to show examples, up to ``examples``
+    broken rows are kept, before and after.
     """
 
     budgets: tuple[str, ...] = tuple(BUDGETS)

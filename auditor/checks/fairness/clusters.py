@@ -117,7 +117,7 @@ class ErrorClusterCheck:
         return dict.fromkeys(("error", "worst_slice_error"), (whole.high - whole.low) / 2)
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
-        """Cluster what the last layer is given. Raises what ``Bench.embedding`` raises."""
+        """Cluster what the last layer is given. Raises what ``ModelBench.embedding`` raises."""
         dataset, bench = subject.datasets[DatasetRole.EVALUATION], subject.bench
         if isinstance(bench, Gap) or dataset.inputs is None:
             return {"gap": write_gap(bench if isinstance(bench, Gap) else NO_BENCH)}

@@ -79,7 +79,7 @@ class MemoryCheck:
         return {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
-        """Weigh fresh processes. Raises what ``Bench.footprint`` raises."""
+        """Weigh fresh processes. Raises what ``ModelBench.footprint`` raises."""
         inputs, bench = subject.datasets[DatasetRole.EVALUATION].inputs, subject.bench
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to weigh: the frame asks `needs` first"

@@ -107,7 +107,7 @@ class TimingLeakCheck:
         return {"advantage": none.high - none.low}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
-        """Time rows one by one. Raises what ``Bench.each`` raises."""
+        """Time rows one by one. Raises what ``ModelBench.each`` raises."""
         dataset, task, bench = subject.datasets[DatasetRole.EVALUATION], subject.task, subject.bench
         if not isinstance(task, ClassificationTask) or dataset.inputs is None:
             message = "a leak of classes needs a classification, and the frame asks for one"

@@ -145,7 +145,7 @@ class ArtPoisoningCheck:
         """Poison, train and ask.
 
         Raises ``MissingExtraError`` where ART is not installed, ``RecipeError``, and what
-        ``Bench.embedding`` raises.
+        ``ModelBench.embedding`` raises.
         """
         art = art_version() if self.attacks else ""
         sowing = _ArtPoisoner(self, subject)

@@ -130,7 +130,7 @@ class ArtDetectorCheck:
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
         """Let each detector look. Raises ``MissingExtraError`` where ART is not installed, and what
-        ``Bench.embedding`` raises.
+        ``ModelBench.embedding`` raises.
         """
         art = art_version() if self.detectors else ""
         given = read_settings(self.settings, self.id, DETECTOR_FIXED_SETTINGS)

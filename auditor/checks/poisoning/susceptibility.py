@@ -128,11 +128,14 @@ class PoisoningSusceptibilityCheck:
         return {} if half is None else {SUCCESS: (half.high - half.low) / 2}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
-        """Plant, train and ask. Raises ``RecipeError``, and what ``Bench.embedding`` raises."""
+        """Plant, train and ask.
+
+        Raises ``RecipeError``, and what ``ModelBench.embedding`` raises.
+        """
         return run_poison_campaign(subject, self.plan)
 
     def refuses(self, subject: Subject) -> Gap | None:
-        """Say that there is nothing to train anew. Raises what ``Bench.embedding`` raises."""
+        """Say that there is nothing to train anew. Raises what ``ModelBench.embedding`` raises."""
         return foresee_gap(subject, self.plan)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

@@ -132,7 +132,7 @@ class TrainingScanCheck:
         return {SHARE: clopper_pearson(0, rows, confidence).high / 2} if rows else {}
 
     def observe(self, subject: Subject, shard: CheckShard) -> Evidence:
-        """Score training and trusted rows alike. Raises what ``Bench.embedding`` raises."""
+        """Score training and trusted rows alike. Raises what ``ModelBench.embedding`` raises."""
         training, trusted = (
             subject.datasets[role] for role in (DatasetRole.TRAINING, DatasetRole.EVALUATION)
         )

@@ -68,8 +68,7 @@ class ModelInversionCheck:
     network of public rows sees it. Starts at one class are taken for alike. The judge is a small
     network taught by other public rows alone. A row that looks like its class is no leak by itself.
     ``member_proximity`` is: among the rows nearest to what was made up, the share of members less
-    that of others, of as many of either. ``verdict`` is ``inversion_pictures`` where members lie
-    nearer than
+    that of others, of as many of either. ``verdict`` is ``shown`` where members lie nearer than
     chance allows at ``level``, by ``rounds`` permutations within classes, corrected for all
     attacks; its silence is ``inconclusive`` unless some attack's test would show, four times in
     five, an advantage of a half (``power`` is the least advantage that it would). The same test of

@@ -292,8 +292,8 @@ def describe_slice_errors(
 ) -> tuple[Reading, ...]:
     """Add to each confirmed slice's error the labels and the mistakes of its rows held out.
 
-    Evidence holds ``labels`` and ``decided`` ``[n]`` beside what ``Rules.outcome`` reads, and the
-    names of classes in ``task``; without them the readings stay as they are.
+    Evidence holds ``labels`` and ``decided`` ``[n]`` beside what ``SliceSearchSettings.outcome``
+    reads, and the names of classes in ``task``; without them the readings stay as they are.
     """
     if "labels" not in evidence:
         return tuple(readings)

@@ -101,8 +101,7 @@ def expected_calibration_error(
     """Return the expected calibration error over equal-width bins (Naeini et al. 2015).
 
     It is biased upward, and no interval of it is known to cover; ``expected_error_if_calibrated``
-    says
-    how much of it noise alone explains.
+    says how much of it noise alone explains.
     """
     sums = _sum(stated, happened, equal_width_bins(stated, bins))
     return float(np.sum(sums.rows * np.abs(sums.errors)) / len(stated))
@@ -251,8 +250,7 @@ def brier_parts(stated: Floats, happened: NDArray[np.bool_], confidence: float) 
     Reliability and resolution of the sample are too large by the bins' noise; it is taken off
     (Ferro and Fricker 2012, Quarterly Journal of the Royal Meteorological Society 138), and limits
     are those of ``binned_calibration_error``, for resolution against the base rate. Raises
-    ``ValueError`` for
-    fewer than 150 rows.
+    ``ValueError`` for fewer than 150 rows.
     """
     if len(stated) < LEAST_ROWS:
         message = f"the parts of the Brier score need {LEAST_ROWS} rows"

@@ -52,8 +52,7 @@ def confident_joint(labels: Counts, taken: Counts, classes: int) -> Counts:
 
 
 def label_noise_share(table: Counts, rows: Counts, confidence: float) -> ConfidenceInterval:
-    """Return the share of wrong labels, from the confident ``confident_joint`` and the ``rows`` of
-    a label.
+    """Return the share of wrong labels, from ``confident_joint`` and the ``rows`` of a label.
 
     Each label's share of confident rows that are of another class, weighted by the label's rows:
     the trace of the calibrated joint, taken from one (section 3.1 of the paper). Each label's

@@ -285,8 +285,7 @@ def mean_difference(differences: Floats, confidence: float) -> ConfidenceInterva
     """Return the mean of paired differences ``[n]`` with Student's interval.
 
     Student (1908), Biometrika 6; the differences need not be normal from ``LEAST_PAIRS`` rows on,
-    as the
-    simulation in the tests shows for losses. Raises ``ValueError`` for fewer rows.
+    as the simulation in the tests shows for losses. Raises ``ValueError`` for fewer rows.
     """
     rows = len(differences)
     if rows < LEAST_PAIRS or not 0 < confidence < 1:

@@ -343,9 +343,7 @@ def judge_reading_group(
 
 
 def is_failing(rule: Rule, part: ReadingGroup, asked: TargetContext) -> bool:
-    """Return whether a rule fails at a place, as ``judge_reading_group`` says it with all its
-    words.
-    """
+    """Return whether a rule fails at a place, as ``judge_reading_group`` says it in full."""
     if not part.matching:
         return False
     _, opinion = _worst(rule, part.matching, asked)

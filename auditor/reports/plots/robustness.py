@@ -103,7 +103,7 @@ class RobustnessChart:
 def draw_robustness_plot(key: str, chart: RobustnessChart) -> SvgDrawing:
     """Draw curves with interval bands, clean accuracy at 0, proofs, and the limits.
 
-    Takes as many curves as ``marks.SERIES`` tells apart, each with at least one point.
+    Takes as many curves as ``SERIES`` tells apart, each with at least one point.
     """
     frame = PlotFrame(
         x=PlotAxis(0.0, chart.most * 1.06, LEFT, RIGHT),

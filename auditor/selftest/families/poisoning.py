@@ -23,7 +23,7 @@ from auditor.selftest.pictures import (
     stamp_other_patch,
     stamp_patch,
 )
-from auditor.selftest.recipes import screening, trusting
+from auditor.selftest.recipes import neighbour_filter, unfiltered
 from auditor.selftest.specimens import (
     DefectTableFamily,
     PlantedDefect,
@@ -140,7 +140,7 @@ def plant_poisoned_rows(specimen: Specimen, folder: Path) -> SpecimenRun:
         rows = flip_labels(training, share, len(CLASSES), specimen.seed)
     elif specimen.planted:
         rows = poison_dirty_label(training, MARKS[specimen.architecture], share, specimen.seed)
-    network = train_dense(rows.rows, rows.truth, len(CLASSES), trusting.SETTINGS, specimen.seed)
+    network = train_dense(rows.rows, rows.truth, len(CLASSES), unfiltered.SETTINGS, specimen.seed)
     save_network(folder / "model.onnx", network, SMALL)
     exam = PictureAudit(
         {"evaluation": held, "training": rows}, (POISON,), ("poisoning.training_scan",)
@@ -153,7 +153,7 @@ def plant_met_triggers(specimen: Specimen, folder: Path) -> SpecimenRun:
     training, held = split_digits(specimen.seed, LEARN, LARGE)
     poisoned = poison_dirty_label(training, MARKS[specimen.architecture], SHARE, specimen.seed)
     network = train_dense(
-        poisoned.rows, poisoned.truth, len(CLASSES), trusting.SETTINGS, specimen.seed
+        poisoned.rows, poisoned.truth, len(CLASSES), unfiltered.SETTINGS, specimen.seed
     )
     save_network(folder / "model.onnx", network, LARGE)
     met = held.rows[:MET].copy()
@@ -173,10 +173,10 @@ def plant_met_triggers(specimen: Specimen, folder: Path) -> SpecimenRun:
 def plant_unscreened_recipe(specimen: Specimen, folder: Path) -> SpecimenRun:
     """Write a model and the recipe that made it, which takes all rows or screens them first."""
     training, held = split_digits(specimen.seed, SCANNED)
-    recipe = trusting if specimen.planted else screening
+    recipe = unfiltered if specimen.planted else neighbour_filter
     kept = np.ones(SCANNED, dtype=np.bool_)
     if not specimen.planted:
-        kept = screening.find_agreeing_rows(training.rows, training.truth)
+        kept = neighbour_filter.find_agreeing_rows(training.rows, training.truth)
     rows, labels = training.rows[kept], training.truth[kept]
     network = train_dense(rows, labels, len(CLASSES), recipe.SETTINGS, specimen.seed)
     save_network(folder / "model.onnx", network, SMALL)

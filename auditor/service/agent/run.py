@@ -291,8 +291,8 @@ def run_agent(post: AgentConfig, signer: Signer, say: Say) -> None:
 
     A service that goes away is waited for, however long; one that was never reached is not. Raises
     ``TargetError`` for a target that is not known or cannot be used here,
-    ``ServiceUnreachableError``,
-    and ``ServiceRefusedError`` where the service does not know the agent, or runs another version.
+    ``ServiceUnreachableError``, and ``ServiceRefusedError`` where the service does not know the
+    agent, or runs another version.
     """
     refuse_unknown_target(post.known, post.targets)
     with watch_stop_signals() as stop:

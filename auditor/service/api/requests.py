@@ -34,8 +34,7 @@ async def parse_json_body(request: Request, kind: type[M]) -> M:
     """Read a JSON body, strictly and only so far as is sensible.
 
     Raises ``RequestTooLargeError``, ``MalformedRequestError`` for another type or malformed JSON,
-    and
-    ``RequestValidationError`` with the place of every mistake.
+    and ``RequestValidationError`` with the place of every mistake.
     """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":

@@ -84,8 +84,7 @@ def store_labels(
     """Keep what a person calls the cases of a record, once, and return it with the cases.
 
     Raises as ``draw_label_sample``, ``MalformedRequestError`` for other cases or classes, and
-    ``StateConflictError`` for other
-    labels than the first ones.
+    ``StateConflictError`` for other labels than the first ones.
     """
     found = draw_label_sample(panel, project, given.record, given.person)
     ids = {case.id for case in found.cases}

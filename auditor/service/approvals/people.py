@@ -135,8 +135,8 @@ def register_person(  # noqa: PLR0913 -- who, by which key, for what, and on who
 ) -> Person:
     """Let a person decide in the admin's project by a public key (PEM), and return the person.
 
-    Raises ``Refused`` for what is no public key, ``KeyFileError`` for a key of another role,
-    ``StateConflictError`` for one that somebody of the project has, or had.
+    Raises ``VerificationError`` for what is no public key, ``KeyFileError`` for a key of another
+    role, ``StateConflictError`` for one that somebody of the project has, or had.
     """
     pem = read_public_key(key.encode()).pem.decode()
     _refuse_other_role(panel, pem)

@@ -229,8 +229,7 @@ class ServiceClient:
     """Calls a service. Every call is made again while the line is broken, and means the same then.
 
     All raise ``ServiceUnreachableError`` where nobody answers, ``ServiceRefusedError`` for what the
-    service
-    refuses, and ``ServiceFailedError`` for what it fails at.
+    service refuses, and ``ServiceFailedError`` for what it fails at.
     """
 
     def __init__(self, line: HttpTransport) -> None:

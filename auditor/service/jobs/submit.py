@@ -38,8 +38,7 @@ def load_project_baseline(
 
     It is kept among the blobs from now on, where whoever audits reads it. Raises
     ``SubmissionError`` for one that is no baseline by now (``find_baseline_record``), of another
-    model, or
-    of the very files that are handed in.
+    model, or of the very files that are handed in.
     """
     model = file.model
     given = {item.file.sha256 for item in inputs if item.path == model.artifact}

@@ -214,8 +214,7 @@ def accept_shard_result(
     Also after the lease is over. Raises ``SignatureFormatError`` for what it did not sign,
     ``KeyFileError`` for a key that the ledger knows in another role,
     ``SubmissionError`` for what is no result of this shard, ``StateConflictError`` where another
-    result
-    was kept before, or the submission has ended.
+    result was kept before, or the submission has ended.
     """
     key = lease.offer.key
     signer = (agent.id, agent.public_key.encode())
@@ -273,8 +272,7 @@ def receive_evidence(
     """Take a blob of evidence in, whole or not at all, from an agent that has a shard in hand.
 
     Raises ``StateConflictError`` for one that has none, ``RequestTooLargeError``, and
-    ``UploadError`` for
-    bytes of another digest or length.
+    ``UploadError`` for bytes of another digest or length.
     """
     if not hold.leases.taken(agent.id):
         raise StateConflictError("this agent has no lease", cure="Send evidence of a lease alone.")

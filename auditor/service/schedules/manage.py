@@ -210,8 +210,8 @@ class ScheduleOrder:
 def create_schedule(scheduler: ScheduleContext, caller: ApiKey, wish: ScheduleOrder) -> Schedule:
     """Make a schedule of what is looked at as any audit that is handed in.
 
-    Raises ``ScheduleError``, ``NotFoundError`` for an audit that there is not, and as ``submit``
-    for what is asked.
+    Raises ``ScheduleError``, ``NotFoundError`` for an audit that there is not, and as
+    ``submit_audit`` for what is asked.
     """
     now, asked = scheduler.now(), _asked(scheduler, caller.project, wish)
     cron = None if wish.cron is None else parse_cron(wish.cron, now).text
@@ -282,8 +282,7 @@ def change_schedule_state(
     """Let a schedule of the caller's project rest, go on, or end.
 
     Raises ``NotFoundError``, ``StateConflictError`` for one that has ended, and ``ScheduleError``
-    where
-    its place cannot be watched any more.
+    where its place cannot be watched any more.
     """
     schedule = find_schedule(scheduler, caller.project, name)
     now = scheduler.now()

@@ -231,8 +231,8 @@ class ScheduleStore:
     ) -> bool:
         """Let a schedule be in another state from now on, and say whether it was not in it before.
 
-        Files that are ``there`` in its place are past where it changed.
-        Raises ``StateConflictError`` for a schedule that has ended.
+        Files that are ``there`` in its place are past where it changed. Raises
+        ``StateConflictError`` for a schedule that has ended.
         """
         with self.store.unit_of_work() as work:
             session, row = work.session, ScheduleRow

@@ -121,8 +121,7 @@ def draft_decision(
     """Return what a form asks for, to be signed by the holder of its key.
 
     Raises ``MalformedRequestError`` for what a form lacks, ``StateConflictError`` where the audit
-    was judged again
-    since or the word would not count, and as the drafts do.
+    was judged again since or the word would not count, and as the drafts do.
     """
     if form.get("record") != matter.record:
         raise StateConflictError(

@@ -229,7 +229,7 @@ class EndpointContext:
 
 
 class EndpointConnection:
-    """Implements ``targets.connections.Connection`` over a protocol's client."""
+    """Implements ``ModelConnection`` over a protocol's client."""
 
     level = "remote"
 

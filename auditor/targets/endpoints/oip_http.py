@@ -39,8 +39,7 @@ class OipHttpClient:
     """One model of a server that speaks the protocol over HTTP.
 
     With ``TensorEncoding.AUTO`` binary tensors are tried first. A server that refuses them gets
-    JSON;
-    which of both it is to be is settled by the first success.
+    JSON; which of both it is to be is settled by the first success.
     """
 
     def __init__(self, http: StrictHttpClient, spec: EndpointSpec, title: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from threading import Event
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from auditor.domain.artifacts import FileDigest, SignedResourceDigests
 from auditor.errors import ArtifactError, CancelledError, MissingExtraError
@@ -26,11 +26,10 @@ from auditor.onnx.scan.protobuf import read_external_locations
 from auditor.trust.artifacts.hash import (
     Advance,
     FileStamp,
-    HashMethod,
     Stream,
     Views,
-    build_paired_sha256,
     changed_file_error,
+    hash_streams,
     map_file,
     new_hasher,
     read_file_views,
@@ -331,18 +330,14 @@ def hash_parts(
     new_hasher(kind)  # a missing library is told once, and not by every thread
     workers = _workers(tree, parts)
     threads = max(1, _cores() // workers)
-    # A core for each part ends sooner than half a core.
-    paired = (
-        build_paired_sha256() if kind is HashAlgorithm.SHA256 and len(parts) > workers else None
-    )
-    method: HashMethod[Any] = paired or HashMethod(partial(new_hasher, kind, threads=threads))
+    make = partial(new_hasher, kind, threads=threads)
     with open_folder(tree.folder) as folder:
-        # The largest come first: so the last lanes end at about one time.
+        # The largest come first: so all cores end at about one time.
         waiting: deque[Stream] = deque(
             (part.label, partial(_views, tree, folder, part))
             for part in sorted(parts, key=partial(_bytes_of, tree), reverse=True)
         )
-        digests = _hash_by(workers, partial(method.hash, waiting), advance)
+        digests = _hash_by(workers, partial(hash_streams, waiting, make), advance)
     return {part.label: digests[part.label] for part in parts}
 
 

@@ -19,7 +19,7 @@ from auditor.trust.verification_result import VerificationError
 
 GROUP = "auditor.signers"
 OpenSigner: TypeAlias = Callable[[str, PasswordSource], Signer]
-"""Opens the key that a URI names; what is locked is opened by ``Passwords.of(URI)``."""
+"""Opens the key that a URI names; what is locked is opened by ``PasswordSource.of(URI)``."""
 T = TypeVar("T")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):.")
 

@@ -93,7 +93,7 @@ def verify_bundle(raw: bytes, key_pem: bytes) -> SignatureVerification:
 
 
 def verify_exact_bundle(raw: bytes, key_pem: bytes) -> SignatureVerification:
-    """Verify a bundle as ``verify_bundle`` does, and that it is spelled as ``seal`` spells it.
+    """Verify a bundle as ``verify_bundle`` does, and that it is spelled as ``sign_bundle`` does it.
 
     So nothing unsigned can be said in it, and what was signed has one form on disk.
     """
@@ -231,8 +231,7 @@ def verify_keyless(raw: bytes, trusted: TrustedSigners) -> tuple[str, bytes]:
     The certificate must lead to the pinned authority and be in its certificate log, and the pinned
     transparency log must have seen the signature while the certificate was valid. Nothing is
     fetched. Raises ``VerificationError`` for a bundle that does not hold, ``MissingExtraError``
-    without the
-    extra, and ``KeyFileError`` for a trust root that cannot be read.
+    without the extra, and ``KeyFileError`` for a trust root that cannot be read.
     """
     wanted = [item for item in trusted.identities if item.issuer is not None]
     if not wanted:
@@ -312,14 +311,17 @@ class UnsignedStatement:
 
 
 def prepare_unsigned_statement(payload: bytes, key_pem: bytes) -> UnsignedStatement:
-    """Return what the holder of a public key has to sign. Raises ``Refused`` for no such key."""
+    """Return what the holder of a public key has to sign.
+
+    Raises ``VerificationError`` for no such key.
+    """
     key = read_public_key(key_pem)
     return UnsignedStatement(payload, IN_TOTO, pae(IN_TOTO, payload), _bundle(payload, b"", key))
 
 
 def assemble_signed_bundle(payload: bytes, signature: bytes, key_pem: bytes) -> bytes:
     """Return the bundle of a payload that was signed elsewhere, whether that signature holds or
-    not. Raises ``Refused`` for what is no public key.
+    not. Raises ``VerificationError`` for what is no public key.
     """
     key = read_public_key(key_pem)
     return _bundle(payload, _der(signature, pae(IN_TOTO, payload), key), key)
@@ -328,7 +330,8 @@ def assemble_signed_bundle(payload: bytes, signature: bytes, key_pem: bytes) -> 
 def convert_signature_to_der(bundle: bytes, key_pem: bytes) -> bytes:
     """Return a bundle whose signature of two numbers side by side is written in DER.
 
-    Any other stays as it is, to the byte. Raises ``Refused`` for what is no bundle, or no key.
+    Any other stays as it is, to the byte. Raises ``VerificationError`` for what is no bundle, or no
+    key.
     """
     found, key = parse_bundle(bundle), read_public_key(key_pem)
     envelope = found.envelope

@@ -323,7 +323,7 @@ def find_chain_issues(
 ) -> list[VerificationIssue]:
     """Return what speaks against a chain, the signer's certificate first.
 
-    Raises ``Refused`` where a trusted root cannot be read.
+    Raises ``VerificationError`` where a trusted root cannot be read.
     """
     roots = [item for pem in trusted.roots for item in read_certificates(pem)]
     path, found = complete_chain(chain, roots)

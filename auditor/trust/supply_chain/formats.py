@@ -153,8 +153,7 @@ def list_objects(value: object, place: str) -> list[tuple[str, dict[str, object]
     """Return the objects of a list with their places; a list that is not there has none.
 
     Raises ``MalformedDocumentError`` for what is no list of objects, and for a longer one than any
-    real
-    document has.
+    real document has.
     """
     if value is None:
         return []

@@ -46,7 +46,7 @@ from auditor.workflows.verify.disclosure import (
 )
 from auditor.workflows.verify.inclusion import check_erasure, check_inclusion
 from auditor.workflows.verify.key_lifecycle import check_key_lifecycle
-from auditor.workflows.verify.rendering import check_rendering, report_unchecked_pdf
+from auditor.workflows.verify.rendered_report import check_rendering, report_unchecked_pdf
 from auditor.workflows.verify.sealed_seed import check_sealed_seed
 from auditor.workflows.verify.timestamps import check_record_timestamp
 

@@ -128,7 +128,7 @@ def test_a_small_file_that_would_take_gigabytes_is_refused(
 READ = """
 import resource, sys
 from pathlib import Path
-from auditor.inputs.datasets.sources import open_source
+from auditor.inputs.datasets.sources import open_raw_dataset
 from auditor.domain.auditfiles import DataSection
 from auditor.errors import DatasetError
 most, path, labels = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None
@@ -137,7 +137,7 @@ with open("/proc/self/statm") as file:
 resource.setrlimit(resource.RLIMIT_AS, (now + most, now + most))
 section = DataSection(path=path.name, labels=labels)
 try:
-    open_source(section, lambda name: path.parent / name, with_inputs=True)
+    open_raw_dataset(section, lambda name: path.parent / name, with_inputs=True)
 except DatasetError as error:
     print(error)
 """

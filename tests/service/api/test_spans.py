@@ -131,7 +131,7 @@ def test_without_an_address_there_are_no_spans() -> None:
 def test_nothing_of_it_is_imported_where_nobody_collects() -> None:
     said = (
         "import sys; import auditor.service.server.work_middleware, auditor.cli.commands.serve; "
-        "from auditor.service.telemetry import open_spans; open_spans({}); "
+        "from auditor.service.telemetry import open_tracer; open_tracer({}); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)

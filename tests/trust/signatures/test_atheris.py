@@ -19,7 +19,7 @@ def test_bytes_that_are_led_by_coverage_neither_crash_nor_verify(tmp_path: Path)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     out_of_reach_skips([*pip, "--no-deps", "--target", str(tmp_path / "lib"), "atheris"], tmp_path)
     (tmp_path / "corpus").mkdir()
-    paths = (HERE.parents[1], HERE, tmp_path / "lib", sysconfig.get_path("purelib"))
+    paths = (HERE.parents[2], HERE, tmp_path / "lib", sysconfig.get_path("purelib"))
     done = subprocess.run(
         [sys.executable, HERE / "fuzz_with_atheris.py", tmp_path / "corpus", f"-runs={RUNS}",
          "-max_len=4096", "-seed=7", "-max_total_time=60", "-rss_limit_mb=0",

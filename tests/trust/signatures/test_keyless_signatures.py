@@ -173,9 +173,10 @@ def test_without_the_extra_the_install_line_is_told() -> None:
     program = (
         "import sys; sys.modules['sigstore'] = None\n"
         "from auditor.trust.signatures.verify import verify_keyless\n"
-        "from auditor.trust.signatures.trusted_signers import Identity, Trusted\n"
+        "from auditor.trust.signatures.trusted_signers import SignerIdentity, TrustedSigners\n"
         "from auditor.errors import MissingExtraError\n"
-        "trusted = Trusted(trusted_root=b'', identities=(Identity.parse('a@b', 'c'),))\n"
+        "identities = (SignerIdentity.parse('a@b', 'c'),)\n"
+        "trusted = TrustedSigners(trusted_root=b'', identities=identities)\n"
         "try:\n    verify_keyless(b'', trusted)\n"
         "except MissingExtraError as error:\n    print(error.cure)\n"
     )

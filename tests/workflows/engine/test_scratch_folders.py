@@ -22,7 +22,7 @@ with scratch_folder() as place:
     print(place, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-APART = frozenset({"manifests.py", "emulating.py"})
+APART = frozenset({"manifest.py", "emulation.py"})
 """These work beside the files that they make."""
 
 

@@ -79,7 +79,7 @@ def integer_columns(constraints: RowConstraints, rows: Array) -> Mask:
 def find_permitted_rows(constraints: RowConstraints, region: ReachableBox, points: Array) -> Mask:
     """Return which rows stay within reach and hold what their columns may hold.
 
-    Relations are ``holds``' question.
+    Relations are the question of ``satisfies_constraints``.
     """
     found, exact = points.astype(np.float64), region.exact
     slack = SLACK * np.where(region.movable, constraints.width, 0.0)

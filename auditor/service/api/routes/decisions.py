@@ -104,7 +104,8 @@ def get_decision(kind: Kind, digest: Digest, caller: Viewer, service: Served) ->
 def parse_signed_decision(caller: ApiKey, asked: DecisionRequestBody) -> SubmittedDecision:
     """Return what somebody hands in: a bundle, or a payload with its signature.
 
-    Raises ``MalformedRequestError`` for neither or both, and ``Refused`` for what is no public key.
+    Raises ``MalformedRequestError`` for neither or both, and ``VerificationError`` for what is no
+    public key.
     """
     key = asked.key.encode()
     parts = (asked.payload, asked.signature)
