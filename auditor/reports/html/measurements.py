@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from auditor.domain.readings import Measurement
+from auditor.reports.figures.attack_costs import build_attack_log
 from auditor.reports.figures.data import (
     area_panels,
     copy_panels,
@@ -36,7 +37,6 @@ from auditor.reports.figures.robustness import (
     attack_panels,
     breaking_size_panels,
     budget_panels,
-    build_attack_log,
     grid_panels,
     move_panels,
     subgroup_panels,
