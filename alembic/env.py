@@ -8,7 +8,7 @@ from auditor.store import tables
 
 # These modules declare their tables to the one base that they share.
 MODULES = (tables, service_tables)
-(METADATA,) = {item.Base.metadata for item in MODULES}
+(METADATA,) = {item.TableBase.metadata for item in MODULES}
 
 
 def run(connection: Connection) -> None:

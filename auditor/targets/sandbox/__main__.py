@@ -1,4 +1,4 @@
-"""The program that opens an artifact: ``python -m auditor.targets.child ROLE …``."""
+"""The program that opens an artifact: ``python -m auditor.targets.sandbox ROLE …``."""
 
 import argparse
 import importlib
@@ -41,8 +41,8 @@ def main() -> None:
     if not asked.confined:
         level = drop_system_calls(level, alone=asked.alone)
     # From here on native libraries load, so it must not stand at the top of the file.
-    serving = importlib.import_module("auditor.targets.sandbox.request_loop")
-    serving.serve(channel, asked.role, level)
+    loop = importlib.import_module("auditor.targets.sandbox.request_loop")
+    loop.serve_requests(channel, asked.role, level)
 
 
 def _arguments() -> argparse.ArgumentParser:
