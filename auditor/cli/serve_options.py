@@ -20,7 +20,7 @@ from auditor.errors import MissingExtraError, UsageError, suggest_install
 from auditor.service.client.http import normalise_service_url
 from auditor.service.domain.access import parse_service_limits
 from auditor.service.leases.terms import LeaseTerms
-from auditor.service.schedules.watched_folders import parse_watch_roots
+from auditor.service.schedules.watched_places import parse_watch_roots
 from auditor.service.server.options import (
     ServiceOptions,
     read_service_targets,

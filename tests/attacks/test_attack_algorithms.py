@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from auditor.attacks.evasion.apgd import PgdAscent, checkpoint_iterations, random_start
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.square import initial_stripes, propose_square, square_share
 from auditor.attacks.evasion.suites import build_suite
 from auditor.attacks.evasion.threat_model import linf_threat

@@ -11,7 +11,7 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.minimum_norm import MinimumNormWalks
 from auditor.attacks.evasion.norms import Norm, row_norms
-from auditor.attacks.evasion.projections import reach_plane
+from auditor.attacks.evasion.perturbation_ball import reach_plane
 from auditor.attacks.evasion.query_costs import SweepResult
 from auditor.attacks.evasion.suites import KINDS, build_suite
 from auditor.domain.subjects import report_nothing

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from auditor.attacks.evasion.norms import Norm, mark_largest, row_norms
-from auditor.attacks.evasion.projections import nearest_in_ball, reach_plane, shrink_to_radius
+from auditor.attacks.evasion.perturbation_ball import nearest_in_ball, reach_plane, shrink_to_radius
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)

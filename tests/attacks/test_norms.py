@@ -10,7 +10,7 @@ from auditor.attacks.evasion.apgd import AutoPgd
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.goals import RegressionErrorGoal, costly_goal, untargeted_goal
 from auditor.attacks.evasion.norms import Norm, fast_sign, free_coordinates, row_norms, where_rows
-from auditor.attacks.evasion.projections import nearest_in_ball
+from auditor.attacks.evasion.perturbation_ball import nearest_in_ball
 from auditor.attacks.evasion.square import SquareAttack
 from auditor.attacks.evasion.suites import AttackSuite, build_suite
 from auditor.attacks.evasion.threat_model import is_within_budget, lp_threat

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.evasion.projections import SLACK
+from auditor.attacks.evasion.perturbation_ball import SLACK
 from auditor.attacks.evasion.threat_model import ThreatModel, linf_threat
 from auditor.domain.tasks import FeatureKind, InputFeature, InputSpace
 

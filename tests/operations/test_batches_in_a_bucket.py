@@ -7,7 +7,7 @@ import pytest
 from obstore.store import from_url
 
 from auditor.errors import StoreError, UploadError
-from auditor.service.schedules.watched_folders import WatchedBucket, parse_watch_roots
+from auditor.service.schedules.watched_places import WatchedBucket, parse_watch_roots
 
 pytestmark = pytest.mark.slow
 MIB = 2**20

@@ -22,7 +22,7 @@ from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.json import compute_digest
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import WaiverRef
-from auditor.reports.formats.pull_request import (
+from auditor.reports.formats.ci import (
     MARKS,
     CommentContext,
     build_comment_marker,

@@ -8,14 +8,14 @@ from crowded_records import crowded, long
 from pages import Page
 from rendering_records import FAILING, inputs_of
 
-from auditor.reports.formats.html import KEPT, LEFT_OUT, ROOMS, PageLimits, fit_page, render_html
-from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.formats.pull_request import (
+from auditor.reports.formats.ci import (
     MARKS,
     CommentContext,
     build_comment_marker,
     render_comment,
 )
+from auditor.reports.formats.html import KEPT, LEFT_OUT, ROOMS, PageLimits, fit_page, render_html
+from auditor.reports.formats.markdown import render_markdown
 from auditor.reports.inputs import ReportInputs
 from auditor.reports.wording import LONGEST_NAME
 

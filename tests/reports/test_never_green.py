@@ -14,11 +14,11 @@ from auditor.domain.findings import Outcome, Verdict
 from auditor.domain.policies import RuleEffect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
+from auditor.reports.formats.ci import MARKS, CommentContext, render_comment
 from auditor.reports.formats.github import build_annotations, format_workflow_commands
 from auditor.reports.formats.gitlab import render_code_quality
 from auditor.reports.formats.junit import render_junit
 from auditor.reports.formats.markdown import render_markdown
-from auditor.reports.formats.pull_request import MARKS, CommentContext, render_comment
 from auditor.reports.formats.render_all import render_all
 from auditor.reports.formats.sarif import render_code_scanning, render_sarif
 

@@ -33,7 +33,11 @@ from auditor.attacks.evasion.norms import (
     to_double,
     where_rows,
 )
-from auditor.attacks.evasion.projections import PerturbationBall, shrink_to_radius, steepest_steps
+from auditor.attacks.evasion.perturbation_ball import (
+    PerturbationBall,
+    shrink_to_radius,
+    steepest_steps,
+)
 from auditor.domain.tasks import Floats
 
 MOMENTUM = 0.75

@@ -17,7 +17,7 @@ from auditor.attacks.evasion.attack_protocol import (
 from auditor.attacks.evasion.goals import Claim, HarmfulDecisionGoal, build_broken_test
 from auditor.attacks.evasion.judge import AttackJudge, Mask, Rows
 from auditor.attacks.evasion.norms import is_finite
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 

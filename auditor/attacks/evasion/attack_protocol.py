@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from auditor.attacks.evasion.goals import AttackGoal
 from auditor.attacks.evasion.losses import Labels, LossAim
 from auditor.attacks.evasion.norms import Reals
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]

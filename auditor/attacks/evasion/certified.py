@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.evidence import read_goal
-from auditor.attacks.evasion.projections import SLACK
+from auditor.attacks.evasion.perturbation_ball import SLACK
 from auditor.attacks.evasion.readings import median_interval
 from auditor.attacks.evasion.threat_model import ThreatModel
 from auditor.domain.evidence import Evidence

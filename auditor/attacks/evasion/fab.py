@@ -22,7 +22,7 @@ from auditor.attacks.evasion.norms import (
     flatten_rows,
     row_norms,
 )
-from auditor.attacks.evasion.projections import PlaneSlopes, reach_plane
+from auditor.attacks.evasion.perturbation_ball import PlaneSlopes, reach_plane
 from auditor.domain.tasks import Floats
 
 MOST_BIAS = 0.1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from auditor.attacks.evasion.goals import AttackGoal
 from auditor.attacks.evasion.losses import Labels
 from auditor.attacks.evasion.norms import Reals
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.threat_model import ThreatModel, is_within_budget
 from auditor.domain.models import Model
 from auditor.domain.tasks import Array, Floats

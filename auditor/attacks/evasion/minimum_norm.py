@@ -32,7 +32,7 @@ from auditor.attacks.evasion.norms import (
     row_norms,
     where_rows,
 )
-from auditor.attacks.evasion.projections import PerturbationBall, shrink_to_radius
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall, shrink_to_radius
 from auditor.domain.tasks import Floats
 
 

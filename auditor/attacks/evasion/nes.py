@@ -12,7 +12,7 @@ from auditor.attacks.evasion.attack_protocol import (
     QueryResult,
 )
 from auditor.attacks.evasion.norms import Norm, where_rows
-from auditor.attacks.evasion.projections import PerturbationBall, steepest_steps
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall, steepest_steps
 from auditor.domain.tasks import Floats
 
 SPREAD = {Norm.LINF: 0.25, Norm.L2: 0.03}

@@ -26,7 +26,7 @@ from auditor.attacks.evasion.image_windows import (
 )
 from auditor.attacks.evasion.losses import LossAim, logit_difference
 from auditor.attacks.evasion.norms import broadcast_rows
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.square import HALVINGS
 from auditor.domain.tasks import Floats
 

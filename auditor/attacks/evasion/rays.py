@@ -18,7 +18,7 @@ from auditor.attacks.evasion.attack_protocol import (
     query_each_row,
 )
 from auditor.attacks.evasion.norms import flatten_rows
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.starting_points import NOBODY, find_harmful_neighbours
 from auditor.domain.evidence import find_image_axes
 from auditor.domain.tasks import Floats

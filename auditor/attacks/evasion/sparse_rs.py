@@ -14,7 +14,7 @@ from auditor.attacks.evasion.attack_protocol import (
     query_each_row,
 )
 from auditor.attacks.evasion.norms import where_rows
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.3

@@ -19,7 +19,7 @@ from auditor.attacks.evasion.attack_protocol import (
 )
 from auditor.attacks.evasion.image_windows import as_planes, as_rows, window_places
 from auditor.attacks.evasion.norms import TINY, Norm, broadcast_rows, row_norms, where_rows
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.domain.evidence import find_image_axes
 from auditor.domain.tasks import Floats
 

@@ -26,7 +26,7 @@ from auditor.attacks.evasion.norms import (
     row_norms,
     where_rows,
 )
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.starting_points import NOBODY, find_harmful_neighbours
 from auditor.domain.evidence import find_image_axes
 from auditor.domain.tasks import Floats

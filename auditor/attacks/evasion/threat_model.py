@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.evasion.norms import Norm, row_norms
-from auditor.attacks.evasion.projections import (
+from auditor.attacks.evasion.perturbation_ball import (
     SLACK,
     STEP_SLACK,
     CoordinateLimits,

@@ -13,7 +13,7 @@ from auditor.attacks.evasion.evidence import RowOutcomes
 from auditor.attacks.evasion.holdout import build_query_cost, judge_candidates
 from auditor.attacks.evasion.judge import BestSoFar, Mask
 from auditor.attacks.evasion.losses import cross_entropy
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
 from auditor.attacks.evasion.threat_model import ThreatModel
 from auditor.domain.evidence import Evidence

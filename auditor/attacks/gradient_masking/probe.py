@@ -21,7 +21,7 @@ from auditor.attacks.evasion.attack_setup import AttackSetup
 from auditor.attacks.evasion.budget_sweep import run_sweep
 from auditor.attacks.evasion.losses import LOSSES, LossAim
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.projections import PerturbationBall, steepest_steps
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall, steepest_steps
 from auditor.attacks.evasion.query_costs import QueryCost, SweepResult
 from auditor.attacks.evasion.square import SquareAttack
 from auditor.attacks.evasion.suites import AttackSuite, build_suite

@@ -13,7 +13,7 @@ from auditor.attacks.evasion.evidence import write_goal
 from auditor.attacks.evasion.goals import HarmfulDecisionGoal
 from auditor.attacks.evasion.losses import cross_entropy
 from auditor.attacks.evasion.norms import Norm
-from auditor.attacks.evasion.projections import PerturbationBall
+from auditor.attacks.evasion.perturbation_ball import PerturbationBall
 from auditor.attacks.gradient_masking.probe import (
     PROBES,
     REPEATS,

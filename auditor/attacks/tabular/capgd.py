@@ -8,7 +8,7 @@ import numpy as np
 from auditor.attacks.evasion.apgd import PgdAscent, checkpoint_iterations
 from auditor.attacks.evasion.losses import LOSSES, softmax
 from auditor.attacks.evasion.norms import Norm, to_double
-from auditor.attacks.evasion.projections import (
+from auditor.attacks.evasion.perturbation_ball import (
     CoordinateLimits,
     CoordinateLimitsSubset,
     PerturbationBall,

@@ -22,7 +22,7 @@ from auditor.domain.policies import AssuranceLevel
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.errors import RecordError
 from auditor.reports.folder import RecordFolder
-from auditor.reports.formats.pull_request import (
+from auditor.reports.formats.ci import (
     CommentContext,
     render_comment,
     render_unverified_comment,

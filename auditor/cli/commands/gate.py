@@ -43,8 +43,8 @@ from auditor.domain.policies import AssuranceLevel
 from auditor.domain.source_locations import SourceFile
 from auditor.domain.verification_steps import StepResult, VerificationStep, all_hold
 from auditor.reports.folder import RecordFolder
+from auditor.reports.formats.ci import build_gate_annotations, render_gate_page
 from auditor.reports.formats.github import build_annotations
-from auditor.reports.formats.pull_request import build_gate_annotations, render_gate_page
 from auditor.reports.html.verdict import is_decided_by_silence
 from auditor.reports.inputs import ReportInputs
 from auditor.reports.locations import locate_policy, locate_verdict

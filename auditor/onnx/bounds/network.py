@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditor.domain.targets import ModelInterface
 from auditor.domain.tasks import Array, Floats
-from auditor.onnx.bounds.crown import CrownBounds, Spans, propagate_intervals
+from auditor.onnx.bounds.bound_propagation import CrownBounds, Spans, propagate_intervals
 from auditor.onnx.bounds.layers import LayeredNetwork, LayerKind, trace_layers
 from auditor.onnx.decision_margins import (
     ScoreRule,

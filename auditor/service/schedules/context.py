@@ -9,7 +9,7 @@ from auditor.service.approvals.people import ApprovalContext
 from auditor.service.gate import GateDecision, GateRequest
 from auditor.service.jobs.queue import JobQueue
 from auditor.service.jobs.submit import AuditOrder
-from auditor.service.schedules.watched_folders import WatchRoots
+from auditor.service.schedules.watched_places import WatchRoots
 from auditor.service.store.agents import SightingStore
 from auditor.service.store.schedules import ArrivalStore, RunStore, ScheduleStore
 from auditor.service.store.trends import TrendStore

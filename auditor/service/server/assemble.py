@@ -29,9 +29,9 @@ from auditor.service.jobs.queue import JobEngine, JobQueue
 from auditor.service.projects import create_admin_key, ensure_project, is_key_file_valid
 from auditor.service.rate_limits import RateLimiter
 from auditor.service.schedules.context import ScheduleContext
-from auditor.service.schedules.watched_folders import WatchRoots
+from auditor.service.schedules.watched_places import WatchRoots
 from auditor.service.server.options import ServiceOptions
-from auditor.service.server.work_middleware import build_lease_service
+from auditor.service.server.work_wrappers import build_lease_service
 from auditor.service.store.agents import SightingStore
 from auditor.service.store.schedules import ArrivalStore, RunStore, ScheduleStore
 from auditor.service.store.submissions import ServiceStore

@@ -13,7 +13,7 @@ from auditor.errors import TargetError, UsageError
 from auditor.service.domain.access import ServiceLimits
 from auditor.service.jobs.durable import EngineConfig
 from auditor.service.leases.terms import LeaseTerms
-from auditor.service.schedules.watched_folders import WatchRoots
+from auditor.service.schedules.watched_places import WatchRoots
 from auditor.service.telemetry import SILENT, SpanTracer
 from auditor.service.uploads import MOST_BYTES
 from auditor.service.webhooks.deliver import WebhookRules

@@ -13,7 +13,7 @@ from auditor.service.server.options import (
 from auditor.service.server.run import Say, serve
 from auditor.service.server.stop_signals import watch_stop_signals
 from auditor.service.server.target_monitor import TargetMonitor
-from auditor.service.server.work_middleware import DrainableEngine, TracedWork, build_agent_work
+from auditor.service.server.work_wrappers import DrainableEngine, TracedWork, build_agent_work
 from auditor.service.server.worker_process import WorkerProcessClient
 from auditor.service.store.agents import refuse_other_blobs
 from auditor.service.store.submissions import ServiceStore

@@ -10,7 +10,7 @@ from auditor.domain.verification_steps import StepResult
 from auditor.service.domain.access import AuditLogAction
 from auditor.service.leases.enrolment import AgentEnrolment, enrol_agent
 from auditor.service.server.options import ServiceOptions
-from auditor.service.server.work_middleware import build_lease_service
+from auditor.service.server.work_wrappers import build_lease_service
 from auditor.service.store.access import AuditLogStore
 from auditor.service.store.audit_log_check import SERVICE_ROWS
 from auditor.store.ledger_audit import LedgerReference, audit_ledger

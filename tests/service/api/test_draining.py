@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.service.server.options import BindAddress, build_engine_config, read_service_targets
-from auditor.service.server.work_middleware import DrainableWork
+from auditor.service.server.work_wrappers import DrainableWork
 from auditor.workflows.settings import AuditorSettings
 
 

@@ -7,7 +7,7 @@ from test_draining import SlowWork
 
 from auditor.errors import StoreError
 from auditor.service.domain.submissions import ShardKey
-from auditor.service.server.work_middleware import AgentWork, DrainableWork
+from auditor.service.server.work_wrappers import AgentWork, DrainableWork
 
 OFFERED = ShardKey(submission="sub", target="edge", check="first")
 

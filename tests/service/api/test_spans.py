@@ -14,7 +14,7 @@ from served_worlds import World
 from starlette.testclient import TestClient
 
 from auditor.service.api.app import build_app
-from auditor.service.server.work_middleware import TracedWork
+from auditor.service.server.work_wrappers import TracedWork
 from auditor.service.telemetry import SILENT, open_tracer
 from auditor.service.trace_export import OtelTracer
 
@@ -130,7 +130,7 @@ def test_without_an_address_there_are_no_spans() -> None:
 @pytest.mark.slow
 def test_nothing_of_it_is_imported_where_nobody_collects() -> None:
     said = (
-        "import sys; import auditor.service.server.work_middleware, auditor.cli.commands.serve; "
+        "import sys; import auditor.service.server.work_wrappers, auditor.cli.commands.serve; "
         "from auditor.service.telemetry import open_tracer; open_tracer({}); "
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

@@ -27,7 +27,7 @@ from auditor.service.schedules.batch_collector import BatchCollector
 from auditor.service.schedules.context import ScheduleContext
 from auditor.service.schedules.manage import ScheduleOrder, change_schedule_state, create_schedule
 from auditor.service.schedules.run import submit_due_runs
-from auditor.service.schedules.watched_folders import WatchRoots, parse_watch_roots
+from auditor.service.schedules.watched_places import WatchRoots, parse_watch_roots
 from auditor.service.uploads import UploadStore
 
 NUMBERS = count()
