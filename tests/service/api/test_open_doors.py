@@ -28,8 +28,10 @@ def test_the_ledger_is_read_by_anybody_who_has_its_key(world: World) -> None:
     key = NoteKey.parse(world.client.get("/.well-known/auditor-keys").json()["ledger"])
     note = world.client.get("/v1/ledger/checkpoint")
     head = open_checkpoint(note.content, key).head
-    tile = world.client.get(f"/v1/ledger/tile/0/000.p/{head.size}")
-    assert len(tile.content) == head.size * 32
+    full, rest = divmod(head.size, 256)  # other tests of this service write into its ledger too
+    last = f"{full:03}.p/{rest}" if rest else f"{full - 1:03}"
+    tile = world.client.get(f"/v1/ledger/tile/0/{last}")
+    assert len(tile.content) == (rest or 256) * 32
     entries = world.client.get(f"/v1/ledger/tile/entries/000.p/{head.size}")
     assert entries.status_code == 200
     assert "immutable" in tile.headers["cache-control"]
