@@ -107,7 +107,7 @@ class SpecimenFamily(Protocol):
 
 Rule = Mapping[str, Json]
 LABEL, ID = "label", "row"
-AUDIT, POLICY, MODEL = "audit.yaml", "policy.yaml", "model.onnx"
+AUDIT, POLICY, MODEL, RECIPE = "audit.yaml", "policy.yaml", "model.onnx", "recipe.py"
 
 
 @dataclass(frozen=True, slots=True)

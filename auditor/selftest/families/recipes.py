@@ -8,6 +8,7 @@ from auditor.domain.json import Json
 from auditor.selftest.datasets import PACKAGES, load_split
 from auditor.selftest.specimens import (
     AUDIT,
+    RECIPE,
     DeceptionRun,
     SelftestScale,
     Specimen,
@@ -33,7 +34,6 @@ RULES = (
         accept="withstood",
     ),
 )
-RECIPE = "recipe.py"
 OWN = '''"""How the model was trained."""
 
 from sklearn.linear_model import LogisticRegression
@@ -91,7 +91,9 @@ class RecipesFamily:
             checks=ENOUGH,
         )
         papers.write(specimen, folder)
-        asked = ("audit", AUDIT, "--only", "privacy.membership", "--out", "out")
+        # The code is our own, so that it runs where nothing could hold it.
+        leave = "--allow-unsandboxed"
+        asked = ("audit", AUDIT, "--only", "privacy.membership", leave, "--out", "out")
         return DeceptionRun((), asked, 3, ("recipe_mismatch",))
 
 
