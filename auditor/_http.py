@@ -39,7 +39,7 @@ def post_bytes(url: str, body: bytes, content_type: str, most_bytes: int) -> Htt
     request = urllib.request.Request(  # noqa: S310 -- callers ask ``is_http_url`` first
         url, data=body, headers={"Content-Type": content_type}
     )
-    opener = urllib.request.build_opener(_PostWithoutRedirects)
+    opener = urllib.request.build_opener(RedirectRefusal)
     try:
         with opener.open(request, timeout=PATIENCE) as found:
             return HttpResponse(found.status, found.read(most_bytes))
@@ -50,7 +50,7 @@ def post_bytes(url: str, body: bytes, content_type: str, most_bytes: int) -> Htt
         raise NoResponseError(str(getattr(error, "reason", None) or error)) from None
 
 
-class _PostWithoutRedirects(urllib.request.HTTPRedirectHandler):
+class RedirectRefusal(urllib.request.HTTPRedirectHandler):
     """Who was asked answers: another address was never named by anyone."""
 
     def redirect_request(self, *_: object) -> None:

@@ -8,7 +8,7 @@ from auditor.domain.targets import ModelInterface
 from auditor.errors import TwinError
 from auditor.onnx.decision_margins import CURE
 from auditor.onnx.graph import GraphNode, NodeAttributes, OnnxGraph
-from auditor.onnx.output_heads import FLOATS, ML, LogitTransform, OutputHead
+from auditor.onnx.output_heads import FLOATS, ML, LogitTransform, OutputHead, find_complement
 
 PASSING = frozenset({"Identity", "ZipMap"})
 RESHAPING = frozenset({"Squeeze", "Unsqueeze", "Reshape", "Flatten"})
@@ -54,7 +54,7 @@ def _several(graph: OnnxGraph, value: str) -> OutputHead:
         return OutputHead(graph, node.inputs[0], LogitTransform.LOG_SIGMOID)
     if node.domain == ML and node.operator == "LinearClassifier":
         return _linear(graph, node)
-    positive = _complement(graph, node)
+    positive = find_complement(graph, node)
     return (
         OutputHead(graph, value, LogitTransform.LOG)
         if positive is None
@@ -74,17 +74,6 @@ def _linear(graph: OnnxGraph, node: GraphNode) -> OutputHead:
     plain = NodeAttributes({**node.attributes.values, "post_transform": b"NONE"})
     bare = graph.replacing(replace(node, attributes=plain))
     return OutputHead(bare, node.outputs[1], finishes[transform])
-
-
-def _complement(graph: OnnxGraph, node: GraphNode) -> str | None:
-    """Return ``p`` where a node joins ``1 - p`` and ``p``."""
-    if node.operator != "Concat" or len(node.inputs) != 2:  # noqa: PLR2004 -- a pair
-        return None
-    first = graph.producer(node.inputs[0])
-    if first is None or first.operator != "Sub" or first.inputs[1] != node.inputs[1]:
-        return None
-    one = graph.constants.get(first.inputs[0])
-    return node.inputs[1] if one is not None and np.all(one == 1) else None
 
 
 def _skip(graph: OnnxGraph, value: str) -> str:

@@ -95,7 +95,7 @@ def _several(graph: OnnxGraph, value: str) -> OutputHead:
         return OutputHead(
             graph.replacing(replace(node, attributes=NodeAttributes(settings))), value, AS_IS
         )
-    positive = _complement(graph, node)
+    positive = find_complement(graph, node)
     return _logarithm(graph, value) if positive is None else _binary(graph, positive)
 
 
@@ -123,7 +123,7 @@ def _node(operator: str, inputs: tuple[str, ...], output: str) -> GraphNode:
     )
 
 
-def _complement(graph: OnnxGraph, node: GraphNode) -> str | None:
+def find_complement(graph: OnnxGraph, node: GraphNode) -> str | None:
     """Return ``p`` where a node joins ``1 - p`` and ``p``."""
     if node.operator != "Concat" or len(node.inputs) != 2:  # noqa: PLR2004 -- a pair
         return None

@@ -73,7 +73,7 @@ class FolderBlobStore:
                 os.fsync(file.fileno())
             place.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             path.replace(place)
-            _settle(place.parent)
+            sync_folder(place.parent)
         return True
 
     def get(self, digest: str) -> bytes:
@@ -94,7 +94,7 @@ class FolderBlobStore:
         with _explained(place):
             place.unlink(missing_ok=True)
             if place.parent.is_dir():
-                _settle(place.parent)
+                sync_folder(place.parent)
 
     def path(self, digest: str) -> Path:
         """Return where a blob lies. Raises ``StoreError`` when it is missing."""
@@ -150,7 +150,7 @@ class FolderBlobStore:
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
-        _settle(place.parent)
+        sync_folder(place.parent)
         return digest
 
 
@@ -166,8 +166,8 @@ def _fill(descriptor: int, chunks: Iterable[bytes]) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def _settle(folder: Path) -> None:
-    # The rename itself survives a power cut only once its folder has reached the disk.
+def sync_folder(folder: Path) -> None:
+    """Flush a folder: a rename survives a power cut only once its folder has reached the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

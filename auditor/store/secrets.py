@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import StoreError
+from auditor.store.blobs import sync_folder
 from auditor.trust.disclosure import DisclosureKey
 
 PRIVATE_FILE = 0o600
@@ -32,7 +33,7 @@ class SecretStore:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
-            _settle(self.root)
+            sync_folder(self.root)
         except OSError as error:
             raise _refused(place, error) from None
 
@@ -72,14 +73,6 @@ class SecretStore:
 
     def _place(self, record: str) -> Path:
         return self.root / record.removeprefix("sha256:")
-
-
-def _settle(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refused(place: Path, error: OSError) -> StoreError:

@@ -34,7 +34,7 @@ from auditor.domain.operator_placement import OperatorPlacement
 from auditor.domain.readings import Gap
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats
-from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError
+from auditor.errors import ModelFailedError, SubjectLostError
 from auditor.targets.child_process import ChildProcess
 from auditor.targets.interface import arrange_rows
 from auditor.targets.isolation import build_sandbox_bounds
@@ -42,7 +42,7 @@ from auditor.targets.model import TIMING_SHARE, OpenedModel, choose_batch_rows
 from auditor.targets.outputs import to_scores, to_unchecked_scores
 from auditor.targets.probe import ROLES
 from auditor.targets.protocol import Anything, MessageFrame, to_plain_text
-from auditor.targets.replies import read_output
+from auditor.targets.replies import read_output, read_times, unexpected_answer_error
 from auditor.targets.session import build_opening_request
 from auditor.targets.supervisor import ProcessSupervisor
 
@@ -104,23 +104,6 @@ def read_numbers(said: object) -> dict[str, float]:
     if not isinstance(said, Mapping):
         raise unexpected_answer_error("the conditions are missing")
     return {_name(name): float(value) for name, value in said.items()}
-
-
-def read_times(reply: MessageFrame, name: str, shape: tuple[int, ...] | None = None) -> Floats:
-    """Read times in seconds, of a shape where one is given. Raises ``ModelCrashedError``."""
-    found = reply.arrays.get(name)
-    if found is None or found.dtype != np.float64 or (shape and found.shape != shape):
-        raise unexpected_answer_error(f"the times {name!r} are missing")
-    if not (np.isfinite(found).all() and (found >= 0).all()):
-        raise unexpected_answer_error(f"the times {name!r} are no times")
-    return found
-
-
-def unexpected_answer_error(what: str) -> ModelCrashedError:
-    """Return the error of an answer that cannot be used."""
-    return ModelCrashedError(
-        f"the target's answer cannot be used: {what}", cure="Update the auditor on that target."
-    )
 
 
 def _name(said: object) -> str:

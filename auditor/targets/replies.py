@@ -13,12 +13,14 @@ def read_output(reply: MessageFrame, name: str) -> tuple[Anything, tuple[Key, ..
     """Return one output of an ``infer`` reply, with its class keys where it is a ZipMap."""
     array = reply.arrays.get(name)
     if array is None:
-        raise _unexpected(f"the output {name!r} is missing")
+        raise unexpected_answer_error(f"the output {name!r} is missing")
     keys = reply.header.get("keys", {}).get(name)
     if keys is None:
         return array, None
     if not isinstance(keys, list) or array.ndim != 2 or len(keys) != array.shape[1]:  # noqa: PLR2004 -- rows and columns
-        raise _unexpected(f"the classes of the output {name!r} are not those of its columns")
+        raise unexpected_answer_error(
+            f"the classes of the output {name!r} are not those of its columns"
+        )
     return array, tuple(key if isinstance(key, int) else str(key) for key in keys)
 
 
@@ -30,27 +32,36 @@ def read_timing(reply: MessageFrame, batch_rows: int) -> ModelTiming:
             load=float(said["load"]),
             first=float(said["first"]),
             warmup=int(said["warmup"]),
-            single=_times(reply, "single"),
-            batch=_times(reply, "batch"),
+            single=_series(reply, "single"),
+            batch=_series(reply, "batch"),
             batch_rows=batch_rows,
             conditions={str(name): float(seen) for name, seen in said["conditions"].items()},
-            transport=_times(reply, "transport") if "transport" in reply.arrays else None,
-            processor=_times(reply, "processor") if "processor" in reply.arrays else None,
+            transport=_series(reply, "transport") if "transport" in reply.arrays else None,
+            processor=_series(reply, "processor") if "processor" in reply.arrays else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unexpected(f"its timings lack {error}") from error
+        raise unexpected_answer_error(f"its timings lack {error}") from error
 
 
-def _times(reply: MessageFrame, name: str) -> Floats:
-    times = reply.arrays.get(name)
-    if times is None or times.dtype != np.float64 or times.ndim != 1 or not len(times):
-        raise _unexpected(f"the times {name!r} are missing")
-    if not (np.isfinite(times).all() and (times >= 0).all()):
-        raise _unexpected(f"the times {name!r} are no times")
-    return times
+def read_times(reply: MessageFrame, name: str, shape: tuple[int, ...] | None = None) -> Floats:
+    """Read times in seconds, of a shape where one is given. Raises ``ModelCrashedError``."""
+    found = reply.arrays.get(name)
+    if found is None or found.dtype != np.float64 or (shape and found.shape != shape):
+        raise unexpected_answer_error(f"the times {name!r} are missing")
+    if not (np.isfinite(found).all() and (found >= 0).all()):
+        raise unexpected_answer_error(f"the times {name!r} are no times")
+    return found
 
 
-def _unexpected(what: str) -> ModelCrashedError:
+def _series(reply: MessageFrame, name: str) -> Floats:
+    found = reply.arrays.get(name)
+    if found is not None and (found.ndim != 1 or not len(found)):
+        raise unexpected_answer_error(f"the times {name!r} are missing")
+    return read_times(reply, name)
+
+
+def unexpected_answer_error(what: str) -> ModelCrashedError:
+    """Return the error of an answer that cannot be used."""
     return ModelCrashedError(
         f"the target's answer cannot be used: {what}", cure="Update the auditor on that target."
     )

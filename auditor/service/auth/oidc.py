@@ -25,6 +25,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import decode
 from pydantic import Field
 
+from auditor._http import RedirectRefusal
 from auditor._time import format_time
 from auditor._yaml import StrictModel, read_yaml_document, validate_document
 from auditor.domain.json import Json, parse_json
@@ -423,7 +424,7 @@ def fetch_key_document(place: str) -> bytes:
     if "://" not in place:
         with Path(place).open("rb") as file:
             return _bounded(file.read(MOST_KEY_DOCUMENT_BYTES + 1))
-    opener = urllib.request.build_opener(_RedirectRefusal)
+    opener = urllib.request.build_opener(RedirectRefusal)
     try:
         with opener.open(place, timeout=PATIENCE) as answer:
             return _bounded(answer.read(MOST_KEY_DOCUMENT_BYTES + 1))
@@ -447,10 +448,3 @@ def _refuse_unreadable(issuer: TokenIssuer) -> None:
             f"{issuer.keys} holds no keys of {issuer.name} that can be used",
             cure="Name a JWK set with public keys that have a kid: RSA, P-256 or Ed25519.",
         )
-
-
-class _RedirectRefusal(urllib.request.HTTPRedirectHandler):
-    """Who was named answers: another address was never named by anyone."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Follow nothing."""
